@@ -1,0 +1,17 @@
+"""Facts that change with the world, kept as data: model families, advisories, client releases."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """Return the data file ``name`` (without ``.yml``) of this folder."""
+    text = (Path(__file__).parent / f"{name}.yml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.load(text, yaml.BaseLoader)
+    return content
