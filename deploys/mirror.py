@@ -1,0 +1,14 @@
+"""Make the fleet so: engines, then the gateways in front of them, then the developers' clients.
+
+pyinfra inventories/prod.py deploys/mirror.py
+"""
+
+from roles import claude, host, litellm, vllm
+
+# One look at every host; what cannot work is refused here, before the first change on any.
+host.survey(vllm, litellm, claude)
+
+# Each role changes the hosts that the plan gives it, and no others.
+vllm.serve()
+litellm.serve()
+claude.configure()

@@ -1,0 +1,42 @@
+"""Pure: a developer's own files and the keys that the fleet owns, put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+class NotOurs(ValueError):
+    """The developer's file is not a JSON object: it is reported, never overwritten."""
+
+
+def merged(content: bytes | None, owned: Mapping[str, Any]) -> bytes:
+    """Return the developer's file with the owned keys in place.
+
+    ``content`` is the file as it is, or None. Where the owned keys stand already, the very same
+    bytes come back; otherwise the developer's keys keep their order and values.
+
+    Raises ``NotOurs`` when the content is not a JSON object.
+    """
+    try:
+        theirs = json.loads(content) if content and content.strip() else {}
+    except (ValueError, RecursionError):
+        raise NotOurs("is not valid JSON") from None
+    if not isinstance(theirs, dict):
+        raise NotOurs("is not a JSON object")
+    both = _merge(theirs, owned)
+    if content and both == theirs:
+        return content
+    return (json.dumps(both, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _merge(theirs: dict[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(theirs)
+    for key, value in owned.items():
+        there = both.get(key)
+        if isinstance(value, Mapping) and isinstance(there, dict):
+            both[key] = _merge(there, value)
+        else:
+            both[key] = value
+    return both

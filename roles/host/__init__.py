@@ -1,0 +1,121 @@
+"""What every role stands on: look at all hosts once, refuse what cannot work, then change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Protocol
+from weakref import WeakSet
+
+import gevent
+from pyinfra import host
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
+from pyinfra.context import ctx_state
+from pyinfra.operations import apt, server
+
+from fleet.plan import HostPlan
+from roles.host.observe import Observation, Question, observe
+
+
+class Role(Protocol):
+    """What a role tells before anything is changed."""
+
+    def questions(self, plan: HostPlan) -> list[Question]:
+        """What must be known of a host to compare it with the plan."""
+        ...
+
+    def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
+        """Why the plan cannot work on the host as it is: the cause and the remedy."""
+        ...
+
+    def fetch(self, plan: HostPlan, seen: Observation) -> None:
+        """Bring to this machine what the host will be sent."""
+        ...
+
+
+_lock = Lock()
+_surveyed: WeakSet[State] = WeakSet()
+
+
+def survey(*roles: Role) -> None:
+    """Look at every host of the run, one exec each, and keep the answers for all roles.
+
+    Raises ``DeployError`` with what speaks against the plan on any of the hosts, before a change
+    on one of them. pyinfra runs a deploy for all hosts in parallel; the first call does the work.
+    """
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    with _lock:
+        if run not in _surveyed:
+            _survey(run, roles)
+            _surveyed.add(run)
+
+
+def seen() -> Observation:
+    """Return how the current host was found."""
+    found: Observation = host.data.seen
+    return found
+
+
+def plan() -> HostPlan:
+    """Return the plan of the current host."""
+    wanted: HostPlan = host.data.plan
+    return wanted
+
+
+def ensure_packages(*names: str) -> None:
+    """Install the system packages that the host does not have."""
+    missing = [name for name in names if name not in seen().packages]
+    if missing:
+        apt.packages(
+            name="system packages",
+            packages=missing,
+            update=True,
+            cache_time=3600,
+            no_recommends=True,
+        )
+
+
+def ensure_user(name: str) -> None:
+    """Give a service a system user of its own, when the host has none."""
+    if name not in seen().users:
+        server.user(
+            name="system user",
+            user=name,
+            system=True,
+            home="/nonexistent",
+            create_home=False,
+            ensure_home=False,
+            shell="/usr/sbin/nologin",
+        )
+
+
+def _survey(run: State, roles: Sequence[Role]) -> None:
+    hosts = list(run.inventory.get_active_hosts())
+    for step in (_look, _fetch):
+        jobs = {each: gevent.spawn(step, each, roles) for each in hosts}
+        gevent.joinall(list(jobs.values()), raise_error=True)
+        refusals = [f"{each.name} {why}" for each, job in jobs.items() for why in job.value]
+        if refusals:
+            raise DeployError("nothing was changed, because\n    " + "\n    ".join(refusals))
+
+
+def _look(each: Host, roles: Sequence[Role]) -> list[str]:
+    """Observe one host, keep the answer, and return what speaks against its plan."""
+    wanted: HostPlan = each.data.plan
+    try:
+        found = observe(each, [q for role in roles for q in role.questions(wanted)])
+        each.data.seen = found
+        return [why for role in roles for why in role.refusals(wanted, found)]
+    except DeployError as error:
+        return [str(error)]
+
+
+def _fetch(each: Host, roles: Sequence[Role]) -> list[str]:
+    """Fetch what one host will be sent, and return why that cannot be."""
+    try:
+        for role in roles:
+            role.fetch(each.data.plan, each.data.seen)
+    except DeployError as error:
+        return [f"cannot be provisioned: {error}"]
+    return []

@@ -1,0 +1,112 @@
+"""What the controller fetches once, keeps, and pushes to hosts: wheels and npm packages.
+
+Everything is fetched by the ordinary clients, pip and npm, with the configuration that this
+machine has for them, and checked against the hashes of a lock file.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256, sha512
+from pathlib import Path
+from threading import Lock
+
+from pyinfra import logger
+from pyinfra.api.exceptions import DeployError
+
+_lock = Lock()
+"""Hosts are prepared in parallel, and the same file is fetched for all of them once."""
+
+
+def directory() -> Path:
+    """Return the cache of this user, outside the project."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "mirrorfleet"
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """Return the cached file ``name``; ``make`` writes it, beside its place, when it is missing."""
+    path = directory() / name
+    with _lock:
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as scratch:
+            made = Path(scratch) / "made"
+            make(made)
+            made.replace(path)
+    return path
+
+
+def wheels(requirements: str, name: str, python: str, architecture: str, *, also: str) -> Path:
+    """Return a tar of the wheels that ``requirements`` pin, for a host's Python and architecture.
+
+    ``requirements`` is a lock file's text, ``also`` that of one whose wheels are not to be packed;
+    both texts are: as pushed.txt and requirements.txt.
+    """
+    key = sha256(f"{requirements}\n{also}\n{python} {architecture}".encode()).hexdigest()[:16]
+
+    def make(archive: Path) -> None:
+        logger.info(f"--> Fetching the wheels of {name} for Python {python}, once")
+        with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
+            directory = Path(scratch)
+            (directory / "pushed.txt").write_text(requirements)
+            (directory / "requirements.txt").write_text(also)
+            _pip_download(directory / "pushed.txt", python, architecture, directory)
+            with tarfile.open(archive, "w") as tar:
+                for file in sorted(directory.iterdir()):
+                    tar.add(file, file.name)
+
+    return cached(f"wheels/{name}-{key}.tar", make)
+
+
+def _pip_download(requirements: Path, python: str, architecture: str, to: Path) -> None:
+    version = ".".join(python.split(".")[:2])
+    abi = f"cp{version.replace('.', '')}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation=cp", f"--python-version={version}"]
+    command += [f"--abi={name}" for name in (abi, "abi3", "none")]
+    command += [f"--platform={name}_{architecture}" for name in _PLATFORMS]
+    command += ["--platform=any", "--dest", str(to), "--requirement", str(requirements)]
+    _run(command, "The wheels cannot be fetched")
+
+
+_PLATFORMS = ["linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
+
+
+def npm_package(name: str, version: str, integrity: str) -> Path:
+    """Return the package's tarball, whose sha512 is ``integrity`` as npm's lock files write it."""
+    file = f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
+
+    def make(path: Path) -> None:
+        logger.info(f"--> Fetching {name} {version}, once")
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            npm = shutil.which("npm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+            if npm is None:
+                raise DeployError("npm is not on this machine. Run bin/setup again.")
+            _run(
+                [npm, "pack", "--silent", f"{name}@{version}"], f"{name} cannot be fetched", scratch
+            )
+            shutil.move(Path(scratch) / file, path)
+        found = "sha512-" + base64.b64encode(sha512(path.read_bytes()).digest()).decode()
+        if found != integrity:
+            raise DeployError(f"{name} {version} is not what the lock file pins: {found}.")
+
+    return cached(f"npm/{file}", make)
+
+
+def _run(command: list[str], failure: str, directory: str | None = None) -> None:
+    done = subprocess.run(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.strip().splitlines()[-4:])
+        raise DeployError(f"{failure}:\n{last}")

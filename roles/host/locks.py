@@ -1,0 +1,39 @@
+"""Lock files: what they pin, as it concerns one host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.requirements import Requirement
+
+
+def for_host(lock: str, python: str, architecture: str) -> str:
+    """Return the lock file's text with only what a Linux host with this Python ("3.11.2") needs.
+
+    Markers are decided here, because pip decides them by the machine that it runs on.
+    """
+    environment = {
+        "implementation_name": "cpython",
+        "implementation_version": python,
+        "os_name": "posix",
+        "platform_machine": architecture,
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
+        "sys_platform": "linux",
+    }
+    kept = []
+    for requirement, hashes in _entries(lock):
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            requirement.marker = None
+            kept.append(" \\\n    ".join([str(requirement), *hashes]))
+    return "\n".join(kept) + "\n"
+
+
+def _entries(lock: str) -> Iterator[tuple[Requirement, list[str]]]:
+    """Yield each pinned requirement with its ``--hash=`` options."""
+    lines = [line for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    for entry in "\n".join(lines).replace("\\\n", " ").splitlines():
+        requirement, *hashes = entry.split(" --hash=")
+        yield Requirement(requirement), [f"--hash={digest.strip()}" for digest in hashes]

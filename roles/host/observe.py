@@ -1,0 +1,128 @@
+"""Know a host in one exec: every question of every role at once, one frozen answer."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyinfra.api import Host, StringCommand
+from pyinfra.api.exceptions import DeployError
+
+FUNCTIONS = (Path(__file__).parent / "observe.sh").read_text(encoding="utf-8")
+
+Question = tuple[str, ...]
+"""A function of observe.sh and its arguments: ``("unit", "mirrorfleet-litellm.service")``."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit: ``running`` is the generation that its process was started with."""
+
+    active: str = "inactive"
+    enabled: str = "no"
+    running: str = ""
+    needs_reload: bool = False
+    drop_ins: str = ""
+
+
+@dataclass(frozen=True)
+class HomeFile:
+    """A file of a user: its mode in octal and its content."""
+
+    mode: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A host as it was found. What is absent on the host is absent here.
+
+    ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
+    "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
+    ``listeners`` maps a port to the units or commands that listen on it.
+    """
+
+    system: str = "unknown"
+    release: str = "unknown"
+    architecture: str = "unknown"
+    cores: int = 1
+    memory: int = 0
+    python: str = "none"
+    users: Mapping[str, str] = field(default_factory=dict)
+    packages: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
+    links: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    trees: Mapping[str, str] = field(default_factory=dict)
+    home_files: Mapping[tuple[str, str], HomeFile] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+
+def script(questions: Iterable[Question]) -> str:
+    """Return the shell script that asks the questions, each once."""
+    calls = [shlex.join(question) for question in dict.fromkeys(questions)]
+    return "\n".join([FUNCTIONS, "machine", *calls, "exit 0", ""])
+
+
+def observe(host: Host, questions: Iterable[Question]) -> Observation:
+    """Ask a host in one exec.
+
+    Its answer may hold a developer's own settings, so it is not printed at any verbosity.
+    """
+    succeeded, output = host.run_shell_command(
+        StringCommand("sh", "-s"),
+        print_output=False,
+        _stdin=[script(questions)],
+        _sudo=bool(host.data.get("_sudo")),
+        _shell_executable=None,
+    )
+    if not succeeded:
+        said = output.stderr.strip() or "no reason given"
+        raise DeployError(f"does not let us look as root: {said}")
+    return parse(output.stdout_lines)
+
+
+def parse(lines: Iterable[str]) -> Observation:
+    """Turn the script's lines into an observation."""
+    facts: dict[str, object] = {}
+    found: dict[str, dict[object, object]] = {}
+    packages, paths = set(), set()
+    listeners: dict[int, set[str]] = {}
+    for line in lines:
+        match line.split("\t"):
+            case ["machine", system, release, architecture, cores, memory, python]:
+                facts = {
+                    "system": system,
+                    "release": release,
+                    "architecture": architecture,
+                    "cores": int(cores),
+                    "memory": int(memory) * 1024,
+                    "python": python,
+                }
+            case ["package", name]:
+                packages.add(name)
+            case ["path", name]:
+                paths.add(name)
+            case ["user" | "link" | "file" | "tree" as kind, name, value]:
+                found.setdefault(f"{kind}s", {})[name] = value
+            case ["home_file", user, name, mode, content]:
+                file = HomeFile(mode, base64.b64decode(content))
+                found.setdefault("home_files", {})[user, name] = file
+            case ["unit", name, active, enabled, running, reload, drop_ins]:
+                unit = Unit(active, enabled, running, reload == "yes", drop_ins)
+                found.setdefault("units", {})[name] = unit
+            case ["port", number, owner]:
+                listeners.setdefault(int(number), set()).add(owner)
+            case _:
+                raise DeployError(f"said something unexpected: {line[:80]!r}")
+    return Observation(
+        **facts,  # type: ignore[arg-type]
+        **found,  # type: ignore[arg-type]
+        packages=frozenset(packages),
+        paths=frozenset(paths),
+        listeners={port: frozenset(owners) for port, owners in listeners.items()},
+    )

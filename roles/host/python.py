@@ -1,0 +1,116 @@
+"""Python environments on a host: from a lock file, whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from fleet.plan import HostPlan
+from roles.host.cache import wheels
+from roles.host.commands import Commands
+from roles.host.locks import for_host
+from roles.host.observe import Observation
+from roles.host.upload import upload
+
+UV = Path(__file__).parent / "locks" / "uv.txt"
+"""The installer, as locked as what it installs."""
+
+OLDEST = (3, 11)
+
+DISTRIBUTION = {
+    ("debian", "12"): "3.11.2",
+    ("debian", "13"): "3.13.5",
+    ("ubuntu", "24.04"): "3.12.3",
+}
+"""The Python that a distribution's package `python3` brings, for hosts that have none yet."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of a role.
+
+    ``finish`` is a shell script that completes it, with its place as ``{directory}``.
+    """
+
+    role: str
+    lock: Path
+    finish: str = "true"
+
+    @property
+    def directory(self) -> str:
+        """Where it stands; another lock file is another directory, so nothing in use changes."""
+        digest = sha256(self.lock.read_bytes() + self.finish.encode()).hexdigest()[:8]
+        return f"/opt/mirrorfleet/{self.role}/environments/{self.lock.stem}-{digest}"
+
+    @property
+    def complete(self) -> str:
+        """The file that is written last: without it, an environment is a torso of a cut run."""
+        return f"{self.directory}/.complete"
+
+
+def python(seen: Observation) -> str:
+    """Return the host's Python version ("3.11.2"), or the one that its `python3` package brings."""
+    if seen.python != "none":
+        return seen.python
+    return DISTRIBUTION.get((seen.system, seen.release), "none")
+
+
+def refusals(seen: Observation) -> list[str]:
+    """Return why the host cannot have Python environments, if so."""
+    found = python(seen)
+    if found == "none":
+        known = f"none is known for {seen.system} {seen.release}"
+        return [f"has no python3, and {known}. Install 3.11 or newer."]
+    if tuple(map(int, found.split(".")[:2])) < OLDEST:
+        return [f"has Python {found}. Install 3.11 or newer as python3."]
+    return []
+
+
+# uv builds in the final place (an environment cannot be moved) and the marker is written last.
+# The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
+# write beside its code would compile it again at every start.
+INSTALL = """\
+tar -xf upload && rm upload
+python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
+export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+umask 022
+rm -rf {directory}
+uv/uv-*/scripts/uv venv --quiet --python python3 {directory}
+uv/uv-*/scripts/uv pip install --quiet --python {directory}/bin/python {source} \\
+    --require-hashes --no-deps --compile-bytecode -r requirements.txt
+{finish}
+touch {complete}
+"""
+
+
+def install(environment: Environment, plan: HostPlan, seen: Observation) -> Commands:
+    """Build the environment on the host, from wheels of the controller or from the registry."""
+    archive = fetch(environment, plan, seen)
+    if archive is None:
+        return
+    source = "--offline --no-index --find-links ." if plan.packages == "controller" else ""
+    yield from upload(
+        archive,
+        INSTALL.format(
+            directory=environment.directory,
+            complete=environment.complete,
+            finish=environment.finish.replace("{directory}", environment.directory),
+            source=source,
+        ),
+    )
+
+
+def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path | None:
+    """Bring what the host will be sent into the cache: uv, and the wheels unless it has a registry.
+
+    Returns the archive, or None when the host has the environment.
+    """
+    if environment.complete in seen.paths:
+        return None
+    host = (python(seen), seen.architecture)
+    installer, wanted = (
+        for_host(lock.read_text("utf-8"), *host) for lock in (UV, environment.lock)
+    )
+    pushed = installer + wanted if plan.packages == "controller" else installer
+    return wheels(pushed, f"{environment.role}-{environment.lock.stem}", *host, also=wanted)

@@ -1,0 +1,64 @@
+"""Secrets, fetched on the controller in the moment of need and never kept in host data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+from pyinfra.api.exceptions import DeployError
+
+from fleet.spec import Secret
+
+_one_at_a_time = Lock()
+"""Hosts are prepared in parallel, and a command that unlocks a vault asks its person once."""
+
+
+def reveal(secret: Secret) -> str:
+    """Return the value behind a reference, without the line break at its end.
+
+    Raises ``DeployError`` that names the reference, never a value, when there is none.
+    """
+    with _one_at_a_time:
+        return _reveal(secret)
+
+
+@cache
+def _reveal(secret: Secret) -> str:
+    value = _read(secret).strip("\r\n")
+    if not value:
+        raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
+    if any(character.isspace() for character in value):
+        raise DeployError(f"cannot use the secret {secret}: it holds white space.")
+    return value
+
+
+def _read(secret: Secret) -> str:
+    match secret.source:
+        case "env":
+            if secret.value not in os.environ:
+                raise DeployError(
+                    f"lacks the secret {secret}: the environment variable is not set here."
+                )
+            return os.environ[secret.value]
+        case "file":
+            path = secret.directory / Path(secret.value).expanduser()
+            try:
+                return path.read_text(encoding="utf-8")
+            except OSError as error:
+                raise DeployError(f"lacks the secret {secret}: {error.strerror}.") from None
+            except UnicodeDecodeError:
+                raise DeployError(f"lacks the secret {secret}: it is not text.") from None
+        case "command":
+            return _run(secret)
+
+
+def _run(secret: Secret) -> str:
+    done = subprocess.run(
+        secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise DeployError(f"lacks the secret {secret}: the command ended with {done.returncode}.")
+    return done.stdout

@@ -1,0 +1,53 @@
+"""The pyinfra face of a fleet: its hosts, their plans, and how to log in."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import fleet
+from fleet.spec import Fleet, Host
+
+Inventory = list[tuple[str, dict[str, Any]]]
+
+
+def inventory(path: str | Path) -> Inventory:
+    """Return pyinfra's host list for a fleet file; the plan of each host is its data ``plan``.
+
+    A fleet file with mistakes ends the program with all of them and no traceback.
+    """
+    try:
+        planned = fleet.plan(fleet.load(path))
+    except fleet.FleetError as error:
+        sys.exit(str(error))
+    return [
+        (name, {"plan": plan, **_login(planned.fleet, planned.fleet.hosts[name])})
+        for name, plan in planned.hosts.items()
+    ]
+
+
+def _login(spec: Fleet, host: Host) -> dict[str, Any]:
+    user = host.user or spec.ssh.user
+    login: dict[str, Any] = {
+        "ssh_hostname": host.address,
+        "ssh_user": user,
+        "ssh_port": host.port or spec.ssh.port,
+        "ssh_key": spec.ssh.key and str(spec.ssh.key),
+        "ssh_known_hosts_file": spec.ssh.known_hosts and str(spec.ssh.known_hosts),
+        # pyinfra's default would accept any new key and override the user's own configuration.
+        "ssh_strict_host_key_checking": "yes",
+        "ssh_paramiko_connect_kwargs": {"transport_factory": _transport},
+        "_sudo": user != "root",
+    }
+    return {key: value for key, value in login.items() if value is not None}
+
+
+def _transport(sock: Any, **arguments: Any) -> Any:
+    """Make a transport that sends small packets at once; behind a jump host it has no socket."""
+    from paramiko import Transport
+
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Transport(sock, **arguments)

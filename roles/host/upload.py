@@ -1,0 +1,43 @@
+"""Large files on their way to a host: by SFTP into a directory that nobody else can enter."""
+
+from __future__ import annotations
+
+from hashlib import file_digest
+from pathlib import Path
+
+from pyinfra.api import StringCommand
+from pyinfra.api.command import FileUploadCommand
+
+from roles.host.commands import Commands
+
+INBOX = "/var/lib/mirrorfleet/inbox"
+
+# Below /var/lib, so that no other user can have put anything there first.
+OPEN = f'install -d -m 755 /var/lib/mirrorfleet && \
+install -d -m 700 -o "${{SUDO_UID:-0}}" {INBOX}'
+
+# Root takes the file out of the login user's hands before it looks at it.
+TAKE = """\
+set -eu
+work=$(mktemp -d /var/lib/mirrorfleet/work.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mv {inbox}/{name} "$work/upload"
+chown root:root "$work/upload"
+echo "{digest}  $work/upload" | sha256sum --check --quiet
+cd "$work"
+{then}
+"""
+
+
+def upload(file: Path, then: str) -> Commands:
+    """Send a file to the host and run the shell script ``then`` as root with it.
+
+    The script starts in an empty directory for root's eyes only, where the file is ``upload``,
+    checked against the digest it had here; the directory goes when the script ends.
+    """
+    with file.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
+    name = digest[:16]
+    yield StringCommand(OPEN)
+    yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False)
+    yield StringCommand(TAKE.format(inbox=INBOX, name=name, digest=digest, then=then))

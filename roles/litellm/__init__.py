@@ -1,0 +1,99 @@
+"""LiteLLM on a gateway: its environment, its configuration in generations, one service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyinfra.api import deploy, operation
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import HostPlan, LitellmPlan
+from roles import host
+from roles.host import python, service
+from roles.host.commands import Commands
+from roles.host.observe import Observation, Question
+from roles.host.secrets import reveal
+from roles.litellm import render
+
+LOCKS = Path(__file__).parent / "locks"
+PACKAGES = ("python3", "curl")
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of a gateway."""
+    if plan.gateway is None:
+        return []
+    return [
+        *(("package", name) for name in PACKAGES),
+        ("path", environment(plan.gateway).complete),
+        *service.questions(render.NAME, render.USER, plan.gateway.port),
+    ]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why the gateway cannot run on this host."""
+    if plan.gateway is None:
+        return []
+    return [*python.refusals(seen), *service.refusals(_service(plan.gateway, seen), seen)]
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring to this machine what the host will be sent."""
+    if plan.gateway is not None:
+        python.fetch(environment(plan.gateway), plan, seen)
+
+
+@deploy("LiteLLM")
+def serve() -> None:
+    """Make this host a gateway, if it is to be one."""
+    if host.plan().gateway:
+        host.ensure_packages(*PACKAGES)
+        host.ensure_user(render.USER)
+    install(name="Python environment, hash-locked")
+    place(name="new generation, beside the running one")
+    # One gateway after the other: while one restarts, the others serve.
+    switch(name="switch, restart, wait until it serves", _serial=True)
+
+
+@operation()
+def install() -> Commands:
+    """Build the environment if the host lacks it."""
+    if gateway := host.plan().gateway:
+        yield from python.install(environment(gateway), host.plan(), host.seen())
+
+
+@operation()
+def place() -> Commands:
+    """Put a changed generation on the host; what runs is not touched."""
+    if gateway := host.plan().gateway:
+        yield from service.place(_service(gateway, host.seen()), host.seen())
+
+
+@operation()
+def switch() -> Commands:
+    """Switch to a changed generation."""
+    if gateway := host.plan().gateway:
+        yield from service.switch(_service(gateway, host.seen()), host.seen())
+
+
+def environment(gateway: LitellmPlan) -> python.Environment:
+    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
+    lock = LOCKS / f"{gateway.version}.txt"
+    if not lock.exists():
+        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
+        raise DeployError(
+            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
+        )
+    return python.Environment("litellm", lock)
+
+
+def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:
+    secrets = {
+        secret: reveal(secret)
+        for secret in (
+            gateway.master_key,
+            *gateway.keys.values(),
+            *(route.api_key for route in gateway.routes if route.api_key),
+        )
+    }
+    return render.service(gateway, environment(gateway).directory, secrets, seen)

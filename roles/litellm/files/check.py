@@ -1,0 +1,44 @@
+"""Let the real LiteLLM load config.yaml, open no port, and judge what came of it.
+
+Run beside config.yaml, by the Python of the environment that will serve it, with the environment
+variables of the service. LiteLLM's own --validate_config is content with a misspelt master_key, an
+alias that leads nowhere, and a key variable that is not set.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import yaml
+from litellm.proxy import proxy_server
+
+
+async def main() -> list[str]:
+    """Return what is wrong, in words for the operator."""
+    written = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
+    load = proxy_server.ProxyConfig().load_config
+    router, *_ = await load(router=None, config_file_path="config.yaml")
+    wrong = []
+    if not proxy_server.master_key:
+        wrong.append("there is no master key")
+    if proxy_server.user_custom_auth is None:
+        wrong.append("the key check (custom_auth) is not loaded")
+    if len(router.model_list) != len(written["model_list"]):
+        wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
+    for deployment in router.model_list:
+        if not deployment["litellm_params"].get("api_key"):
+            wrong.append(f"the key of model '{deployment['model_name']}' is not in the environment")
+    names = {deployment["model_name"] for deployment in written["model_list"]}
+    for name in sorted({*names, *written["router_settings"]["model_group_alias"]}):
+        try:
+            await router.async_get_available_deployment(model=name, request_kwargs={})
+        except Exception as error:
+            wrong.append(f"the name '{name}' leads to no model ({type(error).__name__})")
+    return wrong
+
+
+if __name__ == "__main__":
+    faults = asyncio.run(main())
+    for fault in faults:
+        print(f"LiteLLM has loaded config.yaml, but {fault}", file=sys.stderr)
+    sys.exit(1 if faults else 0)

@@ -1,0 +1,125 @@
+"""vLLM on an engine host: its environment, the weights, and one service per model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyinfra.api import deploy, operation
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import HostPlan, VllmPlan
+from roles import host
+from roles.host import python, service
+from roles.host.commands import Commands
+from roles.host.observe import Observation, Question
+from roles.host.secrets import reveal
+from roles.vllm import render, weights
+
+LOCKS = Path(__file__).parent / "locks"
+
+# The command looks itself up under the name of the CUDA build.
+CPU_BUILD_IS_VLLM = """\
+metadata=$(echo {directory}/lib/python3.*/site-packages)/vllm-{version}+cpu.dist-info
+mkdir "$metadata"
+printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metadata/METADATA"
+"""
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of an engine host."""
+    asked: list[Question] = []
+    for engine in plan.engines:
+        asked += [("package", name) for name in packages(plan)]
+        asked += [("path", environment(engine).complete)]
+        asked += [("path", weights.location(engine.model, engine.weights))]
+        asked += service.questions(render.name(engine), render.USER, engine.port)
+    return asked
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why the engines cannot run on this host."""
+    if not plan.engines:
+        return []
+    whys = python.refusals(seen)
+    for engine in plan.engines:
+        if engine.weights.kind == "path" and engine.weights.source not in seen.paths:
+            whys.append(f"has no weights at {engine.weights.source} for '{engine.model}'.")
+        whys += service.refusals(_service(engine), seen)
+    return whys
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring to this machine what the host will be sent."""
+    for engine in plan.engines:
+        python.fetch(environment(engine), plan, seen)
+
+
+@deploy("vLLM")
+def serve() -> None:
+    """Make the engines of this host serve their models, if it is to have any."""
+    if host.plan().engines:
+        host.ensure_packages(*packages(host.plan()))
+        host.ensure_user(render.USER)
+    install(name="Python environment, hash-locked")
+    fetch_weights(name="weights")
+    place(name="new generation, beside the running one")
+    switch(name="switch, restart, wait until it serves")
+
+
+@operation()
+def install() -> Commands:
+    """Build the environments that the host lacks."""
+    built = set()
+    for engine in host.plan().engines:
+        wanted = environment(engine)
+        if wanted not in built:
+            yield from python.install(wanted, host.plan(), host.seen())
+        built.add(wanted)
+
+
+@operation()
+def fetch_weights() -> Commands:
+    """Bring the weights that the host lacks."""
+    for engine in host.plan().engines:
+        directory = environment(engine).directory
+        yield from weights.fetch(engine.model, engine.weights, directory, render.USER, host.seen())
+
+
+@operation()
+def place() -> Commands:
+    """Put changed generations on the host; what runs is not touched."""
+    for engine in host.plan().engines:
+        yield from service.place(_service(engine), host.seen())
+
+
+@operation()
+def switch() -> Commands:
+    """Switch to changed generations, one engine after the other."""
+    for engine in host.plan().engines:
+        yield from service.switch(_service(engine), host.seen())
+
+
+def packages(plan: HostPlan) -> list[str]:
+    """Return the system packages that the engines of a host need."""
+    cpu = any(engine.build == "cpu" for engine in plan.engines)
+    return ["python3", "curl", *(["libnuma1"] if cpu else [])]
+
+
+def environment(engine: VllmPlan) -> python.Environment:
+    """Return the Python environment of an engine. Raises ``DeployError`` when none is locked."""
+    lock = LOCKS / f"{engine.version}{'-cpu' if engine.build == 'cpu' else ''}.txt"
+    if not lock.exists():
+        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
+        raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
+    if engine.build == "cuda":
+        return python.Environment("vllm", lock)
+    return python.Environment("vllm", lock, CPU_BUILD_IS_VLLM.replace("{version}", engine.version))
+
+
+def _service(engine: VllmPlan) -> service.Service:
+    return render.service(
+        engine,
+        environment(engine).directory,
+        weights.location(engine.model, engine.weights),
+        reveal(engine.api_key) if engine.api_key else None,
+    )

@@ -1,0 +1,110 @@
+"""Pure: from the plan of an engine to its command line, environment and unit."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from fleet.plan import VllmPlan
+from roles.host.service import Service
+from roles.host.text import template
+
+USER = "mirrorfleet-vllm"
+TEMPLATES = Path(__file__).parent / "templates"
+
+START = 1200
+"""Seconds: a large model needs up to 20 minutes to load."""
+
+
+def name(engine: VllmPlan) -> str:
+    """Return the name of an engine's service."""
+    return f"vllm-{engine.model}"
+
+
+def service(engine: VllmPlan, environment: str, weights: str, api_key: str | None) -> Service:
+    """Return the service of one engine.
+
+    ``environment`` is the directory of its Python environment, ``weights`` that of its weights.
+    """
+    command = shlex.join([f"{environment}/bin/vllm", "serve", weights, *arguments(engine)])
+    return Service(
+        name=name(engine),
+        user=USER,
+        port=engine.port,
+        unit=template(
+            TEMPLATES / "unit.service.j2",
+            name=name(engine),
+            model=engine.model,
+            build=engine.build,
+            user=USER,
+            directory=f"/opt/mirrorfleet/{name(engine)}",
+            command=command.replace(" --", " \\\n    --"),
+        ),
+        environment=variables(engine, api_key),
+        files={},
+        ready=_ready(engine),
+        seconds=START,
+    )
+
+
+def arguments(engine: VllmPlan) -> list[str]:
+    """Return vLLM's command line after the path of the weights."""
+    said = [
+        f"--served-model-name={engine.model}",
+        f"--host={engine.listen}",
+        f"--port={engine.port}",
+        f"--max-model-len={engine.context}",
+        "--enable-auto-tool-choice",
+        f"--tool-call-parser={engine.tool_parser}",
+    ]
+    if engine.reasoning_parser:
+        said.append(f"--reasoning-parser={engine.reasoning_parser}")
+    if engine.build == "cpu":
+        # Compiling kernels for a lab's tiny model takes longer than it ever saves.
+        said += ["--enforce-eager", "--kv-cache-memory-bytes=256M", "--max-num-seqs=8"]
+    else:
+        said.append(f"--tensor-parallel-size={engine.tensor_parallel}")
+        said.append(f"--gpu-memory-utilization={engine.gpu_memory_utilization}")
+    return said
+
+
+def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
+    """Return the environment of the process; the key is here and never on the command line."""
+    state = f"/var/lib/mirrorfleet/{name(engine)}"
+    said = {
+        "HOME": state,
+        "XDG_CACHE_HOME": f"{state}/cache",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        # What the processes of one engine say to each other stays on this machine.
+        "VLLM_HOST_IP": "127.0.0.1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    if engine.build == "cpu":
+        # One process less, and none pinned to the core that everybody uses.
+        said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        said["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    if api_key:
+        said["VLLM_API_KEY"] = api_key
+    return said
+
+
+def _ready(engine: VllmPlan) -> str:
+    """Return a command that gets a token out of the engine: /health is well before it can serve.
+
+    The key goes from the environment file to curl's standard input, through no argv.
+    """
+    request = {
+        "model": engine.model,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 1,
+    }
+    return (
+        "(. current/environment; printf 'Authorization: Bearer %s\\n' \"${VLLM_API_KEY-}\" |\n"
+        "    curl -fsS -m 60 -o /dev/null -H @- -H 'Content-Type: application/json' \\\n"
+        f"    -d {shlex.quote(json.dumps(request))} \\\n"
+        f"    http://{engine.listen}:{engine.port}/v1/chat/completions 2>/dev/null)"
+    )

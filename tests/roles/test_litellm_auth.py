@@ -1,0 +1,197 @@
+"""The pure part of LiteLLM's key check: reading keys.json and deciding who comes in.
+
+LiteLLM itself is not installed here; the lab asks a real gateway.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "roles/litellm/files/mirrorfleet_auth.py"
+ADA, LIN, OPS, MASTER = "sk-ada-1", "sk-lin-2", "sk-ops-3", "sk-master-4"
+
+
+def load(path: Path) -> ModuleType:
+    """Import the handler as LiteLLM does: by its path, without an entry in sys.modules."""
+    spec = importlib.util.spec_from_file_location("mirrorfleet_auth", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+auth = load(SOURCE)
+
+
+def entry(key: str, name: str, role: Any = "developer", **more: Any) -> dict[str, Any]:
+    return {"sha256": auth.digest(key), "name": name, "role": role, **more}
+
+
+def document(*entries: Any) -> str:
+    return json.dumps({"version": 1, "keys": list(entries)})
+
+
+KEYS = auth.parse(
+    document(entry(ADA, "ada"), entry(LIN, "lin", models=["coder"]), entry(OPS, "ops", "admin"))
+)
+
+
+def unreadable(*_: Any, **__: Any) -> str:
+    raise OSError("too many open files")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write as the role does: a new file takes the old one's place at once."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def refusal(presented: str | None, path: str = "/v1/messages", **how: Any) -> tuple[int, str]:
+    with pytest.raises(auth.Refused) as caught:
+        auth.decide(presented, path, how.get("keys", KEYS), how.get("master", MASTER))
+    return caught.value.code, str(caught.value)
+
+
+def test_each_key_is_known_by_its_name_role_and_models() -> None:
+    def who(key: str) -> Any:
+        return auth.decide(key, "/v1/messages", KEYS, MASTER)
+
+    assert who(ADA) == ("ada", "developer", ())
+    assert who(LIN) == ("lin", "developer", ("coder",))
+    assert who(OPS) == ("ops", "admin", ())
+    assert who(MASTER) == ("master", "admin", ())
+
+
+@pytest.mark.parametrize("presented", [None, "", "sk-wrong", ADA.upper(), f" {ADA}", "sk-ü\udcff"])
+def test_no_key_or_a_wrong_one_is_401_and_is_not_repeated(presented: str | None) -> None:
+    code, message = refusal(presented)
+    assert code == 401
+    assert not presented or presented not in message
+
+
+def test_the_hash_of_a_key_is_not_a_key() -> None:
+    assert refusal(auth.digest(ADA))[0] == 401
+
+
+def test_without_a_master_key_nothing_passes_for_it() -> None:
+    assert refusal("None", master=None)[0] == 401
+    assert refusal("", master="")[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/models"])
+def test_a_developer_may_ask_what_claude_code_asks(path: str) -> None:
+    assert auth.decide(ADA, path, KEYS, MASTER).name == "ada"
+
+
+@pytest.mark.parametrize(
+    "path", ["/model/info", "/health", "/anthropic/v1/messages", "/v1/messages/", "/key/generate"]
+)
+def test_everything_else_is_for_admins(path: str) -> None:
+    assert refusal(ADA, path)[0] == 403
+    assert auth.decide(OPS, path, KEYS, MASTER).role == "admin"
+    assert auth.decide(MASTER, path, KEYS, MASTER).role == "admin"
+
+
+def test_without_a_usable_file_only_the_master_key_comes_in() -> None:
+    assert refusal(ADA, keys=None)[0] == 503
+    assert refusal(None, keys=None)[0] == 401
+    assert auth.decide(MASTER, "/health", None, MASTER).role == "admin"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Expecting value"),
+        ("[]", "version 1"),
+        ('{"version": 2, "keys": []}', "version 1"),
+        ('{"version": 1}', "list of keys"),
+        ('{"version": 1, "keys": {}}', "list of keys"),
+        ('{"version": 1, "keys": [], "extra": 1}', "nothing else"),
+        (document("x"), "key 1: expected an object"),
+        (document(entry(ADA, "ada") | {"sha256": ADA}), "key 1: sha256"),
+        (document(entry(ADA, "ada") | {"sha256": auth.digest(ADA).upper()}), "key 1: sha256"),
+        (document(entry(ADA, "")), "key 1: name"),
+        (document(entry(ADA, "ada", "root")), "key 1 (ada): role"),
+        (document(entry(ADA, "ada", ["admin"])), "key 1 (ada): role"),
+        (document(entry(ADA, "ada", models=[])), "key 1 (ada): models"),
+        (document(entry(ADA, "ada", models=None)), "key 1 (ada): models"),
+        (document(entry(ADA, "ada", models="coder")), "key 1 (ada): models"),
+        (document(entry(ADA, "ada", expires="2027-01-01")), "unknown field 'expires'"),
+        (document(entry(ADA, "ada"), entry(ADA, "lin")), "key 2: the same key again"),
+    ],
+)
+def test_a_file_that_says_anything_else_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        auth.parse(text)
+    assert said in str(caught.value)
+
+
+def test_a_change_of_the_file_counts_at_the_next_request(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    file = auth.KeyFile(path)
+    assert file.keys() is None
+    for names in (["ada"], ["ada", "lin"], ["lin"], []):
+        replace(path, document(*(entry(name, name) for name in names)))
+        assert [key.name for key in file.keys().values()] == names
+    replace(path, document(entry("ada", "ada"))[:-9])
+    assert file.keys() is None
+    replace(path, document(entry("ada", "ada")))
+    assert [key.name for key in file.keys().values()] == ["ada"]
+    path.unlink()
+    assert file.keys() is None
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(document(entry(ADA, "ada")))
+    file = auth.KeyFile(path)
+    assert file.keys() is file.keys()
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(document(entry(ADA, "ada")))
+    file = auth.KeyFile(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", unreadable)
+        assert file.keys() is None
+    assert [key.name for key in file.keys().values()] == ["ada"]
+
+
+def test_a_link_to_the_file_is_followed(tmp_path: Path) -> None:
+    old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "keys.json"
+    old.write_text(document(entry(ADA, "ada")))
+    new.write_text(document(entry(LIN, "lin")))
+    path.symlink_to(old)
+    file = auth.KeyFile(path)
+    assert [key.name for key in file.keys().values()] == ["ada"]
+    (tmp_path / "link").symlink_to(new)
+    (tmp_path / "link").replace(path)
+    assert [key.name for key in file.keys().values()] == ["lin"]
+
+
+def test_the_log_says_once_why_nobody_comes_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(document(entry(ADA, "ada", "root")))
+    file = auth.KeyFile(path)
+    assert [file.keys(), file.keys()] == [None, None]
+    assert len(caplog.records) == 1
+    assert "key 1 (ada): role must be one of" in caplog.text
+    assert auth.digest(ADA) not in caplog.text
+
+
+def test_the_handler_looks_beside_itself(tmp_path: Path) -> None:
+    copy = tmp_path / SOURCE.name
+    copy.write_text(SOURCE.read_text())
+    assert load(copy).key_file.path == tmp_path / "keys.json"
