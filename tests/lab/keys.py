@@ -1,0 +1,81 @@
+"""What it takes to log in: an identity, the hosts' keys, and an ssh configuration with both.
+
+They lie in the repository's git-ignored `.lab/` and belong to the person who ran the lab, so that
+plain `ssh -F .lab/ssh_config gw-1` works, and so does a deploy without sudo.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import places
+from .hosts import BY_NAME, OPERATOR, Host
+
+IDENTITY = places.ACCESS / "id_ed25519"
+KNOWN_HOSTS = places.ACCESS / "known_hosts"
+SSH_CONFIG = places.ACCESS / "ssh_config"
+
+
+def generate(path: Path, comment: str) -> None:
+    """Make an ed25519 key pair without a passphrase at `path` and `path`.pub."""
+    options = ["-q", "-t", "ed25519", "-N", "", "-C", comment]
+    subprocess.run(["ssh-keygen", *options, "-f", str(path)], check=True)
+
+
+def host_key(host: Host) -> tuple[str, str]:
+    """A new host key: private and public text."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "key")
+        generate(path, host.name)
+        return path.read_text(), path.with_suffix(".pub").read_text()
+
+
+def identity() -> str:
+    """The public key that every host lets in; the pair is made if there is none yet."""
+    places.ACCESS.mkdir(mode=0o700, exist_ok=True)
+    if not IDENTITY.exists():
+        generate(IDENTITY, "mirrorfleet-lab")
+    _give(places.ACCESS, IDENTITY, IDENTITY.with_suffix(".pub"))
+    return IDENTITY.with_suffix(".pub").read_text()
+
+
+def write_access(hosts: dict[Host, str]) -> None:
+    """Write known_hosts and ssh_config; `hosts` maps each host to its public key."""
+    entries = (_known(host, public) for host, public in hosts.items())
+    KNOWN_HOSTS.write_text("".join(entries))
+    SSH_CONFIG.write_text(_config(BY_NAME.values()))
+    _give(KNOWN_HOSTS, SSH_CONFIG)
+
+
+def ssh(host: str, command: Iterable[str], *options: str) -> list[str]:
+    """The command that runs `command` on a host, a name or user@name."""
+    return ["ssh", "-F", str(SSH_CONFIG), *options, host, *command]
+
+
+def _known(host: Host, public: str) -> str:
+    kind, key, *_ = public.split()
+    return f"{host.name},{host.address} {kind} {key}\n"
+
+
+def _config(hosts: Iterable[Host]) -> str:
+    text = "".join(f"Host {h.name}\n    HostName {h.address}\n" for h in hosts)
+    everyone = " ".join(f"{h.name} {h.address}" for h in BY_NAME.values())
+    return f"""{text}
+Host {everyone}
+    User {OPERATOR}
+    IdentityFile "{IDENTITY}"
+    IdentitiesOnly yes
+    UserKnownHostsFile "{KNOWN_HOSTS}"
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    UpdateHostKeys no
+    PreferredAuthentications publickey
+"""
+
+
+def _give(*paths: Path) -> None:
+    """Hand files to the person who called sudo."""
+    for path in paths:
+        os.chown(path, *places.invoker())

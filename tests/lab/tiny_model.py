@@ -1,0 +1,189 @@
+"""Write the lab's model: a real checkpoint of 2 MB that answers by heart.
+
+    python -m tests.lab.tiny_model OUTPUT_DIR
+
+The lab has no GPU and downloads no weights, yet a real vLLM shall serve a model that answers a
+real Claude Code and calls its tools, the same way every time. This one has four replies:
+
+    plain    to anything else
+    call     the developer says "leave a note" and a Bash tool is offered: a call of that tool
+    done     to a tool's result that holds the note
+    failed   to any other tool's result: an error, or a permission refused
+
+Two tricks make a language model say exactly these.
+
+**The weights are a table of what follows what.** A transformer adds the output of attention and
+of the feed-forward network to each token's embedding. Here both are zero, so the embedding of
+the last token alone reaches the output layer. Every token of a reply owns one axis of the hidden
+space: its embedding is 1 there, and so is its successor's row in the output layer (times a gain
+that leaves chance nothing, at any temperature). Saying one token leads to the next, down to the
+end of the reply. This needs every token to have one successor, so a reply is cut into pieces of
+two words, each piece a token of its own, and none may occur twice.
+
+**The chat template picks the reply.** It sees the conversation and the tools as data, and ends
+the prompt with a cue, the token that leads to the reply's first piece: tiny_model_template.jinja.
+
+Nothing is random, so the same versions of the libraries write the same bytes. The vocabulary for
+ordinary text is learned from numpy's own sources: English prose and code, like the prompts of
+Claude Code, installed anyway, and fixed by the lock file.
+"""
+
+import json
+import re
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+REPLIES = {
+    "plain": (
+        "Mirrorfleet describes engines, gateways and Claude Code clients in one file, "
+        "and makes every machine of the fleet agree with it. "
+        "(I am the lab's tiny model: this is the one answer I know.)"
+    ),
+    "call": (
+        '<tool_call>\n{"name": "Bash", "arguments": {'
+        '"command": "echo hello from the tiny model | tee mirrorfleet-note.txt", '
+        '"description": "Leave a note"}}\n</tool_call>'
+    ),
+    "done": "Done: I left a note in mirrorfleet-note.txt with the Bash tool.",
+    "failed": "The tool did not do what I asked for, so there is no new note.",
+}
+END = "<|end|>"
+TURN = "<|turn|>"
+CONTEXT = 131072
+HIDDEN = 128  # one axis per token of the replies, and one for all the others
+HEAD = 32  # the smallest attention head that vLLM's CPU kernels know
+GAIN = 16.0
+
+
+def pieces(reply: str) -> list[str]:
+    """Cut a reply into the tokens that it is said in: two words each, tool call tags alone."""
+    return re.findall(r"</?tool_call>|\s*[^\s<]+(?:\s+[^\s<]+)?", reply)
+
+
+def build_tokenizer() -> Tokenizer:
+    """Learn a byte-level BPE vocabulary, then add the cues and the pieces of the replies."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4096,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    sources = sorted((Path(np.__file__).parent / "lib").glob("*.py"))
+    tokenizer.train_from_iterator((source.read_text("utf-8") for source in sources), trainer)
+
+    tokenizer.add_special_tokens([END, TURN, *(f"<|{cue}|>" for cue in REPLIES)])
+    said = [piece for reply in REPLIES.values() for piece in pieces(reply)]
+    added = tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in said])
+    if added != len(said):
+        raise ValueError("a piece of a reply occurs twice, or is an ordinary token: reword it")
+    return tokenizer
+
+
+def build_weights(tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+    """Lay the replies out as a table: what follows what."""
+    ids = tokenizer.get_vocab()
+    successor: dict[int, int] = {}
+    for cue, reply in REPLIES.items():
+        tokens = [f"<|{cue}|>", *pieces(reply), END]
+        successor |= pairwise(ids[token] for token in tokens)
+    if len(successor) >= HIDDEN:
+        raise ValueError(f"{len(successor)} tokens in the replies, but only {HIDDEN - 1} axes")
+
+    embedding = np.zeros((len(ids), HIDDEN))
+    output = np.zeros((len(ids), HIDDEN))
+    for axis, (token, following) in enumerate(successor.items(), start=1):
+        embedding[token, axis] = 1
+        output[following, axis] = GAIN
+    # Axis 0: a prompt that ends without a cue, as /v1/completions allows, is answered by silence.
+    others = [token for token in ids.values() if token not in successor]
+    embedding[others, 0] = 1
+    output[ids[END], 0] = GAIN
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape)
+
+    ones = np.ones(HIDDEN)
+    return {
+        "model.embed_tokens.weight": embedding,
+        "model.layers.0.input_layernorm.weight": ones,
+        "model.layers.0.self_attn.q_proj.weight": zeros(HEAD, HIDDEN),
+        "model.layers.0.self_attn.k_proj.weight": zeros(HEAD, HIDDEN),
+        "model.layers.0.self_attn.v_proj.weight": zeros(HEAD, HIDDEN),
+        "model.layers.0.self_attn.o_proj.weight": zeros(HIDDEN, HEAD),
+        "model.layers.0.post_attention_layernorm.weight": ones,
+        "model.layers.0.mlp.gate_proj.weight": zeros(HIDDEN, HIDDEN),
+        "model.layers.0.mlp.up_proj.weight": zeros(HIDDEN, HIDDEN),
+        "model.layers.0.mlp.down_proj.weight": zeros(HIDDEN, HIDDEN),
+        "model.norm.weight": ones,
+        "lm_head.weight": output,
+    }
+
+
+def to_safetensors(weights: dict[str, np.ndarray]) -> bytes:
+    """Pack weights as bfloat16, the type that vLLM computes in.
+
+    Written by hand because numpy, and so safetensors.numpy, has no bfloat16. It is the upper half
+    of a float32, and 0, 1 and the gain need no more. The file is the length of a JSON header, the
+    header padded to 8 bytes, and the numbers.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, array in weights.items():
+        numbers = (array.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+        span = [len(data), len(data) + len(numbers)]
+        header[name] = {"dtype": "BF16", "shape": array.shape, "data_offsets": span}
+        data += numbers
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def write(folder: Path) -> None:
+    """Write the whole checkpoint into a folder, in the layout of the Hugging Face hub."""
+    tokenizer = build_tokenizer()
+    end = tokenizer.token_to_id(END)
+    template = Path(__file__).with_name("tiny_model_template.jinja").read_text("utf-8")
+    documents = {
+        "config.json": {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "dtype": "bfloat16",
+            "vocab_size": tokenizer.get_vocab_size(),
+            "hidden_size": HIDDEN,
+            "intermediate_size": HIDDEN,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 1,
+            "num_key_value_heads": 1,
+            "head_dim": HEAD,
+            "max_position_embeddings": CONTEXT,
+            "tie_word_embeddings": False,
+            "bos_token_id": None,
+            "eos_token_id": end,
+        },
+        "generation_config.json": {"eos_token_id": end},
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": END,
+            "model_max_length": CONTEXT,
+            "clean_up_tokenization_spaces": False,
+        },
+    }
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", "utf-8")
+    (folder / "chat_template.jinja").write_text(template, "utf-8")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "model.safetensors").write_bytes(to_safetensors(build_weights(tokenizer)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.lab.tiny_model OUTPUT_DIR")
+    write(Path(sys.argv[1]))
