@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import StringCommand, deploy, operation
+from pyinfra.api import deploy, operation
 
 from fleet.clients import ClientPlan
 from fleet.plan import HostPlan
 from roles import host
 from roles.claude.render import NotOurs, merged
 from roles.host.cache import npm_package
-from roles.host.commands import Commands
+from roles.host.commands import Commands, script
 from roles.host.files import HomeFile, write
 from roles.host.observe import Observation, Question
+from roles.host.places import ROOT
 from roles.host.secrets import reveal
 from roles.host.upload import upload
 
@@ -82,7 +83,7 @@ def install() -> Commands:
             f"mv {target}.new {target}",
         )
     if seen.links.get(COMMAND) != target:
-        yield StringCommand(f"ln -sfn {target} {COMMAND}.new && mv -fT {COMMAND}.new {COMMAND}")
+        yield script(f"ln -sfn {target} {COMMAND}.new && mv -fT {COMMAND}.new {COMMAND}")
 
 
 @operation()
@@ -97,7 +98,7 @@ def settle() -> Commands:
 def binary(plan: HostPlan) -> str:
     """Return where the pinned client stands; another version is another directory."""
     assert plan.clients is not None
-    return f"/opt/mirrorfleet/claude/{plan.clients.version}/claude"
+    return f"{ROOT}/claude/{plan.clients.version}/claude"
 
 
 def _files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
@@ -115,7 +116,7 @@ def _files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
 
 def _user_refusals(client: ClientPlan, seen: Observation) -> Iterator[str]:
     if client.user not in seen.users:
-        yield f"has no user '{client.user}'. Create the login, or correct the fleet file."
+        yield f"has no user '{client.user}' with a home directory. Create the login first."
         return
     for path, owned in ((SETTINGS, client.settings), (STATE, client.state)):
         there = seen.home_files.get((client.user, path))
@@ -134,7 +135,7 @@ def _client_refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
         yield f"wants a Claude Code that no lock file pins. Pinned are: {known}."
     elif seen.architecture not in _lock(plan)["packages"]:
         yield f"is {seen.architecture}, for which no client is pinned."
-    if COMMAND in seen.paths and not seen.links.get(COMMAND, "").startswith("/opt/mirrorfleet/"):
+    if COMMAND in seen.paths and not seen.links.get(COMMAND, "").startswith(f"{ROOT}/"):
         yield f"has a {COMMAND} that is not ours. Remove it, then run again."
 
 

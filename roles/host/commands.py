@@ -1,10 +1,27 @@
-"""What an operation yields."""
+"""What an operation yields: shell scripts that run as root, one at a time on a host."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.command import PyinfraCommand, StringCommand
+
+from roles.host.places import STATE
 
 Commands = Generator[PyinfraCommand, None, None]
 """The commands of an operation, each sent when the one before it has succeeded; none: no change."""
+
+# A controller that was killed leaves its last script running. The next run waits until it is done.
+ALONE = f"""\
+set -eu
+install -d -m 755 {STATE}
+exec 9>{STATE}/lock
+flock -w 900 9 || {{ echo "another run still changes this host" >&2; exit 1; }}
+"""
+
+
+def script(text: str, stdin: str | None = None) -> StringCommand:
+    """Return a shell script as a command. Secrets belong into ``stdin``, which is never printed."""
+    if stdin is None:
+        return StringCommand(ALONE + text)
+    return StringCommand(ALONE + text, _stdin=[stdin])

@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyinfra.api import StringCommand
-
-from roles.host.commands import Commands
+from roles.host.commands import Commands, script
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, Member, pack
 
@@ -36,7 +34,6 @@ def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:
 # The user's own shell writes, so neither a link nor a strange owner in the home can make root
 # write elsewhere. A file that is itself a link, as dotfile managers make them, is followed.
 PLACE = """\
-set -eu
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 (cd "$stage" && {unpack})
@@ -60,6 +57,4 @@ def write(files: Sequence[HomeFile], seen: Observation) -> Commands:
         shlex.join(["place", str(index), file.user, file.path, file.mode])
         for index, file in enumerate(changed)
     ]
-    yield StringCommand(
-        PLACE.format(unpack=UNPACK, places="\n".join(places)), _stdin=[pack(members)]
-    )
+    yield script(PLACE.format(unpack=UNPACK, places="\n".join(places)), pack(members))

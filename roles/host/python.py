@@ -11,6 +11,7 @@ from roles.host.cache import wheels
 from roles.host.commands import Commands
 from roles.host.locks import for_host
 from roles.host.observe import Observation
+from roles.host.places import ROOT
 from roles.host.upload import upload
 
 UV = Path(__file__).parent / "locks" / "uv.txt"
@@ -41,7 +42,7 @@ class Environment:
     def directory(self) -> str:
         """Where it stands; another lock file is another directory, so nothing in use changes."""
         digest = sha256(self.lock.read_bytes() + self.finish.encode()).hexdigest()[:8]
-        return f"/opt/mirrorfleet/{self.role}/environments/{self.lock.stem}-{digest}"
+        return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}"
 
     @property
     def complete(self) -> str:
@@ -71,6 +72,7 @@ def refusals(seen: Observation) -> list[str]:
 # The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
 # write beside its code would compile it again at every start.
 INSTALL = """\
+[ ! -e {complete} ] || exit 0
 tar -xf upload && rm upload
 python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
 export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1

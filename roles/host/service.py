@@ -14,31 +14,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 
-from pyinfra.api import StringCommand
-
-from roles.host.commands import Commands
+from roles.host.commands import Commands, script
 from roles.host.observe import Observation, Question, Unit
 from roles.host.payload import UNPACK, Member, pack, tree_digest
+from roles.host.places import ROOT
 from roles.host.text import environment_file
 
-ROOT = "/opt/mirrorfleet"
 KEPT = 3
 """Generations that stay on the host for going back."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is to run. ``ready`` is a shell command that succeeds when the service serves.
+    """What is to run, and how to know that it does. ``ready`` and ``check`` are shell commands.
 
-    ``environment`` holds the settings and secrets of the process and goes into a file for root's
-    eyes only. ``files`` are readable by the service's group. ``seconds`` is how long it may take
-    to get ready. ``check`` is run as ``user`` in the new generation's directory before the switch.
+    ``software`` is the directory of its Python environment. ``environment`` holds the settings and
+    secrets of the process and goes into a file for root's eyes only; ``files`` are readable by the
+    service's group. ``ready`` succeeds when the service serves, which may take ``seconds``.
+    ``check`` is run as ``user`` in a new generation's directory, before it is accepted.
     """
 
     name: str
     user: str
     port: int
+    software: str
     unit: str
     environment: dict[str, str]
     files: Mapping[str, str]
@@ -138,16 +139,25 @@ def is_listening(service: Service, seen: Observation) -> bool:
     return service.unit_name in seen.listeners.get(service.port, frozenset())
 
 
-# A tree of the same name that another hand has changed is set aside, and `current` goes with it:
-# so long as the link is missing, a next run knows that the restart is still owed.
+# A generation gets its name when it is complete and its check has passed. The check has the
+# environment that the service will have, and its user. A tree of the same name that another hand
+# has changed is replaced, and `current` goes with it: so long as the link is missing, a next run
+# knows that the restart is still owed.
 PLACE = """\
-set -eu
 mkdir -p {directory}/generations
 cd {directory}
-rm -rf generations/{generation}.new
+rm -rf generations/*.new
 mkdir -m 750 generations/{generation}.new
 chgrp {user} generations/{generation}.new
 (cd generations/{generation}.new && {unpack})
+(
+    cd generations/{generation}.new && set -a && . ./environment &&
+    exec runuser -u {user} -- {check}
+) || {{
+    rm -rf generations/{generation}.new
+    echo "{unit}: the new generation is refused; what ran before runs on" >&2
+    exit 1
+}}
 if [ -e generations/{generation} ]; then
     [ "$(readlink current)" != generations/{generation} ] || rm current
     rm -rf generations/{generation}
@@ -157,22 +167,24 @@ mv generations/{generation}.new generations/{generation}
 
 
 def place(service: Service, seen: Observation) -> Commands:
-    """Put the generation beside the one that runs. Nothing that runs is touched."""
+    """Put the generation, checked, beside the one that runs. Nothing that runs is touched."""
     if is_placed(service, seen):
         return
-    yield StringCommand(
+    yield script(
         PLACE.format(
             directory=service.directory,
             generation=service.generation,
             user=service.user,
+            unit=service.unit_name,
+            check=service.check,
             unpack=UNPACK,
         ),
-        _stdin=[pack(service.members())],
+        pack(service.members()),
     )
 
 
 SWITCH = """\
-set -u
+set +e
 cd {directory}
 unit={unit}
 previous=$(readlink current | sed 's|^generations/||')
@@ -202,16 +214,15 @@ serves() {{
     return 1
 }}
 
-# The check has the environment that the service will have, and its user, but no port.
-(
-    cd generations/{generation} && set -a && . ./environment &&
-    exec runuser -u {user} -- {check}
-) || {{
-    echo "{unit}: the new configuration is refused; what ran before runs on" >&2
-    exit 1
-}}
-if {start} && serves; then
+prune() {{
     (cd generations && ls -t | grep -vx {generation} | tail -n +{kept} | xargs -r rm -rf)
+    for software in {environments}/*; do
+        grep -qsF "$software/" {root}/*/generations/*/*.service || rm -rf "$software"
+    done
+}}
+
+if {start} && serves; then
+    prune
     exit 0
 fi
 echo "{unit}: not ready after the switch; its last words:" >&2
@@ -231,7 +242,7 @@ def switch(service: Service, seen: Observation) -> Commands:
     started = is_started(service, seen)
     if started and is_listening(service, seen):
         return
-    yield StringCommand(
+    yield script(
         SWITCH.format(
             directory=service.directory,
             unit=service.unit_name,
@@ -240,8 +251,8 @@ def switch(service: Service, seen: Observation) -> Commands:
             port=service.port,
             seconds=service.seconds,
             ready=service.ready,
-            check=service.check,
-            user=service.user,
             kept=KEPT,
+            root=ROOT,
+            environments=str(PurePosixPath(service.software).parent),
         )
     )

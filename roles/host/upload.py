@@ -5,21 +5,24 @@ from __future__ import annotations
 from hashlib import file_digest
 from pathlib import Path
 
-from pyinfra.api import StringCommand
 from pyinfra.api.command import FileUploadCommand
 
-from roles.host.commands import Commands
+from roles.host.commands import Commands, script
+from roles.host.places import STATE
 
-INBOX = "/var/lib/mirrorfleet/inbox"
+INBOX = f"{STATE}/inbox"
 
-# Below /var/lib, so that no other user can have put anything there first.
-OPEN = f'install -d -m 755 /var/lib/mirrorfleet && \
-install -d -m 700 -o "${{SUDO_UID:-0}}" {INBOX}'
+# Below /var/lib, so that no other user can have put anything there first. What a cut run left
+# behind long ago goes.
+OPEN = f"""\
+install -d -m 700 -o "${{SUDO_UID:-0}}" {INBOX}
+find {STATE} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
+find {INBOX} -type f -mmin +60 -delete
+"""
 
 # Root takes the file out of the login user's hands before it looks at it.
 TAKE = """\
-set -eu
-work=$(mktemp -d /var/lib/mirrorfleet/work.XXXXXX)
+work=$(mktemp -d {state}/work.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mv {inbox}/{name} "$work/upload"
 chown root:root "$work/upload"
@@ -38,6 +41,6 @@ def upload(file: Path, then: str) -> Commands:
     with file.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
     name = digest[:16]
-    yield StringCommand(OPEN)
+    yield script(OPEN)
     yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False)
-    yield StringCommand(TAKE.format(inbox=INBOX, name=name, digest=digest, then=then))
+    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=digest, then=then))

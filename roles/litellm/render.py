@@ -16,6 +16,7 @@ from fleet.plan import LitellmPlan
 from fleet.routes import Route
 from fleet.spec import Secret
 from roles.host.observe import Observation
+from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
 
@@ -45,10 +46,11 @@ def service(
         name=NAME,
         user=USER,
         port=gateway.port,
+        software=environment,
         unit=template(
             HERE / "templates" / "unit.service.j2",
             user=USER,
-            directory="/opt/mirrorfleet/litellm",
+            directory=f"{ROOT}/{NAME}",
             command=shlex.join([f"{environment}/bin/litellm", *arguments(gateway, count)]).replace(
                 " --", " \\\n    --"
             ),
@@ -79,7 +81,7 @@ def workers(gateway: LitellmPlan, seen: Observation) -> int:
 def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     """Return LiteLLM's command line."""
     said = [
-        "--config=/opt/mirrorfleet/litellm/current/config.yaml",
+        f"--config={ROOT}/{NAME}/current/config.yaml",
         f"--host={gateway.listen}",
         f"--port={gateway.port}",
         f"--num_workers={count}",
@@ -170,7 +172,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "NO_REDOC": "True",
         "NO_OPENAPI": "True",
         "DISABLE_ADMIN_UI": "True",
-        "HOME": "/var/lib/mirrorfleet/litellm",
+        "HOME": f"{STATE}/{NAME}",
     }
     for route in gateway.routes:
         if route.api_key:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from fleet.plan import VllmPlan
+from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
 
@@ -32,13 +33,14 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
         name=name(engine),
         user=USER,
         port=engine.port,
+        software=environment,
         unit=template(
             TEMPLATES / "unit.service.j2",
             name=name(engine),
             model=engine.model,
             build=engine.build,
             user=USER,
-            directory=f"/opt/mirrorfleet/{name(engine)}",
+            directory=f"{ROOT}/{name(engine)}",
             command=command.replace(" --", " \\\n    --"),
         ),
         environment=variables(engine, api_key),
@@ -71,7 +73,7 @@ def arguments(engine: VllmPlan) -> list[str]:
 
 def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
     """Return the environment of the process; the key is here and never on the command line."""
-    state = f"/var/lib/mirrorfleet/{name(engine)}"
+    state = f"{STATE}/{name(engine)}"
     said = {
         "HOME": state,
         "XDG_CACHE_HOME": f"{state}/cache",

@@ -7,16 +7,16 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from fleet.spec import Weights
 from roles.host.cache import cached
-from roles.host.commands import Commands
+from roles.host.commands import Commands, script
 from roles.host.observe import Observation
+from roles.host.places import STATE
 from roles.host.upload import upload
 
-ROOT = "/var/lib/mirrorfleet/weights"
+DIRECTORY = f"{STATE}/weights"
 
 WHOLE = 16 * 1024**2
 """Bytes up to which a file counts with all its content; of a larger one, its size and ends."""
@@ -30,9 +30,9 @@ def location(model: str, weights: Weights) -> str:
         case "path":
             return weights.source
         case "hub":
-            return f"{ROOT}/{model}-{(weights.revision or '')[:12]}"
+            return f"{DIRECTORY}/{model}-{(weights.revision or '')[:12]}"
         case "push":
-            return f"{ROOT}/{model}-{fingerprint(Path(weights.source))[:12]}"
+            return f"{DIRECTORY}/{model}-{fingerprint(Path(weights.source))[:12]}"
 
 
 @cache
@@ -70,18 +70,17 @@ def archive(directory: Path) -> Path:
 
 # The directory gets its name when all of it is there: a cut upload or download never counts.
 UNPACK = """\
+[ ! -e {target} ] || exit 0
 umask 022
 mkdir new
 tar -xf upload -C new --no-same-owner
 chmod -R u=rwX,go=rX new
 mkdir -p {root}
-rm -rf {target}
 mv new {target}
 """
 
 # Run as the engine's user: a download needs no more. What is there already of a cut one is kept.
 DOWNLOAD = """\
-set -eu
 umask 022
 install -d -m 755 {root}
 install -d -m 755 -o {user} -g {user} {target}.part
@@ -100,12 +99,12 @@ def fetch(model: str, weights: Weights, environment: str, user: str, seen: Obser
     if target in seen.paths or weights.kind == "path":
         return
     if weights.kind == "push":
-        then = UNPACK.format(root=ROOT, target=target)
+        then = UNPACK.format(root=DIRECTORY, target=target)
         yield from upload(archive(Path(weights.source)), then)
     else:
-        yield StringCommand(
+        yield script(
             DOWNLOAD.format(
-                root=ROOT,
+                root=DIRECTORY,
                 target=target,
                 user=user,
                 environment=environment,

@@ -1,0 +1,7 @@
+"""Where our things stand on a host. Whatever is not below these, a service of ours cannot write."""
+
+ROOT = "/opt/mirrorfleet"
+"""Software and configuration: a directory per service."""
+
+STATE = "/var/lib/mirrorfleet"
+"""What services keep, weights, and files on their way."""
