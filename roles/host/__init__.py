@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import gevent
 from pyinfra import host
@@ -35,7 +35,8 @@ class Role(Protocol):
 
 
 _lock = Lock()
-_surveyed: WeakSet[State] = WeakSet()
+_surveys: WeakKeyDictionary[State, list[str]] = WeakKeyDictionary()
+"""What spoke against each run, once it has been looked into."""
 
 
 def survey(*roles: Role) -> None:
@@ -46,9 +47,10 @@ def survey(*roles: Role) -> None:
     """
     run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     with _lock:
-        if run not in _surveyed:
-            _survey(run, roles)
-            _surveyed.add(run)
+        if run not in _surveys:
+            _surveys[run] = _survey(run, roles)
+    if refusals := _surveys[run]:
+        raise DeployError("nothing was changed, because\n    " + "\n    ".join(refusals))
 
 
 def seen() -> Observation:
@@ -90,14 +92,16 @@ def ensure_user(name: str) -> None:
         )
 
 
-def _survey(run: State, roles: Sequence[Role]) -> None:
-    hosts = list(run.inventory.get_active_hosts())
+def _survey(run: State, roles: Sequence[Role]) -> list[str]:
+    active = run.inventory.get_active_hosts()
+    hosts = [each for each in run.inventory if each in active]
     for step in (_look, _fetch):
         jobs = {each: gevent.spawn(step, each, roles) for each in hosts}
         gevent.joinall(list(jobs.values()), raise_error=True)
         refusals = [f"{each.name} {why}" for each, job in jobs.items() for why in job.value]
         if refusals:
-            raise DeployError("nothing was changed, because\n    " + "\n    ".join(refusals))
+            return refusals
+    return []
 
 
 def _look(each: Host, roles: Sequence[Role]) -> list[str]:

@@ -6,6 +6,7 @@ import base64
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 
 from pyinfra.api import Host, StringCommand
@@ -83,11 +84,18 @@ def observe(host: Host, questions: Iterable[Question]) -> Observation:
     if not succeeded:
         said = output.stderr.strip() or "no reason given"
         raise DeployError(f"does not let us look as root: {said}")
-    return parse(output.stdout_lines)
+    try:
+        return parse(output.stdout_lines)
+    except ValueError as error:
+        raise DeployError(f"gave an answer that cannot be read: {error}") from None
 
 
 def parse(lines: Iterable[str]) -> Observation:
-    """Turn the script's lines into an observation."""
+    """Turn the script's lines into an observation. Raises ``ValueError`` on any other line.
+
+    What stands before the script's first line is not ours: a login shell may greet.
+    """
+    lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
     packages, paths = set(), set()
@@ -118,7 +126,9 @@ def parse(lines: Iterable[str]) -> Observation:
             case ["port", number, owner]:
                 listeners.setdefault(int(number), set()).add(owner)
             case _:
-                raise DeployError(f"said something unexpected: {line[:80]!r}")
+                raise ValueError(f"{line[:80]!r}")
+    if not facts:
+        raise ValueError("it is empty")
     return Observation(
         **facts,  # type: ignore[arg-type]
         **found,  # type: ignore[arg-type]

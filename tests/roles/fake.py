@@ -41,7 +41,7 @@ def mirror(plans: Mapping[str, HostPlan], answers: Mapping[str, list[str]]) -> d
             {
                 "plan": plan,
                 "_sudo": True,
-                "fake_responses": {"sh -s": answers[name]},
+                "fake_responses": {"sh -s": answers[name], "uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"},
                 "fake_delay": 0,
                 "fake_delay_jitter": 0,
             },
