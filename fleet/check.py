@@ -90,6 +90,11 @@ def _hosts(fleet: Fleet) -> Iterator[Problem]:
 
 def _model(fleet: Fleet, model: VllmModel | ProviderModel) -> Iterator[Problem]:
     key: Key = ("models", model.name)
+    twins = [name for name in fleet.models if _plain(name) == _plain(model.name)]
+    if twins[0] != model.name:
+        yield fleet.document.problem(
+            key, f"differs from '{twins[0]}' in punctuation only.", "Rename one of the two."
+        )
     if model.output >= model.context:
         yield fleet.document.problem(
             (*key, "output"),
@@ -132,6 +137,11 @@ def _model(fleet: Fleet, model: VllmModel | ProviderModel) -> Iterator[Problem]:
                 f"is {model.tensor_parallel}, and host '{name}' has {host.gpus} GPUs.",
                 f"Correct hosts.{name}.gpus or choose another host.",
             )
+
+
+def _plain(name: str) -> str:
+    """A model's name as its secrets' environment variables spell it."""
+    return name.replace(".", "-")
 
 
 def _advisories(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Problem]:

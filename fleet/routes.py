@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.data import table
+from fleet.providers import PROVIDERS
 from fleet.spec import Fleet, ProviderModel, Secret, VllmModel
 
 
@@ -12,47 +14,61 @@ from fleet.spec import Fleet, ProviderModel, Secret, VllmModel
 class Route:
     """One deployment behind a gateway; several routes of one model share its load.
 
-    ``upstream`` is LiteLLM's name of it. ``environment`` is the variable that holds its key, which
-    travels as a bearer token where ``bearer`` says so: vLLM looks at no other header.
+    ``upstream`` is LiteLLM's name of it. ``settings`` and ``secrets`` are LiteLLM's parameters by
+    name. ``bearer`` says that the engine wants its key as a bearer token: vLLM looks at no other.
     """
 
     model: str
     upstream: str
-    api_base: str | None
-    api_key: Secret | None
-    environment: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, Secret]
     bearer: bool
     context: int
     output: int
+    base_model: str | None
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
     """Return the routes to every model, a replica on another host being a route of its own."""
-    return tuple(route for model in fleet.models.values() for route in _routes(fleet, model))
+    return tuple(
+        route
+        for model in fleet.models.values()
+        for route in (
+            _to_engines(fleet, model) if isinstance(model, VllmModel) else [_to_provider(model)]
+        )
+    )
 
 
-def _routes(fleet: Fleet, model: VllmModel | ProviderModel) -> list[Route]:
-    # Both speak /v1/messages natively, so LiteLLM's anthropic/ route passes a request and its
-    # stream through untranslated, at 1.5 times the throughput of a translated stream.
-    bases: list[str | None] = [None]
-    upstream = f"anthropic/{model.name}"
-    if isinstance(model, ProviderModel):
-        upstream = f"{model.provider}/{model.id}"
-    else:
-        bases = [f"http://{fleet.hosts[name].address}:{model.port}" for name in model.hosts]
+def _to_engines(fleet: Fleet, model: VllmModel) -> list[Route]:
     return [
         Route(
             model=model.name,
-            upstream=upstream,
-            api_base=base,
-            api_key=model.api_key,
-            environment=f"MODEL_KEY_{model.name.upper().replace('-', '_').replace('.', '_')}",
-            bearer=isinstance(model, VllmModel),
+            # The engine speaks /v1/messages natively, so this route passes a request and its
+            # stream through untranslated, at 1.5 times the throughput of a translated stream.
+            upstream=f"anthropic/{model.name}",
+            settings={"api_base": f"http://{fleet.hosts[host].address}:{model.port}"},
+            secrets={"api_key": model.api_key} if model.api_key else {},
+            bearer=model.api_key is not None,
             context=model.context,
             output=model.output,
+            base_model=None,
         )
-        for base in bases
+        for host in model.hosts
     ]
+
+
+def _to_provider(model: ProviderModel) -> Route:
+    provider = PROVIDERS[model.provider]
+    return Route(
+        model=model.name,
+        upstream=f"{provider.prefix}/{model.id}",
+        settings={provider.settings[key]: value for key, value in model.settings.items()},
+        secrets={provider.secrets[key]: value for key, value in model.secrets.items()},
+        bearer=False,
+        context=model.context,
+        output=model.output,
+        base_model=model.base_model,
+    )
 
 
 def resolve(fleet: Fleet, name: str) -> VllmModel | ProviderModel:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fleet.document import Document
+from fleet.providers import PROVIDERS
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,16 @@ class VllmModel:
 
 @dataclass(frozen=True)
 class ProviderModel:
+    """``settings`` and ``secrets`` are what the provider wants to know, by the file's own keys."""
+
     name: str
-    provider: Literal["anthropic"]
+    provider: str
     id: str
-    api_key: Secret
+    settings: Mapping[str, str]
+    secrets: Mapping[str, Secret]
     context: int
     output: int
+    base_model: str | None
 
 
 @dataclass(frozen=True)
@@ -167,13 +172,16 @@ def _host(name: str, said: dict[str, Any]) -> Host:
 
 def _model(name: str, said: dict[str, Any], directory: Path) -> VllmModel | ProviderModel:
     if "provider" in said:
+        provider = PROVIDERS[said["provider"]]
         return ProviderModel(
             name=name,
             provider=said["provider"],
             id=said["id"],
-            api_key=_secret(said["api_key"], directory),
+            settings={key: said[key] for key in provider.settings if key in said},
+            secrets={key: _secret(said[key], directory) for key in provider.secrets if key in said},
             context=said.get("context", 200_000),
             output=said.get("output", 32_000),
+            base_model=said.get("base_model"),
         )
     return VllmModel(
         name=name,

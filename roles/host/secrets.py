@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from functools import cache
@@ -27,12 +28,20 @@ def reveal(secret: Secret) -> str:
 
 @cache
 def _reveal(secret: Secret) -> str:
-    value = _read(secret).strip("\r\n")
+    value = _one_line(_read(secret).strip())
     if not value:
         raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
-    if any(character.isspace() for character in value):
-        raise DeployError(f"cannot use the secret {secret}: it holds white space.")
+    if not value.isprintable():
+        raise DeployError(f"cannot use the secret {secret}: it holds a line break or the like.")
     return value
+
+
+def _one_line(value: str) -> str:
+    """Put a JSON document, such as a service account's credentials, on one line."""
+    try:
+        return json.dumps(json.loads(value)) if value.startswith("{") else value
+    except ValueError:
+        return value
 
 
 def _read(secret: Secret) -> str:

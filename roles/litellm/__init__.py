@@ -93,7 +93,7 @@ def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:
         for secret in (
             gateway.master_key,
             *gateway.keys.values(),
-            *(route.api_key for route in gateway.routes if route.api_key),
+            *(secret for route in gateway.routes for secret in route.secrets.values()),
         )
     }
     return render.service(gateway, environment(gateway).directory, secrets, seen)

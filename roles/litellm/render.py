@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -120,26 +121,31 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
 
 
 def _deployment(route: Route) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"model": route.upstream}
-    if route.api_base:
-        parameters["api_base"] = route.api_base
-    # LiteLLM wants a key for every deployment, also where the engine asks for none.
-    parameters["api_key"] = f"os.environ/{route.environment}" if route.api_key else "none"
-    if route.api_key and route.bearer:
-        authorization = f"os.environ/{_bearer(route)}"
+    parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
+    for name in route.secrets:
+        parameters[name] = f"os.environ/{_variable(route, name)}"
+    if "api_base" in route.settings:
+        # LiteLLM wants a key for a server of one's own, also where that asks for none.
+        parameters.setdefault("api_key", "none")
+    if route.bearer:
+        authorization = f"os.environ/{_variable(route, 'bearer')}"
         parameters["extra_headers"] = {"Authorization": authorization}
+    information: dict[str, Any] = {
+        "max_input_tokens": route.context - route.output,
+        "max_output_tokens": route.output,
+    }
+    if route.base_model:
+        information["base_model"] = route.base_model
     return {
         "model_name": route.model,
         "litellm_params": parameters,
-        "model_info": {
-            "max_input_tokens": route.context - route.output,
-            "max_output_tokens": route.output,
-        },
+        "model_info": information,
     }
 
 
-def _bearer(route: Route) -> str:
-    return f"{route.environment}_BEARER"
+def _variable(route: Route, name: str) -> str:
+    """Return the environment variable of a model's secret: MODEL_CODER_API_KEY."""
+    return "_".join(["MODEL", *re.findall("[A-Z0-9]+", f"{route.model} {name}".upper())])
 
 
 def keys(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, Any]:
@@ -175,8 +181,8 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "HOME": f"{STATE}/{NAME}",
     }
     for route in gateway.routes:
-        if route.api_key:
-            said[route.environment] = secrets[route.api_key]
-            if route.bearer:
-                said[_bearer(route)] = f"Bearer {secrets[route.api_key]}"
+        for name, secret in route.secrets.items():
+            said[_variable(route, name)] = secrets[secret]
+        if route.bearer:
+            said[_variable(route, "bearer")] = f"Bearer {secrets[route.secrets['api_key']]}"
     return said

@@ -6,6 +6,7 @@ alias that leads nowhere, and a key variable that is not set.
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -25,9 +26,12 @@ async def main() -> list[str]:
         wrong.append("the key check (custom_auth) is not loaded")
     if len(router.model_list) != len(written["model_list"]):
         wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
-    for deployment in router.model_list:
-        if not deployment["litellm_params"].get("api_key"):
-            wrong.append(f"the key of model '{deployment['model_name']}' is not in the environment")
+    # LiteLLM itself drops a parameter whose variable is not set, and starts without a word.
+    for deployment in written["model_list"]:
+        for name, value in deployment["litellm_params"].items():
+            variable = str(value).removeprefix("os.environ/")
+            if variable != str(value) and not os.environ.get(variable):
+                wrong.append(f"{name} of model '{deployment['model_name']}' is not set")
     names = {deployment["model_name"] for deployment in written["model_list"]}
     for name in sorted({*names, *written["router_settings"]["model_group_alias"]}):
         try:
