@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 from pathlib import Path
 
+from paramiko import SSHException
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import DeployError
 
 FUNCTIONS = (Path(__file__).parent / "observe.sh").read_text(encoding="utf-8")
+
+PATIENCE = 120
+"""Seconds for all questions; a host that needs longer hangs on something."""
 
 Question = tuple[str, ...]
 """A function of observe.sh and its arguments: ``("unit", "mirrorfleet-litellm.service")``."""
@@ -74,13 +78,17 @@ def observe(host: Host, questions: Iterable[Question]) -> Observation:
 
     Its answer may hold a developer's own settings, so it is not printed at any verbosity.
     """
-    succeeded, output = host.run_shell_command(
-        StringCommand("sh", "-s"),
-        print_output=False,
-        _stdin=[script(questions)],
-        _sudo=bool(host.data.get("_sudo")),
-        _shell_executable=None,
-    )
+    try:
+        succeeded, output = host.run_shell_command(
+            StringCommand("sh", "-s"),
+            print_output=False,
+            _stdin=[script(questions)],
+            _sudo=bool(host.data.get("_sudo")),
+            _shell_executable=None,
+            _timeout=PATIENCE,
+        )
+    except (OSError, EOFError, SSHException) as error:
+        raise DeployError(f"does not answer: {error or type(error).__name__}") from None
     if not succeeded:
         said = output.stderr.strip() or "no reason given"
         raise DeployError(f"does not let us look as root: {said}")

@@ -52,8 +52,9 @@ home_file() {
 # What runs is told by the process itself: the generation in the environment it was started with.
 unit() {
     pid=$(systemctl show -p MainPID --value "$1")
-    say unit "$1" "$(systemctl is-active "$1")" "$(systemctl is-enabled "$1" 2>/dev/null || echo no)" \
-        "$(tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^MIRRORFLEET_GENERATION=//p')" \
+    enabled=$(systemctl is-enabled "$1" 2>/dev/null)
+    say unit "$1" "$(systemctl is-active "$1")" "${enabled:-no}" \
+        "$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^MIRRORFLEET_GENERATION=//p')" \
         "$(systemctl show -p NeedDaemonReload --value "$1")" \
         "$(systemctl show -p DropInPaths --value "$1")"
 }

@@ -10,6 +10,9 @@ from typing import Any
 import fleet
 from fleet.spec import Fleet, Host
 
+LOST_AFTER = 60
+"""Seconds without an answer after which a connection counts as broken."""
+
 Inventory = list[tuple[str, dict[str, Any]]]
 
 
@@ -38,6 +41,7 @@ def _login(spec: Fleet, host: Host) -> dict[str, Any]:
         "ssh_known_hosts_file": spec.ssh.known_hosts and str(spec.ssh.known_hosts),
         # pyinfra's default would accept any new key and override the user's own configuration.
         "ssh_strict_host_key_checking": "yes",
+        "ssh_connect_retries": 3,
         "ssh_paramiko_connect_kwargs": {"transport_factory": _transport},
         "_sudo": user != "root",
     }
@@ -45,9 +49,17 @@ def _login(spec: Fleet, host: Host) -> dict[str, Any]:
 
 
 def _transport(sock: Any, **arguments: Any) -> Any:
-    """Make a transport that sends small packets at once; behind a jump host it has no socket."""
+    """Make a transport that sends small packets at once and notices when the host is gone.
+
+    Behind a jump host there is no socket, and the hop's own transport does so.
+    """
     from paramiko import Transport
 
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Transport(sock, **arguments)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER * 1000)
+    transport = Transport(sock, **arguments)
+    # A long command is silent: without these, nothing is ever sent that could go unanswered.
+    transport.set_keepalive(LOST_AFTER // 4)
+    return transport

@@ -12,6 +12,7 @@ from roles import host
 from roles.host import python, service
 from roles.host.commands import Commands
 from roles.host.observe import Observation, Question
+from roles.host.rollout import in_turn
 from roles.host.secrets import reveal
 from roles.litellm import render
 
@@ -71,9 +72,9 @@ def place() -> Commands:
 
 @operation()
 def switch() -> Commands:
-    """Switch to a changed generation."""
+    """Switch to a changed generation. One gateway that fails stops those after it."""
     if gateway := host.plan().gateway:
-        yield from service.switch(_service(gateway, host.seen()), host.seen())
+        yield from in_turn(service.switch(_service(gateway, host.seen()), host.seen()))
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
