@@ -21,6 +21,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield from _model(fleet, model)
     yield from _gateway(fleet)
     yield from _aliases(fleet)
+    yield from _fallbacks(fleet)
     yield from _developers(fleet)
 
 
@@ -203,6 +204,16 @@ def _aliases(fleet: Fleet) -> Iterator[Problem]:
                 )
                 break
             seen.add(at)
+
+
+def _fallbacks(fleet: Fleet) -> Iterator[Problem]:
+    for name, targets in fleet.fallbacks.items():
+        if name in targets:
+            yield fleet.document.problem(
+                ("fallbacks", name, targets.index(name)),
+                "falls back to itself.",
+                "Name another model, or remove it.",
+            )
 
 
 def _developers(fleet: Fleet) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.data import table
-from fleet.routes import resolve
+from fleet.routes import http, resolve
 from fleet.spec import Developers, Fleet, Gateway, Secret
 
 KEY_FILE = ".claude/mirrorfleet-key"
@@ -31,9 +31,8 @@ class ClientPlan:
 
 def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
     """Return where developers reach the gateways, as said or derived from the only one."""
-    return (gateway.url or f"http://{fleet.hosts[gateway.hosts[0]].address}:{gateway.port}").rstrip(
-        "/"
-    )
+    derived = http(fleet.hosts[gateway.hosts[0]].address, gateway.port)
+    return (gateway.url or derived).rstrip("/")
 
 
 def client(fleet: Fleet, group: Developers, user: str) -> ClientPlan:

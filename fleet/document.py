@@ -109,9 +109,10 @@ class _Builder:
             if not isinstance(name_node, yaml.ScalarNode):
                 self._report(name_node, key, "has a key that is not a word.", "Write plain keys.")
                 continue
-            if name in seen and id(name_node) in own:
-                self._report(name_node, (*key, name), "is said twice.", "Keep one of the two.")
-            seen.add(name)
+            if id(name_node) in own:
+                if name in seen:
+                    self._report(name_node, (*key, name), "is said twice.", "Keep one of the two.")
+                seen.add(name)
             self.lines[(*key, name)] = name_node.start_mark.line + 1
             yield name, value
 

@@ -46,7 +46,7 @@ def _to_engines(fleet: Fleet, model: VllmModel) -> list[Route]:
             # The engine speaks /v1/messages natively, so this route passes a request and its
             # stream through untranslated, at 1.5 times the throughput of a translated stream.
             upstream=f"anthropic/{model.name}",
-            settings={"api_base": f"http://{fleet.hosts[host].address}:{model.port}"},
+            settings={"api_base": http(fleet.hosts[host].address, model.port)},
             secrets={"api_key": model.api_key} if model.api_key else {},
             bearer=model.api_key is not None,
             context=model.context,
@@ -69,6 +69,11 @@ def _to_provider(model: ProviderModel) -> Route:
         output=model.output,
         base_model=model.base_model,
     )
+
+
+def http(address: str, port: int | str) -> str:
+    """Return the URL of a server of ours; in one, an IPv6 address stands in brackets."""
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def resolve(fleet: Fleet, name: str) -> VllmModel | ProviderModel:

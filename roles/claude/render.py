@@ -21,14 +21,20 @@ def merged(content: bytes | None, owned: Mapping[str, Any]) -> bytes:
     """
     try:
         theirs = json.loads(content) if content and content.strip() else {}
+        if not isinstance(theirs, dict):
+            raise NotOurs("is not a JSON object")
+        before, after = _written(theirs), _written(_merge(theirs, owned))
+    except NotOurs:
+        raise
     except (ValueError, RecursionError):
         raise NotOurs("is not valid JSON") from None
-    if not isinstance(theirs, dict):
-        raise NotOurs("is not a JSON object")
-    both = _merge(theirs, owned)
-    if content and both == theirs:
-        return content
-    return (json.dumps(both, indent=2, ensure_ascii=False) + "\n").encode()
+    return content if content and before == after else after
+
+
+def _written(content: dict[str, Any]) -> bytes:
+    # Half a surrogate pair, which UTF-8 does not have, stays the escape that it was.
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _merge(theirs: dict[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 
 import gevent
 from pyinfra import host
-from pyinfra.api import Host, State
+from pyinfra.api import Host, State, operation
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_state
-from pyinfra.operations import apt, server
+from pyinfra.operations import server
 
 from fleet.plan import HostPlan
+from roles.host.commands import Commands, script
 from roles.host.observe import Observation, Question, observe
 
 
@@ -67,15 +68,8 @@ def plan() -> HostPlan:
 
 def ensure_packages(*names: str) -> None:
     """Install the system packages that the host does not have."""
-    missing = [name for name in names if name not in seen().packages]
-    if missing:
-        apt.packages(
-            name="system packages",
-            packages=missing,
-            update=True,
-            cache_time=3600,
-            no_recommends=True,
-        )
+    if _missing(names):
+        _install(names=names, name="system packages")
 
 
 def ensure_user(name: str) -> None:
@@ -90,6 +84,27 @@ def ensure_user(name: str) -> None:
             ensure_home=False,
             shell="/usr/sbin/nologin",
         )
+
+
+# Not pyinfra's own operation: after a run that was cut it finds apt locked by what that run left at
+# work, or dpkg interrupted. `check` waits for the one and fails for the other.
+INSTALL = """\
+export DEBIAN_FRONTEND=noninteractive
+wait='-o DPkg::Lock::Timeout=300'
+apt-get -qq $wait check || dpkg --configure -a
+apt-get -qq update
+apt-get -qq -y $wait --no-install-recommends install {names} >/dev/null
+"""
+
+
+@operation()
+def _install(names: Sequence[str]) -> Commands:
+    """Install those of the packages that the host does not have."""
+    yield script(INSTALL.format(names=" ".join(_missing(names))))
+
+
+def _missing(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in seen().packages]
 
 
 def _survey(run: State, roles: Sequence[Role]) -> list[str]:
@@ -110,7 +125,7 @@ def _look(each: Host, roles: Sequence[Role]) -> list[str]:
     try:
         found = observe(each, [q for role in roles for q in role.questions(wanted)])
         each.data.seen = found
-        return [why for role in roles for why in role.refusals(wanted, found)]
+        return list(dict.fromkeys(why for role in roles for why in role.refusals(wanted, found)))
     except DeployError as error:
         return [str(error)]
 

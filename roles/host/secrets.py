@@ -65,9 +65,12 @@ def _read(secret: Secret) -> str:
 
 
 def _run(secret: Secret) -> str:
-    done = subprocess.run(
-        secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE, text=True
-    )
+    try:
+        done = subprocess.run(
+            secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+    except UnicodeDecodeError:
+        raise DeployError(f"lacks the secret {secret}: it is not text.") from None
     if done.returncode:
         raise DeployError(f"lacks the secret {secret}: the command ended with {done.returncode}.")
     return done.stdout

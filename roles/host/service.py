@@ -32,8 +32,9 @@ class Service:
 
     ``software`` is the directory of its Python environment. ``environment`` holds the settings and
     secrets of the process and goes into a file for root's eyes only; ``files`` are readable by the
-    service's group. ``ready`` succeeds when the service serves, which may take ``seconds``.
-    ``check`` is run as ``user`` in a new generation's directory, before it is accepted.
+    service's group. ``ready`` succeeds when the service serves on its ``$port``, which may take
+    ``seconds``. ``check`` is run as ``user`` in a new generation's directory, before it is
+    accepted.
     """
 
     name: str
@@ -73,7 +74,10 @@ class Service:
 
     def members(self) -> list[Member]:
         """Return the files of the generation."""
-        environment = f"{self._environment()}MIRRORFLEET_GENERATION={self.generation}\n"
+        environment = (
+            f"{self._environment()}MIRRORFLEET_GENERATION={self.generation}\n"
+            f"MIRRORFLEET_PORT={self.port}\n"
+        )
         return [
             Member("environment", environment.encode(), "600"),
             Member(self.unit_name, self.unit.encode()),
@@ -190,6 +194,7 @@ unit={unit}
 previous=$(readlink current | sed 's|^generations/||')
 
 activate() {{
+    touch "generations/$1" && # the last to be used are kept
     ln -sfn "generations/$1" current.new && mv -fT current.new current &&
     install -m 644 "generations/$1/$unit" "/etc/systemd/system/.$unit" &&
     mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
@@ -198,12 +203,14 @@ activate() {{
     {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl restart "$unit"
 }}
 ours() {{
-    ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
+    ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
         grep -q "/$unit" "/proc/$pid/cgroup" && echo yes
     done | grep -q yes
 }}
 restarts() {{ systemctl show -p NRestarts --value "$unit"; }}
+# The port is that of the generation: one that is gone back to may have another.
 serves() {{
+    port=$(sed -n 's/^MIRRORFLEET_PORT=//p' current/environment)
     end=$(($(date +%s) + {seconds}))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
@@ -248,7 +255,6 @@ def switch(service: Service, seen: Observation) -> Commands:
             unit=service.unit_name,
             generation=service.generation,
             start="true" if started else f"activate {service.generation}",
-            port=service.port,
             seconds=service.seconds,
             ready=service.ready,
             kept=KEPT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyinfra.api import deploy, operation
@@ -35,7 +36,11 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the gateway cannot run on this host."""
     if plan.gateway is None:
         return []
-    return [*python.refusals(seen), *service.refusals(_service(plan.gateway, seen), seen)]
+    return [
+        *python.refusals(seen),
+        *service.refusals(_service(plan.gateway, seen), seen),
+        *_key_refusals(plan.gateway),
+    ]
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -86,6 +91,15 @@ def environment(gateway: LitellmPlan) -> python.Environment:
             f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
         )
     return python.Environment("litellm", lock)
+
+
+def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
+    """Keys that are the same: the gateway lets nobody in, or takes a developer for its master."""
+    holders = {reveal(gateway.master_key): "master_key"}
+    for name, secret in gateway.keys.items():
+        other = holders.setdefault(reveal(secret), name)
+        if other != name:
+            yield f"cannot tell '{name}' from '{other}': they have the same key. Make another one."
 
 
 def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:

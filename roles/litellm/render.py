@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from fleet.plan import LitellmPlan
-from fleet.routes import Route
+from fleet.routes import Route, http
 from fleet.spec import Secret
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
@@ -41,7 +41,7 @@ def service(
     ``environment`` is the directory of its Python environment, ``secrets`` maps each reference of
     the plan to its value.
     """
-    url = f"http://{gateway.listen}:{gateway.port}/health/readiness"
+    url = f"{http(gateway.listen, '$port')}/health/readiness"
     count = workers(gateway, seen)
     return Service(
         name=NAME,

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from fleet.plan import VllmPlan
+from fleet.routes import http
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
@@ -108,5 +109,5 @@ def _ready(engine: VllmPlan) -> str:
         "(. current/environment; printf 'Authorization: Bearer %s\\n' \"${VLLM_API_KEY-}\" |\n"
         "    curl -fsS -m 60 -o /dev/null -H @- -H 'Content-Type: application/json' \\\n"
         f"    -d {shlex.quote(json.dumps(request))} \\\n"
-        f"    http://{engine.listen}:{engine.port}/v1/chat/completions 2>/dev/null)"
+        f"    {http(engine.listen, '$port')}/v1/chat/completions 2>/dev/null)"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,56 +18,98 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import load_deploy_file
 
 from fleet import HostPlan
+from tests.roles.answers import Answers, lines
 
-ROOT = Path(__file__).parents[2]
+MIRROR = Path(__file__).parents[2] / "deploys" / "mirror.py"
+
+# What any Linux machine says to pyinfra's own server.user.
+LINUX = {"uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"}
+
+
+@dataclass(frozen=True)
+class Exec:
+    """One command on a host, and what it was given on standard input."""
+
+    command: str
+    stdin: str
 
 
 @dataclass
 class Traffic:
-    """What travelled to one host."""
+    """What travelled to one host: ``looks`` counts the observations, ``execs`` is all else."""
 
-    execs: list[str] = field(default_factory=list)
+    failed: bool = False
+    looks: int = 0
+    execs: list[Exec] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
 
+    @property
+    def round_trips(self) -> tuple[int, int]:
+        """All execs and all uploads."""
+        return self.looks + len(self.execs), len(self.uploads)
 
-def mirror(plans: Mapping[str, HostPlan], answers: Mapping[str, list[str]]) -> dict[str, Traffic]:
+
+def mirror(
+    plans: Mapping[str, HostPlan],
+    answers: Mapping[str, Answers],
+    fail: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y` does, and return the traffic of each host.
 
-    ``answers`` are the lines that a host's observation prints; every command succeeds.
+    ``answers`` is how each host is found. Every command on it succeeds, but for those that hold one
+    of the host's texts in ``fail``. What mirror.py refuses is raised as it is.
     """
+    failing = {
+        name: {text: {"success": False} for text in texts} for name, texts in (fail or {}).items()
+    }
     hosts = [
         (
             f"@fake/{name}",
             {
                 "plan": plan,
                 "_sudo": True,
-                "fake_responses": {"sh -s": answers[name], "uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"},
+                "fake_responses": {
+                    "sh -s": lines(answers[name]),
+                    **failing.get(name, {}),
+                    **LINUX,
+                },
                 "fake_delay": 0,
                 "fake_delay_jitter": 0,
             },
         )
         for name, plan in plans.items()
     ]
-    with _recorded() as traffic:
-        state = State(Inventory((hosts, {})), Config())  # type: ignore[no-untyped-call]
+    # pyinfra tells operations apart by their lines in the deploy only when it is the CLI.
+    with patch("pyinfra.is_cli", True), recorded() as traffic:
+        state = State(
+            Inventory((hosts, {})),  # type: ignore[no-untyped-call]
+            Config(),  # type: ignore[no-untyped-call]
+            check_for_changes=False,
+        )
         state.set_stage(StateStage.Connect)
         with ctx_state.use(state), ctx_inventory.use(state.inventory), ctx_config.use(state.config):
             connect_all(state)
             state.set_stage(StateStage.Prepare)
-            load_deploy_file(state, str(ROOT / "deploys" / "mirror.py"))
+            load_deploy_file(state, str(MIRROR))
             state.set_stage(StateStage.Execute)
             run_ops(state)
-        assert not state.failed_hosts
+        for host in state.failed_hosts:
+            traffic[host.name].failed = True
     return {name: traffic[f"@fake/{name}"] for name in plans}
 
 
 @contextmanager
-def _recorded() -> Iterator[dict[str, Traffic]]:
-    """Write down what the connector is asked to do; it records commands, but no uploads."""
+def recorded() -> Iterator[dict[str, Traffic]]:
+    """Write down what the connector is asked to do; by itself it forgets uploads and inputs."""
     traffic: dict[str, Traffic] = {}
 
     def run(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-        traffic.setdefault(self.host.name, Traffic()).execs.append(str(command))
+        found = traffic.setdefault(self.host.name, Traffic())
+        said = "\n".join(kwargs.get("_stdin") or ())
+        if str(command) == "sh -s":
+            found.looks += 1
+        else:
+            found.execs.append(Exec(str(command), said))
         return real_run(self, command, *args, **kwargs)
 
     def put(self: Any, source: Any, destination: str, *args: Any, **kwargs: Any) -> Any:

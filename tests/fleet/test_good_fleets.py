@@ -1,0 +1,156 @@
+"""Good fleets are accepted, and every value that must agree between two layers does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fleet
+from fleet import FleetPlan
+from fleet.clients import ClientPlan
+from fleet.plan import LitellmPlan
+
+GOOD = Path(__file__).parent / "good"
+INVENTORIES = Path(__file__).parents[2] / "inventories"
+
+
+def planned(name: str) -> FleetPlan:
+    return fleet.plan(fleet.load(GOOD / f"{name}.yml"))
+
+
+def gateway(plan: FleetPlan, host: str = "gw") -> LitellmPlan:
+    found = plan.hosts[host].gateway
+    assert found is not None
+    return found
+
+
+def client(plan: FleetPlan, user: str, host: str = "dev") -> ClientPlan:
+    found = plan.hosts[host].clients
+    assert found is not None
+    [its] = [each for each in found.users if each.user == user]
+    return its
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(GOOD.glob("*.yml")), *sorted(INVENTORIES.glob("*.yml"))], ids=lambda p: p.stem
+)
+def test_it_is_accepted_and_every_host_has_a_plan(path: Path) -> None:
+    plan = fleet.plan(fleet.load(path))
+    assert list(plan.hosts) == list(plan.fleet.hosts)
+    assert all(host.engines or host.gateway or host.clients for host in plan.hosts.values())
+
+
+def test_the_url_of_a_single_gateway_is_derived() -> None:
+    environment = client(planned("smallest"), "ada").settings["env"]
+    assert environment["ANTHROPIC_BASE_URL"] == "http://10.0.0.2:4000"
+
+
+def test_the_url_that_is_said_is_used_without_its_last_slash() -> None:
+    environment = client(planned("replicas"), "ada").settings["env"]
+    assert environment["ANTHROPIC_BASE_URL"] == "https://llm.example.com"
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    plan = planned("one-machine")
+    environment = client(plan, "me", "box").settings["env"]
+    assert environment["ANTHROPIC_BASE_URL"] == "http://[fd00::1]:4000"
+    bases = [route.settings["api_base"] for route in gateway(plan, "box").routes]
+    assert bases == ["http://[fd00::1]:8000", "http://[fd00::1]:8001"]
+
+
+def test_every_replica_is_a_route_to_where_its_engine_listens() -> None:
+    plan = planned("replicas")
+    routes = [route for route in gateway(plan).routes if route.model == "coder"]
+    engines = [engine for host in plan.hosts.values() for engine in host.engines]
+    assert [route.settings["api_base"] for route in routes] == [
+        f"http://{engine.listen}:{engine.port}" for engine in engines
+    ]
+    assert [engine.listen for engine in engines] == ["10.0.0.1", "gpu-b.example.com"]
+
+
+def test_engine_and_gateway_have_the_same_key_and_model_name() -> None:
+    plan = planned("replicas")
+    [engine] = plan.hosts["gpu-a"].engines
+    route = gateway(plan).routes[0]
+    assert route.secrets == {"api_key": engine.api_key}
+    assert route.upstream == f"anthropic/{engine.model}"
+
+
+@pytest.mark.parametrize(("user", "model"), [("ada", "coder"), ("linus", "cloud")])
+def test_window_and_output_cap_are_those_of_the_developers_model(user: str, model: str) -> None:
+    plan = planned("replicas")
+    settings = client(plan, user).settings
+    [route] = {
+        (route.context, route.output) for route in gateway(plan).routes if route.model == model
+    }
+    environment = settings["env"]
+    assert settings["model"] == model
+    assert (
+        int(environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]),
+        int(environment["CLAUDE_CODE_MAX_OUTPUT_TOKENS"]),
+    ) == route
+
+
+def test_the_engine_has_the_window_that_the_client_believes_in() -> None:
+    plan = planned("smallest")
+    [engine] = plan.hosts["gpu"].engines
+    environment = client(plan, "ada").settings["env"]
+    assert environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(engine.context)
+
+
+def test_tiers_lead_to_models_in_the_client_and_in_the_gateway_alike() -> None:
+    plan = planned("replicas")
+    aliases = gateway(plan).aliases
+    environment = client(plan, "ada").settings["env"]
+    assert environment["ANTHROPIC_DEFAULT_OPUS_MODEL"] == aliases["opus"] == "cloud"
+    assert environment["ANTHROPIC_DEFAULT_SONNET_MODEL"] == aliases["sonnet"] == "coder"
+    assert "ANTHROPIC_DEFAULT_HAIKU_MODEL" not in environment
+
+
+def test_a_tier_answers_to_the_ids_that_the_client_asks_for_by_itself() -> None:
+    aliases = gateway(planned("replicas")).aliases
+    assert aliases["claude-opus-5-5"] == aliases["opus"]
+    assert "claude-haiku-5-5" not in aliases, "the file has no haiku"
+
+
+def test_an_alias_that_is_said_wins_over_a_derived_one() -> None:
+    assert gateway(planned("replicas")).aliases["claude-sonnet-5-5"] == "cloud"
+
+
+def test_the_client_is_more_patient_than_the_gateway() -> None:
+    for name in ("smallest", "replicas"):
+        plan = planned(name)
+        patience = int(client(plan, "ada").settings["env"]["API_TIMEOUT_MS"]) / 1000
+        assert patience > gateway(plan).timeout
+
+
+def test_workers_do_not_recycle_all_at_once() -> None:
+    recycling = gateway(planned("replicas"))
+    assert recycling.max_requests_before_restart == 5000
+    assert 0 < recycling.jitter < 5000
+    assert gateway(planned("smallest")).jitter == 0
+
+
+def test_a_gateway_knows_the_key_of_every_group_and_its_users_have_it() -> None:
+    plan = planned("replicas")
+    keys = gateway(plan).keys
+    assert set(keys) == {"team", "leads"}
+    for user, group in (("ada", "team"), ("grace", "team"), ("linus", "leads")):
+        assert client(plan, user).key == keys[group]
+
+
+def test_an_engine_listens_on_the_address_of_its_host_only() -> None:
+    [engine] = planned("smallest").hosts["gpu"].engines
+    assert engine.listen == "10.0.0.1"
+
+
+def test_a_family_decides_the_parsers() -> None:
+    coder, small = planned("one-machine").hosts["box"].engines
+    assert (coder.tool_parser, coder.reasoning_parser) == ("hermes", "qwen3")
+    assert (small.tool_parser, small.reasoning_parser) == ("hermes", None)
+
+
+def test_merged_keys_give_way_to_own_ones() -> None:
+    hosts = planned("engines-only").fleet.hosts
+    assert (hosts["gpu-b"].address, hosts["gpu-b"].user) == ("10.0.0.2", "admin")

@@ -1,0 +1,62 @@
+"""What the tests of the roles share: the fleets with fixed secrets, and no way to a registry."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+with warnings.catch_warnings():
+    # As in a real run, this comes before our own code: it makes all locks and sockets gevent's. A
+    # plugin of pytest has imported ssl by then, which is not used here.
+    warnings.simplefilter("ignore")
+    import pyinfra_cli  # noqa: F401
+
+from fleet import FleetPlan
+from roles.host import cache
+from tests.roles.fleets import furnish, planned
+from tests.roles.machine import Machine
+
+# The same cases on every machine, however slow it is.
+hypothesis.settings.register_profile("same", deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("same")
+
+Planned = Callable[[str], FleetPlan]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with inventories/ and all that they refer to, and an empty cache."""
+    for name, value in furnish(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def plans(house: Path) -> Planned:
+    """Give the plan of a fleet of inventories/, by name."""
+    return lambda name: planned(house, name)
+
+
+@pytest.fixture
+def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that never asks a registry: a stand-in for the client is there, the wheels are none.
+
+    The archives are made and named as always; only pip is not run.
+    """
+    package = house / "cache/mirrorfleet/npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
+    package.parent.mkdir(parents=True)
+    package.write_bytes(b"a stand-in")
+    monkeypatch.setattr(cache, "_pip_download", lambda *_: None)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A bare host in a directory."""
+    return Machine(tmp_path)

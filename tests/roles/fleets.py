@@ -1,0 +1,64 @@
+"""The fleets of inventories/, copied beside secrets and weights that are the same everywhere."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import fleet
+from fleet import FleetPlan
+
+ROOT = Path(__file__).parents[2]
+
+SECRETS = {
+    # lab.yml: files
+    "engine": "engine-key-of-the-tests",
+    "master": "sk-master-key-of-the-tests",
+    "developers": "sk-developers-key-of-the-tests",
+    # prod.yml: variables
+    "ENGINE_KEY": "engine-key-of-the-tests",
+    "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
+    "PLATFORM_KEY": "sk-platform-key-of-the-tests",
+    # prod.yml: the output of a command, `op`
+    "op": "anthropic-key-of-the-tests",
+}
+
+
+def furnish(directory: Path) -> dict[str, str]:
+    """Put inventories/ and what they refer to below ``directory``; return the variables to set."""
+    shutil.copytree(
+        ROOT / "inventories",
+        directory / "inventories",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    secrets = directory / ".lab" / "secrets"
+    weights = directory / ".lab" / "weights" / "tiny"
+    programs = directory / "bin"
+    for folder in (secrets, weights, programs):
+        folder.mkdir(parents=True)
+    for name in ("engine", "master", "developers"):
+        (secrets / name).write_text(f"{SECRETS[name]}\n")
+    (weights / "config.json").write_text("{}\n")
+    (weights / "model.safetensors").write_bytes(bytes(range(256)))
+    # A stand-in for 1Password's command line, which prod.yml asks for a key.
+    stand_in(programs / "op", f"echo {SECRETS['op']}")
+    return {name: SECRETS[name] for name in ("ENGINE_KEY", "LITELLM_MASTER_KEY", "PLATFORM_KEY")}
+
+
+def stand_in(program: Path, script: str) -> None:
+    """Write a program of a few lines of shell that stands in for the real one."""
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def planned(directory: Path, name: str) -> FleetPlan:
+    """Return the plan of a fleet in a furnished directory."""
+    return fleet.plan(fleet.load(directory / "inventories" / f"{name}.yml"))
+
+
+def edit(directory: Path, name: str, old: str, new: str) -> None:
+    """Change the text of a fleet file in a furnished directory."""
+    path = directory / "inventories" / f"{name}.yml"
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} is not in {name}.yml once"
+    path.write_text(text.replace(old, new))

@@ -1,0 +1,34 @@
+"""What an exec is for, told by what stands in it."""
+
+from __future__ import annotations
+
+import re
+
+from tests.roles.fake import Exec, Traffic
+
+# The first pattern that is found counts.
+PATTERNS = {
+    "generation": r"mkdir -m 750 generations/\w+\.new",
+    "restart": r"if activate \w+ && serves",
+    "wait": r"if true && serves",
+    "left alone": r"left as it is, because",
+    "inbox": r"install -d -m 700 .*/inbox",
+    "take": r"sha256sum --check",
+    "download": r"bin/hf download",
+    "link": r"ln -sfn \S+ /usr/local/bin/claude",
+    "home files": r"runuser -u .* -- sh -c",
+    "packages": r"apt-get",
+    "user": r"useradd|uname -s|/etc/passwd|/etc/group",
+}
+
+
+def jobs(traffic: Traffic) -> list[str]:
+    """Name each exec after the look."""
+    return [_job(each) for each in traffic.execs]
+
+
+def _job(each: Exec) -> str:
+    for job, pattern in PATTERNS.items():
+        if re.search(pattern, each.command):
+            return job
+    return each.command

@@ -1,0 +1,266 @@
+"""A service's generations: the real scripts of place and switch, with a stand-in for systemd."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api.command import PyinfraCommand
+
+from roles.host import service
+from roles.host.commands import script
+from roles.host.observe import Observation
+from roles.host.service import KEPT, Service
+from tests.roles.answers import MACHINE, running, seen
+from tests.roles.machine import Machine
+
+UNIT = "mirrorfleet-demo.service"
+SOFTWARE = "/opt/mirrorfleet/demo/environments"
+
+# A stand-in for systemd: after a restart, what `current` links to runs. A generation whose config
+# says so never listens, or dies and is restarted again and again.
+SYSTEMCTL = """\
+echo "$*" >>"$ROOT/systemctl.log"
+current="$ROOT/opt/mirrorfleet/demo/current"
+case "$*" in
+    restart*) readlink "$current" >"$ROOT/runs" ;;
+    stop*) rm -f "$ROOT/runs" ;;
+    'show -p NRestarts'*)
+        grep -qs dies "$current/config" && echo x >>"$ROOT/deaths"
+        cat "$ROOT/deaths" 2>/dev/null | wc -l ;;
+esac
+"""
+SS = """\
+config="$ROOT/opt/mirrorfleet/demo/current/config"
+[ -e "$ROOT/runs" ] && ! grep -qs 'deaf\\|dies' "$config" || exit 0
+port=$(sed -n 's/.* on //p' "$config")
+[ "$*" != "-Hltnp sport = :${port:-4000}" ] ||
+    echo 'LISTEN 0 9 127.0.0.1:0 0.0.0.0:* users:(("demo",pid=7,fd=3))'
+"""
+
+
+def demo(config: str, **other: object) -> Service:
+    """Return a service whose one file says how it behaves."""
+    wanted = Service(
+        name="demo",
+        user="daemon" if os.geteuid() == 0 else "root",
+        port=4000,
+        software=f"{SOFTWARE}/one",
+        unit=f"[Service]\nExecStart={SOFTWARE}/one/bin/demo\n",
+        environment={"KEY": 'se"cr$et'},
+        files={"config": config},
+        ready="grep -q serves current/config",
+        seconds=2,  # the shell counts whole ones, so this is one at least
+        check="grep -qv refused config",
+    )
+    return replace(wanted, **other)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def host(machine: Machine) -> Machine:
+    machine.add("systemctl", SYSTEMCTL)
+    machine.add("ss", SS)
+    machine.add("journalctl", "echo its last words")
+    cgroup = machine.at("/proc/7/cgroup")
+    cgroup.parent.mkdir()
+    cgroup.write_text(f"0::/system.slice/{UNIT}\n")
+    return machine
+
+
+def run(host: Machine, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
+    [command] = commands
+    return host.run(command)
+
+
+def place(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
+    return run(host, service.place(wanted, Observation()))
+
+
+def switch(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
+    return run(host, service.switch(wanted, Observation()))
+
+
+def deploy(host: Machine, wanted: Service) -> Service:
+    """Place and switch to a generation that is expected to serve."""
+    for done in (place(host, wanted), switch(host, wanted)):
+        assert (done.returncode, done.stderr) == (0, "")
+    return wanted
+
+
+def current(host: Machine) -> str | None:
+    link = host.at("/opt/mirrorfleet/demo/current")
+    return str(link.readlink()) if link.is_symlink() else None
+
+
+def runs(host: Machine) -> str | None:
+    file = host.root / "runs"
+    return file.read_text().strip() if file.exists() else None
+
+
+def generations(host: Machine) -> set[str]:
+    return {path.name for path in host.at("/opt/mirrorfleet/demo/generations").iterdir()}
+
+
+def told(host: Machine) -> list[str]:
+    """What systemd was told, without the questions."""
+    log = host.root / "systemctl.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line for line in lines if not line.startswith("show")]
+
+
+def at(wanted: Service) -> str:
+    return f"generations/{wanted.generation}"
+
+
+def test_a_first_generation_is_placed_started_and_enabled(host: Machine) -> None:
+    wanted = deploy(host, demo("serves"))
+    assert current(host) == runs(host) == at(wanted)
+    unit = host.at(f"/etc/systemd/system/{UNIT}")
+    assert unit.read_text() == wanted.unit
+    assert stat.S_IMODE(unit.stat().st_mode) == 0o644
+    assert told(host)[:2] == ["daemon-reload", f"--quiet enable {UNIT}"]
+    assert told(host)[-1] == f"restart {UNIT}"
+
+
+def test_a_secret_on_the_host_is_for_root_only(host: Machine) -> None:
+    wanted = deploy(host, demo("serves"))
+    generation = host.at(wanted.generation_path)
+    modes = {path.name: f"{stat.S_IMODE(path.stat().st_mode):o}" for path in generation.iterdir()}
+    assert modes == {"environment": "600", UNIT: "644", "config": "640"}
+    assert stat.S_IMODE(generation.stat().st_mode) == 0o750
+
+
+def test_a_placed_generation_is_known_again(host: Machine) -> None:
+    wanted = deploy(host, demo("serves"))
+    place_there = str(host.at(wanted.generation_path))
+    found = host.look(("tree", place_there), root=True).trees[place_there]
+    assert service.is_placed(wanted, Observation(trees={wanted.generation_path: found}))
+
+
+def test_the_last_generations_are_kept_and_software_that_none_of_them_uses_goes(
+    host: Machine,
+) -> None:
+    for name in ("one", "unused"):
+        host.at(f"{SOFTWARE}/{name}/bin").mkdir(parents=True)
+    unit = f"[Service]\nExecStart={host.at(SOFTWARE)}/one/bin/demo\n"
+    deployed = [deploy(host, demo(f"serves {number}", unit=unit)) for number in range(KEPT + 2)]
+    assert generations(host) == {each.generation for each in deployed[-KEPT:]}
+    assert [path.name for path in host.at(SOFTWARE).iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("fault", ["deaf", "dies", "listens but is never ready"])
+def test_one_that_does_not_serve_is_rolled_back(host: Machine, fault: str) -> None:
+    good = deploy(host, demo("serves"))
+    bad = demo(fault, unit="[Service]\n# new\n")
+    assert place(host, bad).returncode == 0
+    assert runs(host) == at(good), "placing touches nothing that runs"
+    done = switch(host, bad)
+    assert done.returncode == 1
+    assert "its last words" in done.stderr
+    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert current(host) == runs(host) == at(good)
+    assert "# new" not in host.at(f"/etc/systemd/system/{UNIT}").read_text()
+
+
+def test_one_that_is_gone_back_to_may_have_another_port(host: Machine) -> None:
+    good = deploy(host, demo("serves on 4001", port=4001))
+    bad = demo("deaf", port=4002)
+    place(host, bad)
+    done = switch(host, bad)
+    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert runs(host) == at(good)
+
+
+def test_one_that_dies_again_and_again_is_not_waited_for(host: Machine) -> None:
+    deploy(host, demo("serves"))
+    bad = demo("dies", seconds=60)  # after 30, the test fails
+    place(host, bad)
+    assert switch(host, bad).returncode == 1
+
+
+def test_another_program_on_the_port_does_not_count_as_the_service(host: Machine) -> None:
+    host.at("/proc/7/cgroup").write_text("0::/system.slice/nginx.service\n")
+    wanted = demo("serves")
+    place(host, wanted)
+    assert switch(host, wanted).returncode == 1
+
+
+def test_a_first_one_that_does_not_serve_is_stopped_and_nothing_is_current(host: Machine) -> None:
+    bad = demo("deaf")
+    place(host, bad)
+    done = switch(host, bad)
+    assert done.returncode == 1
+    assert "rolled back" not in done.stderr
+    assert (current(host), runs(host)) == (None, None)
+    assert told(host)[-1] == f"stop {UNIT}"
+
+
+def test_one_that_its_own_check_refuses_never_gets_a_name(host: Machine) -> None:
+    good = deploy(host, demo("serves"))
+    before = told(host)
+    done = place(host, demo("serves, but is refused"))
+    assert done.returncode == 1
+    assert "the new generation is refused; what ran before runs on" in done.stderr
+    assert generations(host) == {good.generation}
+    assert current(host) == runs(host) == at(good)
+    assert told(host) == before
+
+
+def test_the_check_has_the_environment_of_the_service(host: Machine) -> None:
+    wanted = demo("serves", check="""sh -c 'test "$KEY" = "se\\"cr\\$et"'""")
+    assert place(host, wanted).returncode == 0
+
+
+def test_a_generation_that_was_tampered_with_is_replaced_and_restarted(host: Machine) -> None:
+    wanted = deploy(host, demo("serves"))
+    config = host.at(f"{wanted.generation_path}/config")
+    config.write_text("evil")
+    assert place(host, wanted).returncode == 0
+    assert config.read_text() == "serves"
+    assert current(host) is None, "until the switch, the restart is owed"
+    restarts = told(host).count(f"restart {UNIT}")
+    assert switch(host, wanted).returncode == 0
+    assert current(host) == at(wanted)
+    assert told(host).count(f"restart {UNIT}") == restarts + 1
+
+
+def test_a_torso_of_a_cut_run_goes(host: Machine) -> None:
+    host.at("/opt/mirrorfleet/demo/generations/0123456789ab.new").mkdir(parents=True)
+    wanted = deploy(host, demo("serves"))
+    assert generations(host) == {wanted.generation}
+
+
+def test_a_drop_in_goes(host: Machine) -> None:
+    drop_ins = host.at(f"/etc/systemd/system/{UNIT}.d")
+    drop_ins.mkdir()
+    (drop_ins / "override.conf").write_text("[Service]\nUser=root\n")
+    deploy(host, demo("serves"))
+    assert not drop_ins.exists()
+
+
+def test_one_that_was_started_and_only_is_not_ready_yet_is_not_restarted(host: Machine) -> None:
+    wanted = deploy(host, demo("serves"))
+    before = told(host)
+    answers = MACHINE | running(wanted)
+    del answers["port", "4000"]
+    assert run(host, service.switch(wanted, seen(answers))).returncode == 0
+    assert told(host) == before
+
+
+def test_a_script_waits_for_the_one_that_a_killed_run_left_behind(
+    host: Machine, tmp_path: Path
+) -> None:
+    order = tmp_path / "order"
+    lock = host.at("/var/lib/mirrorfleet/lock")
+    slow = f"exec 9>{lock}; flock 9; echo locked >{order}; sleep 0.5; echo first >>{order}"
+    with subprocess.Popen(["sh", "-c", slow]):
+        while not order.exists():
+            time.sleep(0.01)
+        assert host.run(script(f"echo second >>{order}")).returncode == 0
+    assert order.read_text().split() == ["locked", "first", "second"]

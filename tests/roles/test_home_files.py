@@ -1,0 +1,90 @@
+"""Files in a developer's home: the real script that writes them."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from roles.host.files import HomeFile, outdated, write
+from roles.host.observe import Observation
+from tests.roles.machine import Machine
+
+SETTINGS = HomeFile("ada", ".claude/settings.json", b'{"model": "coder"}\n')
+
+
+@pytest.fixture
+def home(machine: Machine) -> Path:
+    home = machine.root / "home" / "ada"
+    home.mkdir(parents=True)
+    return home
+
+
+def put(machine: Machine, *files: HomeFile) -> subprocess.CompletedProcess[str]:
+    [command] = write(files, Observation())
+    done = machine.run(command)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def all_files(home: Path) -> set[str]:
+    return {str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()}
+
+
+def test_a_file_is_made_with_its_folder_and_no_other_may_look(machine: Machine, home: Path) -> None:
+    put(machine, SETTINGS, HomeFile("ada", ".claude.json", b"{}"))
+    assert all_files(home) == {".claude/settings.json", ".claude.json"}
+    assert (home / ".claude/settings.json").read_bytes() == SETTINGS.content
+    assert stat.S_IMODE((home / ".claude/settings.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((home / ".claude").stat().st_mode) == 0o700
+
+
+def test_a_file_keeps_the_mode_that_it_is_given(machine: Machine, home: Path) -> None:
+    put(machine, HomeFile("ada", ".claude.json", b"{}", "644"))
+    assert stat.S_IMODE((home / ".claude.json").stat().st_mode) == 0o644
+
+
+def test_a_linked_file_is_followed_and_stays_a_link(machine: Machine, home: Path) -> None:
+    (home / "dotfiles").mkdir()
+    (home / "dotfiles/claude.json").write_text("{}")
+    (home / ".claude").mkdir()
+    (home / ".claude/settings.json").symlink_to("../dotfiles/claude.json")
+    put(machine, SETTINGS)
+    assert (home / ".claude/settings.json").is_symlink()
+    assert (home / "dotfiles/claude.json").read_bytes() == SETTINGS.content
+    assert all_files(home) == {".claude/settings.json", "dotfiles/claude.json"}
+
+
+def test_a_linked_folder_is_followed(machine: Machine, home: Path) -> None:
+    (home / "dotfiles").mkdir()
+    (home / ".claude").symlink_to("dotfiles")
+    put(machine, SETTINGS)
+    assert (home / "dotfiles/settings.json").read_bytes() == SETTINGS.content
+
+
+def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> None:
+    (home / ".claude").mkdir()
+    before = home / ".claude/settings.json"
+    before.write_text("a longer text than the one that follows, by another program")
+    with before.open() as reader:  # as a client that starts in this moment reads it
+        put(machine, SETTINGS)
+        assert reader.read().startswith("a longer text")
+    assert before.read_bytes() == SETTINGS.content
+
+
+def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path) -> None:
+    (home / ".claude").write_text("a file where the folder should be")
+    [command] = write([SETTINGS], Observation())
+    done = machine.run(command)
+    assert done.returncode != 0
+    assert done.stderr
+
+
+def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
+    put(machine, SETTINGS)
+    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    other = HomeFile("ada", ".claude.json", b"{}")
+    assert outdated([SETTINGS, other], seen) == [other]
+    assert list(write([SETTINGS], seen)) == []

@@ -1,0 +1,144 @@
+"""The real observe.sh on this machine, and what is understood of its answers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from roles.host.observe import HomeFile, Observation, Unit, parse
+from tests.roles.machine import Machine
+
+
+def test_the_machine_itself(machine: Machine) -> None:
+    seen = machine.look()
+    assert seen.architecture == platform.machine()
+    assert seen.cores == os.cpu_count()
+    assert seen.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert (seen.system, seen.release) != ("unknown", "unknown")
+
+
+def test_what_is_absent_is_not_in_the_answer(machine: Machine) -> None:
+    machine.add("systemctl", "exit 1")
+    nowhere = str(machine.root / "nowhere")
+    seen = machine.look(
+        ("user", "nobody-of-this-name"),
+        ("package", "no-such-package"),
+        *((kind, nowhere) for kind in ("path", "link", "file", "tree", "trees")),
+        ("home_file", "nobody-of-this-name", ".claude.json"),
+    )
+    nothing = (seen.users, seen.packages, seen.paths, seen.links, seen.files, seen.trees)
+    assert not any(nothing)
+    assert seen.home_files == {}
+
+
+def test_paths_files_and_links(machine: Machine) -> None:
+    file = machine.root / "a file's name"
+    file.write_text("content")
+    file.chmod(0o640)
+    link = machine.root / "link"
+    link.symlink_to("generations/abc")
+    seen = machine.look(("path", str(file)), ("file", str(file)), ("link", str(link)))
+    digest = sha256(b"content").hexdigest()
+    assert seen.paths == {str(file)}
+    assert seen.links == {str(link): "generations/abc"}
+    mode, owner, found = seen.files[str(file)].split(" ")
+    assert (mode, found) == ("640", digest)
+    assert owner in (f"{file.owner()}:{file.group()}", "root:root")
+
+
+def test_every_generation_of_a_service(machine: Machine) -> None:
+    for name in ("111", "222"):
+        (machine.root / "generations" / name).mkdir(parents=True)
+    (machine.root / "generations/222/file").touch()
+    seen = machine.look(("trees", str(machine.root / "generations")))
+    one, two = (seen.trees[str(machine.root / "generations" / name)] for name in ("111", "222"))
+    assert one != two
+
+
+def test_a_file_in_a_home(machine: Machine) -> None:
+    home = machine.root / "home/ada"
+    (home / "dotfiles").mkdir(parents=True)
+    content = b'{"tab": "\t", "line": "\n", "\xc3\xbc": 1}' * 200
+    (home / "dotfiles/claude.json").write_bytes(content)
+    (home / "dotfiles/claude.json").chmod(0o600)
+    (home / ".claude").mkdir()
+    (home / ".claude/settings.json").symlink_to("../dotfiles/claude.json")
+    seen = machine.look(("home_file", "ada", ".claude/settings.json"), ("user", "ada"))
+    assert seen.home_files == {("ada", ".claude/settings.json"): HomeFile("600", content)}
+    assert seen.users == {"ada": str(home)}
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not a Debian")
+def test_packages(machine: Machine) -> None:
+    assert machine.look(("package", "dpkg"), ("package", "no-such")).packages == {"dpkg"}
+
+
+# A stand-in for systemd, with its exit codes: one unit runs as the process in $ROOT/pid, one was
+# disabled, and no other is known.
+SYSTEMCTL = """\
+case "$*" in
+    'show -p MainPID --value runs.service') cat "$ROOT/pid" ;;
+    'show -p MainPID --value'*) echo 0 ;;
+    'is-active runs.service') echo active ;;
+    is-active*) echo inactive; exit 3 ;;
+    'is-enabled runs.service') echo enabled ;;
+    'is-enabled disabled.service') echo disabled; exit 1 ;;
+    is-enabled*) echo 'No such file or directory' >&2; exit 1 ;;
+    'show -p NeedDaemonReload --value runs.service') echo yes ;;
+    'show -p NeedDaemonReload --value'*) echo no ;;
+    'show -p DropInPaths --value runs.service') echo /etc/a.conf /etc/b.conf ;;
+    'show -p DropInPaths --value'*) echo ;;
+    *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_a_unit_tells_the_generation_that_its_process_was_started_with(machine: Machine) -> None:
+    environment = os.environ | {"MIRRORFLEET_GENERATION": "3fa2c81b90de", "LINES": "1\n2"}
+    process = subprocess.Popen(["sleep", "60"], env=environment)
+    try:
+        (machine.root / "pid").write_text(str(process.pid))
+        machine.add("systemctl", SYSTEMCTL)
+        names = ("runs.service", "disabled.service", "unknown.service")
+        seen = machine.look(*(("unit", name) for name in names))
+    finally:
+        process.kill()
+        process.wait()
+    assert seen.units == {
+        "runs.service": Unit("active", "enabled", "3fa2c81b90de", True, "/etc/a.conf /etc/b.conf"),
+        "disabled.service": Unit(enabled="disabled"),
+        "unknown.service": Unit(),
+    }
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="needs iproute2")
+def test_who_listens_on_a_port(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = machine.look(("port", str(port)))
+    free = machine.look(("port", str(port)))
+    assert free.listeners == {}
+    [owner] = taken.listeners[port]
+    # Where the tests run in a unit of their own, that is said; else the command.
+    assert owner.endswith(".service") or owner in Path(sys.executable).resolve().name
+
+
+def test_an_answer_after_a_login_shell_has_greeted() -> None:
+    machine = "machine\tdebian\t12\tx86_64\t4\t1024\t3.11.2"
+    seen = parse(["Welcome!", "", machine, "path\t/x"])
+    assert seen == Observation(
+        "debian", "12", "x86_64", 4, 1024**2, "3.11.2", paths=frozenset({"/x"})
+    )
+
+
+def test_an_answer_that_is_none_of_ours() -> None:
+    with pytest.raises(ValueError, match="hello"):
+        parse(["machine\tdebian\t12\tx86_64\t4\t1024\t3.11.2", "hello"])

@@ -1,0 +1,128 @@
+"""What only the live hosts know: all that speaks against the plan is said before any change."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from tests.roles.answers import Answers, bare
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror, recorded
+from tests.roles.fleets import edit
+
+MACHINE = ("machine",)
+
+
+def refused(hosts: dict[str, HostPlan], found: dict[str, Answers]) -> list[str]:
+    """Run mirror.py on bare hosts but for what is found; return the refusals, one per line."""
+    answers = {name: bare(plan) | found.get(name, {}) for name, plan in hosts.items()}
+    with recorded() as traffic, pytest.raises(DeployError) as caught:
+        mirror(hosts, answers)
+    assert {host.looks for host in traffic.values()} == {1}
+    assert not any(host.execs or host.uploads for host in traffic.values())
+    said = str(caught.value).replace("@fake/", "").splitlines()
+    assert said[0] == "nothing was changed, because"
+    return [line.strip() for line in said[1:]]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_everything_on_every_host_at_once(plans: Planned) -> None:
+    python = ("debian", "11", "x86_64", "2", "4096", "3.9.2")
+    broken = base64.b64encode(b"{not json").decode()
+    assert refused(
+        dict(plans("lab").hosts),
+        {
+            "gpu": {MACHINE: python},
+            "gw-2": {("port", "4000"): ("nginx.service",)},
+            "dev": {
+                ("path", "/usr/local/bin/claude"): (),
+                ("home_file", "ada", ".claude/settings.json"): ("600", broken),
+            },
+        },
+    ) == [
+        "gpu has Python 3.9.2. Install 3.11 or newer as python3.",
+        "gw-2 has port 4000 taken by nginx.service, where mirrorfleet-litellm.service is to "
+        "listen. Stop that, or write another port.",
+        "dev has a /usr/local/bin/claude that is not ours. Remove it, then run again.",
+        "dev has a ~ada/.claude/settings.json that is not valid JSON; it is the developer's, so it "
+        "stays. Mend or move it, then run again.",
+    ]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
+    odd = ("plan9", "4", "x86_64", "2", "4096", "none")
+    [line] = refused(dict(plans("lab").hosts), {"gw-1": {MACHINE: odd}})
+    assert line == "gw-1 has no python3, and none is known for plan9 4. Install 3.11 or newer."
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_machine_for_which_there_is_no_client(plans: Planned) -> None:
+    risc = ("debian", "13", "riscv64", "2", "4096", "3.13.5")
+    [line] = refused(dict(plans("lab").hosts), {"dev": {MACHINE: risc}})
+    assert line == "dev is riscv64, for which no client is pinned."
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_developer_who_has_no_login(plans: Planned, house: Path) -> None:
+    edit(house, "lab", "users: [ada]", "users: [ada, eve]")
+    hosts = dict(plans("lab").hosts)
+    answers = bare(hosts["dev"])
+    del answers["user", "eve"]
+    with pytest.raises(DeployError, match="dev has no user 'eve'"):
+        mirror({"dev": hosts["dev"]}, {"dev": answers})
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("version: 1.106.2", "version: 1.99.9", "LiteLLM 1.99.9, which no lock file pins. Pinned"),
+        ("version: 0.32.0", "version: 0.99.9", "vLLM 0.99.9-cpu, which no lock file pins. Pinned"),
+        ("version: 2.1.330", "version: 9.9.9", "a Claude Code that no lock file pins. Pinned are"),
+    ],
+)
+def test_a_version_that_no_lock_file_pins(
+    plans: Planned, house: Path, old: str, new: str, reason: str
+) -> None:
+    edit(house, "lab", old, new)
+    for line in (lines := refused(dict(plans("lab").hosts), {})):
+        assert reason in line
+    assert lines
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_secret_that_is_missing(plans: Planned, house: Path) -> None:
+    (house / ".lab/secrets/master").unlink()
+    lines = refused(dict(plans("lab").hosts), {})
+    assert [line.split()[0] for line in lines] == ["gw-1", "gw-2"]
+    assert all("lacks the secret {file: ../.lab/secrets/master}: No such file" in x for x in lines)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_weights_that_are_missing_here(plans: Planned, house: Path) -> None:
+    (house / ".lab/weights/tiny/config.json").unlink()
+    [line] = refused(dict(plans("lab").hosts), {})
+    assert line.startswith("gpu has no weights to be pushed: there is no config.json in ")
+
+
+@pytest.mark.usefixtures("stocked")
+def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
+    other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
+    edit(house, "lab", "developers:\n", other + "key: {file: ../.lab/secrets/developers}}\n")
+    assert refused(dict(plans("lab").hosts), {}) == [
+        f"{gateway} cannot tell 'lab' from 'more': they have the same key. Make another one."
+        for gateway in ("gw-1", "gw-2")
+    ]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_group_with_the_master_key(plans: Planned, house: Path) -> None:
+    (house / ".lab/secrets/developers").write_text("sk-master-key-of-the-tests")
+    assert refused(dict(plans("lab").hosts), {})[0] == (
+        "gw-1 cannot tell 'lab' from 'master_key': they have the same key. Make another one."
+    )

@@ -1,0 +1,84 @@
+"""How often a host is talked to: once to know, once to change, and not at all without a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roles.host.payload import pack
+from tests.roles.answers import bare, converged, services
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import jobs
+
+PACKAGES = ["packages"]
+USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes anything
+UPLOAD = ["inbox", "take"]
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("fleet", ["lab", "prod"])
+def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
+    plans: Planned, fleet: str
+) -> None:
+    hosts = plans(fleet).hosts
+    done = mirror(hosts, {name: converged(plan) for name, plan in hosts.items()})
+    assert {name: traffic.round_trips for name, traffic in done.items()} == dict.fromkeys(
+        hosts, (1, 0)
+    )
+
+
+@pytest.mark.usefixtures("stocked")
+def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    service = ["generation", "restart"]
+    assert {name: jobs(traffic) for name, traffic in done.items()} == {
+        "gpu": [*PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],  # its environment and its weights
+        "gw-1": [*PACKAGES, *USER, *UPLOAD, *service],
+        "gw-2": [*PACKAGES, *USER, *UPLOAD, *service],
+        "dev": [*UPLOAD, "link", "home files"],
+    }
+    uploads = {name: len(traffic.uploads) for name, traffic in done.items()}
+    assert uploads == {"gpu": 2, "gw-1": 1, "gw-2": 1, "dev": 1}
+
+
+@pytest.mark.usefixtures("stocked")
+def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) -> None:
+    hosts = plans("prod").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    assert jobs(done["gpu-a"]) == [*PACKAGES, *USER, *UPLOAD, "download", "generation", "restart"]
+    assert jobs(done["gpu-c"]) == [*PACKAGES, *USER, *UPLOAD, "generation", "restart"]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
+    plans: Planned, house: Path
+) -> None:
+    before = plans("lab").hosts
+    found = {name: converged(plan) for name, plan in before.items()}
+    edit(house, "lab", "workers: 2", "workers: 3")
+    after = plans("lab").hosts
+    done = mirror(after, found)
+
+    assert {name: jobs(traffic) for name, traffic in done.items()} == {
+        "gpu": [],
+        "gw-1": ["generation", "restart"],
+        "gw-2": ["generation", "restart"],
+        "dev": [],
+    }
+    [service] = services(after["gw-1"])
+    generation, restart = done["gw-1"].execs
+    assert generation.stdin == pack(service.members())
+    assert restart.stdin == ""
+    assert not any(traffic.uploads for traffic in done.values())
+
+
+@pytest.mark.usefixtures("stocked")
+def test_secrets_travel_on_standard_input_and_in_no_command(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    commands = "\n".join(each.command for traffic in done.values() for each in traffic.execs)
+    assert "-key-of-the-tests" not in commands

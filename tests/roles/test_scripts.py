@@ -1,0 +1,36 @@
+"""Every script that a first run sends is read without complaint by the shells of our hosts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from roles.host.observe import script
+from tests.roles.answers import bare
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+
+SHELLS = [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
+
+
+def complaints(shell: str, text: str) -> str:
+    return subprocess.run([shell, "-n"], input=text, capture_output=True, text=True).stderr
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("fleet", ["lab", "prod"])
+def test_what_changes_a_host(plans: Planned, fleet: str, shell: str) -> None:
+    hosts = plans(fleet).hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    scripts = {each.command for traffic in done.values() for each in traffic.execs}
+    assert {text: found for text in scripts if (found := complaints(shell, text))} == {}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_looks_at_a_host(shell: str) -> None:
+    questions = [("path", '/it\'s a "path"'), ("link", "$(reboot)"), ("user", "a;b")]
+    assert complaints(shell, script(questions)) == ""
+    assert complaints(shell, "if") != "", "a shell that complains about nothing proves nothing"

@@ -1,0 +1,82 @@
+"""Where secrets come from, and what is said when one cannot be had: never a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet.spec import Secret
+from roles.host.secrets import reveal
+
+Source = Literal["env", "file", "command"]
+
+
+def refusal(secret: Secret) -> str:
+    with pytest.raises(DeployError) as caught:
+        reveal(secret)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["sk-1", "sk-1\n", "sk-1\r\n", "  sk-1  "])
+def test_one_value_from_each_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("KEY", written)
+    (tmp_path / "key").write_text(written, newline="")
+    for source, value in (("env", "KEY"), ("file", "key"), ("command", "cat key")):
+        assert reveal(Secret(source, value, tmp_path)) == "sk-1"  # type: ignore[arg-type]
+
+
+def test_a_file_may_have_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("sk-2")
+    (tmp_path / "inventories").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (str(tmp_path / "key"), "~/key", "../key"):
+        assert reveal(Secret("file", path, tmp_path / "inventories")) == "sk-2"
+
+
+def test_a_person_is_asked_once(tmp_path: Path) -> None:
+    secret = Secret("command", "echo x >>asked; echo sk-3", tmp_path)
+    assert reveal(secret) == reveal(secret) == "sk-3"
+    assert (tmp_path / "asked").read_text() == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "reason"),
+    [
+        ("env", "NOT_SET", "{env: NOT_SET}: the environment variable is not set here."),
+        ("env", "EMPTY", "{env: EMPTY}: it is empty. Put a value there."),
+        ("file", "nowhere", "{file: nowhere}: No such file or directory."),
+        ("file", ".", "{file: .}: Is a directory."),
+        ("file", "binary", "{file: binary}: it is not text."),
+        ("file", "blank", "{file: blank}: it is empty. Put a value there."),
+        ("command", "exit 3", "{command: exit 3}: the command ended with 3."),
+        ("command", "true", "{command: true}: it is empty. Put a value there."),
+        ("command", "cat binary", "{command: cat binary}: it is not text."),
+    ],
+)
+def test_a_missing_one_is_named_by_its_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Source, value: str, reason: str
+) -> None:
+    monkeypatch.delenv("NOT_SET", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    (tmp_path / "binary").write_bytes(b"hush\xff\xfe\x00")
+    (tmp_path / "blank").write_text(" \n")
+    assert refusal(Secret(source, value, tmp_path)) == f"lacks the secret {reason}"
+
+
+@pytest.mark.parametrize("value", ["hush\nhush", "hush\thush", "hush\0", "hush\x1b[0m"])
+def test_a_value_that_is_no_single_line_is_refused_and_not_said(tmp_path: Path, value: str) -> None:
+    (tmp_path / "key").write_text(value)
+    said = refusal(Secret("file", "key", tmp_path))
+    assert "{file: key}" in said
+    assert "hush" not in said
+
+
+def test_a_json_document_becomes_one_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text('{\n  "type": "service_account",\n  "key": "a\\nb"\n}\n')
+    revealed = reveal(Secret("file", "key", tmp_path))
+    assert revealed == '{"type": "service_account", "key": "a\\nb"}'
