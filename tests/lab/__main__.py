@@ -37,9 +37,9 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.job == "status":
         return 0 if lab.status() else 1
     if chosen.job == "up":
-        lab.up(chosen.extras)
+        lab.up(chosen.extras, chosen.purpose)
     else:
-        lab.down(chosen.keep)
+        lab.down(chosen.keep, chosen.purpose)
     return 0
 
 
@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("extras", nargs="?", type=_extras, default=0, metavar="N")
     down = jobs.add_parser("down", help="stop all hosts and remove them")
     down.add_argument("--keep", action="store_true", help="keep the hosts' disks for the next up")
+    for job in (up, down):
+        job.add_argument(
+            "--for",
+            dest="purpose",
+            default="",
+            metavar="PURPOSE",
+            help="only a lab of this purpose: never touch one that somebody else has booted",
+        )
     jobs.add_parser("status", help="a line per host; fails unless all of them answer")
     ssh = jobs.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", metavar="HOST", help="a name, or user@name")

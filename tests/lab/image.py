@@ -45,8 +45,10 @@ _MASKED = (
 )
 
 # RSA keys cost over a second at first boot, and keys made here would be those of every host.
+# VERBOSE writes every command and transfer into the journal, where tests count them.
 _SSHD = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
+LogLevel VERBOSE
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin no

@@ -7,18 +7,23 @@ from pathlib import Path
 
 from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, places, removal
 from .hosts import BY_NAME, EXTRAS, FLEET, Host
-from .telling import Step, step
+from .telling import LabError, Step, say, step
 
 # Hosts handled at a time: more only makes each of them slower.
 _AT_ONCE = 8
 
 
-def up(extras: int) -> None:
+def up(extras: int, purpose: str) -> None:
     """Make the fleet's hosts, and so many extra ones, run and answer. Those that do are left
-    alone; those that are dead boot again from their own disks."""
+    alone; those that are dead boot again from their own disks.
+
+    With a purpose the lab is marked by it; one that is there already and is not is refused.
+    """
     wanted = (*FLEET, *EXTRAS[:extras])
     machine.require_programs()
     lock.take()
+    if purpose:
+        _claim(purpose)
     machine.require_rights()
     cgroups.enter()
     authorized = keys.identity()
@@ -36,10 +41,14 @@ def up(extras: int) -> None:
         _each(wanted, login.wait, current)
 
 
-def down(keep: bool) -> None:
+def down(keep: bool, purpose: str) -> None:
     """End every process of the lab and remove all that it made but keys and base images; with
-    `keep`, leave the hosts' disks, from which the next `up` boots."""
+    `keep`, leave the hosts' disks, from which the next `up` boots. With a purpose, only a lab that
+    was booted for it."""
     lock.take()
+    if purpose and _is_of_others(purpose):
+        say(f"this lab was not booted for {purpose}, so it stays")
+        return
     with step("down"):
         _each([host for host in BY_NAME.values() if nspawn.running(host)], nspawn.kill)
         cgroups.leave_nothing()
@@ -61,6 +70,22 @@ def status() -> bool:
         reach = "ssh answers" if answer else "ssh does not answer"
         print(f"{host.name:<10} {host.address!s:<13} {_state(host):<28} {reach}")
     return all(answers)
+
+
+def _claim(purpose: str) -> None:
+    if _is_of_others(purpose):
+        raise LabError(
+            f"there is a lab already, and not one for {purpose}: somebody may be at work in it. "
+            "Take it down first: bin/lab down"
+        )
+    places.PURPOSE.write_text(purpose)
+
+
+def _is_of_others(purpose: str) -> bool:
+    """Whether there is a lab, if only its disks, that was not booted for this purpose. The mark
+    goes with the lab, so it cannot be that of an earlier one."""
+    marked = places.PURPOSE.read_text() if places.PURPOSE.exists() else ""
+    return marked != purpose and any(map(disk.exists, BY_NAME.values()))
 
 
 def _prepare(host: Host, base: Path, authorized: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 # Of this boot of the machine: the lock, consoles, kernel settings to put back.
 RUN = Path("/run/mirrorfleet-lab")
 LOCK = RUN / "lock"
+PURPOSE = RUN / "purpose"
 
 # The hosts' disks: they outlive a crash and a reboot of the machine.
 HOSTS = Path("/var/lib/mirrorfleet-lab/hosts")

@@ -1,0 +1,92 @@
+"""What runs on each host, as whom, and who can reach and read it."""
+
+import http.client
+import json
+import re
+
+import pytest
+
+from tests.lab import look
+from tests.lab.hosts import BY_NAME
+
+SERVICES = [
+    pytest.param("gpu", "vllm-tiny", "mirrorfleet-vllm", id="gpu"),
+    pytest.param("gw-1", "litellm", "mirrorfleet-litellm", id="gw-1"),
+    pytest.param("gw-2", "litellm", "mirrorfleet-litellm", id="gw-2"),
+]
+
+
+@pytest.mark.parametrize(("host", "name", "user"), SERVICES)
+def test_service(host: str, name: str, user: str) -> None:
+    seen = look.on(host)
+    service = seen.service(f"mirrorfleet-{name}.service")
+    assert service.is_running
+    assert service.is_enabled
+    pids = look.run(
+        host, f"cat /sys/fs/cgroup/system.slice/mirrorfleet-{name}.service/cgroup.procs"
+    )
+    assert {seen.process.get(pid=pid).user for pid in map(int, pids.split())} == {user}
+    assert seen.user(user).shell == "/usr/sbin/nologin"
+    # "OK" and better: the scale goes to 10.0 and is given in tenths.
+    exposure = seen.run(f"systemd-analyze security --threshold=40 mirrorfleet-{name}.service")
+    assert exposure.rc == 0, exposure.stdout
+
+
+@pytest.mark.parametrize(("host", "name", "user"), SERVICES)
+def test_secrets_of_a_service_are_for_root(host: str, name: str, user: str) -> None:
+    environment = look.on(host).file(f"/opt/mirrorfleet/{name}/current/environment")
+    assert (environment.user, environment.mode) == ("root", 0o600)
+    look.run(host, f"! runuser -u {user} -- cat {environment.path} 2>/dev/null")
+
+
+@pytest.mark.parametrize(("host", "port"), [("gpu", 8000), ("gw-1", 4000), ("gw-2", 4000)])
+def test_nothing_but_sshd_listens_outside_the_private_address(host: str, port: int) -> None:
+    sockets = look.on(host).socket.get_listening_sockets()
+    network = {name for name in sockets if name.startswith(("tcp", "udp"))}
+    reachable = {name for name in network if not name.startswith("tcp://127.0.0.1:")}
+    ours = f"tcp://{BY_NAME[host].address}:{port}"
+    assert reachable == {ours, "tcp://0.0.0.0:22", "tcp://:::22"}
+
+
+@pytest.mark.parametrize("gateway", look.GATEWAYS)
+def test_workers(gateway: str) -> None:
+    """Two of them answer, and are recycled not all at once."""
+    unit = "mirrorfleet-litellm.service"
+    pid = look.run(gateway, f"systemctl show -p MainPID --value {unit}").strip()
+    arguments = look.run(gateway, f"tr '\\0' '\\n' </proc/{pid}/cmdline").splitlines()
+    assert {
+        "--num_workers=2",
+        "--max_requests_before_restart=20000",
+        "--max_requests_before_restart_jitter=2000",
+    } <= set(arguments)
+
+    address = str(BY_NAME[gateway].address)
+    connections = [http.client.HTTPConnection(address, 4000, timeout=30) for _ in range(16)]
+    for connection in connections:
+        connection.request("GET", "/health/readiness")
+        assert connection.getresponse().read()
+    held = look.run(gateway, "ss -Htnp state established 'sport = :4000'")
+    for connection in connections:
+        connection.close()
+    assert len(set(re.findall(r"pid=(\d+)", held))) == 2
+
+
+def test_developer() -> None:
+    dev = look.on("dev")
+    settings = dev.file("/home/ada/.claude/settings.json")
+    assert (settings.user, settings.mode) == ("ada", 0o600)
+    content = json.loads(settings.content_string)
+    assert content["model"] == "tiny"
+    said = {
+        "ANTHROPIC_BASE_URL": "http://10.77.0.21:4000",
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "131072",
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": "tiny",
+    }
+    assert said.items() <= content["env"].items()
+
+    key = dev.file("/home/ada/.claude/mirrorfleet-key")
+    assert (key.user, key.mode) == ("ada", 0o600)
+    assert key.content_string.strip() == look.secret("developers")
+    assert "2.1.330" in dev.check_output("claude --version")
+    assert not dev.file("/home/grace/.claude").exists
