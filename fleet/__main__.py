@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     except fleet.FleetError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{chosen.file}: a fleet of {len(planned.hosts)} hosts, nothing to complain about")
+    print(f"{chosen.file}: '{planned.fleet.name}', {len(planned.hosts)} hosts, no mistakes")
     return 0
 
 
