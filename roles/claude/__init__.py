@@ -116,7 +116,7 @@ def _files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
 
 def _user_refusals(client: ClientPlan, seen: Observation) -> Iterator[str]:
     if client.user not in seen.users:
-        yield f"has no user '{client.user}' with a home directory. Create the login first."
+        yield f"has no user '{client.user}'. Create the login first."
         return
     for path, owned in ((SETTINGS, client.settings), (STATE, client.state)):
         there = seen.home_files.get((client.user, path))

@@ -15,7 +15,6 @@ machine() {
         "$(python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo none)"
 }
 
-# A system user has a home that is not there: it counts as one all the same.
 user() { getent passwd "$1" >/dev/null && say user "$1" "$(home_of "$1")"; }
 
 package() {
