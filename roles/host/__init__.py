@@ -17,6 +17,7 @@ from pyinfra.operations import server
 from fleet.plan import HostPlan
 from roles.host.commands import Commands, script
 from roles.host.observe import Observation, Question, observe
+from roles.host.rollout import keep_order
 
 
 class Role(Protocol):
@@ -108,8 +109,8 @@ def _missing(names: Sequence[str]) -> list[str]:
 
 
 def _survey(run: State, roles: Sequence[Role]) -> list[str]:
-    active = run.inventory.get_active_hosts()
-    hosts = [each for each in run.inventory if each in active]
+    keep_order(run)
+    hosts = run.inventory.get_active_hosts()
     for step in (_look, _fetch):
         jobs = {each: gevent.spawn(step, each, roles) for each in hosts}
         gevent.joinall(list(jobs.values()), raise_error=True)
