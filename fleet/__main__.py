@@ -20,6 +20,8 @@ def main(arguments: list[str]) -> int:
     except fleet.FleetError as error:
         print(error, file=sys.stderr)
         return 1
+    for warning in planned.fleet.warnings:
+        print(warning, file=sys.stderr)
     print(f"{chosen.file}: '{planned.fleet.name}', {len(planned.hosts)} hosts, no mistakes")
     return 0
 

@@ -1,121 +1,113 @@
-"""YAML read into plain data that remembers the line of every key."""
+"""A fleet file, with the files that it includes, as plain data that remembers every line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import yaml
+from fleet.nodes import Node, overlay, parse
+from fleet.problems import FleetError, Key, Place, Problem
 
-from fleet.problems import FleetError, Problem
-
-Key = tuple[str | int, ...]
-"""A place in the document: ``("hosts", "gpu-a", "address")`` or ``("fallbacks", "coder", 0)``."""
+INCLUDE = "include"
 
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: its data (dicts, lists, scalars) and the line at which each key stands."""
+    """A parsed file: its data (dicts, lists, scalars) and the place at which each key stands.
+
+    ``lost`` are the keys that are in the file, and not in the data because they are unsound.
+    """
 
     path: Path
     data: Any
-    lines: dict[Key, int] = field(repr=False)
+    places: Mapping[Key, Place] = field(repr=False)
+    lost: frozenset[Key] = frozenset()
 
-    def problem(self, key: Key, mistake: str, remedy: str = "") -> Problem:
-        """Return a problem at ``key``, or at the nearest parent that is in the file."""
-        known = key
-        while known and known not in self.lines:
-            known = known[:-1]
-        return Problem(str(self.path), self.lines.get(known, 1), dotted(key), mistake, remedy)
+    def place(self, key: Key) -> Place:
+        """Return where ``key`` stands, or the nearest parent that is in the file."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places[key]
 
+    def directory(self, key: Key) -> Path:
+        """Return the directory from which the paths at ``key`` start: that of their own file."""
+        return Path(self.place(key).file).resolve().parent
 
-def dotted(key: Key) -> str:
-    """Write a key as people say it: ``fallbacks.coder[0]``."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    def names(self, section: str) -> frozenset[str]:
+        """Return the names that a section of the file defines, soundly or not."""
+        lost = {str(key[1]) for key in self.lost if len(key) == 2 and key[0] == section}
+        return frozenset(self.data.get(section, ())) | lost
+
+    def problem(
+        self,
+        key: Key,
+        mistake: str,
+        remedy: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> Problem:
+        """Return a problem at ``key``."""
+        return Problem(self.place(key), key, mistake, remedy, severity)
+
+    def warning(self, key: Key, mistake: str, remedy: str = "") -> Problem:
+        """Return a warning at ``key``."""
+        return self.problem(key, mistake, remedy, "warning")
 
 
 def read(path: Path) -> Document:
-    """Parse a YAML file.
+    """Read a fleet file and, under it, what it includes.
 
-    Raises ``FleetError`` when the file cannot be read, is not YAML, repeats a key or holds
-    anything but strings as keys.
+    Raises ``FleetError`` when one of the files cannot be read, or includes itself.
     """
-    try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-    except OSError as error:
-        raise FleetError([Problem(str(path), 1, "", f"{error.strerror}.", "")]) from None
-    except UnicodeDecodeError:
-        raise FleetError([Problem(str(path), 1, "", "is not UTF-8 text.", "")]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        what = getattr(error, "problem", None) or "is not YAML"
-        raise FleetError([Problem(str(path), line, "", f"{what}.", "")]) from None
-
-    builder = _Builder(path, loader)
-    data = builder.build(node, (), ()) if node else {}
-    if builder.problems:
-        raise FleetError(builder.problems)
-    return Document(path, data, builder.lines)
+    tree = _read(path, ())
+    places: dict[Key, Place] = {}
+    return Document(path, _plain(tree, (), places), places)
 
 
-class _Builder:
-    """Walks the YAML nodes once and collects data, lines and problems."""
+def _read(path: Path, including: tuple[Path, ...]) -> Node:
+    """Return the tree of a file, laid over those of the files that it includes."""
+    tree = parse(path)
+    if not isinstance(tree.value, dict) or INCLUDE not in tree.value:
+        return tree
+    own = Node({name: each for name, each in tree.value.items() if name != INCLUDE}, tree.place)
+    outer = (*including, path.resolve())
+    return reduce(overlay, [*_included(path, tree.value[INCLUDE], outer), own])
 
-    def __init__(self, path: Path, loader: yaml.SafeLoader) -> None:
-        self.path = path
-        self.loader = loader
-        self.lines: dict[Key, int] = {}
-        self.problems: list[Problem] = []
 
-    def build(self, node: yaml.Node, key: Key, parents: tuple[yaml.Node, ...]) -> Any:
-        self.lines.setdefault(key, node.start_mark.line + 1)
-        if node in parents:
-            self._report(node, key, "contains itself.", "Remove the alias.")
-            return None
-        if isinstance(node, yaml.MappingNode):
-            return {
-                name: self.build(value, (*key, name), (*parents, node))
-                for name, value in self._pairs(node, key)
-            }
-        if isinstance(node, yaml.SequenceNode):
-            return [
-                self.build(item, (*key, index), (*parents, node))
-                for index, item in enumerate(node.value)
-            ]
-        try:
-            return self.loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            self._report(node, key, "cannot be read as a value.", "Quote it.")
-            return None
+def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
+    trees = []
+    for name in said.value if isinstance(said.value, list) else [said]:
+        if not isinstance(name.value, str):
+            raise FleetError(
+                [Problem(name.place, (INCLUDE,), "names no file.", "For example: base.yml.")]
+            )
+        other = Path(os.path.normpath(path.parent / name.value))
+        if other.resolve() in outer:
+            raise FleetError(
+                [Problem(name.place, (INCLUDE,), f"includes {other}, which includes this file.")]
+            )
+        if not other.is_file():
+            raise FleetError(
+                [
+                    Problem(
+                        name.place,
+                        (INCLUDE,),
+                        f"names {other}, which is not there.",
+                        "The path starts at the file that says it.",
+                    )
+                ]
+            )
+        trees.append(_read(other, outer))
+    return trees
 
-    def _pairs(self, node: yaml.MappingNode, key: Key) -> Iterator[tuple[str, yaml.Node]]:
-        own = {id(name) for name, _ in node.value}
-        try:
-            # `<<: *base` puts the merged keys first, so that the mapping's own keys win.
-            self.loader.flatten_mapping(node)
-        except yaml.YAMLError:
-            self._report(node, key, "has a '<<' that merges no mapping.", "")
-            return
-        seen: set[str] = set()
-        for name_node, value in node.value:
-            name = name_node.value
-            if not isinstance(name_node, yaml.ScalarNode):
-                self._report(name_node, key, "has a key that is not a word.", "Write plain keys.")
-                continue
-            if id(name_node) in own:
-                if name in seen:
-                    self._report(name_node, (*key, name), "is said twice.", "Keep one of the two.")
-                seen.add(name)
-            self.lines[(*key, name)] = name_node.start_mark.line + 1
-            yield name, value
 
-    def _report(self, node: yaml.Node, key: Key, mistake: str, remedy: str) -> None:
-        line = node.start_mark.line + 1
-        self.problems.append(Problem(str(self.path), line, dotted(key), mistake, remedy))
+def _plain(node: Node, key: Key, places: dict[Key, Place]) -> Any:
+    places[key] = node.place
+    if isinstance(node.value, dict):
+        return {name: _plain(each, (*key, name), places) for name, each in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(each, (*key, at), places) for at, each in enumerate(node.value)]
+    return node.value

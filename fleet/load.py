@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from fleet import check, shape, spec
 from fleet.document import read
-from fleet.problems import FleetError
+from fleet.problems import FleetError, Problem, in_order
 
 
 def load(path: str | Path) -> spec.Fleet:
-    """Read, validate and check a fleet file.
+    """Read, validate and check a fleet file. The fleet carries the warnings.
 
-    Raises ``FleetError`` with every mistake at once. Meaning is checked only where the shape is
-    right, because a misspelt key would be reported a second time as a missing one.
+    Raises ``FleetError`` with every mistake at once.
     """
-    document = read(Path(path))
-    problems = list(shape.problems(document))
-    if problems:
+    document, problems = shape.examine(read(Path(path)))
+    if document is None:
         raise FleetError(problems)
     fleet = spec.fleet(document)
-    problems = list(check.problems(fleet))
-    if problems:
+    problems += _beside(problems, check.problems(fleet))
+    if any(each.severity == "error" for each in problems):
         raise FleetError(problems)
-    return fleet
+    return replace(fleet, warnings=in_order(problems))
+
+
+def _beside(known: Iterable[Problem], found: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield what was found that is not at, above or below a known problem.
+
+    A misspelt key would be told of a second time, as the contradiction that its absence makes.
+    """
+    keys = [each.key for each in known]
+    for problem in found:
+        if not any(key[: len(problem.key)] == problem.key[: len(key)] for key in keys):
+            yield problem

@@ -5,29 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal, NamedTuple
+
+Key = tuple[str | int, ...]
+"""A place in the document: ``("hosts", "gpu-a", "address")`` or ``("fallbacks", "coder", 0)``."""
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One mistake. Printed as ``prod.yml:12: gateway.workers: must be 2 or more. Write …``."""
+class Place(NamedTuple):
+    """A line of a file, counted from 1."""
 
     file: str
     line: int
-    key: str
-    mistake: str
-    remedy: str
 
     def __str__(self) -> str:
-        key = f"{self.key}: " if self.key else ""
-        return f"{self.file}:{self.line}: {key}{self.mistake} {self.remedy}".rstrip()
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake. Printed as ``prod.yml:12: gateway.workers: must be 2 or more. Write …``.
+
+    An ``error`` refuses the file; a ``warning`` is told, and the fleet can be what the file says.
+    """
+
+    place: Place
+    key: Key
+    mistake: str
+    remedy: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def text(self) -> str:
+        """What is wrong and what to do, without the place."""
+        key = f"{dotted(self.key)}: " if self.key else ""
+        return f"{key}{self.mistake} {self.remedy}".rstrip()
+
+    def __str__(self) -> str:
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{self.place}: {warning}{self.text}"
 
 
 class FleetError(Exception):
-    """A fleet file that cannot be used. ``problems`` holds every mistake found, in file order."""
+    """A fleet file that cannot be used. ``problems`` holds every problem found, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = in_order(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems by file and line, each once."""
+    return tuple(sorted(set(problems), key=lambda each: (each.place, str(each))))
+
+
+def dotted(key: Key) -> str:
+    """Write a key as people say it: ``fallbacks.coder[0]``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -36,4 +72,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, words, n=1)
     if close:
         return f"Did you mean '{close[0]}'?"
+    if len(words) > SHOWN:
+        return ""
     return f"Known here: {', '.join(words)}." if words else ""
+
+
+SHOWN = 30
+"""Known words that are still listed; a longer list helps nobody."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from fleet.document import Document, Key
-from fleet.problems import Problem, did_you_mean
+from fleet.document import Document
+from fleet.problems import Key, Problem, did_you_mean
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "fleet.schema.json"
 
@@ -22,30 +24,104 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
-def problems(document: Document) -> Iterator[Problem]:
-    """Yield every place where the document leaves the schema."""
-    for error in validator().iter_errors(document.data):
-        yield from _explain(document, error)
+def examine(document: Document) -> tuple[Document | None, list[Problem]]:
+    """Return the document without what leaves the schema, and why that does.
+
+    What is left can be examined further, so that all mistakes of a file are told at once. It is
+    ``None`` when too little is.
+    """
+    errors = list(validator().iter_errors(document.data))
+    problems = [problem for error in errors for problem in _explain(document, error)]
+    data, lost = deepcopy(document.data) if errors else document.data, set[Key]()
+    while errors:
+        gone = {key for error in errors for key in _unsound(error)}
+        if () in gone:
+            return None, problems
+        for key in gone:
+            _remove(data, key)
+        lost |= gone
+        errors = list(validator().iter_errors(data))
+    return replace(document, data=data, lost=frozenset(lost)), problems
 
 
-def _explain(document: Document, error: ValidationError) -> Iterator[Problem]:
+def _unsound(error: ValidationError) -> Iterator[Key]:
+    """Yield the keys without which an error would not be."""
+    key: Key = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        for name in _unknown(error):
+            yield (*key, name)
+    elif "propertyNames" in error.absolute_schema_path:
+        yield (*key, str(error.instance))
+    else:
+        # A list without one of its items would have its other items on the wrong lines.
+        while key and isinstance(key[-1], int):
+            key = key[:-1]
+        yield key
+
+
+def _remove(data: Any, key: Key) -> None:
+    for part in key[:-1]:
+        if isinstance(data, dict) and part not in data:
+            return  # a parent went before
+        data = data[part]
+    if isinstance(data, dict):
+        data.pop(key[-1], None)
+
+
+def _unknown(error: ValidationError) -> list[str]:
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    return sorted(set(error.instance) - set(schema.get("properties", {})))  # type: ignore[arg-type]
+
+
+def _explain(
+    document: Document, error: ValidationError, around: dict[str, Any] | None = None
+) -> Iterator[Problem]:
+    """Say what an error means. ``around`` is the schema that lists it as an alternative."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    remedy = _say(schema) or _say(around or {})
     match error.validator:
         case "additionalProperties":
-            known: set[str] = set(schema.get("properties", {}))
-            for name in sorted(set(error.instance) - known):  # type: ignore[arg-type]
+            for name in _unknown(error):
+                known = schema.get("properties", {})
                 yield document.problem(
                     (*key, name), "is not a key of this file.", did_you_mean(name, known)
                 )
         case "required":
             missing = str(error.message).split("'")[1]
-            remedy = _say(_property(schema, missing)) or "Add it."
-            yield document.problem(key, f"lacks '{missing}'.", remedy)
+            need = _say(_property(schema, missing)) or "Add it."
+            yield document.problem(key, f"lacks '{missing}'.", need)
         case "oneOf":
-            yield document.problem(key, f"cannot be {_show(error.instance)}.", _say(schema))
+            yield from _alternatives(document, error)
+        case _ if "propertyNames" in error.absolute_schema_path:
+            yield document.problem(
+                (*key, str(error.instance)), "cannot have this name.", _fitting(error)
+            )
         case _:
-            yield document.problem(key, _mistake(error, schema), _say(schema))
+            yield document.problem(key, _mistake(error, schema), remedy)
+
+
+def _alternatives(document: Document, error: ValidationError) -> Iterator[Problem]:
+    """Explain a value that is none of several things, by the one that it looks like."""
+    key: Key = tuple(error.absolute_path)
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    branches = [_resolve(branch) for branch in schema["oneOf"]]
+    if all("required" in branch and "type" not in branch for branch in branches):
+        ways = " or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
+        yield document.problem(key, f"must say either {ways}, and not both.", _say(schema))
+        return
+    alike = [
+        at
+        for at, branch in enumerate(branches)
+        if "type" in branch and validator().is_type(error.instance, branch["type"])
+    ]
+    inner = [each for each in error.context or () if each.schema_path[0] in alike]
+    if len(alike) == 1 and inner:
+        for each in inner:
+            each.parent = error
+            yield from _explain(document, each, schema)
+    else:
+        yield document.problem(key, f"cannot be {_show(error.instance)}.", _say(schema))
 
 
 def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
@@ -70,12 +146,15 @@ def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
             return "says more than one thing."
         case "uniqueItems":
             return "repeats an entry."
-        case "pattern" if "propertyNames" in error.schema_path:
-            return f"has the name {value}, which does not fit {limit}."
         case "pattern":
             return f"cannot be {value}: it does not fit {limit}."
         case _:
             return f"does not fit the schema ({error.validator})."
+
+
+def _fitting(error: ValidationError) -> str:
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    return _say(schema) or f"It must fit {schema.get('pattern')}."
 
 
 def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:

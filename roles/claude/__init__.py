@@ -9,8 +9,7 @@ from typing import Any
 
 from pyinfra.api import deploy, operation
 
-from fleet.clients import ClientPlan
-from fleet.plan import HostPlan
+from fleet.plan import ClientPlan, HostPlan
 from roles import host
 from roles.claude.render import NotOurs, merged
 from roles.host.cache import npm_package

@@ -9,6 +9,7 @@ from typing import Any
 
 import fleet
 from fleet.spec import Fleet, Host
+from roles.host import jump
 
 LOST_AFTER = 60
 """Seconds without an answer after which a connection counts as broken."""
@@ -25,6 +26,8 @@ def inventory(path: str | Path) -> Inventory:
         planned = fleet.plan(fleet.load(path))
     except fleet.FleetError as error:
         sys.exit(str(error))
+    for warning in planned.fleet.warnings:
+        print(warning, file=sys.stderr)
     return [
         (name, {"plan": plan, **_login(planned.fleet, planned.fleet.hosts[name])})
         for name, plan in planned.hosts.items()
@@ -33,6 +36,7 @@ def inventory(path: str | Path) -> Inventory:
 
 def _login(spec: Fleet, host: Host) -> dict[str, Any]:
     user = host.user or spec.ssh.user
+    become = host.become or spec.ssh.become or ("none" if user == "root" else "sudo")
     login: dict[str, Any] = {
         "ssh_hostname": host.address,
         "ssh_user": user,
@@ -43,9 +47,16 @@ def _login(spec: Fleet, host: Host) -> dict[str, Any]:
         "ssh_strict_host_key_checking": "yes",
         "ssh_connect_retries": 3,
         "ssh_paramiko_connect_kwargs": {"transport_factory": _transport},
-        "_sudo": user != "root",
+        "_sudo": become == "sudo",
+        "_doas": become == "doas",
+        **_jump(spec, host),
     }
     return {key: value for key, value in login.items() if value is not None}
+
+
+def _jump(spec: Fleet, host: Host) -> dict[str, Any]:
+    content = jump.configuration(spec, host)
+    return {"ssh_config_file": jump.file(content)} if content else {}
 
 
 def _transport(sock: Any, **arguments: Any) -> Any:

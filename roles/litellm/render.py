@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from fleet.plan import LitellmPlan
-from fleet.routes import Route, http
+from fleet.plan import LitellmPlan, Route, http
 from fleet.spec import Secret
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
@@ -106,7 +105,8 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
         "router_settings": {
             "routing_strategy": "simple-shuffle",
             "model_group_alias": dict(gateway.aliases),
-            "fallbacks": [{name: list(to)} for name, to in gateway.fallbacks.items()],
+            "fallbacks": _fallbacks(gateway.fallbacks),
+            "context_window_fallbacks": _fallbacks(gateway.context_window_fallbacks),
             # Claude Code tries ten times by itself: the gateway tries the other replicas only.
             "num_retries": replicas - 1,
             # To rest the only engine after one error would refuse everybody's next requests.
@@ -118,6 +118,10 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
             "disable_spend_logs": True,
         },
     }
+
+
+def _fallbacks(said: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
+    return [{name: list(to)} for name, to in said.items()]
 
 
 def _deployment(route: Route) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
-from fleet.plan import VllmPlan
-from fleet.routes import http
+from fleet.plan import VllmPlan, http
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
@@ -63,13 +63,32 @@ def arguments(engine: VllmPlan) -> list[str]:
     ]
     if engine.reasoning_parser:
         said.append(f"--reasoning-parser={engine.reasoning_parser}")
+    for name in ("dtype", "quantization", "kv_cache_dtype", "max_num_seqs"):
+        if value := getattr(engine, name):
+            said.append(f"--{name.replace('_', '-')}={value}")
     if engine.build == "cpu":
         # Compiling kernels for a lab's tiny model takes longer than it ever saves.
-        said += ["--enforce-eager", "--kv-cache-memory-bytes=256M", "--max-num-seqs=8"]
+        defaults: dict[str, Any] = {"enforce-eager": True, "kv-cache-memory-bytes": "256M"}
+        if not engine.max_num_seqs:
+            defaults["max-num-seqs"] = 8
     else:
         said.append(f"--tensor-parallel-size={engine.tensor_parallel}")
+        if engine.pipeline_parallel > 1:
+            said.append(f"--pipeline-parallel-size={engine.pipeline_parallel}")
+        if engine.data_parallel > 1:
+            said.append(f"--data-parallel-size={engine.data_parallel}")
         said.append(f"--gpu-memory-utilization={engine.gpu_memory_utilization}")
-    return said
+        defaults = {}
+    return said + [option(*each) for each in {**defaults, **engine.arguments}.items()]
+
+
+def option(name: str, value: Any) -> str:
+    """Return one option of `vllm serve` as it is said in the fleet file."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    if isinstance(value, dict):
+        return f"--{name}={json.dumps(value)}"
+    return f"--{name}={value}"
 
 
 def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
@@ -86,6 +105,8 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         "VLLM_HOST_IP": "127.0.0.1",
         "GLOO_SOCKET_IFNAME": "lo",
     }
+    if engine.devices:
+        said["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.devices))
     if engine.build == "cpu":
         # One process less, and none pinned to the core that everybody uses.
         said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

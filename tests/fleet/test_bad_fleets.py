@@ -1,8 +1,10 @@
 """Every mistake of a bad fleet is reported, at its line, with the remedy, and nothing else is.
 
-The files of bad/ carry the messages that they must give in their first comment lines.
+The files of bad/ carry the messages that they must give in their first comment lines. To write
+them anew: MIRRORFLEET_UPDATE_GOLDEN=1 pytest tests/fleet/test_bad_fleets.py, and read the diff.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,22 @@ import fleet
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yml"))
 
 
+def told(path: Path) -> set[str]:
+    with pytest.raises(fleet.FleetError) as caught:
+        fleet.plan(fleet.load(path))
+    return set(str(caught.value).splitlines())
+
+
+def update(path: Path) -> None:
+    """Write the messages into the file, above the rest of it, which they push down."""
+    said = path.read_text(encoding="utf-8").splitlines()
+    content = [line for line in said if not line.startswith("# ")]
+    for _ in range(2):
+        found = [each.removeprefix(f"{path}:") for each in told(path)]
+        header = [f"# {each}" for each in sorted(found, key=lambda each: int(each.split(":")[0]))]
+        path.write_text("\n".join([*header, *content]) + "\n", encoding="utf-8")
+
+
 def expected(path: Path) -> set[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return {f"{path}:{line[2:]}" for line in lines if line.startswith("# ")}
@@ -19,9 +37,9 @@ def expected(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_every_mistake_is_reported_at_once(path: Path) -> None:
-    with pytest.raises(fleet.FleetError) as caught:
-        fleet.plan(fleet.load(path))
-    assert set(str(caught.value).splitlines()) == expected(path)
+    if os.environ.get("MIRRORFLEET_UPDATE_GOLDEN"):
+        update(path)
+    assert told(path) == expected(path)
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -8,8 +8,7 @@ import pytest
 
 import fleet
 from fleet import FleetPlan
-from fleet.clients import ClientPlan
-from fleet.plan import LitellmPlan
+from fleet.plan import ClientPlan, LitellmPlan
 
 GOOD = Path(__file__).parent / "good"
 INVENTORIES = Path(__file__).parents[2] / "inventories"

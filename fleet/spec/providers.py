@@ -1,9 +1,11 @@
-"""The providers that a gateway can route to, in LiteLLM's terms."""
+"""Models of providers, and the providers that a gateway can route to, in LiteLLM's terms."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from fleet.section import Secret, Section
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,32 @@ PROVIDERS: Mapping[str, Provider] = {
     ),
     "gemini": Provider("gemini"),
 }
+
+
+@dataclass(frozen=True)
+class ProviderModel:
+    """``settings`` and ``secrets`` are what the provider wants to know, by the file's own keys."""
+
+    name: str
+    provider: str
+    id: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, Secret]
+    context: int
+    output: int
+    base_model: str | None
+
+
+def provider_model(said: Section) -> ProviderModel:
+    provider = PROVIDERS[said["provider"]]
+    secrets = {key: said.secret(key) for key in provider.secrets}
+    return ProviderModel(
+        name=said.name,
+        provider=said["provider"],
+        id=said["id"],
+        settings={key: said[key] for key in provider.settings if key in said},
+        secrets={key: secret for key, secret in secrets.items() if secret},
+        context=said.get("context", 200_000),
+        output=said.get("output", 32_000),
+        base_model=said.get("base_model"),
+    )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.data import table
-from fleet.routes import http, resolve
-from fleet.spec import Developers, Fleet, Gateway, Secret
+from fleet.plan.routes import http
+from fleet.spec import Developers, Fleet, Gateway, Host, Secret
 
 KEY_FILE = ".claude/mirrorfleet-key"
 """The developer's gateway key, below the home directory, for the owner's eyes only."""
@@ -29,6 +29,27 @@ class ClientPlan:
     key: Secret
 
 
+@dataclass(frozen=True)
+class ClaudePlan:
+    """The Claude Code clients of one host: one release, and settings per user."""
+
+    version: str
+    users: tuple[ClientPlan, ...]
+
+
+def claude(fleet: Fleet, host: Host) -> ClaudePlan | None:
+    """Derive the clients of a host, or ``None`` where nobody works."""
+    groups = [group for group in fleet.developers.values() if host.name in group.seats]
+    if not groups:
+        return None
+    return ClaudePlan(
+        version=groups[0].version,
+        users=tuple(
+            client(fleet, group, user) for group in groups for user in group.seats[host.name]
+        ),
+    )
+
+
 def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
     """Return where developers reach the gateways, as said or derived from the only one."""
     derived = http(fleet.hosts[gateway.hosts[0]].address, gateway.port)
@@ -38,7 +59,7 @@ def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
 def client(fleet: Fleet, group: Developers, user: str) -> ClientPlan:
     """Derive the settings of one developer from the group and the engine behind its model."""
     assert fleet.gateway is not None, "check refuses developers without a gateway"
-    model = resolve(fleet, group.model)
+    model = fleet.resolve(group.model)
     environment = {
         "ANTHROPIC_BASE_URL": gateway_url(fleet, fleet.gateway),
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(model.context),
@@ -53,7 +74,7 @@ def client(fleet: Fleet, group: Developers, user: str) -> ClientPlan:
     }
     for tier in table("claude_code"):
         if tier in fleet.aliases:
-            environment[f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"] = resolve(fleet, tier).name
+            environment[f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"] = fleet.resolve(tier).name
     return ClientPlan(
         user=user,
         settings={

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.data import table
-from fleet.providers import PROVIDERS
-from fleet.spec import Fleet, ProviderModel, Secret, VllmModel
+from fleet.spec import PROVIDERS, Fleet, ProviderModel, Secret, VllmModel
 
 
 @dataclass(frozen=True)
@@ -76,20 +75,13 @@ def http(address: str, port: int | str) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def resolve(fleet: Fleet, name: str) -> VllmModel | ProviderModel:
-    """Follow aliases from ``name`` to the model that answers to it."""
-    while name not in fleet.models:
-        name = fleet.aliases[name]
-    return fleet.models[name]
-
-
 def aliases(fleet: Fleet) -> dict[str, str]:
     """Return every other name of a model, each straight to its model.
 
     A tier also answers to the ids that Claude Code asks for by itself: an unrouted one would be
     an error 400 in the middle of somebody's work.
     """
-    named = {name: resolve(fleet, name).name for name in fleet.aliases}
+    named = {name: fleet.resolve(name).name for name in fleet.aliases}
     own = {
         identity: named[tier]
         for tier, identities in table("claude_code").items()

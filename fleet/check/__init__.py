@@ -1,0 +1,29 @@
+"""The meaning of a fleet file: what fits the schema and still cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.check import aliases, developers, engines, gateway, hosts, models, names
+from fleet.problems import Problem
+from fleet.spec import Fleet
+
+CHECKS = (
+    names.problems,
+    hosts.problems,
+    models.problems,
+    engines.problems,
+    gateway.problems,
+    aliases.problems,
+    developers.problems,
+)
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    """Yield every contradiction in a fleet whose shape is right, or has been made so.
+
+    What another problem took out of the fleet is not there for the checks to find: a name may lead
+    to nothing, and that is for ``names`` alone to tell.
+    """
+    for check in CHECKS:
+        yield from check(fleet)

@@ -1,0 +1,83 @@
+"""Aliases and fallbacks that lead nowhere good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.data import table
+from fleet.problems import Key, Problem
+from fleet.spec import Fleet
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for name in fleet.aliases:
+        yield from _alias(fleet, name)
+    yield from _unrouted(fleet)
+    for name, targets in fleet.fallbacks.items():
+        yield from _fallbacks(fleet, ("fallbacks", name), targets)
+    for name, targets in fleet.context_window_fallbacks.items():
+        yield from _fallbacks(fleet, ("context_window_fallbacks", name), targets)
+
+
+def _alias(fleet: Fleet, name: str) -> Iterator[Problem]:
+    if name in fleet.models:
+        yield fleet.document.problem(
+            ("aliases", name), "is a model's name as well.", "Rename one of the two."
+        )
+    seen, at = {name}, name
+    while at in fleet.aliases:
+        at = fleet.aliases[at]
+        if at in seen:
+            yield fleet.document.problem(
+                ("aliases", name), "leads back to itself.", "Point it at a model."
+            )
+            break
+        seen.add(at)
+
+
+def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Problem]:
+    name = str(key[1])
+    for at, target in enumerate(targets):
+        model, other = fleet.models.get(name), fleet.models.get(target)
+        if target == name:
+            yield fleet.document.problem(
+                (*key, at), "falls back to itself.", "Name another model, or remove it."
+            )
+        elif not model or not other:
+            continue
+        elif key[0] == "context_window_fallbacks":
+            if other.context <= model.context:
+                yield fleet.document.problem(
+                    (*key, at),
+                    f"has a window of {other.context}, which is not larger than the "
+                    f"{model.context} of '{name}'.",
+                    "Name a model with a larger window.",
+                )
+        elif other.context < model.context:
+            yield fleet.document.warning(
+                (*key, at),
+                f"has a window of {other.context}, and '{name}' one of {model.context}: "
+                "long conversations will not fit.",
+                "Name a model with a window at least as large.",
+            )
+
+
+def _unrouted(fleet: Fleet) -> Iterator[Problem]:
+    """Model ids that Claude Code asks for by itself, and that no gateway would know."""
+    answers = fleet.document.names("models") | fleet.document.names("aliases")
+    unknown = {
+        tier: ", ".join(each for each in table("claude_code")[tier] if each not in answers)
+        for tier in REQUESTED
+        if tier not in answers
+    }
+    if fleet.gateway and fleet.developers and any(unknown.values()):
+        yield fleet.document.warning(
+            ("aliases",),
+            f"do not say who answers to {', '.join(unknown.values())}, which Claude Code asks for "
+            "by itself.",
+            f"Add {', '.join(unknown)}.",
+        )
+
+
+REQUESTED = ("opus", "sonnet", "haiku")
+"""Tiers that Claude Code uses unless it is told not to; `fable` is used when a person asks."""

@@ -1,0 +1,113 @@
+"""Engines that the hosts they are put on cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.check import advisories
+from fleet.data import table
+from fleet.devices import assign
+from fleet.problems import Key, Problem, did_you_mean
+from fleet.spec import Fleet, Host, VllmModel
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for model in fleet.models.values():
+        if isinstance(model, VllmModel):
+            yield from advisories.problems(
+                fleet, ("models", model.name, "version"), "vllm", model.version
+            )
+            yield from _family(fleet, model)
+            yield from _weights(fleet, model)
+            yield from _arguments(fleet, model)
+            yield from _parallel(fleet, model)
+    for host in fleet.hosts.values():
+        yield from _gpus(fleet, host)
+
+
+def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+    families = table("families")
+    if model.family not in families:
+        yield fleet.document.problem(
+            ("models", model.name, "family"),
+            f"'{model.family}' has no known tool parser.",
+            did_you_mean(model.family, families),
+        )
+
+
+def _weights(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+    key: Key = ("models", model.name)
+    if model.weights.kind == "hub" and not model.weights.revision:
+        yield fleet.document.problem(
+            (*key, "weights"),
+            "comes from a repository without a 'revision'.",
+            "Write the 40-digit commit: what a branch holds changes under you.",
+        )
+    if model.weights.kind != "hub" and "revision" in fleet.document.data["models"][model.name]:
+        yield fleet.document.problem(
+            (*key, "revision"),
+            "says nothing about weights that come from a directory.",
+            "Remove it.",
+        )
+
+
+def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+    """Options of vLLM that are ours to set, or that no vLLM has."""
+    ours, known = table("vllm_arguments")["ours"], table("vllm_arguments")["known"]
+    for name in model.arguments:
+        key: Key = ("models", model.name, "arguments", name)
+        if name in ours:
+            yield fleet.document.problem(key, "is derived, never said here.", ours[name])
+        elif name not in known and name.removeprefix("no-") not in known:
+            yield fleet.document.problem(
+                key, "is no option of vllm serve.", did_you_mean(name, known)
+            )
+
+
+def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+    key: Key = ("models", model.name)
+    if model.build == "cpu":
+        for name in ("tensor_parallel", "pipeline_parallel", "data_parallel", "devices"):
+            if name in fleet.document.data["models"][model.name]:
+                yield fleet.document.problem(
+                    (*key, name), "needs GPUs, and the build is cpu.", "Remove it."
+                )
+    elif model.devices is not None and len(model.devices) != model.gpus:
+        yield fleet.document.problem(
+            (*key, "devices"),
+            f"names {len(model.devices)} GPUs, and the model is split over {model.gpus}.",
+            "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel.",
+        )
+
+
+def _gpus(fleet: Fleet, host: Host) -> Iterator[Problem]:
+    """GPUs that the host does not have, or that two models want."""
+    models = [
+        model
+        for model in fleet.models.values()
+        if isinstance(model, VllmModel) and host.name in model.hosts
+    ]
+    for model, devices, holders in assign(models, host.gpus):
+        key: Key = ("models", model.name, "devices" if model.devices else "tensor_parallel")
+        absent = [device for device in model.devices or () if device >= host.gpus]
+        if absent or (host.gpus < model.gpus):
+            what = f"names GPU {absent[0]}" if absent else f"wants {model.gpus} GPUs"
+            yield fleet.document.problem(
+                key,
+                f"{what}, and host '{host.name}' has {host.gpus}.",
+                f"Correct hosts.{host.name}.gpus or choose another host.",
+            )
+        elif holders:
+            yield fleet.document.problem(
+                key,
+                f"wants GPU {holders[0].device} of host '{host.name}', which "
+                f"'{holders[0].model}' has.",
+                "Give each model GPUs of its own.",
+            )
+        elif len(devices) < model.gpus:
+            yield fleet.document.problem(
+                key,
+                f"wants {model.gpus} GPUs, and the other models leave {len(devices)} of the "
+                f"{host.gpus} on host '{host.name}'.",
+                "Choose another host, or split it over fewer.",
+            )

@@ -1,0 +1,76 @@
+"""Machines that cannot be told apart or reached, and ports that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.problems import Key, Problem, did_you_mean
+from fleet.spec import Fleet, ProviderModel
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    yield from _addresses(fleet)
+    yield from _ports(fleet)
+    yield from _jumps(fleet)
+
+
+def _addresses(fleet: Fleet) -> Iterator[Problem]:
+    taken: dict[tuple[str, int | None], str] = {}
+    for host in fleet.hosts.values():
+        at = (host.address, host.port)
+        if at in taken:
+            yield fleet.document.problem(
+                ("hosts", host.name, "address"),
+                f"is {host.address}, the address of '{taken[at]}'.",
+                "One machine is one entry; a host can serve several models and roles.",
+            )
+        taken.setdefault(at, host.name)
+
+
+def _ports(fleet: Fleet) -> Iterator[Problem]:
+    listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
+        (("models", name), name, model.hosts, model.port)
+        for name, model in fleet.models.items()
+        if not isinstance(model, ProviderModel)
+    ]
+    if fleet.gateway:
+        listeners.append((("gateway",), "the gateway", fleet.gateway.hosts, fleet.gateway.port))
+    taken: dict[tuple[str, int], str] = {}
+    for key, who, names, port in listeners:
+        for name in names:
+            if (name, port) in taken:
+                yield fleet.document.problem(
+                    (*key, "port"),
+                    f"is {port} on host '{name}', where {taken[name, port]} listens already.",
+                    f"Write another port, for example {port + 1}.",
+                )
+            taken.setdefault((name, port), who)
+
+
+def _jumps(fleet: Fleet) -> Iterator[Problem]:
+    """Jump hosts that are no host of the fleet, or that lead back to where one wants to go."""
+    known = fleet.document.names("hosts")
+    said: list[tuple[Key, str]] = [
+        (("hosts", host.name, "jump"), host.jump) for host in fleet.hosts.values() if host.jump
+    ]
+    if fleet.ssh.jump:
+        said.append((("ssh", "jump"), fleet.ssh.jump))
+    for key, jump in said:
+        if jump not in known:
+            yield fleet.document.problem(
+                key,
+                f"names the host '{jump}', which is not in this file.",
+                did_you_mean(jump, known),
+            )
+    for host in fleet.hosts.values():
+        passed, at = {host.name}, host.jump
+        while at and at in fleet.hosts:
+            if at in passed:
+                yield fleet.document.problem(
+                    ("hosts", host.name, "jump"),
+                    "leads back to this host.",
+                    "One of the hosts on the way must be reached directly.",
+                )
+                break
+            passed.add(at)
+            at = fleet.hosts[at].jump

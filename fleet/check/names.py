@@ -1,0 +1,101 @@
+"""Names that point at nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from fleet.problems import Key, Problem, did_you_mean
+from fleet.spec import Fleet, ProviderModel
+
+
+class _Use(NamedTuple):
+    key: Key
+    name: str
+    known: frozenset[str]
+    kind: str
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for use in (*_hosts(fleet), *_models(fleet)):
+        if use.name not in use.known:
+            yield fleet.document.problem(
+                use.key,
+                f"names the {use.kind} '{use.name}', which is not in this file.",
+                did_you_mean(use.name, use.known),
+            )
+    for key in _choices(fleet):
+        yield from _unmatched(fleet, key)
+
+
+def _hosts(fleet: Fleet) -> Iterator[_Use]:
+    known = fleet.document.names("hosts")
+    for key in _choices(fleet):
+        said = _said(fleet, key)
+        if isinstance(said, list):
+            for at, name in enumerate(said):
+                yield _Use((*key, at), name, known, "host")
+    for group in fleet.developers.values():
+        if "seats" in fleet.document.data["developers"][group.name]:
+            for name in group.seats:
+                yield _Use(("developers", group.name, "seats", name), name, known, "host")
+
+
+def _choices(fleet: Fleet) -> Iterator[Key]:
+    """Yield the places where hosts are chosen, by name or by label."""
+    for name, model in fleet.models.items():
+        if not isinstance(model, ProviderModel):
+            yield ("models", name, "hosts")
+    if fleet.gateway:
+        yield ("gateway", "hosts")
+    for name in fleet.developers:
+        if "hosts" in fleet.document.data["developers"][name]:
+            yield ("developers", name, "hosts")
+
+
+def _said(fleet: Fleet, key: Key) -> object:
+    said = fleet.document.data
+    for part in key:
+        said = said[part]
+    return said
+
+
+def _unmatched(fleet: Fleet, key: Key) -> Iterator[Problem]:
+    """Labels that no host has, or that no host has together."""
+    said = _said(fleet, key)
+    if not isinstance(said, dict):
+        return
+    labels, hosts = said["labels"], fleet.hosts.values()
+    known = {label for host in hosts for label in host.labels}
+    unknown = [label for label in labels if label not in known]
+    for label in unknown:
+        yield fleet.document.problem(
+            (*key, "labels", labels.index(label)),
+            f"names the label '{label}', which no host has.",
+            did_you_mean(label, known),
+        )
+    if not unknown and not any(set(labels).issubset(host.labels) for host in hosts):
+        yield fleet.document.problem(
+            (*key, "labels"), "chooses no host: none has all of these labels.", "Remove some."
+        )
+
+
+def _models(fleet: Fleet) -> Iterator[_Use]:
+    models = fleet.document.names("models")
+    answers = models | fleet.document.names("aliases")
+    for name, target in fleet.aliases.items():
+        yield _Use(("aliases", name), target, answers, "model or alias")
+    for section, said in (
+        ("fallbacks", fleet.fallbacks),
+        ("context_window_fallbacks", fleet.context_window_fallbacks),
+    ):
+        for name, targets in said.items():
+            yield _Use((section, name), name, models, "model")
+            yield from _each((section, name), targets, models)
+    for name, group in fleet.developers.items():
+        yield _Use(("developers", name, "model"), group.model, answers, "model or alias")
+
+
+def _each(key: Key, names: Iterable[str], known: frozenset[str]) -> Iterator[_Use]:
+    for at, name in enumerate(names):
+        yield _Use((*key, at), name, known, "model")

@@ -1,0 +1,137 @@
+"""YAML files as trees of nodes, each of which knows the line that it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleet.problems import FleetError, Key, Place, Problem
+
+# libyaml reads ten times faster. A PyYAML without it reads the same.
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+LARGEST = 500_000
+"""Nodes of one file: aliases of aliases can make a short file larger than any memory."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value and its place: a ``dict`` or ``list`` of nodes, or a scalar as it is."""
+
+    value: Any
+    place: Place
+
+
+def parse(path: Path) -> Node:
+    """Parse a YAML file.
+
+    Raises ``FleetError`` when the file cannot be read, is not YAML, repeats a key, holds anything
+    but words as keys, contains itself, or is larger or deeper than any fleet.
+    """
+    start = Place(str(path), 1)
+    try:
+        loader = Loader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        if node is None:
+            return Node({}, start)
+        builder = _Builder(path, loader)
+        tree = builder.build(node, (), ())
+    except OSError as error:
+        raise FleetError([Problem(start, (), f"{error.strerror}.")]) from None
+    except UnicodeDecodeError:
+        raise FleetError([Problem(start, (), "is not UTF-8 text.")]) from None
+    except yaml.YAMLError as error:
+        raise FleetError([_not_yaml(path, error)]) from None
+    except RecursionError:
+        raise FleetError([Problem(start, (), "is nested too deeply.")]) from None
+    if builder.problems:
+        raise FleetError(builder.problems)
+    return tree
+
+
+def overlay(under: Node, over: Node) -> Node:
+    """Lay one tree over another.
+
+    Mappings are merged key by key; anything else that is said above replaces what is said below,
+    and an empty value (null) takes away what is below.
+    """
+    if not isinstance(under.value, dict) or not isinstance(over.value, dict):
+        return over
+    merged = dict(under.value)
+    for name, node in over.value.items():
+        if name in merged and node.value is None:
+            del merged[name]
+        else:
+            merged[name] = overlay(merged[name], node) if name in merged else node
+    return Node(merged, over.place)
+
+
+def _not_yaml(path: Path, error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or "is not YAML"
+    return Problem(Place(str(path), mark.line + 1 if mark else 1), (), f"{what}.")
+
+
+class _Builder:
+    """Walks the nodes of PyYAML once and collects trees and problems."""
+
+    def __init__(self, path: Path, loader: Any) -> None:
+        self.file = str(path)
+        self.loader = loader
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def build(self, node: yaml.Node, key: Key, parents: tuple[yaml.Node, ...]) -> Node:
+        place = self._place(node)
+        self.count += 1
+        if self.count > LARGEST:
+            raise FleetError([Problem(place, key, f"is the {LARGEST}th value: too many.")])
+        if node in parents:
+            self._report(node, key, "contains itself.", "Remove the alias.")
+            return Node(None, place)
+        if isinstance(node, yaml.MappingNode):
+            inner = (*parents, node)
+            mapping = {}
+            for name, at, value in self._pairs(node, key):
+                tree = self.build(value, (*key, name), inner)
+                mapping[name] = Node(tree.value, at)
+            return Node(mapping, place)
+        if isinstance(node, yaml.SequenceNode):
+            inner = (*parents, node)
+            items = [self.build(each, (*key, at), inner) for at, each in enumerate(node.value)]
+            return Node(items, place)
+        try:
+            return Node(self.loader.construct_object(node), place)
+        except (yaml.YAMLError, ValueError, OverflowError):
+            self._report(node, key, "cannot be read as a value.", "Quote it.")
+            return Node(None, place)
+
+    def _pairs(self, node: yaml.MappingNode, key: Key) -> Iterator[tuple[str, Place, yaml.Node]]:
+        own = {id(name) for name, _ in node.value}
+        try:
+            # `<<: *base` puts the merged keys first, so that the mapping's own keys win.
+            self.loader.flatten_mapping(node)
+        except yaml.YAMLError:
+            self._report(node, key, "has a '<<' that merges no mapping.")
+            return
+        seen: set[str] = set()
+        for name_node, value in node.value:
+            name = name_node.value
+            if not isinstance(name_node, yaml.ScalarNode):
+                self._report(name_node, key, "has a key that is not a word.", "Write plain keys.")
+                continue
+            if id(name_node) in own:
+                if name in seen:
+                    self._report(name_node, (*key, name), "is said twice.", "Keep one of the two.")
+                seen.add(name)
+            yield name, self._place(name_node), value
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self.file, node.start_mark.line + 1)
+
+    def _report(self, node: yaml.Node, key: Key, mistake: str, remedy: str = "") -> None:
+        self.problems.append(Problem(self._place(node), key, mistake, remedy))

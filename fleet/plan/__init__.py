@@ -1,0 +1,69 @@
+"""The plan: every value that a role needs on a host, each derived here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fleet.plan.claude import ClaudePlan, ClientPlan, claude
+from fleet.plan.litellm import LitellmPlan, litellm
+from fleet.plan.routes import Route, http
+from fleet.plan.vllm import VllmPlan, vllm
+from fleet.spec import Fleet
+
+__all__ = [
+    "ClaudePlan",
+    "ClientPlan",
+    "FleetPlan",
+    "HostPlan",
+    "LitellmPlan",
+    "Route",
+    "VllmPlan",
+    "http",
+    "plan",
+]
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """Everything that one host is to be."""
+
+    name: str
+    packages: Literal["controller", "registry"]
+    engines: tuple[VllmPlan, ...]
+    gateway: LitellmPlan | None
+    clients: ClaudePlan | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
+        return asdict(self, dict_factory=_plain)
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in pairs}
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """The whole fleet, host by host, in the order of the fleet file."""
+
+    fleet: Fleet
+    hosts: Mapping[str, HostPlan]
+
+
+def plan(fleet: Fleet) -> FleetPlan:
+    """Derive the plan of every host from a checked fleet."""
+    return FleetPlan(
+        fleet=fleet,
+        hosts={
+            host.name: HostPlan(
+                name=host.name,
+                packages=fleet.packages,
+                engines=vllm(fleet, host),
+                gateway=litellm(fleet, host),
+                clients=claude(fleet, host),
+            )
+            for host in fleet.hosts.values()
+        },
+    )

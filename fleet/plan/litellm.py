@@ -1,0 +1,55 @@
+"""What each gateway is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fleet.plan.routes import Route, aliases, routes
+from fleet.spec import Fleet, Host, Secret
+
+JITTER = 0.1
+"""Workers recycle within this share of `max_requests_before_restart`, so never all at once."""
+
+
+@dataclass(frozen=True)
+class LitellmPlan:
+    """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
+
+    version: str
+    listen: str
+    port: int
+    workers: int | Literal["auto"]
+    max_requests_before_restart: int | None
+    jitter: int
+    timeout: int
+    routes: tuple[Route, ...]
+    aliases: Mapping[str, str]
+    fallbacks: Mapping[str, tuple[str, ...]]
+    context_window_fallbacks: Mapping[str, tuple[str, ...]]
+    master_key: Secret
+    keys: Mapping[str, Secret]
+
+
+def litellm(fleet: Fleet, host: Host) -> LitellmPlan | None:
+    """Derive the gateway of a host, or ``None`` where there is none."""
+    gateway = fleet.gateway
+    if gateway is None or host.name not in gateway.hosts:
+        return None
+    recycle = gateway.max_requests_before_restart
+    return LitellmPlan(
+        version=gateway.version,
+        listen=host.address,
+        port=gateway.port,
+        workers=gateway.workers,
+        max_requests_before_restart=recycle,
+        jitter=round(recycle * JITTER) if recycle else 0,
+        timeout=gateway.timeout,
+        routes=routes(fleet),
+        aliases=aliases(fleet),
+        fallbacks=fleet.fallbacks,
+        context_window_fallbacks=fleet.context_window_fallbacks,
+        master_key=gateway.master_key,
+        keys={group.name: group.key for group in fleet.developers.values()},
+    )

@@ -1,0 +1,95 @@
+"""A fleet file as frozen values: the shape is checked, defaults are filled in, nothing derived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fleet.document import Document
+from fleet.problems import Problem
+from fleet.section import Secret, Section
+from fleet.spec.developers import Developers, developers
+from fleet.spec.gateway import Gateway, gateway
+from fleet.spec.hosts import Host, Login, Ssh, host, ssh
+from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
+from fleet.spec.vllm import VllmModel, Weights, vllm
+
+__all__ = [
+    "PROVIDERS",
+    "Developers",
+    "Fleet",
+    "Gateway",
+    "Host",
+    "Login",
+    "Model",
+    "ProviderModel",
+    "Secret",
+    "Ssh",
+    "VllmModel",
+    "Weights",
+    "fleet",
+]
+
+Model = VllmModel | ProviderModel
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything a fleet file says. ``document`` still knows the line of each key."""
+
+    document: Document
+    name: str
+    ssh: Ssh
+    packages: Literal["controller", "registry"]
+    hosts: Mapping[str, Host]
+    models: Mapping[str, Model]
+    gateway: Gateway | None
+    aliases: Mapping[str, str]
+    fallbacks: Mapping[str, tuple[str, ...]]
+    context_window_fallbacks: Mapping[str, tuple[str, ...]]
+    developers: Mapping[str, Developers]
+    warnings: tuple[Problem, ...] = ()
+
+    def find(self, name: str) -> Model | None:
+        """Follow aliases from ``name`` to the model that answers to it, if they lead to one."""
+        passed = set()
+        while name in self.aliases and name not in passed:
+            passed.add(name)
+            name = self.aliases[name]
+        return self.models.get(name)
+
+    def resolve(self, name: str) -> Model:
+        """Return the model that answers to ``name`` in a fleet that has been checked."""
+        model = self.find(name)
+        assert model, f"the check refuses '{name}', which leads to no model"
+        return model
+
+
+def fleet(document: Document) -> Fleet:
+    """Build the values from a document whose shape has been checked."""
+    said = Section(document)
+    hosts = {each.name: host(each) for each in said.section("hosts").sections()}
+    return Fleet(
+        document=document,
+        name=said["name"],
+        ssh=ssh(said.section("ssh")),
+        packages=said.get("packages", "registry"),
+        hosts=hosts,
+        models={each.name: _model(each, hosts) for each in said.section("models").sections()},
+        gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
+        aliases=said.get("aliases", {}),
+        fallbacks=_targets(said.section("fallbacks")),
+        context_window_fallbacks=_targets(said.section("context_window_fallbacks")),
+        developers={
+            each.name: developers(each, hosts) for each in said.section("developers").sections()
+        },
+    )
+
+
+def _model(said: Section, hosts: Mapping[str, Host]) -> Model:
+    return provider_model(said) if "provider" in said else vllm(said, hosts)
+
+
+def _targets(said: Section) -> Mapping[str, tuple[str, ...]]:
+    return {name: said.words(name) for name in said.said}
