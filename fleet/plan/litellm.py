@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.plan.routes import Route, aliases, routes
+from fleet.plan.why import comes
 from fleet.spec import Fleet, Host, Secret
 
 JITTER = 0.1
@@ -17,19 +18,27 @@ JITTER = 0.1
 class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
-    version: str
-    listen: str
-    port: int
-    workers: int | Literal["auto"]
-    max_requests_before_restart: int | None
-    jitter: int
-    timeout: int
-    routes: tuple[Route, ...]
-    aliases: Mapping[str, str]
-    fallbacks: Mapping[str, tuple[str, ...]]
-    context_window_fallbacks: Mapping[str, tuple[str, ...]]
-    master_key: Secret
-    keys: Mapping[str, Secret]
+    version: str = comes("gateway.version")
+    listen: str = comes("hosts.{host}.address")
+    port: int = comes("gateway.port")
+    workers: int | Literal["auto"] = comes(
+        "gateway.workers", because="auto: by the cores and the memory of the host, two at least"
+    )
+    max_requests_before_restart: int | None = comes("gateway.max_requests_before_restart")
+    jitter: int = comes(
+        "gateway.max_requests_before_restart",
+        because="a tenth of it, so that the workers do not recycle all at once",
+    )
+    timeout: int = comes("gateway.timeout")
+    routes: tuple[Route, ...] = comes("models")
+    aliases: Mapping[str, str] = comes(
+        "aliases",
+        because="each straight to its model; a tier also answers to Claude Code's own ids",
+    )
+    fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks")
+    context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes("context_window_fallbacks")
+    master_key: Secret = comes("gateway.master_key")
+    keys: Mapping[str, Secret] = comes("developers", because="of each group, its key")
 
 
 def litellm(fleet: Fleet, host: Host) -> LitellmPlan | None:

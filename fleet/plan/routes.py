@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.data import table
+from fleet.plan.why import comes
 from fleet.spec import PROVIDERS, Fleet, ProviderModel, Secret, VllmModel
 
 
@@ -17,14 +18,23 @@ class Route:
     name. ``bearer`` says that the engine wants its key as a bearer token: vLLM looks at no other.
     """
 
-    model: str
-    upstream: str
-    settings: Mapping[str, str]
-    secrets: Mapping[str, Secret]
-    bearer: bool
-    context: int
-    output: int
-    base_model: str | None
+    model: str = comes("models.{model}")
+    upstream: str = comes(
+        "models.{model}.engine",
+        "models.{model}.provider",
+        "models.{model}.id",
+        because="an engine of ours speaks /v1/messages natively: passed through untranslated",
+    )
+    settings: Mapping[str, str] = comes(
+        "models.{model}", because="where the engine listens, or what the provider wants to know"
+    )
+    secrets: Mapping[str, Secret] = comes("models.{model}")
+    bearer: bool = comes(
+        "models.{model}.api_key", because="vLLM looks for its key in no other header"
+    )
+    context: int = comes("models.{model}.context")
+    output: int = comes("models.{model}.output")
+    base_model: str | None = comes("models.{model}.base_model")
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fleet.data import table
 from fleet.devices import Share, assign
+from fleet.plan.why import comes
 from fleet.spec import Fleet, Host, Secret, VllmModel, Weights
 
 
@@ -15,26 +16,36 @@ from fleet.spec import Fleet, Host, Secret, VllmModel, Weights
 class VllmPlan:
     """One engine: a model served by vLLM on one host, on the GPUs ``devices`` of it."""
 
-    model: str
-    version: str
-    build: Literal["cuda", "cpu"]
-    weights: Weights
-    listen: str
-    port: int
-    context: int
-    tensor_parallel: int
-    pipeline_parallel: int
-    data_parallel: int
-    devices: tuple[int, ...]
-    gpu_memory_utilization: float
-    dtype: str | None
-    quantization: str | None
-    kv_cache_dtype: str | None
-    max_num_seqs: int | None
-    tool_parser: str
-    reasoning_parser: str | None
-    arguments: Mapping[str, Any]
-    api_key: Secret | None
+    model: str = comes("models.{model}", because="the engine's --served-model-name")
+    version: str = comes("models.{model}.version")
+    build: Literal["cuda", "cpu"] = comes("models.{model}.build")
+    weights: Weights = comes("models.{model}.weights", "models.{model}.revision")
+    listen: str = comes(
+        "hosts.{host}.address",
+        # Never 0.0.0.0: a second network card stays closed.
+        because="the address that the gateways use, and no other of the host",
+    )
+    port: int = comes("models.{model}.port")
+    context: int = comes(
+        "models.{model}.context", because="the window is said once, for engine, gateway and client"
+    )
+    tensor_parallel: int = comes("models.{model}.tensor_parallel")
+    pipeline_parallel: int = comes("models.{model}.pipeline_parallel")
+    data_parallel: int = comes("models.{model}.data_parallel")
+    devices: tuple[int, ...] = comes(
+        "models.{model}.devices",
+        "hosts.{host}.gpus.count",
+        because="the GPUs that the model names, or the first that no other model has",
+    )
+    gpu_memory_utilization: float = comes("models.{model}.gpu_memory_utilization")
+    dtype: str | None = comes("models.{model}.dtype")
+    quantization: str | None = comes("models.{model}.quantization")
+    kv_cache_dtype: str | None = comes("models.{model}.kv_cache_dtype")
+    max_num_seqs: int | None = comes("models.{model}.max_num_seqs")
+    tool_parser: str = comes("models.{model}.family", because="fleet/data/families.yml")
+    reasoning_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
+    arguments: Mapping[str, Any] = comes("models.{model}.arguments")
+    api_key: Secret | None = comes("models.{model}.api_key")
 
 
 def vllm(fleet: Fleet, host: Host) -> tuple[VllmPlan, ...]:
@@ -55,7 +66,6 @@ def _engine(share: Share, host: Host) -> VllmPlan:
         version=model.version,
         build=model.build,
         weights=model.weights,
-        # The address that the gateways use, never 0.0.0.0: a second network card stays closed.
         listen=host.address,
         port=model.port,
         context=model.context,

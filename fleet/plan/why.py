@@ -1,0 +1,23 @@
+"""Where the values of a plan come from: keys of the fleet file, and the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Why:
+    """``keys`` are dotted keys of the fleet file, the deciding one first.
+
+    In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
+    ``{user}``, ``{group}``, ``{host}``. ``reason`` says what is not plain from the key.
+    """
+
+    keys: tuple[str, ...]
+    reason: str = ""
+
+
+def comes(*keys: str, because: str = "") -> Any:
+    """Declare a field of a plan together with where it comes from."""
+    return field(metadata={"why": Why(keys, because)})
