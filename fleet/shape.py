@@ -105,7 +105,7 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
     """Explain a value that is none of several things, by the one that it looks like."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    branches = [_resolve(branch) for branch in schema["oneOf"]]
+    branches = [resolve(branch) for branch in schema["oneOf"]]
     if all("required" in branch and "type" not in branch for branch in branches):
         ways = " or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
         yield document.problem(key, f"must say either {ways}, and not both.", _say(schema))
@@ -158,10 +158,10 @@ def _fitting(error: ValidationError) -> str:
 
 
 def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    return _resolve(schema.get("properties", {}).get(name, {}))
+    return resolve(schema.get("properties", {}).get(name, {}))
 
 
-def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
+def resolve(schema: dict[str, Any]) -> dict[str, Any]:
     reference = schema.get("$ref")
     if not reference:
         return schema
