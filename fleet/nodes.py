@@ -18,6 +18,10 @@ LARGEST = 500_000
 """Nodes of one file: aliases of aliases can make a short file larger than any memory."""
 
 
+WAYS = (frozenset({"env", "file", "command"}), frozenset({"push", "path"}))
+"""Mappings that say one of several things: laid over another, they replace it."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A value and its place: a ``dict`` or ``list`` of nodes, or a scalar as it is."""
@@ -60,6 +64,8 @@ def overlay(under: Node, over: Node) -> Node:
     and an empty value (null) takes away what is below.
     """
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
+        return over
+    if any(ways.issuperset(under.value) and ways.issuperset(over.value) for ways in WAYS):
         return over
     merged = dict(under.value)
     for name, node in over.value.items():

@@ -15,63 +15,63 @@ Made from [the schema](../schemas/fleet.schema.json) by `python -m fleet schema 
 How the parts go together is told in [fleet-file.md](fleet-file.md).
 """
 
+TOP = "The file"
+
 Schema = dict[str, Any]
 
 
 def markdown() -> str:
     """Return the page: one table per part of the file."""
     schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
-    parts = list(_part("The file", schema))
+    parts = list(_part(TOP, schema))
     return "\n".join([HEAD, *parts])
 
 
 def _part(title: str, schema: Schema) -> Iterator[str]:
     """Yield a table of a mapping's keys, and after it the mappings below."""
+    properties = {
+        name: resolve(each) for name, each in schema["properties"].items() if each is not True
+    }
+    required = set(schema.get("required", ()))
     yield f"## {title}\n"
     if said := schema.get("description"):
         yield f"{said}\n"
-    required = set(schema.get("required", ()))
     yield "| key | is | meaning |\n|---|---|---|"
-    below: list[tuple[str, Schema]] = []
-    for name, each in schema.get("properties", {}).items():
-        if each is True:
-            continue
-        inner = resolve(each)
+    for name, each in properties.items():
         must = " **required**" if name in required else ""
-        yield f"| `{name}`{must} | {_kind(inner)} | {_meaning(inner)} |"
-        below += _below(name if title == "The file" else f"{title}.{name}", inner)
+        yield f"| `{name}`{must} | {_kind(each)} | {_meaning(each)} |"
     yield ""
-    for inner_title, inner in below:
-        yield from _part(inner_title.removeprefix("`").removesuffix("`"), inner)
+    above = "" if title == TOP else f"{title.split('`')[1]}."
+    for name, each in properties.items():
+        for inner_title, inner in _below(above + name, each):
+            yield from _part(inner_title, inner)
 
 
-def _below(path: str, schema: Schema) -> list[tuple[str, Schema]]:
-    """Return the mappings that a key's value holds and that deserve a table of their own."""
+def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """Yield the mappings that a key's value holds and that deserve a table of their own."""
     if "writeOnly" in schema:
-        return []
-    if "properties" in schema and "oneOf" not in schema:
-        return [(path, schema), *_variants(path, schema)]
+        return
     entry = schema.get("additionalProperties")
-    if isinstance(entry, dict):
+    if "allOf" in schema:
+        yield from _variants(path, schema)
+    elif "properties" in schema:
+        yield f"`{path}`", schema
+    elif isinstance(entry, dict):
         name = {"models": "model", "hosts": "host", "developers": "group"}.get(path, "name")
-        for branch in ("then", "else"):
-            if branch in entry:
-                return [
-                    each
-                    for side in ("else", "then")
-                    for each in _below(f"{path}.<{name}>", resolve(entry[side]))
-                ]
-        return _below(f"{path}.<{name}>", resolve(entry))
-    return []
+        for each in [entry[side] for side in ("else", "then") if side in entry] or [entry]:
+            yield from _below(f"{path}.<{name}>", resolve(each))
 
 
-def _variants(path: str, schema: Schema) -> list[tuple[str, Schema]]:
-    """Return the parts that hold for one engine or provider only."""
-    found = []
-    for rule in schema.get("allOf", ()):
-        [(key, value)] = rule["if"]["properties"].items()
-        found.append((f"{path} with {key}: {value['const']}", resolve(rule["then"])))
-    return found
+def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """Yield the part of each engine or provider, with the key that chooses it."""
+    for rule in schema["allOf"]:
+        [(key, chosen)] = rule["if"]["properties"].items()
+        part = resolve(rule["then"])
+        own = {key: {**schema["properties"][key], "enum": [chosen["const"]]}}
+        yield (
+            f"`{path}` with `{key}: {chosen['const']}`",
+            {**part, "properties": {**part["properties"], **own}},
+        )
 
 
 def _kind(schema: Schema) -> str:

@@ -34,38 +34,52 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
     problems = [problem for error in errors for problem in _explain(document, error)]
     data, lost = deepcopy(document.data) if errors else document.data, set[Key]()
     while errors:
-        gone = {key for error in errors for key in _unsound(error)}
+        gone = {key: instead for error in errors for key, instead in _unsound(error)}
         if () in gone:
             return None, problems
-        for key in gone:
-            _remove(data, key)
-        lost |= gone
+        for key, instead in gone.items():
+            _replace(data, key, instead)
+        if lost.issuperset(gone):
+            break  # the file itself lacks something, which nothing below depends on
+        lost.update(gone)
         errors = list(validator().iter_errors(data))
     return replace(document, data=data, lost=frozenset(lost)), problems
 
 
-def _unsound(error: ValidationError) -> Iterator[Key]:
-    """Yield the keys without which an error would not be."""
+def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
+    """Yield the keys without which an error would not be, and what can stand there instead."""
     key: Key = tuple(error.absolute_path)
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     if error.validator == "additionalProperties":
         for name in _unknown(error):
-            yield (*key, name)
+            yield (*key, name), None
     elif "propertyNames" in error.absolute_schema_path:
-        yield (*key, str(error.instance))
+        yield (*key, str(error.instance)), None
+    elif error.validator == "required" and not key:
+        yield (_missing(error),), None
+    elif "writeOnly" in schema and "examples" in schema:
+        # Which secret it is makes no difference to what is around it.
+        yield key, schema["examples"][0]
     else:
         # A list without one of its items would have its other items on the wrong lines.
         while key and isinstance(key[-1], int):
             key = key[:-1]
-        yield key
+        yield key, None
 
 
-def _remove(data: Any, key: Key) -> None:
+def _replace(data: Any, key: Key, instead: Any) -> None:
     for part in key[:-1]:
         if isinstance(data, dict) and part not in data:
             return  # a parent went before
         data = data[part]
     if isinstance(data, dict):
         data.pop(key[-1], None)
+        if instead is not None:
+            data[key[-1]] = instead
+
+
+def _missing(error: ValidationError) -> str:
+    return str(error.message).split("'")[1]
 
 
 def _unknown(error: ValidationError) -> list[str]:
@@ -88,7 +102,7 @@ def _explain(
                     (*key, name), "is not a key of this file.", did_you_mean(name, known)
                 )
         case "required":
-            missing = str(error.message).split("'")[1]
+            missing = _missing(error)
             need = _say(_property(schema, missing)) or "Add it."
             yield document.problem(key, f"lacks '{missing}'.", need)
         case "oneOf":
@@ -110,11 +124,7 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
         ways = " or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
         yield document.problem(key, f"must say either {ways}, and not both.", _say(schema))
         return
-    alike = [
-        at
-        for at, branch in enumerate(branches)
-        if "type" in branch and validator().is_type(error.instance, branch["type"])
-    ]
+    alike = _alike(branches, error.instance)
     inner = [each for each in error.context or () if each.schema_path[0] in alike]
     if len(alike) == 1 and inner:
         for each in inner:
@@ -122,6 +132,15 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
             yield from _explain(document, each, schema)
     else:
         yield document.problem(key, f"cannot be {_show(error.instance)}.", _say(schema))
+
+
+def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:
+    """Return which alternatives are of a value's type and, of several, have what it has."""
+    types = [branch.get("type", "null") for branch in branches]
+    alike = [at for at, each in enumerate(types) if validator().is_type(value, each)]
+    if len(alike) == 1:
+        return alike
+    return [at for at in alike if set(branches[at].get("required", ())) & set(value)]
 
 
 def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
@@ -187,7 +206,7 @@ def _show(value: Any) -> str:
 
 
 def _article(types: str | list[str]) -> str:
-    return _TYPES.get(types, types) if isinstance(types, str) else " or ".join(types)
+    return " or ".join(_TYPES[each] for each in ([types] if isinstance(types, str) else types))
 
 
 _TYPES = {
@@ -196,4 +215,5 @@ _TYPES = {
     "string": "text",
     "integer": "a whole number",
     "number": "a number",
+    "boolean": "true or false",
 }

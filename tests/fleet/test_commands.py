@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import fleet
 from fleet.__main__ import main
 from fleet.plan.explain import values
-from fleet.shape import SCHEMA
+from fleet.shape import SCHEMA, resolve
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -131,6 +132,22 @@ def test_the_reference_is_the_schemas(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == page, (
         "write it anew: python -m fleet schema --reference > docs/reference.md"
     )
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    """Editors show it when they complete the key, and so does the reference."""
+
+    def undescribed(schema: object, path: str) -> Iterator[str]:
+        if isinstance(schema, dict):
+            for name, each in schema.get("properties", {}).items():
+                if isinstance(each, dict) and not resolve(each).get("description"):
+                    yield f"{path}/{name}"
+            for name, each in schema.items():
+                yield from undescribed(each, f"{path}/{name}")
+
+    [*missing] = undescribed({"properties": {}, **json.loads(SCHEMA.read_text("utf-8"))}, "")
+    conditions = [path for path in missing if "/if/" in path or "/oneOf" in path]
+    assert sorted(set(missing) - set(conditions)) == []
 
 
 def test_the_schema_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
