@@ -14,11 +14,11 @@ from fleet.shape import SCHEMA
 STARTER = Path(__file__).parents[1] / "data" / "starter.yml"
 
 FACE = '''\
-"""The pyinfra face of {name}.yml."""
+"""The pyinfra face of {name}.yml: its hosts, and a group for each label."""
 
-from roles.host.ssh import inventory
+from roles.host.ssh import groups
 
-hosts = inventory(__file__.replace(".py", ".yml"))
+globals().update(groups(__file__))
 '''
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import fleet
 from roles.host import jump
-from roles.host.ssh import inventory
+from roles.host.ssh import groups
 
 BASTION = Path(__file__).parents[1] / "fleet" / "good" / "bastion.yml"
 
@@ -46,7 +46,7 @@ def test_a_hop_is_logged_in_to_like_any_host_and_its_key_is_checked() -> None:
 
 
 def test_pyinfra_is_given_the_configuration_where_there_is_a_jump() -> None:
-    hosts = dict(inventory(BASTION))
+    hosts = dict(groups(BASTION)["hosts"])
     assert "ssh_config_file" not in hosts["outer"]
     path = Path(hosts["gpu"]["ssh_config_file"])
     assert "ProxyJump outer,inner" in path.read_text("utf-8")
@@ -57,5 +57,5 @@ def test_pyinfra_is_given_the_configuration_where_there_is_a_jump() -> None:
     ("host", "how"), [("outer", "sudo"), ("gpu", "none"), ("gw", "doas")], ids=lambda it: str(it)
 )
 def test_how_a_login_becomes_root(host: str, how: str) -> None:
-    data = dict(inventory(BASTION))[host]
+    data = dict(groups(BASTION)["hosts"])[host]
     assert {name for name in ("sudo", "doas") if data[f"_{name}"]} == {how} - {"none"}
