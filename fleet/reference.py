@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from fleet.shape import resolve, validator
+from fleet.schema import resolve, validator
 
 HEAD = """\
 # Reference of the fleet file

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from fleet.commands import Commands
-from fleet.shape import SCHEMA
+from fleet.schema import SCHEMA
 
 STARTER = Path(__file__).parents[1] / "data" / "starter.yml"
 

@@ -6,7 +6,7 @@ import argparse
 
 from fleet import reference
 from fleet.commands import Commands
-from fleet.shape import SCHEMA
+from fleet.schema import SCHEMA
 
 
 def declare(commands: Commands) -> None:

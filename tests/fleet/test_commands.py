@@ -13,7 +13,7 @@ import pytest
 import fleet
 from fleet.__main__ import main
 from fleet.plan.explain import values
-from fleet.shape import SCHEMA, resolve
+from fleet.schema import SCHEMA, resolve
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
