@@ -121,9 +121,9 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
     parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
     for name in route.secrets:
         parameters[name] = f"os.environ/{variable(route, name)}"
-    if "api_base" in route.settings:
+    if "api_base" in route.settings and not route.secrets:
         # LiteLLM wants a key for a server of one's own, also where that asks for none.
-        parameters.setdefault("api_key", "none")
+        parameters["api_key"] = "none"
     if route.bearer:
         authorization = f"os.environ/{variable(route, 'bearer')}"
         parameters["extra_headers"] = {"Authorization": authorization}

@@ -69,7 +69,7 @@ def model_parameters() -> set[str]:
     return {
         *(name for name in GenericLiteLLMParams.model_fields if name != "model_info"),
         *litellm.OPENAI_CHAT_COMPLETION_PARAMS,
-        *("extra_headers", "extra_body", "weight", "order", "max_parallel_requests"),
+        *("model", "extra_headers", "extra_body", "weight", "order", "max_parallel_requests"),
     }
 
 
