@@ -68,7 +68,6 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
         **_said(
             cooldown_time=routing.cooldown_time,
             allowed_fails=routing.allowed_fails,
-            stream_timeout=gateway.stream_timeout,
             optional_pre_call_checks=checks or None,
         ),
     }
@@ -127,6 +126,8 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
     if route.bearer:
         authorization = f"os.environ/{variable(route, 'bearer')}"
         parameters["extra_headers"] = {"Authorization": authorization}
+    # Said for the whole router, it would not count for /v1/messages.
+    parameters |= _said(stream_timeout=gateway.stream_timeout)
     if rate := gateway.limits.models.get(route.model):
         parameters |= _said(rpm=rate.rpm, tpm=rate.tpm)
     information: dict[str, Any] = {

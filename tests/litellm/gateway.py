@@ -13,14 +13,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import fleet
-from fleet.plan import LitellmPlan, Route
+from fleet.plan import LitellmPlan
 from fleet.spec import Secret
 from roles.host.observe import Observation
 from roles.litellm import references, render
@@ -28,8 +28,8 @@ from tests.litellm.environment import environment
 from tests.litellm.upstream import Upstream
 from tests.roles.answers import MACHINE, seen
 
-START = 90
-"""Seconds until a gateway must be ready."""
+START = 180
+"""Seconds until a gateway must be ready; on an idle machine it takes six."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Gateway:
     """A running gateway. ``plan`` is that of the fleet file, before it was moved to loopback."""
 
     url: str
+    metrics: str
     plan: LitellmPlan
     secrets: dict[Secret, str]
 
@@ -97,8 +98,7 @@ def planned(path: Path) -> LitellmPlan:
 def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[Gateway]:
     """Serve a gateway until the block ends; fails with the last words of one that never answers."""
     secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
-    port = _free_port()
-    moved = _on_loopback(plan, upstream, port)
+    moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     command = [str(environment() / "bin/litellm"), *render.arguments(moved, count=1)]
     command[1] = f"--config={directory}/config.yaml"
@@ -113,9 +113,9 @@ def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{moved.port}"
         _wait(process, f"{url}/health/readiness", log)
-        yield Gateway(url, plan, secrets)
+        yield Gateway(url, f"http://127.0.0.1:{moved.metrics_port}/metrics/", plan, secrets)
     finally:
         process.kill()
         process.wait()
@@ -124,7 +124,7 @@ def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[
 def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
     """Run the role's own check of a generation; return what it complains about."""
     secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
-    moved = _on_loopback(plan, upstream, _free_port())
+    moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     done = subprocess.run(
         [str(environment() / "bin/python"), "check.py"],
@@ -140,26 +140,31 @@ def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
     return "\n".join(complaints)
 
 
-def _on_loopback(plan: LitellmPlan, upstream: Upstream, port: int) -> LitellmPlan:
+def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
     there = plan.passthrough
     return replace(
         plan,
         listen="127.0.0.1",
-        port=port,
+        port=_free_port(),
         metrics_port=plan.metrics_port and _free_port(),
-        routes=tuple(_redirected(route, upstream) for route in plan.routes),
+        routes=tuple(
+            replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
+        ),
+        guardrails=tuple(
+            replace(each, parameters=_redirected(each.parameters, upstream))
+            for each in plan.guardrails
+        ),
+        environment=_redirected(plan.environment, upstream),
         passthrough=there and replace(there, url=upstream.instead_of(there.url)),
     )
 
 
-def _redirected(route: Route, upstream: Upstream) -> Route:
-    return replace(
-        route,
-        settings={
-            name: upstream.instead_of(value) if value.startswith("http") else value
-            for name, value in route.settings.items()
-        },
-    )
+def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, Any]:
+    """Return settings with the stand-in at each address."""
+    return {
+        name: upstream.instead_of(value) if str(value).startswith("http") else value
+        for name, value in settings.items()
+    }
 
 
 def _write(plan: LitellmPlan, secrets: dict[Secret, str], directory: Path) -> None:

@@ -26,7 +26,7 @@ BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-sonnet
 ENGINE = "10.0.0.1:8000/v1/messages"
 
 # Per fleet and name: where a request comes out, the model it asks for there, and a header of it.
-ROUTES = {
+ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
     "research-anthropic": {
         "claude-sonnet-5-5": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
         "claude-haiku-5-5": (ANTHROPIC, "claude-haiku-5-5", "x-api-key: sk-anthropic_api_key"),

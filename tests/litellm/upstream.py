@@ -17,7 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SLOW = "slow"
-"""A prompt of this word is never answered."""
+"""A prompt of this word is answered after some seconds."""
+
+FORBIDDEN = "forbidden"
+"""A prompt of this word is refused by every guardrail that asks here."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,14 @@ class Asked:
     host: str
     path: str
     headers: dict[str, str]
-    body: dict[str, Any]
+    body: Any
 
 
 @dataclass
 class Upstream:
     url: str
     asked: list[Asked] = field(default_factory=list)
+    patience: float = 7
 
     def instead_of(self, url: str) -> str:
         """Return the address here that stands for a real one."""
@@ -48,8 +52,7 @@ class Upstream:
 
 @contextmanager
 def upstream() -> Iterator[Upstream]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     _Handler.upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
     Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -57,6 +60,13 @@ def upstream() -> Iterator[Upstream]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a gateway that stops, or has waited enough, hangs up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
         if SLOW in json.dumps(body):
-            time.sleep(60)
+            time.sleep(self.upstream.patience)
         self._say(_answer(f"/{path}", body))
 
     def _say(self, answer: dict[str, Any]) -> None:
@@ -84,8 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: what was asked is kept."""
 
 
-def _answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    model = body.get("model", "")
+def _answer(path: str, body: Any) -> dict[str, Any]:
+    model = body.get("model", "") if isinstance(body, dict) else ""
+    if "guardrail" in path:
+        return {"action": "BLOCKED" if FORBIDDEN in json.dumps(body) else "NONE"}
     if "count_tokens" in path:
         return {"input_tokens": 7}
     if "/chat/completions" in path:
