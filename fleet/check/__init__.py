@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.check import aliases, developers, engines, gateway, hosts, models, names
+from fleet.check import (
+    aliases,
+    developers,
+    engines,
+    exposure,
+    gateway,
+    hosts,
+    litellm,
+    models,
+    names,
+    providers,
+)
 from fleet.problems import Problem
 from fleet.spec import Fleet
 
@@ -12,8 +23,11 @@ CHECKS = (
     names.problems,
     hosts.problems,
     models.problems,
+    providers.problems,
     engines.problems,
     gateway.problems,
+    litellm.problems,
+    exposure.problems,
     aliases.problems,
     developers.problems,
 )

@@ -107,7 +107,10 @@ class _Telling:
 
 def _labels(several: tuple[Any, ...]) -> list[str]:
     """Name the items of a list by what tells them apart; replicas get a number."""
-    names = [getattr(each, "user", None) or each.model for each in several]
+    names = [
+        next(str(getattr(each, name)) for name in ("user", "model", "name") if hasattr(each, name))
+        for each in several
+    ]
     counts, seen = Counter(names), Counter[str]()
     labels = []
     for name in names:
