@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.check import aliases, developers, engines, gateway, hosts, models, names
+from fleet.check import aliases, developers, engines, gateway, hosts, models, names, ollama
 from fleet.problems import Problem
 from fleet.spec import Fleet
 
@@ -13,6 +13,7 @@ CHECKS = (
     hosts.problems,
     models.problems,
     engines.problems,
+    ollama.problems,
     gateway.problems,
     aliases.problems,
     developers.problems,

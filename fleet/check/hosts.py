@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet import ollama
 from fleet.problems import Key, Problem, did_you_mean
-from fleet.spec import Fleet, ProviderModel
+from fleet.spec import Fleet, VllmModel
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -32,8 +33,13 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
     listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
         (("models", name), name, model.hosts, model.port)
         for name, model in fleet.models.items()
-        if not isinstance(model, ProviderModel)
+        if isinstance(model, VllmModel)
     ]
+    for host in fleet.hosts:
+        if served := ollama.models(fleet, host):
+            said = next((each for each in served if "port" in each.server), served[0])
+            port = ollama.server(served).port
+            listeners.append((("models", said.name), f"the Ollama of {said.name}", (host,), port))
     if fleet.gateway:
         listeners.append((("gateway",), "the gateway", fleet.gateway.hosts, fleet.gateway.port))
     taken: dict[tuple[str, int], str] = {}
