@@ -38,6 +38,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 )
         if models:
             yield from _server(fleet, models)
+            yield from _weights_shared(fleet, host, models)
             yield from _gpus(fleet, host, models[0])
 
 
@@ -137,3 +138,19 @@ def _gpus(fleet: Fleet, host: Host, model: OllamaModel) -> Iterator[Problem]:
             f"has no GPU on host '{host.name}': vLLM has all {host.gpus}.",
             "Choose another host, or let vLLM have fewer.",
         )
+
+
+def _weights_shared(fleet: Fleet, host: Host, models: list[OllamaModel]) -> Iterator[Problem]:
+    """Ollama holds weights once in memory: with another window it loads them anew."""
+    first: dict[str, OllamaModel] = {}
+    for model in models:
+        if model.tag is None:
+            continue
+        other = first.setdefault(model.tag, model)
+        if other.context != model.context:
+            yield fleet.document.warning(
+                ("models", model.name, "context"),
+                f"is not that of '{other.name}', which has the same weights on host "
+                f"'{host.name}': Ollama loads them anew whenever the other one is asked.",
+                f"Write context: {other.context}.",
+            )

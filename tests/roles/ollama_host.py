@@ -125,8 +125,7 @@ class OllamaHost:
         """Have a model answer, and return the window that it then has."""
         request = {"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
         self.ask("POST", "/v1/messages", request)
-        loaded = {each["name"]: each for each in self.ask("GET", "/api/ps")["models"]}
-        found: int = loaded[f"{name}:latest"]["context_length"]
+        found: int = self.ask("GET", "/api/ps")["models"][0]["context_length"]
         return found
 
     @property

@@ -21,8 +21,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-CANDIDATE = "mirrorfleet-candidate"
-"""A model is made under this name and gets its own when it has proved that it serves."""
+CANDIDATE = "mirrorfleet/"
+"""A model is made in this namespace, and gets its own name when it has proved that it serves."""
 
 LOADING = 900
 """Seconds without a byte: a large model is read from the disk before it answers."""
@@ -124,8 +124,8 @@ def make(server: Server, wanted: list[Model], path: str) -> None:
     What serves under a name goes on until its successor has proved itself.
     """
     ledger, there = read(path), server.digests()
-    if full(CANDIDATE) in there:
-        server.remove(CANDIDATE)
+    for torso in (name for name in there if name.startswith(CANDIDATE)):
+        server.remove(torso)
     for model in wanted:
         name = model["name"]
         if is_made(model, ledger, there):
@@ -133,11 +133,12 @@ def make(server: Server, wanted: list[Model], path: str) -> None:
         if not is_right(model, there.get(full(model["tag"]))):
             pull(server, name, model["tag"])
             check(model, server.digests().get(full(model["tag"])))
-        create(server, model)
+        create(server, model, kin(model["tag"], wanted, ledger))
         there = server.digests()
         ledger[name] = {
             "recipe": model["recipe"],
             "digest": there[full(name)],
+            "tag": model["tag"],
             "context": model["context"],
         }
         write(path, ledger)
@@ -199,35 +200,49 @@ def check(model: Model, digest: str | None) -> None:
         )
 
 
-def create(server: Server, model: Model) -> None:
+def kin(tag: str, wanted: list[Model], ledger: Ledger) -> set[str]:
+    """Return all names by which the server may call the weights of a tag when they are loaded.
+
+    It holds weights once, and calls them by the model that asked for them first, so long as the
+    others want the same window.
+    """
+    made = {name for name, entry in ledger.items() if entry.get("tag") == tag}
+    made.update(model["name"] for model in wanted if model["tag"] == tag)
+    return {full(each) for each in (tag, *made, *(CANDIDATE + name for name in made))}
+
+
+def create(server: Server, model: Model, names: set[str]) -> None:
     """Make the model under another name, let it prove itself, and only then give it its own."""
     tell(model["name"], f"created from {model['tag']}, window {model['context']}")
+    name, candidate = model["name"], CANDIDATE + model["name"]
     try:
-        for _ in server.stream("/api/create", {**model["body"], "model": CANDIDATE}):
+        for _ in server.stream("/api/create", {**model["body"], "model": candidate}):
             pass
     except Failure as failure:
-        raise Failure(
-            f"{model['name']}: cannot be created from {model['tag']}: {failure}"
-        ) from None
+        raise Failure(f"{name}: cannot be created from {model['tag']}: {failure}") from None
     try:
-        prove(server, model["name"], CANDIDATE, model["context"])
+        prove(server, name, candidate, model["context"], names)
     except BaseException:
         with suppress(Failure, OSError):
-            server.remove(CANDIDATE)
+            server.remove(candidate)
         raise
-    server.rename(CANDIDATE, model["name"])
+    server.rename(candidate, name)
 
 
 def prove_all(server: Server, wanted: list[Model], path: str) -> None:
     """Prove the models that were made here before: a new server must serve them as the old one."""
     ledger, there = read(path), server.digests()
-    for model in wanted:
-        if is_there(model["name"], ledger, there):
-            prove(server, model["name"], model["name"], ledger[model["name"]]["context"])
+    for name in (model["name"] for model in wanted):
+        if is_there(name, ledger, there):
+            entry = ledger[name]
+            prove(server, name, name, entry["context"], kin(entry["tag"], [], ledger))
 
 
-def prove(server: Server, name: str, asked: str, context: int) -> None:
-    """Have a model answer as Claude Code asks, streamed and not, and compare its live window."""
+def prove(server: Server, name: str, asked: str, context: int, names: set[str]) -> None:
+    """Have a model answer as Claude Code asks, streamed and not, and compare its live window.
+
+    ``asked`` is what it is called now, ``names`` what the server may call its weights.
+    """
     request = {
         "model": asked,
         "max_tokens": 16,
@@ -248,18 +263,21 @@ def prove(server: Server, name: str, asked: str, context: int) -> None:
         raise Failure(f"{name}: does not answer: {failure}") from None
     if kind != "message" or not events or events[-1] != "event: message_stop":
         raise Failure(f"{name}: does not answer on /v1/messages as Claude Code needs it.")
-    compare(server, name, asked, context)
+    digest = server.digests().get(full(asked))
+    loaded = server.get("/api/ps")["models"]
+    live = [each for each in loaded if each.get("digest") == digest]
+    # What was asked last is told first.
+    compare(name, context, live or [each for each in loaded if full(each["name"]) in names])
 
 
-def compare(server: Server, name: str, asked: str, context: int) -> None:
+def compare(name: str, context: int, loaded: list[Model]) -> None:
     """Compare the window that the server really gave the model with the declared one."""
-    loaded = {full(each["name"]): each for each in server.get("/api/ps")["models"]}
-    live = loaded.get(full(asked))
-    if live is None:
+    if not loaded:
         raise Failure(
             f"{name}: is not in memory right after its answer, so its window is not known. "
             "Write a longer keep_alive."
         )
+    live = loaded[0]
     window = live.get("context_length")
     if window != context:
         limit = f"Write context: {window}, or choose weights that were trained for more."

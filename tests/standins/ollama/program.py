@@ -76,7 +76,7 @@ class Store:
 
 STORE = Store()
 LOADED: dict[str, Json] = {}
-"""What is in memory: the window and the time of its end, by full name."""
+"""What is in memory, by its weights: who asked first, the window, and the time of its end."""
 
 
 def load(name: str) -> Json:
@@ -87,11 +87,13 @@ def load(name: str) -> Json:
     )
     keep = os.environ.get("OLLAMA_KEEP_ALIVE", "5m")
     seconds = 10**9 if keep == "-1" else int(keep[:-1]) * UNITS[keep[-1]]
-    LOADED.pop(full(name), None)
+    window = min(asked, manifest["trained"])
+    there = LOADED.pop(manifest["layer"], None)
     while len(LOADED) >= int(os.environ.get("OLLAMA_MAX_LOADED_MODELS", 3)):
         del LOADED[next(iter(LOADED))]
-    window = min(asked, manifest["trained"])
-    LOADED[full(name)] = {"context_length": window, "end": time.time() + seconds}
+    if there is None or there["window"] != window:
+        there = {"name": full(name), "digest": STORE.digest(name), "window": window}
+    LOADED[manifest["layer"]] = {**there, "end": time.time() + seconds}
     return manifest
 
 
@@ -142,18 +144,18 @@ def show(name: str) -> Json:
 
 
 def running() -> list[Json]:
-    now = time.time()
+    """What was asked last comes first."""
     return [
         {
-            "name": name,
-            "model": name,
-            "digest": STORE.digest(name),
+            "name": each["name"],
+            "model": each["name"],
+            "digest": each["digest"],
             "size": 3_000_000_000,
             "size_vram": 0,
-            "context_length": each["context_length"],
+            "context_length": each["window"],
         }
-        for name, each in LOADED.items()
-        if each["end"] > now and STORE.path(name).exists()
+        for each in reversed(LOADED.values())
+        if each["end"] > time.time()
     ]
 
 
