@@ -20,8 +20,18 @@ class Conflict(NamedTuple):
     other: OllamaModel
 
 
+def served(fleet: Fleet) -> dict[str, list[OllamaModel]]:
+    """Return the models that Ollama serves, by host, in the order of the fleet file."""
+    hosts: dict[str, list[OllamaModel]] = {}
+    for model in fleet.models.values():
+        if isinstance(model, OllamaModel):
+            for host in model.hosts:
+                hosts.setdefault(host, []).append(model)
+    return hosts
+
+
 def models(fleet: Fleet, host: str) -> list[OllamaModel]:
-    """Return the models that Ollama serves on a host, in the order of the fleet file."""
+    """Return the models that Ollama serves on one host."""
     return [
         model
         for model in fleet.models.values()

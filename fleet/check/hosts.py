@@ -35,11 +35,10 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
         for name, model in fleet.models.items()
         if isinstance(model, VllmModel)
     ]
-    for host in fleet.hosts:
-        if served := ollama.models(fleet, host):
-            said = next((each for each in served if "port" in each.server), served[0])
-            port = ollama.server(served).port
-            listeners.append((("models", said.name), f"the Ollama of {said.name}", (host,), port))
+    for host, served in ollama.served(fleet).items():
+        said = next((each for each in served if "port" in each.server), served[0])
+        port = ollama.server(served).port
+        listeners.append((("models", said.name), f"the Ollama of {said.name}", (host,), port))
     if fleet.gateway:
         listeners.append((("gateway",), "the gateway", fleet.gateway.hosts, fleet.gateway.port))
     taken: dict[tuple[str, int], str] = {}

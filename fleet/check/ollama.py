@@ -26,20 +26,19 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from _release(fleet, model)
             yield from _directory(fleet, model)
     told = set()
-    for host in fleet.hosts.values():
-        models = ollama.models(fleet, host.name)
+    for name, models in ollama.served(fleet).items():
         for model, option, other in ollama.conflicts(models):
             if (model.name, option) not in told:
                 told.add((model.name, option))
                 yield fleet.document.problem(
                     ("models", model.name, option),
-                    f"is not what '{other.name}' says, and both are on host '{host.name}'.",
+                    f"is not what '{other.name}' says, and both are on host '{name}'.",
                     "A host has one Ollama: say it in one of the two, or alike.",
                 )
-        if models:
-            yield from _server(fleet, models)
-            yield from _weights_shared(fleet, host, models)
-            yield from _gpus(fleet, host, models[0])
+        yield from _server(fleet, models)
+        yield from _weights_shared(fleet, name, models)
+        if name in fleet.hosts:
+            yield from _gpus(fleet, fleet.hosts[name], models[0])
 
 
 def _weights(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
@@ -140,7 +139,7 @@ def _gpus(fleet: Fleet, host: Host, model: OllamaModel) -> Iterator[Problem]:
         )
 
 
-def _weights_shared(fleet: Fleet, host: Host, models: list[OllamaModel]) -> Iterator[Problem]:
+def _weights_shared(fleet: Fleet, host: str, models: list[OllamaModel]) -> Iterator[Problem]:
     """Ollama holds weights once in memory: with another window it loads them anew."""
     first: dict[str, OllamaModel] = {}
     for model in models:
@@ -151,6 +150,6 @@ def _weights_shared(fleet: Fleet, host: Host, models: list[OllamaModel]) -> Iter
             yield fleet.document.warning(
                 ("models", model.name, "context"),
                 f"is not that of '{other.name}', which has the same weights on host "
-                f"'{host.name}': Ollama loads them anew whenever the other one is asked.",
+                f"'{host}': Ollama loads them anew whenever the other one is asked.",
                 f"Write context: {other.context}.",
             )

@@ -22,13 +22,9 @@ class OllamaModelPlan:
     context: int = comes(
         "models.{model}.context", because="the window is said once, for engine, gateway and client"
     )
-    recipe: Mapping[str, Any] = comes("models.{model}.weights", "models.{model}.context")
-
-
-def _said(option: str, because: str = "") -> Any:
-    """Declare an option of the server, which any of the host's models may say."""
-    common = f"'{option}' of one of the host's models on Ollama"
-    return comes("models", because=f"{common}; {because}" if because else common)
+    recipe: Mapping[str, Any] = comes(
+        "models.{model}.weights", "models.{model}.context", because="num_ctx is the context"
+    )
 
 
 @dataclass(frozen=True)
@@ -38,27 +34,31 @@ class OllamaPlan:
     ``releases`` has the archive for each architecture that the host may turn out to be.
     """
 
-    version: str = _said("version", "or the newest of fleet/data/ollama.yml")
-    releases: Mapping[str, Release] = _said("release", "or what fleet/data/ollama.yml knows")
+    version: str = comes("models.*.version", because="or the newest of fleet/data/ollama.yml")
+    releases: Mapping[str, Release] = comes(
+        "models.*.release", because="or what fleet/data/ollama.yml knows"
+    )
     listen: str = comes(
         "hosts.{host}.address",
         # Never 0.0.0.0: Ollama asks nobody for a key.
         because="the address that the gateways use, and no other of the host",
     )
-    port: int = _said("port")
+    port: int = comes("models.*.port")
     devices: tuple[int, ...] = comes(
         "hosts.{host}.gpus.count", because="the GPUs that no model of vLLM has"
     )
     context: int = comes(
-        "models", because="the largest window here, for a model that should ever have none"
+        "models.*.context", because="the largest, for a model that should ever have none of its own"
     )
-    keep_alive: str = _said("keep_alive")
-    parallel: int = _said("parallel")
-    max_loaded_models: int | None = _said("max_loaded_models")
-    max_queue: int | None = _said("max_queue")
-    kv_cache_type: str | None = _said("kv_cache_type")
-    flash_attention: bool | None = _said("flash_attention", "true where the KV cache needs it")
-    models_directory: str = _said("models_directory")
+    keep_alive: str = comes("models.*.keep_alive")
+    parallel: int = comes("models.*.parallel")
+    max_loaded_models: int | None = comes("models.*.max_loaded_models")
+    max_queue: int | None = comes("models.*.max_queue")
+    kv_cache_type: str | None = comes("models.*.kv_cache_type")
+    flash_attention: bool | None = comes(
+        "models.*.flash_attention", because="true where the KV cache needs it"
+    )
+    models_directory: str = comes("models.*.models_directory")
     models: tuple[OllamaModelPlan, ...] = comes("models")
 
 

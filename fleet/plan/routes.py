@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from fleet import ollama
 from fleet.data import table
 from fleet.plan.why import comes
-from fleet.spec import PROVIDERS, Fleet, Model, OllamaModel, ProviderModel, Secret, VllmModel
+from fleet.spec import (
+    PROVIDERS,
+    Fleet,
+    Model,
+    OllamaModel,
+    OllamaServer,
+    ProviderModel,
+    Secret,
+    VllmModel,
+)
 
 
 @dataclass(frozen=True)
@@ -40,34 +49,38 @@ class Route:
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
     """Return the routes to every model, a replica on another host being a route of its own."""
-    return tuple(route for model in fleet.models.values() for route in _routes(fleet, model))
+    servers = {host: ollama.server(models) for host, models in ollama.served(fleet).items()}
+    return tuple(
+        route for model in fleet.models.values() for route in _routes(fleet, model, servers)
+    )
 
 
-def _routes(fleet: Fleet, model: Model) -> list[Route]:
+def _routes(fleet: Fleet, model: Model, servers: Mapping[str, OllamaServer]) -> list[Route]:
     match model:
         case VllmModel():
             return _to_vllm(fleet, model)
         case OllamaModel():
-            return _to_ollama(fleet, model)
+            return _to_ollama(fleet, model, servers)
         case ProviderModel():
             return [_to_provider(model)]
 
 
-def _to_ollama(fleet: Fleet, model: OllamaModel) -> list[Route]:
-    ports = {host: ollama.server(ollama.models(fleet, host)).port for host in model.hosts}
+def _to_ollama(
+    fleet: Fleet, model: OllamaModel, servers: Mapping[str, OllamaServer]
+) -> list[Route]:
     return [
         Route(
             model=model.name,
             # As with vLLM: it speaks /v1/messages itself. It knows no keys.
             upstream=f"anthropic/{model.name}",
-            settings={"api_base": http(fleet.hosts[host].address, port)},
+            settings={"api_base": http(fleet.hosts[host].address, servers[host].port)},
             secrets={},
             bearer=False,
             context=model.context,
             output=model.output,
             base_model=None,
         )
-        for host, port in ports.items()
+        for host in model.hosts
     ]
 
 
