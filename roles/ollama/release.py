@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from hashlib import file_digest
 from pathlib import Path
@@ -90,7 +91,7 @@ find {state} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
 work=$(mktemp -d {state}/work.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-curl -fsSL --retry 3 -o upload '{url}'
+curl -fsSL --retry 3 --speed-limit 1000 --speed-time 60 -o upload {url}
 echo "{sha256}  upload" | sha256sum --check --quiet
 """
 
@@ -126,5 +127,7 @@ def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
     if archive:
         yield from upload(archive, unpack)
     else:
-        get = DOWNLOAD.format(state=STATE, url=release.url, sha256=release.sha256)
+        get = DOWNLOAD.format(
+            state=STATE, url=shlex.quote(release.url or ""), sha256=release.sha256
+        )
         yield script(get + unpack)
