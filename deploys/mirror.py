@@ -3,12 +3,13 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import claude, host, litellm, vllm
+from roles import claude, host, litellm, ollama, vllm
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(vllm, litellm, claude)
+host.survey(vllm, ollama, litellm, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
 vllm.serve()
+ollama.serve()
 litellm.serve()
 claude.configure()

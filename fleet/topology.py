@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fleet.spec import Fleet, Model, ProviderModel
+from fleet.spec import Fleet, Model, OllamaModel, ProviderModel
 
 SHOWN = 3
 """Hosts that are still named; of more, the number is told."""
@@ -38,7 +38,8 @@ def _served(model: Model) -> Iterator[str]:
     if isinstance(model, ProviderModel):
         yield f"{model.provider}: {model.id}"
     else:
-        yield f"vLLM on {_some(model.hosts)}"
+        engine = "Ollama" if isinstance(model, OllamaModel) else "vLLM"
+        yield f"{engine} on {_some(model.hosts)}"
         yield f"{model.context // 1024}K window"
 
 

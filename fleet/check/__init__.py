@@ -14,6 +14,7 @@ from fleet.check import (
     litellm,
     models,
     names,
+    ollama,
     providers,
 )
 from fleet.problems import Problem
@@ -25,6 +26,7 @@ CHECKS = (
     models.problems,
     providers.problems,
     engines.problems,
+    ollama.problems,
     gateway.problems,
     litellm.problems,
     exposure.problems,

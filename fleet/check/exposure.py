@@ -9,23 +9,29 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from fleet.problems import Problem
-from fleet.spec import Fleet, Gateway, VllmModel
+from fleet.spec import Fleet, Gateway, OllamaModel, ProviderModel, VllmModel
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
-        if isinstance(model, VllmModel):
+        if not isinstance(model, ProviderModel):
             yield from _engine(fleet, model)
     if fleet.gateway:
         yield from _gateway(fleet, fleet.gateway)
 
 
-def _engine(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+def _engine(fleet: Fleet, model: VllmModel | OllamaModel) -> Iterator[Problem]:
     listening = [fleet.hosts[name].address for name in model.hosts if name in fleet.hosts]
     public = next(filter(is_public, listening), None)
     if public is None:
         return
-    if model.api_key is None:
+    if isinstance(model, OllamaModel):
+        yield fleet.document.problem(
+            ("models", model.name),
+            f"listens on {public}, an address of the internet, and Ollama asks nobody for a key.",
+            "Use a private address.",
+        )
+    elif model.api_key is None:
         yield fleet.document.problem(
             ("models", model.name),
             f"listens on {public}, an address of the internet, and asks nobody for a key.",

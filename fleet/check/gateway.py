@@ -21,7 +21,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if not fleet.document.names("models"):
         yield fleet.document.problem(("gateway",), "has no model to route to.", "Add 'models'.")
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
-    for check in (_reached, _server, _recycling, _timeouts, _shared, _ports, _names, _passthrough):
+    for check in (_reached, _server, _recycling, _timeouts, _shared, _names, _passthrough):
         yield from check(fleet, gateway)
 
 
@@ -123,22 +123,6 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "routing", "strategy"),
             f"'{strategy}' counts in each process what that one has seen.",
             "Add 'redis', which they share.",
-        )
-
-
-def _ports(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """The metrics' port, where something else listens."""
-    taken = {gateway.port: "the gateway"} | {
-        model.port: f"'{model.name}'"
-        for model in fleet.models.values()
-        if not isinstance(model, ProviderModel) and {*model.hosts} & {*gateway.hosts}
-    }
-    port = gateway.metrics_port
-    if port in taken:
-        yield fleet.document.problem(
-            ("gateway", "metrics", "port"),
-            f"is {port}, where {taken[port]} listens.",
-            "Write another port, for example 9464.",
         )
 
 

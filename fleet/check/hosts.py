@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet import ollama
 from fleet.problems import Key, Problem, did_you_mean
-from fleet.spec import Fleet, ProviderModel
+from fleet.spec import Fleet, VllmModel
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -32,10 +33,17 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
     listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
         (("models", name), name, model.hosts, model.port)
         for name, model in fleet.models.items()
-        if not isinstance(model, ProviderModel)
+        if isinstance(model, VllmModel)
     ]
+    for host, served in ollama.served(fleet).items():
+        said = next((each for each in served if "port" in each.server), served[0])
+        port = ollama.server(served).port
+        listeners.append((("models", said.name), f"the Ollama of {said.name}", (host,), port))
     if fleet.gateway:
-        listeners.append((("gateway",), "the gateway", fleet.gateway.hosts, fleet.gateway.port))
+        hosts, metrics = fleet.gateway.hosts, fleet.gateway.metrics_port
+        listeners.append((("gateway",), "the gateway", hosts, fleet.gateway.port))
+        if metrics:
+            listeners.append((("gateway", "metrics"), "the gateway's metrics", hosts, metrics))
     taken: dict[tuple[str, int], str] = {}
     for key, who, names, port in listeners:
         for name in names:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fleet.plan.claude import ClaudePlan, ClientPlan, claude
 from fleet.plan.litellm import LitellmPlan, litellm
+from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
 from fleet.plan.routes import Route, http
 from fleet.plan.vllm import VllmPlan, vllm
 from fleet.plan.why import comes
@@ -19,6 +20,8 @@ __all__ = [
     "FleetPlan",
     "HostPlan",
     "LitellmPlan",
+    "OllamaModelPlan",
+    "OllamaPlan",
     "Route",
     "VllmPlan",
     "http",
@@ -33,6 +36,7 @@ class HostPlan:
     name: str = comes("hosts.{host}")
     packages: Literal["controller", "registry"] = comes("packages")
     engines: tuple[VllmPlan, ...] = comes("models")
+    ollama: OllamaPlan | None = comes("models")
     gateway: LitellmPlan | None = comes("gateway")
     clients: ClaudePlan | None = comes("developers")
 
@@ -62,6 +66,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 name=host.name,
                 packages=fleet.packages,
                 engines=vllm(fleet, host),
+                ollama=ollama(fleet, host),
                 gateway=litellm(fleet, host),
                 clients=claude(fleet, host),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from fleet import ollama
 from fleet.plan import FleetPlan, HostPlan
 from fleet.plan.claude import ClientPlan, settings
 from fleet.plan.why import Why
@@ -41,7 +42,8 @@ def values(plan: FleetPlan, host: HostPlan) -> Iterator[Value]:
     """Yield every value of a host's plan, in the order of the plan."""
     told = _Telling(plan.fleet)
     for path, value, why, names in told.walk(host, (), Why(()), {"host": host.name}):
-        sources = tuple(told.source(key.format_map(names)) for key in why.keys)
+        keys = (each for key in why.keys for each in told.each(key.format_map(names), host.name))
+        sources = tuple(told.source(key) for key in keys)
         yield Value(host.name, path, value, sources, why.reason)
 
 
@@ -82,6 +84,15 @@ class _Telling:
     def _settings(self, client: ClientPlan, path: tuple[str, ...], names: Names) -> Iterator[_Leaf]:
         for inner, setting in settings(self.fleet, self.fleet.developers[client.group]).items():
             yield (*path, "settings", *inner), setting.value, setting.why, names
+
+    def each(self, dotted: str, host: str) -> list[str]:
+        """Return the key itself or, for the ``*`` in it, one for each model that has it."""
+        said = [
+            dotted.replace("*", model.name)
+            for model in ollama.models(self.fleet, host)
+            if "*" in dotted
+        ]
+        return [key for key in said if not self._key(key)[1]] or [dotted]
 
     def source(self, dotted: str) -> Source:
         key, rest = self._key(dotted)

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleet import ollama
 from fleet.data import table
 from fleet.plan.why import comes
-from fleet.spec import PROVIDERS, Fleet, ProviderModel, Secret, VllmModel
+from fleet.spec import (
+    PROVIDERS,
+    Fleet,
+    Model,
+    OllamaModel,
+    OllamaServer,
+    ProviderModel,
+    Secret,
+    VllmModel,
+)
 
 
 @dataclass(frozen=True)
@@ -39,16 +49,42 @@ class Route:
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
     """Return the routes to every model, a replica on another host being a route of its own."""
+    servers = {host: ollama.server(models) for host, models in ollama.served(fleet).items()}
     return tuple(
-        route
-        for model in fleet.models.values()
-        for route in (
-            _to_engines(fleet, model) if isinstance(model, VllmModel) else [_to_provider(model)]
-        )
+        route for model in fleet.models.values() for route in _routes(fleet, model, servers)
     )
 
 
-def _to_engines(fleet: Fleet, model: VllmModel) -> list[Route]:
+def _routes(fleet: Fleet, model: Model, servers: Mapping[str, OllamaServer]) -> list[Route]:
+    match model:
+        case VllmModel():
+            return _to_vllm(fleet, model)
+        case OllamaModel():
+            return _to_ollama(fleet, model, servers)
+        case ProviderModel():
+            return [_to_provider(model)]
+
+
+def _to_ollama(
+    fleet: Fleet, model: OllamaModel, servers: Mapping[str, OllamaServer]
+) -> list[Route]:
+    return [
+        Route(
+            model=model.name,
+            # As with vLLM: it speaks /v1/messages itself. It knows no keys.
+            upstream=f"anthropic/{model.name}",
+            settings={"api_base": http(fleet.hosts[host].address, servers[host].port)},
+            secrets={},
+            bearer=False,
+            context=model.context,
+            output=model.output,
+            base_model=None,
+        )
+        for host in model.hosts
+    ]
+
+
+def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
     return [
         Route(
             model=model.name,

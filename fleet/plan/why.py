@@ -11,7 +11,8 @@ class Why:
     """``keys`` are dotted keys of the fleet file, the deciding one first.
 
     In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
-    ``{user}``, ``{group}``, ``{host}``. ``reason`` says what is not plain from the key.
+    ``{user}``, ``{group}``, ``{host}``; ``*`` for each model of the host's Ollama that has the key.
+    ``reason`` says what is not plain from the key.
     """
 
     keys: tuple[str, ...]

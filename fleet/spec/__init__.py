@@ -12,6 +12,7 @@ from fleet.section import Secret, Section
 from fleet.spec.developers import Developers, developers
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
+from fleet.spec.ollama import OllamaModel, OllamaServer, Release, ollama
 from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
 from fleet.spec.vllm import VllmModel, Weights, vllm
 
@@ -23,7 +24,10 @@ __all__ = [
     "Host",
     "Login",
     "Model",
+    "OllamaModel",
+    "OllamaServer",
     "ProviderModel",
+    "Release",
     "Secret",
     "Ssh",
     "VllmModel",
@@ -31,7 +35,7 @@ __all__ = [
     "fleet",
 ]
 
-Model = VllmModel | ProviderModel
+Model = VllmModel | OllamaModel | ProviderModel
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ def fleet(document: Document) -> Fleet:
 
 
 def _model(said: Section, hosts: Mapping[str, Host]) -> Model:
-    return provider_model(said) if "provider" in said else vllm(said, hosts)
+    if "provider" in said:
+        return provider_model(said)
+    return ollama(said, hosts) if said["engine"] == "ollama" else vllm(said, hosts)
 
 
 def _targets(said: Section) -> Mapping[str, tuple[str, ...]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
+from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from roles.host.places import STATE
@@ -25,3 +27,16 @@ def script(text: str, stdin: str | None = None) -> StringCommand:
     if stdin is None:
         return StringCommand(ALONE + text)
     return StringCommand(ALONE + text, _stdin=[stdin])
+
+
+class Telling(StringCommand):
+    """A command whose output a person sees as it comes, at any verbosity: it takes its time."""
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        connector_arguments.update(self.connector_arguments)
+        return host.run_shell_command(self, print_output=True, **connector_arguments)
+
+
+def telling(text: str, stdin: str) -> StringCommand:
+    """Return a shell script that tells of its progress as it goes."""
+    return Telling(ALONE + text, _stdin=[stdin])

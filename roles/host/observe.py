@@ -47,7 +47,8 @@ class Observation:
 
     ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
     "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
-    ``listeners`` maps a port to the units or commands that listen on it.
+    ``listeners`` maps a port to the units or commands that listen on it. ``texts`` has the content
+    of files of ours by path, ``answers`` what servers on the host answer by URL.
     """
 
     system: str = "unknown"
@@ -65,6 +66,8 @@ class Observation:
     home_files: Mapping[tuple[str, str], HomeFile] = field(default_factory=dict)
     units: Mapping[str, Unit] = field(default_factory=dict)
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    answers: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def script(questions: Iterable[Question]) -> str:
@@ -125,6 +128,8 @@ def parse(lines: Iterable[str]) -> Observation:
                 paths.add(name)
             case ["user" | "link" | "file" | "tree" as kind, name, value]:
                 found.setdefault(f"{kind}s", {})[name] = value
+            case ["text" | "answer" as kind, name, content]:
+                found.setdefault(f"{kind}s", {})[name] = base64.b64decode(content)
             case ["home_file", user, name, mode, content]:
                 file = HomeFile(mode, base64.b64decode(content))
                 found.setdefault("home_files", {})[user, name] = file

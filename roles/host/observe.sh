@@ -27,6 +27,15 @@ link() { [ -h "$1" ] && say link "$1" "$(readlink "$1")"; }
 
 file() { [ -f "$1" ] && say file "$1" "$(stat -c '%a %U:%G' "$1") $(digest <"$1")"; }
 
+# A file of ours that says more than whether it is the right one.
+text() { [ -f "$1" ] && say text "$1" "$(base64 <"$1" | tr -d '\n')"; }
+
+# What a server on this machine answers, when it does.
+answer() {
+    body=$(curl -fs --noproxy '*' -m 10 "$1" 2>/dev/null | base64 | tr -d '\n')
+    [ -n "$body" ] && say answer "$1" "$body"
+}
+
 # A tree is one digest over names, kinds, modes, owners, link targets and contents.
 tree() {
     [ -d "$1" ] && say tree "$1" "$(

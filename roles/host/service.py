@@ -25,16 +25,19 @@ from roles.host.text import environment_file
 KEPT = 3
 """Generations that stay on the host for going back."""
 
+NEVER = 78
+"""How ``ready`` ends when waiting will not help; it has said why."""
+
 
 @dataclass(frozen=True)
 class Service:
     """What is to run, and how to know that it does. ``ready`` and ``check`` are shell commands.
 
-    ``software`` is the directory of its Python environment. ``environment`` holds the settings and
-    secrets of the process and goes into a file for root's eyes only; ``files`` are readable by the
-    service's group. ``ready`` succeeds when the service serves on its ``$port``, which may take
-    ``seconds``. ``check`` is run as ``user`` in a new generation's directory, before it is
-    accepted.
+    ``software`` is the directory of its Python environment or release. ``environment`` holds the
+    settings and secrets of the process and goes into a file for root's eyes only; ``files`` are
+    readable by the service's group. ``ready`` succeeds when the service serves on its ``$port``,
+    which may take ``seconds``; it may end with ``NEVER``. ``check`` is run as ``user`` in a new
+    generation's directory, before it is accepted.
     """
 
     name: str
@@ -214,7 +217,10 @@ serves() {{
     end=$(($(date +%s) + {seconds}))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
-        if ours && {ready}; then return 0; fi
+        if ours; then
+            {ready}
+            case $? in 0) return 0 ;; {never}) return 1 ;; esac
+        fi
         [ "$(restarts)" = "$before" ] || return 1
         sleep 0.3
     done
@@ -257,6 +263,7 @@ def switch(service: Service, seen: Observation) -> Commands:
             start="true" if started else f"activate {service.generation}",
             seconds=service.seconds,
             ready=service.ready,
+            never=NEVER,
             kept=KEPT,
             root=ROOT,
             environments=str(PurePosixPath(service.software).parent),

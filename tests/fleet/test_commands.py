@@ -79,6 +79,14 @@ def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[st
     assert "developers.platform.model: sonnet" in said
 
 
+def test_why_of_what_one_model_says_for_the_ollama_of_its_hosts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["plan", str(HERE / "good" / "ollama-beside-vllm.yml"), "--why", "keep_alive"])
+    said = capsys.readouterr().out
+    assert "ollama-beside-vllm.yml:18 models.helper.keep_alive: -1" in said
+
+
 def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "gateway.port"]) == 0
     assert "gateway.port: not in the file" in capsys.readouterr().out

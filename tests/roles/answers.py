@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 from hashlib import sha256
 
 from fleet import HostPlan
-from roles import claude, litellm, vllm
+from fleet.plan import OllamaPlan
+from roles import claude, litellm, ollama, vllm
 from roles.host.observe import Observation, parse
 from roles.host.payload import tree_digest
 from roles.host.service import Service
+from roles.ollama import models, release
 from roles.vllm import weights
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]
@@ -46,6 +49,11 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", name): () for name in vllm.packages(plan)}
         found |= _path(vllm.environment(engine).complete)
         found |= _path(weights.location(engine.model, engine.weights))
+    if plan.ollama:
+        found |= {("package", name): () for name in ollama.PACKAGES}
+        found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
+        found |= _path(plan.ollama.models_directory)
+        found |= made(plan.ollama)
     if plan.gateway:
         found |= {("package", name): () for name in litellm.PACKAGES}
         found |= _path(litellm.environment(plan.gateway).complete)
@@ -64,9 +72,31 @@ def converged(plan: HostPlan) -> Answers:
 def services(plan: HostPlan) -> list[Service]:
     """Return the services that a host of this size is to run."""
     found = [vllm._service(engine) for engine in plan.engines]
+    if plan.ollama:
+        found.append(ollama._service(plan.ollama, seen(MACHINE)))
     if plan.gateway:
         found.append(litellm._service(plan.gateway, seen(MACHINE)))
     return found
+
+
+def made(plan: OllamaPlan) -> Answers:
+    """The answers about models that are as they should be: the ledger, and what the server has."""
+    digests = {model["name"]: f"digest of {model['recipe']}" for model in models.wanted(plan)}
+    ledger = {
+        model["name"]: {
+            "recipe": model["recipe"],
+            "digest": digests[model["name"]],
+            "context": model["context"],
+        }
+        for model in models.wanted(plan)
+    }
+    there = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
+    [text, answer] = models.questions(plan)
+    return {text: _content(ledger), answer: _content({"models": there})}
+
+
+def _content(value: object) -> tuple[str]:
+    return (base64.b64encode(json.dumps(value).encode()).decode(),)
 
 
 def running(service: Service) -> Answers:

@@ -46,13 +46,18 @@ def plans(house: Path) -> Planned:
 
 @pytest.fixture
 def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that never asks a registry: a stand-in for the client is there, the wheels are none.
+    """A cache that never asks a registry: stand-ins for the client and for Ollama are there, the
+    wheels are none.
 
     The archives are made and named as always; only pip is not run.
     """
-    package = house / "cache/mirrorfleet/npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
-    package.parent.mkdir(parents=True)
-    package.write_bytes(b"a stand-in")
+    for name in (
+        "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz",
+        "ollama/0.32.7-ed1e39fe8fea90bd.tar.zst",
+    ):
+        file = house / "cache/mirrorfleet" / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"a stand-in")
     monkeypatch.setattr(cache, "_pip_download", lambda *_: None)
 
 

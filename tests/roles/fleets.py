@@ -31,6 +31,9 @@ def furnish(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    shutil.copy(ROOT / "tests/roles/ollama.yml", directory / "inventories")
+    shutil.copy(ROOT / "tests/fleet/good/coder.modelfile", directory / "inventories")
+    (directory / "release.tar.zst").write_text("a stand-in\n")
     secrets = directory / ".lab" / "secrets"
     weights = directory / ".lab" / "weights" / "tiny"
     programs = directory / "bin"

@@ -16,7 +16,7 @@ from pyinfra.api.command import PyinfraCommand
 from roles.host import service
 from roles.host.commands import script
 from roles.host.observe import Observation
-from roles.host.service import KEPT, Service
+from roles.host.service import KEPT, NEVER, Service
 from tests.roles.answers import MACHINE, running, seen
 from tests.roles.machine import Machine
 
@@ -182,6 +182,15 @@ def test_one_that_dies_again_and_again_is_not_waited_for(host: Machine) -> None:
     bad = demo("dies", seconds=60)  # after 30, the test fails
     place(host, bad)
     assert switch(host, bad).returncode == 1
+
+
+def test_one_that_knows_that_it_never_will_is_not_waited_for(host: Machine) -> None:
+    good = deploy(host, demo("serves"))
+    knows = f"(grep -q serves current/config || exit {NEVER})"
+    bad = demo("listens", ready=knows, seconds=60)  # after 30, the test fails
+    place(host, bad)
+    done = switch(host, bad)
+    assert f"rolled back to {good.generation}, which serves" in done.stderr
 
 
 def test_another_program_on_the_port_does_not_count_as_the_service(host: Machine) -> None:

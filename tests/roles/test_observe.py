@@ -10,6 +10,7 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -52,6 +53,29 @@ def test_paths_files_and_links(machine: Machine) -> None:
     mode, owner, found = seen.files[str(file)].split(" ")
     assert (mode, found) == ("640", digest)
     assert owner in (f"{file.owner()}:{file.group()}", "root:root")
+
+
+def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Machine) -> None:
+    (machine.root / "text").write_bytes(b"a\tb\n\xff")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/api/tags"
+        answering = Thread(target=answer_once, args=(server, b'{"models": []}'))
+        answering.start()
+        seen = machine.look(("text", str(machine.root / "text")), ("answer", url))
+        answering.join()
+    assert seen.texts == {str(machine.root / "text"): b"a\tb\n\xff"}
+    assert seen.answers == {url: b'{"models": []}'}
+    gone = machine.look(("text", str(machine.root / "nowhere")), ("answer", url))
+    assert (gone.texts, gone.answers) == ({}, {})
+
+
+def answer_once(server: socket.socket, content: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+        )
 
 
 def test_every_generation_of_a_service(machine: Machine) -> None:

@@ -19,7 +19,7 @@ UPLOAD = ["inbox", "take"]
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize("fleet", ["lab", "prod"])
+@pytest.mark.parametrize("fleet", ["lab", "ollama", "prod"])
 def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     plans: Planned, fleet: str
 ) -> None:

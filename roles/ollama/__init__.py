@@ -1,0 +1,100 @@
+"""Ollama on a host: its release, one service, and the models that the fleet file gives it."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy, operation
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import HostPlan, OllamaPlan
+from roles import host
+from roles.host import service
+from roles.host.commands import Commands, script
+from roles.host.observe import Observation, Question
+from roles.ollama import models, release, render
+
+PACKAGES = ("python3", "curl", "zstd")
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of a host with Ollama."""
+    ollama = plan.ollama
+    if ollama is None:
+        return []
+    return [
+        *(("package", name) for name in PACKAGES),
+        *(("path", release.binary(ollama, each)) for each in ollama.releases.values()),
+        ("path", ollama.models_directory),
+        *service.questions(render.NAME, render.USER, ollama.port),
+        *models.questions(ollama),
+    ]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why Ollama cannot run on this host."""
+    if plan.ollama is None:
+        return []
+    try:
+        return service.refusals(_service(plan.ollama, seen), seen)
+    except DeployError as error:
+        return [str(error)]
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring to this machine what the host will be sent."""
+    if plan.ollama is not None:
+        release.fetch(plan, seen)
+
+
+@deploy("Ollama")
+def serve() -> None:
+    """Make the host's Ollama serve its models, if it is to have one."""
+    if host.plan().ollama:
+        host.ensure_packages(*PACKAGES)
+        host.ensure_user(render.USER)
+    install(name="release, checked by its sha256")
+    place(name="new generation, beside the running one")
+    switch(name="switch, restart, wait until it serves")
+    make_models(name="models: pulled, created, proved, removed")
+
+
+@operation()
+def install() -> Commands:
+    """Unpack the release if the host lacks it, and make room for models where that is wanted."""
+    plan, seen = host.plan(), host.seen()
+    if plan.ollama is None:
+        return
+    yield from release.install(plan, seen, render.USER)
+    directory = plan.ollama.models_directory
+    if directory not in seen.paths and not render.is_at_home(plan.ollama):
+        yield script(f"install -d -m 750 -o {render.USER} -g {render.USER} {directory}\n")
+
+
+@operation()
+def place() -> Commands:
+    """Put a changed generation on the host; what runs is not touched."""
+    if ollama := host.plan().ollama:
+        yield from service.place(_service(ollama, host.seen()), host.seen())
+
+
+@operation()
+def switch() -> Commands:
+    """Switch to a changed generation; the models that are there must answer from it."""
+    if ollama := host.plan().ollama:
+        yield from service.switch(_service(ollama, host.seen()), host.seen())
+
+
+@operation()
+def make_models() -> Commands:
+    """Make the models what they should be. A new one proves itself before the old one goes."""
+    plan, seen = host.plan().ollama, host.seen()
+    if plan and not (_runs(plan, seen) and models.are_made(plan, seen)):
+        yield from models.make(plan)
+
+
+def _runs(ollama: OllamaPlan, seen: Observation) -> bool:
+    wanted = _service(ollama, seen)
+    return service.is_started(wanted, seen) and service.is_listening(wanted, seen)
+
+
+def _service(ollama: OllamaPlan, seen: Observation) -> service.Service:
+    return render.service(ollama, release.directory(ollama, release.chosen(ollama, seen)))

@@ -1,0 +1,70 @@
+"""Pure: from the plan of a host's Ollama to its unit and environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleet.plan import OllamaPlan, http
+from roles.host.places import ROOT, STATE
+from roles.host.service import Service
+from roles.host.text import template
+from roles.ollama import models
+
+NAME = "ollama"
+USER = "mirrorfleet-ollama"
+HOME = f"{STATE}/{NAME}"
+TEMPLATES = Path(__file__).parent / "templates"
+
+START = 1200
+"""Seconds in which the models that were there before must answer again."""
+
+
+def service(ollama: OllamaPlan, release: str) -> Service:
+    """Return the service; ``release`` is the directory of its software."""
+    return Service(
+        name=NAME,
+        user=USER,
+        port=ollama.port,
+        software=release,
+        unit=template(
+            TEMPLATES / "unit.service.j2",
+            user=USER,
+            directory=f"{ROOT}/{NAME}",
+            release=release,
+            gpus=bool(ollama.devices),
+            writable=None if is_at_home(ollama) else ollama.models_directory,
+        ),
+        environment=variables(ollama),
+        files={},
+        ready=models.proof(ollama),
+        seconds=START,
+    )
+
+
+def is_at_home(ollama: OllamaPlan) -> bool:
+    """Are the models below the service's own state, which systemd makes for it?"""
+    return ollama.models_directory.startswith(f"{HOME}/")
+
+
+def variables(ollama: OllamaPlan) -> dict[str, str]:
+    """Return the environment of the process, by which Ollama is configured."""
+    optional = {
+        "OLLAMA_MAX_LOADED_MODELS": ollama.max_loaded_models,
+        "OLLAMA_MAX_QUEUE": ollama.max_queue,
+        "OLLAMA_KV_CACHE_TYPE": ollama.kv_cache_type,
+    }
+    if ollama.flash_attention is not None:
+        optional["OLLAMA_FLASH_ATTENTION"] = int(ollama.flash_attention)
+    return {
+        "HOME": HOME,
+        "OLLAMA_HOST": http(ollama.listen, ollama.port).removeprefix("http://"),
+        "OLLAMA_MODELS": ollama.models_directory,
+        "OLLAMA_CONTEXT_LENGTH": str(ollama.context),
+        "OLLAMA_KEEP_ALIVE": ollama.keep_alive,
+        "OLLAMA_NUM_PARALLEL": str(ollama.parallel),
+        # No prompt leaves the host for a model that only looks like a local one.
+        "OLLAMA_NO_CLOUD": "1",
+        # An index that no GPU has keeps Ollama off all of them.
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, ollama.devices)) or "-1",
+        **{name: str(value) for name, value in optional.items() if value is not None},
+    }

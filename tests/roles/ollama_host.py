@@ -1,0 +1,133 @@
+"""A host with Ollama in a directory: the role's real commands, and a server that is a stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from pyinfra.api.command import FileUploadCommand, PyinfraCommand
+
+import fleet
+from fleet import HostPlan
+from fleet.plan import OllamaPlan
+from roles.host.commands import script
+from roles.ollama import models, render
+from tests.roles.machine import Machine
+from tests.standins import ollama as standin
+
+FLEET = """\
+version: 1
+name: one
+hosts: {{box: {{address: 127.0.0.1}}}}
+models:
+  {models}
+"""
+
+HELPER = {"weights": "qwen3:4b", "context": 65536, "output": 8192}
+"""A model that the stand-in can serve as it is said."""
+
+
+class OllamaHost:
+    """``machine`` has, or may have, a server at ``port``."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        machine.at("/opt/mirrorfleet/ollama").mkdir()
+        machine.add("python3", f'exec {sys.executable} -I "$@"')
+
+    def plan(self, **said: dict[str, Any]) -> HostPlan:
+        """Return the plan of the host with these models; underscores are dashes in their names."""
+        lines = []
+        for name, model in said.items():
+            whole = {"engine": "ollama", "hosts": ["box"], "port": self.port, **model}
+            lines.append(f"{name.replace('_', '-')}: {json.dumps(whole)}")
+        path = self.machine.root / "fleet.yml"
+        path.write_text(FLEET.format(models="\n  ".join(lines)))
+        return fleet.plan(fleet.load(path)).hosts["box"]
+
+    def ollama(self, **said: dict[str, Any]) -> OllamaPlan:
+        found = self.plan(**said).ollama
+        assert found is not None
+        return found
+
+    def start(self, plan: OllamaPlan, version: str = "0.32.7", **other: Any) -> None:
+        """Start a server of this version with the environment that the role gives it."""
+        self.stop()
+        release = self.machine.root / f"release-{version}"
+        shutil.rmtree(release, ignore_errors=True)
+        program = standin.tree(release, version, **other)
+        home = self.machine.root / "state"
+        environment = render.variables(plan) | {"OLLAMA_MODELS": str(home), "HOME": str(home)}
+        self.process = subprocess.Popen(
+            [sys.executable, program, "serve"],
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("the stand-in does not listen")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+        self.process = None
+
+    def make(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
+        """Run the step that makes the models."""
+        [command] = models.make(plan)
+        return self.machine.run(command)
+
+    def prove(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
+        """Run what the switch to a new generation waits for."""
+        return self.machine.run(script(f"port={self.port}\n{models.proof(plan)}"))
+
+    def run(self, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
+        """Run the commands of an operation until one fails, files and scripts."""
+        done = subprocess.CompletedProcess[str]([], 0, "", "")
+        for command in commands:
+            if isinstance(command, FileUploadCommand):
+                shutil.copy(str(command.src), self.machine.at(command.dest))
+                continue
+            done = self.machine.run(command)
+            if done.returncode:
+                break
+        return done
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the server, past the code that is tested."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data, {"Content-Type": "application/json"})
+        request.method = method
+        with urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def names(self) -> set[str]:
+        return {each["name"] for each in self.ask("GET", "/api/tags")["models"]}
+
+    def window(self, name: str) -> int:
+        """Have a model answer, and return the window that it then has."""
+        request = {"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+        self.ask("POST", "/v1/messages", request)
+        found: int = self.ask("GET", "/api/ps")["models"][0]["context_length"]
+        return found
+
+    @property
+    def ledger(self) -> Path:
+        return self.machine.at(models.LEDGER)

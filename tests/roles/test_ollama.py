@@ -1,0 +1,141 @@
+"""Ollama on its hosts: how often they are talked to, what is repaired by what, what is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from roles.ollama import models
+from tests.roles.answers import MACHINE, Answers, bare, converged
+from tests.roles.conftest import Planned
+from tests.roles.fake import Traffic, mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import jobs
+
+pytestmark = pytest.mark.usefixtures("stocked")
+
+PACKAGES, USER, UPLOAD = ["packages"], ["user"] * 6, ["inbox", "take"]
+TAGS = "http://10.0.0.2:11434/api/tags"
+
+
+def on_box(hosts: dict[str, HostPlan], answers: Answers) -> Traffic:
+    """Run mirror.py with `box` as found; the other host is as it should be."""
+    return mirror(hosts, {"gpu": converged(hosts["gpu"]), "box": answers})["box"]
+
+
+def test_the_first_run(plans: Planned) -> None:
+    hosts = plans("ollama").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    service = ["generation", "restart", "models"]
+    assert {name: jobs(traffic) for name, traffic in done.items()} == {
+        "gpu": [*PACKAGES, *USER, *UPLOAD, "directory", *service],
+        "box": [*PACKAGES, *USER, *UPLOAD, *service],
+    }
+    assert {name: len(traffic.uploads) for name, traffic in done.items()} == {"gpu": 1, "box": 1}
+
+
+def test_a_host_with_internet_gets_the_release_by_itself(plans: Planned, house: Path) -> None:
+    edit(house, "ollama", "packages: controller", "packages: registry")
+    hosts = plans("ollama").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    assert jobs(done["gpu"])[7:8] == ["download"]
+    assert jobs(done["box"])[7:9] == UPLOAD, "a file of the controller is on the controller"
+
+
+def test_a_new_window_of_one_model_restarts_nothing(plans: Planned, house: Path) -> None:
+    found = converged(plans("ollama").hosts["box"])
+    edit(house, "ollama", "context: 32768", "context: 16384")
+    assert jobs(on_box(dict(plans("ollama").hosts), found)) == ["models"]
+
+
+def test_a_model_that_is_in_the_file_no_more_is_removed(plans: Planned, house: Path) -> None:
+    found = converged(plans("ollama").hosts["gpu"])
+    edit(house, "ollama", "hosts: [gpu, box]", "hosts: [box]")
+    hosts = plans("ollama").hosts
+    done = mirror(hosts, {"gpu": found, "box": converged(hosts["box"])})
+    assert jobs(done["gpu"]) == ["models"]
+    [make] = done["gpu"].execs
+    assert [model["name"] for model in json.loads(make.stdin)] == ["coder"]
+
+
+def test_another_release_is_unpacked_beside_the_old_one(plans: Planned, house: Path) -> None:
+    found = converged(plans("ollama").hosts["box"])
+    edit(house, "ollama", "version: 0.40.1", "version: 0.40.2")
+    assert jobs(on_box(dict(plans("ollama").hosts), found)) == [
+        *UPLOAD,
+        "generation",
+        "restart",
+        "models",
+    ]
+
+
+def content(value: object) -> tuple[str]:
+    return (base64.b64encode(json.dumps(value).encode()).decode(),)
+
+
+WRONG: dict[str, tuple[Answers, list[str]]] = {
+    "the server answers nothing": ({("answer", TAGS): ("",)}, ["models"]),
+    "something else answers": ({("answer", TAGS): content([1])}, ["models"]),
+    "a model is gone": ({("answer", TAGS): content({"models": []})}, ["models"]),
+    "nobody knows what was made": ({("text", models.LEDGER): content({})}, ["models"]),
+    "it does not listen (yet)": ({("port", "11434"): ("?",)}, ["wait", "models"]),
+    "it is stopped": (
+        {("unit", "mirrorfleet-ollama.service"): ("inactive", "enabled", "", "no", "")},
+        ["restart", "models"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "repair"), WRONG.values(), ids=WRONG.keys())
+def test_it_is_repaired(plans: Planned, wrong: Answers, repair: list[str]) -> None:
+    hosts = dict(plans("ollama").hosts)
+    answers = converged(hosts["box"])
+    for question, fields in wrong.items():
+        del answers[question]
+        if fields != ("?",):
+            answers[question] = fields
+    assert jobs(on_box(hosts, answers)) == repair
+
+
+def test_models_of_others_are_no_reason_for_anything(plans: Planned) -> None:
+    hosts = dict(plans("ollama").hosts)
+    answers = converged(hosts["box"])
+    said = json.loads(base64.b64decode(answers["answer", TAGS][0]))
+    said["models"].append({"name": "mine:latest", "digest": "1"})
+    answers["answer", TAGS] = content(said)
+    assert jobs(on_box(hosts, answers)) == []
+
+
+def refusal(hosts: dict[str, HostPlan], answers: Answers) -> str:
+    with pytest.raises(DeployError) as caught:
+        on_box(hosts, answers)
+    return str(caught.value)
+
+
+def test_a_file_that_is_another_release_is_not_sent(plans: Planned, house: Path) -> None:
+    (house / "release.tar.zst").write_text("evil\n")
+    hosts = dict(plans("ollama").hosts)
+    said = refusal(hosts, bare(hosts["box"]))
+    assert "release.tar.zst is not the release that is wanted: its sha256 is " in said
+    (house / "release.tar.zst").unlink()
+    assert "release.tar.zst: No such file" in refusal(hosts, bare(hosts["box"]))
+
+
+def test_a_machine_for_which_no_release_is_known(plans: Planned) -> None:
+    hosts = dict(plans("ollama").hosts)
+    risc = {("machine",): ("debian", "13", "riscv64", "2", "4096", "3.13.5")}
+    said = refusal(hosts, bare(hosts["box"]) | risc)
+    assert "box is riscv64, and Ollama 0.40.1 is known for x86_64, aarch64 only." in said
+
+
+def test_a_port_that_a_stranger_has(plans: Planned) -> None:
+    hosts = dict(plans("ollama").hosts)
+    taken = {("port", "11434"): ("ollama.service",)}
+    assert "box has port 11434 taken by ollama.service" in refusal(
+        hosts, bare(hosts["box"]) | MACHINE | taken
+    )

@@ -1,0 +1,231 @@
+"""The models of an Ollama: the role's real commands against a stand-in for the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from roles.host.observe import Observation
+from roles.host.service import NEVER
+from roles.ollama import models
+from roles.ollama.files.keeper import CANDIDATE
+from tests.roles.machine import Machine
+from tests.roles.ollama_host import HELPER, OllamaHost
+from tests.standins.ollama import REGISTRY
+
+
+@pytest.fixture
+def host(machine: Machine) -> Iterator[OllamaHost]:
+    found = OllamaHost(machine)
+    yield found
+    found.stop()
+
+
+def seen(host: OllamaHost) -> Observation:
+    """Look at the host as every run does."""
+    asked = models.questions(host.ollama(helper=HELPER))
+    moved = [(kind, str(host.ledger) if kind == "text" else what) for kind, what in asked]
+    found = host.machine.look(*moved)
+    content = found.texts.get(str(host.ledger), b"")
+    return Observation(texts={models.LEDGER: content}, answers=found.answers)
+
+
+def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    done = host.make(plan)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert host.names() == {"qwen3:4b", "helper:latest"}
+    assert host.window("helper") == 65536
+    assert "helper: qwen3:4b: pulling manifest\n" in done.stdout
+    assert "of 2.60 GB (0%)" in done.stdout
+    assert "helper: created from qwen3:4b, window 65536\n" in done.stdout
+
+
+def test_what_was_made_is_known_again_in_one_look(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    assert not models.are_made(plan, seen(host)), "no server, no models"
+    host.start(plan)
+    host.make(plan)
+    assert models.are_made(plan, seen(host))
+    assert not models.are_made(host.ollama(helper={**HELPER, "context": 32768}), seen(host))
+    assert not models.are_made(host.ollama(other=HELPER), seen(host))
+
+
+def test_a_second_run_changes_nothing(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    before = host.ask("GET", "/api/tags"), host.ledger.read_text()
+    done = host.make(plan)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (host.ask("GET", "/api/tags"), host.ledger.read_text()) == before
+
+
+def test_each_model_has_its_own_window(host: OllamaHost) -> None:
+    wide = {"weights": "qwen3-coder:30b", "context": 131072, "output": 8192}
+    plan = host.ollama(helper=HELPER, wide=wide)
+    host.start(plan)
+    assert host.make(plan).returncode == 0
+    assert (host.window("helper"), host.window("wide")) == (65536, 131072)
+
+
+def test_models_that_share_their_weights_share_them_in_memory(host: OllamaHost) -> None:
+    """The server calls them by who came first; the window is that of both."""
+    plan = host.ollama(helper=HELPER, twin=HELPER)
+    host.start(plan)
+    done = host.make(plan)
+    assert (done.returncode, done.stderr) == (0, "")
+    host.start(plan)
+    assert host.prove(plan).returncode == 0
+    [loaded] = host.ask("GET", "/api/ps")["models"]
+    assert loaded["name"] == "helper:latest"
+    assert host.make(host.ollama(helper=HELPER, twin=HELPER, third=HELPER)).stderr == ""
+
+
+def test_a_new_window_is_given_without_a_new_download(host: OllamaHost) -> None:
+    host.start(host.ollama(helper=HELPER))
+    host.make(host.ollama(helper=HELPER))
+    done = host.make(host.ollama(helper={**HELPER, "context": 32768}))
+    assert "pulling" not in done.stdout
+    assert host.window("helper") == 32768
+
+
+def test_a_modelfile(host: OllamaHost) -> None:
+    (host.machine.root / "brief.modelfile").write_text(
+        "FROM qwen3:4b\nPARAMETER top_k 7\nSYSTEM Be brief.\n"
+    )
+    plan = host.ollama(brief={**HELPER, "weights": {"modelfile": "brief.modelfile"}})
+    host.start(plan)
+    assert host.make(plan).returncode == 0
+    parameters = host.ask("POST", "/api/show", {"model": "brief"})["parameters"].split()
+    assert parameters == ["num_ctx", "65536", "top_k", "7"]
+
+
+def test_only_what_was_made_here_is_removed(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER, old=HELPER)
+    host.start(plan)
+    host.make(plan)
+    host.ask("POST", "/api/copy", {"source": "qwen3:4b", "destination": "mine"})
+    done = host.make(host.ollama(helper=HELPER))
+    assert done.stdout == "old: removed; the weights that were pulled for it stay\n"
+    assert host.names() == {"qwen3:4b", "helper:latest", "mine:latest"}
+    assert models.are_made(host.ollama(helper=HELPER), seen(host))
+
+
+def test_a_model_that_another_hand_removed_or_changed_comes_back(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    for method, path, body in (
+        ("DELETE", "/api/delete", {"model": "helper"}),
+        ("POST", "/api/copy", {"source": "qwen3:4b", "destination": "helper"}),
+    ):
+        host.ask(method, path, body)
+        assert not models.are_made(plan, seen(host))
+        assert host.make(plan).returncode == 0
+        assert host.window("helper") == 65536
+
+
+def test_a_tag_that_the_registry_does_not_have(host: OllamaHost) -> None:
+    plan = host.ollama(helper={**HELPER, "weights": "qwen3:4bit"})
+    host.start(plan)
+    done = host.make(plan)
+    assert (done.returncode, done.stderr) == (
+        NEVER,
+        "helper: qwen3:4bit cannot be pulled: pull model manifest: file does not exist. The "
+        "registry has no such tag: correct the weights.\n",
+    )
+
+
+def test_a_window_that_the_model_was_not_trained_for(host: OllamaHost) -> None:
+    """Ollama cuts it without a word; the model that served before goes on."""
+    host.start(host.ollama(helper=HELPER))
+    host.make(host.ollama(helper=HELPER))
+    done = host.make(host.ollama(helper={**HELPER, "weights": "qwen3:0.6b"}))
+    assert (done.returncode, done.stderr) == (
+        NEVER,
+        "helper: has a window of 40960, and the fleet file says 65536: prompts would be cut "
+        "silently. Write context: 40960, or choose weights that were trained for more.\n",
+    )
+    assert not any(name.startswith(CANDIDATE) for name in host.names())
+    assert host.window("helper") == 65536
+
+
+def test_a_model_that_takes_no_tools(host: OllamaHost) -> None:
+    plan = host.ollama(helper={**HELPER, "weights": "gemma3:4b"})
+    host.start(plan)
+    done = host.make(plan)
+    assert done.returncode == NEVER
+    assert "helper: takes no tools, which Claude Code sends with every request" in done.stderr
+    assert host.names() == {"gemma3:4b"}
+
+
+def test_a_tag_must_be_what_was_written_down(host: OllamaHost) -> None:
+    host.start(host.ollama(helper=HELPER))
+    host.make(host.ollama(helper=HELPER))
+    [digest] = [
+        each["digest"]
+        for each in host.ask("GET", "/api/tags")["models"]
+        if each["name"] == "qwen3:4b"
+    ]
+    right = host.ollama(helper={**HELPER, "digest": digest})
+    assert host.make(right).returncode == 0
+    moved = {**REGISTRY, "qwen3:4b": {**REGISTRY["qwen3:4b"], "trained": 131072}}
+    host.start(right, registry=moved)
+    assert host.make(right).returncode == 0, "what is here is still right"
+    done = host.make(host.ollama(helper={**HELPER, "digest": "0" * 64}))
+    assert done.returncode == NEVER
+    assert f"and the fleet file wants {'0' * 64}. The tag was moved" in done.stderr
+    assert host.window("helper") == 65536
+
+
+def test_a_candidate_that_a_cut_run_left_goes(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    host.ask("POST", "/api/copy", {"source": "helper", "destination": f"{CANDIDATE}x"})
+    host.make(host.ollama(helper={**HELPER, "context": 32768}))
+    assert host.names() == {"qwen3:4b", "helper:latest"}
+
+
+def test_a_ledger_that_cannot_be_read_costs_no_model(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    for content in ("", "{torn", "[]"):
+        host.ledger.write_text(content)
+        assert not models.are_made(plan, seen(host))
+        assert host.make(plan).returncode == 0
+        assert set(json.loads(host.ledger.read_text())) == {"helper"}
+
+
+def test_a_server_that_is_not_there(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    done = host.make(plan)
+    assert done.returncode == 1
+    assert f"Ollama at {host.url} does not answer" in done.stderr
+
+
+def test_a_new_server_must_serve_what_the_old_one_served(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    assert host.prove(plan).returncode == 1, "not yet: worth waiting for"
+    host.start(plan)
+    assert host.prove(plan).returncode == 0, "there was no model yet"
+    host.make(plan)
+    host.start(plan, "0.40.1")
+    assert host.prove(plan).returncode == 0
+
+
+def test_a_new_server_that_gives_another_window_is_refused_at_once(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    ledger = json.loads(host.ledger.read_text())
+    ledger["helper"]["context"] = 131072
+    host.ledger.write_text(json.dumps(ledger))
+    done = host.prove(plan)
+    assert done.returncode == NEVER
+    assert "helper: has a window of 65536, and the fleet file says 131072" in done.stderr

@@ -1,0 +1,118 @@
+"""Ollama's release on a host: the real scripts, and an archive laid out like the real one."""
+
+from __future__ import annotations
+
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet import HostPlan
+from roles.host.observe import Observation
+from roles.ollama import release
+from roles.ollama.render import USER
+from tests.roles.answers import MACHINE, seen
+from tests.roles.machine import Machine
+from tests.roles.ollama_host import HELPER, OllamaHost
+from tests.standins import ollama as standin
+
+pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
+
+FOUND = seen(MACHINE)
+
+
+@pytest.fixture
+def host(machine: Machine) -> OllamaHost:
+    return OllamaHost(machine)
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[Path, str]:
+    """A release of the stand-in, and its sha256."""
+    path = tmp_path / "served/ollama.tar.zst"
+    path.parent.mkdir()
+    return path, standin.archive(path, "0.40.1")
+
+
+def wanted(host: OllamaHost, version: str, **said: Any) -> HostPlan:
+    return host.plan(helper={**HELPER, "version": version, "release": said})
+
+
+def releases(host: OllamaHost) -> list[str]:
+    return [path.name for path in host.machine.at(release.RELEASES).iterdir()]
+
+
+def test_it_is_unpacked_under_its_version_and_digest(
+    host: OllamaHost, packed: tuple[Path, str]
+) -> None:
+    path, digest = packed
+    plan = wanted(host, "0.40.1", file=str(path), sha256=digest)
+    done = host.run(release.install(plan, FOUND, USER))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert releases(host) == [f"0.40.1-{digest[:8]}"]
+    assert plan.ollama is not None
+    program = release.binary(plan.ollama, release.chosen(plan.ollama, FOUND))
+    assert host.machine.at(program).stat().st_mode & 0o777 == 0o755
+    assert (
+        list(
+            release.install(
+                plan, Observation(paths=frozenset({program}), architecture="x86_64"), USER
+            )
+        )
+        == []
+    )
+
+
+def test_an_archive_of_another_version_gets_no_name(
+    host: OllamaHost, packed: tuple[Path, str]
+) -> None:
+    path, digest = packed
+    plan = wanted(host, "0.40.10", file=str(path), sha256=digest)
+    done = host.run(release.install(plan, FOUND, USER))
+    assert done.returncode == 1
+    assert "holds no Ollama 0.40.10; it says: Warning: client version is 0.40.1" in done.stderr
+    assert releases(host) == []
+
+
+@pytest.fixture
+def mirror(packed: tuple[Path, str]) -> Iterator[str]:
+    """A web server that has the release."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def address_string(self) -> str:
+            return "somebody"
+
+    handler = partial(Quiet, directory=str(packed[0].parent))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/ollama.tar.zst"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_host_fetches_it_by_itself(
+    host: OllamaHost, packed: tuple[Path, str], mirror: str
+) -> None:
+    plan = wanted(host, "0.40.1", url=mirror, sha256=packed[1])
+    done = host.run(release.install(plan, FOUND, USER))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert releases(host) == [f"0.40.1-{packed[1][:8]}"]
+
+
+def test_what_a_mirror_has_under_that_name_may_be_evil(
+    host: OllamaHost, packed: tuple[Path, str], mirror: str
+) -> None:
+    packed[0].write_bytes(b"evil")
+    plan = wanted(host, "0.40.1", url=mirror, sha256=packed[1])
+    done = host.run(release.install(plan, FOUND, USER))
+    assert done.returncode != 0
+    assert "computed checksum did NOT match" in done.stderr
+    assert not host.machine.at(release.RELEASES).exists()

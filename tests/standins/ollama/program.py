@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""A stand-in for the program `ollama`: its API and its habits, without a model behind them.
+
+It keeps manifests below OLLAMA_MODELS as the real one does, pulls from lib/ollama/registry.json
+beside itself, cuts a window that a model was not trained for, and knows one answer by heart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler
+from itertools import chain
+from pathlib import Path
+from socket import AF_INET, AF_INET6
+from socketserver import ThreadingTCPServer
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+VERSION = "0.0.0"
+ANSWER = "I am the stand-in for Ollama: this is the one answer I know."
+REGISTRY = Path(__file__).resolve().parents[1] / "lib/ollama/registry.json"
+HOST = os.environ.get("OLLAMA_HOST", "127.0.0.1:11434")
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """An answer other than 200."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def full(name: str) -> str:
+    return name if ":" in name else f"{name}:latest"
+
+
+class Store:
+    """The manifests on the disk, by full name."""
+
+    def path(self, name: str) -> Path:
+        model, tag = full(name).rsplit(":", 1)
+        models = Path(os.environ.get("OLLAMA_MODELS", Path.home() / ".ollama/models"))
+        owner = "" if "/" in model else "library/"
+        return models / "manifests/registry.ollama.ai" / f"{owner}{model}" / tag
+
+    def read(self, name: str) -> Json:
+        try:
+            found: Json = json.loads(self.path(name).read_text("utf-8"))
+        except FileNotFoundError:
+            raise Refused(404, f"model '{name}' not found") from None
+        return found
+
+    def write(self, name: str, manifest: Json) -> None:
+        self.path(name).parent.mkdir(parents=True, exist_ok=True)
+        self.path(name).write_text(json.dumps(manifest, sort_keys=True), "utf-8")
+
+    def digest(self, name: str) -> str:
+        return sha256(self.path(name).read_bytes()).hexdigest()
+
+    def names(self) -> Iterator[str]:
+        root = self.path("x").parents[2]
+        for path in sorted(root.glob("**/*")):
+            if path.is_file():
+                name = f"{path.parent.relative_to(root)}:{path.name}"
+                yield name.removeprefix("library/")
+
+
+STORE = Store()
+LOADED: dict[str, Json] = {}
+"""What is in memory, by its weights: who asked first, the window, and the time of its end."""
+
+
+def load(name: str) -> Json:
+    """Put a model into memory, with the window that it gets."""
+    manifest = STORE.read(name)
+    asked = manifest["parameters"].get("num_ctx") or int(
+        os.environ.get("OLLAMA_CONTEXT_LENGTH", 4096)
+    )
+    keep = os.environ.get("OLLAMA_KEEP_ALIVE", "5m")
+    seconds = 10**9 if keep == "-1" else int(keep[:-1]) * UNITS[keep[-1]]
+    window = min(asked, manifest["trained"])
+    there = LOADED.pop(manifest["layer"], None)
+    while len(LOADED) >= int(os.environ.get("OLLAMA_MAX_LOADED_MODELS", 3)):
+        del LOADED[next(iter(LOADED))]
+    if there is None or there["window"] != window:
+        there = {"name": full(name), "digest": STORE.digest(name), "window": window}
+    LOADED[manifest["layer"]] = {**there, "end": time.time() + seconds}
+    return manifest
+
+
+def pull(body: Json) -> Iterator[Json]:
+    yield {"status": "pulling manifest"}
+    registry = json.loads(REGISTRY.read_text("utf-8"))
+    if body["model"] not in registry:
+        raise Refused(200, "pull model manifest: file does not exist")
+    entry = registry[body["model"]]
+    layer = sha256(json.dumps([body["model"], entry]).encode()).hexdigest()
+    for done in (0, 40, 100):
+        size = {"digest": f"sha256:{layer}", "total": 2_600_000_000, "completed": done * 26_000_000}
+        yield {"status": f"pulling {layer[:12]}", **size}
+    STORE.write(body["model"], {"layer": layer, "parameters": {}, **entry})
+    for status in ("verifying sha256 digest", "writing manifest", "success"):
+        yield {"status": status}
+
+
+def create(body: Json) -> Iterator[Json]:
+    if "from" not in body:
+        raise Refused(400, "neither 'from' or 'files' was specified")
+    if not STORE.path(body["from"]).exists():
+        yield from pull({"model": body["from"]})
+    base = STORE.read(body["from"])
+    yield {"status": f"using existing layer sha256:{base['layer']}"}
+    said: Json = {
+        key: body[key] for key in ("template", "system", "messages", "license") if key in body
+    }
+    parameters = {**base["parameters"], **body.get("parameters", {})}
+    STORE.write(body["model"], {**base, **said, "parent": body["from"], "parameters": parameters})
+    yield {"status": "writing manifest"}
+    yield {"status": "success"}
+
+
+def tags() -> list[Json]:
+    return [{"name": name, "model": name, "digest": STORE.digest(name)} for name in STORE.names()]
+
+
+def show(name: str) -> Json:
+    manifest = STORE.read(name)
+    parameters = "\n".join(f"{key:30} {value}" for key, value in manifest["parameters"].items())
+    return {
+        "parameters": parameters,
+        "details": {"parent_model": manifest.get("parent", ""), "format": "gguf"},
+        "model_info": {"standin.context_length": manifest["trained"]},
+        "capabilities": manifest["capabilities"],
+    }
+
+
+def running() -> list[Json]:
+    """What was asked last comes first."""
+    return [
+        {
+            "name": each["name"],
+            "model": each["name"],
+            "digest": each["digest"],
+            "size": 3_000_000_000,
+            "size_vram": 0,
+            "context_length": each["window"],
+        }
+        for each in reversed(LOADED.values())
+        if each["end"] > time.time()
+    ]
+
+
+def message(body: Json) -> Json:
+    """Answer as /v1/messages does: with a tool when a message says "use" and its name."""
+    manifest = load(body["model"])
+    if body.get("tools") and "tools" not in manifest["capabilities"]:
+        raise Refused(
+            400, f"registry.ollama.ai/library/{full(body['model'])} does not support tools"
+        )
+    text = json.dumps(body["messages"][-1]["content"])
+    for tool in body.get("tools", ()):
+        if f"use {tool['name']}" in text:
+            block = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": {}}
+            break
+    else:
+        block = {"type": "text", "text": ANSWER}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [block],
+        "stop_reason": "tool_use" if block["type"] == "tool_use" else "end_turn",
+        "usage": {"input_tokens": len(text) // 4, "output_tokens": 16},
+    }
+
+
+def events(whole: Json) -> Iterator[Json]:
+    """The same answer as a stream."""
+    [block] = whole["content"]
+    is_text = block["type"] == "text"
+    delta = {"type": "text_delta", "text": ANSWER} if is_text else {"type": "input_json_delta"}
+    start = {**block, "text": ""} if is_text else block
+    yield {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None}}
+    yield {"type": "content_block_start", "index": 0, "content_block": start}
+    yield {"type": "content_block_delta", "index": 0, "delta": {"partial_json": "{}", **delta}}
+    yield {"type": "content_block_stop", "index": 0}
+    ends = {"stop_reason": whole["stop_reason"]}
+    yield {"type": "message_delta", "delta": ends, "usage": whole["usage"]}
+    yield {"type": "message_stop"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        print(self.command, self.path, flush=True)
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
+
+    def do_DELETE(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        size = int(self.headers.get("Content-Length", 0))
+        body = json.loads(self.rfile.read(size) or b"{}")
+        if "model" not in body and "name" in body:
+            body["model"] = body["name"]
+        try:
+            self.route(f"{self.command} {self.path}", body)
+        except Refused as error:
+            if self.path.startswith("/v1/"):
+                inner = {"type": "invalid_request_error", "message": str(error)}
+                self.send(error.code, json.dumps({"type": "error", "error": inner}))
+            else:
+                self.send(error.code, json.dumps({"error": str(error)}))
+
+    def route(self, what: str, body: Json) -> None:
+        match what:
+            case "GET /":
+                self.send(200, "Ollama is running")
+            case "GET /api/version":
+                self.send(200, json.dumps({"version": VERSION}))
+            case "GET /api/tags":
+                self.send(200, json.dumps({"models": tags()}))
+            case "GET /api/ps":
+                self.send(200, json.dumps({"models": running()}))
+            case "POST /api/show":
+                self.send(200, json.dumps(show(body["model"])))
+            case "POST /api/pull":
+                self.stream("application/x-ndjson", self.lines(pull(body)))
+            case "POST /api/create":
+                self.stream("application/x-ndjson", self.lines(create(body)))
+            case "POST /api/copy":
+                STORE.write(body["destination"], STORE.read(body["source"]))
+                self.send(200, "")
+            case "DELETE /api/delete":
+                STORE.read(body["model"])
+                STORE.path(body["model"]).unlink()
+                self.send(200, "")
+            case "POST /api/chat":
+                load(body["model"])
+                said = {"role": "assistant", "content": ANSWER}
+                self.send(200, json.dumps({"model": body["model"], "message": said, "done": True}))
+            case "POST /v1/messages":
+                whole = message(body)
+                if body.get("stream"):
+                    lines = (
+                        f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events(whole)
+                    )
+                    self.stream("text/event-stream", lines)
+                else:
+                    self.send(200, json.dumps(whole))
+            case _:
+                self.send(404, "404 page not found")
+
+    def lines(self, progress: Iterator[Json]) -> Iterator[str]:
+        """One object per line; an error is one of them, after the 200 of the first."""
+        try:
+            for each in progress:
+                yield json.dumps(each) + "\n"
+        except Refused as error:
+            yield json.dumps({"error": str(error)}) + "\n"
+
+    def send(self, code: int, text: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def stream(self, kind: str, chunks: Iterable[str]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for chunk in chain(chunks, [""]):
+            data = chunk.encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def serve() -> None:
+    address, _, port = HOST.rpartition(":")
+    address = address.strip("[]")
+
+    class Server(ThreadingTCPServer):
+        address_family = AF_INET6 if ":" in address else AF_INET
+        allow_reuse_address = True
+        daemon_threads = True
+
+    server = Server((address, int(port)), Handler)
+    print(f"Listening on {HOST} (version {VERSION}, a stand-in)", flush=True)
+    server.serve_forever()
+
+
+def version() -> None:
+    try:
+        with urlopen(f"http://{HOST}/api/version", timeout=2) as answer:
+            print("ollama version is", json.load(answer)["version"])
+    except URLError:
+        print("Warning: could not connect to a running Ollama instance")
+        print("Warning: client version is", VERSION)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["serve"]:
+            serve()
+        case ["--version" | "-v"]:
+            version()
+        case _:
+            sys.exit("usage: ollama serve | --version")
