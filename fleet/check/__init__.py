@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.check import aliases, developers, engines, gateway, hosts, models, names
+from fleet.check import aliases, claude, developers, engines, gateway, hosts, models, names, scopes
 from fleet.problems import Problem
 from fleet.spec import Fleet
 
@@ -16,6 +16,8 @@ CHECKS = (
     gateway.problems,
     aliases.problems,
     developers.problems,
+    claude.problems,
+    scopes.problems,
 )
 
 

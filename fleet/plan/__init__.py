@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from fleet.plan.claude import ClaudePlan, ClientPlan, claude
+from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.routes import Route, http
 from fleet.plan.vllm import VllmPlan, vllm
@@ -18,6 +18,7 @@ __all__ = [
     "FleetPlan",
     "HostPlan",
     "LitellmPlan",
+    "MirrorPlan",
     "Route",
     "VllmPlan",
     "http",
@@ -54,6 +55,7 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
+    clients = claude(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -62,7 +64,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 packages=fleet.packages,
                 engines=vllm(fleet, host),
                 gateway=litellm(fleet, host),
-                clients=claude(fleet, host),
+                clients=clients.get(host.name),
             )
             for host in fleet.hosts.values()
         },

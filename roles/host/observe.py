@@ -47,7 +47,8 @@ class Observation:
 
     ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
     "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
-    ``listeners`` maps a port to the units or commands that listen on it.
+    ``listeners`` maps a port to the units or commands that listen on it. ``seats`` are users and
+    directories to which an earlier run gave Claude Code's settings, but for those asked about.
     """
 
     system: str = "unknown"
@@ -65,6 +66,7 @@ class Observation:
     home_files: Mapping[tuple[str, str], HomeFile] = field(default_factory=dict)
     units: Mapping[str, Unit] = field(default_factory=dict)
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    seats: frozenset[tuple[str, str]] = frozenset()
 
 
 def script(questions: Iterable[Question]) -> str:
@@ -106,7 +108,7 @@ def parse(lines: Iterable[str]) -> Observation:
     lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
-    packages, paths = set(), set()
+    packages, paths, seats = set(), set(), set()
     listeners: dict[int, set[str]] = {}
     for line in lines:
         match line.split("\t"):
@@ -123,6 +125,8 @@ def parse(lines: Iterable[str]) -> Observation:
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
+            case ["seat", user, directory]:
+                seats.add((user, directory))
             case ["user" | "link" | "file" | "tree" as kind, name, value]:
                 found.setdefault(f"{kind}s", {})[name] = value
             case ["home_file", user, name, mode, content]:
@@ -142,5 +146,6 @@ def parse(lines: Iterable[str]) -> Observation:
         **found,  # type: ignore[arg-type]
         packages=frozenset(packages),
         paths=frozenset(paths),
+        seats=frozenset(seats),
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
     )

@@ -104,7 +104,8 @@ def test_tiers_lead_to_models_in_the_client_and_in_the_gateway_alike() -> None:
     environment = client(plan, "ada").settings["env"]
     assert environment["ANTHROPIC_DEFAULT_OPUS_MODEL"] == aliases["opus"] == "cloud"
     assert environment["ANTHROPIC_DEFAULT_SONNET_MODEL"] == aliases["sonnet"] == "coder"
-    assert "ANTHROPIC_DEFAULT_HAIKU_MODEL" not in environment
+    own = client(plan, "ada").settings["model"]
+    assert environment["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == own, "the file has no haiku"
 
 
 def test_a_tier_answers_to_the_ids_that_the_client_asks_for_by_itself() -> None:

@@ -15,7 +15,14 @@ from pyinfra.api.command import PyinfraCommand
 from roles.host.observe import Observation, Question, parse, script
 from tests.roles.fleets import stand_in
 
-PLACES = ("/opt/mirrorfleet", "/var/lib/mirrorfleet", "/etc/systemd/system", "/proc")
+PLACES = (
+    "/opt/mirrorfleet",
+    "/var/lib/mirrorfleet",
+    "/etc/systemd/system",
+    "/etc/claude-code",
+    "/usr/local/bin",
+    "/proc",
+)
 """The places of a real host that our scripts name."""
 
 # A stand-in for util-linux: whoever is asked for, it is the one who runs the tests.
