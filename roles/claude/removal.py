@@ -38,15 +38,18 @@ def remove() -> None:
 @operation()
 def unsettle() -> Commands:
     """Bring each developer's files back to what they were."""
-    plan, seen = host.plan(), host.seen()
-    files = [file for seat in _seats(plan, seen) for file in homes.former(seat, seen)]
-    yield from write(files, seen)
+    yield from taken(host.plan(), host.seen())
 
 
 @operation()
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
     yield from machine.cleared(host.plan().clients, host.seen())
+
+
+def taken(plan: HostPlan, seen: Observation) -> Commands:
+    """Write the files of all seats as they were before us."""
+    yield from write([f for seat in _seats(plan, seen) for f in homes.former(seat, seen)], seen)
 
 
 def _seats(plan: HostPlan, seen: Observation) -> list[Seat]:
