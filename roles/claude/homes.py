@@ -112,20 +112,20 @@ def _notes(where: Seat, seen: Observation) -> dict[str, Note]:
 def _unreadable(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
 ) -> Iterator[str]:
-    def broken(path: str, why: NotOurs) -> str:
-        return (
-            f"has a ~{where.user}/{path} that {why}; it is the developer's, so it stays. "
-            "Mend or move it, then run again."
-        )
-
     try:
         known = _notes(where, seen)
     except NotOurs as error:
-        yield broken(where.receipt, error)
+        yield (
+            f"has a ~{where.user}/{where.receipt} that {error}. Put back the one that was there; "
+            "without any, what stands in the settings is taken for the developer's."
+        )
         return
     for path, keys in owned.items():
         there = seen.home_files.get((where.user, path))
         try:
             settled(there.content if there else None, known.get(path), keys)
         except NotOurs as error:
-            yield broken(path, error)
+            yield (
+                f"has a ~{where.user}/{path} that {error}; it is the developer's, so it stays. "
+                "Mend or move it, then run again."
+            )

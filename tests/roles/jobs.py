@@ -15,6 +15,7 @@ PATTERNS = {
     "inbox": r"install -d -m 700 .*/inbox",
     "take": r"sha256sum --check",
     "download": r"bin/hf download",
+    "clear": r"rm -rf /opt/mirrorfleet/claude",
     "machine files": r"install -D -m \S+ -o root -g root",
     "link": r"ln -sfn \S+ /usr/local/bin/claude",
     "home files": r"runuser -u .* -- sh -c",
