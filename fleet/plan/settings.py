@@ -92,6 +92,9 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
             Why(("gateway.url", "gateway.hosts", "gateway.port"), "of one gateway it is derived"),
         ),
     )
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        reason = "empty: one of the user's own shell would go to the gateway instead of the key"
+        yield ("env", name), Setting("", Why((_said(group, "key"),), reason))
     yield (
         ("env", "API_TIMEOUT_MS"),
         Setting(
@@ -202,6 +205,10 @@ def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
 
 
 def _policy(group: Developers) -> Settings:
+    if group.scope == "managed":
+        reason = "a policy for a gateway lets no client around it"
+        why = Why((_said(group, "scope"), _said(group, "settings.allowedProviders")), reason)
+        yield ("allowedProviders",), Setting(["customEndpoint"], why)
     key = _said(group, "permissions")
     for name in ("allow", "ask", "deny"):
         if rules := getattr(group.permissions, name):

@@ -26,8 +26,12 @@ def update(path: Path) -> None:
     content = [line for line in said if not line.startswith("# ")]
     for _ in range(2):
         found = [each.removeprefix(f"{path}:") for each in told(path)]
-        header = [f"# {each}" for each in sorted(found, key=lambda each: int(each.split(":")[0]))]
+        header = [f"# {each}" for each in sorted(found, key=_in_file)]
         path.write_text("\n".join([*header, *content]) + "\n", encoding="utf-8")
+
+
+def _in_file(message: str) -> tuple[int, str]:
+    return int(message.split(":")[0]), message
 
 
 def expected(path: Path) -> set[str]:
