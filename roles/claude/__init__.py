@@ -68,7 +68,12 @@ def settle() -> Commands:
 def share() -> Commands:
     """Write the machine's policy and commands, once those who use them have their settings."""
     plan, seen = host.plan().clients, host.seen()
-    yield from install(machine.files(plan), seen, machine.relink(plan, seen))
+    yield from install(
+        machine.files(plan),
+        seen,
+        first=machine.unlink(plan, seen),
+        then=machine.relink(plan, seen),
+    )
 
 
 def wanted(plan: HostPlan, seen: Observation) -> list[HomeFile]:

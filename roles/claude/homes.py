@@ -25,6 +25,11 @@ class Seat:
     directory: str = ".claude"
 
     @property
+    def command(self) -> str:
+        """The command that looks into this directory, by its name."""
+        return self.directory.removeprefix(".")
+
+    @property
     def settings(self) -> str:
         return f"{self.directory}/settings.json"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 from fleet.plan import ClaudePlan
 from fleet.plan.settings import KEY_FILE
@@ -61,7 +62,7 @@ def files(plan: ClaudePlan | None) -> list[SystemFile]:
     """Return the files of the machine as they are to be."""
     listed = "".join(f"{each.user} {each.directory}\n" for each in seats(plan))
     policy = written(plan.managed) if plan and plan.managed is not None else None
-    shared = [SystemFile(POLICY, policy), SystemFile(SEATS, listed.encode() or None)]
+    shared = [SystemFile(POLICY, policy)]
     if plan:
         shared += [
             SystemFile(_script(each.command), mirror(each, binary(each.version), KEY_FILE), "755")
@@ -72,23 +73,29 @@ def files(plan: ClaudePlan | None) -> list[SystemFile]:
             for each in plan.certificates
             if each.source
         ]
-    return shared
+    # Last: until then, a run that was cut still knows where the one before it was.
+    return [*shared, SystemFile(SEATS, listed.encode() or None)]
 
 
 def relink(plan: ClaudePlan | None, seen: Observation) -> str:
-    """Return the script that leads the commands where they belong, and removes former ones."""
-    wanted = links(plan) if plan else {}
-    lines = [
+    """Return the script that leads the commands where they belong."""
+    return "\n".join(
         f"ln -sfn {target} {command}.new && mv -fT {command}.new {command}"
-        for command, target in wanted.items()
+        for command, target in (links(plan) if plan else {}).items()
         if seen.links.get(command) != target
-    ]
-    gone = {command for command in _mirrors(left(plan, seen)) if command not in wanted}
-    lines += [
-        f"rm -f {shlex.quote(command)} {shlex.quote(_script(command.rsplit('/', 1)[1]))}"
-        for command in sorted(gone)
-    ]
-    return "\n".join(lines)
+    )
+
+
+def unlink(plan: ClaudePlan | None, seen: Observation) -> str:
+    """Return the script that removes the commands that nobody has any more."""
+    former = {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
+    return "\n".join(map(_unlinked, sorted(former - (links(plan) if plan else {}).keys())))
+
+
+def _unlinked(command: str) -> str:
+    ours = shlex.quote(_script(Path(command).name))
+    command = shlex.quote(command)
+    return f"case $(readlink {command}) in {ROOT}/*) rm -f {command} {ours} ;; esac"
 
 
 def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
@@ -117,10 +124,10 @@ def unsound(plan: ClaudePlan) -> Iterator[str]:
             yield f"cannot be given {each.source}: it holds a private key, and all could read it."
 
 
-# The list of seats goes last: until then, a run that was cut still knows where it was.
 CLEAR = f"""\
-rm -f {POLICY} {{commands}}
+rm -f {POLICY}
 rmdir /etc/claude-code/managed-settings.d /etc/claude-code 2>/dev/null || :
+{{commands}}
 rm -rf {ROOT}/claude
 rm -f {SEATS}
 """
@@ -128,17 +135,12 @@ rm -f {SEATS}
 
 def cleared(plan: ClaudePlan | None, seen: Observation) -> Commands:
     """Remove all that is ours on a machine but in the homes, if anything is."""
-    known = {*(links(plan) if plan else ()), *_mirrors(left(plan, seen))}
-    ours = {each for each in known if seen.links.get(each, ROOT).startswith(f"{ROOT}/claude/")}
+    known = {*(links(plan) if plan else ())}
     clients = {binary(version) for version in plan.versions} if plan else set()
+    ours = any(seen.links.get(command, "").startswith(f"{ROOT}/") for command in known)
     if ours or {POLICY, SEATS} & seen.files.keys() or clients & seen.paths:
-        yield script(CLEAR.format(commands=shlex.join(sorted(ours))))
-
-
-def _mirrors(where: Iterable[Seat]) -> Iterator[str]:
-    for each in where:
-        if each.directory.startswith(".claude-"):
-            yield f"{COMMANDS}/{each.directory.removeprefix('.')}"
+        known |= {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
+        yield script(CLEAR.format(commands="\n".join(map(_unlinked, sorted(known)))))
 
 
 def _script(command: str) -> str:

@@ -94,14 +94,16 @@ place() {{
 """
 
 
-def install(files: Sequence[SystemFile], seen: Observation, then: str = "") -> Commands:
-    """Write the files that differ on the host and run ``then``, in one exec, if there is any."""
+def install(
+    files: Sequence[SystemFile], seen: Observation, *, first: str = "", then: str = ""
+) -> Commands:
+    """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
     changed = [file for file in files if seen.files.get(file.path) != _as_seen(file)]
     if not changed:
-        if then:
-            yield script(then)
+        if around := "\n".join(filter(None, [first, then])):
+            yield script(f"{around}\n")
         return
-    members, places = [], []
+    members, places = [], [first]
     for index, file in enumerate(changed):
         if file.content is None:
             places.append(shlex.join(["rm", "-f", file.path]))

@@ -154,3 +154,67 @@ def test_a_family_decides_the_parsers() -> None:
 def test_merged_keys_give_way_to_own_ones() -> None:
     hosts = planned("engines-only").fleet.hosts
     assert (hosts["gpu-b"].address, hosts["gpu-b"].user) == ("10.0.0.2", "admin")
+
+
+def test_every_scope_on_one_machine() -> None:
+    clients = planned("scopes").hosts["dev"].clients
+    assert clients and clients.managed
+    found = {(each.group, each.user): each for each in clients.users}
+    assert {key: each.directory for key, each in found.items()} == {
+        ("staff", "ada"): ".claude",
+        ("staff", "grace"): ".claude",
+        ("guests", "linus"): ".claude",
+        ("lab", "ada"): ".claude-lab",
+    }
+    assert found["staff", "ada"].settings == {}, "the policy says it for the whole machine"
+    assert clients.managed["allowedProviders"] == ["customEndpoint"]
+    assert clients.managed["requiredMinimumVersion"] == "2.1.330"
+    assert (clients.version, clients.versions) == ("2.1.330", ("2.1.330",))
+    shared = clients.managed["env"].items() & found["lab", "ada"].settings["env"].items()
+    assert shared == set(clients.managed["env"].items())
+
+
+def test_a_machine_of_mirrors_has_no_ordinary_client() -> None:
+    clients = planned("scopes").hosts["laptop"].clients
+    assert clients
+    assert (clients.version, clients.managed) == (None, None)
+    assert [(each.command, each.version) for each in clients.mirrors] == [
+        ("claude-lab", "2.1.330"),
+        ("claude-out", "2.1.329"),
+    ]
+
+
+def environment(name: str, group: str) -> dict[str, str]:
+    hosts = planned(name).hosts.values()
+    users = (each for host in hosts if host.clients for each in host.clients.users)
+    found: dict[str, str] = next(each for each in users if each.group == group).settings["env"]
+    return found
+
+
+def test_only_engines_of_ours_are_spared_what_spoils_their_cache() -> None:
+    spared = {"CLAUDE_CODE_ATTRIBUTION_HEADER", "CLAUDE_CODE_TOTAL_TOKENS_REMINDER"}
+    assert spared <= environment("scopes", "lab").keys()
+    assert not spared & environment("scopes", "outside").keys()
+
+
+def test_thinking_is_asked_for_where_it_can_be_told_from_the_answer() -> None:
+    off = "CLAUDE_CODE_DISABLE_THINKING"
+    assert off not in environment("scopes", "lab"), "its family has a reasoning parser"
+    assert environment("smallest", "team")[off] == "1", "its family has none"
+    assert environment("scopes", "outside")[off] == "1", "the group says so"
+    assert off not in environment("replicas", "leads"), "a provider's model"
+
+
+def test_what_a_group_says_of_its_network_and_privacy() -> None:
+    outside = environment("scopes", "outside")
+    assert outside["NO_PROXY"] == "10.0.0.2,localhost,127.0.0.1,::1", "the gateway is near"
+    assert outside["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+    assert outside["NODE_EXTRA_CA_CERTS"] == "/etc/ssl/certs/company.pem"
+    assert outside["CLAUDE_CODE_SUBAGENT_MODEL"] == "cloud"
+    assert outside["DISABLE_TELEMETRY"] == "1"
+    assert "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC" not in outside
+
+
+def test_keys_of_the_users_own_shell_are_emptied() -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        assert environment("smallest", "team")[name] == ""

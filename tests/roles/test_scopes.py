@@ -45,7 +45,12 @@ def run(machine: Machine, plan: HostPlan) -> int:
     assert [why for why in claude.refusals(plan, seen) if "no /etc" not in why] == []
     commands = [
         *write(claude.wanted(plan, seen), seen),
-        *install(shared.files(plan.clients), seen, shared.relink(plan.clients, seen)),
+        *install(
+            shared.files(plan.clients),
+            seen,
+            first=shared.unlink(plan.clients, seen),
+            then=shared.relink(plan.clients, seen),
+        ),
     ]
     return executed(machine, commands)
 
@@ -131,6 +136,7 @@ def test_the_way_back_leaves_every_file_as_it_was(
     assert after["home/linus/.claude/settings.json"] == OWN
     assert {name: each for name, each in after.items() if not name.endswith("/lock")} == before
     assert not machine.at("/etc/claude-code").exists()
+    assert list(machine.at("/usr/local/bin").iterdir()) == []
     assert undo(machine, plan) == 0
 
 
@@ -144,7 +150,7 @@ def test_a_group_that_left_the_fleet_file_is_taken_back_by_the_next_run(
     assert set(tree(homes)) == {"linus/.claude/settings.json"}
     assert (homes / "linus/.claude/settings.json").read_bytes() == OWN
     assert not machine.at(shared.POLICY).exists()
-    assert not machine.at("/usr/local/bin/claude-lab").is_symlink()
+    assert list(machine.at("/usr/local/bin").iterdir()) == []
     assert run(machine, nobody) == 0
 
 
