@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.check import aliases, claude, developers, engines, gateway, hosts, models, names, scopes
+from fleet.check import (
+    aliases,
+    claude,
+    developers,
+    engines,
+    exposure,
+    gateway,
+    hosts,
+    litellm,
+    models,
+    names,
+    providers,
+    scopes,
+)
 from fleet.problems import Problem
 from fleet.spec import Fleet
 
@@ -12,8 +25,11 @@ CHECKS = (
     names.problems,
     hosts.problems,
     models.problems,
+    providers.problems,
     engines.problems,
     gateway.problems,
+    litellm.problems,
+    exposure.problems,
     aliases.problems,
     developers.problems,
     claude.problems,

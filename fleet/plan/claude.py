@@ -39,6 +39,14 @@ class ClientPlan:
 
 
 @dataclass(frozen=True)
+class PolicyPlan:
+    """What holds for everybody on a host."""
+
+    group: str = comes("developers.{group}")
+    settings: Mapping[str, Any] = comes("developers.{group}")
+
+
+@dataclass(frozen=True)
 class MirrorPlan:
     """A second command on a host, with a directory of its own in each home."""
 
@@ -47,13 +55,22 @@ class MirrorPlan:
     version: str = comes("developers.{group}.version")
     directory: str = comes("developers.{group}.command")
 
+    @property
+    def name(self) -> str:
+        return self.command
+
 
 @dataclass(frozen=True)
 class CertificatesPlan:
     """A file of certificates that clients on a host read; ``source`` is pushed there, if any."""
 
+    group: str = comes("developers.{group}")
     path: str = comes("developers.{group}.ca_certificates")
     source: Path | None = comes("developers.{group}.ca_certificates.push")
+
+    @property
+    def name(self) -> str:
+        return self.group
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ class ClaudePlan:
     version: str | None = comes(
         "developers", because="one release per host, the same in all its groups but mirrors"
     )
-    managed: Mapping[str, Any] | None = comes("developers", because="of the group with that scope")
+    managed: PolicyPlan | None = comes("developers", because="of the group with that scope")
     mirrors: tuple[MirrorPlan, ...] = comes("developers")
     certificates: tuple[CertificatesPlan, ...] = comes("developers")
     users: tuple[ClientPlan, ...] = comes("developers")
@@ -99,7 +116,7 @@ class _Policy:
         path, said = certificates(self.group), self.group.ca_certificates
         if path is None or said is None:
             return None
-        return CertificatesPlan(path, _pushed(said))
+        return CertificatesPlan(self.group.name, path, _pushed(said))
 
 
 def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
@@ -118,7 +135,7 @@ def _clients(host: str, policies: list[_Policy]) -> ClaudePlan:
     pushed = dict.fromkeys(policy.certificates for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
-        managed=managed[0].settings if managed else None,
+        managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
         mirrors=tuple(_mirror(policy) for policy in policies if policy.mirror),
         certificates=tuple(each for each in pushed if each),
         users=tuple(

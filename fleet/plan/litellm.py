@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from fleet.plan.routes import Route, aliases, routes
 from fleet.plan.why import comes
-from fleet.spec import Fleet, Host, Secret
+from fleet.spec import Fleet, Gateway, Host, ProviderModel, Secret
+from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 
 JITTER = 0.1
 """Workers recycle within this share of `max_requests_before_restart`, so never all at once."""
+
+
+@dataclass(frozen=True)
+class Passthrough:
+    """The API of Anthropic that developers reach untranslated, and with whose key."""
+
+    model: str = comes("gateway.anthropic_passthrough")
+    url: str = comes("models.{model}.url", because="of the model that the passthrough names")
+    api_key: Secret = comes("models.{model}.api_key")
 
 
 @dataclass(frozen=True)
@@ -19,8 +30,11 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = comes("gateway.version")
-    listen: str = comes("hosts.{host}.address")
+    listen: str = comes(
+        "gateway.listen", "hosts.{host}.address", because="the host's own address, if not said"
+    )
     port: int = comes("gateway.port")
+    server: str = comes("gateway.server")
     workers: int | Literal["auto"] = comes(
         "gateway.workers", because="auto: by the cores and the memory of the host, two at least"
     )
@@ -30,6 +44,34 @@ class LitellmPlan:
         because="a tenth of it, so that the workers do not recycle all at once",
     )
     timeout: int = comes("gateway.timeout")
+    stream_timeout: int | None = comes("gateway.stream_timeout")
+    keepalive_timeout: int | None = comes("gateway.keepalive_timeout")
+    cancel_on_disconnect: bool = comes("gateway.cancel_on_disconnect")
+    limits: Limits = comes("gateway.limits")
+    routing: Routing = comes("gateway.routing")
+    retries: int = comes(
+        "gateway.routing.retries",
+        "models",
+        because="the other deployments of a model, once each: the client tries ten times itself",
+    )
+    cooldowns: bool = comes(
+        "gateway.routing.cooldown_time",
+        "gateway.routing.allowed_fails",
+        "models",
+        because="to rest the only engine of a model would refuse everybody's next requests",
+    )
+    redis: Redis | None = comes("gateway.redis")
+    logging: Logging = comes("gateway.logging")
+    metrics: bool = comes("gateway.metrics")
+    metrics_port: int | None = comes("gateway.metrics.port")
+    callbacks: tuple[str, ...] = comes("gateway.callbacks")
+    guardrails: tuple[Guardrail, ...] = comes("gateway.guardrails")
+    forward_client_headers: tuple[str, ...] = comes(
+        "gateway.forward_client_headers", "aliases", because="a model, and its other names"
+    )
+    passthrough: Passthrough | None = comes("gateway.anthropic_passthrough")
+    environment: Values = comes("gateway.environment")
+    extra: Mapping[str, Values] = comes("gateway.extra")
     routes: tuple[Route, ...] = comes("models")
     aliases: Mapping[str, str] = comes(
         "aliases",
@@ -46,19 +88,55 @@ def litellm(fleet: Fleet, host: Host) -> LitellmPlan | None:
     gateway = fleet.gateway
     if gateway is None or host.name not in gateway.hosts:
         return None
-    recycle = gateway.max_requests_before_restart
+    recycle, routing = gateway.max_requests_before_restart, gateway.routing
+    deployments, names = routes(fleet), aliases(fleet)
+    replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
-        listen=host.address,
+        listen=gateway.listen or host.address,
         port=gateway.port,
+        server=gateway.server,
         workers=gateway.workers,
         max_requests_before_restart=recycle,
         jitter=round(recycle * JITTER) if recycle else 0,
         timeout=gateway.timeout,
-        routes=routes(fleet),
-        aliases=aliases(fleet),
+        stream_timeout=gateway.stream_timeout,
+        keepalive_timeout=gateway.keepalive_timeout,
+        cancel_on_disconnect=gateway.cancel_on_disconnect,
+        limits=gateway.limits,
+        routing=routing,
+        retries=replicas - 1 if routing.retries is None else routing.retries,
+        cooldowns=replicas > 1
+        or routing.cooldown_time is not None
+        or routing.allowed_fails is not None,
+        redis=gateway.redis,
+        logging=gateway.logging,
+        metrics=gateway.metrics,
+        metrics_port=gateway.metrics_port,
+        callbacks=gateway.callbacks,
+        guardrails=gateway.guardrails,
+        forward_client_headers=tuple(
+            each
+            for model in gateway.forward_client_headers
+            for each in (model, *(name for name, to in names.items() if to == model))
+        ),
+        passthrough=_passthrough(fleet, gateway),
+        environment=gateway.environment,
+        extra=gateway.extra,
+        routes=deployments,
+        aliases=names,
         fallbacks=fleet.fallbacks,
         context_window_fallbacks=fleet.context_window_fallbacks,
         master_key=gateway.master_key,
         keys={group.name: group.key for group in fleet.developers.values()},
+    )
+
+
+def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
+    if gateway.anthropic_passthrough is None:
+        return None
+    model = fleet.models[gateway.anthropic_passthrough]
+    assert isinstance(model, ProviderModel), "the check wants a model of the provider anthropic"
+    return Passthrough(
+        model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
     )

@@ -61,7 +61,7 @@ def links(plan: ClaudePlan) -> dict[str, str]:
 def files(plan: ClaudePlan | None) -> list[SystemFile]:
     """Return the files of the machine as they are to be."""
     listed = "".join(f"{each.user} {each.directory}\n" for each in seats(plan))
-    policy = written(plan.managed) if plan and plan.managed is not None else None
+    policy = written(plan.managed.settings) if plan and plan.managed is not None else None
     shared = [SystemFile(POLICY, policy)]
     if plan:
         shared += [

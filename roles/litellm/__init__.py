@@ -15,7 +15,7 @@ from roles.host.commands import Commands
 from roles.host.observe import Observation, Question
 from roles.host.rollout import in_turn
 from roles.host.secrets import reveal
-from roles.litellm import render
+from roles.litellm import references, render
 
 LOCKS = Path(__file__).parent / "locks"
 PACKAGES = ("python3", "curl")
@@ -103,12 +103,5 @@ def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
 
 
 def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:
-    secrets = {
-        secret: reveal(secret)
-        for secret in (
-            gateway.master_key,
-            *gateway.keys.values(),
-            *(secret for route in gateway.routes for secret in route.secrets.values()),
-        )
-    }
+    secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
     return render.service(gateway, environment(gateway).directory, secrets, seen)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
-from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -13,12 +11,14 @@ from typing import Any
 
 import yaml
 
-from fleet.plan import LitellmPlan, Route, http
+from fleet.plan import LitellmPlan, http
 from fleet.spec import Secret
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
+from roles.litellm.configuration import configuration
+from roles.litellm.references import references, variable
 
 NAME = "litellm"
 USER = "mirrorfleet-litellm"
@@ -27,6 +27,9 @@ SCRIPTS = ("mirrorfleet_auth.py", "check.py")
 
 WORKER_MEMORY = 420 * 1024**2
 """Bytes that a worker was measured to take under load; half of the memory is for workers."""
+
+PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
+"""What of Anthropic's own API a developer's key opens: not its files, batches or models."""
 
 START = 120
 """Seconds from start to ready; 6 to 16 were measured."""
@@ -40,7 +43,7 @@ def service(
     ``environment`` is the directory of its Python environment, ``secrets`` maps each reference of
     the plan to its value.
     """
-    url = f"{http(gateway.listen, '$port')}/health/readiness"
+    url = f"{http(probed(gateway.listen), '$port')}/health/readiness"
     count = workers(gateway, seen)
     return Service(
         name=NAME,
@@ -78,6 +81,11 @@ def workers(gateway: LitellmPlan, seen: Observation) -> int:
     return max(2, min(seen.cores, seen.memory // 2 // WORKER_MEMORY))
 
 
+def probed(listen: str) -> str:
+    """Return where a gateway is reached on its own host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)
+
+
 def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     """Return LiteLLM's command line."""
     said = [
@@ -86,70 +94,18 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
         f"--port={gateway.port}",
         f"--num_workers={count}",
     ]
+    if gateway.server != "uvicorn":
+        said.append(f"--run_{gateway.server}")
     if gateway.max_requests_before_restart:
         said.append(f"--max_requests_before_restart={gateway.max_requests_before_restart}")
         said.append(f"--max_requests_before_restart_jitter={gateway.jitter}")
+    if gateway.limits.limit_concurrency:
+        said.append(f"--limit_concurrency={gateway.limits.limit_concurrency}")
+    if gateway.keepalive_timeout:
+        said.append(f"--keepalive_timeout={gateway.keepalive_timeout}")
+    if gateway.metrics_port:
+        said.append(f"--prometheus_metrics_port={gateway.metrics_port}")
     return said
-
-
-def configuration(gateway: LitellmPlan) -> dict[str, Any]:
-    """Return config.yaml as plain data; secrets stand in the environment, by name."""
-    replicas = max(Counter(route.model for route in gateway.routes).values())
-    return {
-        "model_list": [_deployment(route) for route in gateway.routes],
-        "litellm_settings": {
-            "request_timeout": gateway.timeout,
-            "json_logs": True,
-            "telemetry": False,
-        },
-        "router_settings": {
-            "routing_strategy": "simple-shuffle",
-            "model_group_alias": dict(gateway.aliases),
-            "fallbacks": _fallbacks(gateway.fallbacks),
-            "context_window_fallbacks": _fallbacks(gateway.context_window_fallbacks),
-            # Claude Code tries ten times by itself: the gateway tries the other replicas only.
-            "num_retries": replicas - 1,
-            # To rest the only engine after one error would refuse everybody's next requests.
-            "disable_cooldowns": replicas == 1,
-        },
-        "general_settings": {
-            "master_key": "os.environ/LITELLM_MASTER_KEY",
-            "custom_auth": "mirrorfleet_auth.authenticate",
-            "disable_spend_logs": True,
-        },
-    }
-
-
-def _fallbacks(said: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
-    return [{name: list(to)} for name, to in said.items()]
-
-
-def _deployment(route: Route) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
-    for name in route.secrets:
-        parameters[name] = f"os.environ/{_variable(route, name)}"
-    if "api_base" in route.settings:
-        # LiteLLM wants a key for a server of one's own, also where that asks for none.
-        parameters.setdefault("api_key", "none")
-    if route.bearer:
-        authorization = f"os.environ/{_variable(route, 'bearer')}"
-        parameters["extra_headers"] = {"Authorization": authorization}
-    information: dict[str, Any] = {
-        "max_input_tokens": route.context - route.output,
-        "max_output_tokens": route.output,
-    }
-    if route.base_model:
-        information["base_model"] = route.base_model
-    return {
-        "model_name": route.model,
-        "litellm_params": parameters,
-        "model_info": information,
-    }
-
-
-def _variable(route: Route, name: str) -> str:
-    """Return the environment variable of a model's secret: MODEL_CODER_API_KEY."""
-    return "_".join(["MODEL", *re.findall("[A-Z0-9]+", f"{route.model} {name}".upper())])
 
 
 def keys(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, Any]:
@@ -161,6 +117,7 @@ def keys(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, Any]:
                 "sha256": sha256(secrets[secret].encode()).hexdigest(),
                 "name": name,
                 "role": "developer",
+                **({"routes": PASSTHROUGH} if gateway.passthrough else {}),
             }
             for name, secret in sorted(gateway.keys.items())
         ],
@@ -172,7 +129,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
     said = {
         "LITELLM_MASTER_KEY": secrets[gateway.master_key],
         "LITELLM_MODE": "PRODUCTION",
-        "LITELLM_LOG": "ERROR",
+        "LITELLM_LOG": gateway.logging.level,
         # Neither prices nor header lists are fetched from the internet at start.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
@@ -184,9 +141,19 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "DISABLE_ADMIN_UI": "True",
         "HOME": f"{STATE}/{NAME}",
     }
+    if gateway.server == "gunicorn":
+        # Its workers are forked, and one was seen to hang at start while it read the time zone.
+        said["TZ"] = "UTC"
+    if gateway.passthrough:
+        said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
+        said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
     for route in gateway.routes:
         for name, secret in route.secrets.items():
-            said[_variable(route, name)] = secrets[secret]
+            said[variable(route, name)] = secrets[secret]
         if route.bearer:
-            said[_variable(route, "bearer")] = f"Bearer {secrets[route.secrets['api_key']]}"
+            said[variable(route, "bearer")] = f"Bearer {secrets[route.secrets['api_key']]}"
+    for secret, name in references(gateway).items():
+        said[name] = secrets[secret]
+    for name, value in gateway.environment.items():
+        said[name] = secrets[value] if isinstance(value, Secret) else value
     return said

@@ -63,10 +63,10 @@ def test_each_key_is_known_by_its_name_role_and_models() -> None:
     def who(key: str) -> Any:
         return auth.decide(key, "/v1/messages", KEYS, MASTER)
 
-    assert who(ADA) == ("ada", "developer", ())
-    assert who(LIN) == ("lin", "developer", ("coder",))
-    assert who(OPS) == ("ops", "admin", ())
-    assert who(MASTER) == ("master", "admin", ())
+    assert who(ADA) == ("ada", "developer", (), ())
+    assert who(LIN) == ("lin", "developer", ("coder",), ())
+    assert who(OPS) == ("ops", "admin", (), ())
+    assert who(MASTER) == ("master", "admin", (), ())
 
 
 @pytest.mark.parametrize("presented", [None, "", "sk-wrong", ADA.upper(), f" {ADA}", "sk-ü\udcff"])
@@ -99,6 +99,13 @@ def test_everything_else_is_for_admins(path: str) -> None:
     assert auth.decide(MASTER, path, KEYS, MASTER).role == "admin"
 
 
+def test_a_key_opens_the_routes_that_it_names_and_no_others() -> None:
+    keys = auth.parse(document(entry(ADA, "ada", routes=["/anthropic/v1/messages"])))
+    assert auth.decide(ADA, "/anthropic/v1/messages", keys, MASTER).name == "ada"
+    assert auth.decide(ADA, "/v1/messages", keys, MASTER).name == "ada"
+    assert refusal(ADA, "/anthropic/v1/files", keys=keys)[0] == 403
+
+
 def test_without_a_usable_file_only_the_master_key_comes_in() -> None:
     assert refusal(ADA, keys=None)[0] == 503
     assert refusal(None, keys=None)[0] == 401
@@ -123,6 +130,8 @@ def test_without_a_usable_file_only_the_master_key_comes_in() -> None:
         (document(entry(ADA, "ada", models=[])), "key 1 (ada): models"),
         (document(entry(ADA, "ada", models=None)), "key 1 (ada): models"),
         (document(entry(ADA, "ada", models="coder")), "key 1 (ada): models"),
+        (document(entry(ADA, "ada", routes="/health")), "key 1 (ada): routes"),
+        (document(entry(ADA, "ada", routes=["health"])), "key 1 (ada): routes"),
         (document(entry(ADA, "ada", expires="2027-01-01")), "unknown field 'expires'"),
         (document(entry(ADA, "ada"), entry(ADA, "lin")), "key 2: the same key again"),
     ],

@@ -124,7 +124,7 @@ def test_the_policy_of_a_machine_beats_the_users_own_settings_and_shell(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     assert plan.managed is not None
-    (tmp_path / "policy.json").write_bytes(written(plan.managed))
+    (tmp_path / "policy.json").write_bytes(written(plan.managed.settings))
     (tmp_path / "scratch").mkdir()
     (tmp_path / "ada/.claude/settings.json").write_bytes(
         written({"model": "mine", "env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}})

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from litellm.litellm_core_utils.litellm_logging import _init_custom_logger_compatible_class
 from litellm.proxy import proxy_server
 
 
@@ -26,6 +27,11 @@ async def main() -> list[str]:
         wrong.append("the key check (custom_auth) is not loaded")
     if len(router.model_list) != len(written["model_list"]):
         wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
+    # A callback that lacks an address or a key is left out, with a word in the log at most.
+    for name in written["litellm_settings"].get("callbacks", ()):
+        usage = proxy_server.proxy_logging_obj.internal_usage_cache
+        if _init_custom_logger_compatible_class(name, usage, router) is None:
+            wrong.append(f"the callback '{name}' does not start: its environment is incomplete")
     # LiteLLM itself drops a parameter whose variable is not set, and starts without a word.
     for deployment in written["model_list"]:
         for name, value in deployment["litellm_params"].items():

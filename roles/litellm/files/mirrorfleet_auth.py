@@ -3,9 +3,10 @@
 The keys' SHA-256 hashes stand in `keys.json` in the same folder (or a link to it):
 
     {"version": 1, "keys": [{"sha256": "9f…", "name": "ada", "role": "developer",
-                             "models": ["coder"]}]}
+                             "models": ["coder"], "routes": ["/anthropic/v1/messages"]}]}
 
-`role` is developer or admin; without `models` a key may use every model. The file is looked at
+`role` is developer or admin; without `models` a key may use every model, and `routes` are paths
+that it opens beside those that every developer's key does. The file is looked at
 on every request (one stat) and read again when it changed, so that a key added or revoked counts
 in every worker at once, without a restart.
 
@@ -50,6 +51,7 @@ class Key(NamedTuple):
     name: str
     role: str
     models: tuple[str, ...] = ()  # () is every model, as LiteLLM counts it
+    routes: tuple[str, ...] = ()
 
 
 class Refused(Exception):
@@ -87,7 +89,7 @@ def parse(text: str) -> dict[str, Key]:
 def _parse_entry(where: str, entry: Any) -> tuple[str, Key]:
     if not isinstance(entry, dict):
         raise ValueError(f"{where}: expected an object")
-    if unknown := set(entry) - {"sha256", "name", "role", "models"}:
+    if unknown := set(entry) - {"sha256", "name", "role", "models", "routes"}:
         raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}")
     sha256, name, role = (entry.get(field) for field in ("sha256", "name", "role"))
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
@@ -102,7 +104,10 @@ def _parse_entry(where: str, entry: Any) -> tuple[str, Key]:
     ):
         # An empty list would mean "none" to its writer and "all" to LiteLLM.
         raise ValueError(f"{where} ({name}): models must be a list of names, or be left out")
-    return sha256, Key(name, role, tuple(models or ()))
+    routes = entry.get("routes", [])
+    if not isinstance(routes, list) or not all(isinstance(r, str) and r[:1] == "/" for r in routes):
+        raise ValueError(f"{where} ({name}): routes must be a list of paths")
+    return sha256, Key(name, role, tuple(models or ()), tuple(routes))
 
 
 class KeyFile:
@@ -148,7 +153,7 @@ def decide(
     key = keys.get(digest(presented))
     if key is None:
         raise Refused(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
-    if key.role != "admin" and path not in DEVELOPER_ROUTES:
+    if key.role != "admin" and path not in DEVELOPER_ROUTES and path not in key.routes:
         raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
     return key
 

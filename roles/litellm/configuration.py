@@ -1,0 +1,148 @@
+"""Pure: from the plan of a gateway to LiteLLM's config.yaml, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.plan import LitellmPlan, Route
+from fleet.spec import Secret
+from fleet.spec.litellm import Guardrail
+from roles.litellm.references import references, resolved, variable
+
+AFFINITY = {
+    "session": "session_affinity",
+    "prompt_caching": "prompt_caching",
+    "key": "deployment_affinity",
+}
+"""What stays with one deployment, as LiteLLM's router calls the check."""
+
+
+def configuration(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return config.yaml as plain data; secrets stand in the environment, by name."""
+    names = references(gateway)
+    extra = resolved(dict(gateway.extra), names)
+    sections: dict[str, Any] = {
+        "litellm_settings": _litellm_settings(gateway),
+        "router_settings": _router_settings(gateway),
+        "general_settings": _general_settings(gateway, names),
+    }
+    said: dict[str, Any] = {
+        "model_list": [_deployment(gateway, route, extra) for route in gateway.routes],
+        **{name: {**ours, **extra.get(name, {})} for name, ours in sections.items()},
+    }
+    if gateway.guardrails:
+        said["guardrails"] = [_guardrail(each, names) for each in gateway.guardrails]
+    return said
+
+
+def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "request_timeout": gateway.timeout,
+        "json_logs": gateway.logging.json,
+        "telemetry": False,
+    }
+    callbacks = [*(["prometheus"] if gateway.metrics else []), *gateway.callbacks]
+    if callbacks:
+        said["callbacks"] = callbacks
+    if gateway.forward_client_headers:
+        said["model_group_settings"] = {
+            "forward_client_headers_to_llm_api": list(gateway.forward_client_headers)
+        }
+    return said
+
+
+def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
+    routing = gateway.routing
+    checks = [AFFINITY[routing.affinity]] if routing.affinity else []
+    if gateway.limits.models:
+        # Without it, the rates would only tell the router whom to ask first.
+        checks.append("enforce_model_rate_limits")
+    return {
+        "routing_strategy": routing.strategy,
+        "model_group_alias": dict(gateway.aliases),
+        "fallbacks": _fallbacks(gateway.fallbacks),
+        "context_window_fallbacks": _fallbacks(gateway.context_window_fallbacks),
+        "num_retries": gateway.retries,
+        "disable_cooldowns": not gateway.cooldowns,
+        **_said(
+            cooldown_time=routing.cooldown_time,
+            allowed_fails=routing.allowed_fails,
+            optional_pre_call_checks=checks or None,
+        ),
+    }
+
+
+def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[str, Any]:
+    limits, redis = gateway.limits, gateway.redis
+    said = {
+        "master_key": "os.environ/LITELLM_MASTER_KEY",
+        "custom_auth": "mirrorfleet_auth.authenticate",
+        "disable_spend_logs": True,
+        **_said(
+            cancel_on_disconnect=gateway.cancel_on_disconnect or None,
+            max_in_flight_requests_per_worker=limits.max_in_flight_requests_per_worker,
+            max_queued_requests_per_worker=limits.max_queued_requests_per_worker,
+        ),
+    }
+    if redis:
+        # One block serves all: rates, affinity and cooldowns of the router, and the proxy's own.
+        said["coordination_redis"] = {
+            "host": redis.host,
+            "port": redis.port,
+            **_said(
+                username=redis.username,
+                password=resolved(redis.password, names),
+                ssl=redis.ssl or None,
+            ),
+        }
+    return said
+
+
+def _guardrail(guardrail: Guardrail, names: dict[Secret, str]) -> dict[str, Any]:
+    return {
+        "guardrail_name": guardrail.name,
+        "litellm_params": {
+            "guardrail": guardrail.guardrail,
+            "mode": list(guardrail.mode),
+            # Claude Code asks for no guardrail by itself.
+            "default_on": True,
+            **resolved(dict(guardrail.parameters), names),
+        },
+    }
+
+
+def _fallbacks(said: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
+    return [{name: list(to)} for name, to in said.items()]
+
+
+def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
+    for name in route.secrets:
+        parameters[name] = f"os.environ/{variable(route, name)}"
+    if "api_base" in route.settings and not route.secrets:
+        # LiteLLM wants a key for a server of one's own, also where that asks for none.
+        parameters["api_key"] = "none"
+    if route.bearer:
+        authorization = f"os.environ/{variable(route, 'bearer')}"
+        parameters["extra_headers"] = {"Authorization": authorization}
+    # Said for the whole router, it would not count for /v1/messages.
+    parameters |= _said(stream_timeout=gateway.stream_timeout)
+    if rate := gateway.limits.models.get(route.model):
+        parameters |= _said(rpm=rate.rpm, tpm=rate.tpm)
+    information: dict[str, Any] = {
+        "max_input_tokens": route.context - route.output,
+        "max_output_tokens": route.output,
+    }
+    if route.base_model:
+        information["base_model"] = route.base_model
+    return {
+        "model_name": route.model,
+        "litellm_params": {**parameters, **extra.get("models", {}).get(route.model, {})},
+        "model_info": information,
+    }
+
+
+def _said(**settings: Any) -> dict[str, Any]:
+    """Return the settings that are said: LiteLLM's own defaults count for the others."""
+    return {name: value for name, value in settings.items() if value is not None}

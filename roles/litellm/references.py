@@ -1,0 +1,77 @@
+"""Which environment variable holds each secret of a gateway, so that config.yaml holds none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fleet.plan import LitellmPlan, Route
+from fleet.spec import Secret
+
+
+def variable(route: Route, name: str) -> str:
+    """Return the environment variable of a model's secret: MODEL_CODER_API_KEY."""
+    return _spell("MODEL", route.model, name)
+
+
+def references(gateway: LitellmPlan) -> dict[Secret, str]:
+    """Return the variable of each secret that stands elsewhere than in a model.
+
+    One that is said twice has one variable; two whose places are spelt alike have two.
+    """
+    names: dict[Secret, str] = {}
+    for place, secret in _places(gateway):
+        name = _spell("MIRRORFLEET", *place)
+        while name in names.values() and secret not in names:
+            name += "_2"
+        names.setdefault(secret, name)
+    return names
+
+
+def resolved(value: Any, names: dict[Secret, str]) -> Any:
+    """Return settings with `os.environ/NAME` for each secret, as LiteLLM reads them."""
+    match value:
+        case Secret():
+            return f"os.environ/{names[value]}"
+        case dict():
+            return {name: resolved(each, names) for name, each in value.items()}
+        case list():
+            return [resolved(each, names) for each in value]
+    return value
+
+
+def secrets(gateway: LitellmPlan) -> set[Secret]:
+    """Return every secret that a gateway needs, or needs the hash of."""
+    return {
+        gateway.master_key,
+        *gateway.keys.values(),
+        *references(gateway),
+        *(each for each in gateway.environment.values() if isinstance(each, Secret)),
+        *([gateway.passthrough.api_key] if gateway.passthrough else []),
+        *(secret for route in gateway.routes for secret in route.secrets.values()),
+    }
+
+
+def _places(gateway: LitellmPlan) -> Iterator[tuple[tuple[str, ...], Secret]]:
+    if gateway.redis and gateway.redis.password:
+        yield ("redis", "password"), gateway.redis.password
+    for guardrail in gateway.guardrails:
+        yield from _inside(guardrail.parameters, ("guardrail", guardrail.name))
+    yield from _inside(gateway.extra, ())
+
+
+def _inside(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Secret]]:
+    match value:
+        case Secret():
+            yield place, value
+        case dict():
+            for name, each in value.items():
+                yield from _inside(each, (*place, name))
+        case list():
+            for each in value:
+                yield from _inside(each, place)
+
+
+def _spell(*words: str) -> str:
+    return "_".join(re.findall("[A-Z0-9]+", " ".join(words).upper()))

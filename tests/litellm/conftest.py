@@ -1,0 +1,39 @@
+"""What the tests with the real LiteLLM share. They take a minute: a start takes it six seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.litellm.gateway import Gateway, planned, serving
+from tests.litellm.upstream import Upstream, upstream
+
+GOOD = Path(__file__).parents[1] / "fleet" / "good"
+
+Serve = Callable[[str], Gateway]
+
+
+@pytest.fixture(scope="session", name="upstream")
+def recording() -> Iterator[Upstream]:
+    """The stand-in for all providers and engines."""
+    with upstream() as recorder:
+        yield recorder
+
+
+@pytest.fixture(scope="module")
+def serve(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Give the running gateway of a fleet of tests/fleet/good/, each started once in a module."""
+    running: dict[str, Gateway] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> Gateway:
+            if name not in running:
+                plan, directory = planned(GOOD / f"{name}.yml"), tmp_path_factory.mktemp(name)
+                running[name] = stack.enter_context(serving(plan, upstream, directory))
+            upstream.taken()
+            return running[name]
+
+        yield start

@@ -1,0 +1,211 @@
+"""A gateway as the role renders it, served by the real LiteLLM on loopback.
+
+What is changed for that: one worker, a free port of loopback, and the stand-in upstream in the
+place of every address of the fleet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import fleet
+from fleet.plan import LitellmPlan
+from fleet.spec import Secret
+from roles.host.observe import Observation
+from roles.litellm import references, render
+from tests.litellm.environment import environment
+from tests.litellm.upstream import Upstream
+from tests.roles.answers import MACHINE, seen
+
+START = 180
+"""Seconds until a gateway must be ready; on an idle machine it takes six."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    body: Any
+
+    @property
+    def text(self) -> str:
+        return str(self.body["content"][0]["text"])
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway. ``plan`` is that of the fleet file, before it was moved to loopback."""
+
+    url: str
+    metrics: str
+    plan: LitellmPlan
+    secrets: dict[Secret, str]
+
+    def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
+        """Ask with a developer's key, or another one; a body is posted."""
+        key = self.secrets[next(iter(self.plan.keys.values()))] if key is None else key
+        request = urllib.request.Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {key}",
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, _parsed(response.read()))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, _parsed(error.read()))
+
+    def message(self, model: str, prompt: str = "ping", **headers: str) -> Answer:
+        """Ask as Claude Code does."""
+        return self.ask("/v1/messages", message(model, prompt), **headers)
+
+    @property
+    def master(self) -> str:
+        return self.secrets[self.plan.master_key]
+
+
+def message(model: str, prompt: str = "ping", **more: Any) -> dict[str, Any]:
+    content = [{"type": "text", "text": prompt}]
+    return {
+        "model": model,
+        "max_tokens": 64,
+        "messages": [{"role": "user", "content": content}],
+        **more,
+    }
+
+
+def planned(path: Path) -> LitellmPlan:
+    """Return the plan of a fleet's first gateway."""
+    hosts = fleet.plan(fleet.load(path)).hosts.values()
+    return next(host.gateway for host in hosts if host.gateway)
+
+
+@contextmanager
+def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[Gateway]:
+    """Serve a gateway until the block ends; fails with the last words of one that never answers."""
+    secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
+    moved = _on_loopback(plan, upstream)
+    _write(moved, secrets, directory)
+    command = [str(environment() / "bin/litellm"), *render.arguments(moved, count=1)]
+    command[1] = f"--config={directory}/config.yaml"
+    log = directory / "log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=_variables(moved, secrets, directory),
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{moved.port}"
+        _wait(process, f"{url}/health/readiness", log)
+        yield Gateway(url, f"http://127.0.0.1:{moved.metrics_port}/metrics/", plan, secrets)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
+    """Run the role's own check of a generation; return what it complains about."""
+    secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
+    moved = _on_loopback(plan, upstream)
+    _write(moved, secrets, directory)
+    done = subprocess.run(
+        [str(environment() / "bin/python"), "check.py"],
+        cwd=directory,
+        env=_variables(moved, secrets, directory),
+        capture_output=True,
+        text=True,
+    )
+    complaints = [
+        line for line in done.stderr.splitlines() if line.startswith("LiteLLM has loaded")
+    ]
+    assert bool(done.returncode) == bool(complaints), done.stderr[-2000:]
+    return "\n".join(complaints)
+
+
+def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
+    there = plan.passthrough
+    return replace(
+        plan,
+        listen="127.0.0.1",
+        port=_free_port(),
+        metrics_port=plan.metrics_port and _free_port(),
+        routes=tuple(
+            replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
+        ),
+        guardrails=tuple(
+            replace(each, parameters=_redirected(each.parameters, upstream))
+            for each in plan.guardrails
+        ),
+        environment=_redirected(plan.environment, upstream),
+        passthrough=there and replace(there, url=upstream.instead_of(there.url)),
+    )
+
+
+def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, Any]:
+    """Return settings with the stand-in at each address."""
+    return {
+        name: upstream.instead_of(value) if str(value).startswith("http") else value
+        for name, value in settings.items()
+    }
+
+
+def _write(plan: LitellmPlan, secrets: dict[Secret, str], directory: Path) -> None:
+    service = render.service(plan, "/nowhere", secrets, _observed())
+    for name, content in service.files.items():
+        (directory / name).write_text(content)
+
+
+def _observed() -> Observation:
+    return seen(MACHINE)
+
+
+def _variables(plan: LitellmPlan, secrets: dict[Secret, str], directory: Path) -> dict[str, str]:
+    """Return the service's environment, and nothing of this machine's but its PATH."""
+    return {
+        "PATH": os.environ["PATH"],
+        **render.variables(plan, secrets),
+        "HOME": str(directory),
+    }
+
+
+def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(ready, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"the gateway is not ready:\n{log.read_text()[-3000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode()

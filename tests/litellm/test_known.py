@@ -1,0 +1,27 @@
+"""The names that the check goes by are those of the locked LiteLLM."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from fleet.data import table
+from tests.litellm.environment import environment
+
+MAKER = Path(__file__).with_name("known.py")
+
+
+def test_the_names_are_those_of_the_locked_release() -> None:
+    made = subprocess.run(
+        [environment() / "bin/python", MAKER], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert yaml.load(made.stdout, yaml.BaseLoader) == table("litellm_known")
+
+
+def test_what_is_ours_is_known_as_well() -> None:
+    known, ours = table("litellm_known"), table("litellm_ours")
+    for section in ours.keys() - {"environment"}:
+        unknown = ours[section].keys() - set(known[section])
+        assert unknown <= {"telemetry"}, section

@@ -1,0 +1,120 @@
+"""What a gateway is told beside its models, done by the real LiteLLM.
+
+Not here: what several workers share through Redis, which is not on this machine.
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.litellm.conftest import GOOD
+from tests.litellm.gateway import Gateway, check, message, planned, serving
+from tests.litellm.upstream import FORBIDDEN, SLOW, Asked, Upstream
+
+PLAN = planned(GOOD / "gateway-options.yml")
+
+
+@pytest.fixture(scope="module", name="gateway")
+def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with serving(PLAN, upstream, tmp_path_factory.mktemp("options")) as gateway:
+        yield gateway
+
+
+def first(upstream: Upstream, wanted: Callable[[Asked], bool]) -> Asked:
+    """Wait for a request that the gateway makes by itself."""
+    for _ in range(300):
+        for asked in upstream.asked:
+            if wanted(asked):
+                return asked
+        time.sleep(0.1)
+    raise AssertionError("it never came")
+
+
+def test_headers_of_the_client_go_to_the_models_that_are_named(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    for model, forwarded in (("limited", "1"), ("cloud", None)):
+        upstream.taken()
+        assert gateway.message(model, x_house="1").code == 200
+        asked = first(upstream, lambda each: each.path == "/v1/messages")
+        assert asked.headers.get("x-house") == forwarded
+
+
+def test_a_rate_is_held_and_an_alias_is_no_way_around_it(gateway: Gateway) -> None:
+    codes = [gateway.message(model).code for model in ("limited", "haiku", "limited", "haiku")]
+    assert codes[-1] == 429
+    assert gateway.message("cloud").code == 200
+
+
+def test_a_worker_refuses_more_than_its_limit(gateway: Gateway) -> None:
+    with ThreadPoolExecutor() as pool:
+        codes = [
+            answer.code for answer in pool.map(lambda _: gateway.message("cloud", SLOW), range(5))
+        ]
+    assert sorted(codes) == [200, 200, 200, 503, 503]
+
+
+def test_a_streamed_answer_that_does_not_begin_is_given_up(gateway: Gateway) -> None:
+    streamed = message("cloud", SLOW, stream=True)
+    assert gateway.ask("/v1/messages", streamed).code == 408
+    assert gateway.message("cloud", SLOW).code == 200, "`timeout` counts for what is not streamed"
+
+
+def test_a_guardrail_sees_every_request_with_its_key_and_can_refuse(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    upstream.taken()
+    assert gateway.message("cloud").code == 200
+    guard = first(upstream, lambda each: each.host == "guard.example.com")
+    assert guard.headers["x-api-key"].startswith("sk-guard_key")
+    upstream.taken()
+    assert gateway.message("cloud", FORBIDDEN).code == 400
+    assert {each.host for each in upstream.taken()} == {"guard.example.com"}
+
+
+def test_a_callback_reports_with_the_secret_of_an_extra_setting(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    assert gateway.message("cloud").code == 200
+    report = first(upstream, lambda each: each.host == "logs.example.com")
+    assert report.headers["x-log-key"].startswith("sk-log_key")
+    assert "pong" not in str(report.body), "extra says turn_off_message_logging"
+
+
+def test_metrics_are_for_the_master_key_or_at_a_port_of_their_own(gateway: Gateway) -> None:
+    assert gateway.ask("/metrics/").code == 401
+    assert "litellm_" in gateway.ask("/metrics/", key=gateway.master).body
+    with urllib.request.urlopen(gateway.metrics, timeout=10) as response:
+        assert b"litellm_" in response.read()
+
+
+def test_extra_parameters_reach_the_deployment(gateway: Gateway) -> None:
+    loaded = gateway.ask("/model/info", key=gateway.master).body["data"]
+    assert loaded[0]["litellm_params"]["max_retries"] == 0
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+def test_the_other_servers_serve(server: str, upstream: Upstream, tmp_path: Path) -> None:
+    plan = planned(GOOD / "research-anthropic.yml")
+    with serving(replace(plan, server=server), upstream, tmp_path) as gateway:
+        assert gateway.message("sonnet").text == "pong"
+        assert gateway.ask("/v1/messages", message("sonnet"), key="sk-wrong").code == 401
+        assert server in (tmp_path / "log").read_text().lower()
+
+
+def test_the_check_passes_this_configuration(upstream: Upstream, tmp_path: Path) -> None:
+    assert check(PLAN, upstream, tmp_path) == ""
+
+
+def test_the_check_names_a_callback_that_would_be_silently_off(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, callbacks=("datadog",))
+    assert "the callback 'datadog' does not start" in check(plan, upstream, tmp_path)

@@ -1,0 +1,153 @@
+"""Every configuration that people set up by hand for Claude Code, said in a fleet file.
+
+The real LiteLLM serves what is rendered from it, and each name leads where the file says. The
+upstreams are a stand-in, which tells the host, path, model and key that it was asked with.
+
+Two log in at the provider's own server first, and are only seen to be loaded: Azure as an
+application of Entra ID, and Vertex AI.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.litellm.conftest import GOOD, Serve
+from tests.litellm.gateway import message
+from tests.litellm.upstream import Upstream
+
+FLEETS = sorted(path.stem for path in GOOD.glob("research-*.yml"))
+
+ANTHROPIC = "api.anthropic.com/v1/messages"
+AZURE = (
+    "team.openai.azure.com/openai/deployments/gpt-4-turbo/chat/completions"
+    "?api-version=2025-04-01-preview"
+)
+BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-sonnet-5-5-v1/invoke"
+ENGINE = "10.0.0.1:8000/v1/messages"
+
+# Per fleet and name: where a request comes out, the model it asks for there, and a header of it.
+ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
+    "research-anthropic": {
+        "claude-sonnet-5-5": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
+        "claude-haiku-5-5": (ANTHROPIC, "claude-haiku-5-5", "x-api-key: sk-anthropic_api_key"),
+        "claude-opus-5-5": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
+        "haiku": (ANTHROPIC, "claude-haiku-5-5", "x-api-key: sk-anthropic_api_key"),
+    },
+    "research-many-providers": {
+        "sonnet-cloud": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
+        "claude": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
+        "claude-bedrock": (
+            BEDROCK,
+            None,
+            "authorization: AWS4-HMAC-SHA256 Credential=sk-aws_access",
+        ),
+        "llama-local": (
+            "10.0.0.4:11434/v1/chat/completions",
+            "llama3.1",
+            "authorization: Bearer none",
+        ),
+        "codellama": (ENGINE, "codellama", "x-api-key: none"),
+        "claude-haiku-5-5": ("10.0.0.4:11434/v1/chat/completions", "llama3.1", ""),
+    },
+    "research-claude-name": {
+        "claude-sonnet-5-5": (ENGINE, "claude-sonnet-5-5", "authorization: Bearer sk-engine_key"),
+        "opus": (ENGINE, "claude-sonnet-5-5", "authorization: Bearer sk-engine_key"),
+    },
+    "research-openai-compatible": {
+        "with-key": (
+            "vllm.example.com/v1/chat/completions",
+            "codellama-34b",
+            "authorization: Bearer sk-vllm_api_key",
+        ),
+        "without-key": (
+            "10.0.0.5:3000/v1/chat/completions",
+            "facebook/opt-125m",
+            "authorization: Bearer none",
+        ),
+    },
+    "research-friendly-names": {
+        "claude": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
+        "gpt-4": (AZURE, "gpt-4-turbo", "api-key: sk-azure_api_key"),
+        "gpt": (AZURE, "gpt-4-turbo", "api-key: sk-azure_api_key"),
+        "my-custom-claude": (
+            "claude.example.com/v1/messages",
+            "my-deployment",
+            "x-api-key: sk-custom_key",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_every_name_leads_where_the_fleet_file_says(
+    name: str, serve: Serve, upstream: Upstream
+) -> None:
+    gateway = serve(name)
+    for model, (where, asked_for, header) in ROUTES[name].items():
+        answer = gateway.message(model)
+        assert (answer.code, answer.body and answer.text) == (200, "pong"), model
+        [asked] = upstream.taken()
+        assert (asked.host + asked.path, asked.body.get("model")) == (where, asked_for), model
+        said, _, value = header.partition(": ")
+        assert asked.headers.get(said, "").startswith(value), model
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_every_model_and_alias_is_listed(name: str, serve: Serve) -> None:
+    gateway = serve(name)
+    listed = {each["id"] for each in gateway.ask("/v1/models").body["data"]}
+    assert listed == {route.model for route in gateway.plan.routes} | gateway.plan.aliases.keys()
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_an_unknown_model_is_400_and_a_wrong_key_401(
+    name: str, serve: Serve, upstream: Upstream
+) -> None:
+    gateway = serve(name)
+    assert gateway.message("nobody").code == 400
+    assert gateway.ask("/v1/messages", message("opus"), key="sk-wrong").code == 401
+    assert gateway.ask("/v1/messages", message("opus"), key="").code == 401
+    assert upstream.taken() == []
+
+
+def test_the_passthrough_reaches_anthropic_untranslated(serve: Serve, upstream: Upstream) -> None:
+    gateway = serve("research-anthropic")
+    body = message("claude-opus-4-1", thinking={"type": "enabled", "budget_tokens": 1024})
+    assert gateway.ask("/anthropic/v1/messages", body, anthropic_beta="context-1m").code == 200
+    [asked] = upstream.taken()
+    assert (asked.host, asked.path, asked.body) == ("api.anthropic.com", "/v1/messages", body)
+    assert asked.headers["x-api-key"].startswith("sk-anthropic_api_key")
+    assert asked.headers["anthropic-beta"] == "context-1m"
+    assert "authorization" not in asked.headers, "the developer's key stays at the gateway"
+
+
+def test_the_passthrough_opens_nothing_else(serve: Serve, upstream: Upstream) -> None:
+    gateway = serve("research-anthropic")
+    assert gateway.ask("/anthropic/v1/files").code == 403
+    assert gateway.ask("/anthropic/v1/messages/batches", {"requests": []}).code == 403
+    assert gateway.ask("/anthropic/v1/messages", message("x"), key="sk-wrong").code == 401
+    assert upstream.taken() == []
+
+
+def test_without_the_passthrough_developers_do_not_reach_it(serve: Serve) -> None:
+    gateway = serve("research-many-providers")
+    assert gateway.ask("/anthropic/v1/messages", message("claude-opus-4-1")).code == 403
+
+
+def test_logins_and_base_models_are_loaded_as_said(serve: Serve) -> None:
+    gateway = serve("research-friendly-names")
+    loaded = {
+        each["model_name"]: (each["litellm_params"], each["model_info"])
+        for each in gateway.ask("/model/info", key=gateway.master).body["data"]
+    }
+    parameters, information = loaded["gpt-5"]
+    assert parameters["model"] == "azure/our-gpt-5"
+    assert parameters["tenant_id"] == "8f1c6f3e-0d3b-4c0e-9a55-2f6f1d1c7a10"
+    assert "api_key" not in parameters, "it would be sent instead of the login"
+    assert information["base_model"] == "azure/gpt-5"
+    assert information["input_cost_per_token"] > 0, "the base model's price"
+    parameters, _ = loaded["vertex"]
+    assert parameters["model"] == "vertex_ai/claude-sonnet-5-5"
+    assert (parameters["vertex_project"], parameters["vertex_location"]) == ("team", "us-east5")
+    _, information = loaded["my-custom-claude"]
+    assert information["base_model"] == "anthropic/claude-sonnet-5-5"

@@ -1,0 +1,133 @@
+"""A stand-in for every provider and engine: it writes down what it is asked, and says "pong".
+
+A gateway under test is sent here for every address that its fleet names; the name of the real host
+comes as the first part of the path: /api.anthropic.com/v1/messages.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+SLOW = "slow"
+"""A prompt of this word is answered after some seconds."""
+
+FORBIDDEN = "forbidden"
+"""A prompt of this word is refused by every guardrail that asks here."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came in; ``host`` is the real host that it was meant for."""
+
+    host: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Upstream:
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+    patience: float = 7
+
+    def instead_of(self, url: str) -> str:
+        """Return the address here that stands for a real one."""
+        real = urlsplit(url)
+        return f"{self.url}/{real.netloc}{real.path}"
+
+    def taken(self) -> list[Asked]:
+        """Return what was asked since the last call."""
+        taken, self.asked[:] = list(self.asked), []
+        return taken
+
+
+@contextmanager
+def upstream() -> Iterator[Upstream]:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    _Handler.upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield _Handler.upstream
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a gateway that stops, or has waited enough, hangs up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    upstream: Upstream
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        host, _, path = self.path.lstrip("/").partition("/")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
+        if SLOW in json.dumps(body):
+            time.sleep(self.upstream.patience)
+        self._say(_answer(f"/{path}", body))
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: what was asked is kept."""
+
+
+def _answer(path: str, body: Any) -> dict[str, Any]:
+    model = body.get("model", "") if isinstance(body, dict) else ""
+    if "guardrail" in path:
+        return {"action": "BLOCKED" if FORBIDDEN in json.dumps(body) else "NONE"}
+    if "count_tokens" in path:
+        return {"input_tokens": 7}
+    if "/chat/completions" in path:
+        message = {"role": "assistant", "content": "pong"}
+        return {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": model,
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+        }
+    if path.split("?")[0].endswith("/responses"):
+        text = {"type": "output_text", "text": "pong", "annotations": []}
+        message = {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+        return {
+            "id": "r",
+            "object": "response",
+            "created_at": 1,
+            "status": "completed",
+            "model": model,
+            "output": [{**message, "content": [text]}],
+            "usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4},
+        }
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": "pong"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 3, "output_tokens": 1},
+    }
