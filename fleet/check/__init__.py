@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fleet.check import (
     aliases,
+    claude,
     developers,
     engines,
     exposure,
@@ -16,6 +17,7 @@ from fleet.check import (
     names,
     ollama,
     providers,
+    scopes,
 )
 from fleet.problems import Problem
 from fleet.spec import Fleet
@@ -32,6 +34,8 @@ CHECKS = (
     exposure.problems,
     aliases.problems,
     developers.problems,
+    claude.problems,
+    scopes.problems,
 )
 
 

@@ -1,8 +1,10 @@
-"""Developers whose settings would contradict each other, or what stands behind the gateway."""
+"""Developers whose settings would contradict what stands behind the gateway, or their release."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from packaging.version import Version
 
 from fleet.problems import Problem
 from fleet.spec import Developers, Fleet
@@ -12,41 +14,11 @@ SMALLEST = 65_536
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    yield from _seats(fleet)
-    yield from _versions(fleet)
     for group in fleet.developers.values():
         yield from _window(fleet, group)
-
-
-def _seats(fleet: Fleet) -> Iterator[Problem]:
-    taken: dict[tuple[str, str], str] = {}
-    for group in fleet.developers.values():
-        told = set()
-        for host, users in group.seats.items():
-            for user in users:
-                other = taken.setdefault((host, user), group.name)
-                if other != group.name and user not in told:
-                    told.add(user)
-                    yield fleet.document.problem(
-                        ("developers", group.name),
-                        f"has '{user}' on host '{host}', whom '{other}' has there too.",
-                        "A user's settings come from one group.",
-                    )
-
-
-def _versions(fleet: Fleet) -> Iterator[Problem]:
-    versions: dict[str, Developers] = {}
-    for group in fleet.developers.values():
-        for host in group.hosts:
-            other = versions.setdefault(host, group)
-            if other.version != group.version:
-                yield fleet.document.problem(
-                    ("developers", group.name, "version"),
-                    f"is {group.version}, and '{other.name}' wants {other.version} on host "
-                    f"'{host}'.",
-                    "One host has one client version.",
-                )
-                break
+        yield from _bounds(fleet, group)
+        yield from _command(fleet, group)
+        yield from _bypass(fleet, group)
 
 
 def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
@@ -57,4 +29,59 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{model.name}' with a window of {model.context}: Claude Code's own prompt "
             "takes up to 57000.",
             f"Give it {SMALLEST} or more, or another model.",
+        )
+    # The client counts with one window for all that it asks: that of `model`.
+    other = fleet.find(group.subagent_model) if group.subagent_model else None
+    if model and other and other.context < model.context:
+        yield fleet.document.warning(
+            ("developers", group.name, "subagent_model"),
+            f"leads to '{other.name}' with a window of {other.context}, and the client counts with "
+            f"the {model.context} of '{model.name}' for subagents too: long ones will not fit.",
+            "Name a model with a window at least as large.",
+        )
+
+
+def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    for name, bound, beyond in (
+        ("minimum_version", group.minimum_version, "above"),
+        ("maximum_version", group.maximum_version, "below"),
+    ):
+        if bound is None:
+            continue
+        key = ("developers", group.name, name)
+        if group.scope != "managed":
+            yield fleet.document.problem(
+                key,
+                "is read by the client in managed settings only.",
+                "Write scope: managed, or remove it.",
+            )
+        outside = {
+            "above": Version(bound) > Version(group.version),
+            "below": Version(bound) < Version(group.version),
+        }
+        if outside[beyond]:
+            yield fleet.document.problem(
+                key,
+                f"is {bound}, {beyond} the group's own version {group.version}: its client would "
+                "not start.",
+                f"Write {group.version}, or another version.",
+            )
+
+
+def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    if group.scope != "mirror" and "command" in fleet.document.data["developers"][group.name]:
+        yield fleet.document.problem(
+            ("developers", group.name, "command"),
+            f"names a mirror's command, and the scope is {group.scope}.",
+            "Write scope: mirror, or remove it.",
+        )
+
+
+def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    mode = group.permissions.default_mode
+    if group.permissions.disable_bypass and mode == "bypassPermissions":
+        yield fleet.document.problem(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is the mode that disable_bypass forbids.",
+            "Write another one.",
         )

@@ -94,6 +94,9 @@ def _models(fleet: Fleet) -> Iterator[_Use]:
             yield from _each((section, name), targets, models)
     for name, group in fleet.developers.items():
         yield _Use(("developers", name, "model"), group.model, answers, "model or alias")
+        if group.subagent_model:
+            key: Key = ("developers", name, "subagent_model")
+            yield _Use(key, group.subagent_model, answers, "model or alias")
 
 
 def _each(key: Key, names: Iterable[str], known: frozenset[str]) -> Iterator[_Use]:

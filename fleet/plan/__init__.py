@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from fleet.plan.claude import ClaudePlan, ClientPlan, claude
+from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
 from fleet.plan.routes import Route, http
@@ -20,6 +20,7 @@ __all__ = [
     "FleetPlan",
     "HostPlan",
     "LitellmPlan",
+    "MirrorPlan",
     "OllamaModelPlan",
     "OllamaPlan",
     "Route",
@@ -59,6 +60,7 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
+    clients = claude(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -68,7 +70,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 engines=vllm(fleet, host),
                 ollama=ollama(fleet, host),
                 gateway=litellm(fleet, host),
-                clients=claude(fleet, host),
+                clients=clients.get(host.name),
             )
             for host in fleet.hosts.values()
         },

@@ -1,147 +1,167 @@
-"""What Claude Code must be told so that it agrees with the gateway and with the engine behind."""
+"""The Claude Code clients of each host: releases, machine policy, mirrors, and who works there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from fleet.data import table
-from fleet.plan.routes import http
-from fleet.plan.why import Why, comes
-from fleet.spec import Developers, Fleet, Gateway, Host, Secret
-
-KEY_FILE = ".claude/mirrorfleet-key"
-"""The developer's gateway key, below the home directory, for the owner's eyes only."""
+from fleet.plan.settings import certificates, nested, settings
+from fleet.plan.why import comes
+from fleet.spec import Developers, Fleet, Secret
+from fleet.spec.developers import Certificates, Scope
 
 
 @dataclass(frozen=True)
 class ClientPlan:
-    """One developer on one host.
+    """One developer on one host, as a member of one group.
 
-    ``settings`` and ``state`` are the keys that the fleet owns in ``~/.claude/settings.json`` and
-    ``~/.claude.json``; nested mappings are merged key by key, all else is the developer's.
+    ``settings`` and ``state`` are the keys that the fleet owns in ``settings.json`` of the
+    directory and in ``.claude.json``; nested mappings are merged key by key, all else is the
+    developer's.
     """
 
     user: str = comes("developers.{group}.users", "developers.{group}.seats.{host}")
     group: str = comes("developers.{group}")
+    scope: Scope = comes("developers.{group}.scope")
+    directory: str = comes(
+        "developers.{group}.scope",
+        "developers.{group}.command",
+        because="below the home directory: a mirror has one of its own",
+    )
     settings: Mapping[str, Any] = comes("developers.{group}")
     state: Mapping[str, Any] = comes(
         because="a first run would otherwise ask for a login at the vendor's"
     )
-    key_file: str = comes(because="below the home directory, for its owner alone")
     key: Secret = comes("developers.{group}.key")
 
 
 @dataclass(frozen=True)
-class ClaudePlan:
-    """The Claude Code clients of one host: one release, and settings per user."""
+class PolicyPlan:
+    """What holds for everybody on a host."""
 
-    version: str = comes("developers", because="one release per host, the same in all its groups")
+    group: str = comes("developers.{group}")
+    settings: Mapping[str, Any] = comes("developers.{group}")
+
+
+@dataclass(frozen=True)
+class MirrorPlan:
+    """A second command on a host, with a directory of its own in each home."""
+
+    command: str = comes("developers.{group}.command", because="of the group's name, if not said")
+    group: str = comes("developers.{group}")
+    version: str = comes("developers.{group}.version")
+    directory: str = comes("developers.{group}.command")
+
+    @property
+    def name(self) -> str:
+        return self.command
+
+
+@dataclass(frozen=True)
+class CertificatesPlan:
+    """A file of certificates that clients on a host read; ``source`` is pushed there, if any."""
+
+    group: str = comes("developers.{group}")
+    path: str = comes("developers.{group}.ca_certificates")
+    source: Path | None = comes("developers.{group}.ca_certificates.push")
+
+    @property
+    def name(self) -> str:
+        return self.group
+
+
+@dataclass(frozen=True)
+class ClaudePlan:
+    """The Claude Code clients of one host.
+
+    ``version`` is that of the ordinary command, ``None`` where all are mirrors. ``managed`` is the
+    machine's policy, ``None`` where there is none.
+    """
+
+    version: str | None = comes(
+        "developers", because="one release per host, the same in all its groups but mirrors"
+    )
+    managed: PolicyPlan | None = comes("developers", because="of the group with that scope")
+    mirrors: tuple[MirrorPlan, ...] = comes("developers")
+    certificates: tuple[CertificatesPlan, ...] = comes("developers")
     users: tuple[ClientPlan, ...] = comes("developers")
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Every release on the host, the ordinary command's first."""
+        own = [self.version] if self.version else []
+        return tuple(dict.fromkeys([*own, *(mirror.version for mirror in self.mirrors)]))
 
-class Setting(NamedTuple):
-    """A value of a client's settings, and where it comes from."""
 
-    value: Any
-    why: Why
+@dataclass(frozen=True)
+class _Policy:
+    """What holds for all of a group, worked out once however many they are."""
+
+    group: Developers
+    settings: Mapping[str, Any]
+
+    @property
+    def mirror(self) -> bool:
+        return self.group.scope == "mirror"
+
+    @property
+    def directory(self) -> str:
+        return f".{self.group.command}" if self.mirror else ".claude"
+
+    @cached_property
+    def certificates(self) -> CertificatesPlan | None:
+        path, said = certificates(self.group), self.group.ca_certificates
+        if path is None or said is None:
+            return None
+        return CertificatesPlan(self.group.name, path, _pushed(said))
 
 
-def claude(fleet: Fleet, host: Host) -> ClaudePlan | None:
-    """Derive the clients of a host, or ``None`` where nobody works."""
-    groups = [group for group in fleet.developers.values() if host.name in group.seats]
-    if not groups:
-        return None
+def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
+    """Derive the clients of every host on which somebody works."""
+    found: dict[str, list[_Policy]] = {}
+    for group in fleet.developers.values():
+        policy = _Policy(group, nested(settings(fleet, group)))
+        for host in group.hosts:
+            found.setdefault(host, []).append(policy)
+    return {host: _clients(host, policies) for host, policies in found.items()}
+
+
+def _clients(host: str, policies: list[_Policy]) -> ClaudePlan:
+    ordinary = [policy for policy in policies if not policy.mirror]
+    managed = [policy for policy in policies if policy.group.scope == "managed"]
+    pushed = dict.fromkeys(policy.certificates for policy in policies)
     return ClaudePlan(
-        version=groups[0].version,
+        version=ordinary[0].group.version if ordinary else None,
+        managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
+        mirrors=tuple(_mirror(policy) for policy in policies if policy.mirror),
+        certificates=tuple(each for each in pushed if each),
         users=tuple(
-            client for group in groups for client in _clients(fleet, group, group.seats[host.name])
+            _client(policy, user) for policy in policies for user in policy.group.seats[host]
         ),
     )
 
 
-def _clients(fleet: Fleet, group: Developers, users: tuple[str, ...]) -> list[ClientPlan]:
-    nested = _nested(settings(fleet, group))
-    return [
-        ClientPlan(
-            user=user,
-            group=group.name,
-            settings=nested,
-            state={"hasCompletedOnboarding": True},
-            key_file=KEY_FILE,
-            key=group.key,
-        )
-        for user in users
-    ]
+def _mirror(policy: _Policy) -> MirrorPlan:
+    group = policy.group
+    return MirrorPlan(group.command, group.name, group.version, policy.directory)
 
 
-def _nested(said: Mapping[tuple[str, ...], Setting]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for (*above, name), setting in said.items():
-        inner = nested
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[name] = setting.value
-    return nested
+def _client(policy: _Policy, user: str) -> ClientPlan:
+    group = policy.group
+    return ClientPlan(
+        user=user,
+        group=group.name,
+        scope=group.scope,
+        directory=policy.directory,
+        # Machine policy stands in one file of the host; in a home it would be said twice.
+        settings={} if group.scope == "managed" else policy.settings,
+        state={"hasCompletedOnboarding": True},
+        key=group.key,
+    )
 
 
-def settings(fleet: Fleet, group: Developers) -> dict[tuple[str, ...], Setting]:
-    """Derive the settings of a group from what it wants and the engine behind its model.
-
-    The keys are paths in settings.json: ``("env", "API_TIMEOUT_MS")``.
-    """
-    gateway = fleet.gateway
-    assert gateway is not None, "check refuses developers without a gateway"
-    model = fleet.resolve(group.model)
-    wanted, served = f"developers.{group.name}.model", f"models.{model.name}"
-    said = {
-        ("model",): Setting(
-            model.name,
-            Why((wanted,), "pinned, because without it the client takes a window of its own"),
-        ),
-        ("apiKeyHelper",): Setting(
-            f'cat "$HOME/{KEY_FILE}"',
-            Why((f"developers.{group.name}.key",), "read from a file of the developer's own"),
-        ),
-        ("env", "ANTHROPIC_BASE_URL"): Setting(
-            gateway_url(fleet, gateway),
-            Why(("gateway.url", "gateway.hosts", "gateway.port"), "of one gateway it is derived"),
-        ),
-        ("env", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"): Setting(
-            str(model.context),
-            Why((f"{served}.context", wanted), "the window of the engine behind the model"),
-        ),
-        ("env", "CLAUDE_CODE_MAX_OUTPUT_TOKENS"): Setting(
-            str(model.output),
-            Why((f"{served}.output", wanted), "so that prompt and answer fit the window"),
-        ),
-        ("env", "API_TIMEOUT_MS"): Setting(
-            str((gateway.timeout + 30) * 1000),
-            Why(
-                ("gateway.timeout",),
-                "30 s more than the gateway waits: the error that is seen is nearest to its cause",
-            ),
-        ),
-        ("env", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"): _always("nothing goes to the vendor"),
-        ("env", "DISABLE_AUTOUPDATER"): _always("the fleet decides the release"),
-        ("env", "CLAUDE_CODE_ATTRIBUTION_HEADER"): _always(
-            "a header that changes with every request would spoil the engine's prefix cache", "0"
-        ),
-    }
-    for tier in table("claude_code"):
-        if tier in fleet.aliases:
-            said["env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"] = Setting(
-                fleet.resolve(tier).name, Why((f"aliases.{tier}",))
-            )
-    return said
-
-
-def _always(reason: str, value: str = "1") -> Setting:
-    return Setting(value, Why((), reason))
-
-
-def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
-    """Return where developers reach the gateways, as said or derived from the only one."""
-    derived = http(fleet.hosts[gateway.hosts[0]].address, gateway.port)
-    return (gateway.url or derived).rstrip("/")
+def _pushed(said: Certificates) -> Path | None:
+    return Path(said.source) if said.kind == "push" else None

@@ -9,7 +9,8 @@ from typing import Any
 
 from fleet import ollama
 from fleet.plan import FleetPlan, HostPlan
-from fleet.plan.claude import ClientPlan, settings
+from fleet.plan.claude import ClientPlan, PolicyPlan
+from fleet.plan.settings import Setting, settings
 from fleet.plan.why import Why
 from fleet.problems import Key, Place
 from fleet.spec import Fleet, Secret
@@ -53,6 +54,7 @@ _Leaf = tuple[tuple[str, ...], Any, Why, Names]
 class _Telling:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
+        self.derived: dict[str, dict[tuple[str, ...], Setting]] = {}
 
     def walk(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
         if isinstance(value, Secret):
@@ -75,14 +77,21 @@ class _Telling:
         own = {each.name: getattr(value, each.name) for each in fields(value)}
         names = {**names, **{name: said for name, said in own.items() if isinstance(said, str)}}
         for each in fields(value):
-            if isinstance(value, ClientPlan) and each.name == "settings":
+            if isinstance(value, ClientPlan | PolicyPlan) and each.name == "settings":
                 yield from self._settings(value, path, names)
             else:
                 inner = each.metadata.get("why", why)
                 yield from self.walk(own[each.name], (*path, each.name), inner, names)
 
-    def _settings(self, client: ClientPlan, path: tuple[str, ...], names: Names) -> Iterator[_Leaf]:
-        for inner, setting in settings(self.fleet, self.fleet.developers[client.group]).items():
+    def _settings(
+        self, plan: ClientPlan | PolicyPlan, path: tuple[str, ...], names: Names
+    ) -> Iterator[_Leaf]:
+        if not plan.settings:
+            return
+        if plan.group not in self.derived:
+            group = self.fleet.developers[plan.group]
+            self.derived[plan.group] = settings(self.fleet, group)
+        for inner, setting in self.derived[plan.group].items():
             yield (*path, "settings", *inner), setting.value, setting.why, names
 
     def each(self, dotted: str, host: str) -> list[str]:

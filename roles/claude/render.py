@@ -1,4 +1,4 @@
-"""Pure: a developer's own files and the keys that the fleet owns, put together."""
+"""Pure: JSON files as the client reads them, and the command of a mirror."""
 
 from __future__ import annotations
 
@@ -6,43 +6,72 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fleet.plan import MirrorPlan
+
 
 class NotOurs(ValueError):
     """The developer's file is not a JSON object: it is reported, never overwritten."""
 
 
-def merged(content: bytes | None, owned: Mapping[str, Any]) -> bytes:
-    """Return the developer's file with the owned keys in place.
+def parsed(content: bytes | None) -> dict[str, Any]:
+    """Return what a file holds; no file, or an empty one, holds no keys.
 
-    ``content`` is the file as it is, or None. Where the owned keys stand already, the very same
-    bytes come back; otherwise the developer's keys keep their order and values.
-
-    Raises ``NotOurs`` when the content is not a JSON object.
+    Raises ``NotOurs`` when the content is not a JSON object that can be written back.
     """
     try:
         theirs = json.loads(content) if content and content.strip() else {}
         if not isinstance(theirs, dict):
             raise NotOurs("is not a JSON object")
-        before, after = _written(theirs), _written(_merge(theirs, owned))
+        written(theirs)
     except NotOurs:
         raise
     except (ValueError, RecursionError):
         raise NotOurs("is not valid JSON") from None
-    return content if content and before == after else after
+    return theirs
 
 
-def _written(content: dict[str, Any]) -> bytes:
+def written(content: Mapping[str, Any]) -> bytes:
+    """Return a JSON file as we write it."""
     # Half a surrogate pair, which UTF-8 does not have, stays the escape that it was.
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode(errors="backslashreplace")
 
 
-def _merge(theirs: dict[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(theirs)
-    for key, value in owned.items():
-        there = both.get(key)
-        if isinstance(value, Mapping) and isinstance(there, dict):
-            both[key] = _merge(there, value)
-        else:
-            both[key] = value
-    return both
+# A user's own shell may say where the ordinary client is to go, and with which key; here that would
+# send a key of another to our gateway, or around it.
+MIRROR = """\
+#!/bin/sh
+# Claude Code of the group {group}, beside the ordinary one. Written by Mirrorfleet.
+export CLAUDE_CONFIG_DIR="$HOME/{directory}"
+if [ ! -r "$CLAUDE_CONFIG_DIR/{key_file}" ]; then
+    echo "{command}: you are not of the group {group}, which this is for" >&2
+    exit 1
+fi
+unset {foreign}
+exec {client} "$@"
+"""
+
+FOREIGN = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_VERTEX",
+)
+
+
+def mirror(plan: MirrorPlan, client: str, key_file: str) -> bytes:
+    """Return the command of a mirror, which starts the client that stands at ``client``."""
+    script = MIRROR.format(
+        group=plan.group,
+        command=plan.command,
+        directory=plan.directory,
+        key_file=key_file,
+        foreign=" ".join(FOREIGN),
+        client=client,
+    )
+    return script.encode()

@@ -48,7 +48,8 @@ class Observation:
     ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
     "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
     ``listeners`` maps a port to the units or commands that listen on it. ``texts`` has the content
-    of files of ours by path, ``answers`` what servers on the host answer by URL.
+    of files of ours by path, ``answers`` what servers on the host answer by URL. ``seats`` are users
+    and directories to which an earlier run gave Claude Code's settings, but for those asked about.
     """
 
     system: str = "unknown"
@@ -68,6 +69,7 @@ class Observation:
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
     texts: Mapping[str, bytes] = field(default_factory=dict)
     answers: Mapping[str, bytes] = field(default_factory=dict)
+    seats: frozenset[tuple[str, str]] = frozenset()
 
 
 def script(questions: Iterable[Question]) -> str:
@@ -109,7 +111,7 @@ def parse(lines: Iterable[str]) -> Observation:
     lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
-    packages, paths = set(), set()
+    packages, paths, seats = set(), set(), set()
     listeners: dict[int, set[str]] = {}
     for line in lines:
         match line.split("\t"):
@@ -126,6 +128,8 @@ def parse(lines: Iterable[str]) -> Observation:
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
+            case ["seat", user, directory]:
+                seats.add((user, directory))
             case ["user" | "link" | "file" | "tree" as kind, name, value]:
                 found.setdefault(f"{kind}s", {})[name] = value
             case ["text" | "answer" as kind, name, content]:
@@ -147,5 +151,6 @@ def parse(lines: Iterable[str]) -> Observation:
         **found,  # type: ignore[arg-type]
         packages=frozenset(packages),
         paths=frozenset(paths),
+        seats=frozenset(seats),
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
     )

@@ -57,6 +57,23 @@ home_file() {
             "$(runuser -u "$1" -- cat "$home/$2" | base64 | tr -d '\n')"
 }
 
+# Where earlier runs left Claude Code's settings: a user and a directory per line of a list. Those
+# that are given as user/directory are asked for anyway.
+seats() {
+    list=$1; shift
+    [ -f "$list" ] && while read -r owner directory; do
+        case " $* " in *" $owner/$directory "*) continue ;; esac
+        say seat "$owner" "$directory"
+        user "$owner"
+        state=$directory/.claude.json
+        [ "$directory" != .claude ] || state=.claude.json
+        for each in "$directory/settings.json" "$state" "$directory/mirrorfleet-key" \
+            "$directory/mirrorfleet-receipt.json"; do
+            home_file "$owner" "$each" </dev/null
+        done
+    done <"$list"
+}
+
 # What runs is told by the process itself: the generation in the environment it was started with.
 unit() {
     pid=$(systemctl show -p MainPID --value "$1")

@@ -107,7 +107,8 @@ def test_tiers_lead_to_models_in_the_client_and_in_the_gateway_alike() -> None:
     environment = client(plan, "ada").settings["env"]
     assert environment["ANTHROPIC_DEFAULT_OPUS_MODEL"] == aliases["opus"] == "cloud"
     assert environment["ANTHROPIC_DEFAULT_SONNET_MODEL"] == aliases["sonnet"] == "coder"
-    assert "ANTHROPIC_DEFAULT_HAIKU_MODEL" not in environment
+    own = client(plan, "ada").settings["model"]
+    assert environment["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == own, "the file has no haiku"
 
 
 def test_a_tier_answers_to_the_ids_that_the_client_asks_for_by_itself() -> None:
@@ -202,3 +203,67 @@ def test_seats_give_each_user_one_machine() -> None:
     plan = planned("forty-hosts")
     [client] = plan.hosts["dev-oslo-3"].clients.users  # type: ignore[union-attr]
     assert (client.user, client.settings["model"]) == ("dev3", "thinker")
+
+
+def test_every_scope_on_one_machine() -> None:
+    clients = planned("scopes").hosts["dev"].clients
+    assert clients and clients.managed
+    found = {(each.group, each.user): each for each in clients.users}
+    assert {key: each.directory for key, each in found.items()} == {
+        ("staff", "ada"): ".claude",
+        ("staff", "grace"): ".claude",
+        ("guests", "linus"): ".claude",
+        ("lab", "ada"): ".claude-lab",
+    }
+    assert found["staff", "ada"].settings == {}, "the policy says it for the whole machine"
+    policy = clients.managed.settings
+    assert policy["allowedProviders"] == ["customEndpoint"]
+    assert policy["requiredMinimumVersion"] == "2.1.330"
+    assert (clients.version, clients.versions) == ("2.1.330", ("2.1.330",))
+    assert policy["env"].items() <= found["lab", "ada"].settings["env"].items()
+
+
+def test_a_machine_of_mirrors_has_no_ordinary_client() -> None:
+    clients = planned("scopes").hosts["laptop"].clients
+    assert clients
+    assert (clients.version, clients.managed) == (None, None)
+    assert [(each.command, each.version) for each in clients.mirrors] == [
+        ("claude-lab", "2.1.330"),
+        ("claude-out", "2.1.329"),
+    ]
+
+
+def environment(name: str, group: str) -> dict[str, str]:
+    hosts = planned(name).hosts.values()
+    users = (each for host in hosts if host.clients for each in host.clients.users)
+    found: dict[str, str] = next(each for each in users if each.group == group).settings["env"]
+    return found
+
+
+def test_only_engines_of_ours_are_spared_what_spoils_their_cache() -> None:
+    spared = {"CLAUDE_CODE_ATTRIBUTION_HEADER", "CLAUDE_CODE_TOTAL_TOKENS_REMINDER"}
+    assert spared <= environment("scopes", "lab").keys()
+    assert not spared & environment("scopes", "outside").keys()
+
+
+def test_thinking_is_asked_for_where_it_can_be_told_from_the_answer() -> None:
+    off = "CLAUDE_CODE_DISABLE_THINKING"
+    assert off not in environment("scopes", "lab"), "its family has a reasoning parser"
+    assert environment("smallest", "team")[off] == "1", "its family has none"
+    assert environment("scopes", "outside")[off] == "1", "the group says so"
+    assert off not in environment("replicas", "leads"), "a provider's model"
+
+
+def test_what_a_group_says_of_its_network_and_privacy() -> None:
+    outside = environment("scopes", "outside")
+    assert outside["NO_PROXY"] == "10.0.0.2,localhost,127.0.0.1,::1", "the gateway is near"
+    assert outside["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+    assert outside["NODE_EXTRA_CA_CERTS"] == "/etc/ssl/certs/company.pem"
+    assert outside["CLAUDE_CODE_SUBAGENT_MODEL"] == "cloud"
+    assert outside["DISABLE_TELEMETRY"] == "1"
+    assert "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC" not in outside
+
+
+def test_keys_of_the_users_own_shell_are_emptied() -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        assert environment("smallest", "team")[name] == ""

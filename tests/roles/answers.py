@@ -9,6 +9,8 @@ from hashlib import sha256
 from fleet import HostPlan
 from fleet.plan import OllamaPlan
 from roles import claude, litellm, ollama, vllm
+from roles.claude import machine
+from roles.claude.client import binary
 from roles.host.observe import Observation, parse
 from roles.host.payload import tree_digest
 from roles.host.service import Service
@@ -60,10 +62,16 @@ def converged(plan: HostPlan) -> Answers:
     for service in services(plan):
         found |= running(service)
     if plan.clients:
-        found |= _path(claude.binary(plan)) | _path(claude.COMMAND)
-        found |= {("link", claude.COMMAND): (claude.binary(plan),)}
-        for client in plan.clients.users:
-            for file in claude._files(client, seen(bare(plan))):
+        for version in plan.clients.versions:
+            found |= _path(binary(version))
+        for command, target in machine.links(plan.clients).items():
+            found |= _path(command) | {("link", command): (target,)}
+        for shared in machine.files(plan.clients):
+            if shared.content is not None:
+                digest = sha256(shared.content).hexdigest()
+                found["file", shared.path] = (f"{shared.mode} root:root {digest}",)
+        for file in claude.wanted(plan, seen(bare(plan))):
+            if file.content is not None:
                 content = base64.b64encode(file.content).decode()
                 found["home_file", file.user, file.path] = (file.mode, content)
     return found

@@ -53,6 +53,7 @@ def mirror(
     plans: Mapping[str, HostPlan],
     answers: Mapping[str, Answers],
     fail: Mapping[str, Sequence[str]] | None = None,
+    deploy: Path = MIRROR,
 ) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y` does, and return the traffic of each host.
 
@@ -90,7 +91,7 @@ def mirror(
         with ctx_state.use(state), ctx_inventory.use(state.inventory), ctx_config.use(state.config):
             connect_all(state)
             state.set_stage(StateStage.Prepare)
-            load_deploy_file(state, str(MIRROR))
+            load_deploy_file(state, str(deploy))
             state.set_stage(StateStage.Execute)
             run_ops(state)
         for host in state.failed_hosts:

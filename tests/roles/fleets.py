@@ -59,6 +59,11 @@ def planned(directory: Path, name: str) -> FleetPlan:
     return fleet.plan(fleet.load(directory / "inventories" / f"{name}.yml"))
 
 
+def good(name: str) -> FleetPlan:
+    """Return the plan of a fleet of tests/fleet/good/."""
+    return fleet.plan(fleet.load(ROOT / "tests/fleet/good" / f"{name}.yml"))
+
+
 def edit(directory: Path, name: str, old: str, new: str) -> None:
     """Change the text of a fleet file in a furnished directory."""
     path = directory / "inventories" / f"{name}.yml"

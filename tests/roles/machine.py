@@ -15,7 +15,14 @@ from pyinfra.api.command import PyinfraCommand
 from roles.host.observe import Observation, Question, parse, script
 from tests.roles.fleets import stand_in
 
-PLACES = ("/opt/mirrorfleet", "/var/lib/mirrorfleet", "/etc/systemd/system", "/proc")
+PLACES = (
+    "/opt/mirrorfleet",
+    "/var/lib/mirrorfleet",
+    "/etc/systemd/system",
+    "/etc/claude-code",
+    "/usr/local/bin",
+    "/proc",
+)
 """The places of a real host that our scripts name."""
 
 # A stand-in for util-linux: whoever is asked for, it is the one who runs the tests.
@@ -76,6 +83,16 @@ class Machine:
         done = self._run([*(as_root() if root else ()), "sh", "-s"], script(questions))
         assert (done.returncode, done.stderr) == (0, "")
         return parse(done.stdout.splitlines())
+
+    def look_as_host(self, *questions: Question) -> Observation:
+        """Ask the questions as of a real host: the places are moved, and moved back."""
+        text = script(questions)
+        for place in PLACES:
+            if place != "/proc":
+                text = text.replace(place, str(self.at(place)))
+        done = self._run([*as_root(), "sh", "-s"], text)
+        assert (done.returncode, done.stderr) == (0, "")
+        return parse(done.stdout.replace(str(self.root), "").splitlines())
 
     def _run(self, command: list[str], said: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.programs}:{os.environ['PATH']}"

@@ -16,6 +16,7 @@ import pytest
 
 from fleet import HostPlan
 from roles import claude
+from roles.claude import machine
 from tests.roles.answers import bare, seen, services
 from tests.roles.conftest import Planned
 
@@ -53,8 +54,12 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
             )
             if not member.name.endswith(SCRIPTS):
                 yield f"{service.name}/{member.name}", member.content.decode()
-    for client in plan.clients.users if plan.clients else ():
-        for file in claude._files(client, seen(bare(plan))):
+    for shared in machine.files(plan.clients):
+        if shared.content is not None:
+            listed.append(f"{shared.mode} root:root {shared.path}")
+            yield f"machine{shared.path}", shared.content.decode()
+    for file in claude.wanted(plan, seen(bare(plan))):
+        if file.content is not None:
             listed.append(f"{file.mode} {file.user}:{file.user} ~{file.user}/{file.path}")
             yield f"{file.user}/{file.path}", file.content.decode()
     yield "files.txt", "".join(f"{line}\n" for line in listed)

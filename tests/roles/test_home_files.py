@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.host.files import HomeFile, outdated, write
+from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
 from tests.roles.machine import Machine
 
@@ -62,6 +63,34 @@ def test_a_linked_folder_is_followed(machine: Machine, home: Path) -> None:
     (home / ".claude").symlink_to("dotfiles")
     put(machine, SETTINGS)
     assert (home / "dotfiles/settings.json").read_bytes() == SETTINGS.content
+
+
+@pytest.mark.parametrize("link", [".claude", ".claude/settings.json"])
+@pytest.mark.parametrize("content", [SETTINGS.content, None])
+def test_a_link_out_of_the_home_is_not_followed(
+    machine: Machine, home: Path, link: str, content: bytes | None
+) -> None:
+    away = machine.root / "away" / "settings.json"
+    away.parent.mkdir()
+    away.write_text("of somebody else")
+    (home / link).parent.mkdir(exist_ok=True)
+    (home / link).symlink_to(away if link.endswith("json") else away.parent)
+    there = {("ada", SETTINGS.path): Found("600", b"of somebody else")}
+    seen = Observation(home_files=there)
+    [command] = write([HomeFile("ada", SETTINGS.path, content)], seen)
+    done = machine.run(command)
+    assert done.returncode != 0
+    assert "leads out of the home" in done.stderr
+    assert away.read_text() == "of somebody else"
+
+
+def test_a_file_that_is_not_to_be_goes(machine: Machine, home: Path) -> None:
+    put(machine, SETTINGS)
+    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    [command] = write([HomeFile("ada", SETTINGS.path, None)], seen)
+    assert machine.run(command).returncode == 0
+    assert all_files(home) == set()
+    assert list(write([HomeFile("ada", SETTINGS.path, None)], Observation())) == []
 
 
 def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> None:

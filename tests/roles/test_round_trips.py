@@ -39,7 +39,7 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
         "gpu": [*PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],  # its environment and its weights
         "gw-1": [*PACKAGES, *USER, *UPLOAD, *service],
         "gw-2": [*PACKAGES, *USER, *UPLOAD, *service],
-        "dev": [*UPLOAD, "link", "home files"],
+        "dev": [*UPLOAD, "home files", "machine files"],
     }
     uploads = {name: len(traffic.uploads) for name, traffic in done.items()}
     assert uploads == {"gpu": 2, "gw-1": 1, "gw-2": 1, "dev": 1}

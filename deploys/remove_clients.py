@@ -1,0 +1,15 @@
+"""Take Claude Code's settings, keys and commands back from every developer's machine.
+
+pyinfra inventories/prod.py deploys/remove_clients.py
+
+A developer's own file comes back byte for byte, if nobody has changed it since; else it loses our
+keys and keeps all others. Engines and gateways are left as they are.
+"""
+
+from roles import host
+from roles.claude import removal
+
+# One look at every host; what cannot work is refused here, before the first change on any.
+host.survey(removal)
+
+removal.remove()

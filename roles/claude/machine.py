@@ -1,0 +1,147 @@
+"""What all users of a machine share: its policy, the commands, certificates, the list of seats."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from fleet.plan import ClaudePlan
+from fleet.plan.settings import KEY_FILE
+from roles.claude.client import binary
+from roles.claude.homes import Seat, seat
+from roles.claude.render import mirror, written
+from roles.host.commands import Commands, script
+from roles.host.files import SystemFile
+from roles.host.observe import Observation, Question
+from roles.host.places import ROOT, STATE
+
+POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
+SEATS = f"{STATE}/claude-seats"
+"""Where the fleet has settings on this host, a user and a directory per line."""
+
+COMMANDS = "/usr/local/bin"
+CLAUDE = f"{COMMANDS}/claude"
+
+
+def questions(plan: ClaudePlan | None) -> list[Question]:
+    """What must be known of a machine, even one on which nobody works any more."""
+    present = [f"{each.user}/{each.directory}" for each in seats(plan)]
+    asked: list[Question] = [("file", POLICY), ("file", SEATS), ("seats", SEATS, *present)]
+    if plan is None:
+        return asked
+    commands = links(plan)
+    return [
+        *asked,
+        *(("path", binary(version)) for version in plan.versions),
+        *((kind, command) for command in commands for kind in ("link", "path")),
+        *(("file", _script(each.command)) for each in plan.mirrors),
+        *((kind, each.path) for each in plan.certificates for kind in ("file", "path")),
+    ]
+
+
+def seats(plan: ClaudePlan | None) -> list[Seat]:
+    return [seat(client) for client in plan.users] if plan else []
+
+
+def left(plan: ClaudePlan | None, seen: Observation) -> list[Seat]:
+    """Return the seats of an earlier run that nobody is to have any more."""
+    return sorted(
+        {Seat(user, directory) for user, directory in seen.seats} - set(seats(plan)),
+        key=lambda each: (each.user, each.directory),
+    )
+
+
+def links(plan: ClaudePlan) -> dict[str, str]:
+    """Return each command of the machine and where it leads."""
+    ordinary = {CLAUDE: binary(plan.version)} if plan.version else {}
+    return ordinary | {f"{COMMANDS}/{each.command}": _script(each.command) for each in plan.mirrors}
+
+
+def files(plan: ClaudePlan | None) -> list[SystemFile]:
+    """Return the files of the machine as they are to be."""
+    listed = "".join(f"{each.user} {each.directory}\n" for each in seats(plan))
+    policy = written(plan.managed.settings) if plan and plan.managed is not None else None
+    shared = [SystemFile(POLICY, policy)]
+    if plan:
+        shared += [
+            SystemFile(_script(each.command), mirror(each, binary(each.version), KEY_FILE), "755")
+            for each in plan.mirrors
+        ]
+        shared += [
+            SystemFile(each.path, each.source.read_bytes())
+            for each in plan.certificates
+            if each.source
+        ]
+    # Last: until then, a run that was cut still knows where the one before it was.
+    return [*shared, SystemFile(SEATS, listed.encode() or None)]
+
+
+def relink(plan: ClaudePlan | None, seen: Observation) -> str:
+    """Return the script that leads the commands where they belong."""
+    return "\n".join(
+        f"ln -sfn {target} {command}.new && mv -fT {command}.new {command}"
+        for command, target in (links(plan) if plan else {}).items()
+        if seen.links.get(command) != target
+    )
+
+
+def unlink(plan: ClaudePlan | None, seen: Observation) -> str:
+    """Return the script that removes the commands that nobody has any more."""
+    former = {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
+    return "\n".join(map(_unlinked, sorted(former - (links(plan) if plan else {}).keys())))
+
+
+def _unlinked(command: str) -> str:
+    ours = shlex.quote(_script(Path(command).name))
+    command = shlex.quote(command)
+    return f"case $(readlink {command}) in {ROOT}/*) rm -f {command} {ours} ;; esac"
+
+
+def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
+    """Yield why the machine cannot have its commands, policy and certificates."""
+    for command in links(plan):
+        if command in seen.paths and not seen.links.get(command, "").startswith(f"{ROOT}/"):
+            yield f"has a {command} that is not ours. Remove it, then run again."
+    for each in plan.certificates:
+        if each.source is None and each.path not in seen.paths:
+            yield f"has no {each.path}, which clients are to trust. Put it there, or push one."
+
+
+def unsound(plan: ClaudePlan) -> Iterator[str]:
+    """Yield what is wrong with the certificates that are to be pushed."""
+    for each in plan.certificates:
+        if each.source is None:
+            continue
+        try:
+            content = each.source.read_bytes()
+        except OSError as error:
+            yield f"cannot be given {each.source}: {error.strerror}."
+            continue
+        if b"-----BEGIN CERTIFICATE-----" not in content:
+            yield f"cannot be given {each.source}: it holds no certificate in PEM."
+        elif b"PRIVATE KEY-----" in content:
+            yield f"cannot be given {each.source}: it holds a private key, and all could read it."
+
+
+CLEAR = f"""\
+rm -f {POLICY}
+rmdir /etc/claude-code/managed-settings.d /etc/claude-code 2>/dev/null || :
+{{commands}}
+rm -rf {ROOT}/claude
+rm -f {SEATS}
+"""
+
+
+def cleared(plan: ClaudePlan | None, seen: Observation) -> Commands:
+    """Remove all that is ours on a machine but in the homes, if anything is."""
+    known = {*(links(plan) if plan else ())}
+    clients = {binary(version) for version in plan.versions} if plan else set()
+    ours = any(seen.links.get(command, "").startswith(f"{ROOT}/") for command in known)
+    if ours or {POLICY, SEATS} & seen.files.keys() or clients & seen.paths:
+        known |= {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
+        yield script(CLEAR.format(commands="\n".join(map(_unlinked, sorted(known)))))
+
+
+def _script(command: str) -> str:
+    return f"{ROOT}/claude/commands/{command}"

@@ -1,0 +1,57 @@
+"""Claude Code off a developer's machine: a role like any other, for deploys/remove_clients.py."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy, operation
+
+from fleet.plan import HostPlan
+from roles import host
+from roles.claude import homes, machine
+from roles.claude.homes import Seat
+from roles.host.commands import Commands
+from roles.host.files import write
+from roles.host.observe import Observation, Question
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of a machine: where the fleet has settings."""
+    asked = machine.questions(plan.clients)
+    return [*asked, *(q for seat in machine.seats(plan.clients) for q in homes.questions(seat))]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why somebody's settings cannot be taken back."""
+    return [why for seat in _seats(plan, seen) for why in homes.leaving(seat, seen)]
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring nothing: no host is sent anything."""
+
+
+@deploy("Claude Code")
+def remove() -> None:
+    """Take back all that `configure` wrote: files as they were, no key, no command, no client."""
+    unsettle(name="settings and keys")
+    unshare(name="commands, policy and client")
+
+
+@operation()
+def unsettle() -> Commands:
+    """Bring each developer's files back to what they were."""
+    yield from taken(host.plan(), host.seen())
+
+
+@operation()
+def unshare() -> Commands:
+    """Remove policy, commands and clients of the machine."""
+    yield from machine.cleared(host.plan().clients, host.seen())
+
+
+def taken(plan: HostPlan, seen: Observation) -> Commands:
+    """Write the files of all seats as they were before us."""
+    yield from write([f for seat in _seats(plan, seen) for f in homes.former(seat, seen)], seen)
+
+
+def _seats(plan: HostPlan, seen: Observation) -> list[Seat]:
+    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, seen)])
+    return [seat for seat in known if seat.user in seen.users]

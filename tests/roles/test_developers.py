@@ -1,0 +1,154 @@
+"""Developers of all scopes through the real deploys: round trips, refusals, the cost of many."""
+
+from __future__ import annotations
+
+import base64
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+import fleet
+from fleet import FleetPlan, HostPlan
+from fleet.plan.settings import settings
+from tests.roles.answers import Answers, bare, converged
+from tests.roles.fake import MIRROR, mirror
+from tests.roles.fleets import good
+from tests.roles.jobs import jobs
+
+REMOVE = MIRROR.with_name("remove_clients.py")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def dev(monkeypatch: pytest.MonkeyPatch, stocked: None) -> HostPlan:
+    for name in ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY"):
+        monkeypatch.setenv(name, f"sk-{name.lower()}")
+    return good("scopes").hosts["dev"]
+
+
+def changed(plan: HostPlan, found: Answers, deploy: Path = MIRROR) -> list[str]:
+    traffic = mirror({"dev": plan}, {"dev": found}, deploy=deploy)["dev"]
+    assert traffic.looks == 1
+    return jobs(traffic)
+
+
+def test_three_scopes_cost_what_one_costs(dev: HostPlan) -> None:
+    assert changed(dev, bare(dev)) == ["inbox", "take", "home files", "machine files"]
+    assert changed(dev, converged(dev)) == []
+
+
+def test_what_another_hand_changed_is_repaired_and_nothing_else(dev: HostPlan) -> None:
+    policy = ("file", "/etc/claude-code/managed-settings.d/50-mirrorfleet.json")
+    link = ("link", "/usr/local/bin/claude-lab")
+    right = converged(dev)
+    assert changed(dev, right | {policy: (f"666 root:root {'0' * 64}",)}) == ["machine files"]
+    assert changed(dev, right | {link: ("/opt/mirrorfleet/old",)}) == ["link"]
+    assert changed(dev, {each: right[each] for each in right if each != policy}) == [
+        "machine files"
+    ]
+
+
+def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
+    assert changed(dev, converged(dev), REMOVE) == ["home files", "clear"]
+    assert changed(dev, bare(dev), REMOVE) == []
+
+
+def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan) -> None:
+    left: Answers = {
+        ("seat", "eve", ".claude"): (),
+        ("user", "eve"): ("/home/eve",),
+        ("home_file", "eve", ".claude/mirrorfleet-key"): ("600", "c2st"),
+    }
+    traffic = mirror({"dev": dev}, {"dev": converged(dev) | left})["dev"]
+    [gone] = traffic.execs
+    assert "remove eve .claude/mirrorfleet-key" in gone.command
+    assert "place" not in gone.command.split("remove()")[1].split("\n", 1)[1]
+
+
+def refusal(plan: HostPlan, found: Answers) -> str:
+    with pytest.raises(DeployError) as caught:
+        mirror({"dev": plan}, {"dev": found})
+    return str(caught.value)
+
+
+def test_a_receipt_that_is_none_and_a_command_that_is_not_ours_are_refused(dev: HostPlan) -> None:
+    broken = base64.b64encode(b"[]").decode()
+    said = refusal(
+        dev,
+        bare(dev)
+        | {
+            ("home_file", "ada", ".claude-lab/mirrorfleet-receipt.json"): ("600", broken),
+            ("path", "/usr/local/bin/claude-lab"): (),
+        },
+    )
+    assert "has a /usr/local/bin/claude-lab that is not ours" in said
+    assert "has a ~ada/.claude-lab/mirrorfleet-receipt.json that is no receipt of ours" in said
+
+
+def with_certificates(directory: Path, said: str) -> HostPlan:
+    text = (Path(__file__).parents[1] / "fleet/good/scopes.yml").read_text()
+    text = text.replace("    model: opus\n", f"    model: opus\n    ca_certificates: {said}\n")
+    (directory / "fleet.yml").write_text(text)
+    return fleet.plan(fleet.load(directory / "fleet.yml")).hosts["dev"]
+
+
+def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text(CERTIFICATE)
+    # On a host with a policy, a mirror may say what the policy does not.
+    plan = with_certificates(tmp_path, "{push: ca.pem}")
+    assert plan.clients
+    [mirrored] = [each for each in plan.clients.users if each.scope == "mirror"]
+    path = "/opt/mirrorfleet/claude/certificates/lab.pem"
+    assert mirrored.settings["env"]["NODE_EXTRA_CA_CERTS"] == path
+    assert [(each.path, each.source) for each in plan.clients.certificates] == [
+        (path, tmp_path / "ca.pem")
+    ]
+    assert changed(plan, bare(plan))[-1] == "machine files"
+
+
+@pytest.mark.parametrize(
+    ("said", "content", "reason"),
+    [
+        ("{path: /etc/ssl/ca.pem}", None, "has no /etc/ssl/ca.pem, which clients are to trust"),
+        ("{push: ca.pem}", None, "ca.pem: No such file or directory"),
+        ("{push: ca.pem}", "x", "ca.pem: it holds no certificate in PEM"),
+        (
+            "{push: ca.pem}",
+            f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----",
+            "ca.pem: it holds a private key, and all could read it",
+        ),
+    ],
+)
+def test_certificates_that_are_none(
+    dev: HostPlan, tmp_path: Path, said: str, content: str | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    plan = with_certificates(tmp_path, said)
+    assert reason in refusal(plan, bare(plan))
+
+
+def many(directory: Path, users: int) -> FleetPlan:
+    text = (Path(__file__).parents[1] / "fleet/good/smallest.yml").read_text()
+    names = ", ".join(f"u{number}" for number in range(users))
+    assert "users: [ada]" in text
+    (directory / "many.yml").write_text(text.replace("users: [ada]", f"users: [{names}]"))
+    return fleet.plan(fleet.load(directory / "many.yml"))
+
+
+def test_settings_are_derived_once_for_a_group_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return settings(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(import_module("fleet.plan.claude"), "settings", counted)
+    clients = many(tmp_path, 5000).hosts["dev"].clients
+    assert clients and len(clients.users) == 5000
+    assert len(calls) == 1
+    assert len({id(each.settings) for each in clients.users}) == 1

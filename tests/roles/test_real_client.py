@@ -1,0 +1,143 @@
+"""The real Claude Code with the settings of each scope, against a recording stand-in of a gateway.
+
+Skipped where the pinned client has never been fetched; a run of mirror.py fetches it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fleet
+from fleet.plan import ClaudePlan
+from roles.claude.homes import seat
+from roles.claude.render import mirror, written
+from roles.host.cache import directory
+from tests.roles.fleets import ROOT
+from tests.roles.recorder import Recorder, recorder
+
+PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
+pytestmark = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")
+
+# What a developer's own shell may hold, and our gateway must not see.
+SHELL = {
+    "PATH": "/usr/bin:/bin",
+    "ANTHROPIC_API_KEY": "sk-of-the-vendor",
+    "ANTHROPIC_AUTH_TOKEN": "sk-of-another-gateway",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("client")
+    with tarfile.open(PACKAGE) as archive:
+        archive.extract("package/claude", place, filter="data")
+    yield place / "package/claude"
+    (place / "package/claude").unlink()  # pytest keeps its directories, and this is 380 MB
+
+
+@pytest.fixture
+def gateway() -> Iterator[Recorder]:
+    with recorder() as found:
+        yield found
+
+
+@pytest.fixture
+def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
+    """The plan of the host with all three scopes; their gateway is the stand-in."""
+    text = (ROOT / "tests/fleet/good/scopes.yml").read_text()
+    text = text.replace("  hosts: [gw]\n", f"  hosts: [gw]\n  url: {gateway.url}\n")
+    (tmp_path / "fleet.yml").write_text(text)
+    clients = fleet.plan(fleet.load(tmp_path / "fleet.yml")).hosts["dev"].clients
+    assert clients
+    for each in clients.users:
+        home = tmp_path / each.user
+        where = seat(each)
+        (home / where.directory).mkdir(parents=True)
+        (home / where.key).write_text(f"sk-{each.group}")
+        (home / where.state).write_bytes(written(each.state))
+        (home / where.settings).write_bytes(written(each.settings))
+    return clients
+
+
+def ask(home: Path, *command: str | Path, **shell: str) -> str:
+    done = subprocess.run(
+        [*command, "-p", "Say something."],
+        env=SHELL | {"HOME": str(home)} | shell,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def heard(gateway: Recorder) -> tuple[str, int, tuple[str, str]]:
+    [one] = gateway.asked
+    return one["model"], one["max_tokens"], one["keys"]
+
+
+def keys(group: str) -> tuple[str, str]:
+    return f"Bearer sk-{group}", f"sk-{group}"
+
+
+def test_a_user_asks_the_gateway_with_the_key_of_the_group_and_no_other(
+    client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
+) -> None:
+    assert ask(tmp_path / "linus", client) == "heard"
+    assert heard(gateway) == ("thinker", 16384, keys("guests"))
+
+
+def test_a_mirror_has_its_own_key(
+    client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
+) -> None:
+    [its] = plan.mirrors
+    command = tmp_path / its.command
+    command.write_bytes(mirror(its, str(client), "mirrorfleet-key"))
+    command.chmod(0o755)
+    assert ask(tmp_path / "ada", command) == "heard"
+    assert heard(gateway) == ("thinker", 16384, keys("lab"))
+
+
+# A namespace of its own has another /etc, laid over that of this machine.
+POLICY = """\
+set -eu
+mount -t tmpfs none "$1"; mkdir "$1/over" "$1/work"
+mount -t overlay -o "lowerdir=/etc,upperdir=$1/over,workdir=$1/work" none /etc
+mkdir -p /etc/claude-code/managed-settings.d
+cp "$2" /etc/claude-code/managed-settings.d/50-mirrorfleet.json
+shift 2
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_the_policy_of_a_machine_beats_the_users_own_settings_and_shell(
+    client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
+) -> None:
+    assert plan.managed is not None
+    (tmp_path / "policy.json").write_bytes(written(plan.managed.settings))
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "ada/.claude/settings.json").write_bytes(
+        written({"model": "mine", "env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}})
+    )
+    inside = ["unshare", "--mount", "sh", "-c", POLICY, "sh"]
+    assert (
+        ask(
+            tmp_path / "ada",
+            *inside,
+            tmp_path / "scratch",
+            tmp_path / "policy.json",
+            client,
+        )
+        == "heard"
+    )
+    assert heard(gateway) == ("thinker", 16384, keys("staff"))

@@ -1,0 +1,207 @@
+"""Three scopes on one machine, in and out again: real scripts, homes of three developers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyinfra.api.command import PyinfraCommand
+
+from fleet.plan import HostPlan
+from roles import claude
+from roles.claude import machine as shared
+from roles.claude import removal
+from roles.claude.client import binary
+from roles.host.files import install, write
+from tests.roles.fleets import good, stand_in
+from tests.roles.machine import Machine
+
+KEYS = ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY", "OUTSIDE_KEY", "KEY", "CLOUD_KEY")
+OWN = b'{"theme":"dark",  "permissions": {"allow": ["WebFetch"]}}'
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> HostPlan:
+    for name in KEYS:
+        monkeypatch.setenv(name, f"sk-{name.lower()}")
+    return good("scopes").hosts["dev"]
+
+
+@pytest.fixture
+def homes(machine: Machine) -> Path:
+    for user in ("ada", "grace", "linus"):
+        (machine.root / "home" / user).mkdir(parents=True)
+    (machine.root / "home/linus/.claude").mkdir()
+    (machine.root / "home/linus/.claude/settings.json").write_bytes(OWN)
+    return machine.root / "home"
+
+
+def run(machine: Machine, plan: HostPlan) -> int:
+    """Do what mirror.py does with the files of a host; return how many commands that took."""
+    seen = machine.look_as_host(*claude.questions(plan))
+    assert [why for why in claude.refusals(plan, seen) if "no /etc" not in why] == []
+    commands = [
+        *write(claude.wanted(plan, seen), seen),
+        *install(
+            shared.files(plan.clients),
+            seen,
+            first=shared.unlink(plan.clients, seen),
+            then=shared.relink(plan.clients, seen),
+        ),
+    ]
+    return executed(machine, commands)
+
+
+def undo(machine: Machine, plan: HostPlan) -> int:
+    """Do what remove_clients.py does."""
+    seen = machine.look_as_host(*removal.questions(plan))
+    assert removal.refusals(plan, seen) == []
+    commands = [*removal.taken(plan, seen), *shared.cleared(plan.clients, seen)]
+    return executed(machine, commands)
+
+
+def executed(machine: Machine, commands: list[PyinfraCommand]) -> int:
+    for command in commands:
+        done = machine.run(command)
+        assert done.returncode == 0, done.stderr
+    return len(commands)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def settings(path: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads(path.read_bytes())
+    return content
+
+
+def test_each_scope_has_its_files_and_touches_no_others(
+    machine: Machine, homes: Path, plan: HostPlan
+) -> None:
+    run(machine, plan)
+    assert set(tree(homes)) == {
+        "ada/.claude.json",
+        "ada/.claude/mirrorfleet-key",
+        "ada/.claude/mirrorfleet-receipt.json",
+        "ada/.claude-lab/.claude.json",
+        "ada/.claude-lab/mirrorfleet-key",
+        "ada/.claude-lab/mirrorfleet-receipt.json",
+        "ada/.claude-lab/settings.json",
+        "grace/.claude.json",
+        "grace/.claude/mirrorfleet-key",
+        "grace/.claude/mirrorfleet-receipt.json",
+        "linus/.claude.json",
+        "linus/.claude/mirrorfleet-key",
+        "linus/.claude/mirrorfleet-receipt.json",
+        "linus/.claude/settings.json",
+    }
+    assert (homes / "ada/.claude/mirrorfleet-key").read_text() == "sk-staff_key"
+    assert (homes / "ada/.claude-lab/mirrorfleet-key").read_text() == "sk-lab_key"
+    policy = machine.at(shared.POLICY)
+    assert policy.stat().st_mode & 0o777 == 0o644
+    assert settings(policy)["permissions"] == {
+        "deny": ["Read(.env)"],
+        "defaultMode": "plan",
+        "disableBypassPermissionsMode": "disable",
+    }
+    assert [path.name for path in policy.parent.iterdir()] == [policy.name]
+    own = settings(homes / "linus/.claude/settings.json")
+    assert own["permissions"] == {"allow": ["WebFetch", "Bash(make:*)"]}
+    assert own["theme"] == "dark"
+
+
+def test_a_second_run_changes_nothing(machine: Machine, homes: Path, plan: HostPlan) -> None:
+    assert run(machine, plan) == 2
+    before = tree(machine.root)
+    machine.at(binary("2.1.330")).parent.mkdir(parents=True)
+    assert run(machine, plan) == 0
+    assert tree(machine.root) == before
+
+
+def test_the_way_back_leaves_every_file_as_it_was(
+    machine: Machine, homes: Path, plan: HostPlan
+) -> None:
+    before = tree(machine.root)
+    run(machine, plan)
+    assert undo(machine, plan) == 2
+    after = tree(machine.root)
+    assert {name for name in after if name.startswith("home/")} == {
+        "home/linus/.claude/settings.json"
+    }
+    assert after["home/linus/.claude/settings.json"] == OWN
+    assert {name: each for name, each in after.items() if not name.endswith("/lock")} == before
+    assert not machine.at("/etc/claude-code").exists()
+    assert list(machine.at("/usr/local/bin").iterdir()) == []
+    assert undo(machine, plan) == 0
+
+
+def test_a_group_that_left_the_fleet_file_is_taken_back_by_the_next_run(
+    machine: Machine, homes: Path, plan: HostPlan
+) -> None:
+    run(machine, plan)
+    nobody = good("scopes").hosts["gw"]
+    assert nobody.clients is None
+    assert run(machine, nobody) == 2
+    assert set(tree(homes)) == {"linus/.claude/settings.json"}
+    assert (homes / "linus/.claude/settings.json").read_bytes() == OWN
+    assert not machine.at(shared.POLICY).exists()
+    assert list(machine.at("/usr/local/bin").iterdir()) == []
+    assert run(machine, nobody) == 0
+
+
+def test_a_login_that_is_gone_is_no_reason_to_stop(
+    machine: Machine, homes: Path, plan: HostPlan
+) -> None:
+    run(machine, plan)
+    for path in sorted((homes / "grace").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (homes / "grace").rmdir()
+    run(machine, good("scopes").hosts["gw"])
+    assert set(tree(homes)) == {"linus/.claude/settings.json"}
+
+
+@pytest.fixture
+def command(machine: Machine, homes: Path, plan: HostPlan) -> Iterator[str]:
+    """The mirror's command, with a client that says what it was started with."""
+    run(machine, plan)
+    client = machine.at(binary("2.1.330"))
+    client.parent.mkdir(parents=True)
+    stand_in(client, 'env | grep -E "^(CLAUDE|ANTHROPIC)" | sort; printf "%s\\n" "$@"')
+    script = machine.at("/opt/mirrorfleet/claude/commands/claude-lab")
+    text = script.read_text().replace("/opt/mirrorfleet", str(machine.at("/opt/mirrorfleet")))
+    script.write_text(text)
+    yield str(script)
+
+
+def started(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "HOME": str(home),
+        "PATH": "/usr/bin:/bin",
+        "ANTHROPIC_API_KEY": "sk-of-the-vendor",
+        "ANTHROPIC_MODEL": "opus",
+    }
+    return subprocess.run(
+        [command, "-p", "two words"], env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_mirror_starts_in_its_own_directory_without_the_keys_of_the_shell(
+    command: str, homes: Path
+) -> None:
+    done = started(command, homes / "ada")
+    assert done.stdout.splitlines() == [
+        f"CLAUDE_CONFIG_DIR={homes}/ada/.claude-lab",
+        "-p",
+        "two words",
+    ]
+
+
+def test_a_mirror_tells_a_stranger_whom_it_is_for(command: str, homes: Path) -> None:
+    done = started(command, homes / "grace")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "claude-lab: you are not of the group lab, which this is for\n"
