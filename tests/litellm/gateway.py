@@ -145,8 +145,8 @@ def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
     return replace(
         plan,
         listen="127.0.0.1",
-        port=_free_port(),
-        metrics_port=plan.metrics_port and _free_port(),
+        port=free_port(),
+        metrics_port=plan.metrics_port and free_port(),
         routes=tuple(
             replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
         ),
@@ -197,7 +197,8 @@ def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
     raise AssertionError(f"the gateway is not ready:\n{log.read_text()[-3000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
