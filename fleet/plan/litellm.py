@@ -20,7 +20,8 @@ JITTER = 0.1
 class Passthrough:
     """The API of Anthropic that developers reach untranslated, and with whose key."""
 
-    url: str = comes("models.{model}.url", because="of the model that the passthrough names")
+    model: str = comes("gateway.anthropic_passthrough")
+    url: str = comes("models.{model}.url")
     api_key: Secret = comes("models.{model}.api_key")
 
 
@@ -136,4 +137,6 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
         return None
     model = fleet.models[gateway.anthropic_passthrough]
     assert isinstance(model, ProviderModel), "the check wants a model of the provider anthropic"
-    return Passthrough(url=model.settings["url"], api_key=model.secrets["api_key"])
+    return Passthrough(
+        model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
+    )
