@@ -1,30 +1,34 @@
-"""The command line: python -m fleet check FILE"""
+"""The command line: python -m fleet check|plan|show|topology|schema|init"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-import fleet
+from fleet import FleetError
+from fleet.commands import check, init, plan, schema, show, topology
+
+COMMANDS = (check, plan, show, topology, schema, init)
 
 
 def main(arguments: list[str]) -> int:
-    """Check a fleet file. 0: it is right; 1: it is not, and every mistake is printed."""
+    """Run one command. 0: it is right; 1: it is not, and every mistake is printed; 2: misused."""
     parser = argparse.ArgumentParser(prog="python -m fleet")
-    commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="report every mistake of a fleet file")
-    check.add_argument("file")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.declare(commands)
     chosen = parser.parse_args(arguments)
     try:
-        planned = fleet.plan(fleet.load(chosen.file))
-    except fleet.FleetError as error:
+        done: int = chosen.run(chosen)
+    except FleetError as error:
         print(error, file=sys.stderr)
         return 1
-    for warning in planned.fleet.warnings:
-        print(warning, file=sys.stderr)
-    print(f"{chosen.file}: '{planned.fleet.name}', {len(planned.hosts)} hosts, no mistakes")
-    return 0
+    return done
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(1)

@@ -42,6 +42,10 @@ class Document:
         lost = {str(key[1]) for key in self.lost if len(key) == 2 and key[0] == section}
         return frozenset(self.data.get(section, ())) | lost
 
+    def says(self, *key: str) -> bool:
+        """Tell whether something is written at ``key``, soundly or not."""
+        return key in self.places
+
     def problem(
         self,
         key: Key,
@@ -87,7 +91,13 @@ def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
         other = Path(os.path.normpath(path.parent / name.value))
         if other.resolve() in outer:
             raise FleetError(
-                [Problem(name.place, (INCLUDE,), f"includes {other}, which includes this file.")]
+                [
+                    Problem(
+                        name.place,
+                        (INCLUDE,),
+                        f"leads by '{name.value}' back to this file.",
+                    )
+                ]
             )
         if not other.is_file():
             raise FleetError(
@@ -95,7 +105,7 @@ def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
                     Problem(
                         name.place,
                         (INCLUDE,),
-                        f"names {other}, which is not there.",
+                        f"names '{name.value}', which is not there.",
                         "The path starts at the file that says it.",
                     )
                 ]

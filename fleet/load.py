@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fleet import check, shape, spec
 from fleet.document import read
-from fleet.problems import FleetError, Problem, in_order
+from fleet.problems import FleetError, Key, Problem, in_order
 
 
 def load(path: str | Path) -> spec.Fleet:
@@ -20,18 +20,17 @@ def load(path: str | Path) -> spec.Fleet:
     if document is None:
         raise FleetError(problems)
     fleet = spec.fleet(document)
-    problems += _beside(problems, check.problems(fleet))
+    problems += _beside(document.lost, check.problems(fleet))
     if any(each.severity == "error" for each in problems):
         raise FleetError(problems)
     return replace(fleet, warnings=in_order(problems))
 
 
-def _beside(known: Iterable[Problem], found: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield what was found that is not at, above or below a known problem.
+def _beside(lost: Iterable[Key], found: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield what was found that is not at, above or below a key that was lost.
 
     A misspelt key would be told of a second time, as the contradiction that its absence makes.
     """
-    keys = [each.key for each in known]
     for problem in found:
-        if not any(key[: len(problem.key)] == problem.key[: len(key)] for key in keys):
+        if not any(key[: len(problem.key)] == problem.key[: len(key)] for key in lost):
             yield problem

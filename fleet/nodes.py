@@ -18,6 +18,14 @@ LARGEST = 500_000
 """Nodes of one file: aliases of aliases can make a short file larger than any memory."""
 
 
+WAYS = (frozenset({"env", "file", "command"}), frozenset({"push", "path"}))
+"""Mappings that say one of several things: laid over another, they replace it."""
+
+
+DEEPEST = 100
+"""Levels of mappings and lists in each other; a fleet has six."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A value and its place: a ``dict`` or ``list`` of nodes, or a scalar as it is."""
@@ -34,7 +42,9 @@ def parse(path: Path) -> Node:
     """
     start = Place(str(path), 1)
     try:
-        loader = Loader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _measure(text, start)
+        loader = Loader(text)
         node = loader.get_single_node()
         if node is None:
             return Node({}, start)
@@ -46,8 +56,6 @@ def parse(path: Path) -> Node:
         raise FleetError([Problem(start, (), "is not UTF-8 text.")]) from None
     except yaml.YAMLError as error:
         raise FleetError([_not_yaml(path, error)]) from None
-    except RecursionError:
-        raise FleetError([Problem(start, (), "is nested too deeply.")]) from None
     if builder.problems:
         raise FleetError(builder.problems)
     return tree
@@ -61,6 +69,8 @@ def overlay(under: Node, over: Node) -> Node:
     """
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
         return over
+    if any(ways.issuperset(under.value) and ways.issuperset(over.value) for ways in WAYS):
+        return over
     merged = dict(under.value)
     for name, node in over.value.items():
         if name in merged and node.value is None:
@@ -68,6 +78,18 @@ def overlay(under: Node, over: Node) -> Node:
         else:
             merged[name] = overlay(merged[name], node) if name in merged else node
     return Node(merged, over.place)
+
+
+def _measure(text: str, start: Place) -> None:
+    """Refuse what is nested too deeply for libyaml, which would fall off its stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise FleetError([Problem(start, (), f"is nested more than {DEEPEST} deep.")])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _not_yaml(path: Path, error: yaml.YAMLError) -> Problem:

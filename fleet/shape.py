@@ -1,27 +1,18 @@
-"""The shape of a fleet file: what the JSON schema says, in words that tell what to write."""
+"""The shape of a fleet file: where it leaves the schema, and what is left without those places."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from fleet.document import Document
-from fleet.problems import Key, Problem, did_you_mean
-
-SCHEMA = Path(__file__).parent.parent / "schemas" / "fleet.schema.json"
-
-
-@cache
-def validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+from fleet.problems import Key, Problem
+from fleet.schema import validator
+from fleet.wording import explain, missing, unknown
 
 
 def examine(document: Document) -> tuple[Document | None, list[Problem]]:
@@ -31,169 +22,48 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
     ``None`` when too little is.
     """
     errors = list(validator().iter_errors(document.data))
-    problems = [problem for error in errors for problem in _explain(document, error)]
+    problems = [problem for error in errors for problem in explain(document, error)]
     data, lost = deepcopy(document.data) if errors else document.data, set[Key]()
     while errors:
-        gone = {key for error in errors for key in _unsound(error)}
+        gone = {key: instead for error in errors for key, instead in _unsound(error)}
         if () in gone:
             return None, problems
-        for key in gone:
-            _remove(data, key)
-        lost |= gone
+        for key, instead in gone.items():
+            _replace(data, key, instead)
+        if lost.issuperset(gone):
+            break  # the file itself lacks something, which nothing below depends on
+        lost.update(gone)
         errors = list(validator().iter_errors(data))
     return replace(document, data=data, lost=frozenset(lost)), problems
 
 
-def _unsound(error: ValidationError) -> Iterator[Key]:
-    """Yield the keys without which an error would not be."""
+def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
+    """Yield the keys without which an error would not be, and what can stand there instead."""
     key: Key = tuple(error.absolute_path)
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     if error.validator == "additionalProperties":
-        for name in _unknown(error):
-            yield (*key, name)
+        for name in unknown(error):
+            yield (*key, name), None
     elif "propertyNames" in error.absolute_schema_path:
-        yield (*key, str(error.instance))
+        yield (*key, str(error.instance)), None
+    elif error.validator == "required" and not key:
+        yield (missing(error),), None
+    elif "writeOnly" in schema and "examples" in schema:
+        # Which secret it is makes no difference to what is around it.
+        yield key, schema["examples"][0]
     else:
         # A list without one of its items would have its other items on the wrong lines.
         while key and isinstance(key[-1], int):
             key = key[:-1]
-        yield key
+        yield key, None
 
 
-def _remove(data: Any, key: Key) -> None:
+def _replace(data: Any, key: Key, instead: Any) -> None:
     for part in key[:-1]:
         if isinstance(data, dict) and part not in data:
             return  # a parent went before
         data = data[part]
     if isinstance(data, dict):
         data.pop(key[-1], None)
-
-
-def _unknown(error: ValidationError) -> list[str]:
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    return sorted(set(error.instance) - set(schema.get("properties", {})))  # type: ignore[arg-type]
-
-
-def _explain(
-    document: Document, error: ValidationError, around: dict[str, Any] | None = None
-) -> Iterator[Problem]:
-    """Say what an error means. ``around`` is the schema that lists it as an alternative."""
-    key: Key = tuple(error.absolute_path)
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    remedy = _say(schema) or _say(around or {})
-    match error.validator:
-        case "additionalProperties":
-            for name in _unknown(error):
-                known = schema.get("properties", {})
-                yield document.problem(
-                    (*key, name), "is not a key of this file.", did_you_mean(name, known)
-                )
-        case "required":
-            missing = str(error.message).split("'")[1]
-            need = _say(_property(schema, missing)) or "Add it."
-            yield document.problem(key, f"lacks '{missing}'.", need)
-        case "oneOf":
-            yield from _alternatives(document, error)
-        case _ if "propertyNames" in error.absolute_schema_path:
-            yield document.problem(
-                (*key, str(error.instance)), "cannot have this name.", _fitting(error)
-            )
-        case _:
-            yield document.problem(key, _mistake(error, schema), remedy)
-
-
-def _alternatives(document: Document, error: ValidationError) -> Iterator[Problem]:
-    """Explain a value that is none of several things, by the one that it looks like."""
-    key: Key = tuple(error.absolute_path)
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    branches = [_resolve(branch) for branch in schema["oneOf"]]
-    if all("required" in branch and "type" not in branch for branch in branches):
-        ways = " or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
-        yield document.problem(key, f"must say either {ways}, and not both.", _say(schema))
-        return
-    alike = [
-        at
-        for at, branch in enumerate(branches)
-        if "type" in branch and validator().is_type(error.instance, branch["type"])
-    ]
-    inner = [each for each in error.context or () if each.schema_path[0] in alike]
-    if len(alike) == 1 and inner:
-        for each in inner:
-            each.parent = error
-            yield from _explain(document, each, schema)
-    else:
-        yield document.problem(key, f"cannot be {_show(error.instance)}.", _say(schema))
-
-
-def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
-    """Say what is wrong with one value; an object is named by its type, never printed whole."""
-    # What stands where a reference to a secret belongs may be the secret.
-    value = "a literal value" if schema.get("writeOnly") else _show(error.instance)
-    limit: Any = error.validator_value
-    match error.validator:
-        case "type":
-            return f"must be {_article(limit)}, not {value}."
-        case "enum":
-            return f"cannot be {value}: it is one of {', '.join(map(str, limit))}."
-        case "const":
-            return f"must be {limit}, not {value}."
-        case "minimum" | "exclusiveMinimum":
-            return f"is {value}, below {limit}."
-        case "maximum":
-            return f"is {value}, above {limit}."
-        case "minLength" | "minItems" | "minProperties":
-            return "is empty."
-        case "maxProperties":
-            return "says more than one thing."
-        case "uniqueItems":
-            return "repeats an entry."
-        case "pattern":
-            return f"cannot be {value}: it does not fit {limit}."
-        case _:
-            return f"does not fit the schema ({error.validator})."
-
-
-def _fitting(error: ValidationError) -> str:
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    return _say(schema) or f"It must fit {schema.get('pattern')}."
-
-
-def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    return _resolve(schema.get("properties", {}).get(name, {}))
-
-
-def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref")
-    if not reference:
-        return schema
-    document: dict[str, Any] = validator().schema  # type: ignore[assignment]
-    target: dict[str, Any] = document["$defs"][reference.rsplit("/", 1)[1]]
-    return {**target, **schema}
-
-
-def _say(schema: dict[str, Any]) -> str:
-    """Turn a schema's own description and example into the remedy."""
-    remedy: str = schema.get("description", "")
-    for example in schema.get("examples", [])[:1]:
-        remedy += f" For example: {json.dumps(example)}."
-    return remedy.strip()
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _article(types: str | list[str]) -> str:
-    return _TYPES.get(types, types) if isinstance(types, str) else " or ".join(types)
-
-
-_TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-}
+        if instead is not None:
+            data[key[-1]] = instead

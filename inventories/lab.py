@@ -1,5 +1,5 @@
-"""The pyinfra face of lab.yml."""
+"""The pyinfra face of lab.yml: its hosts, and a group for each label."""
 
-from roles.host.ssh import inventory
+from roles.host.ssh import groups
 
-hosts = inventory(__file__.replace(".py", ".yml"))
+globals().update(groups(__file__))

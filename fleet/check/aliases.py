@@ -20,7 +20,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _alias(fleet: Fleet, name: str) -> Iterator[Problem]:
-    if name in fleet.models:
+    if name in fleet.document.names("models"):
         yield fleet.document.problem(
             ("aliases", name), "is a model's name as well.", "Rename one of the two."
         )

@@ -22,7 +22,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from _arguments(fleet, model)
             yield from _parallel(fleet, model)
     for host in fleet.hosts.values():
-        yield from _gpus(fleet, host)
+        if host.gpus or not fleet.document.says("hosts", host.name, "gpus"):
+            yield from _gpus(fleet, host)
 
 
 def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
@@ -37,13 +38,14 @@ def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
 
 def _weights(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
     key: Key = ("models", model.name)
-    if model.weights.kind == "hub" and not model.weights.revision:
+    said = fleet.document.says("models", model.name, "revision")
+    if model.weights.kind == "hub" and not said:
         yield fleet.document.problem(
             (*key, "weights"),
             "comes from a repository without a 'revision'.",
             "Write the 40-digit commit: what a branch holds changes under you.",
         )
-    if model.weights.kind != "hub" and "revision" in fleet.document.data["models"][model.name]:
+    if model.weights.kind != "hub" and said:
         yield fleet.document.problem(
             (*key, "revision"),
             "says nothing about weights that come from a directory.",
@@ -68,7 +70,7 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
     key: Key = ("models", model.name)
     if model.build == "cpu":
         for name in ("tensor_parallel", "pipeline_parallel", "data_parallel", "devices"):
-            if name in fleet.document.data["models"][model.name]:
+            if fleet.document.says("models", model.name, name):
                 yield fleet.document.problem(
                     (*key, name), "needs GPUs, and the build is cpu.", "Remove it."
                 )
@@ -104,7 +106,7 @@ def _gpus(fleet: Fleet, host: Host) -> Iterator[Problem]:
                 f"'{holders[0].model}' has.",
                 "Give each model GPUs of its own.",
             )
-        elif len(devices) < model.gpus:
+        elif model.devices is None and len(devices) < model.gpus:
             yield fleet.document.problem(
                 key,
                 f"wants {model.gpus} GPUs, and the other models leave {len(devices)} of the "

@@ -13,12 +13,12 @@ from fleet.spec import Fleet, Gateway, ProviderModel
 def problems(fleet: Fleet) -> Iterator[Problem]:
     gateway = fleet.gateway
     if gateway is None:
-        if fleet.developers:
+        if fleet.developers and not fleet.document.says("gateway"):
             yield fleet.document.problem(
                 ("developers",), "have no gateway to talk to.", "Add a 'gateway' section."
             )
         return
-    if not fleet.models:
+    if not fleet.document.names("models"):
         yield fleet.document.problem(("gateway",), "has no model to route to.", "Add 'models'.")
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
     for check in (_reached, _server, _recycling, _timeouts, _shared, _ports, _names, _passthrough):

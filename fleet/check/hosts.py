@@ -12,6 +12,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _addresses(fleet)
     yield from _ports(fleet)
     yield from _jumps(fleet)
+    yield from _labels(fleet)
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
@@ -74,3 +75,15 @@ def _jumps(fleet: Fleet) -> Iterator[Problem]:
                 break
             passed.add(at)
             at = fleet.hosts[at].jump
+
+
+def _labels(fleet: Fleet) -> Iterator[Problem]:
+    """Labels that pyinfra's groups cannot be named after."""
+    for host in fleet.hosts.values():
+        for at, label in enumerate(host.labels):
+            if label in ("all", "hosts"):
+                yield fleet.document.problem(
+                    ("hosts", host.name, "labels", at),
+                    f"is '{label}', pyinfra's group of all hosts.",
+                    "Choose another word.",
+                )

@@ -10,6 +10,7 @@ from fleet.plan.claude import ClaudePlan, ClientPlan, claude
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.routes import Route, http
 from fleet.plan.vllm import VllmPlan, vllm
+from fleet.plan.why import comes
 from fleet.spec import Fleet
 
 __all__ = [
@@ -29,11 +30,11 @@ __all__ = [
 class HostPlan:
     """Everything that one host is to be."""
 
-    name: str
-    packages: Literal["controller", "registry"]
-    engines: tuple[VllmPlan, ...]
-    gateway: LitellmPlan | None
-    clients: ClaudePlan | None
+    name: str = comes("hosts.{host}")
+    packages: Literal["controller", "registry"] = comes("packages")
+    engines: tuple[VllmPlan, ...] = comes("models")
+    gateway: LitellmPlan | None = comes("gateway")
+    clients: ClaudePlan | None = comes("developers")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""

@@ -72,7 +72,7 @@ def fleet(document: Document) -> Fleet:
     hosts = {each.name: host(each) for each in said.section("hosts").sections()}
     return Fleet(
         document=document,
-        name=said["name"],
+        name=said.get("name", ""),
         ssh=ssh(said.section("ssh")),
         packages=said.get("packages", "registry"),
         hosts=hosts,

@@ -13,15 +13,21 @@ from fleet.spec import Fleet, Host
 
 
 def hops(spec: Fleet, host: Host) -> list[Host]:
-    """Return the hosts on the way to ``host``, the outermost first."""
+    """Return the hosts on the way to ``host``, the outermost first.
+
+    The jump host of all, and those on the way to it, are not reached through it.
+    """
+    everybodys = _way(spec, spec.ssh.jump)
+    if host.jump or host in everybodys:
+        return _way(spec, host.jump)
+    return everybodys
+
+
+def _way(spec: Fleet, jump: str | None) -> list[Host]:
     way: list[Host] = []
-    passed = {host.name}
-    at = host.jump or spec.ssh.jump
-    while at and at not in passed:
-        passed.add(at)
-        hop = spec.hosts[at]
-        way.insert(0, hop)
-        at = hop.jump
+    while jump:
+        way.insert(0, spec.hosts[jump])
+        jump = way[0].jump
     return way
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fleet
+from fleet import FleetPlan
 from fleet.spec import Fleet, Host
 from roles.host import jump
 
@@ -17,17 +18,26 @@ LOST_AFTER = 60
 Inventory = list[tuple[str, dict[str, Any]]]
 
 
-def inventory(path: str | Path) -> Inventory:
-    """Return pyinfra's host list for a fleet file; the plan of each host is its data ``plan``.
+def groups(face: str | Path) -> dict[str, list[Any]]:
+    """Return pyinfra's groups for the fleet file beside ``face``: its hosts, and those of a label.
 
-    A fleet file with mistakes ends the program with all of them and no traceback.
+    The plan of each host is its data ``plan``. A fleet file with mistakes ends the program with all
+    of them and no traceback.
     """
     try:
-        planned = fleet.plan(fleet.load(path))
+        planned = fleet.plan(fleet.load(Path(face).with_suffix(".yml")))
     except fleet.FleetError as error:
         sys.exit(str(error))
     for warning in planned.fleet.warnings:
         print(warning, file=sys.stderr)
+    labels: dict[str, list[str]] = {}
+    for host in planned.fleet.hosts.values():
+        for label in host.labels:
+            labels.setdefault(label, []).append(host.name)
+    return {"hosts": _inventory(planned), **labels}
+
+
+def _inventory(planned: FleetPlan) -> Inventory:
     return [
         (name, {"plan": plan, **_login(planned.fleet, planned.fleet.hosts[name])})
         for name, plan in planned.hosts.items()

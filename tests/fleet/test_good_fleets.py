@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fleet
-from fleet import FleetPlan
+from fleet import FleetPlan, HostPlan
 from fleet.plan import ClientPlan, LitellmPlan
 
 GOOD = Path(__file__).parent / "good"
@@ -24,6 +24,10 @@ def gateway(plan: FleetPlan, host: str = "gw") -> LitellmPlan:
     return found
 
 
+def models(host: HostPlan) -> list[str]:
+    return [engine.model for engine in host.engines]
+
+
 def client(plan: FleetPlan, user: str, host: str = "dev") -> ClientPlan:
     found = plan.hosts[host].clients
     assert found is not None
@@ -37,7 +41,6 @@ def client(plan: FleetPlan, user: str, host: str = "dev") -> ClientPlan:
 def test_it_is_accepted_and_every_host_has_a_plan(path: Path) -> None:
     plan = fleet.plan(fleet.load(path))
     assert list(plan.hosts) == list(plan.fleet.hosts)
-    assert all(host.engines or host.gateway or host.clients for host in plan.hosts.values())
 
 
 def test_the_url_of_a_single_gateway_is_derived() -> None:
@@ -153,3 +156,49 @@ def test_a_family_decides_the_parsers() -> None:
 def test_merged_keys_give_way_to_own_ones() -> None:
     hosts = planned("engines-only").fleet.hosts
     assert (hosts["gpu-b"].address, hosts["gpu-b"].user) == ("10.0.0.2", "admin")
+
+
+def test_a_file_is_laid_over_what_it_includes() -> None:
+    production, staging = planned("production").fleet, planned("staging").fleet
+    assert (production.name, staging.name) == ("production", "staging")
+    assert production.models["coder"].context == 262144
+    assert staging.models["coder"].context == 131072, "said above"
+    assert staging.models["coder"].output == 32768, "said below"
+
+
+def test_an_empty_value_takes_away_what_is_included() -> None:
+    assert set(planned("staging").fleet.models) == {"coder"}
+    assert planned("staging").fleet.fallbacks == {}
+
+
+def test_a_secret_from_another_source_replaces_the_included_one() -> None:
+    [engine] = planned("staging").hosts["box"].engines
+    assert str(engine.api_key) == "{env: STAGING_ENGINE_KEY}"
+
+
+def test_paths_start_at_the_file_that_says_them() -> None:
+    [engine] = planned("production").hosts["gpu-1"].engines
+    assert engine.api_key
+    assert engine.api_key.directory == (GOOD / "base").resolve()
+    assert planned("production").fleet.ssh.known_hosts == (GOOD / "base/known_hosts").resolve()
+
+
+def test_hosts_are_chosen_by_their_labels() -> None:
+    plan = planned("forty-hosts")
+    berlin = [name for name in plan.hosts if name.startswith("gpu-berlin")]
+    assert [name for name, host in plan.hosts.items() if "coder" in models(host)] == berlin
+    assert plan.fleet.gateway
+    assert len(plan.fleet.gateway.hosts) == 4
+
+
+def test_every_model_of_a_host_has_gpus_of_its_own() -> None:
+    large, pinned, small = planned("crowded").hosts["gpu"].engines
+    assert pinned.devices == (0, 7), "as it says"
+    assert large.devices == (1, 2, 3, 4), "the first that are free: 2 x 2"
+    assert small.devices == (5,)
+
+
+def test_seats_give_each_user_one_machine() -> None:
+    plan = planned("forty-hosts")
+    [client] = plan.hosts["dev-oslo-3"].clients.users  # type: ignore[union-attr]
+    assert (client.user, client.settings["model"]) == ("dev3", "thinker")

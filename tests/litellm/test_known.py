@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from fleet.data import table
-from fleet.shape import SCHEMA
+from fleet.schema import SCHEMA
 from tests.litellm.environment import environment
 
 MAKER = Path(__file__).with_name("known.py")

@@ -113,6 +113,18 @@ def test_the_same_fleet_without_the_mistakes_does_connect(tmp_path: Path, door: 
     assert door.knocks > 0
 
 
+def test_a_label_limits_a_run_to_its_hosts(tmp_path: Path, door: Door) -> None:
+    text = FLEET.format(port=door.port).replace(
+        "hosts: {gw: {address: 127.0.0.1}}",
+        "hosts: {gw: {address: 127.0.0.1}, far: {address: 127.0.0.2, labels: [spare]}}",
+    )
+    path = inventory(tmp_path, text)
+    done = pyinfra("--limit", "spare", "-y", path, "deploys/mirror.py")
+    assert door.knocks == 0, done.stdout + done.stderr
+    assert "far" in done.stdout + done.stderr
+    assert "[gw]" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("how", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
 def test_an_inventory_is_shown_without_a_secret(

@@ -1,0 +1,108 @@
+"""How check and plan grow with the fleet: python -m benchmarks.scale
+
+Each size is measured in processes of its own: the median of five, beside the floor, which is
+libyaml reading the same file and no more. A tenth of the hosts are gateways, half have GPUs, and
+each of the others is shared by developers, five per host of the fleet.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+import fleet
+
+SIZES = (10, 30, 100, 300, 1000)
+RUNS = 5
+
+
+def text(size: int) -> str:
+    """Return a fleet file of so many hosts, a twentieth as many models, five times the users."""
+    gateways, gpus, models = max(1, size // 10), size // 2, max(1, size // 20)
+    desks = size - gateways - gpus
+    hosts = {
+        **{f"gpu-{at}": _host(1, at, "gpus: {count: 8}") for at in range(gpus)},
+        **{f"gw-{at}": _host(2, at, "labels: [gateway]") for at in range(gateways)},
+        **{f"dev-{at}": _host(3, at, "labels: [desk]") for at in range(desks)},
+    }
+    share = gpus // models
+    served = {
+        f"model-{at}": "{engine: vllm, version: 0.32.0, weights: {path: /srv/model}, "
+        f"family: hermes, hosts: [{', '.join(f'gpu-{at * share + one}' for one in range(share))}], "
+        "context: 131072, output: 8192, tensor_parallel: 8, api_key: {env: ENGINE_KEY}}"
+        for at in range(models)
+    }
+    groups = {
+        f"team-{at}": f"{{hosts: [dev-{at}], users: [{_users(at, 5 * size // desks)}], "
+        f"model: sonnet, version: 2.1.330, key: {{env: TEAM_{at}}}}}"
+        for at in range(desks)
+    }
+    return "\n".join(
+        [
+            "version: 1\nname: scale",
+            *_section("hosts", hosts),
+            *_section("models", served),
+            "gateway: {hosts: {labels: [gateway]}, url: https://llm.example.com, "
+            "version: 1.106.2, master_key: {env: MASTER_KEY}}",
+            "aliases: {opus: model-0, sonnet: model-0, haiku: model-0}",
+            *_section("developers", groups),
+        ]
+    )
+
+
+def _host(network: int, at: int, has: str) -> str:
+    return f"{{address: 10.{network}.{at // 250}.{at % 250 + 1}, {has}}}"
+
+
+def _users(group: int, count: int) -> str:
+    return ", ".join(f"u{group}-{at}" for at in range(count))
+
+
+def _section(name: str, entries: dict[str, str]) -> list[str]:
+    return [f"{name}:", *(f"  {key}: {value}" for key, value in entries.items())]
+
+
+def measure(path: Path) -> tuple[float, float, int]:
+    """Return the seconds of the floor and of check + plan, and the peak memory in MB."""
+    start = time.perf_counter()
+    yaml.load(path.read_text("utf-8"), yaml.CSafeLoader)
+    floor = time.perf_counter() - start
+    start = time.perf_counter()
+    fleet.plan(fleet.load(path))
+    ours = time.perf_counter() - start
+    return floor, ours, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main() -> None:
+    print("| hosts | models | developers | check + plan | x libyaml | us per host | peak memory |")
+    print("|---|---|---|---|---|---|---|")
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "fleet.yml"
+            path.write_text(text(size), "utf-8")
+            runs = [_in_a_process(path) for _ in range(RUNS)]
+        floor, ours, memory = (statistics.median(each) for each in zip(*runs, strict=True))
+        print(
+            f"| {size} | {max(1, size // 20)} | {5 * size} | {ours:.2f} s | {ours / floor:.1f} "
+            f"| {ours / size * 1e6:.0f} | {memory:.0f} MB |"
+        )
+
+
+def _in_a_process(path: Path) -> tuple[float, ...]:
+    program = [sys.executable, "-m", "benchmarks.scale", str(path)]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    return tuple(map(float, done.stdout.split()))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        print(*measure(Path(sys.argv[1])))
+    else:
+        main()

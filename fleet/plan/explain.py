@@ -1,0 +1,128 @@
+"""The plan told value by value, each with the lines of the fleet file that it comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from fleet.plan import FleetPlan, HostPlan
+from fleet.plan.claude import ClientPlan, settings
+from fleet.plan.why import Why
+from fleet.problems import Key, Place
+from fleet.spec import Fleet, Secret
+
+Names = Mapping[str, str]
+"""What ``{model}``, ``{user}``, ``{group}`` and ``{host}`` stand for."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A key of the fleet file; ``place`` is ``None`` where the file leaves it to the default."""
+
+    key: str
+    place: Place | None
+    value: Any
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a host's plan: ``("gateway", "workers")``."""
+
+    host: str
+    path: tuple[str, ...]
+    value: Any
+    sources: tuple[Source, ...]
+    reason: str
+
+
+def values(plan: FleetPlan, host: HostPlan) -> Iterator[Value]:
+    """Yield every value of a host's plan, in the order of the plan."""
+    told = _Telling(plan.fleet)
+    for path, value, why, names in told.walk(host, (), Why(()), {"host": host.name}):
+        sources = tuple(told.source(key.format_map(names)) for key in why.keys)
+        yield Value(host.name, path, value, sources, why.reason)
+
+
+_Leaf = tuple[tuple[str, ...], Any, Why, Names]
+
+
+class _Telling:
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    def walk(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
+        if isinstance(value, Secret):
+            yield path, str(value), why, names
+        elif is_dataclass(value):
+            yield from self._fields(value, path, why, names)
+        elif isinstance(value, Mapping) and value:
+            for name, each in value.items():
+                # Where the file has a mapping of the same names, the line of the name is nearer.
+                nearer = tuple(f"{key}.{name}" for key in why.keys[:1])
+                inner = Why(nearer + why.keys, why.reason)
+                yield from self.walk(each, (*path, str(name)), inner, names)
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            for name, each in zip(_labels(value), value, strict=True):
+                yield from self.walk(each, (*path, name), why, names)
+        elif value not in ((), {}):
+            yield path, value, why, names
+
+    def _fields(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
+        own = {each.name: getattr(value, each.name) for each in fields(value)}
+        names = {**names, **{name: said for name, said in own.items() if isinstance(said, str)}}
+        for each in fields(value):
+            if isinstance(value, ClientPlan) and each.name == "settings":
+                yield from self._settings(value, path, names)
+            else:
+                inner = each.metadata.get("why", why)
+                yield from self.walk(own[each.name], (*path, each.name), inner, names)
+
+    def _settings(self, client: ClientPlan, path: tuple[str, ...], names: Names) -> Iterator[_Leaf]:
+        for inner, setting in settings(self.fleet, self.fleet.developers[client.group]).items():
+            yield (*path, "settings", *inner), setting.value, setting.why, names
+
+    def source(self, dotted: str) -> Source:
+        key, rest = self._key(dotted)
+        if rest:
+            return Source(dotted, None, None)
+        value = self.fleet.document.data
+        for part in key:
+            value = value[part]
+        return Source(dotted, self.fleet.document.place(key), value)
+
+    def _key(self, dotted: str) -> tuple[Key, str]:
+        """Find a dotted key, where names may hold dots themselves; return what is not there."""
+        data, rest = self.fleet.document.data, dotted
+        key: Key = ()
+        while rest and isinstance(data, dict):
+            there = [name for name in data if rest == name or rest.startswith(f"{name}.")]
+            if not there:
+                break
+            name = max(there, key=len)
+            data, key, rest = data[name], (*key, name), rest[len(name) + 1 :]
+        return key, rest
+
+
+def _labels(several: tuple[Any, ...]) -> list[str]:
+    """Name the items of a list by what tells them apart; replicas get a number."""
+    names = [
+        next(str(getattr(each, name)) for name in ("user", "model", "name") if hasattr(each, name))
+        for each in several
+    ]
+    counts, seen = Counter(names), Counter[str]()
+    labels = []
+    for name in names:
+        seen[name] += 1
+        labels.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
+    return labels
+
+
+def alike(found: Iterable[Value]) -> list[tuple[Value, list[str]]]:
+    """Put together what several hosts have in common: each value, and its hosts."""
+    groups: dict[str, tuple[Value, list[str]]] = {}
+    for each in found:
+        _, hosts = groups.setdefault(repr(replace(each, host="")), (each, []))
+        hosts.append(each.host)
+    return list(groups.values())

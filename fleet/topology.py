@@ -1,0 +1,61 @@
+"""A fleet as a Mermaid flow chart: developers, gateways, models, and the hosts they are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fleet.spec import Fleet, Model, ProviderModel
+
+SHOWN = 3
+"""Hosts that are still named; of more, the number is told."""
+
+
+def mermaid(fleet: Fleet) -> str:
+    """Return the chart as text that GitHub and most editors draw."""
+    return "\n".join(["flowchart LR", *(f"    {line}" for line in _lines(fleet))]) + "\n"
+
+
+def _lines(fleet: Fleet) -> Iterator[str]:
+    for group in fleet.developers.values():
+        users = len({(host, user) for host, at in group.seats.items() for user in at})
+        people = f"{users} seats on {_some(group.hosts)}"
+        yield _node(f"developers_{group.name}", f"developers: {group.name}", people)
+    if fleet.gateway:
+        yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))
+        for group in fleet.developers.values():
+            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| gateway"
+    for model in fleet.models.values():
+        yield _node(f"model_{model.name}", model.name, *_served(model))
+        if fleet.gateway:
+            names = [name for name in fleet.aliases if fleet.resolve(name) is model]
+            yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
+    for name, targets in fleet.fallbacks.items():
+        for target in targets:
+            yield f"{_name(f'model_{name}')} -. fallback .-> {_name(f'model_{target}')}"
+
+
+def _served(model: Model) -> Iterator[str]:
+    if isinstance(model, ProviderModel):
+        yield f"{model.provider}: {model.id}"
+    else:
+        yield f"vLLM on {_some(model.hosts)}"
+        yield f"{model.context // 1024}K window"
+
+
+def _node(name: str, *lines: str) -> str:
+    text = "<br>".join(line.replace('"', "'") for line in lines)
+    return f'{_name(name)}["{text}"]'
+
+
+def _name(text: str) -> str:
+    """Make an identifier of Mermaid's; dots and dashes have meanings there."""
+    return text.replace(".", "_").replace("-", "_")
+
+
+def _label(names: Iterable[str]) -> str:
+    said = ", ".join(names)
+    return f"|{said}|" if said else ""
+
+
+def _some(hosts: tuple[str, ...]) -> str:
+    return ", ".join(hosts) if len(hosts) <= SHOWN else f"{len(hosts)} hosts"

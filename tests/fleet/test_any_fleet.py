@@ -1,0 +1,126 @@
+"""Whatever a file holds: it is refused in words, or every host gets a plan. Never a traceback."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fleet
+from fleet.plan.explain import values
+from fleet.problems import FleetError
+
+HERE = Path(__file__).parent
+WHOLE = [
+    yaml.safe_load(path.read_text("utf-8"))
+    for path in sorted([*(HERE / "good").glob("*.yml"), HERE / "bad" / "base" / "whole.yml"])
+]
+
+NAMES = st.sampled_from(["coder", "gpu", "gw", "dev", "team", "opus", "sonnet", "cloud", "nobody"])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.dates(),
+    st.binary(max_size=4),
+    NAMES,
+    st.sampled_from(["", "1.0", "0.32.0", "1.106.2", "2.1.330", "Qwen/Qwen3", "../..", "hermes"]),
+    st.sampled_from([0, 1, 2, 4000, 8000, 65536, 131072, 10**30]),
+)
+THINGS = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(NAMES, st.text(max_size=6)), inner, max_size=3),
+        st.builds(lambda value: {"env": value}, inner),
+        st.builds(lambda value: {"labels": value}, inner),
+    ),
+    max_leaves=6,
+)
+
+ALL = settings(deadline=None, max_examples=150)
+
+
+def survives(text: str | bytes) -> None:
+    """Load a file of this content, and plan what is accepted."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "fleet.yml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+        try:
+            accepted = fleet.load(path)
+        except FleetError as error:
+            assert error.problems
+            assert all(problem.mistake for problem in error.problems)
+            assert all(problem.place.line >= 1 for problem in error.problems)
+            return
+    planned = fleet.plan(accepted)
+    for plan in planned.hosts.values():
+        plan.to_json()
+        list(values(planned, plan))
+
+
+@given(st.binary(max_size=60))
+@ALL
+def test_any_bytes(content: bytes) -> None:
+    survives(content)
+
+
+@given(st.text(alphabet="ab:-#&*!{}[],'\"|>?% \n\t<", max_size=60))
+@ALL
+def test_any_text_that_looks_like_yaml(text: str) -> None:
+    survives(text)
+
+
+@given(THINGS)
+@ALL
+def test_any_data(data: Any) -> None:
+    survives(yaml.safe_dump(data))
+
+
+@given(st.data())
+@ALL
+def test_any_good_fleet_with_other_things_in_it(data: st.DataObject) -> None:
+    content = copy.deepcopy(data.draw(st.sampled_from(WHOLE)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        _change(content, data)
+    survives(yaml.safe_dump(content, sort_keys=False))
+
+
+def _change(content: Any, data: st.DataObject) -> None:
+    """Take something out, or put another thing in its place or beside it."""
+    at = content
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(at[key], dict | list) or data.draw(st.integers(0, 3)) == 0:
+            break
+        at = at[key]
+    match data.draw(st.sampled_from(["remove", "replace", "add"])):
+        case "remove":
+            del at[key]
+        case "replace":
+            at[key] = data.draw(THINGS)
+        case "add" if isinstance(at, dict):
+            at[data.draw(NAMES)] = data.draw(THINGS)
+        case _:
+            at.append(data.draw(THINGS))
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]" for at in range(1, 9)]
+    survives("\n".join(lines))
+
+
+def test_a_file_that_is_nested_too_deeply() -> None:
+    survives("[" * 100_000)
+    survives("{a: " * 5_000 + "1" + "}" * 5_000)

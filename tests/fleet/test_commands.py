@@ -1,0 +1,163 @@
+"""python -m fleet, as a person and as a CI job start it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fleet
+from fleet.__main__ import main
+from fleet.plan.explain import values
+from fleet.schema import SCHEMA, resolve
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PROD = ROOT / "inventories" / "prod.yml"
+NAMES = HERE / "bad" / "names.yml"
+GOOD = sorted([*(HERE / "good").glob("*.yml"), *(ROOT / "inventories").glob("*.yml")])
+
+
+def test_check_tells_a_program_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", str(PROD), str(NAMES)]) == 1
+    good, bad = json.loads(capsys.readouterr().out)
+    assert (good["accepted"], good["problems"]) == (True, [])
+    assert not bad["accepted"]
+    [alias] = [each for each in bad["problems"] if each["key"] == "aliases.sonnet"]
+    assert alias["remedy"] == "Did you mean 'coder'?"
+    text = NAMES.read_text("utf-8").splitlines()
+    assert "sonnet: codre" in text[alias["line"] - 1]
+
+
+def test_check_annotates_the_lines_of_a_pull_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--github", str(NAMES)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    [error] = [line for line in said if "codre" in line]
+    assert error.startswith(f"::error file={NAMES},line=28::aliases.sonnet: names the model")
+    assert any(line.startswith(f"::warning file={NAMES},line=27::") for line in said)
+
+
+def test_warnings_alone_do_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(PROD.read_text("utf-8").replace(", haiku: helper", ""), "utf-8")
+    assert main(["check", str(path)]) == 0
+    told = capsys.readouterr()
+    assert "fleet.yml:48: warning: aliases: do not say who answers to claude-haiku-5-5" in told.err
+    assert told.out == f"{path}: 7 hosts, no mistakes, 1 warning\n"
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_every_value_of_a_plan_comes_from_somewhere(path: Path) -> None:
+    planned = fleet.plan(fleet.load(path))
+    for plan in planned.hosts.values():
+        for value in values(planned, plan):
+            where = f"{plan.name}: {'.'.join(value.path)}"
+            assert value.sources or value.reason, f"{where} comes from nowhere"
+            for source in value.sources:
+                assert "{" not in source.key, f"{where} comes from {source.key}"
+
+
+def test_plan_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(PROD), "--host", "gpu-a"]) == 0
+    said = capsys.readouterr().out
+    [line] = [line for line in said.splitlines() if "engines.coder.context" in line]
+    number = line.split("prod.yml:")[1].split()[0]
+    assert "context: 262144" in PROD.read_text("utf-8").splitlines()[int(number) - 1]
+    assert "gw-a" not in said
+
+
+def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(PROD), "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"]) == 0
+    said = capsys.readouterr().out
+    assert "clients.users.ada.settings.env.CLAUDE_CODE_MAX_CONTEXT_TOKENS = 262144" in said
+    assert "on dev-1, dev-2" in said
+    assert "models.coder.context: 262144" in said
+    assert "developers.platform.model: sonnet" in said
+
+
+def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(PROD), "--why", "gateway.port"]) == 0
+    assert "gateway.port: not in the file" in capsys.readouterr().out
+
+
+def test_why_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(PROD), "--why", "wrokers"]) == 1
+    assert "Did you mean 'workers'?" in capsys.readouterr().err
+
+
+def test_plan_for_programs_holds_references_and_no_secrets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-the-secret-itself")
+    assert main(["plan", str(PROD), "--json", "--host", "gw-a"]) == 0
+    said = capsys.readouterr().out
+    assert json.loads(said)["gw-a"]["gateway"]["master_key"]["value"] == "LITELLM_MASTER_KEY"
+    assert "sk-the-secret-itself" not in said
+
+
+def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topology", str(PROD)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "flowchart LR"
+    assert '    model_coder["coder<br>vLLM on gpu-a, gpu-b<br>256K window"]' in lines
+    assert "    gateway -->|opus, sonnet| model_coder" in lines
+    assert "    model_coder -. fallback .-> model_cloud" in lines
+
+
+def test_init_writes_a_fleet_that_passes_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "inventories" / "team.yml"
+    assert main(["init", str(path)]) == 0
+    assert fleet.load(path).name == "team"
+    assert fleet.load(path).warnings == ()
+    first = path.read_text("utf-8").splitlines()[0]
+    assert (path.parent / first.split("$schema=")[1]).resolve() == SCHEMA.resolve()
+    assert (
+        path.with_suffix(".py")
+        .read_text("utf-8")
+        .endswith((ROOT / "inventories" / "prod.py").read_text("utf-8").split("\n\n", 1)[1])
+    )
+    assert main(["init", str(path)]) == 1
+    assert "is there already; nothing was written" in capsys.readouterr().err
+
+
+def test_the_reference_is_the_schemas(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "--reference"]) == 0
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    assert capsys.readouterr().out == page, (
+        "write it anew: python -m fleet schema --reference > docs/reference.md"
+    )
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    """Editors show it when they complete the key, and so does the reference."""
+
+    def undescribed(schema: object, path: str) -> Iterator[str]:
+        if isinstance(schema, dict):
+            for name, each in schema.get("properties", {}).items():
+                if isinstance(each, dict) and not resolve(each).get("description"):
+                    yield f"{path}/{name}"
+            for name, each in schema.items():
+                yield from undescribed(each, f"{path}/{name}")
+
+    [*missing] = undescribed({"properties": {}, **json.loads(SCHEMA.read_text("utf-8"))}, "")
+    conditions = [path for path in missing if "/if/" in path or "/oneOf" in path]
+    assert sorted(set(missing) - set(conditions)) == []
+
+
+def test_the_schema_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out == SCHEMA.read_text("utf-8")
+
+
+def test_the_domain_imports_neither_pyinfra_nor_roles() -> None:
+    program = "import sys, fleet.__main__; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"pyinfra", "roles", "gevent", "paramiko"} & set(done.stdout.split())
