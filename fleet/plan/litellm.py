@@ -21,7 +21,7 @@ class Passthrough:
     """The API of Anthropic that developers reach untranslated, and with whose key."""
 
     model: str = comes("gateway.anthropic_passthrough")
-    url: str = comes("models.{model}.url", because="of the model that the passthrough names")
+    url: str = comes("models.{model}.url")
     api_key: Secret = comes("models.{model}.api_key")
 
 

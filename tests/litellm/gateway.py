@@ -53,13 +53,11 @@ class Gateway:
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
         """Ask with a developer's key, or another one; a body is posted."""
-        key = self.secrets[next(iter(self.plan.keys.values()))] if key is None else key
         request = urllib.request.Request(
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
             headers={
-                "Authorization": f"Bearer {key}",
-                "Content-Type": "application/json",
+                **self.headers(key),
                 **{name.replace("_", "-"): value for name, value in headers.items()},
             },
         )
@@ -69,9 +67,19 @@ class Gateway:
         except urllib.error.HTTPError as error:
             return Answer(error.code, _parsed(error.read()))
 
+    def headers(self, key: str | None = None) -> dict[str, str]:
+        """Return the headers of a request with a developer's key, or with another one."""
+        key = self.key if key is None else key
+        return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
     def message(self, model: str, prompt: str = "ping", **headers: str) -> Answer:
         """Ask as Claude Code does."""
         return self.ask("/v1/messages", message(model, prompt), **headers)
+
+    @property
+    def key(self) -> str:
+        """A developer's key."""
+        return self.secrets[next(iter(self.plan.keys.values()))]
 
     @property
     def master(self) -> str:
@@ -145,8 +153,8 @@ def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
     return replace(
         plan,
         listen="127.0.0.1",
-        port=_free_port(),
-        metrics_port=plan.metrics_port and _free_port(),
+        port=free_port(),
+        metrics_port=plan.metrics_port and free_port(),
         routes=tuple(
             replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
         ),
@@ -197,7 +205,8 @@ def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
     raise AssertionError(f"the gateway is not ready:\n{log.read_text()[-3000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

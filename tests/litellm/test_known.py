@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import yaml
 
 from fleet.data import table
+from fleet.schema import SCHEMA
 from tests.litellm.environment import environment
 
 MAKER = Path(__file__).with_name("known.py")
@@ -18,6 +20,11 @@ def test_the_names_are_those_of_the_locked_release() -> None:
         [environment() / "bin/python", MAKER], stdout=subprocess.PIPE, text=True, check=True
     )
     assert yaml.load(made.stdout, yaml.BaseLoader) == table("litellm_known")
+
+
+def test_the_strategies_of_the_schema_are_known() -> None:
+    routing = json.loads(SCHEMA.read_text("utf-8"))["$defs"]["routing"]["properties"]
+    assert set(routing["strategy"]["enum"]) <= set(table("litellm_known")["routing_strategies"])
 
 
 def test_what_is_ours_is_known_as_well() -> None:

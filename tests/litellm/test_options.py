@@ -5,11 +5,13 @@ Not here: what several workers share through Redis, which is not on this machine
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,11 @@ def test_headers_of_the_client_go_to_the_models_that_are_named(
 ) -> None:
     for model, forwarded in (("limited", "1"), ("cloud", None)):
         upstream.taken()
-        assert gateway.message(model, x_house="1").code == 200
+        # As Claude Code does: the key in both headers.
+        assert gateway.message(model, x_house="1", x_api_key=gateway.key).code == 200
         asked = first(upstream, lambda each: each.path == "/v1/messages")
         assert asked.headers.get("x-house") == forwarded
+        assert gateway.key not in str(asked.headers), "a developer's key stays at the gateway"
 
 
 def test_a_rate_is_held_and_an_alias_is_no_way_around_it(gateway: Gateway) -> None:
@@ -65,6 +69,23 @@ def test_a_streamed_answer_that_does_not_begin_is_given_up(gateway: Gateway) -> 
     streamed = message("cloud", SLOW, stream=True)
     assert gateway.ask("/v1/messages", streamed).code == 408
     assert gateway.message("cloud", SLOW).code == 200, "`timeout` counts for what is not streamed"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_engine_is_free_again_when_the_client_has_gone(
+    stream: bool, gateway: Gateway, upstream: Upstream
+) -> None:
+    upstream.taken()
+    before = upstream.hung_up
+    client = HTTPConnection(gateway.url.removeprefix("http://"))
+    body = json.dumps(message("cloud", SLOW, stream=stream))
+    client.request("POST", "/v1/messages", body, gateway.headers())
+    first(upstream, lambda each: each.path == "/v1/messages")
+    client.close()
+    end = time.monotonic() + 4  # before stream_timeout, and before the answer
+    while time.monotonic() < end and upstream.hung_up == before:
+        time.sleep(0.1)
+    assert upstream.hung_up == before + 1
 
 
 def test_a_guardrail_sees_every_request_with_its_key_and_can_refuse(

@@ -7,6 +7,8 @@ comes as the first part of the path: /api.anthropic.com/v1/messages.
 from __future__ import annotations
 
 import json
+import select
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ class Asked:
 class Upstream:
     url: str
     asked: list[Asked] = field(default_factory=list)
+    hung_up: int = 0
     patience: float = 7
 
     def instead_of(self, url: str) -> str:
@@ -79,8 +82,17 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
         if SLOW in json.dumps(body):
-            time.sleep(self.upstream.patience)
+            self._wait()
         self._say(_answer(f"/{path}", body))
+
+    def _wait(self) -> None:
+        """Wait as long as the gateway does, and count when it hangs up."""
+        end = time.monotonic() + self.upstream.patience
+        while time.monotonic() < end:
+            heard, _, _ = select.select([self.connection], [], [], 0.1)
+            if heard and not self.connection.recv(1, socket.MSG_PEEK):
+                self.upstream.hung_up += 1
+                raise ConnectionResetError
 
     def _say(self, answer: dict[str, Any]) -> None:
         content = json.dumps(answer).encode()

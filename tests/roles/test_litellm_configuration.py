@@ -1,0 +1,101 @@
+"""What a gateway is told: config.yaml, command line and environment, for every good fleet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+import fleet
+from fleet.plan import LitellmPlan
+from fleet.section import Secret
+from roles.litellm import references, render
+from roles.litellm.configuration import configuration
+from tests.roles.answers import MACHINE, seen
+from tests.roles.test_golden import GOLDEN, UPDATE, compare, read
+from tests.roles.test_golden import replace as write
+
+ROOT = Path(__file__).parents[2]
+GOOD = sorted((ROOT / "tests/fleet/good").glob("*.yml"))
+SCHEMA = json.loads((ROOT / "schemas/litellm-config.schema.json").read_text("utf-8"))
+
+
+def gateways(path: Path) -> Iterator[LitellmPlan]:
+    hosts = fleet.plan(fleet.load(path)).hosts.values()
+    return (host.gateway for host in hosts if host.gateway)
+
+
+def everything() -> LitellmPlan:
+    return next(gateways(ROOT / "tests/fleet/good/gateway-options.yml"))
+
+
+def values(plan: LitellmPlan) -> dict[Secret, str]:
+    return {secret: f"value-of-{secret.value}" for secret in references.secrets(plan)}
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_what_is_rendered_fits_our_strict_schema(path: Path) -> None:
+    for plan in gateways(path):
+        Draft202012Validator(SCHEMA).validate(configuration(replace(plan, extra={})))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_no_secret_stands_in_the_configuration_and_every_variable_is_set(path: Path) -> None:
+    for plan in gateways(path):
+        secrets = values(plan)
+        text = yaml.safe_dump(configuration(plan))
+        assert not [value for value in secrets.values() if value in text]
+        named = {word[11:] for word in text.split() if word.startswith("os.environ/")}
+        assert named <= render.variables(plan, secrets).keys()
+
+
+def test_a_gateway_with_everything() -> None:
+    plan = everything()
+    variables = render.variables(plan, values(plan))
+    wanted = {
+        "config.yaml": yaml.safe_dump(configuration(plan), sort_keys=False),
+        "arguments": "".join(f"{each}\n" for each in render.arguments(plan, count=1)),
+        "environment": "".join(f"{name}={variables[name]}\n" for name in sorted(variables)),
+    }
+    directory = GOLDEN / "gateway-options"
+    if os.environ.get(UPDATE):
+        write(directory, wanted)
+    assert not compare(read(directory), wanted)
+
+
+def test_secrets_whose_places_are_spelt_alike_have_variables_of_their_own() -> None:
+    one, two = (Secret("env", name, Path("/")) for name in ("ONE", "TWO"))
+    plan = replace(everything(), guardrails=(), extra={"models": {"a-b": {"x": one, "X": two}}})
+    assert references.references(plan) == {
+        one: "MIRRORFLEET_MODELS_A_B_X",
+        two: "MIRRORFLEET_MODELS_A_B_X_2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("listen", "probe"),
+    [("0.0.0.0", "http://127.0.0.1:"), ("::", "http://[::1]:"), ("fd00::1", "http://[fd00::1]:")],
+)
+def test_a_gateway_is_probed_where_it_listens(listen: str, probe: str) -> None:
+    plan = replace(everything(), listen=listen)
+    assert probe in render.service(plan, "/environment", values(plan), seen(MACHINE)).ready
+
+
+def test_gunicorn_has_a_fixed_time_zone() -> None:
+    plan = replace(everything(), server="gunicorn")
+    assert render.variables(plan, values(plan))["TZ"] == "UTC"
+    assert "--run_gunicorn" in render.arguments(plan, count=2)
+
+
+def test_only_with_the_passthrough_do_keys_open_it() -> None:
+    [entry] = render.keys(everything(), values(everything()))["keys"]
+    assert "routes" not in entry
+    plan = next(gateways(ROOT / "tests/fleet/good/research-anthropic.yml"))
+    [entry] = render.keys(plan, values(plan))["keys"]
+    assert entry["routes"] == ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
