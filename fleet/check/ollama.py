@@ -61,10 +61,10 @@ def _weights(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
             f"'{tag}' is computed in Ollama's cloud, and not on your host.",
             "Choose a tag without 'cloud', or make it a model of a provider.",
         )
-    elif name == model.name and kind in ("", "latest"):
+    elif kind in ("", "latest") and isinstance(fleet.models.get(name), OllamaModel):
         yield fleet.document.problem(
             key,
-            f"'{tag}' has the name under which this model is served.",
+            f"'{tag}' is the name under which Ollama serves '{name}' of this file.",
             "Name a tag other than 'latest', or the model otherwise.",
         )
 

@@ -45,7 +45,7 @@ def are_made(plan: OllamaPlan, seen: Observation) -> bool:
     ledger = _json(seen.texts.get(LEDGER, b""))
     there = {
         full(each["name"]): each["digest"]
-        for each in _json(seen.answers.get(_tags(plan), b"")).get("models", ())
+        for each in _json(seen.answers.get(_tags(plan), b"")).get("models") or ()
     }
     models = wanted(plan)
     return ledger.keys() == {model["name"] for model in models} and all(

@@ -87,11 +87,13 @@ class Server:
                 status = said.get("status", status)
                 yield said
         if status != "success":
-            raise Failure(f"{path} ended in the middle of '{status}'. Run again.")
+            raise Failure(f"{path} ended in the middle of '{status}'")
 
     def digests(self) -> dict[str, str]:
         """Return the content of each model that the server has, by its full name."""
-        return {full(each["name"]): each["digest"] for each in self.get("/api/tags")["models"]}
+        return {
+            full(each["name"]): each["digest"] for each in self.get("/api/tags")["models"] or ()
+        }
 
     def remove(self, name: str) -> None:
         with self.request("DELETE", "/api/delete", {"model": name, "name": name}):
@@ -264,7 +266,7 @@ def prove(server: Server, name: str, asked: str, context: int, names: set[str]) 
     if kind != "message" or not events or events[-1] != "event: message_stop":
         raise Failure(f"{name}: does not answer on /v1/messages as Claude Code needs it.")
     digest = server.digests().get(full(asked))
-    loaded = server.get("/api/ps")["models"]
+    loaded = server.get("/api/ps")["models"] or ()
     live = [each for each in loaded if each.get("digest") == digest]
     # What was asked last is told first.
     compare(name, context, live or [each for each in loaded if full(each["name"]) in names])

@@ -24,25 +24,34 @@ REGISTRY: Mapping[str, Mapping[str, Any]] = {
 }
 """The tags that can be pulled: the window that each was trained for, and what it can do."""
 
+UNLIMITED = 10**9
+
 
 def tree(
-    directory: Path, version: str, registry: Mapping[str, Mapping[str, Any]] = REGISTRY
+    directory: Path,
+    version: str,
+    registry: Mapping[str, Mapping[str, Any]] = REGISTRY,
+    limit: int = UNLIMITED,
 ) -> Path:
-    """Lay out a release below ``directory`` and return its program."""
+    """Lay out a release below ``directory`` and return its program.
+
+    ``limit`` is a fault that a release may have: it gives no model a larger window.
+    """
     program, libraries = directory / "bin/ollama", directory / "lib/ollama"
     program.parent.mkdir(parents=True)
     libraries.mkdir(parents=True)
     program.write_text(PROGRAM.read_text("utf-8").replace('"0.0.0"', f'"{version}"'), "utf-8")
     program.chmod(0o755)
     (libraries / "libggml-base.so").write_bytes(b"a stand-in")
-    (libraries / "registry.json").write_text(json.dumps(registry), "utf-8")
+    content = json.dumps({"tags": registry, "limit": limit})
+    (libraries / "registry.json").write_text(content, "utf-8")
     return program
 
 
-def archive(path: Path, version: str, registry: Mapping[str, Mapping[str, Any]] = REGISTRY) -> str:
+def archive(path: Path, version: str, limit: int = UNLIMITED) -> str:
     """Write the release as a tar.zst and return its sha256. Needs tar and zstd."""
     with tempfile.TemporaryDirectory() as scratch:
-        tree(Path(scratch), version, registry)
+        tree(Path(scratch), version, limit=limit)
         same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
         command = ["tar", "--zstd", *same, "-cf", str(path), "-C", scratch, "bin", "lib"]
         subprocess.run(command, check=True)

@@ -87,7 +87,8 @@ def load(name: str) -> Json:
     )
     keep = os.environ.get("OLLAMA_KEEP_ALIVE", "5m")
     seconds = 10**9 if keep == "-1" else int(keep[:-1]) * UNITS[keep[-1]]
-    window = min(asked, manifest["trained"])
+    limit = json.loads(REGISTRY.read_text("utf-8"))["limit"]
+    window = min(asked, manifest["trained"], limit)
     there = LOADED.pop(manifest["layer"], None)
     while len(LOADED) >= int(os.environ.get("OLLAMA_MAX_LOADED_MODELS", 3)):
         del LOADED[next(iter(LOADED))]
@@ -99,7 +100,7 @@ def load(name: str) -> Json:
 
 def pull(body: Json) -> Iterator[Json]:
     yield {"status": "pulling manifest"}
-    registry = json.loads(REGISTRY.read_text("utf-8"))
+    registry = json.loads(REGISTRY.read_text("utf-8"))["tags"]
     if body["model"] not in registry:
         raise Refused(200, "pull model manifest: file does not exist")
     entry = registry[body["model"]]
