@@ -48,8 +48,9 @@ class Observation:
     ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
     "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
     ``listeners`` maps a port to the units or commands that listen on it. ``texts`` has the content
-    of files of ours by path, ``answers`` what servers on the host answer by URL. ``seats`` are users
-    and directories to which an earlier run gave Claude Code's settings, but for those asked about.
+    of files of ours by path, ``answers`` what servers on the host answer by URL. ``seats`` are the
+    users and directories to which an earlier run gave Claude Code's settings, but for those that
+    were asked about.
     """
 
     system: str = "unknown"
