@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import deploy, operation
+from pyinfra.api import deploy
 
 from fleet.clients import ClientPlan
 from fleet.plan import HostPlan
 from roles import host
-from roles.claude.render import NotOurs, merged
+from roles.claude.render import NotOurs, merged, ours
 from roles.host.cache import npm_package
-from roles.host.commands import Commands, script
-from roles.host.files import HomeFile, write
+from roles.host.commands import Commands, operation, script
+from roles.host.files import HomeFile, outdated, write
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT
+from roles.host.report import Change
 from roles.host.secrets import reveal
 from roles.host.upload import upload
 
@@ -55,6 +56,18 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     ]
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed on a developer's machine, one by one."""
+    if plan.clients is None:
+        return
+    if binary(plan) not in seen.paths:
+        yield Change(f"{binary(plan)} is missing")
+    if seen.links.get(COMMAND) != binary(plan):
+        yield Change(f"{COMMAND} leads to {seen.links.get(COMMAND, 'nothing')}")
+    for client in plan.clients.users:
+        yield from _user_changes(client, seen)
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     if plan.clients is not None and binary(plan) not in seen.paths:
@@ -64,11 +77,13 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Claude Code")
 def configure() -> None:
     """Install the client and write the settings of this machine's developers, if it has any."""
+    if not host.plan().clients:
+        return
     install(name="client")
     settle(name="settings and keys")
 
 
-@operation()
+@operation
 def install() -> Commands:
     """Put the pinned client on the machine, for all its users."""
     plan, seen = host.plan(), host.seen()
@@ -86,7 +101,7 @@ def install() -> Commands:
         yield script(f"ln -sfn {target} {COMMAND}.new && mv -fT {COMMAND}.new {COMMAND}")
 
 
-@operation()
+@operation
 def settle() -> Commands:
     """Write each developer's key and the settings that the fleet owns, as that developer."""
     plan, seen = host.plan(), host.seen()
@@ -112,6 +127,18 @@ def _files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
         file(SETTINGS, client.settings),
         file(STATE, client.state),
     ]
+
+
+def _user_changes(client: ClientPlan, seen: Observation) -> Iterator[Change]:
+    owned = {SETTINGS: client.settings, STATE: client.state}
+    for file in outdated(_files(client, seen), seen):
+        there = seen.home_files.get((file.user, file.path))
+        what = f"~{file.user}/{file.path} {file.how(there)}"
+        if file.path not in owned:
+            yield Change(what)
+            continue
+        before = ours(there.content if there else None, owned[file.path])
+        yield Change(what, before=before, new=ours(file.content, owned[file.path]))
 
 
 def _user_refusals(client: ClientPlan, seen: Observation) -> Iterator[str]:

@@ -31,6 +31,25 @@ def merged(content: bytes | None, owned: Mapping[str, Any]) -> bytes:
     return content if content and before == after else after
 
 
+def ours(content: bytes | None, owned: Mapping[str, Any]) -> str:
+    """Return, as a text to compare, the owned keys of a developer's file, one of a JSON object.
+
+    The rest is the developer's, and nobody else's to read.
+    """
+    theirs = json.loads(content) if content and content.strip() else {}
+    return _written(_part(theirs, owned)).decode()
+
+
+def _part(theirs: dict[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _part(theirs[key], value)
+        if isinstance(value, Mapping) and isinstance(theirs[key], dict)
+        else theirs[key]
+        for key, value in owned.items()
+        if key in theirs
+    }
+
+
 def _written(content: dict[str, Any]) -> bytes:
     # Half a surrogate pair, which UTF-8 does not have, stays the escape that it was.
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roles.host.commands import Commands, script
+from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, Member, pack
 
@@ -19,6 +20,14 @@ class HomeFile:
     path: str
     content: bytes
     mode: str = "600"
+
+    def how(self, there: Found | None) -> str:
+        """Say how what is ``there`` differs from this file."""
+        if there is None:
+            return "is missing"
+        if there.content == self.content:
+            return f"has mode {there.mode}, not {self.mode}"
+        return "differs"
 
 
 def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:

@@ -8,19 +8,29 @@ from hashlib import sha256
 from fleet import HostPlan
 from roles import claude, litellm, vllm
 from roles.host.observe import Observation, parse
-from roles.host.payload import tree_digest
 from roles.host.service import Service
 from roles.vllm import weights
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]
 """The answer to each question, as the fields that follow the question's own on the line."""
 
-MACHINE: Answers = {("machine",): ("debian", "12", "x86_64", "4", "8388608", "3.11.2")}
+MACHINE: Answers = {
+    ("machine",): ("debian", "12", "x86_64", "4", "8388608"),
+    ("python",): ("3.11.2",),
+}
 
 
 def lines(answers: Answers) -> list[str]:
     """Return the lines as the script prints them."""
-    return ["\t".join((*question, *fields)) for question, fields in answers.items()]
+    return [line for question, fields in answers.items() for line in _lines(question, fields)]
+
+
+def _lines(question: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+    if question[0] != "file":
+        return ["\t".join((*question, *fields))]
+    # What find says of it, and what sha256sum does.
+    said, digest = fields
+    return ["\t".join((*question, said)), *([f"{digest}  {question[1]}"] if digest else [])]
 
 
 def seen(answers: Answers) -> Observation:
@@ -74,9 +84,16 @@ def running(service: Service) -> Answers:
     unit = sha256(service.unit.encode()).hexdigest()
     return {
         ("user", service.user): ("/nonexistent",),
-        ("tree", service.generation_path): (tree_digest(service.members(), group=service.user),),
+        ("file", service.generation_path): (f"d 750 root:{service.user}", ""),
+        **{
+            ("file", f"{service.generation_path}/{member.name}"): (
+                f"f {member.mode} {member.owner}:{member.group}",
+                sha256(member.content).hexdigest(),
+            )
+            for member in service.members()
+        },
         ("link", f"{service.directory}/current"): (f"generations/{service.generation}",),
-        ("file", service.unit_path): (f"644 root:root {unit}",),
+        ("file", service.unit_path): ("f 644 root:root", unit),
         ("unit", service.unit_name): ("active", "enabled", service.generation, "no", ""),
         ("port", str(service.port)): (service.unit_name,),
     }
