@@ -1,0 +1,1 @@
+"""Peers side by side on the lab's hosts. Every figure of the README comes from here."""
