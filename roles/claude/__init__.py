@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy, operation
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
 
 from fleet.plan import HostPlan
 from roles import host
 from roles.claude import client, homes, machine
-from roles.host.commands import Commands
-from roles.host.files import HomeFile, install, write
-from roles.host.observe import Observation, Question
+from roles.host.commands import Commands, operation
+from roles.host.files import HomeFile, install, outdated, write
+from roles.host.observe import Observation, Question, once
+from roles.host.report import Change
 from roles.host.secrets import reveal
 from roles.host.upload import upload
 
@@ -36,6 +39,17 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     ]
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed on a developer's machine, one by one."""
+    for version in client.missing(plan.clients, seen) if plan.clients else ():
+        yield Change(f"{client.binary(version)} is missing")
+    users = plan.clients.users if plan.clients else ()
+    owned = {(each.user, path): keys for each in users for path, keys in homes.owned(each).items()}
+    for file in outdated(wanted(plan, seen), seen):
+        yield homes.change(file, owned.get((file.user, file.path)), seen)
+    yield from machine.changes(plan.clients, seen)
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     for version in client.missing(plan.clients, seen) if plan.clients else ():
@@ -50,7 +64,7 @@ def configure() -> None:
     share(name="commands and policy")
 
 
-@operation()
+@operation
 def put_client() -> Commands:
     """Put the pinned clients on the machine, for all its users."""
     plan, seen = host.plan().clients, host.seen()
@@ -58,13 +72,13 @@ def put_client() -> Commands:
         yield from upload(client.package(version, seen), client.unpack(version))
 
 
-@operation()
+@operation
 def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
     yield from write(wanted(host.plan(), host.seen()), host.seen())
 
 
-@operation()
+@operation
 def share() -> Commands:
     """Write the machine's policy and commands, once those who use them have their settings."""
     plan, seen = host.plan().clients, host.seen()
@@ -76,6 +90,7 @@ def share() -> Commands:
     )
 
 
+@once
 def wanted(plan: HostPlan, seen: Observation) -> list[HomeFile]:
     """Return the files in the homes of a machine: of those who work there, and of those who did."""
     users = plan.clients.users if plan.clients else ()

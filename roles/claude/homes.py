@@ -9,9 +9,10 @@ from typing import Any
 from fleet.plan import ClientPlan
 from fleet.plan.settings import KEY_FILE
 from roles.claude.receipt import Note, notes, receipt, settled
-from roles.claude.render import NotOurs
+from roles.claude.render import NotOurs, ours
 from roles.host.files import HomeFile
 from roles.host.observe import Observation, Question
+from roles.host.report import Change
 from roles.host.secrets import reveal
 
 RECEIPT = "mirrorfleet-receipt.json"
@@ -62,7 +63,7 @@ def refusals(client: ClientPlan, seen: Observation) -> Iterator[str]:
     if client.user not in seen.users:
         yield f"has no user '{client.user}'. Create the login first."
     else:
-        yield from _unreadable(seat(client), _owned(client), seen)
+        yield from _unreadable(seat(client), owned(client), seen)
 
 
 def leaving(where: Seat, seen: Observation) -> Iterator[str]:
@@ -74,7 +75,7 @@ def files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
     """Return the files of a developer as they are to be."""
     where = seat(client)
     key = HomeFile(where.user, where.key, reveal(client.key).encode())
-    return [key, *_settled(where, _owned(client), seen)]
+    return [key, *_settled(where, owned(client), seen)]
 
 
 def former(where: Seat, seen: Observation) -> list[HomeFile]:
@@ -82,9 +83,20 @@ def former(where: Seat, seen: Observation) -> list[HomeFile]:
     return [HomeFile(where.user, where.key, None), *_settled(where, _nothing(where), seen)]
 
 
-def _owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
+def owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
+    """Return the keys that the fleet owns in each of a developer's files, by path."""
     where = seat(client)
     return {where.settings: client.settings, where.state: client.state}
+
+
+def change(file: HomeFile, keys: Mapping[str, Any] | None, seen: Observation) -> Change:
+    """Tell of a file that will be changed; of the developer's own, the ``keys`` that are ours."""
+    there = seen.home_files.get((file.user, file.path))
+    what = f"~{file.user}/{file.path} {file.how(there)}"
+    if keys is None:
+        return Change(what)
+    before = ours(there.content if there else None, keys)
+    return Change(what, before=before, new=ours(file.content, keys))
 
 
 def _nothing(where: Seat) -> dict[str, Mapping[str, Any]]:

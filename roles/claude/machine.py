@@ -12,9 +12,10 @@ from roles.claude.client import binary
 from roles.claude.homes import Seat, seat
 from roles.claude.render import mirror, written
 from roles.host.commands import Commands, script
-from roles.host.files import SystemFile
+from roles.host.files import SystemFile, unlike
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
+from roles.host.report import Change
 
 POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
 SEATS = f"{STATE}/claude-seats"
@@ -27,7 +28,7 @@ CLAUDE = f"{COMMANDS}/claude"
 def questions(plan: ClaudePlan | None) -> list[Question]:
     """What must be known of a machine, even one on which nobody works any more."""
     present = [f"{each.user}/{each.directory}" for each in seats(plan)]
-    asked: list[Question] = [("file", POLICY), ("file", SEATS), ("seats", SEATS, *present)]
+    asked: list[Question] = [("tree", POLICY), ("tree", SEATS), ("seats", SEATS, *present)]
     if plan is None:
         return asked
     commands = links(plan)
@@ -35,8 +36,8 @@ def questions(plan: ClaudePlan | None) -> list[Question]:
         *asked,
         *(("path", binary(version)) for version in plan.versions),
         *((kind, command) for command in commands for kind in ("link", "path")),
-        *(("file", _script(each.command)) for each in plan.mirrors),
-        *((kind, each.path) for each in plan.certificates for kind in ("file", "path")),
+        *(("tree", _script(each.command)) for each in plan.mirrors),
+        *((kind, each.path) for each in plan.certificates for kind in ("tree", "path")),
     ]
 
 
@@ -75,6 +76,21 @@ def files(plan: ClaudePlan | None) -> list[SystemFile]:
         ]
     # Last: until then, a run that was cut still knows where the one before it was.
     return [*shared, SystemFile(SEATS, listed.encode() or None)]
+
+
+def changes(plan: ClaudePlan | None, seen: Observation) -> Iterator[Change]:
+    """Yield the files and commands of the machine that will be changed."""
+    for file in unlike(files(plan), seen):
+        if file.content is None:
+            yield Change(f"{file.path} will be removed")
+            continue
+        how = "differs" if file.path in seen.files else "is missing"
+        yield Change(f"{file.path} {how}", old=file.path, new=file.content.decode())
+    for command, target in (links(plan) if plan else {}).items():
+        if seen.links.get(command) != target:
+            yield Change(f"{command} leads to {seen.links.get(command, 'nothing')}")
+    if former := unlink(plan, seen):
+        yield Change(f"{len(former.splitlines())} commands that nobody has any more are removed")
 
 
 def relink(plan: ClaudePlan | None, seen: Observation) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy, operation
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
 
 from fleet.plan import HostPlan
 from roles import host
 from roles.claude import homes, machine
 from roles.claude.homes import Seat
-from roles.host.commands import Commands
-from roles.host.files import write
+from roles.host.commands import Commands, operation
+from roles.host.files import HomeFile, outdated, write
 from roles.host.observe import Observation, Question
+from roles.host.report import Change
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -24,6 +27,14 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     return [why for seat in _seats(plan, seen) for why in homes.leaving(seat, seen)]
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be taken back."""
+    for file in outdated(former(plan, seen), seen):
+        yield homes.change(file, None, seen)
+    if any(True for _ in machine.cleared(plan.clients, seen)):
+        yield Change("Claude Code's commands, policy and clients will be removed")
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring nothing: no host is sent anything."""
 
@@ -35,21 +46,21 @@ def remove() -> None:
     unshare(name="commands, policy and client")
 
 
-@operation()
+@operation
 def unsettle() -> Commands:
     """Bring each developer's files back to what they were."""
-    yield from taken(host.plan(), host.seen())
+    yield from write(former(host.plan(), host.seen()), host.seen())
 
 
-@operation()
+@operation
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
     yield from machine.cleared(host.plan().clients, host.seen())
 
 
-def taken(plan: HostPlan, seen: Observation) -> Commands:
-    """Write the files of all seats as they were before us."""
-    yield from write([f for seat in _seats(plan, seen) for f in homes.former(seat, seen)], seen)
+def former(plan: HostPlan, seen: Observation) -> list[HomeFile]:
+    """Return the files of all seats as they were before us."""
+    return [file for seat in _seats(plan, seen) for file in homes.former(seat, seen)]
 
 
 def _seats(plan: HostPlan, seen: Observation) -> list[Seat]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
-from pyinfra import host
-from pyinfra.api import Host, State, operation
+from pyinfra import host, logger
+from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_state
-from pyinfra.operations import server
 
 from fleet.plan import HostPlan
-from roles.host.commands import Commands, script
+from roles.host import report
+from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, observe
+from roles.host.report import Change
 from roles.host.rollout import keep_order
 
 
@@ -29,6 +30,10 @@ class Role(Protocol):
 
     def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
         """Why the plan cannot work on the host as it is: the cause and the remedy."""
+        ...
+
+    def changes(self, plan: HostPlan, seen: Observation) -> Iterable[Change]:
+        """All that the role will change on the host, one by one."""
         ...
 
     def fetch(self, plan: HostPlan, seen: Observation) -> None:
@@ -69,13 +74,14 @@ def plan() -> HostPlan:
 
 def ensure_packages(*names: str) -> None:
     """Install the system packages that the host does not have."""
-    if _missing(names):
-        _install(names=names, name="system packages")
+    _install(names, name="system packages")
 
 
 def ensure_user(name: str) -> None:
     """Give a service a system user of its own, when the host has none."""
     if name not in seen().users:
+        from pyinfra.operations import server  # slow to import, rarely needed
+
         server.user(
             name="system user",
             user=name,
@@ -98,25 +104,33 @@ apt-get -qq -y $wait --no-install-recommends install {names} >/dev/null
 """
 
 
-@operation()
+@operation
 def _install(names: Sequence[str]) -> Commands:
     """Install those of the packages that the host does not have."""
-    yield script(INSTALL.format(names=" ".join(_missing(names))))
+    if missing := [name for name in names if name not in seen().packages]:
+        yield script(INSTALL.format(names=" ".join(missing)))
 
 
-def _missing(names: Sequence[str]) -> list[str]:
-    return [name for name in names if name not in seen().packages]
+def lacks(found: Observation, packages: Iterable[str], user: str) -> Iterator[Change]:
+    """Yield the system packages and the system user that a host will be given."""
+    for name in packages:
+        if name not in found.packages:
+            yield Change(f"package {name} is missing")
+    if user not in found.users:
+        yield Change(f"user {user} is missing")
 
 
 def _survey(run: State, roles: Sequence[Role]) -> list[str]:
     keep_order(run)
-    hosts = run.inventory.get_active_hosts()
+    hosts = list(run.inventory.get_active_hosts())
     for step in (_look, _fetch):
-        jobs = {each: gevent.spawn(step, each, roles) for each in hosts}
+        # As many at a time as pyinfra itself would take.
+        jobs = {each: run.fact_pool.spawn(step, each, roles) for each in hosts}
         gevent.joinall(list(jobs.values()), raise_error=True)
         refusals = [f"{each.name} {why}" for each, job in jobs.items() for why in job.value]
         if refusals:
             return refusals
+    _tell(run, hosts, roles)
     return []
 
 
@@ -139,3 +153,23 @@ def _fetch(each: Host, roles: Sequence[Role]) -> list[str]:
     except DeployError as error:
         return [f"cannot be provisioned: {error}"]
     return []
+
+
+def _tell(run: State, hosts: Sequence[Host], roles: Sequence[Role]) -> None:
+    """Print what will be changed on the hosts. For diffs some are looked at once more."""
+    changes = {each: _changes(each, roles) for each in hosts}
+    looks = {}
+    if run.config.DIFF:
+        questions = {each: report.questions(changes[each]) for each in hosts}
+        asked = {each: run.fact_pool.spawn(observe, each, q) for each, q in questions.items() if q}
+        gevent.joinall(list(asked.values()), raise_error=True)
+        looks = {each: job.value.contents for each, job in asked.items()}
+    logger.info("--> What will be changed:")
+    for each in hosts:
+        report.tell(each, changes[each], looks.get(each, {}), with_diff=run.config.DIFF)
+
+
+def _changes(each: Host, roles: Sequence[Role]) -> list[Change]:
+    """Name the changes of one host, each once: two roles may want the same package."""
+    found = (role.changes(each.data.plan, each.data.seen) for role in roles)
+    return list(dict.fromkeys(change for changes in found for change in changes))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import wraps
 from typing import Any
 
+import pyinfra.api
 from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
@@ -12,6 +14,24 @@ from roles.host.places import STATE
 
 Commands = Generator[PyinfraCommand, None, None]
 """The commands of an operation, each sent when the one before it has succeeded; none: no change."""
+
+
+def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
+    """Make an operation of a function that yields commands; each use gives it a ``name``.
+
+    It becomes part of a run only for those hosts where it has something to do. An operation without
+    effect costs pyinfra two milliseconds per host, which is most of what a run without changes
+    would last. What is to be done is known from the survey, and the same later in the run.
+    """
+    added: Callable[..., object] = pyinfra.api.operation()(commands)
+
+    @wraps(commands)
+    def add(*arguments: Any, name: str, _serial: bool = False, **named: Any) -> None:
+        if any(True for _ in commands(*arguments, **named)):
+            added(*arguments, name=name, _serial=_serial, **named)
+
+    return add
+
 
 # A controller that was killed leaves its last script running. The next run waits until it is done.
 ALONE = f"""\

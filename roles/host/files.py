@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from roles.host.commands import Commands, script
+from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, Member, pack
 
@@ -23,6 +24,16 @@ class HomeFile:
     path: str
     content: bytes | None
     mode: str = "600"
+
+    def how(self, there: Found | None) -> str:
+        """Say how what is ``there`` differs from this file."""
+        if self.content is None:
+            return "will be removed"
+        if there is None:
+            return "is missing"
+        if there.content == self.content:
+            return f"has mode {there.mode}, not {self.mode}"
+        return "differs"
 
 
 def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:
@@ -98,7 +109,7 @@ def install(
     files: Sequence[SystemFile], seen: Observation, *, first: str = "", then: str = ""
 ) -> Commands:
     """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
-    changed = [file for file in files if seen.files.get(file.path) != _as_seen(file)]
+    changed = unlike(files, seen)
     if not changed:
         if around := "\n".join(filter(None, [first, then])):
             yield script(f"{around}\n")
@@ -114,8 +125,13 @@ def install(
     yield script(INSTALL.format(unpack=UNPACK, places="\n".join(places)), pack(members))
 
 
+def unlike(files: Sequence[SystemFile], seen: Observation) -> list[SystemFile]:
+    """Return the files that differ on the host."""
+    return [file for file in files if seen.files.get(file.path) != _as_seen(file)]
+
+
 def _as_seen(file: SystemFile) -> str | None:
-    """Return what observe.sh's ``file`` says of a file that is right."""
+    """Return what observe.sh's ``tree`` says of a file that is right."""
     if file.content is None:
         return None
     return f"{file.mode} root:root {sha256(file.content).hexdigest()}"

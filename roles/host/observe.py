@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from itertools import dropwhile
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from paramiko import SSHException
 from pyinfra.api import Host, StringCommand
@@ -42,15 +46,23 @@ class HomeFile:
 
 
 @dataclass(frozen=True)
-class Observation:
-    """A host as it was found. What is absent on the host is absent here.
+class Gpu:
+    """One GPU: its memory in bytes, 0 where it shares the machine's, and its driver's release."""
 
-    ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``files`` maps a path to
-    "mode owner:group sha256". ``trees`` maps a directory to the digest of all below it.
-    ``listeners`` maps a port to the units or commands that listen on it. ``texts`` has the content
-    of files of ours by path, ``answers`` what servers on the host answer by URL. ``seats`` are the
-    users and directories to which an earlier run gave Claude Code's settings, but for those that
-    were asked about.
+    memory: int
+    driver: str
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A host as it was found, once in a run. What is absent on the host is absent here.
+
+    ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``disks`` maps a path to the
+    bytes that are free there. ``files`` maps what stands at or below a path to "mode owner:group
+    sha256", a directory to "mode owner:group directory". ``listeners`` maps a port to the units or
+    commands that listen on it. ``contents`` maps a path to what the file holds, ``answers`` a URL
+    to what a server on the host answers. ``seats`` are the users and directories to which an
+    earlier run gave Claude Code's settings, but for those that were asked about.
     """
 
     system: str = "unknown"
@@ -59,24 +71,52 @@ class Observation:
     cores: int = 1
     memory: int = 0
     python: str = "none"
+    gpus: tuple[Gpu, ...] = ()
+    disks: Mapping[str, int] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
     paths: frozenset[str] = frozenset()
     links: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    trees: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     home_files: Mapping[tuple[str, str], HomeFile] = field(default_factory=dict)
     units: Mapping[str, Unit] = field(default_factory=dict)
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
-    texts: Mapping[str, bytes] = field(default_factory=dict)
     answers: Mapping[str, bytes] = field(default_factory=dict)
     seats: frozenset[tuple[str, str]] = frozenset()
 
 
+Wanted = TypeVar("Wanted")
+Made = TypeVar("Made")
+
+
+def once(make: Callable[[Wanted, Observation], Made]) -> Callable[[Wanted, Observation], Made]:
+    """Let a function work once for a plan and an observation: a run asks it over and over."""
+    made: WeakKeyDictionary[Observation, list[tuple[Wanted, Made]]] = WeakKeyDictionary()
+
+    @wraps(make)
+    def remembered(wanted: Wanted, seen: Observation) -> Made:
+        known = made.setdefault(seen, [])
+        for plan, result in known:
+            if plan is wanted:
+                return result
+        result = make(wanted, seen)
+        known.append((wanted, result))
+        return result
+
+    return remembered
+
+
 def script(questions: Iterable[Question]) -> str:
-    """Return the shell script that asks the questions, each once."""
-    calls = [shlex.join(question) for question in dict.fromkeys(questions)]
-    return "\n".join([FUNCTIONS, "machine", *calls, "exit 0", ""])
+    """Return the shell script that asks the questions, each once.
+
+    Those that differ in their last word only are asked together: one program answers them all.
+    """
+    calls: dict[tuple[str, ...], list[str]] = {}
+    for *call, thing in dict.fromkeys(questions):
+        calls.setdefault(tuple(call), []).append(thing)
+    asked = [shlex.join([*call, *things]) for call, things in calls.items()]
+    return "\n".join([FUNCTIONS, "machine", *asked, "exit 0", ""])
 
 
 def observe(host: Host, questions: Iterable[Question]) -> Observation:
@@ -113,27 +153,39 @@ def parse(lines: Iterable[str]) -> Observation:
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
     packages, paths, seats = set(), set(), set()
+    gpus: list[Gpu] = []
+    kinds: dict[str, str] = {}
+    digests: dict[str, str] = {}
     listeners: dict[int, set[str]] = {}
     for line in lines:
         match line.split("\t"):
-            case ["machine", system, release, architecture, cores, memory, python]:
+            case ["machine", system, release, architecture, cores, memory]:
                 facts = {
                     "system": system,
                     "release": release,
                     "architecture": architecture,
                     "cores": int(cores),
                     "memory": int(memory) * 1024,
-                    "python": python,
                 }
+            case ["python", version]:
+                facts["python"] = version
+            case ["gpu", memory, driver]:
+                gpus.append(Gpu(int(memory or 0) * 1024**2, driver))
+            case ["disk", name, free]:
+                found.setdefault("disks", {})[name] = int(free) * 1024
             case ["package", name]:
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
+            case ["user" | "link" as kind, name, value]:
+                found.setdefault(f"{kind}s", {})[name] = value
+            case ["file", name, value]:
+                kinds[name] = value
+            case [other] if digest := _DIGEST.fullmatch(other):
+                digests[digest[2]] = digest[1]
             case ["seat", user, directory]:
                 seats.add((user, directory))
-            case ["user" | "link" | "file" | "tree" as kind, name, value]:
-                found.setdefault(f"{kind}s", {})[name] = value
-            case ["text" | "answer" as kind, name, content]:
+            case ["content" | "answer" as kind, name, content]:
                 found.setdefault(f"{kind}s", {})[name] = base64.b64decode(content)
             case ["home_file", user, name, mode, content]:
                 file = HomeFile(mode, base64.b64decode(content))
@@ -150,8 +202,22 @@ def parse(lines: Iterable[str]) -> Observation:
     return Observation(
         **facts,  # type: ignore[arg-type]
         **found,  # type: ignore[arg-type]
+        gpus=tuple(gpus),
         packages=frozenset(packages),
         paths=frozenset(paths),
         seats=frozenset(seats),
+        files={name: _file(value, digests.get(name, "")) for name, value in kinds.items()},
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
     )
+
+
+_DIGEST = re.compile(r"([0-9a-f]{64})  (/.*)")
+"""A line of sha256sum."""
+
+
+def _file(said: str, digest: str) -> str:
+    kind, rest = said.split(" ", 1)
+    return f"{rest} {digest or _KINDS.get(kind, 'something else')}"
+
+
+_KINDS = {"d": "directory", "l": "link"}

@@ -1,93 +1,165 @@
-# What is on this host? Functions that answer one question each, as lines of fields between tabs.
-# Sent through standard input as root; the questions follow as calls at the end. Changes nothing.
+# What is on this host? Functions that answer one question each, about all things of a kind, as
+# lines of fields between tabs. Sent through standard input as root; the questions follow as calls
+# at the end, after `machine`. Changes nothing.
+#
+# A run with nothing to change lasts as long as this does, and every process here costs a host a
+# millisecond or two: so there are few of them, and the shell itself does what it can.
+# POSIX sh, for Linux and macOS. What a host has no program for is not in its answer.
 set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
+tab=$(printf '\t')
 say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
-digest() { sha256sum | cut -d ' ' -f 1; }
-home_of() { getent passwd "$1" | cut -d : -f 6; }
+
 machine() {
-    id=unknown version=unknown
-    [ -r /etc/os-release ] && id=$(. /etc/os-release; echo "${ID:-unknown}") &&
-        version=$(. /etc/os-release; echo "${VERSION_ID:-unknown}")
-    say machine "$id" "$version" "$(uname -m)" "$(getconf _NPROCESSORS_ONLN)" \
-        "$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)" \
-        "$(python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo none)"
+    set -- $(uname -sm)
+    kernel=$1 architecture=$2
+    if [ "$kernel" = Darwin ]; then
+        set -- macos "$(sw_vers -productVersion)" "$(sysctl -n hw.memsize)"
+        memory=$(($3 / 1024))
+    else
+        set -- $([ ! -r /etc/os-release ] || . /etc/os-release; echo "${ID:-unknown} ${VERSION_ID:-unknown}")
+        while read -r key memory _; do [ "$key" != MemTotal: ] || break; done </proc/meminfo
+    fi
+    say machine "$1" "$2" "$architecture" "$(getconf _NPROCESSORS_ONLN)" "$memory"
 }
 
-user() { getent passwd "$1" >/dev/null && say user "$1" "$(home_of "$1")"; }
+python() {
+    version=$("$1" -V 2>/dev/null) || return 0
+    version=${version#Python }
+    say python "${version%%[!0-9.]*}" # 3.14.0rc1
+}
+
+# A GPU that shares the machine's memory has none of its own to tell of.
+gpus() {
+    "$1" --query-gpu=memory.total,driver_version --format=csv,noheader,nounits 2>/dev/null |
+        while IFS=', ' read -r memory driver; do
+            case $driver in [0-9]*) say gpu "${memory%%[!0-9]*}" "$driver" ;; esac
+        done
+}
+
+# What is free where a path is, or will be.
+disk() {
+    for path do
+        there=$path
+        until [ -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
+        df -Pk "$there" | {
+            read -r _
+            IFS=% read -r head _
+            set -- $head
+            shift $(($# - 2)) # a file system's name can be several words
+            say disk "$path" "$1"
+        }
+    done
+}
+
+user() {
+    if command -v getent >/dev/null; then
+        getent passwd "$@" | while IFS=: read -r name _ _ _ _ home _; do say user "$name" "$home"; done
+    else # macOS
+        for name do id -P "$name"; done 2>/dev/null |
+            while IFS=: read -r name _ _ _ _ _ _ _ home _; do say user "$name" "$home"; done
+    fi
+}
 
 package() {
-    case $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) in *' installed') say package "$1" ;; esac
+    dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
+        while read -r name status; do [ "$status" != installed ] || say package "$name"; done
 }
 
-path() { [ -e "$1" ] && say path "$1"; }
+path() { for path do [ ! -e "$path" ] || say path "$path"; done; }
 
-link() { [ -h "$1" ] && say link "$1" "$(readlink "$1")"; }
+link() { for path do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
 
-file() { [ -f "$1" ] && say file "$1" "$(stat -c '%a %U:%G' "$1") $(digest <"$1")"; }
-
-# A file of ours that says more than whether it is the right one.
-text() { [ -f "$1" ] && say text "$1" "$(base64 <"$1" | tr -d '\n')"; }
+# A file, or a directory and all below it: kind, mode and owner of each, and the files' digests in
+# the words of sha256sum. Names that nobody would give a file of ours do not concern us.
+tree() {
+    find "$@" ! -path '*[![:print:]]*' ! -path '*[\\]*' -printf 'file\t%p\t%y %m %u:%g\n' \
+        -type f -exec sha256sum {} + 2>/dev/null
+}
 
 # What a server on this machine answers, when it does.
 answer() {
-    body=$(curl -fs --noproxy '*' -m 10 "$1" 2>/dev/null | base64 | tr -d '\n')
-    [ -n "$body" ] && say answer "$1" "$body"
+    for url do
+        body=$(curl -fs --noproxy '*' -m 10 "$url" 2>/dev/null | base64 | tr -d '\n')
+        [ -z "$body" ] || say answer "$url" "$body"
+    done
 }
 
-# A tree is one digest over names, kinds, modes, owners, link targets and contents.
-tree() {
-    [ -d "$1" ] && say tree "$1" "$(
-        cd "$1" && {
-            find . -printf '%p %y %m %u:%g %l\n' | sort
-            find . -type f -print0 | sort -z | xargs -0r sha256sum
-        } | digest
-    )"
-}
-
-# Of a service, every generation that is on the host.
-trees() { for directory in "$1"/*/; do tree "${directory%/}"; done; }
+# What a file of ours holds, where its digest is not enough.
+content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
 
 # A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
+# Whose it is, root says: the user's own processes can say what they like.
+READ='
+cd "$1" 2>/dev/null || exit 0; mode=$2; shift 2
+for path do
+    [ ! -f "$path" ] ||
+        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$(base64 <"$path" | tr -d "\n")"
+done
+'
 home_file() {
-    home=$(home_of "$1"); [ -n "$home" ] || return 0
-    runuser -u "$1" -- test -f "$home/$2" &&
-        say home_file "$1" "$2" "$(runuser -u "$1" -- stat -L -c '%a' "$home/$2")" \
-            "$(runuser -u "$1" -- cat "$home/$2" | base64 | tr -d '\n')"
+    case $kernel in
+        Darwin) as='sudo -n -u' mode='stat -L -f %Lp' ;;
+        *) as='runuser -u' mode='stat -L -c %a' ;;
+    esac
+    name=$1; shift
+    home=$(user "$name") && home=${home##*$tab}
+    [ -z "$home" ] || $as "$name" -- sh -c "$READ" sh "$home" "$mode" "$@" </dev/null |
+        sed "s|^|home_file$tab$name$tab|"
 }
 
 # Where earlier runs left Claude Code's settings: a user and a directory per line of a list. Those
 # that are given as user/directory are asked for anyway.
 seats() {
     list=$1; shift
-    [ -f "$list" ] && while read -r owner directory; do
+    [ ! -f "$list" ] || while read -r owner directory; do
         case " $* " in *" $owner/$directory "*) continue ;; esac
         say seat "$owner" "$directory"
         user "$owner"
         state=$directory/.claude.json
         [ "$directory" != .claude ] || state=.claude.json
-        for each in "$directory/settings.json" "$state" "$directory/mirrorfleet-key" \
-            "$directory/mirrorfleet-receipt.json"; do
-            home_file "$owner" "$each" </dev/null
-        done
+        home_file "$owner" "$directory/settings.json" "$state" "$directory/mirrorfleet-key" \
+            "$directory/mirrorfleet-receipt.json" </dev/null
     done <"$list"
 }
 
 # What runs is told by the process itself: the generation in the environment it was started with.
 unit() {
-    pid=$(systemctl show -p MainPID --value "$1")
-    enabled=$(systemctl is-enabled "$1" 2>/dev/null)
-    say unit "$1" "$(systemctl is-active "$1")" "${enabled:-no}" \
-        "$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^MIRRORFLEET_GENERATION=//p')" \
-        "$(systemctl show -p NeedDaemonReload --value "$1")" \
-        "$(systemctl show -p DropInPaths --value "$1")"
+    id=
+    { systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"; echo; } 2>/dev/null |
+        while IFS='=' read -r key value; do
+            case $key in
+                Id) id=$value ;;
+                MainPID) pid=$value ;;
+                ActiveState) active=$value ;;
+                UnitFileState) enabled=$value ;;
+                NeedDaemonReload) reload=$value ;;
+                DropInPaths) drop_ins=$value ;;
+                '') [ -z "$id" ] ||
+                    say unit "$id" "$active" "${enabled:-no}" "$(generation "$pid")" "$reload" "$drop_ins" ;;
+            esac
+        done
 }
+generation() {
+    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS='=' read -r name value; do
+        [ "$name" != MIRRORFLEET_GENERATION ] || echo "$value"
+    done
+} 2>/dev/null
 
 # Who listens on a TCP port: the systemd unit, or the command of a process that has none.
 port() {
-    ss -Hltnp "sport = :$1" | grep -o 'pid=[0-9]*' | sort -u | while IFS== read -r _ pid; do
-        owner=$(sed -n 's|.*/\([^/]*\.service\).*|\1|p' "/proc/$pid/cgroup" | head -n 1)
-        say port "$1" "${owner:-$(cat "/proc/$pid/comm")}"
+    ports=$(printf ' or sport = :%s' "$@")
+    ss -Hltnp "${ports# or }" 2>/dev/null | while read -r _ _ _ local _ users; do
+        while [ "${users#*pid=}" != "$users" ]; do
+            users=${users#*pid=}
+            say port "${local##*:}" "$(owner "${users%%,*}")"
+        done
     done
 }
+owner() {
+    while read -r line; do
+        case $line in */*.service*) line=${line%.service*}; echo "${line##*/}.service"; return ;; esac
+    done <"/proc/$1/cgroup"
+    read -r line <"/proc/$1/comm" && echo "$line"
+} 2>/dev/null

@@ -6,7 +6,7 @@ import base64
 import gzip
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -20,6 +20,11 @@ class Member:
     mode: str = "644"
     owner: str = "root"
     group: str = "root"
+
+    @property
+    def rights_and_digest(self) -> str:
+        """What an observation says of the file when it is on the host."""
+        return f"{self.mode} {self.owner}:{self.group} {sha256(self.content).hexdigest()}"
 
 
 UNPACK = "base64 -d | gzip -dc | tar -xpf - --same-owner"
@@ -40,12 +45,3 @@ def pack(members: Iterable[Member]) -> str:
             entry.uname, entry.gname = member.owner, member.group
             archive.addfile(entry, io.BytesIO(member.content))
     return base64.encodebytes(gzip.compress(raw.getvalue(), mtime=0)).decode("ascii")
-
-
-def tree_digest(members: Sequence[Member], group: str) -> str:
-    """Return what observe.sh's ``tree`` says of a directory, mode 750, that holds these files."""
-    entries = [f". d 750 root:{group} \n"]
-    entries += [f"./{m.name} f {m.mode} {m.owner}:{m.group} \n" for m in members]
-    contents = {m.name: sha256(m.content).hexdigest() for m in members}
-    sums = [f"{contents[name]}  ./{name}\n" for name in sorted(contents)]
-    return sha256("".join(sorted(entries) + sums).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +11,16 @@ from fleet.plan import HostPlan
 from roles.host.cache import wheels
 from roles.host.commands import Commands
 from roles.host.locks import for_host
-from roles.host.observe import Observation
+from roles.host.observe import Observation, Question
 from roles.host.places import ROOT
+from roles.host.report import Change
 from roles.host.upload import upload
 
 UV = Path(__file__).parent / "locks" / "uv.txt"
 """The installer, as locked as what it installs."""
+
+QUESTION: Question = ("python", "python3")
+"""What must be asked of a host to know which Python it has."""
 
 OLDEST = (3, 11)
 
@@ -66,6 +71,12 @@ def refusals(seen: Observation) -> list[str]:
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         return [f"has Python {found}. Install 3.11 or newer as python3."]
     return []
+
+
+def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
+    """Yield the environment, if the host will be given it."""
+    if environment.complete not in seen.paths:
+        yield Change(f"{environment.directory} is missing")
 
 
 # uv builds in the final place (an environment cannot be moved) and the marker is written last.

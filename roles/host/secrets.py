@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Set
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -16,6 +17,8 @@ from fleet.spec import Secret
 _one_at_a_time = Lock()
 """Hosts are prepared in parallel, and a command that unlocks a vault asks its person once."""
 
+_revealed: set[str] = set()
+
 
 def reveal(secret: Secret) -> str:
     """Return the value behind a reference, without the line break at its end.
@@ -23,7 +26,14 @@ def reveal(secret: Secret) -> str:
     Raises ``DeployError`` that names the reference, never a value, when there is none.
     """
     with _one_at_a_time:
-        return _reveal(secret)
+        value = _reveal(secret)
+        _revealed.add(value)
+        return value
+
+
+def revealed() -> Set[str]:
+    """Return the values that this run has come to know, for hiding them."""
+    return _revealed
 
 
 @cache

@@ -14,16 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePosixPath
 
-from roles.host.commands import Commands, script
-from roles.host.observe import Observation, Question, Unit
-from roles.host.payload import UNPACK, Member, pack, tree_digest
+from roles.host.observe import Observation, Question
+from roles.host.payload import Member
 from roles.host.places import ROOT
 from roles.host.text import environment_file
-
-KEPT = 3
-"""Generations that stay on the host for going back."""
 
 NEVER = 78
 """How ``ready`` ends when waiting will not help; it has said why."""
@@ -75,10 +70,10 @@ class Service:
     def generation_path(self) -> str:
         return f"{self.directory}/generations/{self.generation}"
 
-    def members(self) -> list[Member]:
-        """Return the files of the generation."""
+    def members(self, generation: str = "") -> list[Member]:
+        """Return the files of the generation, or of one with the same content and this name."""
         environment = (
-            f"{self._environment()}MIRRORFLEET_GENERATION={self.generation}\n"
+            f"{self._environment()}MIRRORFLEET_GENERATION={generation or self.generation}\n"
             f"MIRRORFLEET_PORT={self.port}\n"
         )
         return [
@@ -102,9 +97,9 @@ def questions(name: str, user: str, port: int) -> list[Question]:
     unit = f"mirrorfleet-{name}.service"
     return [
         ("user", user),
-        ("trees", f"{ROOT}/{name}/generations"),
+        ("tree", f"{ROOT}/{name}/generations"),
+        ("tree", f"/etc/systemd/system/{unit}"),
         ("link", f"{ROOT}/{name}/current"),
-        ("file", f"/etc/systemd/system/{unit}"),
         ("unit", unit),
         ("port", str(port)),
     ]
@@ -118,154 +113,3 @@ def refusals(service: Service, seen: Observation) -> list[str]:
         "Stop that, or write another port."
         for stranger in sorted(strangers)
     ]
-
-
-def is_placed(service: Service, seen: Observation) -> bool:
-    """Is the generation on the host, with nothing in it changed by another hand?"""
-    expected = tree_digest(service.members(), group=service.user)
-    return seen.trees.get(service.generation_path) == expected
-
-
-def is_started(service: Service, seen: Observation) -> bool:
-    """Has the host started this generation, and will it after a reboot?"""
-    unit = seen.units.get(service.unit_name, Unit())
-    content = sha256(service.unit.encode()).hexdigest()
-    return (
-        is_placed(service, seen)
-        and seen.links.get(f"{service.directory}/current") == f"generations/{service.generation}"
-        and seen.files.get(service.unit_path) == f"644 root:root {content}"
-        and (unit.active, unit.enabled) == ("active", "enabled")
-        and unit.running == service.generation
-        and not unit.needs_reload
-        and f"{service.unit_path}.d/" not in unit.drop_ins
-    )
-
-
-def is_listening(service: Service, seen: Observation) -> bool:
-    """Does the service's own unit answer on its port? One that starts or dies does not."""
-    return service.unit_name in seen.listeners.get(service.port, frozenset())
-
-
-# A generation gets its name when it is complete and its check has passed. The check has the
-# environment that the service will have, and its user. A tree of the same name that another hand
-# has changed is replaced, and `current` goes with it: so long as the link is missing, a next run
-# knows that the restart is still owed.
-PLACE = """\
-mkdir -p {directory}/generations
-cd {directory}
-rm -rf generations/*.new
-mkdir -m 750 generations/{generation}.new
-chgrp {user} generations/{generation}.new
-(cd generations/{generation}.new && {unpack})
-(
-    cd generations/{generation}.new && set -a && . ./environment &&
-    exec runuser -u {user} -- {check}
-) || {{
-    rm -rf generations/{generation}.new
-    echo "{unit}: the new generation is refused; what ran before runs on" >&2
-    exit 1
-}}
-if [ -e generations/{generation} ]; then
-    [ "$(readlink current)" != generations/{generation} ] || rm current
-    rm -rf generations/{generation}
-fi
-mv generations/{generation}.new generations/{generation}
-"""
-
-
-def place(service: Service, seen: Observation) -> Commands:
-    """Put the generation, checked, beside the one that runs. Nothing that runs is touched."""
-    if is_placed(service, seen):
-        return
-    yield script(
-        PLACE.format(
-            directory=service.directory,
-            generation=service.generation,
-            user=service.user,
-            unit=service.unit_name,
-            check=service.check,
-            unpack=UNPACK,
-        ),
-        pack(service.members()),
-    )
-
-
-SWITCH = """\
-set +e
-cd {directory}
-unit={unit}
-previous=$(readlink current | sed 's|^generations/||')
-
-activate() {{
-    touch "generations/$1" && # the last to be used are kept
-    ln -sfn "generations/$1" current.new && mv -fT current.new current &&
-    install -m 644 "generations/$1/$unit" "/etc/systemd/system/.$unit" &&
-    mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
-    rm -rf "/etc/systemd/system/$unit.d" &&
-    systemctl daemon-reload && systemctl --quiet enable "$unit" &&
-    {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl restart "$unit"
-}}
-ours() {{
-    ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
-        grep -q "/$unit" "/proc/$pid/cgroup" && echo yes
-    done | grep -q yes
-}}
-restarts() {{ systemctl show -p NRestarts --value "$unit"; }}
-# The port is that of the generation: one that is gone back to may have another.
-serves() {{
-    port=$(sed -n 's/^MIRRORFLEET_PORT=//p' current/environment)
-    end=$(($(date +%s) + {seconds}))
-    before=$(restarts)
-    while [ "$(date +%s)" -lt "$end" ]; do
-        if ours; then
-            {ready}
-            case $? in 0) return 0 ;; {never}) return 1 ;; esac
-        fi
-        [ "$(restarts)" = "$before" ] || return 1
-        sleep 0.3
-    done
-    return 1
-}}
-
-prune() {{
-    (cd generations && ls -t | grep -vx {generation} | tail -n +{kept} | xargs -r rm -rf)
-    for software in {environments}/*; do
-        grep -qsF "$software/" {root}/*/generations/*/*.service || rm -rf "$software"
-    done
-}}
-
-if {start} && serves; then
-    prune
-    exit 0
-fi
-echo "{unit}: not ready after the switch; its last words:" >&2
-journalctl --no-pager -q -o cat -n 25 -u "$unit" >&2
-if [ -n "$previous" ] && [ "$previous" != {generation} ] && [ -d "generations/$previous" ]; then
-    activate "$previous" && serves && echo "{unit}: rolled back to $previous, which serves" >&2
-else
-    systemctl stop "$unit"
-    rm current
-fi
-exit 1
-"""
-
-
-def switch(service: Service, seen: Observation) -> Commands:
-    """Make the generation current, restart, wait until it serves; go back if it does not."""
-    started = is_started(service, seen)
-    if started and is_listening(service, seen):
-        return
-    yield script(
-        SWITCH.format(
-            directory=service.directory,
-            unit=service.unit_name,
-            generation=service.generation,
-            start="true" if started else f"activate {service.generation}",
-            seconds=service.seconds,
-            ready=service.ready,
-            never=NEVER,
-            kept=KEPT,
-            root=ROOT,
-            environments=str(PurePosixPath(service.software).parent),
-        )
-    )

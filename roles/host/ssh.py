@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ def groups(face: str | Path) -> dict[str, list[Any]]:
     for host in planned.fleet.hosts.values():
         for label in host.labels:
             labels.setdefault(label, []).append(host.name)
+    # All that is loaded by now stays until the end. Looking through it for garbage, the last time
+    # when the program ends, is a sixth of what a run without changes costs this machine.
+    gc.freeze()
     return {"hosts": _inventory(planned), **labels}
 
 
@@ -70,16 +74,18 @@ def _jump(spec: Fleet, host: Host) -> dict[str, Any]:
 
 
 def _transport(sock: Any, **arguments: Any) -> Any:
-    """Make a transport that sends small packets at once and notices when the host is gone.
+    """Make a transport that sends small packets at once and notices when the host is gone."""
+    from paramiko import Channel, Transport
 
-    Behind a jump host there is no socket, and the hop's own transport does so.
-    """
-    from paramiko import Transport
-
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire = sock
+    while isinstance(wire, Channel):  # behind a jump host, what counts is the way to that
+        wire = wire.get_transport().sock
+    if isinstance(wire, socket.socket):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER * 1000)
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER * 1000)
+    # Not compressed: what is large is packed already. It would save 3 of the 10 kB of a run without
+    # changes, and take a third more of this machine's time.
     transport = Transport(sock, **arguments)
     # A long command is silent: without these, nothing is ever sent that could go unanswered.
     transport.set_keepalive(LOST_AFTER // 4)

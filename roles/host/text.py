@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ import jinja2
 
 def template(path: Path, **values: Any) -> str:
     """Fill a template; a value that it asks for and is not given is an error."""
+    return _compiled(path).render(values)
+
+
+@cache
+def _compiled(path: Path) -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.from_string(path.read_text(encoding="utf-8")).render(values)
+    return environment.from_string(path.read_text(encoding="utf-8"))
 
 
 def environment_file(values: dict[str, str]) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyinfra.api import deploy, operation
+from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, LitellmPlan
 from roles import host
-from roles.host import python, service
-from roles.host.commands import Commands
-from roles.host.observe import Observation, Question
+from roles.host import drift, generations, python, service
+from roles.host.commands import Commands, operation
+from roles.host.observe import Observation, Question, once
+from roles.host.places import ROOT
+from roles.host.report import Change
 from roles.host.rollout import in_turn
 from roles.host.secrets import reveal
 from roles.litellm import references, render
@@ -26,7 +28,9 @@ def questions(plan: HostPlan) -> list[Question]:
     if plan.gateway is None:
         return []
     return [
+        python.QUESTION,
         *(("package", name) for name in PACKAGES),
+        ("disk", ROOT),
         ("path", environment(plan.gateway).complete),
         *service.questions(render.NAME, render.USER, plan.gateway.port),
     ]
@@ -43,6 +47,15 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     ]
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed on a gateway, one by one."""
+    if plan.gateway is None:
+        return
+    yield from host.lacks(seen, PACKAGES, render.USER)
+    yield from python.changes(environment(plan.gateway), seen)
+    yield from drift.changes(_service(plan.gateway, seen), seen)
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     if plan.gateway is not None:
@@ -52,34 +65,35 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("LiteLLM")
 def serve() -> None:
     """Make this host a gateway, if it is to be one."""
-    if host.plan().gateway:
-        host.ensure_packages(*PACKAGES)
-        host.ensure_user(render.USER)
+    if not host.plan().gateway:
+        return
+    host.ensure_packages(*PACKAGES)
+    host.ensure_user(render.USER)
     install(name="Python environment, hash-locked")
     place(name="new generation, beside the running one")
     # One gateway after the other: while one restarts, the others serve.
     switch(name="switch, restart, wait until it serves", _serial=True)
 
 
-@operation()
+@operation
 def install() -> Commands:
     """Build the environment if the host lacks it."""
     if gateway := host.plan().gateway:
         yield from python.install(environment(gateway), host.plan(), host.seen())
 
 
-@operation()
+@operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
     if gateway := host.plan().gateway:
-        yield from service.place(_service(gateway, host.seen()), host.seen())
+        yield from generations.place(_service(gateway, host.seen()), host.seen())
 
 
-@operation()
+@operation
 def switch() -> Commands:
     """Switch to a changed generation. One gateway that fails stops those after it."""
     if gateway := host.plan().gateway:
-        yield from in_turn(service.switch(_service(gateway, host.seen()), host.seen()))
+        yield from in_turn(generations.switch(_service(gateway, host.seen()), host.seen()))
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
@@ -102,6 +116,7 @@ def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
             yield f"cannot tell '{name}' from '{other}': they have the same key. Make another one."
 
 
+@once
 def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
     return render.service(gateway, environment(gateway).directory, secrets, seen)

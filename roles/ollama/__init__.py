@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pyinfra.api import deploy, operation
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, OllamaPlan
 from roles import host
-from roles.host import service
-from roles.host.commands import Commands, script
-from roles.host.observe import Observation, Question
+from roles.host import drift, generations, service
+from roles.host.commands import Commands, operation, script
+from roles.host.observe import Observation, Question, once
+from roles.host.report import Change
 from roles.ollama import models, release, render
 
 PACKAGES = ("python3", "curl", "zstd")
@@ -39,6 +42,19 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         return [str(error)]
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed about a host's Ollama, one by one."""
+    ollama = plan.ollama
+    if ollama is None:
+        return
+    yield from host.lacks(seen, PACKAGES, render.USER)
+    binary = release.binary(ollama, release.chosen(ollama, seen))
+    if binary not in seen.paths:
+        yield Change(f"{binary} is missing")
+    yield from drift.changes(_service(ollama, seen), seen)
+    yield from models.changes(ollama, seen)
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     if plan.ollama is not None:
@@ -48,16 +64,17 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Ollama")
 def serve() -> None:
     """Make the host's Ollama serve its models, if it is to have one."""
-    if host.plan().ollama:
-        host.ensure_packages(*PACKAGES)
-        host.ensure_user(render.USER)
+    if not host.plan().ollama:
+        return
+    host.ensure_packages(*PACKAGES)
+    host.ensure_user(render.USER)
     install(name="release, checked by its sha256")
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it serves")
     make_models(name="models: pulled, created, proved, removed")
 
 
-@operation()
+@operation
 def install() -> Commands:
     """Unpack the release if the host lacks it, and make room for models where that is wanted."""
     plan, seen = host.plan(), host.seen()
@@ -69,32 +86,33 @@ def install() -> Commands:
         yield script(f"install -d -m 750 -o {render.USER} -g {render.USER} {directory}\n")
 
 
-@operation()
+@operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
     if ollama := host.plan().ollama:
-        yield from service.place(_service(ollama, host.seen()), host.seen())
+        yield from generations.place(_service(ollama, host.seen()), host.seen())
 
 
-@operation()
+@operation
 def switch() -> Commands:
     """Switch to a changed generation; the models that are there must answer from it."""
     if ollama := host.plan().ollama:
-        yield from service.switch(_service(ollama, host.seen()), host.seen())
+        yield from generations.switch(_service(ollama, host.seen()), host.seen())
 
 
-@operation()
+@operation
 def make_models() -> Commands:
     """Make the models what they should be. A new one proves itself before the old one goes."""
     plan, seen = host.plan().ollama, host.seen()
-    if plan and not (_runs(plan, seen) and models.are_made(plan, seen)):
+    if plan and (not _runs(plan, seen) or any(models.changes(plan, seen))):
         yield from models.make(plan)
 
 
 def _runs(ollama: OllamaPlan, seen: Observation) -> bool:
     wanted = _service(ollama, seen)
-    return service.is_started(wanted, seen) and service.is_listening(wanted, seen)
+    return drift.is_started(wanted, seen) and drift.is_listening(wanted, seen)
 
 
+@once
 def _service(ollama: OllamaPlan, seen: Observation) -> service.Service:
     return render.service(ollama, release.directory(ollama, release.chosen(ollama, seen)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from fleet.plan import OllamaModelPlan, OllamaPlan, http
 from roles.host.commands import Commands, telling
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT
+from roles.host.report import Change
 from roles.ollama.files.keeper import full, is_made
 
 LEDGER = f"{ROOT}/ollama/models.json"
@@ -22,7 +24,7 @@ PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="ut
 
 def questions(plan: OllamaPlan) -> list[Question]:
     """What must be known of the models: the ledger, and what the server has."""
-    return [("text", LEDGER), ("answer", _tags(plan))]
+    return [("content", LEDGER), ("answer", _tags(plan))]
 
 
 def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
@@ -40,17 +42,19 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
     ]
 
 
-def are_made(plan: OllamaPlan, seen: Observation) -> bool:
-    """Has the server just the models that it should have of us, as we made them?"""
-    ledger = _json(seen.texts.get(LEDGER, b""))
+def changes(plan: OllamaPlan, seen: Observation) -> Iterator[Change]:
+    """Yield the models that will be made or removed."""
+    ledger = _json(seen.contents.get(LEDGER, b""))
     there = {
         full(each["name"]): each["digest"]
         for each in _json(seen.answers.get(_tags(plan), b"")).get("models") or ()
     }
-    models = wanted(plan)
-    return ledger.keys() == {model["name"] for model in models} and all(
-        is_made(model, ledger, there) for model in models
-    )
+    models = {model["name"]: model for model in wanted(plan)}
+    for name, model in models.items():
+        if not is_made(model, ledger, there):
+            yield Change(f"ollama: model {name} is not as it should be")
+    for name in sorted(ledger.keys() - models.keys()):
+        yield Change(f"ollama: model {name} will be removed")
 
 
 def make(plan: OllamaPlan) -> Commands:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from pyinfra.api import deploy, operation
+from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, VllmPlan
 from roles import host
-from roles.host import python, service
-from roles.host.commands import Commands
+from roles.host import drift, generations, python, service
+from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
+from roles.host.places import ROOT, STATE
+from roles.host.report import Change
 from roles.host.secrets import reveal
 from roles.vllm import render, weights
 
@@ -29,7 +32,9 @@ def questions(plan: HostPlan) -> list[Question]:
     """What must be known of an engine host."""
     asked: list[Question] = []
     for engine in plan.engines:
-        asked += [("package", name) for name in packages(plan)]
+        asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
+        asked += [("disk", place) for place in (ROOT, STATE)]
+        asked += [("gpus", "nvidia-smi")] if engine.build == "cuda" else []
         asked += [("path", environment(engine).complete)]
         asked += [("path", weights.location(engine.model, engine.weights))]
         asked += service.questions(render.name(engine), render.USER, engine.port)
@@ -48,6 +53,16 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     return whys
 
 
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed on an engine host, one by one."""
+    if plan.engines:
+        yield from host.lacks(seen, packages(plan), render.USER)
+    for engine in plan.engines:
+        yield from python.changes(environment(engine), seen)
+        yield from weights.changes(engine.model, engine.weights, seen)
+        yield from drift.changes(_service(engine), seen)
+
+
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     for engine in plan.engines:
@@ -57,16 +72,17 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("vLLM")
 def serve() -> None:
     """Make the engines of this host serve their models, if it is to have any."""
-    if host.plan().engines:
-        host.ensure_packages(*packages(host.plan()))
-        host.ensure_user(render.USER)
+    if not host.plan().engines:
+        return
+    host.ensure_packages(*packages(host.plan()))
+    host.ensure_user(render.USER)
     install(name="Python environment, hash-locked")
     fetch_weights(name="weights")
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it serves")
 
 
-@operation()
+@operation
 def install() -> Commands:
     """Build the environments that the host lacks."""
     built = set()
@@ -77,7 +93,7 @@ def install() -> Commands:
         built.add(wanted)
 
 
-@operation()
+@operation
 def fetch_weights() -> Commands:
     """Bring the weights that the host lacks."""
     for engine in host.plan().engines:
@@ -85,18 +101,18 @@ def fetch_weights() -> Commands:
         yield from weights.fetch(engine.model, engine.weights, directory, render.USER, host.seen())
 
 
-@operation()
+@operation
 def place() -> Commands:
     """Put changed generations on the host; what runs is not touched."""
     for engine in host.plan().engines:
-        yield from service.place(_service(engine), host.seen())
+        yield from generations.place(_service(engine), host.seen())
 
 
-@operation()
+@operation
 def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
     for engine in host.plan().engines:
-        yield from service.switch(_service(engine), host.seen())
+        yield from generations.switch(_service(engine), host.seen())
 
 
 def packages(plan: HostPlan) -> list[str]:

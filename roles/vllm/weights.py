@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from roles.host.cache import cached
 from roles.host.commands import Commands, script
 from roles.host.observe import Observation
 from roles.host.places import STATE
+from roles.host.report import Change
 from roles.host.upload import upload
 
 DIRECTORY = f"{STATE}/weights"
@@ -91,6 +93,12 @@ rm -rf {target}.part/.cache
 chown -R root:root {target}.part
 mv {target}.part {target}
 """
+
+
+def changes(model: str, weights: Weights, seen: Observation) -> Iterator[Change]:
+    """Yield the weights, if the host will be given them."""
+    if weights.kind != "path" and location(model, weights) not in seen.paths:
+        yield Change(f"{location(model, weights)} is missing")
 
 
 def fetch(model: str, weights: Weights, environment: str, user: str, seen: Observation) -> Commands:

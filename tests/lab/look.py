@@ -62,6 +62,11 @@ def command(*arguments: str) -> list[str]:
     return [str(places.REPOSITORY / ".venv" / "bin" / "pyinfra"), *arguments]
 
 
+def plain(text: str) -> str:
+    """A text without its colours."""
+    return re.sub(r"\x1b\[\d+m", "", text)
+
+
 def changes(done: subprocess.CompletedProcess[str]) -> list[str]:
     """What a run with --json did, as "host: operation"."""
     assert done.returncode == 0, done.stdout + done.stderr

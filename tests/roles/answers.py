@@ -12,7 +12,6 @@ from roles import claude, litellm, ollama, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.host.observe import Observation, parse
-from roles.host.payload import tree_digest
 from roles.host.service import Service
 from roles.ollama import models, release
 from roles.vllm import weights
@@ -20,12 +19,23 @@ from roles.vllm import weights
 Answers = dict[tuple[str, ...], tuple[str, ...]]
 """The answer to each question, as the fields that follow the question's own on the line."""
 
-MACHINE: Answers = {("machine",): ("debian", "12", "x86_64", "4", "8388608", "3.11.2")}
+MACHINE: Answers = {
+    ("machine",): ("debian", "12", "x86_64", "4", "8388608"),
+    ("python",): ("3.11.2",),
+}
 
 
 def lines(answers: Answers) -> list[str]:
     """Return the lines as the script prints them."""
-    return ["\t".join((*question, *fields)) for question, fields in answers.items()]
+    return [line for question, fields in answers.items() for line in _lines(question, fields)]
+
+
+def _lines(question: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
+    if question[0] != "file":
+        return ["\t".join((*question, *fields))]
+    # What find says of it, and what sha256sum does.
+    said, digest = fields
+    return ["\t".join((*question, said)), *([f"{digest}  {question[1]}"] if digest else [])]
 
 
 def seen(answers: Answers) -> Observation:
@@ -69,7 +79,7 @@ def converged(plan: HostPlan) -> Answers:
         for shared in machine.files(plan.clients):
             if shared.content is not None:
                 digest = sha256(shared.content).hexdigest()
-                found["file", shared.path] = (f"{shared.mode} root:root {digest}",)
+                found["file", shared.path] = (f"f {shared.mode} root:root", digest)
         for file in claude.wanted(plan, seen(bare(plan))):
             if file.content is not None:
                 content = base64.b64encode(file.content).decode()
@@ -112,9 +122,16 @@ def running(service: Service) -> Answers:
     unit = sha256(service.unit.encode()).hexdigest()
     return {
         ("user", service.user): ("/nonexistent",),
-        ("tree", service.generation_path): (tree_digest(service.members(), group=service.user),),
+        ("file", service.generation_path): (f"d 750 root:{service.user}", ""),
+        **{
+            ("file", f"{service.generation_path}/{member.name}"): (
+                f"f {member.mode} {member.owner}:{member.group}",
+                sha256(member.content).hexdigest(),
+            )
+            for member in service.members()
+        },
         ("link", f"{service.directory}/current"): (f"generations/{service.generation}",),
-        ("file", service.unit_path): (f"644 root:root {unit}",),
+        ("file", service.unit_path): ("f 644 root:root", unit),
         ("unit", service.unit_name): ("active", "enabled", service.generation, "no", ""),
         ("port", str(service.port)): (service.unit_name,),
     }

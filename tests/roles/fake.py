@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,18 +29,23 @@ LINUX = {"uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"}
 
 @dataclass(frozen=True)
 class Exec:
-    """One command on a host, and what it was given on standard input."""
+    """One command on a host, the how manieth of the run, and what it got on standard input."""
 
+    number: int
     command: str
     stdin: str
 
 
 @dataclass
 class Traffic:
-    """What travelled to one host: ``looks`` counts the observations, ``execs`` is all else."""
+    """What travelled to one host: ``looks`` counts the observations, ``execs`` is all else.
+
+    ``sent`` counts the characters of all commands and of their standard input, not uploads.
+    """
 
     failed: bool = False
     looks: int = 0
+    sent: int = 0
     execs: list[Exec] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
 
@@ -53,9 +59,11 @@ def mirror(
     plans: Mapping[str, HostPlan],
     answers: Mapping[str, Answers],
     fail: Mapping[str, Sequence[str]] | None = None,
+    *,
     deploy: Path = MIRROR,
+    diff: bool = False,
 ) -> dict[str, Traffic]:
-    """Run deploys/mirror.py, as `pyinfra -y` does, and return the traffic of each host.
+    """Run deploys/mirror.py, as `pyinfra -y [--diff]` does, and return the traffic of each host.
 
     ``answers`` is how each host is found. Every command on it succeeds, but for those that hold one
     of the host's texts in ``fail``. What mirror.py refuses is raised as it is.
@@ -84,7 +92,7 @@ def mirror(
     with patch("pyinfra.is_cli", True), recorded() as traffic:
         state = State(
             Inventory((hosts, {})),  # type: ignore[no-untyped-call]
-            Config(),  # type: ignore[no-untyped-call]
+            Config(DIFF=diff),  # type: ignore[no-untyped-call]
             check_for_changes=False,
         )
         state.set_stage(StateStage.Connect)
@@ -103,14 +111,16 @@ def mirror(
 def recorded() -> Iterator[dict[str, Traffic]]:
     """Write down what the connector is asked to do; by itself it forgets uploads and inputs."""
     traffic: dict[str, Traffic] = {}
+    numbers = count()
 
     def run(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
         found = traffic.setdefault(self.host.name, Traffic())
         said = "\n".join(kwargs.get("_stdin") or ())
+        found.sent += len(str(command)) + len(said)
         if str(command) == "sh -s":
             found.looks += 1
         else:
-            found.execs.append(Exec(str(command), said))
+            found.execs.append(Exec(next(numbers), str(command), said))
         return real_run(self, command, *args, **kwargs)
 
     def put(self: Any, source: Any, destination: str, *args: Any, **kwargs: Any) -> Any:

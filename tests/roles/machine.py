@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ exec "$@"
 
 # A stand-in for libc's: everybody has a home of his name.
 GETENT = """\
-[ -d "$ROOT/home/$2" ] && echo "$2:x:1000:1000::$ROOT/home/$2:/bin/sh"
+shift
+for name do [ ! -d "$ROOT/home/$name" ] || echo "$name:x:1000:1000::$ROOT/home/$name:/bin/sh"; done
 """
 
 
@@ -75,12 +77,14 @@ class Machine:
         said = "".join(command.connector_arguments.get("_stdin") or ())
         return self._run([*as_root(), "sh", "-c", text], said)
 
-    def look(self, *questions: Question, root: bool = False) -> Observation:
+    def look(
+        self, *questions: Question, root: bool = False, shell: Sequence[str] = ("sh",)
+    ) -> Observation:
         """Ask the questions by the real observe.sh; their paths are taken as they are.
 
         ``root`` is needed where the owners of files matter.
         """
-        done = self._run([*(as_root() if root else ()), "sh", "-s"], script(questions))
+        done = self._run([*(as_root() if root else ()), *shell, "-s"], script(questions))
         assert (done.returncode, done.stderr) == (0, "")
         return parse(done.stdout.splitlines())
 

@@ -43,7 +43,7 @@ def test_what_another_hand_changed_is_repaired_and_nothing_else(dev: HostPlan) -
     policy = ("file", "/etc/claude-code/managed-settings.d/50-mirrorfleet.json")
     link = ("link", "/usr/local/bin/claude-lab")
     right = converged(dev)
-    assert changed(dev, right | {policy: (f"666 root:root {'0' * 64}",)}) == ["machine files"]
+    assert changed(dev, right | {policy: ("f 666 root:root", "0" * 64)}) == ["machine files"]
     assert changed(dev, right | {link: ("/opt/mirrorfleet/old",)}) == ["link"]
     assert changed(dev, {each: right[each] for each in right if each != policy}) == [
         "machine files"

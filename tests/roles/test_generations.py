@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from pyinfra.api.command import PyinfraCommand
 
-from roles.host import service
+from roles.host import drift, generations
 from roles.host.commands import script
+from roles.host.generations import KEPT
 from roles.host.observe import Observation
-from roles.host.service import KEPT, NEVER, Service
+from roles.host.service import NEVER, Service
 from tests.roles.answers import MACHINE, running, seen
 from tests.roles.machine import Machine
 
@@ -79,11 +80,11 @@ def run(host: Machine, commands: Iterable[PyinfraCommand]) -> subprocess.Complet
 
 
 def place(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, service.place(wanted, Observation()))
+    return run(host, generations.place(wanted, Observation()))
 
 
 def switch(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, service.switch(wanted, Observation()))
+    return run(host, generations.switch(wanted, Observation()))
 
 
 def deploy(host: Machine, wanted: Service) -> Service:
@@ -103,7 +104,7 @@ def runs(host: Machine) -> str | None:
     return file.read_text().strip() if file.exists() else None
 
 
-def generations(host: Machine) -> set[str]:
+def kept(host: Machine) -> set[str]:
     return {path.name for path in host.at("/opt/mirrorfleet/demo/generations").iterdir()}
 
 
@@ -138,9 +139,9 @@ def test_a_secret_on_the_host_is_for_root_only(host: Machine) -> None:
 
 def test_a_placed_generation_is_known_again(host: Machine) -> None:
     wanted = deploy(host, demo("serves"))
-    place_there = str(host.at(wanted.generation_path))
-    found = host.look(("tree", place_there), root=True).trees[place_there]
-    assert service.is_placed(wanted, Observation(trees={wanted.generation_path: found}))
+    found = host.look(("tree", str(host.at(wanted.generation_path))), root=True).files
+    files = {path.removeprefix(str(host.root)): said for path, said in found.items()}
+    assert drift.is_placed(wanted, Observation(files=files))
 
 
 def test_the_last_generations_are_kept_and_software_that_none_of_them_uses_goes(
@@ -150,7 +151,7 @@ def test_the_last_generations_are_kept_and_software_that_none_of_them_uses_goes(
         host.at(f"{SOFTWARE}/{name}/bin").mkdir(parents=True)
     unit = f"[Service]\nExecStart={host.at(SOFTWARE)}/one/bin/demo\n"
     deployed = [deploy(host, demo(f"serves {number}", unit=unit)) for number in range(KEPT + 2)]
-    assert generations(host) == {each.generation for each in deployed[-KEPT:]}
+    assert kept(host) == {each.generation for each in deployed[-KEPT:]}
     assert [path.name for path in host.at(SOFTWARE).iterdir()] == ["one"]
 
 
@@ -216,7 +217,7 @@ def test_one_that_its_own_check_refuses_never_gets_a_name(host: Machine) -> None
     done = place(host, demo("serves, but is refused"))
     assert done.returncode == 1
     assert "the new generation is refused; what ran before runs on" in done.stderr
-    assert generations(host) == {good.generation}
+    assert kept(host) == {good.generation}
     assert current(host) == runs(host) == at(good)
     assert told(host) == before
 
@@ -242,7 +243,7 @@ def test_a_generation_that_was_tampered_with_is_replaced_and_restarted(host: Mac
 def test_a_torso_of_a_cut_run_goes(host: Machine) -> None:
     host.at("/opt/mirrorfleet/demo/generations/0123456789ab.new").mkdir(parents=True)
     wanted = deploy(host, demo("serves"))
-    assert generations(host) == {wanted.generation}
+    assert kept(host) == {wanted.generation}
 
 
 def test_a_drop_in_goes(host: Machine) -> None:
@@ -258,7 +259,7 @@ def test_one_that_was_started_and_only_is_not_ready_yet_is_not_restarted(host: M
     before = told(host)
     answers = MACHINE | running(wanted)
     del answers["port", "4000"]
-    assert run(host, service.switch(wanted, seen(answers))).returncode == 0
+    assert run(host, generations.switch(wanted, seen(answers))).returncode == 0
     assert told(host) == before
 
 

@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[Answers, list[str]]] = {
     "the server answers nothing": ({("answer", TAGS): ("",)}, ["models"]),
     "something else answers": ({("answer", TAGS): content([1])}, ["models"]),
     "a model is gone": ({("answer", TAGS): content({"models": []})}, ["models"]),
-    "nobody knows what was made": ({("text", models.LEDGER): content({})}, ["models"]),
+    "nobody knows what was made": ({("content", models.LEDGER): content({})}, ["models"]),
     "it does not listen (yet)": ({("port", "11434"): ("?",)}, ["wait", "models"]),
     "it is stopped": (
         {("unit", "mirrorfleet-ollama.service"): ("inactive", "enabled", "", "no", "")},
@@ -128,7 +128,7 @@ def test_a_file_that_is_another_release_is_not_sent(plans: Planned, house: Path)
 
 def test_a_machine_for_which_no_release_is_known(plans: Planned) -> None:
     hosts = dict(plans("ollama").hosts)
-    risc = {("machine",): ("debian", "13", "riscv64", "2", "4096", "3.13.5")}
+    risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
     said = refusal(hosts, bare(hosts["box"]) | risc)
     assert "box is riscv64, and Ollama 0.40.1 is known for x86_64, aarch64 only." in said
 

@@ -26,10 +26,10 @@ def host(machine: Machine) -> Iterator[OllamaHost]:
 def seen(host: OllamaHost) -> Observation:
     """Look at the host as every run does."""
     asked = models.questions(host.ollama(helper=HELPER))
-    moved = [(kind, str(host.ledger) if kind == "text" else what) for kind, what in asked]
+    moved = [(kind, str(host.ledger) if kind == "content" else what) for kind, what in asked]
     found = host.machine.look(*moved)
-    content = found.texts.get(str(host.ledger), b"")
-    return Observation(texts={models.LEDGER: content}, answers=found.answers)
+    content = found.contents.get(str(host.ledger), b"")
+    return Observation(contents={models.LEDGER: content}, answers=found.answers)
 
 
 def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
@@ -46,12 +46,12 @@ def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
 
 def test_what_was_made_is_known_again_in_one_look(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
-    assert not models.are_made(plan, seen(host)), "no server, no models"
+    assert any(models.changes(plan, seen(host))), "no server, no models"
     host.start(plan)
     host.make(plan)
-    assert models.are_made(plan, seen(host))
-    assert not models.are_made(host.ollama(helper={**HELPER, "context": 32768}), seen(host))
-    assert not models.are_made(host.ollama(other=HELPER), seen(host))
+    assert not any(models.changes(plan, seen(host)))
+    assert any(models.changes(host.ollama(helper={**HELPER, "context": 32768}), seen(host)))
+    assert any(models.changes(host.ollama(other=HELPER), seen(host)))
 
 
 def test_a_second_run_changes_nothing(host: OllamaHost) -> None:
@@ -112,7 +112,7 @@ def test_only_what_was_made_here_is_removed(host: OllamaHost) -> None:
     done = host.make(host.ollama(helper=HELPER))
     assert done.stdout == "old: removed; the weights that were pulled for it stay\n"
     assert host.names() == {"qwen3:4b", "helper:latest", "mine:latest"}
-    assert models.are_made(host.ollama(helper=HELPER), seen(host))
+    assert not any(models.changes(host.ollama(helper=HELPER), seen(host)))
 
 
 def test_a_model_that_another_hand_removed_or_changed_comes_back(host: OllamaHost) -> None:
@@ -124,7 +124,7 @@ def test_a_model_that_another_hand_removed_or_changed_comes_back(host: OllamaHos
         ("POST", "/api/copy", {"source": "qwen3:4b", "destination": "helper"}),
     ):
         host.ask(method, path, body)
-        assert not models.are_made(plan, seen(host))
+        assert any(models.changes(plan, seen(host)))
         assert host.make(plan).returncode == 0
         assert host.window("helper") == 65536
 
@@ -197,7 +197,7 @@ def test_a_ledger_that_cannot_be_read_costs_no_model(host: OllamaHost) -> None:
     host.make(plan)
     for content in ("", "{torn", "[]"):
         host.ledger.write_text(content)
-        assert not models.are_made(plan, seen(host))
+        assert any(models.changes(plan, seen(host)))
         assert host.make(plan).returncode == 0
         assert set(json.loads(host.ledger.read_text())) == {"helper"}
 

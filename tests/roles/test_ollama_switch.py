@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from fleet import HostPlan
-from roles.host import service
+from roles.host import generations
 from roles.host.commands import script
 from roles.host.observe import Observation
 from roles.host.places import ROOT
@@ -82,8 +82,8 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     told = []
     for commands in (
         release.install(plan, FOUND, GROUP),
-        service.place(wanted, Observation()),
-        service.switch(wanted, Observation()),
+        generations.place(wanted, Observation()),
+        generations.switch(wanted, Observation()),
         models.make(plan.ollama),
     ):
         done = host.run(commands)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.host.commands import script
-from roles.host.payload import UNPACK, Member, pack, tree_digest
+from roles.host.payload import UNPACK, Member, pack
 from tests.roles.machine import Machine
 
 # Another group than root's can be given to a file by the real root only.
@@ -44,9 +44,13 @@ def test_content_mode_and_group_arrive(unpacked: Path) -> None:
             assert path.group() == member.group
 
 
-def test_the_host_gives_the_digest_that_was_computed_here(machine: Machine, unpacked: Path) -> None:
-    seen = machine.look(("tree", str(unpacked)), root=True)
-    assert seen.trees == {str(unpacked): tree_digest(MEMBERS, group=GROUP)}
+def wanted(directory: Path) -> dict[str, str]:
+    files = {f"{directory}/{member.name}": member.rights_and_digest for member in MEMBERS}
+    return {str(directory): f"750 root:{GROUP} directory", **files}
+
+
+def test_the_host_tells_of_them_what_was_computed_here(machine: Machine, unpacked: Path) -> None:
+    assert machine.look(("tree", str(unpacked)), root=True).files == wanted(unpacked)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_whatever_another_hand_changes_is_seen(
 ) -> None:
     assert machine.run(script(f"cd {PLACE}\n{change}")).returncode == 0
     seen = machine.look(("tree", str(unpacked)), root=True)
-    assert seen.trees[str(unpacked)] != tree_digest(MEMBERS, group=GROUP)
+    assert seen.files != wanted(unpacked)
 
 
 def test_the_same_files_are_the_same_text_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,12 +31,11 @@ def refused(hosts: dict[str, HostPlan], found: dict[str, Answers]) -> list[str]:
 
 @pytest.mark.usefixtures("stocked")
 def test_everything_on_every_host_at_once(plans: Planned) -> None:
-    python = ("debian", "11", "x86_64", "2", "4096", "3.9.2")
     broken = base64.b64encode(b"{not json").decode()
     assert refused(
         dict(plans("lab").hosts),
         {
-            "gpu": {MACHINE: python},
+            "gpu": {("python",): ("3.9.2",)},
             "gw-2": {("port", "4000"): ("nginx.service",)},
             "dev": {
                 ("path", "/usr/local/bin/claude"): (),
@@ -55,14 +54,14 @@ def test_everything_on_every_host_at_once(plans: Planned) -> None:
 
 @pytest.mark.usefixtures("stocked")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
-    odd = ("plan9", "4", "x86_64", "2", "4096", "none")
-    [line] = refused(dict(plans("lab").hosts), {"gw-1": {MACHINE: odd}})
+    odd: Answers = {MACHINE: ("plan9", "4", "x86_64", "2", "4096"), ("python",): ("none",)}
+    [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})
     assert line == "gw-1 has no python3, and none is known for plan9 4. Install 3.11 or newer."
 
 
 @pytest.mark.usefixtures("stocked")
 def test_a_machine_for_which_there_is_no_client(plans: Planned) -> None:
-    risc = ("debian", "13", "riscv64", "2", "4096", "3.13.5")
+    risc = ("debian", "13", "riscv64", "2", "4096")
     [line] = refused(dict(plans("lab").hosts), {"dev": {MACHINE: risc}})
     assert line == "dev is riscv64, for which no client is pinned."
 

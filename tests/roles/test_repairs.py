@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import click
 import pytest
 
 from tests.roles.answers import Answers, converged
@@ -19,7 +21,8 @@ Fields = tuple[str, ...]
 class Wrong:
     """On ``host``, the question of this ``kind`` that holds ``about`` has another answer.
 
-    ``found`` makes it of the right one; None is no answer at all. ``repair`` must follow.
+    ``found`` makes it of the right one; None is no answer at all. ``repair`` must follow, and the
+    report say before it ``what`` is wrong.
     """
 
     host: str
@@ -27,12 +30,14 @@ class Wrong:
     about: str
     found: Callable[[Fields], Fields] | None
     repair: list[str]
+    what: str
 
     def applied(self, answers: Answers) -> Answers:
         """Return the answers of the host with this one wrong."""
-        [question] = [each for each in answers if each[0] == self.kind and self.about in str(each)]
-        rest = {each: fields for each, fields in answers.items() if each != question}
-        return rest | ({question: self.found(answers[question])} if self.found else {})
+        them = [each for each in answers if each[0] == self.kind and self.about in each[-1]]
+        assert them
+        rest = {each: fields for each, fields in answers.items() if each not in them}
+        return rest | ({each: self.found(answers[each]) for each in them} if self.found else {})
 
 
 DROP_IN = "/etc/systemd/system/mirrorfleet-litellm.service.d/override.conf"
@@ -41,66 +46,180 @@ PACKAGES, USER = ["packages"], ["user"] * 6
 
 WRONG = {
     "its unit is stopped": Wrong(
-        "gw-1", "unit", "", lambda right: ("inactive", right[1], "", *right[3:]), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: ("inactive", right[1], "", *right[3:]),
+        RESTART,
+        "is inactive",
     ),
-    "its unit failed": Wrong("gw-1", "unit", "", lambda right: ("failed", *right[1:]), RESTART),
+    "its unit failed": Wrong(
+        "gw-1", "unit", "", lambda right: ("failed", *right[1:]), RESTART, "is failed"
+    ),
     "its unit is not enabled": Wrong(
-        "gw-1", "unit", "", lambda right: (right[0], "disabled", *right[2:]), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: (right[0], "disabled", *right[2:]),
+        RESTART,
+        "is not enabled",
     ),
     "another generation runs": Wrong(
-        "gw-1", "unit", "", lambda right: (*right[:2], "0123456789ab", *right[3:]), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: (*right[:2], "0123456789ab", *right[3:]),
+        RESTART,
+        "runs 0123456789ab",
     ),
     "something runs that is no generation": Wrong(
-        "gw-1", "unit", "", lambda right: (*right[:2], "", *right[3:]), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: (*right[:2], "", *right[3:]),
+        RESTART,
+        "runs no generation of ours",
     ),
     "systemd has not read the unit": Wrong(
-        "gw-1", "unit", "", lambda right: (*right[:3], "yes", right[4]), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: (*right[:3], "yes", right[4]),
+        RESTART,
+        "is not what systemd has read",
     ),
     "its unit has a drop-in": Wrong(
-        "gw-1", "unit", "", lambda right: (*right[:4], DROP_IN), RESTART
+        "gw-1",
+        "unit",
+        "",
+        lambda right: (*right[:4], DROP_IN),
+        RESTART,
+        "is overridden by /etc/systemd/system/",
     ),
     "its unit file was edited": Wrong(
-        "gw-1", "file", "", lambda _: (f"644 root:root {'0' * 64}",), RESTART
+        "gw-1",
+        "file",
+        "/system/",
+        lambda right: (right[0], "0" * 64),
+        RESTART,
+        "/etc/systemd/system/mirrorfleet-litellm.service differs",
     ),
     "its unit file can be written by all": Wrong(
-        "gw-1", "file", "", lambda right: (right[0].replace("644", "666"),), RESTART
+        "gw-1",
+        "file",
+        "/system/",
+        lambda right: ("f 666 root:root", right[1]),
+        RESTART,
+        "has mode and owner 666 root:root, not 644",
     ),
-    "its unit file is gone": Wrong("gw-1", "file", "", None, RESTART),
+    "its unit file is gone": Wrong(
+        "gw-1",
+        "file",
+        "/system/",
+        None,
+        RESTART,
+        "/etc/systemd/system/mirrorfleet-litellm.service is missing",
+    ),
     "its link points elsewhere": Wrong(
-        "gw-1", "link", "", lambda _: ("generations/0123456789ab",), RESTART
+        "gw-1",
+        "link",
+        "",
+        lambda _: ("generations/0123456789ab",),
+        RESTART,
+        "`current` leads to generations/0123456789ab",
     ),
-    "its link is gone": Wrong("gw-1", "link", "", None, RESTART),
-    "a file of its generation was edited": Wrong("gw-1", "tree", "", lambda _: ("0",), REPLACE),
-    "its generation is gone": Wrong("gw-1", "tree", "", None, REPLACE),
-    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["wait"]),
-    "its software is gone": Wrong("gw-1", "path", "environments", None, UPLOAD),
-    "a package is gone": Wrong("gw-1", "package", "curl", None, PACKAGES),
-    "its user is gone": Wrong("gw-1", "user", "", None, USER),
-    "the weights are gone": Wrong("gpu", "path", "weights", None, UPLOAD),
-    "the engine's link is gone": Wrong("gpu", "link", "", None, RESTART),
-    "the client is gone": Wrong("dev", "path", "/opt/mirrorfleet/claude", None, UPLOAD),
+    "its link is gone": Wrong("gw-1", "link", "", None, RESTART, "`current` leads to nothing"),
+    "a file of its generation was edited": Wrong(
+        "gw-1",
+        "file",
+        "/config.yaml",
+        lambda right: (right[0], "0" * 64),
+        REPLACE,
+        "litellm: config.yaml differs",
+    ),
+    "its secrets can be read by all": Wrong(
+        "gw-1",
+        "file",
+        "/environment",
+        lambda right: ("f 644 root:root", right[1]),
+        REPLACE,
+        "litellm: environment has mode and owner 644 root:root, not 600",
+    ),
+    "its generation belongs to another user": Wrong(
+        "gw-1",
+        "file",
+        "/generations/",
+        lambda right: ("f 640 ada:ada", right[1]),
+        REPLACE,
+        "litellm: keys.json has mode and owner 640 ada:ada",
+    ),
+    "its generation is gone": Wrong(
+        "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
+    ),
+    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["wait"], "does not listen"),
+    "its software is gone": Wrong(
+        "gw-1", "path", "environments", None, UPLOAD, "/environments/1.106.2-"
+    ),
+    "a package is gone": Wrong(
+        "gw-1", "package", "curl", None, PACKAGES, "package curl is missing"
+    ),
+    "its user is gone": Wrong(
+        "gw-1", "user", "", None, USER, "user mirrorfleet-litellm is missing"
+    ),
+    "the weights are gone": Wrong("gpu", "path", "weights", None, UPLOAD, "/weights/tiny-"),
+    "the engine's link is gone": Wrong(
+        "gpu", "link", "", None, RESTART, "`current` leads to nothing"
+    ),
+    "the client is gone": Wrong(
+        "dev", "path", "/opt/mirrorfleet/claude", None, UPLOAD, "/2.1.330/claude is missing"
+    ),
     "the command leads to another version": Wrong(
-        "dev", "link", "", lambda _: ("/opt/mirrorfleet/claude/1.0.0/claude",), ["link"]
+        "dev",
+        "link",
+        "",
+        lambda _: ("/opt/mirrorfleet/claude/1.0.0/claude",),
+        ["link"],
+        "/usr/local/bin/claude leads to /opt/mirrorfleet/claude/1.0.0/claude",
     ),
     "a developer's settings are gone": Wrong(
-        "dev", "home_file", "settings.json", None, ["home files"]
+        "dev",
+        "home_file",
+        "settings.json",
+        None,
+        ["home files"],
+        "~ada/.claude/settings.json is missing",
     ),
     "a developer changed an owned setting": Wrong(
-        "dev", "home_file", ".claude.json", lambda right: (right[0], "e30="), ["home files"]
+        "dev",
+        "home_file",
+        ".claude.json",
+        lambda right: (right[0], "e30="),
+        ["home files"],
+        "~ada/.claude.json differs",
     ),
     "a key can be read by all": Wrong(
-        "dev", "home_file", "mirrorfleet-key", lambda right: ("644", right[1]), ["home files"]
+        "dev",
+        "home_file",
+        "mirrorfleet-key",
+        lambda right: ("644", right[1]),
+        ["home files"],
+        "~ada/.claude/mirrorfleet-key has mode 644, not 600",
     ),
 }
 
 
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-def test_it_is_repaired(plans: Planned, wrong: Wrong) -> None:
+def test_it_is_said_and_repaired(
+    plans: Planned, wrong: Wrong, caplog: pytest.LogCaptureFixture
+) -> None:
     hosts = plans("lab").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}
     answers[wrong.host] = wrong.applied(answers[wrong.host])
-    done = mirror(hosts, answers)
+    with caplog.at_level(logging.INFO):
+        done = mirror(hosts, answers)
+    said = [click.unstyle(line) for line in caplog.messages]
+    assert any(line.startswith(f"[@fake/{wrong.host}]") and wrong.what in line for line in said)
     expected: dict[str, list[str]] = {name: [] for name in hosts}
     assert {name: jobs(traffic) for name, traffic in done.items()} == expected | {
         wrong.host: wrong.repair
@@ -111,6 +230,8 @@ def test_it_is_repaired(plans: Planned, wrong: Wrong) -> None:
 def test_what_is_not_ours_on_a_host_is_no_reason_to_change_it(plans: Planned) -> None:
     hosts = plans("lab").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}
-    answers["gw-1"] |= {("tree", "/opt/mirrorfleet/litellm/generations/0123456789ab"): ("1",)}
+    answers["gw-1"] |= {
+        ("file", "/opt/mirrorfleet/litellm/generations/0123456789ab"): ("d 700 root:root", "")
+    }
     answers["dev"] |= {("user", "grace"): ("/home/grace",)}
     assert all(not traffic.execs for traffic in mirror(hosts, answers).values())

@@ -1,4 +1,4 @@
-"""Gateways change one after the other, and a bad first one stops the rest."""
+"""Engines, then gateways, then clients; gateways one by one, and a bad first one stops the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.roles.answers import Answers, converged
+from tests.roles.answers import Answers, bare, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
@@ -42,3 +42,18 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
     done = mirror(plans("lab").hosts, found, fail={"gw-2": ["mkdir -m 750"]})
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-2"}
     assert jobs(done["gw-2"]) == ["generation"]
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("fleet", ["lab", "prod"])
+def test_engines_come_first_then_gateways_then_clients(plans: Planned, fleet: str) -> None:
+    hosts = plans(fleet).hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    turns = sorted(
+        (each.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
+        for name, traffic in done.items()
+        for each in traffic.execs
+    )
+    kinds = [kind for _, kind in turns]
+    assert kinds == sorted(kinds)
+    assert set(kinds) == {1, 2, 3}

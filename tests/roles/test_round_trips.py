@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from roles import claude, litellm, vllm
+from roles.host import Role
 from roles.host.payload import pack
-from tests.roles.answers import bare, converged, services
+from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
@@ -16,6 +18,9 @@ from tests.roles.jobs import jobs
 PACKAGES = ["packages"]
 USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes anything
 UPLOAD = ["inbox", "take"]
+
+# Characters. A generation of six files is sent gzipped, between two scripts.
+QUESTIONS, GENERATION = 8_000, 12_000
 
 
 @pytest.mark.usefixtures("stocked")
@@ -28,6 +33,7 @@ def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     assert {name: traffic.round_trips for name, traffic in done.items()} == dict.fromkeys(
         hosts, (1, 0)
     )
+    assert max(traffic.sent for traffic in done.values()) < QUESTIONS
 
 
 @pytest.mark.usefixtures("stocked")
@@ -74,6 +80,40 @@ def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
     assert generation.stdin == pack(service.members())
     assert restart.stdin == ""
     assert not any(traffic.uploads for traffic in done.values())
+    assert done["gw-1"].sent < QUESTIONS + GENERATION
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, house: Path) -> None:
+    found = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
+    edit(house, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # where it is to listen
+    done = mirror(plans("lab").hosts, found)
+    assert {name: jobs(traffic) for name, traffic in done.items()} == {
+        "gpu": [],
+        "gw-1": [],
+        "gw-2": ["generation", "restart"],
+        "dev": [],
+    }
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize(
+    ("role", "hosts", "asked"),
+    [
+        (vllm, {"gpu"}, {"gpu"}),
+        (litellm, {"gw-1", "gw-2"}, {"gw-1", "gw-2"}),
+        # Whoever left the fleet file may have worked anywhere.
+        (claude, {"dev"}, {"gpu", "gw-1", "gw-2", "dev"}),
+    ],
+    ids=["vllm", "litellm", "claude"],
+)
+def test_a_role_changes_only_hosts_that_have_a_part_in_it(
+    plans: Planned, role: Role, hosts: set[str], asked: set[str]
+) -> None:
+    plan = plans("lab").hosts
+    assert {name for name in plan if list(role.questions(plan[name]))} == asked
+    found = {name: seen(bare(plan[name])) for name in plan}
+    assert {name for name in plan if list(role.changes(plan[name], found[name]))} == hosts
 
 
 @pytest.mark.usefixtures("stocked")

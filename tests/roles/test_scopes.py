@@ -59,7 +59,7 @@ def undo(machine: Machine, plan: HostPlan) -> int:
     """Do what remove_clients.py does."""
     seen = machine.look_as_host(*removal.questions(plan))
     assert removal.refusals(plan, seen) == []
-    commands = [*removal.taken(plan, seen), *shared.cleared(plan.clients, seen)]
+    commands = [*write(removal.former(plan, seen), seen), *shared.cleared(plan.clients, seen)]
     return executed(machine, commands)
 
 

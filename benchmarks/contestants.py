@@ -1,0 +1,154 @@
+"""Who is compared: a command for each, and how to read from its output what it has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.endstate import SECRETS
+from benchmarks.machine import REPOSITORY, VENV
+from roles import claude, host, litellm, vllm
+from roles.host.observe import script
+from tests.lab import keys
+
+ANSIBLE = Path(__file__).parent / "peers" / "ansible"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """``changes`` counts, from standard output, what was changed; the floor changes nothing."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    changes: Callable[[str], int] | None = None
+
+
+def all_of_them(scratch: Path, forks: int, mitogen: Path | None) -> list[Contestant]:
+    """Return the contestants; their files lie in ``scratch``. We come last.
+
+    So what is measured with nothing to change is a host as we left it, older generations pruned.
+    """
+    contestants = [*_floors(scratch), _ansible(scratch, forks)]
+    if mitogen:
+        contestants.append(_mitogen(scratch, forks, mitogen))
+    return [*contestants, _pyinfra(scratch), ours(scratch)]
+
+
+def ours(scratch: Path) -> Contestant:
+    """The real deploy, on the generated fleet file."""
+    return Contestant(
+        "mirrorfleet",
+        (f"{VENV}/pyinfra", "-y", "--json", "benchmarks/inventory.py", "deploys/mirror.py"),
+        {"BENCHMARK_FLEET": str(scratch / "fleet.yml"), **SECRETS},
+        _changed_by_pyinfra,
+    )
+
+
+def write_observation(scratch: Path) -> None:
+    """Write the script that our deploy sends to a host, for the second floor."""
+    import fleet
+
+    planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
+    plan = next(iter(planned.hosts.values()))
+    roles: tuple[host.Role, ...] = (vllm, litellm, claude)
+    asked = [question for role in roles for question in role.questions(plan)]
+    (scratch / "observe.sh").write_text(script(asked), "utf-8")
+
+
+def run(contestant: Contestant) -> subprocess.CompletedProcess[str]:
+    """Run a contestant to its end; raise with its last words when it fails."""
+    done = subprocess.run(
+        contestant.command,
+        cwd=REPOSITORY,
+        env=os.environ | contestant.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-3000:]
+        raise RuntimeError(f"{contestant.name} failed with status {done.returncode}:\n{said}")
+    return done
+
+
+def _floors(scratch: Path) -> list[Contestant]:
+    floor = (sys.executable, "-m", "benchmarks.peers.floor", str(scratch / "peers.json"))
+    return [
+        Contestant("floor", floor),
+        Contestant("floor, observing", (*floor, str(scratch / "observe.sh"))),
+    ]
+
+
+def _pyinfra(scratch: Path) -> Contestant:
+    return Contestant(
+        "pyinfra",
+        (
+            *(f"{VENV}/pyinfra", "-y", "--json"),
+            *("benchmarks/peers/inventory.py", "benchmarks/peers/idiomatic.py"),
+        ),
+        {"BENCHMARK_PEERS": str(scratch / "peers.json")},
+        _changed_by_pyinfra,
+    )
+
+
+def _ansible(scratch: Path, forks: int) -> Contestant:
+    ssh = ["-F", str(keys.SSH_CONFIG), "-o", "ControlMaster=auto", "-o", "ControlPersist=600s"]
+    return Contestant(
+        "ansible",
+        (
+            *(f"{VENV}/ansible-playbook", "-i", str(scratch / "ansible.yml")),
+            *("--forks", str(forks), str(ANSIBLE / "site.yml")),
+        ),
+        {
+            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+            "ANSIBLE_HOME": str(scratch / "ansible"),
+            "ANSIBLE_SSH_ARGS": " ".join(ssh),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "cp"),
+            "ANSIBLE_NOCOLOR": "1",
+            "LC_ALL": "C.UTF-8",
+            "PATH": f"{VENV}:{os.environ['PATH']}",
+        },
+        _changed_by_ansible,
+    )
+
+
+def _mitogen(scratch: Path, forks: int, library: Path) -> Contestant:
+    plain = _ansible(scratch, forks)
+    plugins = library / "ansible_mitogen" / "plugins" / "strategy"
+    more = {
+        "ANSIBLE_STRATEGY": "mitogen_linear",
+        "ANSIBLE_STRATEGY_PLUGINS": str(plugins),
+        "PYTHONPATH": str(library),
+        # It keeps its connections to itself, and only as long as a run.
+        "ANSIBLE_SSH_ARGS": f"-F {keys.SSH_CONFIG}",
+    }
+    changes = plain.changes
+    return Contestant("ansible + mitogen", plain.command, {**plain.environment, **more}, changes)
+
+
+def install_mitogen(scratch: Path) -> Path | None:
+    """Install Mitogen for this benchmark alone; None, and a word of it, where that fails."""
+    library = scratch / "mitogen"
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    command += ["--no-deps", "--require-hashes", "--target", str(library)]
+    command += ["--requirement", str(ANSIBLE / "mitogen.txt")]
+    if subprocess.run(command).returncode == 0:
+        return library
+    print("benchmark: Mitogen cannot be installed; Ansible runs without it only")
+    return None
+
+
+def _changed_by_pyinfra(output: str) -> int:
+    changed: int = json.loads(output)["results"]["totals"]["success"]
+    return changed
+
+
+def _changed_by_ansible(output: str) -> int:
+    return sum(map(int, re.findall(r"\bchanged=(\d+)", output)))

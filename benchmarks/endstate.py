@@ -1,0 +1,152 @@
+"""One end state for everybody: a fleet file for us, and the same, spelt out, for the peers.
+
+Every host is a gateway, because a gateway has everything a service has: a system user, a
+generation of six files with modes and owners of their own, a link to it, a unit, a running service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import fleet
+from fleet.plan import LitellmPlan
+from fleet.spec import Secret
+from roles import litellm
+from roles.host.observe import Observation
+from roles.host.python import Environment
+from roles.host.service import Service
+from roles.litellm import render
+from tests.lab import keys
+from tests.lab.hosts import OPERATOR, Host
+
+VERSION = "1.106.2"
+SECRETS = {"BENCHMARK_MASTER_KEY": "sk-benchmark-master", "BENCHMARK_KEY": "sk-benchmark-provider"}
+CONTEXT = 200_000
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the end state; ``source`` holds its content on this machine."""
+
+    source: str
+    path: str
+    mode: str
+    owner: str
+    group: str
+
+
+@dataclass(frozen=True)
+class EndState:
+    """What a host is to be, in the words that any tool has: the variables of the peers."""
+
+    user: str
+    generations: str
+    generation: str
+    files: tuple[File, ...]
+    link: str
+    unit: str
+    restart: str
+
+
+def environment() -> str:
+    """Return the directory where hosts are to have LiteLLM's environment."""
+    return Environment("litellm", litellm.LOCKS / f"{VERSION}.txt").directory
+
+
+def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:
+    """Write our fleet file. Another ``context`` changes one line of config.yaml on every host."""
+    names = [host.name for host in machines]
+    models = {
+        "cloud": {"id": "claude-sonnet-5-5", "context": context, "output": 32_000},
+        "small": {"id": "claude-haiku-5-5", "context": CONTEXT, "output": 16_000},
+    }
+    said = {"provider": "anthropic", "api_key": {"env": "BENCHMARK_KEY"}}
+    document = {
+        "version": 1,
+        "name": "benchmark",
+        "ssh": {"user": OPERATOR, "key": str(keys.IDENTITY), "known_hosts": str(keys.KNOWN_HOSTS)},
+        "packages": "controller",
+        "hosts": {host.name: {"address": str(host.address)} for host in machines},
+        "models": {name: said | model for name, model in models.items()},
+        "gateway": {
+            "hosts": names,
+            "version": VERSION,
+            "url": "http://benchmark.example",
+            "workers": 2,
+            "max_requests_before_restart": 20000,
+            "master_key": {"env": "BENCHMARK_MASTER_KEY"},
+        },
+        "aliases": {"opus": "cloud", "sonnet": "cloud", "haiku": "small"},
+        "fallbacks": {"cloud": ["small"]},
+    }
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
+def write_peers(fleet_file: Path, scratch: Path) -> None:
+    """Write what the peers need to know, from what our own roles would do: inventories, files."""
+    planned = fleet.plan(fleet.load(fleet_file))
+    known: dict[str, dict[str, Any]] = {}
+    for name, host in planned.hosts.items():
+        gateway = host.gateway
+        assert gateway is not None
+        secrets = _secrets(gateway.master_key, *(r.secrets["api_key"] for r in gateway.routes))
+        service = render.service(gateway, environment(), secrets, Observation())
+        state = _spelt_out(service, gateway, scratch / "files" / name)
+        known[name] = {"address": planned.fleet.hosts[name].address, "state": asdict(state)}
+    (scratch / "peers.json").write_text(json.dumps(known), "utf-8")
+    inventory = {
+        "all": {
+            "hosts": {
+                name: {"ansible_host": each["address"], **each["state"]}
+                for name, each in known.items()
+            }
+        }
+    }
+    (scratch / "ansible.yml").write_text(yaml.safe_dump(inventory), "utf-8")
+
+
+def _secrets(*references: Secret) -> dict[Secret, str]:
+    return {secret: SECRETS[secret.value] for secret in references}
+
+
+def _spelt_out(service: Service, gateway: LitellmPlan, directory: Path) -> EndState:
+    ready = f"curl -fs -m 5 -o /dev/null http://{gateway.listen}:{gateway.port}/health/readiness"
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for member in service.members():
+        (directory / member.name).write_bytes(member.content)
+        place = f"{service.generation_path}/{member.name}"
+        files.append(
+            File(str(directory / member.name), place, member.mode, member.owner, member.group)
+        )
+    unit = File(str(directory / service.unit_name), service.unit_path, "644", "root", "root")
+    return EndState(
+        user=service.user,
+        generations=f"{service.directory}/generations",
+        generation=service.generation_path,
+        files=(*files, unit),
+        link=f"{service.directory}/current",
+        unit=service.unit_name,
+        # One command for all the peers, the fastest way to say it: they lose no exec to it.
+        restart=(
+            f"systemctl daemon-reload && systemctl restart {service.unit_name} && "
+            f"timeout 30 sh -c 'until {ready}; do sleep 0.1; done'"
+        ),
+    )
+
+
+RESET = f"""\
+systemctl disable --quiet --now mirrorfleet-{render.NAME}.service 2>/dev/null || :
+rm -rf /etc/systemd/system/mirrorfleet-{render.NAME}.service* /var/lib/mirrorfleet
+cd {Path(environment()).parents[1]}
+rm -rf current generations
+systemctl daemon-reload
+! getent passwd {render.USER} >/dev/null || userdel {render.USER}
+"""
+"""Takes a host back to before its first convergence; the environment stays."""

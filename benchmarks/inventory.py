@@ -1,0 +1,7 @@
+"""The pyinfra face of the fleet that a benchmark has written."""
+
+import os
+
+from roles.host.ssh import groups
+
+globals().update(groups(os.environ["BENCHMARK_FLEET"]))

@@ -1,0 +1,139 @@
+"""Put a service's generation on a host and switch to it; go back where it does not serve."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from roles.host.commands import Commands, script
+from roles.host.drift import is_listening, is_placed, is_started
+from roles.host.observe import Observation
+from roles.host.payload import UNPACK, pack
+from roles.host.places import ROOT
+from roles.host.service import NEVER, Service
+
+KEPT = 3
+"""Generations that stay on the host for going back."""
+
+# A generation gets its name when it is complete and its check has passed. The check has the
+# environment that the service will have, and its user. A tree of the same name that another hand
+# has changed is replaced, and `current` goes with it: so long as the link is missing, a next run
+# knows that the restart is still owed.
+PLACE = """\
+mkdir -p {directory}/generations
+cd {directory}
+rm -rf generations/*.new
+mkdir -m 750 generations/{generation}.new
+chgrp {user} generations/{generation}.new
+(cd generations/{generation}.new && {unpack})
+(
+    cd generations/{generation}.new && set -a && . ./environment &&
+    exec runuser -u {user} -- {check}
+) || {{
+    rm -rf generations/{generation}.new
+    echo "{unit}: the new generation is refused; what ran before runs on" >&2
+    exit 1
+}}
+if [ -e generations/{generation} ]; then
+    [ "$(readlink current)" != generations/{generation} ] || rm current
+    rm -rf generations/{generation}
+fi
+mv generations/{generation}.new generations/{generation}
+"""
+
+
+def place(service: Service, seen: Observation) -> Commands:
+    """Put the generation, checked, beside the one that runs. Nothing that runs is touched."""
+    if is_placed(service, seen):
+        return
+    yield script(
+        PLACE.format(
+            directory=service.directory,
+            generation=service.generation,
+            user=service.user,
+            unit=service.unit_name,
+            check=service.check,
+            unpack=UNPACK,
+        ),
+        pack(service.members()),
+    )
+
+
+SWITCH = """\
+set +e
+cd {directory}
+unit={unit}
+previous=$(readlink current | sed 's|^generations/||')
+
+activate() {{
+    touch "generations/$1" && # the last to be used are kept
+    ln -sfn "generations/$1" current.new && mv -fT current.new current &&
+    install -m 644 "generations/$1/$unit" "/etc/systemd/system/.$unit" &&
+    mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
+    rm -rf "/etc/systemd/system/$unit.d" &&
+    systemctl daemon-reload && systemctl --quiet enable "$unit" &&
+    {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl restart "$unit"
+}}
+ours() {{
+    ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
+        grep -q "/$unit" "/proc/$pid/cgroup" && echo yes
+    done | grep -q yes
+}}
+restarts() {{ systemctl show -p NRestarts --value "$unit"; }}
+# The port is that of the generation: one that is gone back to may have another.
+serves() {{
+    port=$(sed -n 's/^MIRRORFLEET_PORT=//p' current/environment)
+    end=$(($(date +%s) + {seconds}))
+    before=$(restarts)
+    while [ "$(date +%s)" -lt "$end" ]; do
+        if ours; then
+            {ready}
+            case $? in 0) return 0 ;; {never}) return 1 ;; esac
+        fi
+        [ "$(restarts)" = "$before" ] || return 1
+        sleep 0.3
+    done
+    return 1
+}}
+
+prune() {{
+    (cd generations && ls -t | grep -vx {generation} | tail -n +{kept} | xargs -r rm -rf)
+    for software in {environments}/*; do
+        grep -qsF "$software/" {root}/*/generations/*/*.service || rm -rf "$software"
+    done
+}}
+
+if {start} && serves; then
+    prune
+    exit 0
+fi
+echo "{unit}: not ready after the switch; its last words:" >&2
+journalctl --no-pager -q -o cat -n 25 -u "$unit" >&2
+if [ -n "$previous" ] && [ "$previous" != {generation} ] && [ -d "generations/$previous" ]; then
+    activate "$previous" && serves && echo "{unit}: rolled back to $previous, which serves" >&2
+else
+    systemctl stop "$unit"
+    rm current
+fi
+exit 1
+"""
+
+
+def switch(service: Service, seen: Observation) -> Commands:
+    """Make the generation current, restart, wait until it serves; go back if it does not."""
+    started = is_started(service, seen)
+    if started and is_listening(service, seen):
+        return
+    yield script(
+        SWITCH.format(
+            directory=service.directory,
+            unit=service.unit_name,
+            generation=service.generation,
+            start="true" if started else f"activate {service.generation}",
+            seconds=service.seconds,
+            ready=service.ready,
+            never=NEVER,
+            kept=KEPT,
+            root=ROOT,
+            environments=str(PurePosixPath(service.software).parent),
+        )
+    )

@@ -1,0 +1,147 @@
+"""What a run says that it will change: each thing by its name, its text with --diff, no secret."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from pathlib import Path
+
+import click
+import pytest
+
+from roles.host import secrets
+from roles.host.diff import difference
+from tests.roles.answers import Answers, bare, converged, services
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.fleets import SECRETS, edit
+
+LITELLM = "mirrorfleet-litellm.service"
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def report(said: pytest.LogCaptureFixture) -> list[str]:
+    """The lines after the survey, without colours and pyinfra's prefix."""
+    lines = [click.unstyle(line).replace("@fake/", "") for line in said.messages]
+    start = lines.index("--> What will be changed:") + 1
+    end = next((n for n, line in enumerate(lines) if "Starting" in line), len(lines))
+    return [line.strip() for line in lines[start:end] if "Ready:" not in line]
+
+
+@pytest.fixture
+def found(plans: Planned) -> dict[str, Answers]:
+    """The lab, all as it should be."""
+    return {name: converged(plan) for name, plan in plans("lab").hosts.items()}
+
+
+def content(text: str) -> tuple[str]:
+    return (base64.b64encode(text.encode()).decode(),)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_nothing_to_change(
+    plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
+) -> None:
+    mirror(plans("lab").hosts, found, diff=True)
+    assert [line.split("] ")[1].strip() for line in report(said)] == ["is as it should be"] * 4
+
+
+@pytest.mark.usefixtures("stocked")
+def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
+    hosts = plans("lab").hosts
+    mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    lines = report(said)
+    for line in (
+        "[gpu]  package libnuma1 is missing",
+        "[gpu]  user mirrorfleet-vllm is missing",
+        "[gpu]  vllm-tiny: environment is missing",
+        "[gw-2] litellm: config.yaml is missing",
+        f"[gw-2] {LITELLM} will be restarted",
+        "[dev]  ~ada/.claude/settings.json is missing",
+        "[dev]  ~ada/.claude/mirrorfleet-key is missing",
+    ):
+        assert line in lines
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_changed_setting_is_one_file_and_its_restart(
+    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+) -> None:
+    for name in ("gw-1", "gw-2"):
+        [before] = services(plans("lab").hosts[name])
+        found[name]["content", f"{before.generation_path}/{LITELLM}"] = content(before.unit)
+    edit(house, "lab", "workers: 2", "workers: 3")
+    done = mirror(plans("lab").hosts, found, diff=True)
+    looks = {name: traffic.looks for name, traffic in done.items()}
+    assert looks == {"gpu": 1, "gw-1": 2, "gw-2": 2, "dev": 1}
+    lines = report(said)
+    assert [line for line in lines if line.startswith("[gw-1]")] == [
+        f"[gw-1] litellm: {LITELLM} differs",
+        f"[gw-1] {LITELLM} will be restarted",
+    ]
+    assert [line for line in lines if line.startswith(("+ ", "- "))] == [
+        "-     --num_workers=2 \\",
+        "+     --num_workers=3 \\",
+    ] * 2
+
+
+@pytest.mark.usefixtures("stocked")
+def test_other_keys_are_told_of_by_name_and_never_by_value(
+    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+) -> None:
+    for gateway in ("gw-1", "gw-2"):
+        [service] = services(plans("lab").hosts[gateway])
+        for file in service.members():
+            path = f"{service.generation_path}/{file.name}"
+            found[gateway]["content", path] = content(file.content.decode())
+    for name in ("master", "developers"):
+        (house / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
+    secrets._reveal.cache_clear()
+    mirror(plans("lab").hosts, found, diff=True)
+    text = "\n".join(said.messages)
+    assert not any(value in text for value in SECRETS.values())
+    assert "another-" not in text
+    lines = report(said)
+    assert "- LITELLM_MASTER_KEY=(hidden)" in lines
+    assert "+ LITELLM_MASTER_KEY=(hidden) (another one)" in lines
+    assert not any("LITELLM_MODE" in line for line in lines if line.startswith(("+ ", "- ")))
+    assert '+    "sha256": (hidden) (another one)' in lines
+    assert "[dev]  ~ada/.claude/mirrorfleet-key differs" in lines
+
+
+@pytest.mark.usefixtures("stocked")
+def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
+    plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
+) -> None:
+    theirs = '{"model": "opus", "env": {"MY_TOKEN": "mine"}, "theme": "dark", "apiKeyHelper": "x"}'
+    found["dev"]["home_file", "ada", ".claude/settings.json"] = ("600", *content(theirs))
+    done = mirror(plans("lab").hosts, found, diff=True)
+    assert done["dev"].looks == 1, "the first look has seen it"
+    lines = report(said)
+    assert "[dev]  ~ada/.claude/settings.json differs" in lines
+    assert '-   "model": "opus",' in lines
+    assert '+   "model": "tiny",' in lines
+    assert not any("mine" in line or "theme" in line or '"x"' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("    master_key: os.environ/LITELLM_MASTER_KEY", None),
+        ("    api_key: sk-old", "    api_key: (hidden)"),
+        ('  "ANTHROPIC_AUTH_TOKEN": "sk-old",', '  "ANTHROPIC_AUTH_TOKEN": (hidden)'),
+        ("ExecStart=/x --api-key=sk-old", "ExecStart=/x --api-key=(hidden)"),
+        ("url: http://me:secret@host/", "url: http://(hidden)@host/"),
+        ('  "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",', None),
+        ("  max_input_tokens: 1024", None),
+    ],
+)
+def test_what_another_hand_has_written_may_be_a_secret(line: str, shown: str | None) -> None:
+    [*_, told] = difference("", f"{line}\n", values_hidden=False)
+    assert click.unstyle(told) == f"+ {shown or line}"
