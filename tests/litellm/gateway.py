@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -125,7 +126,8 @@ def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[
         _wait(process, f"{url}/health/readiness", log)
         yield Gateway(url, f"http://127.0.0.1:{moved.metrics_port}/metrics/", plan, secrets)
     finally:
-        process.kill()
+        # All of its session: a server's workers would outlive it.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
