@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -26,9 +27,27 @@ def reveal(secret: Secret) -> str:
     Raises ``DeployError`` that names the reference, never a value, when there is none.
     """
     with _one_at_a_time:
+        if _asked is not None:
+            _asked.add(str(secret))
+            return str(secret)
         value = _reveal(secret)
         _revealed.add(value)
         return value
+
+
+_asked: set[str] | None = None
+
+
+@contextmanager
+def references_only() -> Iterator[Set[str]]:
+    """Within the block, let each reference stand for itself. Yields those that were asked for."""
+    global _asked
+    asked: set[str] = set()
+    _asked = asked
+    try:
+        yield asked
+    finally:
+        _asked = None
 
 
 def revealed() -> Set[str]:

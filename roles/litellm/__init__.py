@@ -42,7 +42,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         return []
     return [
         *python.refusals(seen),
-        *service.refusals(_service(plan.gateway, seen), seen),
+        *service.refusals(service_of(plan.gateway, seen), seen),
         *_key_refusals(plan.gateway),
     ]
 
@@ -53,7 +53,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         return
     yield from host.lacks(seen, PACKAGES, render.USER)
     yield from python.changes(environment(plan.gateway), seen)
-    yield from drift.changes(_service(plan.gateway, seen), seen)
+    yield from drift.changes(service_of(plan.gateway, seen), seen)
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -86,14 +86,14 @@ def install() -> Commands:
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
     if gateway := host.plan().gateway:
-        yield from generations.place(_service(gateway, host.seen()), host.seen())
+        yield from generations.place(service_of(gateway, host.seen()), host.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation. One gateway that fails stops those after it."""
     if gateway := host.plan().gateway:
-        yield from in_turn(generations.switch(_service(gateway, host.seen()), host.seen()))
+        yield from in_turn(generations.switch(service_of(gateway, host.seen()), host.seen()))
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
@@ -117,6 +117,6 @@ def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
 
 
 @once
-def _service(gateway: LitellmPlan, seen: Observation) -> service.Service:
+def service_of(gateway: LitellmPlan, seen: Observation) -> service.Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
     return render.service(gateway, environment(gateway).directory, secrets, seen)

@@ -37,7 +37,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     if plan.ollama is None:
         return []
     try:
-        return service.refusals(_service(plan.ollama, seen), seen)
+        return service.refusals(service_of(plan.ollama, seen), seen)
     except DeployError as error:
         return [str(error)]
 
@@ -51,7 +51,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     binary = release.binary(ollama, release.chosen(ollama, seen))
     if binary not in seen.paths:
         yield Change(f"{binary} is missing")
-    yield from drift.changes(_service(ollama, seen), seen)
+    yield from drift.changes(service_of(ollama, seen), seen)
     yield from models.changes(ollama, seen)
 
 
@@ -90,14 +90,14 @@ def install() -> Commands:
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
     if ollama := host.plan().ollama:
-        yield from generations.place(_service(ollama, host.seen()), host.seen())
+        yield from generations.place(service_of(ollama, host.seen()), host.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation; the models that are there must answer from it."""
     if ollama := host.plan().ollama:
-        yield from generations.switch(_service(ollama, host.seen()), host.seen())
+        yield from generations.switch(service_of(ollama, host.seen()), host.seen())
 
 
 @operation
@@ -109,10 +109,10 @@ def make_models() -> Commands:
 
 
 def _runs(ollama: OllamaPlan, seen: Observation) -> bool:
-    wanted = _service(ollama, seen)
+    wanted = service_of(ollama, seen)
     return drift.is_started(wanted, seen) and drift.is_listening(wanted, seen)
 
 
 @once
-def _service(ollama: OllamaPlan, seen: Observation) -> service.Service:
+def service_of(ollama: OllamaPlan, seen: Observation) -> service.Service:
     return render.service(ollama, release.directory(ollama, release.chosen(ollama, seen)))

@@ -49,7 +49,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     for engine in plan.engines:
         if engine.weights.kind == "path" and engine.weights.source not in seen.paths:
             whys.append(f"has no weights at {engine.weights.source} for '{engine.model}'.")
-        whys += service.refusals(_service(engine), seen)
+        whys += service.refusals(service_of(engine), seen)
     return whys
 
 
@@ -60,7 +60,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     for engine in plan.engines:
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine.model, engine.weights, seen)
-        yield from drift.changes(_service(engine), seen)
+        yield from drift.changes(service_of(engine), seen)
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -105,14 +105,14 @@ def fetch_weights() -> Commands:
 def place() -> Commands:
     """Put changed generations on the host; what runs is not touched."""
     for engine in host.plan().engines:
-        yield from generations.place(_service(engine), host.seen())
+        yield from generations.place(service_of(engine), host.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
     for engine in host.plan().engines:
-        yield from generations.switch(_service(engine), host.seen())
+        yield from generations.switch(service_of(engine), host.seen())
 
 
 def packages(plan: HostPlan) -> list[str]:
@@ -132,7 +132,7 @@ def environment(engine: VllmPlan) -> python.Environment:
     return python.Environment("vllm", lock, CPU_BUILD_IS_VLLM.replace("{version}", engine.version))
 
 
-def _service(engine: VllmPlan) -> service.Service:
+def service_of(engine: VllmPlan) -> service.Service:
     return render.service(
         engine,
         environment(engine).directory,

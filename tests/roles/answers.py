@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from fleet import HostPlan
 from fleet.plan import OllamaPlan
-from roles import claude, litellm, ollama, vllm
+from roles import claude, litellm, ollama, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.host.observe import Observation, parse
@@ -89,12 +89,7 @@ def converged(plan: HostPlan) -> Answers:
 
 def services(plan: HostPlan) -> list[Service]:
     """Return the services that a host of this size is to run."""
-    found = [vllm._service(engine) for engine in plan.engines]
-    if plan.ollama:
-        found.append(ollama._service(plan.ollama, seen(MACHINE)))
-    if plan.gateway:
-        found.append(litellm._service(plan.gateway, seen(MACHINE)))
-    return found
+    return show.services(plan, seen(MACHINE))
 
 
 def made(plan: OllamaPlan) -> Answers:

@@ -14,7 +14,7 @@ from roles.host import generations
 from roles.host.commands import script
 from roles.host.observe import Observation
 from roles.host.places import ROOT
-from roles.ollama import _service, models, release
+from roles.ollama import models, release, service_of
 from tests.roles.answers import MACHINE, seen
 from tests.roles.machine import Machine, as_root
 from tests.roles.ollama_host import HELPER, OllamaHost
@@ -75,7 +75,7 @@ def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     """Run the steps of the role until one fails; return what each said."""
     assert plan.ollama is not None
-    wanted = _service(plan.ollama, FOUND)
+    wanted = service_of(plan.ollama, FOUND)
     # The unit names the places of this host, which are below its directory.
     unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
     wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)

@@ -1,0 +1,86 @@
+"""The files that each host of a fleet will get: python -m fleet show FILE
+
+No host is asked and no secret looked up: a reference stands where its value will be, and what only
+the live host knows is said to be its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+
+from pyinfra.api.exceptions import DeployError
+
+import fleet
+from fleet import FleetError, HostPlan
+from fleet.problems import did_you_mean
+from roles import claude, litellm, ollama, vllm
+from roles.claude import machine
+from roles.host.observe import Observation
+from roles.host.secrets import references_only
+from roles.host.service import Service
+
+UNSEEN = Observation(architecture="x86_64")
+
+
+def main(arguments: list[str]) -> int:
+    """Print the files of a fleet's hosts, or of the one that is named second."""
+    path, *names = arguments
+    try:
+        planned = fleet.plan(fleet.load(path))
+    except FleetError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name in names:
+        if name not in planned.hosts:
+            known = did_you_mean(name, planned.hosts)
+            print(f"There is no host '{name}'. {known}".rstrip(), file=sys.stderr)
+            return 1
+    try:
+        for name in names or planned.hosts:
+            for place, content in files(planned.hosts[name]):
+                print(f"==> {name}: {place} <==\n{content}")
+    except (DeployError, OSError) as error:
+        print(f"{name} {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of every file that a host will get.
+
+    Programs of ours are left out: they stand below roles/ as they are.
+    """
+    with references_only() as asked:
+        for path, content in _files(plan):
+            # Of a developer's key, gateways get the digest: say of which.
+            for secret in asked:
+                digest = sha256(secret.encode()).hexdigest()
+                content = content.replace(digest, f"sha256 of {secret}")
+            yield path, content
+
+
+def services(plan: HostPlan, seen: Observation) -> list[Service]:
+    """Return the services that a host is to run."""
+    found = [vllm.service_of(engine) for engine in plan.engines]
+    if plan.ollama:
+        found.append(ollama.service_of(plan.ollama, seen))
+    if plan.gateway:
+        found.append(litellm.service_of(plan.gateway, seen))
+    return found
+
+
+def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
+    for service in services(plan, UNSEEN):
+        for member in service.members():
+            if not member.name.endswith(".py"):
+                yield f"{service.directory}/current/{member.name}", member.content.decode()
+    for file in claude.wanted(plan, UNSEEN):
+        if file.content is not None:
+            yield f"~{file.user}/{file.path}", file.content.decode()
+    for shared in machine.files(plan.clients):
+        if shared.content is not None:
+            yield shared.path, shared.content.decode()
+    if plan.gateway and plan.gateway.workers == "auto":
+        yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
