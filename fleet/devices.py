@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fleet.spec import VllmModel
+from fleet.spec import Fleet, VllmModel
 
 
 class Holder(NamedTuple):
@@ -21,6 +21,16 @@ class Share(NamedTuple):
     model: VllmModel
     devices: tuple[int, ...]
     held: tuple[Holder, ...]
+
+
+def placed(fleet: Fleet) -> dict[str, list[VllmModel]]:
+    """Return the models that vLLM serves, by host, in the order of the fleet file."""
+    hosts: dict[str, list[VllmModel]] = {}
+    for model in fleet.models.values():
+        if isinstance(model, VllmModel):
+            for host in model.hosts:
+                hosts.setdefault(host, []).append(model)
+    return hosts
 
 
 def assign(models: Iterable[VllmModel], gpus: int) -> list[Share]:

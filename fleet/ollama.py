@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from packaging.version import Version
 
 from fleet.data import table
-from fleet.devices import assign
-from fleet.spec import Fleet, Host, OllamaModel, OllamaServer, Release, VllmModel
+from fleet.devices import assign, placed
+from fleet.spec import Fleet, Host, OllamaModel, OllamaServer, Release
 
 
 class Conflict(NamedTuple):
@@ -28,15 +28,6 @@ def served(fleet: Fleet) -> dict[str, list[OllamaModel]]:
             for host in model.hosts:
                 hosts.setdefault(host, []).append(model)
     return hosts
-
-
-def models(fleet: Fleet, host: str) -> list[OllamaModel]:
-    """Return the models that Ollama serves on one host."""
-    return [
-        model
-        for model in fleet.models.values()
-        if isinstance(model, OllamaModel) and host in model.hosts
-    ]
 
 
 def server(models: Iterable[OllamaModel]) -> OllamaServer:
@@ -79,10 +70,6 @@ def releases(server: OllamaServer) -> dict[str, Release]:
 
 def devices(fleet: Fleet, host: Host) -> tuple[int, ...]:
     """Return the GPUs of a host that no model of vLLM has."""
-    engines = [
-        model
-        for model in fleet.models.values()
-        if isinstance(model, VllmModel) and host.name in model.hosts
-    ]
+    engines = placed(fleet).get(host.name, [])
     taken = {at for share in assign(engines, host.gpus) for at in share.devices}
     return tuple(at for at in range(host.gpus) if at not in taken)

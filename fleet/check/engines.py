@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fleet.check import advisories
 from fleet.data import table
-from fleet.devices import assign
+from fleet.devices import assign, placed
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import Fleet, Host, VllmModel
 
@@ -21,9 +21,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from _weights(fleet, model)
             yield from _arguments(fleet, model)
             yield from _parallel(fleet, model)
-    for host in fleet.hosts.values():
-        if host.gpus or not fleet.document.says("hosts", host.name, "gpus"):
-            yield from _gpus(fleet, host)
+    for name, models in placed(fleet).items():
+        host = fleet.hosts.get(name)
+        if host and (host.gpus or not fleet.document.says("hosts", name, "gpus")):
+            yield from _gpus(fleet, host, models)
 
 
 def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
@@ -82,13 +83,8 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         )
 
 
-def _gpus(fleet: Fleet, host: Host) -> Iterator[Problem]:
+def _gpus(fleet: Fleet, host: Host, models: list[VllmModel]) -> Iterator[Problem]:
     """GPUs that the host does not have, or that two models want."""
-    models = [
-        model
-        for model in fleet.models.values()
-        if isinstance(model, VllmModel) and host.name in model.hosts
-    ]
     for model, devices, holders in assign(models, host.gpus):
         key: Key = ("models", model.name, "devices" if model.devices else "tensor_parallel")
         absent = [device for device in model.devices or () if device >= host.gpus]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import runpy
-import sys
+from importlib import import_module
 
 from fleet.commands import Commands
 
@@ -17,8 +16,8 @@ def declare(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    # What a host's files look like is the roles' affair, and fleet/ imports nothing of roles/:
-    # the program that knows is started by its name.
-    sys.argv = ["show", chosen.file, *([chosen.host] if chosen.host else [])]
-    done: int = runpy.run_module("roles.show")["main"](sys.argv[1:])
-    return done
+    # What a host's files look like is the roles' affair, and fleet/ imports nothing of roles/: the
+    # module that knows is found by its name, when it is asked for.
+    show = import_module("roles.show")
+    shown: int = show.main([chosen.file, *([chosen.host] if chosen.host else [])])
+    return shown

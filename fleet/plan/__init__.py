@@ -60,18 +60,19 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
-    clients = claude(fleet)
+    engines, ollamas = vllm(fleet), ollama(fleet)
+    gateways, clients = litellm(fleet), claude(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
-            host.name: HostPlan(
-                name=host.name,
+            name: HostPlan(
+                name=name,
                 packages=fleet.packages,
-                engines=vllm(fleet, host),
-                ollama=ollama(fleet, host),
-                gateway=litellm(fleet, host),
-                clients=clients.get(host.name),
+                engines=engines.get(name, ()),
+                ollama=ollamas.get(name),
+                gateway=gateways.get(name),
+                clients=clients.get(name),
             )
-            for host in fleet.hosts.values()
+            for name in fleet.hosts
         },
     )

@@ -98,7 +98,7 @@ class _Telling:
         """Return the key itself or, for the ``*`` in it, one for each model that has it."""
         said = [
             dotted.replace("*", model.name)
-            for model in ollama.models(self.fleet, host)
+            for model in ollama.served(self.fleet).get(host, [])
             if "*" in dotted
         ]
         return [key for key in said if not self._key(key)[1]] or [dotted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fleet.plan.routes import Route, aliases, routes
@@ -83,11 +83,18 @@ class LitellmPlan:
     keys: Mapping[str, Secret] = comes("developers", because="of each group, its key")
 
 
-def litellm(fleet: Fleet, host: Host) -> LitellmPlan | None:
-    """Derive the gateway of a host, or ``None`` where there is none."""
-    gateway = fleet.gateway
-    if gateway is None or host.name not in gateway.hosts:
-        return None
+def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
+    """Derive the gateway of every host that is one: all are the same but for where they listen."""
+    if fleet.gateway is None:
+        return {}
+    hosts = [fleet.hosts[name] for name in fleet.gateway.hosts]
+    first = _gateway(fleet, fleet.gateway, hosts[0])
+    return {
+        host.name: replace(first, listen=fleet.gateway.listen or host.address) for host in hosts
+    }
+
+
+def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     recycle, routing = gateway.max_requests_before_restart, gateway.routing
     deployments, names = routes(fleet), aliases(fleet)
     replicas = max(Counter(route.model for route in deployments).values())

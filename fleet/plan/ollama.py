@@ -62,11 +62,15 @@ class OllamaPlan:
     models: tuple[OllamaModelPlan, ...] = comes("models")
 
 
-def ollama(fleet: Fleet, host: Host) -> OllamaPlan | None:
-    """Derive the Ollama of a host, or ``None`` where there is none."""
-    models = servers.models(fleet, host.name)
-    if not models:
-        return None
+def ollama(fleet: Fleet) -> dict[str, OllamaPlan]:
+    """Derive the Ollama of every host that has one."""
+    return {
+        name: _server(fleet, fleet.hosts[name], models)
+        for name, models in servers.served(fleet).items()
+    }
+
+
+def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
     server = servers.server(models)
     return OllamaPlan(
         version=servers.version(server),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fleet.data import table
-from fleet.devices import Share, assign
+from fleet.devices import Share, assign, placed
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Host, Secret, VllmModel, Weights
 
@@ -48,13 +48,12 @@ class VllmPlan:
     api_key: Secret | None = comes("models.{model}.api_key")
 
 
-def vllm(fleet: Fleet, host: Host) -> tuple[VllmPlan, ...]:
-    """Derive the engines of a host, in the order of the fleet file."""
-    models = [
-        model
-        for model in fleet.models.values()
-        if isinstance(model, VllmModel) and host.name in model.hosts
-    ]
+def vllm(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
+    """Derive the engines of every host that has any, in the order of the fleet file."""
+    return {name: _engines(models, fleet.hosts[name]) for name, models in placed(fleet).items()}
+
+
+def _engines(models: list[VllmModel], host: Host) -> tuple[VllmPlan, ...]:
     return tuple(_engine(share, host) for share in assign(models, host.gpus))
 
 
