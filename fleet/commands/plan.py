@@ -83,14 +83,23 @@ def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], wanted
     found = [each for each in every if f".{wanted}." in f".{'.'.join(each.path)}."]
     if not found:
         return _unknown("value", wanted, {each.path[-1] for each in every})
-    for each, names in alike(found):
-        console.print(f"[bold]{'.'.join(each.path)}[/] = {_show(each.value)}", markup=True)
-        console.print(Text(f"    on {', '.join(names)}"))
-        for source in [it for it in each.sources if it.place] or each.sources[-1:]:
+    for same in alike(found):
+        console.print(Text(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
+        console.print(Text(f"    on {_some(same.hosts)}"))
+        sources = same.value.sources
+        for source in [it for it in sources if it.place] or sources[-1:]:
             console.print(Text(f"    {_source(source)}"))
-        if each.reason:
-            console.print(Text(f"    {each.reason}"))
+        if same.value.reason:
+            console.print(Text(f"    {same.value.reason}"))
     return 0
+
+
+def _some(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:2])}{_more(words[2:])}"
+
+
+def _more(words: list[str]) -> str:
+    return f" and {len(words)} more" if words else ""
 
 
 def _source(source: Source) -> str:

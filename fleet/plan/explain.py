@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from fleet import ollama
@@ -139,10 +139,22 @@ def _labels(several: tuple[Any, ...]) -> list[str]:
     return labels
 
 
-def alike(found: Iterable[Value]) -> list[tuple[Value, list[str]]]:
-    """Put together what several hosts have in common: each value, and its hosts."""
-    groups: dict[str, tuple[Value, list[str]]] = {}
+@dataclass
+class Alike:
+    """A value that stands in several places of the plan, for the same reason."""
+
+    value: Value
+    paths: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+
+
+def alike(found: Iterable[Value]) -> list[Alike]:
+    """Put together what is the same for several users and hosts."""
+    groups: dict[str, Alike] = {}
     for each in found:
-        _, hosts = groups.setdefault(repr(replace(each, host="")), (each, []))
-        hosts.append(each.host)
+        same = repr((each.path[-1], each.value, each.sources, each.reason))
+        group = groups.setdefault(same, Alike(each))
+        for word, known in ((".".join(each.path), group.paths), (each.host, group.hosts)):
+            if word not in known[-1:] and word not in known:
+                known.append(word)
     return list(groups.values())
