@@ -130,6 +130,7 @@ def observe(host: Host, questions: Iterable[Question]) -> Observation:
             print_output=False,
             _stdin=[script(questions)],
             _sudo=bool(host.data.get("_sudo")),
+            _doas=bool(host.data.get("_doas")),
             _shell_executable=None,
             _timeout=PATIENCE,
         )

@@ -42,5 +42,5 @@ def upload(file: Path, then: str) -> Commands:
         digest = file_digest(stream, "sha256").hexdigest()
     name = digest[:16]
     yield script(OPEN)
-    yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False)
+    yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False, _doas=False)
     yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=digest, then=then))

@@ -1,15 +1,19 @@
-"""Jump hosts: what paramiko, which pyinfra connects with, makes of the configuration for them."""
+"""The way to a host, and to root on it: what paramiko, which pyinfra connects with, makes of the configuration for them."""
 
 from __future__ import annotations
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import paramiko
 import pytest
+from pyinfra.api import Host
 
 import fleet
 from roles.host import jump
+from roles.host.observe import observe
 from roles.host.ssh import groups
 
 BASTION = Path(__file__).parents[1] / "fleet" / "good" / "bastion.yml"
@@ -59,3 +63,15 @@ def test_pyinfra_is_given_the_configuration_where_there_is_a_jump() -> None:
 def test_how_a_login_becomes_root(host: str, how: str) -> None:
     data = dict(groups(BASTION)["hosts"])[host]
     assert {name for name in ("sudo", "doas") if data[f"_{name}"]} == {how} - {"none"}
+
+
+@pytest.mark.parametrize("how", ["sudo", "doas"])
+def test_a_host_is_looked_at_as_root_the_way_its_login_becomes_root(how: str) -> None:
+    def run(command: object, **arguments: object) -> tuple[bool, SimpleNamespace]:
+        asked.update(arguments)
+        return True, SimpleNamespace(stdout_lines=["machine\tdebian\t12\tx86_64\t4\t1024"])
+
+    asked: dict[str, object] = {}
+    host = SimpleNamespace(data={f"_{how}": True}, run_shell_command=run)
+    observe(cast(Host, host), [])
+    assert {name for name in ("sudo", "doas") if asked[f"_{name}"]} == {how}
