@@ -1,4 +1,4 @@
-"""The way to a host, and to root on it: what paramiko, which pyinfra connects with, makes of the configuration for them."""
+"""The way to a host through others, as paramiko understands it, and to root on it."""
 
 from __future__ import annotations
 
