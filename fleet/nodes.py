@@ -14,7 +14,7 @@ from fleet.problems import FleetError, Key, Place, Problem
 # libyaml reads ten times faster. A PyYAML without it reads the same.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-LARGEST = 500_000
+LARGEST = 200_000
 """Nodes of one file: aliases of aliases can make a short file larger than any memory."""
 
 

@@ -24,6 +24,7 @@ AZURE = (
 )
 BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-sonnet-5-5-v1/invoke"
 ENGINE = "10.0.0.1:8000/v1/messages"
+OLLAMA = "10.0.0.1:11434/v1/messages"
 
 # Per fleet and name: where a request comes out, the model it asks for there, and a header of it.
 ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
@@ -41,17 +42,13 @@ ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
             None,
             "authorization: AWS4-HMAC-SHA256 Credential=sk-aws_access",
         ),
-        "llama-local": (
-            "10.0.0.4:11434/v1/chat/completions",
-            "llama3.1",
-            "authorization: Bearer none",
-        ),
+        "llama-local": ("10.0.0.4:11434/v1/messages", "llama-local", "x-api-key: none"),
         "codellama": (ENGINE, "codellama", "x-api-key: none"),
-        "claude-haiku-5-5": ("10.0.0.4:11434/v1/chat/completions", "llama3.1", ""),
+        "claude-haiku-5-5": ("10.0.0.4:11434/v1/messages", "llama-local", ""),
     },
     "research-claude-name": {
-        "claude-sonnet-5-5": (ENGINE, "claude-sonnet-5-5", "authorization: Bearer sk-engine_key"),
-        "opus": (ENGINE, "claude-sonnet-5-5", "authorization: Bearer sk-engine_key"),
+        "claude-sonnet-5-5": (OLLAMA, "claude-sonnet-5-5", "x-api-key: none"),
+        "opus": (OLLAMA, "claude-sonnet-5-5", "x-api-key: none"),
     },
     "research-openai-compatible": {
         "with-key": (
