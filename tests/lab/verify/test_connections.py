@@ -78,3 +78,13 @@ def test_a_jump_host_of_the_users_ssh_configuration(tmp_path: Path) -> None:
     assert look.changes(done) == []
     accepted = [line for line in lines if line.startswith("Accepted publickey for")]
     assert f"Accepted publickey for {OPERATOR} from {hop} " in accepted[0]
+
+
+def test_a_jump_host_of_the_fleet_file(tmp_path: Path) -> None:
+    there = "{address: 10.77.0.31}"
+    fleet = look.variant(tmp_path, there, there.replace("}", ", jump: gw-1}"))
+    with look.journal("dev", "-t", "sshd") as lines:
+        done = look.mirror("--json", "--limit", "dev", fleet=fleet)
+    assert look.changes(done) == []
+    accepted = [line for line in lines if line.startswith("Accepted publickey for")]
+    assert f"Accepted publickey for {OPERATOR} from {BY_NAME['gw-1'].address} " in accepted[0]
