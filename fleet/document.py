@@ -88,7 +88,7 @@ def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
             raise FleetError(
                 [Problem(name.place, (INCLUDE,), "names no file.", "For example: base.yml.")]
             )
-        other = Path(os.path.normpath(path.parent / name.value))
+        other = Path(os.path.normpath(path.parent / name.value.replace("\0", "")))
         if other.resolve() in outer:
             raise FleetError(
                 [
@@ -99,7 +99,7 @@ def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
                     )
                 ]
             )
-        if not other.is_file():
+        if not _is_file(other):
             raise FleetError(
                 [
                     Problem(
@@ -112,6 +112,13 @@ def _included(path: Path, said: Node, outer: tuple[Path, ...]) -> list[Node]:
             )
         trees.append(_read(other, outer))
     return trees
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _plain(node: Node, key: Key, places: dict[Key, Place]) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -69,7 +71,7 @@ def overlay(under: Node, over: Node) -> Node:
     """
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
         return over
-    if any(ways.issuperset(under.value) and ways.issuperset(over.value) for ways in WAYS):
+    if any(_says_one(under, ways) and _says_one(over, ways) for ways in WAYS):
         return over
     merged = dict(under.value)
     for name, node in over.value.items():
@@ -78,6 +80,12 @@ def overlay(under: Node, over: Node) -> Node:
         else:
             merged[name] = overlay(merged[name], node) if name in merged else node
     return Node(merged, over.place)
+
+
+def _says_one(node: Node, ways: frozenset[str]) -> bool:
+    """Is this a mapping that says one of several things in a word?"""
+    words = [each.value for each in node.value.values()]
+    return ways.issuperset(node.value) and len(words) == 1 and isinstance(words[0], str)
 
 
 def _measure(text: str, start: Place) -> None:
@@ -90,6 +98,13 @@ def _measure(text: str, start: Place) -> None:
                 raise FleetError([Problem(start, (), f"is nested more than {DEEPEST} deep.")])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _plain_number(written: str, value: float) -> bool:
+    """Is a number written as people do: not octal, sexagesimal or infinite, and of some size?"""
+    return isinstance(value, bool) or (
+        re.fullmatch(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?", written) is not None and len(written) < 16
+    )
 
 
 def _not_yaml(path: Path, error: yaml.YAMLError) -> Problem:
@@ -126,11 +141,24 @@ class _Builder:
             inner = (*parents, node)
             items = [self.build(each, (*key, at), inner) for at, each in enumerate(node.value)]
             return Node(items, place)
+        return Node(self._scalar(node, key), place)
+
+    def _scalar(self, node: yaml.Node, key: Key) -> Any:
+        """Return a word, a number, true, false or nothing; report what else YAML makes of words."""
         try:
-            return Node(self.loader.construct_object(node), place)
+            value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):
             self._report(node, key, "cannot be read as a value.", "Quote it.")
-            return Node(None, place)
+            return None
+        if not isinstance(value, str | int | float | NoneType):
+            self._report(
+                node, key, f"is no word to YAML, but a {type(value).__name__}.", "Quote it."
+            )
+            return None
+        if isinstance(value, int | float) and not _plain_number(node.value, value):
+            self._report(node, key, f"is the number {value!r:.20} to YAML.", "Quote it.")
+            return None
+        return value
 
     def _pairs(self, node: yaml.MappingNode, key: Key) -> Iterator[tuple[str, Place, yaml.Node]]:
         own = {id(name) for name, _ in node.value}

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema.protocols import Validator
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "fleet.schema.json"
 
 
 @cache
-def validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+def validator() -> Validator:
+    """Return the validator of fleet files, stricter in two points than the language of schemas.
+
+    131072.0 is no whole number: it would be written as it is into a URL or a command line. And a
+    word with a line break at its end does not fit a pattern that ends with ``$``.
+    """
+    strict = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator,
+        {"pattern": _pattern},
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+    )
+    made: Validator = strict(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return made
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and (not re.search(pattern, value) or value.endswith("\n")):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def resolve(schema: dict[str, Any]) -> dict[str, Any]:

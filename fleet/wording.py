@@ -19,7 +19,7 @@ def explain(
     """Say what an error means. ``around`` is the schema that lists it as an alternative."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    remedy = _say(schema) or _say(around or {})
+    remedy = _both(_referring(error), schema) or _say(around or {})
     match error.validator:
         case "additionalProperties":
             for name in unknown(error):
@@ -39,6 +39,19 @@ def explain(
             )
         case _:
             yield document.problem(key, _mistake(error, schema), remedy)
+
+
+def _referring(error: ValidationError) -> dict[str, Any]:
+    """Return the place in the schema that was left, before its reference is followed: it says more.
+
+    The path of an error names neither references nor the `if` beside a `then`.
+    """
+    at: Any = validator().schema
+    for part in list(error.absolute_schema_path)[:-1]:
+        at = at if isinstance(at, list) or part in at else resolve(at)
+        at = at if part == "if" else at[part]
+    found: dict[str, Any] = at
+    return found
 
 
 def missing(error: ValidationError) -> str:
@@ -123,6 +136,12 @@ def _say(schema: dict[str, Any]) -> str:
     for example in schema.get("examples", [])[:1]:
         remedy += f" For example: {json.dumps(example)}."
     return remedy.strip()
+
+
+def _both(referring: dict[str, Any], referred: dict[str, Any]) -> str:
+    """Say what a value is for and, when that stands elsewhere, what it looks like."""
+    said = dict.fromkeys(each.get("description", "") for each in (referring, referred))
+    return _say({**referred, **referring, "description": " ".join(filter(None, said))})
 
 
 def _show(value: Any) -> str:

@@ -81,6 +81,6 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
             yield f"~{file.user}/{file.path}", file.content.decode()
     for shared in machine.files(plan.clients):
         if shared.content is not None:
-            yield shared.path, shared.content.decode()
+            yield shared.path, shared.content.decode(errors="replace")
     if plan.gateway and plan.gateway.workers == "auto":
         yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"

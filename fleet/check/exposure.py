@@ -6,8 +6,8 @@ Addresses are judged by their number; who reaches a host by its name, this file 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
+from fleet.addresses import is_any, is_public
 from fleet.problems import Problem
 from fleet.spec import Fleet, Gateway, OllamaModel, ProviderModel, VllmModel
 
@@ -73,24 +73,3 @@ def listeners(fleet: Fleet, gateway: Gateway) -> list[str]:
     if gateway.listen:
         return [gateway.listen]
     return [fleet.hosts[name].address for name in gateway.hosts if name in fleet.hosts]
-
-
-def is_public(address: str) -> bool:
-    try:
-        return ip_address(address).is_global
-    except ValueError:
-        return False
-
-
-def is_any(address: str) -> bool:
-    try:
-        return ip_address(address).is_unspecified
-    except ValueError:
-        return False
-
-
-def is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

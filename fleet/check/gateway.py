@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet.addresses import is_any, is_loopback
 from fleet.check import advisories
-from fleet.check.exposure import is_any, is_loopback, listeners
+from fleet.check.exposure import listeners
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import Fleet, Gateway, ProviderModel
 

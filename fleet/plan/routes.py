@@ -129,9 +129,9 @@ def aliases(fleet: Fleet) -> dict[str, str]:
     """
     named = {name: fleet.resolve(name).name for name in fleet.aliases}
     own = {
-        identity: named[tier]
+        identity: model.name
         for tier, identities in table("claude_code").items()
-        if tier in named
+        if (model := fleet.find(tier))
         for identity in identities
         if identity not in fleet.models
     }

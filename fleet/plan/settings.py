@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from fleet.addresses import is_any
 from fleet.data import table
 from fleet.plan.routes import http
 from fleet.plan.why import Why
@@ -64,7 +65,10 @@ def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
     """Return where developers reach the gateways, as said or derived from the only one."""
     if gateway.url:
         return gateway.url.rstrip("/")
-    return http(fleet.hosts[gateway.hosts[0]].address, gateway.port)
+    listen = gateway.listen
+    if listen is None or is_any(listen):
+        listen = fleet.hosts[gateway.hosts[0]].address
+    return http(listen, gateway.port)
 
 
 def certificates(group: Developers) -> str | None:
@@ -119,9 +123,10 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
     )
     for tier in table("claude_code"):
         why = Why((f"aliases.{tier}",))
-        if tier not in fleet.aliases:
-            why = Why((wanted,), f"no alias is called {tier}, and its calls must be answered")
-        serving = fleet.resolve(tier) if tier in fleet.aliases else model
+        serving = fleet.find(tier)
+        if not serving:
+            why = Why((wanted,), f"nothing is called {tier}, and its calls must be answered")
+            serving = model
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, why)
     if group.subagent_model:
         yield (

@@ -129,6 +129,14 @@ def _notes(where: Seat, seen: Observation) -> dict[str, Note]:
 def _unreadable(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
 ) -> Iterator[str]:
+    for path in (where.settings, where.state, where.receipt):
+        found = seen.home_files.get((where.user, path))
+        if found and found.mode == "unreadable":
+            yield (
+                f"has a ~{where.user}/{path} that {where.user} cannot read. "
+                f"Give it back: chown {where.user}, chmod u+rw."
+            )
+            return
     try:
         known = _notes(where, seen)
     except NotOurs as error:

@@ -85,7 +85,7 @@ def changes(plan: ClaudePlan | None, seen: Observation) -> Iterator[Change]:
             yield Change(f"{file.path} will be removed")
             continue
         how = "differs" if file.path in seen.files else "is missing"
-        yield Change(f"{file.path} {how}", old=file.path, new=file.content.decode())
+        yield Change(f"{file.path} {how}", old=file.path, new=file.content.decode(errors="replace"))
     for command, target in (links(plan) if plan else {}).items():
         if seen.links.get(command) != target:
             yield Change(f"{command} leads to {seen.links.get(command, 'nothing')}")

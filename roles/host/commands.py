@@ -36,6 +36,7 @@ def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
 # A controller that was killed leaves its last script running. The next run waits until it is done.
 ALONE = f"""\
 set -eu
+umask 022
 install -d -m 755 {STATE}
 exec 9>{STATE}/lock
 flock -w 900 9 || {{ echo "another run still changes this host" >&2; exit 1; }}

@@ -50,19 +50,26 @@ def _differs(file: HomeFile, seen: Observation) -> bool:
 
 # The user's own shell writes, so neither a link nor a strange owner in the home can make root
 # write elsewhere. A file that is itself a link, as dotfile managers make them, is followed as long
-# as it stays in the home.
+# as it stays in the home. One that has changed since it was looked at, perhaps an hour ago, is left
+# alone. What goes wrong in one home stops nothing in the others.
 PLACE = """\
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 (cd "$stage" && {unpack})
 find='set -eu; umask 077; cd "$1"; mkdir -p "$(dirname "$2")"; to=$(readlink -f "$2")
-case $to in "$(pwd -P)"/*) ;; *) echo "$1/$2 leads out of the home, to $to" >&2; exit 1 ;; esac'
+case $to in "$(pwd -P)"/*) ;; *) echo "$1/$2 leads out of the home, to $to" >&2; exit 1 ;; esac
+now=none; [ ! -e "$to" ] || now=$(sha256sum <"$to" | cut -d " " -f 1)
+[ "$now" = "$3" ] || {{ echo "$1/$2 was changed meanwhile; run again" >&2; exit 1; }}'
 write="$find"'
-cat >"$to.mirrorfleet"; chmod "$3" "$to.mirrorfleet"; mv -f "$to.mirrorfleet" "$to"'
-as_user() {{ runuser -u "$2" -- sh -c "$1" sh "$(getent passwd "$2" | cut -d : -f 6)" "$3" "$4"; }}
-place() {{ as_user "$write" "$2" "$3" "$4" <"$stage/$1"; }}
-remove() {{ as_user "$find; rm -f \\"\\$to\\"" "$1" "$2" -; }}
+new=$(mktemp "$to.XXXXXX"); cat >"$new"; chmod "$4" "$new"; mv -fT "$new" "$to"'
+as_user() {{
+    runuser -u "$2" -- sh -c "$1" sh "$(getent passwd "$2" | cut -d : -f 6)" "$3" "$4" "${{5-}}"
+}}
+place() {{ as_user "$write" "$2" "$3" "$4" "$5" <"$stage/$1"; }}
+remove() {{ as_user "$find; rm -f \\"\\$to\\"" "$1" "$2" "$3"; }}
+failed=0
 {places}
+exit "$failed"
 """
 
 
@@ -71,15 +78,22 @@ def write(files: Sequence[HomeFile], seen: Observation) -> Commands:
     changed = outdated(files, seen)
     if not changed:
         return
-    members, calls = [], []
+    members: list[Member] = []
+    calls: dict[str, list[str]] = {}
     for index, file in enumerate(changed):
+        found = _digest(seen.home_files.get((file.user, file.path)))
         if file.content is None:
-            calls.append(["remove", file.user, file.path])
+            call = ["remove", file.user, file.path, found]
         else:
             members.append(Member(str(index), file.content, "600"))
-            calls.append(["place", str(index), file.user, file.path, file.mode])
-    places = "\n".join(map(shlex.join, calls))
+            call = ["place", str(index), file.user, file.path, found, file.mode]
+        calls.setdefault(file.user, []).append(shlex.join(call))
+    places = "\n".join(f"{{ {' && '.join(each)}; }} || failed=1" for each in calls.values())
     yield script(PLACE.format(unpack=UNPACK, places=places), pack(members))
+
+
+def _digest(there: Found | None) -> str:
+    return sha256(there.content).hexdigest() if there else "none"
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ def hops(spec: Fleet, host: Host) -> list[Host]:
 
     The jump host of all, and those on the way to it, are not reached through it.
     """
-    everybodys = _way(spec, spec.ssh.jump)
-    if host.jump or host in everybodys:
-        return _way(spec, host.jump)
-    return everybodys
+    everybodys, own = _way(spec, spec.ssh.jump), _way(spec, host.jump)
+    if host in everybodys or (own and own[0] in everybodys):
+        return own
+    return [*everybodys, *own]
 
 
 def _way(spec: Fleet, jump: str | None) -> list[Host]:

@@ -39,7 +39,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class HomeFile:
-    """A file of a user: its mode in octal and its content."""
+    """A file of a user: its mode in octal, or "unreadable" for the user itself, and its content."""
 
     mode: str
     content: bytes

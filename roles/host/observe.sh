@@ -94,8 +94,12 @@ content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$pat
 READ='
 cd "$1" 2>/dev/null || exit 0; mode=$2; shift 2
 for path do
-    [ ! -f "$path" ] ||
-        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$(base64 <"$path" | tr -d "\n")"
+    [ -f "$path" ] || continue
+    if body=$(base64 <"$path" 2>/dev/null); then
+        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$(echo "$body" | tr -d "\n")"
+    else
+        printf "%s\tunreadable\t\n" "$path"
+    fi
 done
 '
 home_file() {

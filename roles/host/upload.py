@@ -15,7 +15,7 @@ INBOX = f"{STATE}/inbox"
 # Below /var/lib, so that no other user can have put anything there first. What a cut run left
 # behind long ago goes.
 OPEN = f"""\
-install -d -m 700 -o "${{SUDO_UID:-0}}" {INBOX}
+install -d -m 700 -o "${{SUDO_UID:-${{DOAS_USER:-0}}}}" {INBOX}
 find {STATE} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
 find {INBOX} -type f -mmin +60 -delete
 """

@@ -65,7 +65,7 @@ def service(
             "keys.json": json.dumps(keys(gateway, secrets), indent=1) + "\n",
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
-        ready=f"curl -fsS -m 5 -o /dev/null {url} 2>/dev/null",
+        ready=f"curl -fsS --noproxy '*' -m 5 -o /dev/null {url} 2>/dev/null",
         seconds=START,
         check=f"{environment}/bin/python check.py",
     )

@@ -128,7 +128,8 @@ def _ready(engine: VllmPlan) -> str:
     }
     return (
         "(. current/environment; printf 'Authorization: Bearer %s\\n' \"${VLLM_API_KEY-}\" |\n"
-        "    curl -fsS -m 60 -o /dev/null -H @- -H 'Content-Type: application/json' \\\n"
+        "    curl -fsS --noproxy '*' -m 60 -o /dev/null -H @- \\\n"
+        "    -H 'Content-Type: application/json' \\\n"
         f"    -d {shlex.quote(json.dumps(request))} \\\n"
         f"    {http(engine.listen, '$port')}/v1/chat/completions 2>/dev/null)"
     )

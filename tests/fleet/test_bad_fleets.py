@@ -67,7 +67,8 @@ def test_a_mistake_in_an_included_file_is_told_there(tmp_path: Path) -> None:
     )
     assert told(tmp_path / "fleet.yml") == {
         f"{tmp_path}/base.yml:4: hosts.a: lacks 'address'. Host name or IP address.",
-        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0, below 1. TCP port.",
+        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0, below 1. SSH port, when it is not the one "
+        "under `ssh`. TCP port.",
     }
 
 

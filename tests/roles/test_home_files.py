@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from roles.claude import homes
 from roles.host.files import HomeFile, outdated, write
 from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
@@ -24,7 +26,8 @@ def home(machine: Machine) -> Path:
 
 
 def put(machine: Machine, *files: HomeFile) -> subprocess.CompletedProcess[str]:
-    [command] = write(files, Observation())
+    seen = machine.look(*(("home_file", file.user, file.path) for file in files))
+    [command] = write(files, seen)
     done = machine.run(command)
     assert done.returncode == 0, done.stderr
     return done
@@ -117,3 +120,47 @@ def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
     other = HomeFile("ada", ".claude.json", b"{}")
     assert outdated([SETTINGS, other], seen) == [other]
     assert list(write([SETTINGS], seen)) == []
+
+
+def test_what_was_changed_since_it_was_looked_at_is_left_alone(
+    machine: Machine, home: Path
+) -> None:
+    put(machine, SETTINGS)
+    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
+    for content in (b"{}", None):
+        [command] = write([HomeFile("ada", SETTINGS.path, content)], seen)
+        done = machine.run(command)
+        assert done.returncode == 1
+        assert "settings.json was changed meanwhile; run again" in done.stderr
+    assert "meanwhile" in (home / SETTINGS.path).read_text()
+    assert all_files(home) == {".claude/settings.json"}
+
+
+def test_what_goes_wrong_in_one_home_stops_nothing_in_the_others(
+    machine: Machine, home: Path
+) -> None:
+    (machine.root / "home/grace").mkdir()
+    (home / ".claude").write_text("a file where the directory is to be")
+    other = HomeFile("grace", SETTINGS.path, b"{}")
+    [command] = write([SETTINGS, other], Observation())
+    assert machine.run(command).returncode == 1
+    assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
+
+
+def test_a_pipe_in_the_way_holds_nobody_up(machine: Machine, home: Path) -> None:
+    os.mkfifo(home / ".claude.json.mirrorfleet")
+    put(machine, HomeFile("ada", ".claude.json", b"{}"))
+    assert (home / ".claude.json").read_bytes() == b"{}"
+
+
+def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
+    machine: Machine, home: Path
+) -> None:
+    machine.add("base64", "exit 1")
+    (home / ".claude.json").write_text('{"oauthAccount": {}}')
+    seen = machine.look(("user", "ada"), ("home_file", "ada", ".claude.json"))
+    assert seen.home_files["ada", ".claude.json"].mode == "unreadable"
+    assert [*homes.leaving(homes.Seat("ada"), seen)] == [
+        "has a ~ada/.claude.json that ada cannot read. Give it back: chown ada, chmod u+rw."
+    ]

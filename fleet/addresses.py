@@ -1,0 +1,26 @@
+"""What an address says about who reaches it. Names are not looked up: of them nothing is known."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def is_public(address: str) -> bool:
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return False
+
+
+def is_any(address: str) -> bool:
+    try:
+        return ip_address(address).is_unspecified
+    except ValueError:
+        return False
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
