@@ -156,7 +156,8 @@ class _Builder:
             )
             return None
         if isinstance(value, int | float) and not _plain_number(node.value, value):
-            self._report(node, key, f"is the number {value!r:.20} to YAML.", "Quote it.")
+            said = f"is the number {value!r:.20} to YAML."
+            self._report(node, key, said, "Write plain digits, or quote it.")
             return None
         return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fleet.document import Document
-from fleet.problems import Key
+from fleet.problems import FleetError, Key
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,14 @@ class Section:
         """Return a path that starts at the file that says it, or at a home directory."""
         if name not in self.said:
             return None
-        return (self._directory(name) / Path(self.said[name]).expanduser()).resolve()
+        said = Path(self.said[name])
+        try:
+            return (self._directory(name) / said.expanduser()).resolve()
+        except (RuntimeError, OSError, ValueError) as error:  # no such home, no such name
+            problem = self.document.problem(
+                (*self.key, name), f"is no path: {str(error).rstrip('.')}."
+            )
+            raise FleetError([problem]) from None
 
     def secret(self, name: str) -> Secret | None:
         if name not in self.said:

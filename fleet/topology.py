@@ -18,7 +18,7 @@ def mermaid(fleet: Fleet) -> str:
 def _lines(fleet: Fleet) -> Iterator[str]:
     for group in fleet.developers.values():
         users = len({(host, user) for host, at in group.seats.items() for user in at})
-        people = f"{users} seats on {_some(group.hosts)}"
+        people = f"{users} seat{'' if users == 1 else 's'} on {_some(group.hosts)}"
         yield _node(f"developers_{group.name}", f"developers: {group.name}", people)
     if fleet.gateway:
         yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))

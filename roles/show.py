@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
         for name in names or planned.hosts:
             for place, content in files(planned.hosts[name]):
                 print(f"==> {name}: {place} <==\n{content}")
+    except BrokenPipeError:
+        raise  # the reader has seen enough
     except (DeployError, OSError) as error:
         print(f"{name} {error}", file=sys.stderr)
         return 1

@@ -17,6 +17,7 @@ from fleet.check import (
     names,
     ollama,
     providers,
+    releases,
     scopes,
 )
 from fleet.problems import Problem
@@ -28,6 +29,7 @@ CHECKS = (
     models.problems,
     providers.problems,
     engines.problems,
+    releases.problems,
     ollama.problems,
     gateway.problems,
     litellm.problems,

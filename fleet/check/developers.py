@@ -6,16 +6,19 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
+from fleet.data import table
 from fleet.problems import Problem
-from fleet.spec import Developers, Fleet
+from fleet.spec import Developers, Fleet, Secret
 
 SMALLEST = 65_536
 """Tokens. Claude Code's own prompt takes 15,000 to 57,000 of them before the work begins."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
+    yield from _keys(fleet)
     for group in fleet.developers.values():
         yield from _window(fleet, group)
+        yield from _tiers(fleet, group)
         yield from _bounds(fleet, group)
         yield from _command(fleet, group)
         yield from _bypass(fleet, group)
@@ -39,6 +42,40 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"the {model.context} of '{model.name}' for subagents too: long ones will not fit.",
             "Name a model with a window at least as large.",
         )
+
+
+def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    """The client caps the answers of all its models alike: those of the tiers need the room."""
+    model = fleet.find(group.model)
+    for tier in table("claude_code"):
+        other = fleet.find(tier)
+        if model and other and other is not model and model.output >= other.context:
+            yield fleet.document.problem(
+                ("developers", group.name, "model"),
+                f"leads to '{model.name}' with answers of {model.output} tokens, and '{tier}' to "
+                f"'{other.name}', whose window is {other.context}: no room for a prompt.",
+                f"Give '{model.name}' a smaller 'output', or '{tier}' another model.",
+            )
+
+
+def _keys(fleet: Fleet) -> Iterator[Problem]:
+    """Keys by which a gateway could not tell a developer from another, or from its master."""
+    holders: dict[str, str] = {}
+    if fleet.gateway:
+        holders[_which(fleet.gateway.master_key)] = "the master key"
+    for group in fleet.developers.values():
+        other = holders.setdefault(_which(group.key), f"the key of '{group.name}'")
+        if other != f"the key of '{group.name}'":
+            yield fleet.document.problem(
+                ("developers", group.name, "key"),
+                f"is {group.key}, which is {other} too.",
+                "Each group has a key of its own.",
+            )
+
+
+def _which(secret: Secret) -> str:
+    """Tell secrets apart; a variable is the same for all files of a fleet."""
+    return str(secret) if secret.source == "env" else f"{secret.directory} {secret}"
 
 
 def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:

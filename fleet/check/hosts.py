@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleet import ollama
+from fleet.addresses import is_ip
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import Fleet, VllmModel
 
@@ -17,9 +18,15 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
-    taken: dict[tuple[str, int | None], str] = {}
+    taken: dict[tuple[str, int], str] = {}
     for host in fleet.hosts.values():
-        at = (host.address, host.port)
+        if ":" in host.address and not is_ip(host.address):
+            yield fleet.document.problem(
+                ("hosts", host.name, "address"),
+                f"is '{host.address}', which is no IPv6 address.",
+                "A port goes into 'port', and that of a server to its model or the gateway.",
+            )
+        at = (host.address, host.port or fleet.ssh.port or 22)
         if at in taken:
             yield fleet.document.problem(
                 ("hosts", host.name, "address"),

@@ -30,7 +30,8 @@ def run(chosen: argparse.Namespace) -> int:
     for file, hosts, problems in results if not chosen.json else ():
         for problem in problems:
             print(_annotation(problem) if chosen.github else problem, file=sys.stderr)
-        print(f"{file}: {'refused' if hosts is None else f'{hosts} hosts'}, {_count(problems)}")
+        result = "refused" if hosts is None else _number(hosts, "host")
+        print(f"{file}: {result}, {_count(problems)}")
     return 1 if any(hosts is None for _, hosts, _ in results) else 0
 
 

@@ -42,9 +42,13 @@ def run(chosen: argparse.Namespace) -> int:
         if path.exists():
             print(f"{path}: is there already; nothing was written", file=sys.stderr)
             return 1
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in contents.items():
-        path.write_text(content, encoding="utf-8")
-        print(f"{path}: written")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for path, content in contents.items():
+            path.write_text(content, encoding="utf-8")
+            print(f"{path}: written")
+    except OSError as error:
+        print(f"{file}: {error.strerror}", file=sys.stderr)
+        return 1
     print(f"Put your machines in, then: python -m fleet check {file}")
     return 0

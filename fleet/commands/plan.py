@@ -17,6 +17,9 @@ from fleet.plan import FleetPlan, HostPlan
 from fleet.plan.explain import Source, Value, alike, values
 from fleet.problems import did_you_mean
 
+WIDEST = 1000
+"""Columns of a table that goes into a file or another program: nothing is cut there."""
+
 
 def declare(commands: Commands) -> None:
     parser = commands.add_parser("plan", help="show what each host is to be, and why")
@@ -38,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(json.dumps({plan.name: plan.to_json() for plan in hosts}, indent=2, default=str))
         return 0
     # Into a file or another program, tables are as wide as they need to be.
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
     if chosen.why:
         return _explain(console, planned, hosts, chosen.why)
     for plan in hosts:

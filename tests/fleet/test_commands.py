@@ -37,8 +37,8 @@ def test_check_annotates_the_lines_of_a_pull_request(capsys: pytest.CaptureFixtu
     assert main(["check", "--github", str(NAMES)]) == 1
     said = capsys.readouterr().err.splitlines()
     [error] = [line for line in said if "codre" in line]
-    assert error.startswith(f"::error file={NAMES},line=28::aliases.sonnet: names the model")
-    assert any(line.startswith(f"::warning file={NAMES},line=27::") for line in said)
+    assert error.startswith(f"::error file={NAMES},line=29::aliases.sonnet: names the model")
+    assert any(line.startswith(f"::warning file={NAMES},line=28::") for line in said)
 
 
 def test_warnings_alone_do_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

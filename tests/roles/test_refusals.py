@@ -77,21 +77,10 @@ def test_a_developer_who_has_no_login(plans: Planned, house: Path) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ("version: 1.106.2", "version: 1.99.9", "LiteLLM 1.99.9, which no lock file pins. Pinned"),
-        ("version: 0.32.0", "version: 0.99.9", "vLLM 0.99.9-cpu, which no lock file pins. Pinned"),
-        ("version: 2.1.330", "version: 9.9.9", "a Claude Code that no lock file pins. Pinned are"),
-    ],
-)
-def test_a_version_that_no_lock_file_pins(
-    plans: Planned, house: Path, old: str, new: str, reason: str
-) -> None:
-    edit(house, "lab", old, new)
-    for line in (lines := refused(dict(plans("lab").hosts), {})):
-        assert reason in line
-    assert lines
+def test_a_client_that_no_lock_file_pins(plans: Planned, house: Path) -> None:
+    edit(house, "lab", "version: 2.1.330", "version: 9.9.9")
+    [line] = refused(dict(plans("lab").hosts), {})
+    assert "a Claude Code that no lock file pins. Pinned are" in line
 
 
 @pytest.mark.usefixtures("stocked")
@@ -112,7 +101,7 @@ def test_weights_that_are_missing_here(plans: Planned, house: Path) -> None:
 @pytest.mark.usefixtures("stocked")
 def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
     other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
-    edit(house, "lab", "developers:\n", other + "key: {file: ../.lab/secrets/developers}}\n")
+    edit(house, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n")
     assert refused(dict(plans("lab").hosts), {}) == [
         f"{gateway} cannot tell 'lab' from 'more': they have the same key. Make another one."
         for gateway in ("gw-1", "gw-2")

@@ -55,13 +55,6 @@ def test_every_good_fleet_can_be_shown(path: Path, capsys: pytest.CaptureFixture
     assert shown(capsys, str(path))
 
 
-def test_a_release_that_is_not_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (GOOD / "smallest.yml").read_text("utf-8").replace("1.106.2", "1.106.3")
-    (tmp_path / "fleet.yml").write_text(text, "utf-8")
-    assert main(["show", str(tmp_path / "fleet.yml")]) == 1
-    assert "gw wants LiteLLM 1.106.3, which no lock file pins." in capsys.readouterr().err
-
-
 def test_a_host_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(INVENTORIES / "prod.yml"), "--host", "gw-c"]) == 1
     assert "Did you mean 'gw-b'?" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+"""Releases for which there is no lock file: nothing else is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from fleet.check import advisories
+from fleet.problems import Key, Problem
+from fleet.spec import Fleet, VllmModel
+
+ROLES = Path(__file__).parents[2] / "roles"
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for model in fleet.models.values():
+        if isinstance(model, VllmModel):
+            key: Key = ("models", model.name, "version")
+            if not any(advisories.problems(fleet, key, "vllm", model.version)):
+                suffix = "-cpu" if model.build == "cpu" else ""
+                yield from _unlocked(fleet, key, "vllm", model.version, suffix)
+    if fleet.gateway:
+        key, version = ("gateway", "version"), fleet.gateway.version
+        if not any(advisories.problems(fleet, key, "litellm", version)):
+            yield from _unlocked(fleet, key, "litellm", version)
+
+
+def _unlocked(
+    fleet: Fleet, key: Key, role: str, release: str, suffix: str = ""
+) -> Iterator[Problem]:
+    """Yield a problem unless a lock file pins the release in the build that the suffix tells."""
+    names = locked(role)
+    if f"{release}{suffix}" not in names:
+        known = [
+            name.removesuffix("-cpu") for name in names if name.endswith("-cpu") == bool(suffix)
+        ]
+        yield fleet.document.problem(
+            key,
+            f"is {release}, for which there is no lock file.",
+            f"Pinned are {', '.join(known)}; roles/{role}/locks can have more.",
+        )
+
+
+@cache
+def locked(role: str) -> tuple[str, ...]:
+    """Return the releases that a role has lock files for."""
+    files = (ROLES / role / "locks").iterdir()
+    return tuple(sorted(path.stem for path in files if path.suffix == ".txt"))
