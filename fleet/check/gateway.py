@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fleet.addresses import is_any, is_loopback
 from fleet.check import advisories
 from fleet.check.exposure import listeners
-from fleet.problems import Key, Problem, did_you_mean
+from fleet.problems import Key, Problem
 from fleet.spec import Fleet, Gateway, ProviderModel
 
 
@@ -22,7 +22,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if not fleet.document.names("models"):
         yield fleet.document.problem(("gateway",), "has no model to route to.", "Add 'models'.")
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
-    for check in (_reached, _server, _recycling, _timeouts, _shared, _names, _passthrough):
+    for check in (_reached, _server, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
 
 
@@ -125,25 +125,6 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             f"'{strategy}' counts in each process what that one has seen.",
             "Add 'redis', which they share.",
         )
-
-
-def _names(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """Models that are named and are not there."""
-    known = fleet.document.names("models")
-    said: list[tuple[Key, str]] = [
-        (("gateway", "forward_client_headers", at), name)
-        for at, name in enumerate(gateway.forward_client_headers)
-    ]
-    said += [(("gateway", "limits", "models", name), name) for name in gateway.limits.models]
-    if gateway.anthropic_passthrough:
-        said.append((("gateway", "anthropic_passthrough"), gateway.anthropic_passthrough))
-    for key, name in said:
-        if name not in known:
-            yield fleet.document.problem(
-                key,
-                f"names the model '{name}', which is not in this file.",
-                did_you_mean(name, known),
-            )
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fleet import ollama
 from fleet.addresses import is_ip
-from fleet.problems import Key, Problem, did_you_mean
+from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
 
 
@@ -64,20 +64,7 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _jumps(fleet: Fleet) -> Iterator[Problem]:
-    """Jump hosts that are no host of the fleet, or that lead back to where one wants to go."""
-    known = fleet.document.names("hosts")
-    said: list[tuple[Key, str]] = [
-        (("hosts", host.name, "jump"), host.jump) for host in fleet.hosts.values() if host.jump
-    ]
-    if fleet.ssh.jump:
-        said.append((("ssh", "jump"), fleet.ssh.jump))
-    for key, jump in said:
-        if jump not in known:
-            yield fleet.document.problem(
-                key,
-                f"names the host '{jump}', which is not in this file.",
-                did_you_mean(jump, known),
-            )
+    """Jump hosts that lead back to where one wants to go."""
     for host in fleet.hosts.values():
         passed, at = {host.name}, host.jump
         while at and at in fleet.hosts:

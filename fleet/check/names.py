@@ -17,7 +17,7 @@ class _Use(NamedTuple):
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for use in (*_hosts(fleet), *_models(fleet)):
+    for use in (*_hosts(fleet), *_models(fleet), *_gateway(fleet)):
         if use.name not in use.known:
             yield fleet.document.problem(
                 use.key,
@@ -35,10 +35,27 @@ def _hosts(fleet: Fleet) -> Iterator[_Use]:
         if isinstance(said, list):
             for at, name in enumerate(said):
                 yield _Use((*key, at), name, known, "host")
+    for host in fleet.hosts.values():
+        if host.jump:
+            yield _Use(("hosts", host.name, "jump"), host.jump, known, "host")
+    if fleet.ssh.jump:
+        yield _Use(("ssh", "jump"), fleet.ssh.jump, known, "host")
     for group in fleet.developers.values():
         if "seats" in fleet.document.data["developers"][group.name]:
             for name in group.seats:
                 yield _Use(("developers", group.name, "seats", name), name, known, "host")
+
+
+def _gateway(fleet: Fleet) -> Iterator[_Use]:
+    """Models that the gateway treats in a way of their own."""
+    known, gateway = fleet.document.names("models"), fleet.gateway
+    if gateway is None:
+        return
+    yield from _each(("gateway", "forward_client_headers"), gateway.forward_client_headers, known)
+    for name in gateway.limits.models:
+        yield _Use(("gateway", "limits", "models", name), name, known, "model")
+    if passthrough := gateway.anthropic_passthrough:
+        yield _Use(("gateway", "anthropic_passthrough"), passthrough, known, "model")
 
 
 def _choices(fleet: Fleet) -> Iterator[Key]:
