@@ -24,10 +24,19 @@ machine() {
     say machine "$1" "$2" "$architecture" "$(getconf _NPROCESSORS_ONLN)" "$memory"
 }
 
+version=none
 python() {
     version=$("$1" -V 2>/dev/null) || return 0
     version=${version#Python }
     say python "${version%%[!0-9.]*}" # 3.14.0rc1
+}
+
+# A Python environment that is whole, and of the Python that the host has by now: another release of
+# the system may have brought another one, in which nothing that was installed is found.
+environment() {
+    for directory do
+        [ ! -d "$directory/lib/python${version%.*}" ] || path "$directory/.complete"
+    done
 }
 
 # A GPU that shares the machine's memory has none of its own to tell of.

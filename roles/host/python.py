@@ -54,6 +54,11 @@ class Environment:
         """The file that is written last: without it, an environment is a torso of a cut run."""
         return f"{self.directory}/.complete"
 
+    @property
+    def question(self) -> Question:
+        """What must be asked of a host, after ``QUESTION``, to know whether it has this one."""
+        return ("environment", self.directory)
+
 
 def python(seen: Observation) -> str:
     """Return the host's Python version ("3.11.2"), or the one that its `python3` package brings."""
@@ -76,14 +81,15 @@ def refusals(seen: Observation) -> list[str]:
 def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
     """Yield the environment, if the host will be given it."""
     if environment.complete not in seen.paths:
-        yield Change(f"{environment.directory} is missing")
+        yield Change(f"{environment.directory} is missing for Python {python(seen)}")
 
 
 # uv builds in the final place (an environment cannot be moved) and the marker is written last.
 # The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
 # write beside its code would compile it again at every start.
 INSTALL = """\
-[ ! -e {complete} ] || exit 0
+minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+[ ! -e {complete} ] || [ ! -d {directory}/lib/python$minor ] || exit 0
 tar -xf upload && rm upload
 python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
 export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import file_digest
 from pathlib import Path
 
 from pyinfra.api.command import FileUploadCommand
 
 from roles.host.commands import Commands, script
+from roles.host.digests import digest
 from roles.host.places import STATE
 
 INBOX = f"{STATE}/inbox"
@@ -38,9 +38,8 @@ def upload(file: Path, then: str) -> Commands:
     The script starts in an empty directory for root's eyes only, where the file is ``upload``,
     checked against the digest it had here; the directory goes when the script ends.
     """
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
-    name = digest[:16]
+    sha256 = digest(file)
+    name = sha256[:16]
     yield script(OPEN)
     yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False, _doas=False)
-    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=digest, then=then))
+    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=sha256, then=then))

@@ -31,7 +31,7 @@ def questions(plan: HostPlan) -> list[Question]:
         python.QUESTION,
         *(("package", name) for name in PACKAGES),
         ("disk", ROOT),
-        ("path", environment(plan.gateway).complete),
+        environment(plan.gateway).question,
         *service.questions(render.NAME, render.USER, plan.gateway.port),
     ]
 

@@ -35,7 +35,7 @@ def questions(plan: HostPlan) -> list[Question]:
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
         asked += [("gpus", "nvidia-smi")] if engine.build == "cuda" else []
-        asked += [("path", environment(engine).complete)]
+        asked += [environment(engine).question]
         asked += [("path", weights.location(engine.model, engine.weights))]
         asked += service.questions(render.name(engine), render.USER, engine.port)
     return asked

@@ -57,6 +57,23 @@ def test_paths_files_and_links(machine: Machine) -> None:
     assert owner in (f"{file.owner()}:{file.group()}", "root:root")
 
 
+def test_an_environment_of_another_python_is_as_good_as_none(machine: Machine) -> None:
+    machine.add("its-python", "echo Python 3.13.5")
+    for name, minor, files in (
+        ("right", "3.13", [".complete"]),
+        ("older", "3.11", [".complete"]),
+        ("torso", "3.13", []),
+    ):
+        (machine.root / name / "lib" / f"python{minor}").mkdir(parents=True)
+        for file in files:
+            (machine.root / name / file).touch()
+    asked = [("environment", str(machine.root / name)) for name in ("right", "older", "torso")]
+    assert machine.look(("python", "its-python"), *asked).paths == {
+        str(machine.root / "right/.complete")
+    }
+    assert machine.look(*asked).paths == set()  # a host without python3
+
+
 def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Machine) -> None:
     (machine.root / "text").write_bytes(b"a\tb\n\xff")
     with socket.create_server(("127.0.0.1", 0)) as server:
