@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan
+from fleet.plan import ClaudePlan, HostPlan
 from roles import host
 from roles.claude import client, homes, machine
 from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile, install, outdated, write
+from roles.host.files import HomeFile, install, write
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
 from roles.host.secrets import reveal
@@ -44,9 +44,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     for version in client.missing(plan.clients, seen) if plan.clients else ():
         yield Change(f"{client.binary(version)} is missing")
     users = plan.clients.users if plan.clients else ()
-    owned = {(each.user, path): keys for each in users for path, keys in homes.owned(each).items()}
-    for file in outdated(wanted(plan, seen), seen):
-        yield homes.change(file, owned.get((file.user, file.path)), seen)
+    yield from homes.changes(wanted(plan, seen), users, seen)
     yield from machine.changes(plan.clients, seen)
 
 
@@ -75,7 +73,8 @@ def put_client() -> Commands:
 @operation
 def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
-    yield from write(wanted(host.plan(), host.seen()), host.seen())
+    plan, seen = host.plan(), host.seen()
+    yield from write(wanted(plan, seen), seen, first=machine.known(plan.clients, seen))
 
 
 @operation
@@ -90,15 +89,19 @@ def share() -> Commands:
     )
 
 
-@once
 def wanted(plan: HostPlan, seen: Observation) -> list[HomeFile]:
     """Return the files in the homes of a machine: of those who work there, and of those who did."""
-    users = plan.clients.users if plan.clients else ()
+    return _wanted(plan.clients, seen)
+
+
+@once
+def _wanted(plan: ClaudePlan | None, seen: Observation) -> list[HomeFile]:
+    users = plan.users if plan else ()
     return [
         *(file for each in users for file in homes.files(each, seen)),
         *(
             file
-            for seat in machine.left(plan.clients, seen)
+            for seat in machine.left(plan, seen)
             if seat.user in seen.users
             for file in homes.former(seat, seen)
         ),

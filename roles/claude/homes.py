@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fleet.plan import ClientPlan
 from fleet.plan.settings import KEY_FILE
-from roles.claude.receipt import Note, notes, receipt, settled
-from roles.claude.render import NotOurs, ours
-from roles.host.files import HomeFile
+from roles.claude.receipt import Note, claimed, notes, ours, receipt, settled, until
+from roles.claude.render import NotOurs
+from roles.host.files import HomeFile, outdated
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
 from roles.host.secrets import reveal
@@ -89,14 +89,22 @@ def owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
     return {where.settings: client.settings, where.state: client.state}
 
 
-def change(file: HomeFile, keys: Mapping[str, Any] | None, seen: Observation) -> Change:
-    """Tell of a file that will be changed; of the developer's own, the ``keys`` that are ours."""
-    there = seen.home_files.get((file.user, file.path))
-    what = f"~{file.user}/{file.path} {file.how(there)}"
-    if keys is None:
-        return Change(what)
-    before = ours(there.content if there else None, keys)
-    return Change(what, before=before, new=ours(file.content, keys))
+def changes(
+    files: Sequence[HomeFile], users: Sequence[ClientPlan], seen: Observation
+) -> Iterator[Change]:
+    """Tell of the files that will be changed; of the developers' own, the keys that are ours."""
+    mine = {seat(each): owned(each) for each in users}
+    for file in outdated(files, seen):
+        there = seen.home_files.get((file.user, file.path))
+        what = f"~{file.user}/{file.path} {file.how(there)}"
+        where = Seat(file.user, file.path.split("/")[0].removesuffix(".json"))
+        if file.path not in (where.settings, where.state):
+            yield Change(what)
+            continue
+        keys = mine.get(where, {}).get(file.path, {})
+        claims = claimed(keys, _notes(where, seen).get(file.path))
+        before = ours(there.content if there else None, claims)
+        yield Change(what, before=before, new=ours(file.content, claims))
 
 
 def _nothing(where: Seat) -> dict[str, Mapping[str, Any]]:
@@ -108,17 +116,20 @@ def _settled(
 ) -> Iterator[HomeFile]:
     """Yield the receipt and the files, in the order in which a cut does the least harm."""
     known = _notes(where, seen)
-    done: dict[str, tuple[HomeFile, Note | None]] = {}
+    changed: list[HomeFile] = []
+    first: dict[str, Note | None] = {}
+    last: dict[str, Note | None] = {}
     for path, keys in owned.items():
         there = seen.home_files.get((where.user, path))
-        content, note = settled(there.content if there else None, known.get(path), keys)
-        done[path] = HomeFile(where.user, path, content, there.mode if there else "600"), note
-    paper = HomeFile(
-        where.user, where.receipt, receipt({path: note for path, (_, note) in done.items()})
-    )
-    changed = [file for file, _ in done.values()]
+        content = there.content if there else None
+        new, note = settled(content, known.get(path), keys)
+        changed.append(HomeFile(where.user, path, new, there.mode if there else "600"))
+        first[path], last[path] = until(content, known.get(path), new, note), note
     # What is written is noted first; what is taken back is forgotten last.
-    yield from [paper, *changed] if paper.content is not None else [*changed, paper]
+    yield HomeFile(where.user, where.receipt, receipt(first))
+    yield from changed
+    if first != last:
+        yield HomeFile(where.user, where.receipt, receipt(last))
 
 
 def _notes(where: Seat, seen: Observation) -> dict[str, Note]:

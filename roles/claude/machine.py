@@ -27,7 +27,7 @@ CLAUDE = f"{COMMANDS}/claude"
 
 def questions(plan: ClaudePlan | None) -> list[Question]:
     """What must be known of a machine, even one on which nobody works any more."""
-    present = [f"{each.user}/{each.directory}" for each in seats(plan)]
+    present = [f"{each.user} {each.directory}" for each in seats(plan)]
     asked: list[Question] = [("tree", POLICY), ("tree", SEATS), ("seats", SEATS, *present)]
     if plan is None:
         return asked
@@ -61,7 +61,6 @@ def links(plan: ClaudePlan) -> dict[str, str]:
 
 def files(plan: ClaudePlan | None) -> list[SystemFile]:
     """Return the files of the machine as they are to be."""
-    listed = "".join(f"{each.user} {each.directory}\n" for each in seats(plan))
     policy = written(plan.managed.settings) if plan and plan.managed is not None else None
     shared = [SystemFile(POLICY, policy)]
     if plan:
@@ -75,7 +74,17 @@ def files(plan: ClaudePlan | None) -> list[SystemFile]:
             if each.source
         ]
     # Last: until then, a run that was cut still knows where the one before it was.
-    return [*shared, SystemFile(SEATS, listed.encode() or None)]
+    return [*shared, _listed(seats(plan))]
+
+
+def known(plan: ClaudePlan | None, seen: Observation) -> SystemFile:
+    """Return the list of seats for the time of a change: those of before, and those to be."""
+    return _listed([*seats(plan), *left(plan, seen)])
+
+
+def _listed(where: list[Seat]) -> SystemFile:
+    lines = "".join(f"{each.user} {each.directory}\n" for each in where)
+    return SystemFile(SEATS, lines.encode() or None)
 
 
 def changes(plan: ClaudePlan | None, seen: Observation) -> Iterator[Change]:

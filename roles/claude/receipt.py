@@ -3,6 +3,9 @@
 Of each file that we change, a note is kept: the file as it was, what we wrote, and each key that we
 set with what stood there. As long as the file is what we wrote, the way back is the file as it was,
 byte for byte; once the developer has changed it, our keys are taken back one by one.
+
+A note is written before its file. Until the file is, the note also tells of what stands there from
+an earlier run: a run that is cut in between leaves a way back from either.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -32,12 +35,23 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Note:
-    """How one file came to be what it is. ``original`` is ``None`` when there was no file."""
+class Version:
+    """A file as we left it: its digest, and our changes in it."""
 
-    original: bytes | None
     written: str
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """How one file came to be what it is. ``original`` is ``None`` when there was no file.
+
+    ``replaced`` is what stands there until ``now`` does, if that holds changes of ours too.
+    """
+
+    original: bytes | None
+    now: Version
+    replaced: Version | None = None
 
 
 def settled(
@@ -55,27 +69,90 @@ def settled(
         return base, None
     new = written(after)
     if content is not None and _same(parsed(content), after):
-        if note is not None and note.changes == tuple(changes):
-            return content, note
+        if note is not None and note.now.changes == tuple(changes):
+            return content, replace(note, replaced=None)
         new = content
-    return new, Note(base, _digest(new), tuple(changes))
+    return new, Note(base, Version(_digest(new), tuple(changes)))
+
+
+def until(
+    content: bytes | None, known: Note | None, new: bytes | None, note: Note | None
+) -> Note | None:
+    """Return the note to be kept while ``content`` gives way to ``new``, which ``note`` is of."""
+    if content is None or content == new or known is None:
+        return note
+    if note is None:
+        return known
+    if content == note.original:
+        return note
+    return replace(note, replaced=Version(_digest(content), _ours(content, known)))
 
 
 def taken_back(content: bytes | None, note: Note | None) -> bytes | None:
     """Return the file as it would be without us."""
     if content is None or note is None:
         return content
-    if _digest(content) == note.written:
+    versions = [note.now, note.replaced] if note.replaced else [note.now]
+    if _digest(content) in [version.written for version in versions]:
         return note.original
     if content == note.original:  # a run was cut between the note and the file
         return content
     theirs = parsed(content)
     before = json.dumps(theirs)
-    for change in reversed(note.changes):
+    for change in reversed(_ours(content, note)):
         _undo(theirs, change)
     if json.dumps(theirs) == before:
         return content
     return None if theirs == {} and note.original is None else written(theirs)
+
+
+def _ours(content: bytes, note: Note) -> tuple[Change, ...]:
+    """Return the changes that may stand in a file: of a changed one, those of both versions."""
+    if note.replaced is None or _digest(content) == note.now.written:
+        return note.now.changes
+    if _digest(content) == note.replaced.written:
+        return note.replaced.changes
+    return (*note.replaced.changes, *note.now.changes)
+
+
+def claimed(owned: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
+    """Return the owned keys of a file and those that we set there before, nested."""
+    claims: dict[str, Any] = json.loads(json.dumps(owned))
+    before = (*note.now.changes, *(note.replaced.changes if note.replaced else ())) if note else ()
+    for change in before:
+        inner: Any = claims
+        *above, name = change.path
+        for part in above:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                break
+        else:
+            if change.added:
+                inner[name] = [*(inner.get(name) or ()), *change.added]
+            else:
+                inner.setdefault(name, change.now)
+    return claims
+
+
+def ours(content: bytes | None, claims: Mapping[str, Any]) -> str:
+    """Return, as a text to compare, the claimed keys of a developer's file, a line for each.
+
+    The rest is the developer's, and nobody else's to read.
+    """
+    return "\n".join(_lines(parsed(content), claims, ()))
+
+
+def _lines(
+    theirs: Mapping[str, Any], claims: Mapping[str, Any], at: tuple[str, ...]
+) -> Iterator[str]:
+    for name in sorted(claims.keys() & theirs.keys()):
+        claim, value, path = claims[name], theirs[name], (*at, name)
+        if isinstance(claim, Mapping) and isinstance(value, Mapping):
+            yield from _lines(value, claim, path)
+            continue
+        rules = path in JOINED and isinstance(value, list)
+        for each in [rule for rule in value if rule in claim] if rules else [value]:
+            yield f"{'.'.join(path)}: {json.dumps(each, ensure_ascii=False)}"
 
 
 def _merge(
@@ -83,7 +160,7 @@ def _merge(
 ) -> dict[str, Any]:
     both = dict(theirs)
 
-    def replace(name: str, now: Any) -> None:
+    def put(name: str, now: Any) -> None:
         there = (both[name],) if name in both else ()
         changes.append(Change((*at, name), now, there))
         both[name] = now
@@ -92,16 +169,16 @@ def _merge(
         path = (*at, name)
         if isinstance(value, Mapping):
             if not isinstance(both.get(name), dict):
-                replace(name, {})
+                put(name, {})
             both[name] = _merge(both[name], value, path, changes)
         elif path in JOINED:
             if not isinstance(both.get(name), list):
-                replace(name, [])
+                put(name, [])
             if missing := [each for each in value if each not in both[name]]:
                 changes.append(Change(path, added=tuple(missing)))
                 both[name] = [*both[name], *missing]
         elif name not in both or not _same(both[name], value):
-            replace(name, value)
+            put(name, value)
     return both
 
 
@@ -153,11 +230,14 @@ def notes(content: bytes | None) -> dict[str, Note]:
 
 def _as_json(note: Note) -> dict[str, Any]:
     packed = None if note.original is None else zlib.compress(note.original)
-    return {
-        "written": note.written,
-        "original": None if packed is None else base64.b64encode(packed).decode(),
-        "changes": [dict(_fields(change)) for change in note.changes],
-    }
+    original = None if packed is None else base64.b64encode(packed).decode()
+    said = {"written": note.now.written, "original": original} | _version(note.now)
+    return said | {"replaced": _version(note.replaced)} if note.replaced else said
+
+
+def _version(version: Version) -> dict[str, Any]:
+    changes = [dict(_fields(change)) for change in version.changes]
+    return {"written": version.written, "changes": changes}
 
 
 def _fields(change: Change) -> Iterator[tuple[str, Any]]:
@@ -174,6 +254,13 @@ def _from_json(said: dict[str, Any]) -> Note:
     packed = said["original"]
     return Note(
         None if packed is None else zlib.decompress(base64.b64decode(packed)),
+        _read_version(said),
+        _read_version(said["replaced"]) if "replaced" in said else None,
+    )
+
+
+def _read_version(said: dict[str, Any]) -> Version:
+    return Version(
         str(said["written"]),
         tuple(
             Change(

@@ -11,7 +11,7 @@ from roles import host
 from roles.claude import homes, machine
 from roles.claude.homes import Seat
 from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile, outdated, write
+from roles.host.files import HomeFile, write
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
 
@@ -29,8 +29,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be taken back."""
-    for file in outdated(former(plan, seen), seen):
-        yield homes.change(file, None, seen)
+    yield from homes.changes(former(plan, seen), (), seen)
     if any(True for _ in machine.cleared(plan.clients, seen)):
         yield Change("Claude Code's commands, policy and clients will be removed")
 

@@ -37,24 +37,6 @@ def written(content: Mapping[str, Any]) -> bytes:
     return f"{text}\n".encode(errors="backslashreplace")
 
 
-def ours(content: bytes | None, owned: Mapping[str, Any]) -> str:
-    """Return, as a text to compare, the owned keys of a developer's file, one of a JSON object.
-
-    The rest is the developer's, and nobody else's to read.
-    """
-    return written(_part(parsed(content), owned)).decode()
-
-
-def _part(theirs: dict[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _part(theirs[key], value)
-        if isinstance(value, Mapping) and isinstance(theirs[key], dict)
-        else theirs[key]
-        for key, value in owned.items()
-        if key in theirs
-    }
-
-
 # A user's own shell may say where the ordinary client is to go, and with which key; here that would
 # send a key of another to our gateway, or around it.
 MIRROR = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -38,62 +38,19 @@ class HomeFile:
 
 def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:
     """Return the files whose content or mode on the host differs."""
-    return [file for file in files if _differs(file, seen)]
+    return [file for file, _ in _steps(files, seen)]
 
 
-def _differs(file: HomeFile, seen: Observation) -> bool:
-    there = seen.home_files.get((file.user, file.path))
-    if there is None or file.content is None:
-        return there is not None or file.content is not None
-    return (there.content, there.mode) != (file.content, file.mode)
-
-
-# The user's own shell writes, so neither a link nor a strange owner in the home can make root
-# write elsewhere. A file that is itself a link, as dotfile managers make them, is followed as long
-# as it stays in the home. One that has changed since it was looked at, perhaps an hour ago, is left
-# alone. What goes wrong in one home stops nothing in the others.
-PLACE = """\
-stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
-(cd "$stage" && {unpack})
-find='set -eu; umask 077; cd "$1"; mkdir -p "$(dirname "$2")"; to=$(readlink -f "$2")
-case $to in "$(pwd -P)"/*) ;; *) echo "$1/$2 leads out of the home, to $to" >&2; exit 1 ;; esac
-now=none; [ ! -e "$to" ] || now=$(sha256sum <"$to" | cut -d " " -f 1)
-[ "$now" = "$3" ] || {{ echo "$1/$2 was changed meanwhile; run again" >&2; exit 1; }}'
-write="$find"'
-new=$(mktemp "$to.XXXXXX"); cat >"$new"; chmod "$4" "$new"; mv -fT "$new" "$to"'
-as_user() {{
-    runuser -u "$2" -- sh -c "$1" sh "$(getent passwd "$2" | cut -d : -f 6)" "$3" "$4" "${{5-}}"
-}}
-place() {{ as_user "$write" "$2" "$3" "$4" "$5" <"$stage/$1"; }}
-remove() {{ as_user "$find; rm -f \\"\\$to\\"" "$1" "$2" "$3"; }}
-failed=0
-{places}
-exit "$failed"
-"""
-
-
-def write(files: Sequence[HomeFile], seen: Observation) -> Commands:
-    """Write the files that differ on the host, in one exec, in the order given."""
-    changed = outdated(files, seen)
-    if not changed:
-        return
-    members: list[Member] = []
-    calls: dict[str, list[str]] = {}
-    for index, file in enumerate(changed):
-        found = _digest(seen.home_files.get((file.user, file.path)))
-        if file.content is None:
-            call = ["remove", file.user, file.path, found]
-        else:
-            members.append(Member(str(index), file.content, "600"))
-            call = ["place", str(index), file.user, file.path, found, file.mode]
-        calls.setdefault(file.user, []).append(shlex.join(call))
-    places = "\n".join(f"{{ {' && '.join(each)}; }} || failed=1" for each in calls.values())
-    yield script(PLACE.format(unpack=UNPACK, places=places), pack(members))
-
-
-def _digest(there: Found | None) -> str:
-    return sha256(there.content).hexdigest() if there else "none"
+def _steps(files: Sequence[HomeFile], seen: Observation) -> Iterator[tuple[HomeFile, Found | None]]:
+    """Yield the files to be written one after another, each with what stands there by then."""
+    written: dict[tuple[str, str], Found | None] = {}
+    for file in files:
+        place = (file.user, file.path)
+        there = written[place] if place in written else seen.home_files.get(place)
+        wanted = None if file.content is None else Found(file.mode, file.content)
+        if there != wanted:
+            yield file, there
+            written[place] = wanted
 
 
 @dataclass(frozen=True)
@@ -103,6 +60,82 @@ class SystemFile:
     path: str
     content: bytes | None
     mode: str = "644"
+
+
+# The user's own shell writes, so neither a link nor a strange owner in the home can make root
+# write elsewhere. A file that is itself a link, as dotfile managers make them, is followed as long
+# as it stays in the home. One that has changed since it was looked at, perhaps an hour ago, is left
+# alone. What goes wrong in one home stops nothing in the others. The places are a file of the
+# archive: those of many users would be too long for a command line.
+PLACE = """\
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+(cd "$stage" && {unpack})
+chmod 711 "$stage"
+as='set -eu; umask 077; cd "${{1:?no home}}"; stage=$2
+reach() {{
+    case $1 in */*) [ -d "${{1%/*}}" ] || mkdir -p "${{1%/*}}" ;; esac
+    to=$(readlink -f "$1")
+    case $to in
+        "$(pwd -P)"/*) ;;
+        *) echo "$PWD/$1 leads out of the home, to $to" >&2; exit 1 ;;
+    esac
+    now=none
+    [ ! -e "$to" ] || {{ now=$(sha256sum <"$to"); now=${{now%% *}}; }}
+    [ "$now" = "$2" ] || {{ echo "$PWD/$1 was changed meanwhile; run again" >&2; exit 1; }}
+    rm -f "$to".mirrorfleet.* # of a run that was cut
+}}
+place() {{
+    reach "$2" "$3"
+    new=$(mktemp "$to.mirrorfleet.XXXXXX"); trap "rm -f \\"\\$new\\"" EXIT
+    cat "$stage/$1" >"$new"; chmod "$4" "$new"; mv -fT "$new" "$to"
+}}
+remove() {{ reach "$1" "$2"; rm -f "$to"; }}
+'
+as_user() {{
+    home=$(getent passwd "$1" | cut -d : -f 6)
+    runuser -u "$1" -- sh -c "$as$2" sh "$home" "$stage"
+}}
+place() {{
+    install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
+    mv -fT "$3.mirrorfleet" "$3"
+}}
+{first}
+failed=0
+. "$stage/places"
+exit "$failed"
+"""
+
+
+def write(
+    files: Sequence[HomeFile], seen: Observation, *, first: SystemFile | None = None
+) -> Commands:
+    """Write the files that differ on the host, in one exec, in the order given.
+
+    If any does, ``first`` is written before them.
+    """
+    members: list[Member] = []
+    calls: dict[str, list[str]] = {}
+    for file, there in _steps(files, seen):
+        found = sha256(there.content).hexdigest() if there else "none"
+        if file.content is None:
+            call = ["remove", file.path, found]
+        else:
+            call = ["place", str(len(members)), file.path, found, file.mode]
+            members.append(Member(str(len(members)), file.content, "600", file.user))
+        calls.setdefault(file.user, []).append(shlex.join(call))
+    if not calls:
+        return
+    before = ""
+    if first and first.content is not None and unlike([first], seen):
+        before = shlex.join(["place", "first", first.mode, first.path])
+        members.append(Member("first", first.content))
+    places = "".join(
+        f"{shlex.join(['as_user', user, '; '.join(each)])} || failed=1\n"
+        for user, each in calls.items()
+    )
+    members.append(Member("places", places.encode(), "600"))
+    yield script(PLACE.format(unpack=UNPACK, first=before), pack(members))
 
 
 # A reader finds the old file or the new one, whole; the name in between is one that nobody reads.

@@ -85,6 +85,10 @@ class Observation:
     answers: Mapping[str, bytes] = field(default_factory=dict)
     seats: frozenset[tuple[str, str]] = frozenset()
 
+    def __copy__(self) -> Observation:
+        """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
+        return self
+
 
 Wanted = TypeVar("Wanted")
 Made = TypeVar("Made")

@@ -122,19 +122,18 @@ home_file() {
         sed "s|^|home_file$tab$name$tab|"
 }
 
-# Where earlier runs left Claude Code's settings: a user and a directory per line of a list. Those
-# that are given as user/directory are asked for anyway.
+# Where earlier runs left Claude Code's settings: a user and a directory per line of a list. The
+# lines that are given are asked for anyway.
 seats() {
     list=$1; shift
-    [ ! -f "$list" ] || while read -r owner directory; do
-        case " $* " in *" $owner/$directory "*) continue ;; esac
+    [ ! -f "$list" ] || printf '%s\n' "$@" | grep -vxFf - "$list" | while read -r owner directory; do
         say seat "$owner" "$directory"
         user "$owner"
         state=$directory/.claude.json
         [ "$directory" != .claude ] || state=.claude.json
         home_file "$owner" "$directory/settings.json" "$state" "$directory/mirrorfleet-key" \
             "$directory/mirrorfleet-receipt.json" </dev/null
-    done <"$list"
+    done
 }
 
 # What runs is told by the process itself: the generation in the environment it was started with.

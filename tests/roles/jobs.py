@@ -18,9 +18,9 @@ PATTERNS = {
     "directory": r"install -d -m 750 -o",
     "models": r"keeper\.py make\|prove",
     "clear": r"rm -rf /opt/mirrorfleet/claude",
+    "home files": r"runuser -u .* -- sh -c",
     "machine files": r"install -D -m \S+ -o root -g root",
     "link": r"ln -sfn \S+ /usr/local/bin/claude",
-    "home files": r"runuser -u .* -- sh -c",
     "packages": r"apt-get",
     "user": r"useradd|uname -s|/etc/passwd|/etc/group",
 }

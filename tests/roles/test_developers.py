@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
+import json
+import tarfile
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +18,7 @@ import fleet
 from fleet import FleetPlan, HostPlan
 from fleet.plan.settings import settings
 from tests.roles.answers import Answers, bare, converged
-from tests.roles.fake import MIRROR, mirror
+from tests.roles.fake import MIRROR, Exec, mirror
 from tests.roles.fleets import good
 from tests.roles.jobs import jobs
 
@@ -63,8 +68,18 @@ def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan)
     }
     traffic = mirror({"dev": dev}, {"dev": converged(dev) | left})["dev"]
     [gone] = traffic.execs
-    assert "remove eve .claude/mirrorfleet-key" in gone.command
-    assert "place" not in gone.command.split("remove()")[1].split("\n", 1)[1]
+    assert [line for line in places(gone) if "as_user" in line] == [
+        f"as_user eve 'remove .claude/mirrorfleet-key {sha256(b'sk-').hexdigest()}' || failed=1"
+    ]
+
+
+def places(written: Exec) -> list[str]:
+    """Return what is done with the files that a host was sent, line by line."""
+    raw = gzip.decompress(base64.b64decode(written.stdin))
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        said = archive.extractfile("places")
+        assert said
+        return said.read().decode().splitlines()
 
 
 def refusal(plan: HostPlan, found: Answers) -> str:
@@ -152,3 +167,21 @@ def test_settings_are_derived_once_for_a_group_however_many_they_are(
     assert clients and len(clients.users) == 5000
     assert len(calls) == 1
     assert len({id(each.settings) for each in clients.users}) == 1
+
+
+def test_ten_times_as_many_on_one_host_are_ten_times_the_bytes_and_not_one_exec_more(
+    monkeypatch: pytest.MonkeyPatch, stocked: None, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TEAM_KEY", "sk-team")
+    sent, argv, plans = {}, {}, {}
+    for users in (40, 400):
+        plan = many(tmp_path, users).hosts["dev"]
+        traffic = mirror({"dev": plan}, {"dev": bare(plan)})["dev"]
+        assert traffic.round_trips == (5, 1)
+        assert jobs(traffic) == ["inbox", "take", "home files", "machine files"]
+        sent[users] = traffic.sent
+        argv[users] = max(len(each.command) for each in traffic.execs)
+        plans[users] = len(json.dumps(plan.to_json(), default=str))
+    assert sent[400] < 10.5 * sent[40]
+    assert plans[400] < 10.5 * plans[40]
+    assert argv[400] == argv[40] < 5_000, "a command line has an end, standard input has none"

@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
+from roles import claude
 from roles.host import secrets
 from roles.host.diff import difference
-from tests.roles.answers import Answers, bare, converged, services
+from tests.roles.answers import Answers, bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import SECRETS, edit
@@ -125,9 +126,36 @@ def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
     assert done["dev"].looks == 1, "the first look has seen it"
     lines = report(said)
     assert "[dev]  ~ada/.claude/settings.json differs" in lines
-    assert '-   "model": "opus",' in lines
-    assert '+   "model": "tiny",' in lines
+    assert '- model: "opus"' in lines
+    assert '+ model: "tiny"' in lines
     assert not any("mine" in line or "theme" in line or '"x"' in line for line in lines)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
+    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+) -> None:
+    theirs = '{"env": {"MY_PASSWORD": "mine"}, "permissions": {"allow": ["Bash(mine)"]}}'
+    member = "users: [ada], model: sonnet,"
+    edit(house, "lab", member, f"{member} permissions: {{allow: [Read, WebFetch]}},")
+    before = plans("lab").hosts["dev"]
+    answers = bare(before) | {
+        ("home_file", "ada", ".claude/settings.json"): ("600", *content(theirs))
+    }
+    for file in claude.wanted(before, seen(answers)):
+        answers["home_file", file.user, file.path] = (
+            file.mode,
+            *content((file.content or b"").decode()),
+        )
+    edit(house, "lab", "[Read, WebFetch]}", "[WebFetch]}, privacy: no_telemetry")
+    mirror({"dev": plans("lab").hosts["dev"]}, {"dev": converged(before) | answers}, diff=True)
+    assert [line for line in report(said) if line.startswith(("+ ", "- "))] == [
+        "- disableClaudeAiConnectors: true",
+        '- env.CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1"',
+        '- env.DISABLE_FEEDBACK_COMMAND: "1"',
+        '- permissions.allow: "Read"',
+        "- skipWebFetchPreflight: true",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,6 +164,26 @@ def test_a_login_that_is_gone_is_no_reason_to_stop(
     (homes / "grace").rmdir()
     run(machine, good("scopes").hosts["gw"])
     assert set(tree(homes)) == {"linus/.claude/settings.json"}
+
+
+# What a client that starts in that moment reads.
+READ_FIRST = """\
+for file in "$ROOT"/etc/claude-code/managed-settings.json "$ROOT"/etc/claude-code/*.d/*.json; do
+    [ ! -e "$file" ] || {{ cat "$file"; printf '\\0'; }} >>"$ROOT/read"
+done
+exec {program} "$@"
+"""
+
+
+def test_the_policy_is_whole_at_any_moment(machine: Machine, homes: Path, plan: HostPlan) -> None:
+    run(machine, plan)
+    right, other = machine.at(shared.POLICY).read_text(), '{"model": "of another hand"}'
+    machine.at(shared.POLICY).write_text(other)
+    for program in ("install", "mv", "rm", "ln"):
+        real = shutil.which(program) or pytest.fail(f"no {program}")
+        machine.add(program, READ_FIRST.format(program=real))
+    run(machine, plan)
+    assert {*(machine.root / "read").read_text().split("\0")} == {other, right, ""}
 
 
 @pytest.fixture

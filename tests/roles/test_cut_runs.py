@@ -1,0 +1,140 @@
+"""Runs that are cut after any write: the next one heals, and the way back is the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.plan import ClientPlan, HostPlan
+from fleet.section import Secret
+from roles import claude
+from roles.claude import homes
+from roles.claude import machine as shared
+from roles.host.files import HomeFile, outdated, write
+from roles.host.observe import HomeFile as Found
+from roles.host.observe import Observation
+from tests.roles.machine import Machine
+from tests.roles.test_receipt import FILES, VALUES, loaded, objects
+from tests.roles.test_scopes import OWN, run, tree, undo
+from tests.roles.test_scopes import homes as _homes
+from tests.roles.test_scopes import plan as _plan
+
+developers, plan = _homes, _plan
+
+SEAT = homes.Seat("ada")
+Home = dict[tuple[str, str], Found]
+
+
+def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
+    key = Secret("command", "echo sk-key", Path("/"))
+    return ClientPlan("ada", "team", "user", ".claude", settings, state, key)
+
+
+def furnished(settings: bytes | None, state: bytes | None) -> Home:
+    contents = {SEAT.settings: settings, SEAT.state: state}
+    return {
+        ("ada", path): Found("644", content)
+        for path, content in contents.items()
+        if content is not None
+    }
+
+
+def ran(home: Home, wanted: list[HomeFile], writes: int | None = None) -> Home:
+    """Return the home after a run, or after so many writes of it."""
+    after = dict(home)
+    for file in outdated(wanted, Observation(home_files=home))[:writes]:
+        if file.content is None:
+            after.pop((file.user, file.path), None)
+        else:
+            after[file.user, file.path] = Found(file.mode, file.content)
+    return after
+
+
+def install(home: Home, client: ClientPlan, writes: int | None = None) -> Home:
+    return ran(home, homes.files(client, Observation(home_files=home)), writes)
+
+
+def remove(home: Home, writes: int | None = None) -> Home:
+    return ran(home, homes.former(SEAT, Observation(home_files=home)), writes)
+
+
+CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
+CUT = st.integers(0, 5)
+
+
+@settings(max_examples=60)
+@given(FILES, FILES, st.lists(st.tuples(CLIENTS, CUT), min_size=1, max_size=3), CUT)
+def test_however_often_it_was_cut_undo_is_identity(
+    theirs: bytes | None, state: bytes | None, runs: list[tuple[ClientPlan, int]], cut: int
+) -> None:
+    before = home = furnished(theirs, state)
+    home = install(home, runs[0][0])
+    for client, writes in runs:
+        home = install(home, client, writes)
+    assert remove(home) == before, "straight after the cut"
+    assert remove(remove(home, cut)) == before, "by a removal that is cut itself"
+    home = install(home, runs[-1][0])
+    assert install(home, runs[-1][0]) == home, "healed"
+    assert remove(home) == before
+
+
+@settings(max_examples=60)
+@given(FILES, FILES, st.tuples(CLIENTS, CLIENTS, CLIENTS), CUT, CUT, VALUES)
+def test_what_the_developer_writes_between_the_cuts_stays(
+    theirs: bytes | None,
+    state: bytes | None,
+    clients: tuple[ClientPlan, ClientPlan, ClientPlan],
+    cut: int,
+    another: int,
+    value: Any,
+) -> None:
+    first, second, third = clients
+    home = install(install(furnished(theirs, state), first), second, cut)
+    if (place := ("ada", SEAT.settings)) not in home:
+        return
+    home[place] = Found("644", json.dumps(loaded(home[place].content) | {"mine": value}).encode())
+    home = install(home, third, another)
+    for healed in (home, install(home, third)):
+        after = loaded(remove(healed)[place].content)
+        assert json.dumps(after.pop("mine")) == json.dumps(value)
+        assert json.dumps(after, sort_keys=True) == json.dumps(loaded(theirs), sort_keys=True)
+
+
+# The real scripts, on a machine whose `mv` stops the run when it is asked for the n-th time.
+CUT_SHORT = """\
+echo >>"$ROOT/moves"
+[ "$(wc -l <"$ROOT/moves")" -lt {moves} ] || exit 1
+exec /bin/mv "$@"
+"""
+
+
+@pytest.mark.parametrize("moves", (1, 4, 7, 11))
+def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
+    machine: Machine, developers: Path, plan: HostPlan, moves: int
+) -> None:
+    machine.add("mv", CUT_SHORT.format(moves=moves))
+    with pytest.raises(AssertionError):
+        run(machine, plan)
+    (machine.programs / "mv").unlink()
+    undo(machine, plan)
+    assert tree(developers) == {"linus/.claude/settings.json": OWN}
+
+
+def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
+    machine: Machine, developers: Path, plan: HostPlan
+) -> None:
+    listed = machine.at(shared.SEATS)
+    listed.write_text("eve .claude\n")
+    for user in ("eve", "ada"):
+        (developers / user).mkdir(exist_ok=True)
+    seen = machine.look_as_host(*claude.questions(plan))
+    (developers / "ada/.claude").write_text("a file in the way of the directory")
+    first = shared.known(plan.clients, seen)
+    [command] = write(claude.wanted(plan, seen), seen, first=first)
+    assert machine.run(command).returncode == 1
+    assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}
