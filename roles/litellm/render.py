@@ -34,6 +34,13 @@ PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
 START = 120
 """Seconds from start to ready; 6 to 16 were measured."""
 
+PATIENCE = 60
+"""Seconds in which a worker must give a sign of life to uvicorn.
+
+Its own 5 are less than a worker needs to load LiteLLM on a busy host: it is killed and started
+anew for ever. A worker that serves but was held up for so long loses its streams.
+"""
+
 
 def service(
     gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], seen: Observation
@@ -94,7 +101,9 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
         f"--port={gateway.port}",
         f"--num_workers={count}",
     ]
-    if gateway.server != "uvicorn":
+    if gateway.server == "uvicorn":
+        said.append(f"--timeout_worker_healthcheck={PATIENCE}")
+    else:
         said.append(f"--run_{gateway.server}")
     if gateway.max_requests_before_restart:
         said.append(f"--max_requests_before_restart={gateway.max_requests_before_restart}")

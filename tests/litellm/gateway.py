@@ -1,7 +1,7 @@
 """A gateway as the role renders it, served by the real LiteLLM on loopback.
 
-What is changed for that: one worker, a free port of loopback, and the stand-in upstream in the
-place of every address of the fleet.
+What is changed for that: one worker, if nobody wants more, a free port of loopback, and the
+stand-in upstream in the place of every address of the fleet.
 """
 
 from __future__ import annotations
@@ -45,12 +45,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway. ``plan`` is that of the fleet file, before it was moved to loopback."""
+    """A running gateway. ``plan`` is that of the fleet file, before it was moved to loopback.
+
+    All its processes are in one ``session``.
+    """
 
     url: str
     metrics: str
     plan: LitellmPlan
     secrets: dict[Secret, str]
+    session: int
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
         """Ask with a developer's key, or another one; a body is posted."""
@@ -104,27 +108,40 @@ def planned(path: Path) -> LitellmPlan:
 
 
 @contextmanager
-def serving(plan: LitellmPlan, upstream: Upstream, directory: Path) -> Iterator[Gateway]:
+def serving(
+    plan: LitellmPlan, upstream: Upstream, directory: Path, workers: int = 1
+) -> Iterator[Gateway]:
     """Serve a gateway until the block ends; fails with the last words of one that never answers."""
     secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
-    command = [str(environment() / "bin/litellm"), *render.arguments(moved, count=1)]
+    command = [str(environment() / "bin/litellm"), *render.arguments(moved, workers)]
     command[1] = f"--config={directory}/config.yaml"
+    url = f"http://127.0.0.1:{moved.port}"
+    variables = _variables(moved, secrets, directory)
+    with started(command, directory, variables, f"{url}/health/readiness") as process:
+        metrics = f"http://127.0.0.1:{moved.metrics_port}/metrics/"
+        yield Gateway(url, metrics, plan, secrets, process.pid)
+
+
+@contextmanager
+def started(
+    command: list[str], directory: Path, variables: Mapping[str, str], ready: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a session of its own until the block ends, once its URL ``ready`` answers."""
     log = directory / "log"
     with log.open("wb") as said:
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env=_variables(moved, secrets, directory),
+            env=variables,
             stdout=said,
             stderr=said,
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{moved.port}"
-        _wait(process, f"{url}/health/readiness", log)
-        yield Gateway(url, f"http://127.0.0.1:{moved.metrics_port}/metrics/", plan, secrets)
+        _wait(process, ready, log)
+        yield process
     finally:
         # All of its session: a server's workers would outlive it.
         os.killpg(process.pid, signal.SIGKILL)

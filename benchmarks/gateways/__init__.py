@@ -1,0 +1,1 @@
+"""Gateways side by side on loopback, in front of an engine that answers at once."""

@@ -1,0 +1,71 @@
+"""From raw figures to tables: python -m benchmarks.gateways.report (again, from gateway.json)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "results"
+BASE = "quick start"
+
+HEADS = ("requests/s", f"x {BASE}", "p50 ms", "p95 ms", "CPU ms", "memory MB")
+FIRST = ("first token p50 ms", "p95 ms")
+
+
+def main(raw: Path = RESULTS / "gateway.json") -> int:
+    """Print the tables; write them beside the raw figures."""
+    result = json.loads(raw.read_text("utf-8"))
+    text = "\n".join(_document(result)) + "\n"
+    print(text)
+    raw.with_suffix(".md").write_text(text, "utf-8")
+    return 0
+
+
+def _document(result: dict[str, Any]) -> Iterator[str]:
+    yield "# Gateways for Claude Code, side by side"
+    yield ""
+    yield (
+        f"{result['date']}, one machine for load, gateway and upstream: {result['cores']} cores, "
+        f"{result['memory_gib']} GiB; LiteLLM {result['litellm']}. Medians of {result['rounds']} "
+        f"rounds of {result['seconds']:g} s each. CPU is that of the gateway's processes per "
+        f"request; memory counts what they share once. Raw figures: gateway.json."
+    )
+    for streamed, title in ((False, "Whole answers"), (True, "Streamed answers")):
+        cells = [cell for cell in result["cells"] if cell["streamed"] == streamed]
+        if cells:
+            yield from ("", f"## {title} of /v1/messages", "")
+            yield from _table(cells, HEADS[:4] + (FIRST if streamed else ()) + HEADS[4:])
+
+
+def _table(cells: list[dict[str, Any]], heads: tuple[str, ...]) -> Iterator[str]:
+    yield f"| connections | | {' | '.join(heads)} |"
+    yield f"|--:|---|{'--:|' * len(heads)}"
+    for cell in cells:
+        base = [
+            other
+            for other in cells
+            if (other["contestant"], other["connections"]) == (BASE, cell["connections"])
+        ]
+        row = [f"{cell['connections']}", cell["contestant"], *_entries(cell, base)]
+        yield f"| {' | '.join(row)} |"
+
+
+def _entries(cell: dict[str, Any], base: list[dict[str, Any]]) -> Iterator[str]:
+    if not cell["rate"]:
+        yield f"no right answer in {cell['wrong']}"
+        return
+    rate = median(cell["rate"])
+    yield f"{rate:.0f}" + (f" ({cell['wrong']} wrong)" if cell["wrong"] else "")
+    yield f"{rate / median(base[0]['rate']):.2f}" if base and base[0]["rate"] else ""
+    times = ("p50", "p95", *(("first_p50", "first_p95") if cell["streamed"] else ()))
+    yield from (f"{median(cell[name]):.1f}" for name in times)
+    yield f"{median(cell['cpu']):.1f}" if cell["cpu"] else ""
+    yield f"{max(cell['memory']) / 1e6:.0f}" if cell["memory"] else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:])))
