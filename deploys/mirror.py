@@ -3,13 +3,14 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import claude, host, litellm, ollama, vllm
+from roles import claude, host, litellm, ollama, redis, vllm
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(vllm, ollama, litellm, claude)
+host.survey(vllm, ollama, redis, litellm, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
 vllm.serve()
 ollama.serve()
+redis.serve()
 litellm.serve()
 claude.configure()

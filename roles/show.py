@@ -15,7 +15,7 @@ from pyinfra.api.exceptions import DeployError
 import fleet
 from fleet import FleetError, HostPlan
 from fleet.problems import did_you_mean
-from roles import claude, litellm, ollama, vllm
+from roles import claude, litellm, ollama, redis, vllm
 from roles.claude import machine
 from roles.host.observe import Observation
 from roles.host.secrets import references_only
@@ -68,6 +68,8 @@ def services(plan: HostPlan, seen: Observation) -> list[Service]:
     found = [vllm.service_of(engine) for engine in plan.engines]
     if plan.ollama:
         found.append(ollama.service_of(plan.ollama, seen))
+    if plan.redis:
+        found.append(redis.service_of(plan.redis))
     if plan.gateway:
         found.append(litellm.service_of(plan.gateway, seen))
     return found

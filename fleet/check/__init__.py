@@ -17,6 +17,7 @@ from fleet.check import (
     names,
     ollama,
     providers,
+    redis,
     releases,
     scopes,
 )
@@ -33,6 +34,7 @@ CHECKS = (
     ollama.problems,
     gateway.problems,
     litellm.problems,
+    redis.problems,
     exposure.problems,
     aliases.problems,
     developers.problems,

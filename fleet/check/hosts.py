@@ -51,6 +51,8 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
         listeners.append((("gateway",), "the gateway", hosts, fleet.gateway.port))
         if metrics:
             listeners.append((("gateway", "metrics"), "the gateway's metrics", hosts, metrics))
+        if (redis := fleet.gateway.redis) and redis.install:
+            listeners.append((("gateway", "redis"), "Redis", (redis.install,), redis.port))
     taken: dict[tuple[str, int], str] = {}
     for key, who, names, port in listeners:
         for name in names:

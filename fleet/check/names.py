@@ -47,13 +47,16 @@ def _hosts(fleet: Fleet) -> Iterator[_Use]:
 
 
 def _gateway(fleet: Fleet) -> Iterator[_Use]:
-    """Models that the gateway treats in a way of their own."""
+    """Models that the gateway treats in a way of their own, and the host of its Redis."""
     known, gateway = fleet.document.names("models"), fleet.gateway
     if gateway is None:
         return
     yield from _each(("gateway", "forward_client_headers"), gateway.forward_client_headers, known)
     for name in gateway.limits.models:
         yield _Use(("gateway", "limits", "models", name), name, known, "model")
+    if gateway.redis and gateway.redis.install:
+        hosts = fleet.document.names("hosts")
+        yield _Use(("gateway", "redis", "install"), gateway.redis.install, hosts, "host")
     if passthrough := gateway.anthropic_passthrough:
         yield _Use(("gateway", "anthropic_passthrough"), passthrough, known, "model")
 

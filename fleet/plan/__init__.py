@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
+from fleet.plan.redis import RedisPlan, redis
 from fleet.plan.routes import Route, http
 from fleet.plan.vllm import VllmPlan, vllm
 from fleet.plan.why import comes
@@ -23,6 +24,7 @@ __all__ = [
     "MirrorPlan",
     "OllamaModelPlan",
     "OllamaPlan",
+    "RedisPlan",
     "Route",
     "VllmPlan",
     "http",
@@ -38,6 +40,7 @@ class HostPlan:
     packages: Literal["controller", "registry"] = comes("packages")
     engines: tuple[VllmPlan, ...] = comes("models")
     ollama: OllamaPlan | None = comes("models")
+    redis: RedisPlan | None = comes("gateway.redis")
     gateway: LitellmPlan | None = comes("gateway")
     clients: ClaudePlan | None = comes("developers")
 
@@ -61,7 +64,7 @@ class FleetPlan:
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
     engines, ollamas = vllm(fleet), ollama(fleet)
-    gateways, clients = litellm(fleet), claude(fleet)
+    gateways, clients, memories = litellm(fleet), claude(fleet), redis(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -70,6 +73,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 packages=fleet.packages,
                 engines=engines.get(name, ()),
                 ollama=ollamas.get(name),
+                redis=memories.get(name),
                 gateway=gateways.get(name),
                 clients=clients.get(name),
             )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fleet.plan.redis import reached
 from fleet.plan.routes import Route, aliases, routes
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Gateway, Host, ProviderModel, Secret
@@ -60,7 +61,9 @@ class LitellmPlan:
         "models",
         because="to rest the only engine of a model would refuse everybody's next requests",
     )
-    redis: Redis | None = comes("gateway.redis")
+    redis: Redis | None = comes(
+        "gateway.redis", because="one that is installed here listens on its host's address"
+    )
     logging: Logging = comes("gateway.logging")
     metrics: bool = comes("gateway.metrics")
     metrics_port: int | None = comes("gateway.metrics.port")
@@ -116,7 +119,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         cooldowns=replicas > 1
         or routing.cooldown_time is not None
         or routing.allowed_fails is not None,
-        redis=gateway.redis,
+        redis=reached(fleet, gateway.redis),
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,

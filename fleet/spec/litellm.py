@@ -67,9 +67,11 @@ def routing(said: Section) -> Routing:
 
 @dataclass(frozen=True)
 class Redis:
-    """The memory that workers and gateways share."""
+    """The memory that workers and gateways share: somebody's at ``host``, or ours on a host of the
+    fleet, ``install``."""
 
     host: str
+    install: str | None
     port: int
     username: str | None
     password: Secret | None
@@ -78,8 +80,8 @@ class Redis:
 
 def redis(said: Section) -> Redis:
     return Redis(
-        # The host alone can be unsound, and then it is not there.
         host=said.get("host", ""),
+        install=said.get("install"),
         port=said.get("port", 6379),
         username=said.get("username"),
         password=said.secret("password"),

@@ -97,9 +97,7 @@ serves() {{
 
 prune() {{
     (cd generations && ls -t | grep -vx {generation} | tail -n +{kept} | xargs -r rm -rf)
-    for software in {environments}/*; do
-        grep -qsF "$software/" {root}/*/generations/*/*.service || rm -rf "$software"
-    done
+    {prune_software}
 }}
 
 if {start} && serves; then
@@ -133,7 +131,19 @@ def switch(service: Service, seen: Observation) -> Commands:
             ready=service.ready,
             never=NEVER,
             kept=KEPT,
-            root=ROOT,
-            environments=str(PurePosixPath(service.software).parent),
+            prune_software=_prune_software(service.software),
         )
     )
+
+
+PRUNE_SOFTWARE = """\
+for software in {environments}/*; do
+        grep -qsF "$software/" {root}/*/generations/*/*.service || rm -rf "$software"
+    done"""
+
+
+def _prune_software(software: str | None) -> str:
+    """Return what removes the environments or releases that no generation uses any more."""
+    if software is None:
+        return ":"
+    return PRUNE_SOFTWARE.format(environments=PurePosixPath(software).parent, root=ROOT)

@@ -28,17 +28,17 @@ NEVER = 78
 class Service:
     """What is to run, and how to know that it does. ``ready`` and ``check`` are shell commands.
 
-    ``software`` is the directory of its Python environment or release. ``environment`` holds the
-    settings and secrets of the process and goes into a file for root's eyes only; ``files`` are
-    readable by the service's group. ``ready`` succeeds when the service serves on its ``$port``,
-    which may take ``seconds``; it may end with ``NEVER``. ``check`` is run as ``user`` in a new
-    generation's directory, before it is accepted.
+    ``software`` is the directory of its Python environment or release, ``None`` where it comes from
+    the distribution. ``environment`` holds the settings and secrets of the process and goes into a
+    file for root's eyes only; ``files`` are readable by the service's group. ``ready`` succeeds
+    when the service serves on its ``$port``, which may take ``seconds``; it may end with ``NEVER``.
+    ``check`` is run as ``user`` in a new generation's directory, before it is accepted.
     """
 
     name: str
     user: str
     port: int
-    software: str
+    software: str | None
     unit: str
     environment: dict[str, str]
     files: Mapping[str, str]

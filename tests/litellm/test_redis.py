@@ -1,6 +1,6 @@
-"""Two gateways that share a real Redis hold a rate together.
+"""Two gateways that share a real Redis, with the role's own configuration, hold a rate together.
 
-Run where the Debian package redis-server is installed, and left out elsewhere.
+Of the Debian package redis-tools: its redis-check-rdb is redis-server under another name.
 """
 
 from __future__ import annotations
@@ -9,43 +9,55 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from fleet.plan import RedisPlan
 from fleet.section import Secret
 from fleet.spec.litellm import Limits, Rate, Redis
+from roles.redis import render
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import free_port, planned, serving
 from tests.litellm.upstream import Upstream
 
-REDIS = shutil.which("redis-server")
+PROGRAM = shutil.which("redis-check-rdb")
 
-pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not on this machine")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-tools is not on this machine")
 
 PASSWORD = Secret("env", "REDIS_PASSWORD", Path("/"))
 VALUE = "sk-redis_password-0123456789"
 """What tests/litellm/gateway.py finds behind that reference."""
 
 
+@dataclass(frozen=True)
+class Running:
+    process: subprocess.Popen[bytes]
+    reached: Redis
+
+
 @pytest.fixture(name="redis")
-def running(tmp_path: Path) -> Iterator[Redis]:
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", VALUE, "--save", ""]
-    server = subprocess.Popen([str(REDIS), *options], cwd=tmp_path, stdout=subprocess.DEVNULL)
+def running(tmp_path: Path) -> Iterator[Running]:
+    plan = RedisPlan(listen="127.0.0.1", port=free_port(), password=PASSWORD)
+    (tmp_path / "redis.conf").write_text(render.service(plan, VALUE).files["redis.conf"])
+    (tmp_path / "redis-server").symlink_to(str(PROGRAM))
+    command = [str(tmp_path / "redis-server"), "redis.conf"]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         time.sleep(1)
-        yield Redis("127.0.0.1", port, None, PASSWORD, ssl=False)
+        yield Running(server, Redis(plan.listen, None, plan.port, None, PASSWORD, ssl=False))
     finally:
         server.kill()
         server.wait()
 
 
-def test_gateways_hold_a_rate_together(redis: Redis, upstream: Upstream, tmp_path: Path) -> None:
+def test_gateways_hold_a_rate_together_and_serve_on_without_their_redis(
+    redis: Running, upstream: Upstream, tmp_path: Path
+) -> None:
     plan = replace(
         planned(GOOD / "research-anthropic.yml"),
-        redis=redis,
+        redis=redis.reached,
         limits=Limits(None, None, None, {"claude-haiku-5-5": Rate(rpm=4, tpm=None)}),
     )
     one, two = tmp_path / "one", tmp_path / "two"
@@ -55,4 +67,7 @@ def test_gateways_hold_a_rate_together(redis: Redis, upstream: Upstream, tmp_pat
         # A minute that ends in between would begin the count again.
         time.sleep(max(0, 61 - time.time() % 60) if time.time() % 60 > 45 else 0)
         codes = [gateway.message("haiku").code for _ in range(3) for gateway in (first, second)]
-    assert codes == [200, 200, 200, 200, 429, 429]
+        assert codes == [200, 200, 200, 200, 429, 429]
+        redis.process.kill()
+        redis.process.wait()
+        assert first.message("sonnet").text == "pong"

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from fleet import HostPlan
 from fleet.plan import OllamaPlan
-from roles import claude, litellm, ollama, show, vllm
+from roles import claude, litellm, ollama, redis, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.host.observe import Observation, parse
@@ -66,6 +66,8 @@ def converged(plan: HostPlan) -> Answers:
         found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
         found |= _path(plan.ollama.models_directory)
         found |= made(plan.ollama)
+    if plan.redis:
+        found |= {("package", redis.PACKAGE): ()}
     if plan.gateway:
         found |= {("package", name): () for name in litellm.PACKAGES}
         found |= _path(litellm.environment(plan.gateway).complete)

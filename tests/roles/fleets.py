@@ -19,6 +19,8 @@ SECRETS = {
     "ENGINE_KEY": "engine-key-of-the-tests",
     "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
     "PLATFORM_KEY": "sk-platform-key-of-the-tests",
+    # redis.yml: a variable
+    "REDIS_PASSWORD": "redis-password-key-of-the-tests",
     # prod.yml: the output of a command, `op`
     "op": "anthropic-key-of-the-tests",
 }
@@ -31,7 +33,8 @@ def furnish(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    shutil.copy(ROOT / "tests/roles/ollama.yml", directory / "inventories")
+    for name in ("ollama", "redis"):
+        shutil.copy(ROOT / f"tests/roles/{name}.yml", directory / "inventories")
     shutil.copy(ROOT / "tests/fleet/good/coder.modelfile", directory / "inventories")
     (directory / "release.tar.zst").write_text("a stand-in\n")
     secrets = directory / ".lab" / "secrets"
@@ -45,7 +48,8 @@ def furnish(directory: Path) -> dict[str, str]:
     (weights / "model.safetensors").write_bytes(bytes(range(256)))
     # A stand-in for 1Password's command line, which prod.yml asks for a key.
     stand_in(programs / "op", f"echo {SECRETS['op']}")
-    return {name: SECRETS[name] for name in ("ENGINE_KEY", "LITELLM_MASTER_KEY", "PLATFORM_KEY")}
+    variables = ("ENGINE_KEY", "LITELLM_MASTER_KEY", "PLATFORM_KEY", "REDIS_PASSWORD")
+    return {name: SECRETS[name] for name in variables}
 
 
 def stand_in(program: Path, script: str) -> None:

@@ -1,0 +1,82 @@
+"""Redis for the gateways, from the host's distribution: one service of ours beside its package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+
+from fleet.plan import HostPlan, RedisPlan
+from roles import host
+from roles.host import drift, generations, service
+from roles.host.commands import Commands, operation, script
+from roles.host.observe import Observation, Question
+from roles.host.report import Change
+from roles.host.secrets import reveal
+from roles.redis import render
+
+PACKAGE = "redis-server"
+
+# The package starts a server of its own, open to every user of the host. Not with us.
+MASK = "systemctl --quiet mask redis-server.service\n"
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of the host with the gateways' Redis."""
+    if plan.redis is None:
+        return []
+    asked = service.questions(render.NAME, render.USER, plan.redis.port)
+    return [("package", PACKAGE), *asked]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why Redis cannot run on this host."""
+    return service.refusals(service_of(plan.redis), seen) if plan.redis else []
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed about a host's Redis, one by one."""
+    if plan.redis:
+        yield from host.lacks(seen, (PACKAGE,), render.USER)
+        yield from drift.changes(service_of(plan.redis), seen)
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Nothing is sent but the configuration."""
+
+
+@deploy("Redis")
+def serve() -> None:
+    """Make the host serve the gateways' Redis, if it is to."""
+    if not host.plan().redis:
+        return
+    mask(name="no server of the package's own")
+    host.ensure_packages(PACKAGE)
+    host.ensure_user(render.USER)
+    place(name="new generation, beside the running one")
+    switch(name="switch, restart, wait until it answers")
+
+
+@operation
+def mask() -> Commands:
+    """Keep the package from starting its own server when it is installed."""
+    if PACKAGE not in host.seen().packages:
+        yield script(MASK)
+
+
+@operation
+def place() -> Commands:
+    """Put a changed generation on the host; what runs is not touched."""
+    if redis := host.plan().redis:
+        yield from generations.place(service_of(redis), host.seen())
+
+
+@operation
+def switch() -> Commands:
+    """Switch to a changed generation."""
+    if redis := host.plan().redis:
+        yield from generations.switch(service_of(redis), host.seen())
+
+
+def service_of(redis: RedisPlan) -> service.Service:
+    return render.service(redis, reveal(redis.password))

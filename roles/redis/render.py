@@ -1,0 +1,46 @@
+"""Pure: from the plan of a Redis to its configuration and unit."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from fleet.plan import RedisPlan
+from roles.host.places import ROOT
+from roles.host.service import Service
+from roles.host.text import template
+
+NAME = "redis"
+USER = "mirrorfleet-redis"
+TEMPLATES = Path(__file__).parent / "templates"
+
+START = 30
+"""Seconds from start to the first answer: there is nothing to load."""
+
+# The switch looks from the service's directory, where the environment holds redis-cli's password.
+READY = (
+    "(set -a && . ./current/environment && "
+    'redis-cli -h {listen} -p "$port" ping 2>/dev/null | grep -qx PONG)'
+)
+
+
+def service(redis: RedisPlan, password: str) -> Service:
+    """Return the service. Its user can read the password's digest, and not the password."""
+    return Service(
+        name=NAME,
+        user=USER,
+        port=redis.port,
+        software=None,
+        unit=template(TEMPLATES / "unit.service.j2", user=USER, directory=f"{ROOT}/{NAME}"),
+        environment={"REDISCLI_AUTH": password},
+        files={
+            "redis.conf": template(
+                TEMPLATES / "redis.conf.j2",
+                listen=redis.listen,
+                port=redis.port,
+                digest=sha256(password.encode()).hexdigest(),
+            )
+        },
+        ready=READY.format(listen=redis.listen),
+        seconds=START,
+    )
