@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from fleet.data import table
+from fleet.plan.settings import MARGIN
 from fleet.problems import Problem
 from fleet.spec import Developers, Fleet, Secret
 
 SMALLEST = 65_536
 """Tokens. Claude Code's own prompt takes 15,000 to 57,000 of them before the work begins."""
+
+ROOM = 32_768
+"""Tokens of a conversation, that prompt among them, without which compacting gains little."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -32,6 +36,15 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{model.name}' with a window of {model.context}: Claude Code's own prompt "
             "takes up to 57000.",
             f"Give it {SMALLEST} or more, or another model.",
+        )
+    elif model and 0 < model.context - model.output < MARGIN + ROOM:
+        yield fleet.document.warning(
+            ("developers", group.name, "model"),
+            f"leads to '{model.name}', whose answers of up to {model.output} tokens leave a "
+            f"conversation {max(0, model.context - model.output - MARGIN)} before it is compacted: "
+            "Claude Code's own prompt alone may take more.",
+            f"Give '{model.name}' an output of {model.context - MARGIN - ROOM} or less, or a "
+            "larger context.",
         )
     # The client counts with one window for all that it asks: that of `model`.
     other = fleet.find(group.subagent_model) if group.subagent_model else None

@@ -18,6 +18,12 @@ Path = tuple[str, ...]
 KEY_FILE = "mirrorfleet-key"
 """The developer's gateway key, in the client's own directory, for the owner's eyes only."""
 
+ANSWER = 20_000
+"""Tokens at most that the client keeps free for an answer, however long an answer may be."""
+
+MARGIN = 13_000
+"""Tokens before that from which on it compacts, so that the newest results still fit."""
+
 CERTIFICATES = "/opt/mirrorfleet/claude/certificates"
 """Where pushed certificates stand on a host, a file per group."""
 
@@ -59,6 +65,15 @@ def nested(said: Mapping[Path, Setting]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
         inner[name] = setting.value
     return content
+
+
+def window(model: Model) -> int:
+    """Return the window that a client is told of: that of the engine, but for long answers.
+
+    A prompt that leaves no room for the whole answer is refused, or its answer cut. The client
+    compacts earlier by ``MARGIN`` and by the answer, of which it counts no more than ``ANSWER``.
+    """
+    return model.context - max(0, model.output - ANSWER)
 
 
 def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
@@ -142,8 +157,12 @@ def _engine(group: Developers, model: Model) -> Settings:
     yield (
         ("env", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"),
         Setting(
-            str(model.context),
-            Why((f"{served}.context", wanted), "the window of the engine behind the model"),
+            str(window(model)),
+            Why(
+                (f"{served}.context", f"{served}.output", wanted),
+                "the window of the engine behind the model, less what an answer may take beyond "
+                f"{ANSWER} tokens, for which the client keeps no room",
+            ),
         ),
     )
     yield (

@@ -74,7 +74,7 @@ def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[st
     assert main(["plan", str(PROD), "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("clients.users.ada.settings.env.CLAUDE_CODE_MAX_CONTEXT_TOKENS, ")
-    assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS = 262144\n" in said
+    assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS = 249376\n" in said
     assert "on dev-1, dev-2" in said
     assert "models.coder.context: 262144" in said
     assert "developers.platform.model: sonnet" in said

@@ -88,10 +88,14 @@ def test_window_and_output_cap_are_those_of_the_developers_model(user: str, mode
     }
     environment = settings["env"]
     assert settings["model"] == model
-    assert (
-        int(environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]),
-        int(environment["CLAUDE_CODE_MAX_OUTPUT_TOKENS"]),
-    ) == route
+    window, answer = (
+        int(environment[f"CLAUDE_CODE_MAX_{name}_TOKENS"]) for name in ("CONTEXT", "OUTPUT")
+    )
+    context, output = route
+    assert answer == output
+    # Claude Code compacts at its window less the answer, counted as 20,000 at most, less 13,000;
+    # the engine refuses a prompt that leaves no room for the whole answer.
+    assert window - min(answer, 20_000) == context - output
 
 
 def test_the_engine_has_the_window_that_the_client_believes_in() -> None:
