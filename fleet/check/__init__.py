@@ -20,6 +20,7 @@ from fleet.check import (
     redis,
     releases,
     scopes,
+    tools,
 )
 from fleet.problems import Problem
 from fleet.spec import Fleet
@@ -40,6 +41,7 @@ CHECKS = (
     developers.problems,
     claude.problems,
     scopes.problems,
+    tools.problems,
 )
 
 

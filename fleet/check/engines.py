@@ -21,6 +21,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from _weights(fleet, model)
             yield from _arguments(fleet, model)
             yield from _parallel(fleet, model)
+            yield from _concurrency(fleet, model)
     for name, models in placed(fleet).items():
         host = fleet.hosts.get(name)
         if host and (host.gpus or not fleet.document.says("hosts", name, "gpus")):
@@ -80,6 +81,17 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
             (*key, "devices"),
             f"names {len(model.devices)} GPUs, and the model is split over {model.gpus}.",
             "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel.",
+        )
+
+
+def _concurrency(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+    """More requests than are worked on at the same time never need room together."""
+    wanted, most = model.concurrency, model.max_num_seqs
+    if wanted and most and wanted > most:
+        yield fleet.document.problem(
+            ("models", model.name, "concurrency"),
+            f"is {wanted}, and no more than max_num_seqs, {most}, are worked on at the same time.",
+            f"Write max_num_seqs: {wanted}, or a concurrency of {most} or less.",
         )
 
 

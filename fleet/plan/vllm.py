@@ -42,7 +42,11 @@ class VllmPlan:
     quantization: str | None = comes("models.{model}.quantization")
     kv_cache_dtype: str | None = comes("models.{model}.kv_cache_dtype")
     max_num_seqs: int | None = comes("models.{model}.max_num_seqs")
-    tool_parser: str = comes("models.{model}.family", because="fleet/data/families.yml")
+    concurrency: int | None = comes(
+        "models.{model}.concurrency",
+        because="asked of the engine's KV cache when it has started",
+    )
+    tool_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
     reasoning_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
     arguments: Mapping[str, Any] = comes("models.{model}.arguments")
     api_key: Secret | None = comes("models.{model}.api_key")
@@ -77,7 +81,8 @@ def _engine(share: Share, host: Host) -> VllmPlan:
         quantization=model.quantization,
         kv_cache_dtype=model.kv_cache_dtype,
         max_num_seqs=model.max_num_seqs,
-        tool_parser=parsers["tool_parser"],
+        concurrency=model.concurrency,
+        tool_parser=parsers.get("tool_parser"),
         reasoning_parser=parsers.get("reasoning_parser"),
         arguments=model.arguments,
         api_key=model.api_key,

@@ -41,6 +41,7 @@ class VllmModel:
     quantization: str | None
     kv_cache_dtype: str | None
     max_num_seqs: int | None
+    concurrency: int | None
     arguments: Mapping[str, Any]
     api_key: Secret | None
 
@@ -72,6 +73,7 @@ def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
         quantization=said.get("quantization"),
         kv_cache_dtype=said.get("kv_cache_dtype"),
         max_num_seqs=said.get("max_num_seqs"),
+        concurrency=said.get("concurrency"),
         arguments=said.get("arguments", {}),
         api_key=said.secret("api_key"),
     )

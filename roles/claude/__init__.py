@@ -13,6 +13,7 @@ from roles.host.commands import Commands, operation
 from roles.host.files import HomeFile, install, write
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
+from roles.host.rollout import behind, serves
 from roles.host.secrets import reveal
 from roles.host.upload import upload
 
@@ -74,19 +75,21 @@ def put_client() -> Commands:
 def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
     plan, seen = host.plan(), host.seen()
-    yield from write(wanted(plan, seen), seen, first=machine.known(plan.clients, seen))
+    commands = write(wanted(plan, seen), seen, first=machine.known(plan.clients, seen))
+    yield from behind(serves, commands)
 
 
 @operation
 def share() -> Commands:
     """Write the machine's policy and commands, once those who use them have their settings."""
     plan, seen = host.plan().clients, host.seen()
-    yield from install(
+    commands = install(
         machine.files(plan),
         seen,
         first=machine.unlink(plan, seen),
         then=machine.relink(plan, seen),
     )
+    yield from behind(serves, commands)
 
 
 def wanted(plan: HostPlan, seen: Observation) -> list[HomeFile]:

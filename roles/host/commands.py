@@ -9,6 +9,7 @@ from typing import Any
 import pyinfra.api
 from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand, StringCommand
+from pyinfra.connectors.util import CommandOutput
 
 from roles.host.places import STATE
 
@@ -55,9 +56,18 @@ class Telling(StringCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         connector_arguments.update(self.connector_arguments)
-        return host.run_shell_command(self, print_output=True, **connector_arguments)
+        try:
+            succeeded, output = host.run_shell_command(
+                self, print_output=True, **connector_arguments
+            )
+        except EOFError:  # which pyinfra does not expect of a connection that is lost
+            raise OSError("the connection is lost") from None
+        # It has been printed: pyinfra would print that of a failed command again.
+        return succeeded, output if succeeded else CommandOutput([])
 
 
-def telling(text: str, stdin: str) -> StringCommand:
+def telling(text: str, stdin: str | None = None) -> StringCommand:
     """Return a shell script that tells of its progress as it goes."""
+    if stdin is None:
+        return Telling(ALONE + text)
     return Telling(ALONE + text, _stdin=[stdin])

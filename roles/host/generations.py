@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from roles.host.commands import Commands, script
+from roles.host.commands import Commands, script, telling
 from roles.host.drift import is_listening, is_placed, is_started
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, pack
@@ -73,6 +73,7 @@ activate() {{
     systemctl daemon-reload && systemctl --quiet enable "$unit" &&
     {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl restart "$unit"
 }}
+invocation() {{ systemctl show -p InvocationID --value "$unit"; }}
 ours() {{
     ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
         grep -q "/$unit" "/proc/$pid/cgroup" && echo yes
@@ -100,12 +101,11 @@ prune() {{
     {prune_software}
 }}
 
-if {start} && serves; then
-    prune
-    exit 0
-fi
+{start} && begun=$(invocation) && serves && {{ prune; exit 0; }}
 echo "{unit}: not ready after the switch; its last words:" >&2
-journalctl --no-pager -q -o cat -n 25 -u "$unit" >&2
+# Those of this start: not of what ran before, nor of the one that systemd has begun since.
+journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
+    {words} >&2
 if [ -n "$previous" ] && [ "$previous" != {generation} ] && [ -d "generations/$previous" ]; then
     activate "$previous" && serves && echo "{unit}: rolled back to $previous, which serves" >&2
 else
@@ -116,12 +116,17 @@ exit 1
 """
 
 
+def is_switched(service: Service, seen: Observation) -> bool:
+    """Does the generation run and listen, so that nothing is to be done?"""
+    return is_started(service, seen) and is_listening(service, seen)
+
+
 def switch(service: Service, seen: Observation) -> Commands:
     """Make the generation current, restart, wait until it serves; go back if it does not."""
-    started = is_started(service, seen)
-    if started and is_listening(service, seen):
+    if is_switched(service, seen):
         return
-    yield script(
+    started = is_started(service, seen)
+    yield telling(
         SWITCH.format(
             directory=service.directory,
             unit=service.unit_name,
@@ -130,6 +135,7 @@ def switch(service: Service, seen: Observation) -> Commands:
             seconds=service.seconds,
             ready=service.ready,
             never=NEVER,
+            words=service.words,
             kept=KEPT,
             prune_software=_prune_software(service.software),
         )

@@ -1,19 +1,36 @@
-"""The order of a run: from top to bottom, host after host, and one that fails stops the rest."""
+"""The order of a run: engines, gateways, clients; host after host, and one that fails stops the
+rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import gevent
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_host, ctx_state
 
+from fleet.plan import HostPlan
 from roles.host.commands import Commands, script
+from roles.host.observe import Observation
 
 _unfinished: WeakKeyDictionary[State, Host] = WeakKeyDictionary()
+
+
+@dataclass
+class _Progress:
+    """Which host has got through which step, and who takes no further ones."""
+
+    through: set[tuple[str, Host]] = field(default_factory=set)
+    ended: set[Host] = field(default_factory=set)
+
+
+_progress: WeakKeyDictionary[State, _Progress] = WeakKeyDictionary()
 
 
 class _InOrder(set[Host]):
@@ -70,9 +87,96 @@ def in_turn(commands: Commands) -> Commands:
     for command in commands:
         failed = _unfinished.get(run)
         if failed is not None and failed is not this:
-            yield script(f'echo "left as it is, because {failed.name} failed" >&2; exit 1\n')
+            yield _left_as_it_is(failed)
             return
         if run.is_executing:
             _unfinished[run] = this
         yield command
         _unfinished.pop(run, None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a host does when those ``ahead`` of it have got through their step of the same name."""
+
+    name: str
+    ahead: Callable[[], Sequence[Host]]
+    commands: Commands
+
+
+def step_by_step(steps: Iterable[Step]) -> Commands:
+    """Yield the commands of each step, unless a host ahead did not get through its own.
+
+    For operations that hosts take part in at the same time: unlike with ``_serial=True``, those
+    that have no step in common do not wait for each other. Hosts ahead come earlier in the
+    inventory, so pyinfra has begun with them before, however few it takes at a time; and all hosts
+    take the steps in the same order.
+    """
+    run, this = ctx_state.get(), ctx_host.get()  # type: ignore[no-untyped-call]
+    progress = _progress.setdefault(run, _Progress())
+    try:
+        for step in steps:
+            for command in step.commands:
+                if failed := _wait(run, progress, step):
+                    yield _left_as_it_is(failed)
+                    return
+                yield command
+            progress.through.add((step.name, this))
+    finally:
+        if run.is_executing:
+            progress.ended.add(this)
+
+
+def due_before(is_due: Callable[[HostPlan, Observation], bool]) -> list[Host]:
+    """Return the hosts that come before this one in the inventory and have something to do."""
+    run, this = ctx_state.get(), ctx_host.get()  # type: ignore[no-untyped-call]
+    earlier = takewhile(lambda each: each is not this, run.inventory)
+    return [
+        each for each in earlier if each.data.get("seen") and is_due(each.data.plan, each.data.seen)
+    ]
+
+
+def _wait(run: State, progress: _Progress, step: Step) -> Host | None:
+    """Return when the hosts ahead have got through, or the first that has not and will not."""
+    for host in step.ahead() if run.is_executing else ():
+        while (step.name, host) not in progress.through:
+            if host in progress.ended or host in run.failed_hosts:
+                return host
+            gevent.sleep(0.1)
+    return None
+
+
+def has_engines(plan: HostPlan) -> bool:
+    return bool(plan.engines or plan.ollama)
+
+
+def serves(plan: HostPlan) -> bool:
+    """Is it a host without which developers get no answer, or not the one they should?"""
+    return has_engines(plan) or plan.gateway is not None
+
+
+def behind(first: Callable[[HostPlan], object], commands: Commands) -> Commands:
+    """Yield the commands, unless a host that must be right before this one has failed in this run.
+
+    ``first`` tells such a host by its plan.
+    """
+    run = ctx_state.get()  # type: ignore[no-untyped-call]
+    for command in commands:
+        failed = [
+            each for each in run.inventory if _has_failed(run, each) and first(each.data.plan)
+        ]
+        if failed:
+            yield _left_as_it_is(failed[0])
+            return
+        yield command
+
+
+def _has_failed(run: State, host: Host) -> bool:
+    """Has it failed since it was looked at? One that could not even be reached was told of."""
+    return host in run.failed_hosts and host.data.get("seen") is not None
+
+
+def _left_as_it_is(failed: Host) -> Any:
+    """Return what reports a host as failed on which nothing is done."""
+    why = f"left as it is, because {failed.name} failed. Correct that, and run again"
+    return script(f'echo "{why}" >&2; exit 1\n')

@@ -26,13 +26,15 @@ NEVER = 78
 
 @dataclass(frozen=True)
 class Service:
-    """What is to run, and how to know that it does. ``ready`` and ``check`` are shell commands.
+    """What is to run, and how to know that it does. ``ready``, ``words`` and ``check`` are shell
+    commands.
 
     ``software`` is the directory of its Python environment or release, ``None`` where it comes from
     the distribution. ``environment`` holds the settings and secrets of the process and goes into a
     file for root's eyes only; ``files`` are readable by the service's group. ``ready`` succeeds
     when the service serves on its ``$port``, which may take ``seconds``; it may end with ``NEVER``.
-    ``check`` is run as ``user`` in a new generation's directory, before it is accepted.
+    ``words`` makes of the journal of a start that failed what a person reads. ``check`` is run as
+    ``user`` in a new generation's directory, before it is accepted.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Service:
     files: Mapping[str, str]
     ready: str
     seconds: int
+    words: str = "tail -n 25"
     check: str = "true"
 
     @property

@@ -15,7 +15,7 @@ from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.places import ROOT
 from roles.host.report import Change
-from roles.host.rollout import in_turn
+from roles.host.rollout import behind, has_engines, in_turn
 from roles.host.secrets import reveal
 from roles.litellm import references, render
 
@@ -91,9 +91,11 @@ def place() -> Commands:
 
 @operation
 def switch() -> Commands:
-    """Switch to a changed generation. One gateway that fails stops those after it."""
+    """Switch to a changed generation. One gateway that fails stops those after it, and an engine
+    that failed before it all of them."""
     if gateway := host.plan().gateway:
-        yield from in_turn(generations.switch(service_of(gateway, host.seen()), host.seen()))
+        commands = generations.switch(service_of(gateway, host.seen()), host.seen())
+        yield from behind(has_engines, in_turn(commands))
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:

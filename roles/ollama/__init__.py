@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from pyinfra.api import deploy
+from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, OllamaPlan
@@ -13,6 +14,7 @@ from roles.host import drift, generations, service
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
+from roles.host.rollout import Step, due_before, step_by_step
 from roles.ollama import models, release, render
 
 PACKAGES = ("python3", "curl", "zstd")
@@ -95,9 +97,31 @@ def place() -> Commands:
 
 @operation
 def switch() -> Commands:
-    """Switch to a changed generation; the models that are there must answer from it."""
+    """Switch to a changed generation; the models that are there must answer from it.
+
+    Servers that have a model in common do so one after the other.
+    """
     if ollama := host.plan().ollama:
-        yield from generations.switch(service_of(ollama, host.seen()), host.seen())
+        commands = generations.switch(service_of(ollama, host.seen()), host.seen())
+        yield from step_by_step([Step(render.NAME, partial(_ahead, ollama), commands)])
+
+
+def _ahead(ollama: OllamaPlan) -> list[Host]:
+    """Return the hosts that are switched before this one. One that does not serve yet waits for
+    none."""
+    if not drift.is_listening(service_of(ollama, host.seen()), host.seen()):
+        return []
+    models = {model.model for model in ollama.models}
+
+    def is_due(plan: HostPlan, seen: Observation) -> bool:
+        other = plan.ollama
+        return (
+            other is not None
+            and not models.isdisjoint(model.model for model in other.models)
+            and not generations.is_switched(service_of(other, seen), seen)
+        )
+
+    return due_before(is_due)
 
 
 @operation

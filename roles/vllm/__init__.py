@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from pyinfra.api import deploy
+from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, VllmPlan
@@ -15,6 +16,7 @@ from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
+from roles.host.rollout import Step, due_before, step_by_step
 from roles.host.secrets import reveal
 from roles.vllm import render, weights
 
@@ -79,6 +81,7 @@ def serve() -> None:
     install(name="Python environment, hash-locked")
     fetch_weights(name="weights")
     place(name="new generation, beside the running one")
+    # The replicas of a model one after the other; hosts without a model in common, together.
     switch(name="switch, restart, wait until it serves")
 
 
@@ -111,8 +114,31 @@ def place() -> Commands:
 @operation
 def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
-    for engine in host.plan().engines:
-        yield from generations.switch(service_of(engine), host.seen())
+    yield from step_by_step(
+        Step(
+            engine.model,
+            partial(_ahead, engine),
+            generations.switch(service_of(engine), host.seen()),
+        )
+        for engine in host.plan().engines
+    )
+
+
+def _ahead(engine: VllmPlan) -> list[Host]:
+    """Return the hosts whose replicas of the model are switched before this one.
+
+    One that does not serve yet takes nothing from anybody: it waits for none.
+    """
+    if not drift.is_listening(service_of(engine), host.seen()):
+        return []
+    return due_before(lambda plan, seen: _is_due(plan, seen, engine.model))
+
+
+def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
+    return any(
+        each.model == model and not generations.is_switched(service_of(each), seen)
+        for each in plan.engines
+    )
 
 
 def packages(plan: HostPlan) -> list[str]:

@@ -13,7 +13,11 @@ from roles.host.service import Service
 from roles.host.text import template
 
 USER = "mirrorfleet-vllm"
-TEMPLATES = Path(__file__).parent / "templates"
+HERE = Path(__file__).parent
+
+PROVE, EXPLAIN = (
+    (HERE / "files" / name).read_text(encoding="utf-8") for name in ("prove.py", "explain.py")
+)
 
 START = 1200
 """Seconds: a large model needs up to 20 minutes to load."""
@@ -36,7 +40,7 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
         port=engine.port,
         software=environment,
         unit=template(
-            TEMPLATES / "unit.service.j2",
+            HERE / "templates" / "unit.service.j2",
             name=name(engine),
             model=engine.model,
             build=engine.build,
@@ -45,9 +49,10 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
             command=command.replace(" --", " \\\n    --"),
         ),
         environment=variables(engine, api_key),
-        files={},
-        ready=_ready(engine),
+        files={"serves.json": json.dumps(expected(engine), indent=1) + "\n"},
+        ready=_ready(engine, environment),
         seconds=START,
+        words=f"{environment}/bin/python -I -c {shlex.quote(EXPLAIN)} {weights}",
     )
 
 
@@ -58,9 +63,9 @@ def arguments(engine: VllmPlan) -> list[str]:
         f"--host={engine.listen}",
         f"--port={engine.port}",
         f"--max-model-len={engine.context}",
-        "--enable-auto-tool-choice",
-        f"--tool-call-parser={engine.tool_parser}",
     ]
+    if engine.tool_parser:
+        said += ["--enable-auto-tool-choice", f"--tool-call-parser={engine.tool_parser}"]
     if engine.reasoning_parser:
         said.append(f"--reasoning-parser={engine.reasoning_parser}")
     for name in ("dtype", "quantization", "kv_cache_dtype", "max_num_seqs"):
@@ -116,20 +121,25 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
     return said
 
 
-def _ready(engine: VllmPlan) -> str:
-    """Return a command that gets a token out of the engine: /health is well before it can serve.
+def expected(engine: VllmPlan) -> dict[str, Any]:
+    """Return what prove.py holds an engine to.
 
-    The key goes from the environment file to curl's standard input, through no argv.
+    It stands in the generation: one that is gone back to is held to what it was made for.
     """
-    request = {
+    return {
         "model": engine.model,
-        "messages": [{"role": "user", "content": "Hello"}],
-        "max_tokens": 1,
+        "context": engine.context,
+        "parser": engine.tool_parser,
+        "concurrency": engine.concurrency,
     }
+
+
+def _ready(engine: VllmPlan, environment: str) -> str:
+    """Return a command that has the engine serve: /health is well before it can.
+
+    The key goes from the environment file into the program's environment, through no argv.
+    """
     return (
-        "(. current/environment; printf 'Authorization: Bearer %s\\n' \"${VLLM_API_KEY-}\" |\n"
-        "    curl -fsS --noproxy '*' -m 60 -o /dev/null -H @- \\\n"
-        "    -H 'Content-Type: application/json' \\\n"
-        f"    -d {shlex.quote(json.dumps(request))} \\\n"
-        f"    {http(engine.listen, '$port')}/v1/chat/completions 2>/dev/null)"
+        f"(set -a; . current/environment; exec {environment}/bin/python -I -c "
+        f'{shlex.quote(PROVE)} "{http(engine.listen, "$port")}" <current/serves.json)'
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,15 @@ LINUX = {"uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"}
 
 @dataclass(frozen=True)
 class Exec:
-    """One command on a host, the how manieth of the run, and what it got on standard input."""
+    """One command on a host, and what it got on standard input.
+
+    ``number`` and ``ended`` tell the order in which the commands of a run begin and end.
+    """
 
     number: int
     command: str
     stdin: str
+    ended: int = -1
 
 
 @dataclass
@@ -62,8 +66,12 @@ def mirror(
     *,
     deploy: Path = MIRROR,
     diff: bool = False,
+    takes: float = 0,
+    at_once: int | None = None,
 ) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y [--diff]` does, and return the traffic of each host.
+
+    A command ``takes`` so many seconds; so many hosts are worked on ``at_once``, or all.
 
     ``answers`` is how each host is found. Every command on it succeeds, but for those that hold one
     of the host's texts in ``fail``. What mirror.py refuses is raised as it is.
@@ -82,7 +90,7 @@ def mirror(
                     **failing.get(name, {}),
                     **LINUX,
                 },
-                "fake_delay": 0,
+                "fake_delay": takes,
                 "fake_delay_jitter": 0,
             },
         )
@@ -92,7 +100,7 @@ def mirror(
     with patch("pyinfra.is_cli", True), recorded() as traffic:
         state = State(
             Inventory((hosts, {})),  # type: ignore[no-untyped-call]
-            Config(DIFF=diff),  # type: ignore[no-untyped-call]
+            Config(DIFF=diff, PARALLEL=at_once or 0),  # type: ignore[no-untyped-call]
             check_for_changes=False,
         )
         state.set_stage(StateStage.Connect)
@@ -119,9 +127,12 @@ def recorded() -> Iterator[dict[str, Traffic]]:
         found.sent += len(str(command)) + len(said)
         if str(command) == "sh -s":
             found.looks += 1
-        else:
-            found.execs.append(Exec(next(numbers), str(command), said))
-        return real_run(self, command, *args, **kwargs)
+            return real_run(self, command, *args, **kwargs)
+        execs, began = found.execs, Exec(next(numbers), str(command), said)
+        execs.append(began)
+        done = real_run(self, command, *args, **kwargs)
+        execs[execs.index(began)] = replace(began, ended=next(numbers))
+        return done
 
     def put(self: Any, source: Any, destination: str, *args: Any, **kwargs: Any) -> Any:
         traffic.setdefault(self.host.name, Traffic()).uploads.append(destination)

@@ -9,8 +9,8 @@ from tests.roles.fake import Exec, Traffic
 # The first pattern that is found counts.
 PATTERNS = {
     "generation": r"mkdir -m 750 generations/\w+\.new",
-    "restart": r"if activate \w+ && serves",
-    "wait": r"if true && serves",
+    "restart": r"activate \w{12} && begun=",
+    "wait": r"true && begun=",
     "left alone": r"left as it is, because",
     "download": r"bin/hf download|curl .* -o upload",
     "inbox": r"install -d -m 700 .*/inbox",

@@ -25,7 +25,7 @@ def found(plans: Planned, house: Path) -> dict[str, Answers]:
 def test_a_gateway_that_fails_stops_the_ones_after_it(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
-    bad = ("&& serves", "left as it is")
+    bad = ("begun=", "left as it is")
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad})
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-1", "gw-2"}
     first, second = done["gw-1"], done["gw-2"]
@@ -42,6 +42,59 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
     done = mirror(plans("lab").hosts, found, fail={"gw-2": ["mkdir -m 750"]})
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-2"}
     assert jobs(done["gw-2"]) == ["generation"]
+
+
+REPLICAS = ("gpu-a", "gpu-b")  # of `coder`, in prod.yml; gpu-c serves `helper`
+
+
+@pytest.fixture
+def changed(plans: Planned, house: Path) -> dict[str, Answers]:
+    """The production as a complete run left it; since then, its fleet file has changed for all."""
+    answers = {name: converged(plan) for name, plan in plans("prod").hosts.items()}
+    edit(house, "prod", "tensor_parallel: 8", "tensor_parallel: 4")
+    edit(house, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
+    edit(house, "prod", "output: 32768", "output: 30000")
+    return answers
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("at_once", [None, 1], ids=["all at once", "one host at a time"])
+def test_replicas_of_a_model_are_switched_one_after_the_other_and_other_models_beside_them(
+    plans: Planned, changed: dict[str, Answers], at_once: int | None
+) -> None:
+    done = mirror(plans("prod").hosts, changed, takes=0.05, at_once=at_once)
+    first, second, other = (done[name].execs[-1] for name in (*REPLICAS, "gpu-c"))
+    assert first.ended < second.number
+    assert at_once or other.number < first.ended
+
+
+@pytest.mark.usefixtures("stocked")
+def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
+    hosts = plans("prod").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()}, takes=0.05)
+    first, second = (done[name].execs[-1] for name in REPLICAS)
+    assert second.number < first.ended
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("what", ["begun=", "mkdir -m 750"], ids=["switch", "generation"])
+def test_an_engine_that_fails_holds_back_its_replicas_the_gateways_and_the_clients(
+    plans: Planned, changed: dict[str, Answers], what: str
+) -> None:
+    hosts = plans("prod").hosts
+    fail = {name: ["left as it is"] for name in hosts} | {"gpu-a": [what]}
+    done = mirror(hosts, changed, fail=fail)
+    assert {name for name, traffic in done.items() if traffic.failed} == hosts.keys() - {"gpu-c"}
+    left = ["generation", "left alone"]
+    assert {name: jobs(done[name]) for name in hosts if name != "gpu-a"} == {
+        "gpu-b": left,
+        "gpu-c": ["generation", "restart"],
+        "gw-a": left,
+        "gw-b": left,
+        "dev-1": ["left alone"],
+        "dev-2": ["left alone"],
+    }
+    assert "because @fake/gpu-a failed" in done["dev-1"].execs[-1].command
 
 
 @pytest.mark.usefixtures("stocked")

@@ -1,0 +1,43 @@
+"""Claude Code works by calling tools: who it is led to must have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.data import table
+from fleet.problems import Key, Problem
+from fleet.spec import Fleet, VllmModel
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for key, name in _led(fleet):
+        model = fleet.find(name)
+        if isinstance(model, VllmModel) and not has_tools(model):
+            yield fleet.document.problem(
+                key,
+                f"leads to '{model.name}', whose family '{model.family}' has no tools: Claude Code "
+                "cannot use it.",
+                "Name another model, or correct its family.",
+            )
+
+
+def has_tools(model: VllmModel) -> bool:
+    """Has its family a tool parser? One that is not known is told of elsewhere."""
+    return "tool_parser" in table("families").get(model.family, {"tool_parser": ""})
+
+
+def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:
+    """Yield all names that a client asks for, or that answer in another's place, and their keys."""
+    for group in fleet.developers.values():
+        yield ("developers", group.name, "model"), group.model
+        if group.subagent_model:
+            yield ("developers", group.name, "subagent_model"), group.subagent_model
+    if fleet.developers:
+        tiers = fleet.aliases.keys() & table("claude_code").keys()
+        yield from ((("aliases", tier), tier) for tier in sorted(tiers))
+        for kind, targets in (
+            ("fallbacks", fleet.fallbacks),
+            ("context_window_fallbacks", fleet.context_window_fallbacks),
+        ):
+            for name, others in targets.items():
+                yield from (((kind, name), other) for other in others)
