@@ -12,6 +12,7 @@ import pytest
 
 import fleet
 from fleet.__main__ import main
+from fleet.data import table
 from fleet.plan.explain import values
 from fleet.schema import SCHEMA, resolve
 
@@ -135,12 +136,26 @@ def test_init_writes_a_fleet_that_passes_the_check(
     assert "is there already; nothing was written" in capsys.readouterr().err
 
 
-def test_the_reference_is_the_schemas(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["schema", "--reference"]) == 0
-    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("option", "name"), [("--reference", "reference.md"), ("--families", "models.md")]
+)
+def test_a_page_that_is_made_from_data_is_as_that_says(
+    capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    assert main(["schema", option]) == 0
+    page = (ROOT / "docs" / name).read_text("utf-8")
     assert capsys.readouterr().out == page, (
-        "write it anew: python -m fleet schema --reference > docs/reference.md"
+        f"write it anew: python -m fleet schema {option} > docs/{name}"
     )
+
+
+def test_every_family_names_parsers_that_vllm_has() -> None:
+    known = table("vllm_parsers")
+    families = table("families").values()
+    for kind in ("tool", "reasoning"):
+        assert {each[f"{kind}_parser"] for each in families if f"{kind}_parser" in each} <= set(
+            known[kind]
+        )
 
 
 def test_every_key_of_the_schema_is_described() -> None:

@@ -5,8 +5,9 @@ import json
 import re
 
 import pytest
+import yaml
 
-from tests.lab import look
+from tests.lab import look, places
 from tests.lab.hosts import BY_NAME
 
 SERVICES = [
@@ -90,3 +91,21 @@ def test_developer() -> None:
     assert key.content_string.strip() == look.secret("developers")
     assert "2.1.330" in dev.check_output("claude --version")
     assert not dev.file("/home/grace/.claude").exists
+
+
+def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
+    """fleet/data/vllm_parsers.yml, against the tables in vLLM's own source."""
+    program = (
+        "import ast, glob, json\n"
+        "def names(path, table):\n"
+        "    [path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
+        "                       f'site-packages/vllm/{path}/__init__.py')\n"
+        "    for node in ast.parse(open(path).read()).body:\n"
+        "        if table in [getattr(each, 'id', '') for each in getattr(node, 'targets', ())]:\n"
+        "            return sorted(key.value for key in node.value.keys)\n"
+        "print(json.dumps({'tool': names('tool_parsers', '_TOOL_PARSERS_TO_REGISTER'),\n"
+        "                  'reasoning': names('reasoning', '_REASONING_PARSERS_TO_REGISTER')}))\n"
+    )
+    found = json.loads(look.run("gpu", "python3 -", stdin=program))
+    data = places.REPOSITORY / "fleet" / "data" / "vllm_parsers.yml"
+    assert found == yaml.safe_load(data.read_text("utf-8"))
