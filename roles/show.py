@@ -65,7 +65,7 @@ def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
 
 def services(plan: HostPlan, seen: Observation) -> list[Service]:
     """Return the services that a host is to run."""
-    found = [vllm.service_of(engine) for engine in plan.engines]
+    found = [vllm.service_of(engine, seen) for engine in plan.engines]
     if plan.ollama:
         found.append(ollama.service_of(plan.ollama, seen))
     if plan.redis:

@@ -8,30 +8,43 @@ from urllib.parse import urlsplit
 from packaging.version import Version
 
 from fleet.data import table
+from fleet.locks import pins
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet
 
 
 def problems(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Problem]:
-    found = Version(version)
-    advisories = table("advisories")[package]
-    hits = [
-        advisory
-        for advisory in advisories
-        if version in advisory.get("only", ())
-        or ("below" in advisory and found < Version(advisory["below"]))
-    ]
-    if hits:
+    if reasons := _reasons(package, version):
+        advisories = table("advisories")[package]
         fixed = max((each["below"] for each in advisories if "below" in each), key=Version)
-        alike: dict[str, list[str]] = {}
-        for hit in hits:
-            alike.setdefault(f"{hit['what']}; {_told(hit)}", []).append(hit["id"])
-        reasons = "; ".join(f"{', '.join(ids)} ({what})" for what, ids in alike.items())
         yield fleet.document.problem(
             key,
             f"{package} {version} must not be installed: {reasons}.",
             f"Write {fixed} or newer.",
         )
+
+
+def locked(text: str) -> Iterator[str]:
+    """Say of each package that a lock file pins and that must not be installed, why."""
+    for package, version in pins(text):
+        # The package of that name is a client of the server that the advisories are about.
+        if package == "ollama":
+            continue
+        if reasons := _reasons(package, version):
+            yield f"{package} {version}, which must not be installed: {reasons}."
+
+
+def _reasons(package: str, version: str) -> str:
+    hits = [
+        advisory
+        for advisory in table("advisories").get(package, ())
+        if version in advisory.get("only", ())
+        or ("below" in advisory and Version(version) < Version(advisory["below"]))
+    ]
+    alike: dict[str, list[str]] = {}
+    for hit in hits:
+        alike.setdefault(f"{hit['what']}; {_told(hit)}", []).append(hit["id"])
+    return "; ".join(f"{', '.join(ids)} ({what})" for what, ids in alike.items())
 
 
 def _told(advisory: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fleet.check.releases import locked
 from fleet.data import table
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.section import Secret
@@ -88,7 +89,11 @@ def _settings(fleet: Fleet, key: Key, section: str, said: Values) -> Iterator[Pr
 
 
 def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator[Problem]:
-    known: Iterable[str] = table("litellm_known")[names]
+    gateway = fleet.gateway
+    assert gateway, "it is its settings that are looked at"
+    if gateway.version not in locked("litellm"):
+        return  # which is told of the release
+    known: Iterable[str] = table(f"litellm_known/{gateway.version}")[names]
     if name not in known:
         yield fleet.document.problem(
             key,

@@ -1,4 +1,4 @@
-"""Releases for which there is no lock file: nothing else is installed."""
+"""Releases without a lock file, or with one that must not be used: nothing else is installed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from fleet.check import advisories
+from fleet.locks import emergency
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
 
@@ -38,7 +39,25 @@ def _unlocked(
         yield fleet.document.problem(
             key,
             f"is {release}, for which there is no lock file.",
-            f"Pinned are {', '.join(known)}; roles/{role}/locks can have more.",
+            f"Pinned are {', '.join(known)}; `bin/lock {role} {release}{suffix}` pins another.",
+        )
+    else:
+        yield from _judged(fleet, key, ROLES / role / "locks" / f"{release}{suffix}.txt")
+
+
+def _judged(fleet: Fleet, key: Key, lock: Path) -> Iterator[Problem]:
+    """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
+    text = lock.read_text("utf-8")
+    again = f"`bin/lock {lock.relative_to(ROLES.parent).with_suffix('.in')}`"
+    for bad in advisories.locked(text):
+        yield fleet.document.problem(
+            key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
+        )
+    if why := emergency(text):
+        yield fleet.document.warning(
+            key,
+            f"its lock file holds releases of less than a week {why}.",
+            f"A week later, write it anew: {again}.",
         )
 
 

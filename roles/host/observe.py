@@ -60,9 +60,11 @@ class Observation:
     ``memory`` is in bytes. ``python`` is like "3.11.2", or "none". ``disks`` maps a path to the
     bytes that are free there. ``files`` maps what stands at or below a path to "mode owner:group
     sha256", a directory to "mode owner:group directory". ``listeners`` maps a port to the units or
-    commands that listen on it. ``contents`` maps a path to what the file holds, ``answers`` a URL
-    to what a server on the host answers. ``seats`` are the users and directories to which an
-    earlier run gave Claude Code's settings, but for those that were asked about.
+    commands that listen on it. ``environments`` maps the directory of each Python environment that
+    is whole to the first path in it that another hand has changed, or "". ``contents`` maps a path
+    to what the file holds, ``answers`` a URL to what a server on the host answers. ``seats`` are
+    the users and directories to which an earlier run gave Claude Code's settings, but for those
+    that were asked about.
     """
 
     system: str = "unknown"
@@ -77,6 +79,7 @@ class Observation:
     packages: frozenset[str] = frozenset()
     paths: frozenset[str] = frozenset()
     links: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
     home_files: Mapping[tuple[str, str], HomeFile] = field(default_factory=dict)
@@ -182,7 +185,7 @@ def parse(lines: Iterable[str]) -> Observation:
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
-            case ["user" | "link" as kind, name, value]:
+            case ["user" | "link" | "environment" as kind, name, value]:
                 found.setdefault(f"{kind}s", {})[name] = value
             case ["file", name, value]:
                 kinds[name] = value

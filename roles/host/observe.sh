@@ -32,10 +32,16 @@ python() {
 }
 
 # A Python environment that is whole, and of the Python that the host has by now: another release of
-# the system may have brought another one, in which nothing that was installed is found.
+# the system may have brought another one, in which nothing that was installed is found. With it goes
+# the first thing in it that another hand has changed since. The time of a status change tells: unlike
+# that of a modification, no program sets it back.
 environment() {
-    for directory do
-        [ ! -d "$directory/lib/python${version%.*}" ] || path "$directory/.complete"
+    for base do
+        for directory in "$base" "$base"-[2-9]; do
+            [ -d "$directory/lib/python${version%.*}" ] && [ -e "$directory/.complete" ] || continue
+            say environment "$directory" \
+                "$(find "$directory" -cnewer "$directory/.complete" ! -path '*[![:print:]]*' -print -quit)"
+        done
     done
 }
 

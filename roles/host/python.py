@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,18 +36,21 @@ DISTRIBUTION = {
 class Environment:
     """A virtual environment of a role.
 
-    ``finish`` is a shell script that completes it, with its place as ``{directory}``.
+    ``finish`` is a shell script that completes it, with its place as ``{directory}``; ``number``
+    tells apart the places of the same lock file: see ``standing``.
     """
 
     role: str
     lock: Path
     finish: str = "true"
+    number: int = 1
 
     @property
     def directory(self) -> str:
         """Where it stands; another lock file is another directory, so nothing in use changes."""
         digest = sha256(self.lock.read_bytes() + self.finish.encode()).hexdigest()[:8]
-        return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}"
+        number = f"-{self.number}" if self.number > 1 else ""
+        return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
 
     @property
     def complete(self) -> str:
@@ -78,10 +81,30 @@ def refusals(seen: Observation) -> list[str]:
     return []
 
 
+def standing(environment: Environment, seen: Observation) -> Environment:
+    """Return the environment in the place where the host has it as it was installed, or will.
+
+    One that another hand has changed is not mended in its place: a service may run from there. It
+    is built anew in another, so the service gets a new generation, and is restarted as with any
+    other change.
+    """
+    places = [replace(environment, number=number) for number in range(1, 10)]
+    whole = [each for each in places if seen.environments.get(each.directory) == ""]
+    free = [each for each in places if each.directory not in seen.environments]
+    return [*whole, *free][0]
+
+
 def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
     """Yield the environment, if the host will be given it."""
-    if environment.complete not in seen.paths:
-        yield Change(f"{environment.directory} is missing for Python {python(seen)}")
+    wanted = standing(environment, seen)
+    if wanted.directory in seen.environments:
+        return
+    for directory, changed in seen.environments.items():
+        if directory.startswith(environment.directory):
+            yield Change(
+                f"{changed} was changed since it was installed: the environment is built anew"
+            )
+    yield Change(f"{wanted.directory} is missing for Python {python(seen)}")
 
 
 # uv builds in the final place (an environment cannot be moved) and the marker is written last.
@@ -99,6 +122,7 @@ uv/uv-*/scripts/uv venv --quiet --python python3 {directory}
 uv/uv-*/scripts/uv pip install --quiet --python {directory}/bin/python {source} \\
     --require-hashes --no-deps --compile-bytecode -r requirements.txt
 {finish}
+rm -rf "$UV_CACHE_DIR" # files are linked from there, and to lose a link is a change of status
 touch {complete}
 """
 
@@ -108,6 +132,7 @@ def install(environment: Environment, plan: HostPlan, seen: Observation) -> Comm
     archive = fetch(environment, plan, seen)
     if archive is None:
         return
+    environment = standing(environment, seen)
     source = "--offline --no-index --find-links ." if plan.packages == "controller" else ""
     yield from upload(
         archive,
@@ -125,7 +150,7 @@ def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path |
 
     Returns the archive, or None when the host has the environment.
     """
-    if environment.complete in seen.paths:
+    if standing(environment, seen).directory in seen.environments:
         return None
     host = (python(seen), seen.architecture)
     installer, wanted = (

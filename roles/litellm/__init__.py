@@ -121,4 +121,5 @@ def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
 @once
 def service_of(gateway: LitellmPlan, seen: Observation) -> service.Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
-    return render.service(gateway, environment(gateway).directory, secrets, seen)
+    directory = python.standing(environment(gateway), seen).directory
+    return render.service(gateway, directory, secrets, seen)

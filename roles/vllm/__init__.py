@@ -51,7 +51,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     for engine in plan.engines:
         if engine.weights.kind == "path" and engine.weights.source not in seen.paths:
             whys.append(f"has no weights at {engine.weights.source} for '{engine.model}'.")
-        whys += service.refusals(service_of(engine), seen)
+        whys += service.refusals(service_of(engine, seen), seen)
     return whys
 
 
@@ -62,7 +62,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     for engine in plan.engines:
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine.model, engine.weights, seen)
-        yield from drift.changes(service_of(engine), seen)
+        yield from drift.changes(service_of(engine, seen), seen)
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -100,7 +100,7 @@ def install() -> Commands:
 def fetch_weights() -> Commands:
     """Bring the weights that the host lacks."""
     for engine in host.plan().engines:
-        directory = environment(engine).directory
+        directory = python.standing(environment(engine), host.seen()).directory
         yield from weights.fetch(engine.model, engine.weights, directory, render.USER, host.seen())
 
 
@@ -108,7 +108,7 @@ def fetch_weights() -> Commands:
 def place() -> Commands:
     """Put changed generations on the host; what runs is not touched."""
     for engine in host.plan().engines:
-        yield from generations.place(service_of(engine), host.seen())
+        yield from generations.place(service_of(engine, host.seen()), host.seen())
 
 
 @operation
@@ -118,7 +118,7 @@ def switch() -> Commands:
         Step(
             engine.model,
             partial(_ahead, engine),
-            generations.switch(service_of(engine), host.seen()),
+            generations.switch(service_of(engine, host.seen()), host.seen()),
         )
         for engine in host.plan().engines
     )
@@ -129,14 +129,14 @@ def _ahead(engine: VllmPlan) -> list[Host]:
 
     One that does not serve yet takes nothing from anybody: it waits for none.
     """
-    if not drift.is_listening(service_of(engine), host.seen()):
+    if not drift.is_listening(service_of(engine, host.seen()), host.seen()):
         return []
     return due_before(lambda plan, seen: _is_due(plan, seen, engine.model))
 
 
 def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
     return any(
-        each.model == model and not generations.is_switched(service_of(each), seen)
+        each.model == model and not generations.is_switched(service_of(each, seen), seen)
         for each in plan.engines
     )
 
@@ -158,10 +158,10 @@ def environment(engine: VllmPlan) -> python.Environment:
     return python.Environment("vllm", lock, CPU_BUILD_IS_VLLM.replace("{version}", engine.version))
 
 
-def service_of(engine: VllmPlan) -> service.Service:
+def service_of(engine: VllmPlan, seen: Observation) -> service.Service:
     return render.service(
         engine,
-        environment(engine).directory,
+        python.standing(environment(engine), seen).directory,
         weights.location(engine.model, engine.weights),
         reveal(engine.api_key) if engine.api_key else None,
     )

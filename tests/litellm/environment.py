@@ -1,19 +1,26 @@
 """The environment of a gateway host, built on this machine from the same lock file, and kept.
 
-    python -m tests.litellm.environment      build it, or say where it stands
+    python -m tests.litellm.environment          build it, or say where it stands
+    python -m tests.litellm.environment known    the names that its release knows: known.py
 
+It is that of the newest release that has a lock file, or of the one that MIRRORFLEET_LITELLM names.
 It is built as roles/host/python.py builds one on a host: by uv, hashes checked, bytecode compiled.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
 
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[2]
-LOCK = ROOT / "roles" / "litellm" / "locks" / "1.106.2.txt"
+LOCKS = ROOT / "roles" / "litellm" / "locks"
+NEWEST = max((path.stem for path in LOCKS.glob("*.txt")), key=Version)
+LOCK = LOCKS / f"{os.environ.get('MIRRORFLEET_LITELLM', NEWEST)}.txt"
 
 
 def environment() -> Path:
@@ -37,4 +44,7 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    print(environment())
+    if sys.argv[1:] == ["known"]:
+        _run(f"{environment()}/bin/python", str(Path(__file__).with_name("known.py")))
+    else:
+        print(environment())

@@ -1,10 +1,11 @@
-"""What the locked LiteLLM knows by name, as fleet/data/litellm_known.yml has it.
+"""What a locked LiteLLM knows by name, as a file of fleet/data/litellm_known/ has it.
 
 Run by the Python of the environment of a gateway (tests/litellm/environment.py), it prints the
 file; test_known.py compares. For a new lock file:
 
-    $(.venv/bin/python -m tests.litellm.environment)/bin/python tests/litellm/known.py \\
-        >fleet/data/litellm_known.yml
+    export MIRRORFLEET_LITELLM=1.109.1
+    .venv/bin/python -m tests.litellm.environment
+    .venv/bin/python -m tests.litellm.environment known >fleet/data/litellm_known/1.109.1.yml
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import yaml
 
 from fleet.data import table
 from fleet.schema import SCHEMA
-from tests.litellm.environment import environment
+from tests.litellm.environment import LOCK, environment
 
 MAKER = Path(__file__).with_name("known.py")
 
@@ -19,16 +19,18 @@ def test_the_names_are_those_of_the_locked_release() -> None:
     made = subprocess.run(
         [environment() / "bin/python", MAKER], stdout=subprocess.PIPE, text=True, check=True
     )
-    assert yaml.load(made.stdout, yaml.BaseLoader) == table("litellm_known")
+    assert yaml.load(made.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
 
 
 def test_the_strategies_of_the_schema_are_known() -> None:
     routing = json.loads(SCHEMA.read_text("utf-8"))["$defs"]["routing"]["properties"]
-    assert set(routing["strategy"]["enum"]) <= set(table("litellm_known")["routing_strategies"])
+    assert set(routing["strategy"]["enum"]) <= set(
+        table(f"litellm_known/{LOCK.stem}")["routing_strategies"]
+    )
 
 
 def test_what_is_ours_is_known_as_well() -> None:
-    known, ours = table("litellm_known"), table("litellm_ours")
+    known, ours = table(f"litellm_known/{LOCK.stem}"), table("litellm_ours")
     for section in ours.keys() - {"environment"}:
         unknown = ours[section].keys() - set(known[section])
         assert unknown <= {"telemetry"}, section

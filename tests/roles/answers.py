@@ -59,7 +59,7 @@ def converged(plan: HostPlan) -> Answers:
     found = bare(plan)
     for engine in plan.engines:
         found |= {("package", name): () for name in vllm.packages(plan)}
-        found |= _path(vllm.environment(engine).complete)
+        found |= {("environment", vllm.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
     if plan.ollama:
         found |= {("package", name): () for name in ollama.PACKAGES}
@@ -70,7 +70,7 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", redis.PACKAGE): ()}
     if plan.gateway:
         found |= {("package", name): () for name in litellm.PACKAGES}
-        found |= _path(litellm.environment(plan.gateway).complete)
+        found |= {("environment", litellm.environment(plan.gateway).directory): ("",)}
     for service in services(plan):
         found |= running(service)
     if plan.clients:

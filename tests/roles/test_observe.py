@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
@@ -68,10 +69,26 @@ def test_an_environment_of_another_python_is_as_good_as_none(machine: Machine) -
         for file in files:
             (machine.root / name / file).touch()
     asked = [("environment", str(machine.root / name)) for name in ("right", "older", "torso")]
-    assert machine.look(("python", "its-python"), *asked).paths == {
-        str(machine.root / "right/.complete")
-    }
-    assert machine.look(*asked).paths == set()  # a host without python3
+    seen = machine.look(("python", "its-python"), *asked)
+    assert seen.environments == {str(machine.root / "right"): ""}
+    assert machine.look(*asked).environments == {}  # a host without python3
+
+
+def test_an_environment_that_another_hand_has_changed(machine: Machine) -> None:
+    machine.add("its-python", "echo Python 3.13.5")
+    base = machine.root / "1.2.3-digest"
+    again = machine.root / "1.2.3-digest-2"
+    for directory in (base, again):
+        (directory / "lib/python3.13").mkdir(parents=True)
+        (directory / "lib/python3.13/module.py").write_text("same")
+        (directory / ".complete").touch()
+    module = base / "lib/python3.13/module.py"
+    before = module.stat()
+    time.sleep(0.02)  # the clock of files ticks a hundred times a second
+    module.write_text("evil")
+    os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    seen = machine.look(("python", "its-python"), ("environment", str(base)))
+    assert seen.environments == {str(base): str(module), str(again): ""}
 
 
 def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Machine) -> None:

@@ -158,7 +158,15 @@ WRONG = {
     ),
     "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["wait"], "does not listen"),
     "its software is gone": Wrong(
-        "gw-1", "path", "environments", None, UPLOAD, "/environments/1.106.2-"
+        "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.106.2-"
+    ),
+    "its software was changed": Wrong(
+        "gw-1",
+        "environment",
+        "environments",
+        lambda _: ("/environments/1.106.2/lib/litellm_init.pth",),
+        [*UPLOAD, *REPLACE],
+        "litellm_init.pth was changed since it was installed",
     ),
     "a package is gone": Wrong(
         "gw-1", "package", "curl", None, PACKAGES, "package curl is missing"

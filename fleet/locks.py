@@ -1,0 +1,25 @@
+"""Lock files as text: what they pin, and what was recorded when they were made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+WITHOUT_COOLDOWN = "# Without the cooldown"
+"""How a lock file begins that was made in an emergency; packages, date and reason follow."""
+
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+
+
+def pins(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each package that a lock file pins, as its index spells it, and the version."""
+    for name, version in _PIN.findall(text):
+        yield re.sub(r"[-_.]+", "-", name).lower(), version
+
+
+def emergency(text: str) -> str | None:
+    """Return why, when and for what a lock file was made without the cooldown, if it was."""
+    first = text.partition("\n")[0]
+    if not first.startswith(WITHOUT_COOLDOWN):
+        return None
+    return first.removeprefix(WITHOUT_COOLDOWN).strip()

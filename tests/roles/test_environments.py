@@ -1,0 +1,29 @@
+"""An environment that another hand has changed is built anew, beside the one that may run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from roles import litellm
+from roles.host import python
+from tests.roles.answers import converged, seen
+from tests.roles.conftest import Planned
+
+
+def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned) -> None:
+    host = plans("lab").hosts["gw-1"]
+    assert host.gateway
+    found = seen(converged(host))
+    wanted = litellm.environment(host.gateway)
+    evil = f"{wanted.directory}/lib/python3.11/site-packages/litellm_init.pth"
+    changed = replace(found, environments={wanted.directory: evil})
+    said = [change.what for change in litellm.changes(host, changed)]
+    assert f"{evil} was changed since it was installed: the environment is built anew" in said
+    assert "mirrorfleet-litellm.service will be restarted" in said
+    anew = f"{wanted.directory}-2"
+    assert python.standing(wanted, changed).directory == anew
+    assert f"ExecStart={anew}/bin/litellm" in litellm.service_of(host.gateway, changed).unit
+    # It stays there, also when the changed one is gone.
+    there = replace(found, environments={anew: ""})
+    assert python.standing(wanted, there).directory == anew
+    assert not list(python.changes(wanted, there))

