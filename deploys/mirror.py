@@ -14,3 +14,6 @@ ollama.serve()
 redis.serve()
 litellm.serve()
 claude.configure()
+
+# Only now does nobody need the keys of before: they open nothing from here on.
+litellm.retire(claude.taken)

@@ -20,6 +20,7 @@ from roles.claude import machine
 from roles.host.observe import Observation
 from roles.host.secrets import references_only
 from roles.host.service import Service
+from roles.litellm import keys
 
 UNSEEN = Observation(architecture="x86_64")
 
@@ -80,6 +81,8 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
         for member in service.members():
             if not member.name.endswith(".py"):
                 yield f"{service.directory}/current/{member.name}", member.content.decode()
+    if plan.gateway:
+        yield keys.WANTED, keys.wanted(plan.gateway)
     for file in claude.wanted(plan, UNSEEN):
         if file.content is not None:
             yield f"~{file.user}/{file.path}", file.content.decode()

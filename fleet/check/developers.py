@@ -9,7 +9,7 @@ from packaging.version import Version
 from fleet.data import table
 from fleet.plan.settings import MARGIN
 from fleet.problems import Problem
-from fleet.spec import Developers, Fleet, Secret
+from fleet.spec import Developers, Fleet
 
 SMALLEST = 65_536
 """Tokens. Claude Code's own prompt takes 15,000 to 57,000 of them before the work begins."""
@@ -19,7 +19,6 @@ ROOM = 32_768
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    yield from _keys(fleet)
     for group in fleet.developers.values():
         yield from _window(fleet, group)
         yield from _tiers(fleet, group)
@@ -69,26 +68,6 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
                 f"'{other.name}', whose window is {other.context}: no room for a prompt.",
                 f"Give '{model.name}' a smaller 'output', or '{tier}' another model.",
             )
-
-
-def _keys(fleet: Fleet) -> Iterator[Problem]:
-    """Keys by which a gateway could not tell a developer from another, or from its master."""
-    holders: dict[str, str] = {}
-    if fleet.gateway:
-        holders[_which(fleet.gateway.master_key)] = "the master key"
-    for group in fleet.developers.values():
-        other = holders.setdefault(_which(group.key), f"the key of '{group.name}'")
-        if other != f"the key of '{group.name}'":
-            yield fleet.document.problem(
-                ("developers", group.name, "key"),
-                f"is {group.key}, which is {other} too.",
-                "Each group has a key of its own.",
-            )
-
-
-def _which(secret: Secret) -> str:
-    """Tell secrets apart; a variable is the same for all files of a fleet."""
-    return str(secret) if secret.source == "env" else f"{secret.directory} {secret}"
 
 
 def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:

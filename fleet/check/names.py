@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fleet.plan.keys import holder, places
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import Fleet, ProviderModel
 
@@ -17,7 +18,7 @@ class _Use(NamedTuple):
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for use in (*_hosts(fleet), *_models(fleet), *_gateway(fleet)):
+    for use in (*_hosts(fleet), *_models(fleet), *_gateway(fleet), *_people(fleet)):
         if use.name not in use.known:
             yield fleet.document.problem(
                 use.key,
@@ -117,8 +118,30 @@ def _models(fleet: Fleet) -> Iterator[_Use]:
         if group.subagent_model:
             key: Key = ("developers", name, "subagent_model")
             yield _Use(key, group.subagent_model, answers, "model or alias")
+        yield from _each(("developers", name, "models"), group.models, answers, "model or alias")
+    for name, own in fleet.keys.people.items():
+        yield from _each(("keys", "people", name, "models"), own.models, answers, "model or alias")
 
 
-def _each(key: Key, names: Iterable[str], known: frozenset[str]) -> Iterator[_Use]:
+def _people(fleet: Fleet) -> Iterator[_Use]:
+    """Whose keys are spoken of, and behind which logins they sit."""
+    people: set[str] = set()
+    groups: set[str] = set()
+    for name, group in fleet.developers.items():
+        logins = set()
+        for host, login in places(group):
+            logins |= {login, f"{login}@{host}"}
+            (groups if group.key else people).add(holder(group, host, login))
+        for login in group.people:
+            yield _Use(("developers", name, "people", login), login, frozenset(logins), "login")
+    for name in fleet.keys.people:
+        yield _Use(("keys", "people", name), name, frozenset(people), "person")
+    for at, name in enumerate(fleet.keys.revoked):
+        yield _Use(("keys", "revoked", at), name, frozenset(people | groups), "person")
+
+
+def _each(
+    key: Key, names: Iterable[str], known: frozenset[str], kind: str = "model"
+) -> Iterator[_Use]:
     for at, name in enumerate(names):
-        yield _Use((*key, at), name, known, "model")
+        yield _Use((*key, at), name, known, kind)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from fleet.keys import DerivedKey, Key
 from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from fleet.plan.keys import KeyPlan
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
 from fleet.plan.redis import RedisPlan, redis
@@ -18,8 +20,11 @@ from fleet.spec import Fleet
 __all__ = [
     "ClaudePlan",
     "ClientPlan",
+    "DerivedKey",
     "FleetPlan",
     "HostPlan",
+    "Key",
+    "KeyPlan",
     "LitellmPlan",
     "MirrorPlan",
     "OllamaModelPlan",

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fleet.keys import Key
+from fleet.plan.keys import key_of
 from fleet.plan.settings import certificates, nested, settings
 from fleet.plan.why import comes
-from fleet.spec import Developers, Fleet, Secret
+from fleet.spec import Developers, Fleet
 from fleet.spec.developers import Certificates, Scope
 
 
@@ -35,7 +37,17 @@ class ClientPlan:
     state: Mapping[str, Any] = comes(
         because="a first run would otherwise ask for a login at the vendor's"
     )
-    key: Secret = comes("developers.{group}.key")
+    person: str = comes(
+        "developers.{group}.people",
+        "developers.{group}",
+        because="the login, if the group does not say who sits behind it",
+    )
+    key: Key = comes(
+        "keys.people.{person}.key",
+        "developers.{group}.key",
+        "keys.root",
+        because="derived from the root for each person, where the file names no key",
+    )
 
 
 @dataclass(frozen=True)
@@ -126,10 +138,10 @@ def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
         policy = _Policy(group, nested(settings(fleet, group)))
         for host in group.hosts:
             found.setdefault(host, []).append(policy)
-    return {host: _clients(host, policies) for host, policies in found.items()}
+    return {host: _clients(fleet, host, policies) for host, policies in found.items()}
 
 
-def _clients(host: str, policies: list[_Policy]) -> ClaudePlan:
+def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     ordinary = [policy for policy in policies if not policy.mirror]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
     pushed = dict.fromkeys(policy.certificates for policy in policies)
@@ -139,7 +151,9 @@ def _clients(host: str, policies: list[_Policy]) -> ClaudePlan:
         mirrors=tuple(_mirror(policy) for policy in policies if policy.mirror),
         certificates=tuple(each for each in pushed if each),
         users=tuple(
-            _client(policy, user) for policy in policies for user in policy.group.seats[host]
+            _client(fleet, policy, host, user)
+            for policy in policies
+            for user in policy.group.seats[host]
         ),
     )
 
@@ -149,7 +163,7 @@ def _mirror(policy: _Policy) -> MirrorPlan:
     return MirrorPlan(group.command, group.name, group.version, policy.directory)
 
 
-def _client(policy: _Policy, user: str) -> ClientPlan:
+def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
     group = policy.group
     return ClientPlan(
         user=user,
@@ -159,7 +173,8 @@ def _client(policy: _Policy, user: str) -> ClientPlan:
         # Machine policy stands in one file of the host; in a home it would be said twice.
         settings={} if group.scope == "managed" else policy.settings,
         state={"hasCompletedOnboarding": True},
-        key=group.key,
+        person=group.person(host, user),
+        key=key_of(fleet, group, group.person(host, user)),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from fleet import ollama
+from fleet.keys import DerivedKey
 from fleet.plan import FleetPlan, HostPlan
 from fleet.plan.claude import ClientPlan, PolicyPlan
 from fleet.plan.settings import Setting, settings
@@ -57,7 +58,7 @@ class _Telling:
         self.derived: dict[str, dict[tuple[str, ...], Setting]] = {}
 
     def walk(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
-        if isinstance(value, Secret):
+        if isinstance(value, Secret | DerivedKey):
             yield path, str(value), why, names
         elif is_dataclass(value):
             yield from self._fields(value, path, why, names)

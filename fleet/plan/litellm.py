@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fleet.plan.keys import KeyPlan, keys
 from fleet.plan.redis import reached
 from fleet.plan.routes import Route, aliases, routes
 from fleet.plan.why import comes
@@ -83,7 +84,8 @@ class LitellmPlan:
     fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks")
     context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes("context_window_fallbacks")
     master_key: Secret = comes("gateway.master_key")
-    keys: Mapping[str, Secret] = comes("developers", because="of each group, its key")
+    keys: tuple[KeyPlan, ...] = comes("developers")
+    grace: int = comes("keys.grace", because="in seconds")
 
 
 def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
@@ -138,7 +140,8 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         fallbacks=fleet.fallbacks,
         context_window_fallbacks=fleet.context_window_fallbacks,
         master_key=gateway.master_key,
-        keys={group.name: group.key for group in fleet.developers.values()},
+        keys=keys(fleet),
+        grace=fleet.keys.grace,
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fleet.addresses import is_any
 from fleet.data import table
+from fleet.plan.keys import opens
 from fleet.plan.routes import http
 from fleet.plan.why import Why
 from fleet.spec import Developers, Fleet, Gateway, Model, ProviderModel, VllmModel
@@ -101,7 +102,7 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
         Setting(
             # The same words in every scope: the client tells them which directory is its own.
             f'cat "${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/{KEY_FILE}"',
-            Why((_said(group, "key"),), "read from a file of the developer's own"),
+            Why((_said(group, "key"), "keys.root"), "read from a file of the developer's own"),
         ),
     )
     yield (
@@ -113,7 +114,7 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
     )
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         reason = "empty: one of the user's own shell would go to the gateway instead of the key"
-        yield ("env", name), Setting("", Why((_said(group, "key"),), reason))
+        yield ("env", name), Setting("", Why((_said(group, "key"), "keys.root"), reason))
     yield (
         ("env", "API_TIMEOUT_MS"),
         Setting(
@@ -141,6 +142,10 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         serving = fleet.find(tier)
         if not serving:
             why = Why((wanted,), f"nothing is called {tier}, and its calls must be answered")
+            serving = model
+        elif not opens(fleet, group, serving):
+            said = _said(group, "models")
+            why = Why((said, wanted), f"{tier} is not among them, and its calls must be answered")
             serving = model
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, why)
     if group.subagent_model:

@@ -12,6 +12,7 @@ from fleet.section import Secret, Section
 from fleet.spec.developers import Developers, developers
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
+from fleet.spec.keys import Keys, keys
 from fleet.spec.ollama import OllamaModel, OllamaServer, Release, ollama
 from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
 from fleet.spec.vllm import VllmModel, Weights, vllm
@@ -22,6 +23,7 @@ __all__ = [
     "Fleet",
     "Gateway",
     "Host",
+    "Keys",
     "Login",
     "Model",
     "OllamaModel",
@@ -52,6 +54,7 @@ class Fleet:
     aliases: Mapping[str, str]
     fallbacks: Mapping[str, tuple[str, ...]]
     context_window_fallbacks: Mapping[str, tuple[str, ...]]
+    keys: Keys
     developers: Mapping[str, Developers]
     warnings: tuple[Problem, ...] = ()
 
@@ -85,6 +88,7 @@ def fleet(document: Document) -> Fleet:
         aliases=said.get("aliases", {}),
         fallbacks=_targets(said.section("fallbacks")),
         context_window_fallbacks=_targets(said.section("context_window_fallbacks")),
+        keys=keys(said.section("keys")),
         developers={
             each.name: developers(each, hosts) for each in said.section("developers").sections()
         },

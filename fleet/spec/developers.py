@@ -45,7 +45,8 @@ class Developers:
     """``seats`` are the login names of the group on each of its hosts.
 
     ``settings`` are Claude Code's own, beyond those that are derived; ``command`` is the name of
-    the group's own Claude Code, for the scope ``mirror`` alone.
+    the group's own Claude Code, for the scope ``mirror`` alone. ``key`` is one that all share;
+    ``models`` are those that the group's keys open, none said being all.
     """
 
     name: str
@@ -63,16 +64,22 @@ class Developers:
     settings: Mapping[str, Any]
     ca_certificates: Certificates | None
     proxy: Proxy | None
-    key: Secret
+    key: Secret | None
+    people: Mapping[str, str]
+    rotation: int
+    expires: str | None
+    models: tuple[str, ...]
 
     @property
     def hosts(self) -> tuple[str, ...]:
         return tuple(self.seats)
 
+    def person(self, host: str, login: str) -> str:
+        """Return who sits behind a login of the group."""
+        return self.people.get(f"{login}@{host}", self.people.get(login, login))
+
 
 def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
-    key = said.secret("key")
-    assert key, "the schema requires it"
     return Developers(
         name=said.name,
         seats=_seats(said, hosts),
@@ -89,7 +96,11 @@ def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
         settings=said.get("settings", {}),
         ca_certificates=_certificates(said),
         proxy=_proxy(said),
-        key=key,
+        key=said.secret("key"),
+        people=said.get("people", {}),
+        rotation=said.get("rotation", 1),
+        expires=said.get("expires"),
+        models=said.words("models"),
     )
 
 

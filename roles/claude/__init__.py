@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from pyinfra.api import deploy
+from pyinfra.api import State, deploy
+from pyinfra.context import ctx_state
 
 from fleet.plan import ClaudePlan, HostPlan
+from fleet.plan.settings import KEY_FILE
 from roles import host
 from roles.claude import client, homes, machine
 from roles.host.commands import Commands, operation
@@ -90,6 +93,24 @@ def share() -> Commands:
         then=machine.relink(plan, seen),
     )
     yield from behind(serves, commands)
+
+
+def taken() -> set[str]:
+    """Return the keys that lay on machines of this run, and are to lie there no more."""
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    found, wanted_now = set(), set()
+    for each in run.inventory:
+        seen: Observation | None = each.data.get("seen")
+        for file in wanted(each.data.plan, seen) if seen else ():
+            if file.path.endswith(f"/{KEY_FILE}"):
+                there = seen.home_files.get((file.user, file.path)) if seen else None
+                found.add(there.content if there else b"")
+                wanted_now.add(file.content)
+    # Whatever else a developer has put there is no key, and nobody's to ask with.
+    return {key.decode() for key in found - wanted_now if LIKE_A_KEY.fullmatch(key)}
+
+
+LIKE_A_KEY = re.compile(rb"[!-~]{8,200}")
 
 
 def wanted(plan: HostPlan, seen: Observation) -> list[HomeFile]:

@@ -13,6 +13,7 @@ from threading import Lock
 
 from pyinfra.api.exceptions import DeployError
 
+from fleet.keys import DerivedKey, Key
 from fleet.spec import Secret
 
 _one_at_a_time = Lock()
@@ -21,8 +22,8 @@ _one_at_a_time = Lock()
 _revealed: set[str] = set()
 
 
-def reveal(secret: Secret) -> str:
-    """Return the value behind a reference, without the line break at its end.
+def reveal(secret: Key) -> str:
+    """Return the value behind a reference, without the line break at its end, or a derived key.
 
     Raises ``DeployError`` that names the reference, never a value, when there is none.
     """
@@ -30,8 +31,11 @@ def reveal(secret: Secret) -> str:
         if _asked is not None:
             _asked.add(str(secret))
             return str(secret)
-        value = _reveal(secret)
+        value = _reveal(secret.root if isinstance(secret, DerivedKey) else secret)
         _revealed.add(value)
+        if isinstance(secret, DerivedKey):
+            value = secret.value(value)
+            _revealed.add(value)
         return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from pyinfra.api import deploy
@@ -17,7 +17,7 @@ from roles.host.places import ROOT
 from roles.host.report import Change
 from roles.host.rollout import behind, has_engines, in_turn
 from roles.host.secrets import reveal
-from roles.litellm import references, render
+from roles.litellm import keys, references, render
 
 LOCKS = Path(__file__).parent / "locks"
 PACKAGES = ("python3", "curl")
@@ -33,6 +33,7 @@ def questions(plan: HostPlan) -> list[Question]:
         ("disk", ROOT),
         environment(plan.gateway).question,
         *service.questions(render.NAME, render.USER, plan.gateway.port),
+        *keys.questions(),
     ]
 
 
@@ -43,7 +44,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     return [
         *python.refusals(seen),
         *service.refusals(service_of(plan.gateway, seen), seen),
-        *_key_refusals(plan.gateway),
+        *keys.refusals(plan.gateway),
     ]
 
 
@@ -53,6 +54,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         return
     yield from host.lacks(seen, PACKAGES, render.USER)
     yield from python.changes(environment(plan.gateway), seen)
+    yield from keys.changes(plan.gateway, seen)
     yield from drift.changes(service_of(plan.gateway, seen), seen)
 
 
@@ -69,10 +71,32 @@ def serve() -> None:
         return
     host.ensure_packages(*PACKAGES)
     host.ensure_user(render.USER)
+    admit(name="keys of developers")
     install(name="Python environment, hash-locked")
     place(name="new generation, beside the running one")
     # One gateway after the other: while one restarts, the others serve.
     switch(name="switch, restart, wait until it serves", _serial=True)
+
+
+def retire(taken: Callable[[], Collection[str]]) -> None:
+    """End the keys that the machines of this run had until now. ``taken`` gives those."""
+    if host.plan().gateway:
+        end(taken, name="former keys go, and open nothing")
+
+
+@operation
+def admit() -> Commands:
+    """Let in whose keys are wanted, and no others but the former ones of those who stay."""
+    if gateway := host.plan().gateway:
+        yield from keys.admit(gateway, host.seen())
+
+
+@operation
+def end(taken: Callable[[], Collection[str]]) -> Commands:
+    """Take away the former keys, and ask with those that must be dead."""
+    if gateway := host.plan().gateway:
+        address = render.probed(gateway.listen)
+        yield from keys.retire(gateway, host.seen(), address, taken)
 
 
 @operation
@@ -107,15 +131,6 @@ def environment(gateway: LitellmPlan) -> python.Environment:
             f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
         )
     return python.Environment("litellm", lock)
-
-
-def _key_refusals(gateway: LitellmPlan) -> Iterator[str]:
-    """Keys that are the same: the gateway lets nobody in, or takes a developer for its master."""
-    holders = {reveal(gateway.master_key): "master_key"}
-    for name, secret in gateway.keys.items():
-        other = holders.setdefault(reveal(secret), name)
-        if other != name:
-            yield f"cannot tell '{name}' from '{other}': they have the same key. Make another one."
 
 
 @once

@@ -42,10 +42,9 @@ def resolved(value: Any, names: dict[Secret, str]) -> Any:
 
 
 def secrets(gateway: LitellmPlan) -> set[Secret]:
-    """Return every secret that a gateway needs, or needs the hash of."""
+    """Return every secret that a gateway needs; of developers' keys it needs none."""
     return {
         gateway.master_key,
-        *gateway.keys.values(),
         *references(gateway),
         *(each for each in gateway.environment.values() if isinstance(each, Secret)),
         *([gateway.passthrough.api_key] if gateway.passthrough else []),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,14 +19,14 @@ from roles.litellm.references import references, variable
 
 NAME = "litellm"
 USER = "mirrorfleet-litellm"
+KEYS = f"{ROOT}/{NAME}/keys"
+"""Beside the generations, and in none of them: who may come in changes without a restart."""
+
 HERE = Path(__file__).parent
 SCRIPTS = ("mirrorfleet_auth.py", "check.py")
 
 WORKER_MEMORY = 420 * 1024**2
 """Bytes that a worker was measured to take under load; half of the memory is for workers."""
-
-PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
-"""What of Anthropic's own API a developer's key opens: not its files, batches or models."""
 
 START = 120
 """Seconds from start to ready; 6 to 16 were measured."""
@@ -69,7 +66,6 @@ def service(
         environment=variables(gateway, secrets),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
-            "keys.json": json.dumps(keys(gateway, secrets), indent=1) + "\n",
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
         ready=f"curl -fsS --noproxy '*' -m 5 -o /dev/null {url} 2>/dev/null",
@@ -117,22 +113,6 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     return said
 
 
-def keys(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, Any]:
-    """Return keys.json: only hashes, so that the file is worth nothing to a thief."""
-    return {
-        "version": 1,
-        "keys": [
-            {
-                "sha256": sha256(secrets[secret].encode()).hexdigest(),
-                "name": name,
-                "role": "developer",
-                **({"routes": PASSTHROUGH} if gateway.passthrough else {}),
-            }
-            for name, secret in sorted(gateway.keys.items())
-        ],
-    }
-
-
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, str]:
     """Return the environment of the process."""
     said = {
@@ -149,6 +129,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "NO_OPENAPI": "True",
         "DISABLE_ADMIN_UI": "True",
         "HOME": f"{STATE}/{NAME}",
+        "MIRRORFLEET_KEYS": KEYS,
     }
     if gateway.server == "gunicorn":
         # Its workers are forked, and one was seen to hang at start while it read the time zone.

@@ -19,12 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import fleet
-from fleet.plan import LitellmPlan
-from fleet.spec import Secret
+from fleet.plan import DerivedKey, LitellmPlan
 from roles.host.observe import Observation
-from roles.litellm import references, render
+from roles.litellm import keys, references, render
+from roles.litellm.files import keyring
 from tests.litellm.environment import environment
 from tests.litellm.upstream import Upstream
 from tests.roles.answers import MACHINE, seen
@@ -53,7 +54,8 @@ class Gateway:
     url: str
     metrics: str
     plan: LitellmPlan
-    secrets: dict[Secret, str]
+    secrets: dict[Any, str]
+    directory: Path
     session: int
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
@@ -84,7 +86,7 @@ class Gateway:
     @property
     def key(self) -> str:
         """A developer's key."""
-        return self.secrets[next(iter(self.plan.keys.values()))]
+        return self.secrets[self.plan.keys[0].key]
 
     @property
     def master(self) -> str:
@@ -112,7 +114,7 @@ def serving(
     plan: LitellmPlan, upstream: Upstream, directory: Path, workers: int = 1
 ) -> Iterator[Gateway]:
     """Serve a gateway until the block ends; fails with the last words of one that never answers."""
-    secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
+    secrets = _secrets(plan)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     command = [str(environment() / "bin/litellm"), *render.arguments(moved, workers)]
@@ -121,7 +123,7 @@ def serving(
     variables = _variables(moved, secrets, directory)
     with started(command, directory, variables, f"{url}/health/readiness") as process:
         metrics = f"http://127.0.0.1:{moved.metrics_port}/metrics/"
-        yield Gateway(url, metrics, plan, secrets, process.pid)
+        yield Gateway(url, metrics, plan, secrets, directory, process.pid)
 
 
 @contextmanager
@@ -150,7 +152,7 @@ def started(
 
 def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
     """Run the role's own check of a generation; return what it complains about."""
-    secrets = {each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)}
+    secrets = _secrets(plan)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     done = subprocess.run(
@@ -194,7 +196,31 @@ def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, An
     }
 
 
-def _write(plan: LitellmPlan, secrets: dict[Secret, str], directory: Path) -> None:
+def _secrets(plan: LitellmPlan) -> dict[Any, str]:
+    """Return a value for each secret, and the developers' keys."""
+    values: dict[Any, str] = {
+        each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)
+    }
+    for entry in plan.keys:
+        key = entry.key
+        root = key.root if isinstance(key, DerivedKey) else key
+        values[root] = f"sk-{root.value.lower()}-0123456789"
+        if isinstance(key, DerivedKey):
+            values[key] = key.value(values[root])
+    return values
+
+
+def write_keys(plan: LitellmPlan, values: Mapping[Any, str], directory: Path) -> None:
+    """Write the keys as a run does: a file in the place of the one before."""
+    new = directory / "keys.new"
+    with patch("roles.litellm.keys.reveal", values.__getitem__):
+        new.write_text(keys.wanted(plan))
+    new.replace(directory / "keys.json")
+    (directory / "former.json").write_text(keyring.document([], []))
+
+
+def _write(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> None:
+    write_keys(plan, secrets, directory)
     service = render.service(plan, "/nowhere", secrets, _observed())
     for name, content in service.files.items():
         (directory / name).write_text(content)
@@ -204,12 +230,13 @@ def _observed() -> Observation:
     return seen(MACHINE)
 
 
-def _variables(plan: LitellmPlan, secrets: dict[Secret, str], directory: Path) -> dict[str, str]:
+def _variables(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> dict[str, str]:
     """Return the service's environment, and nothing of this machine's but its PATH."""
     return {
         "PATH": os.environ["PATH"],
         **render.variables(plan, secrets),
         "HOME": str(directory),
+        "MIRRORFLEET_KEYS": str(directory),
     }
 
 

@@ -7,12 +7,14 @@ import json
 from hashlib import sha256
 
 from fleet import HostPlan
-from fleet.plan import OllamaPlan
+from fleet.plan import LitellmPlan, OllamaPlan
 from roles import claude, litellm, ollama, redis, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.host.observe import Observation, parse
 from roles.host.service import Service
+from roles.litellm import keys
+from roles.litellm.render import KEYS, USER
 from roles.ollama import models, release
 from roles.vllm import weights
 
@@ -71,6 +73,7 @@ def converged(plan: HostPlan) -> Answers:
     if plan.gateway:
         found |= {("package", name): () for name in litellm.PACKAGES}
         found |= {("environment", litellm.environment(plan.gateway).directory): ("",)}
+        found |= admitted(plan.gateway)
     for service in services(plan):
         found |= running(service)
     if plan.clients:
@@ -131,6 +134,18 @@ def running(service: Service) -> Answers:
         ("file", service.unit_path): ("f 644 root:root", unit),
         ("unit", service.unit_name): ("active", "enabled", service.generation, "no", ""),
         ("port", str(service.port)): (service.unit_name,),
+    }
+
+
+def admitted(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
+    """The answers about the keys of a gateway that are as they should be."""
+    digest = sha256(keys.wanted(gateway).encode()).hexdigest()
+    owner = f"root:{USER}"
+    return {
+        ("file", KEYS): (f"d 750 {owner}", ""),
+        ("file", keys.WANTED): (f"f 640 {owner}", digest),
+        ("file", keys.FORMER): (f"f 640 {owner}", "0" * 64),
+        ("content", keys.FORMER): _content({"keys": former}),
     }
 
 

@@ -18,7 +18,7 @@ SECRETS = {
     # prod.yml: variables
     "ENGINE_KEY": "engine-key-of-the-tests",
     "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
-    "PLATFORM_KEY": "sk-platform-key-of-the-tests",
+    "MIRRORFLEET_KEY_ROOT": "9b74c9897bac770ffc029102a200c5de-key-of-the-tests",
     # redis.yml: a variable
     "REDIS_PASSWORD": "redis-password-key-of-the-tests",
     # prod.yml: the output of a command, `op`
@@ -48,7 +48,7 @@ def furnish(directory: Path) -> dict[str, str]:
     (weights / "model.safetensors").write_bytes(bytes(range(256)))
     # A stand-in for 1Password's command line, which prod.yml asks for a key.
     stand_in(programs / "op", f"echo {SECRETS['op']}")
-    variables = ("ENGINE_KEY", "LITELLM_MASTER_KEY", "PLATFORM_KEY", "REDIS_PASSWORD")
+    variables = ("ENGINE_KEY", "LITELLM_MASTER_KEY", "MIRRORFLEET_KEY_ROOT", "REDIS_PASSWORD")
     return {name: SECRETS[name] for name in variables}
 
 

@@ -13,6 +13,8 @@ PATTERNS = {
     "wait": r"true && begun=",
     "left alone": r"left as it is, because",
     "download": r"bin/hf download|curl .* -o upload",
+    "keys": r"' admit /opt",
+    "former keys": r"' retire /opt",
     "inbox": r"install -d -m 700 .*/inbox",
     "take": r"sha256sum --check",
     "directory": r"install -d -m 750 -o",

@@ -32,7 +32,7 @@ Home = dict[tuple[str, str], Found]
 
 def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
     key = Secret("command", "echo sk-key", Path("/"))
-    return ClientPlan("ada", "team", "user", ".claude", settings, state, key)
+    return ClientPlan("ada", "team", "user", ".claude", settings, state, "ada", key)
 
 
 def furnished(settings: bytes | None, state: bytes | None) -> Home:

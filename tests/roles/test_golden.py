@@ -17,6 +17,8 @@ import pytest
 from fleet import HostPlan
 from roles import claude
 from roles.claude import machine
+from roles.litellm import keys
+from roles.litellm.render import USER
 from tests.roles.answers import bare, seen, services
 from tests.roles.conftest import Planned
 
@@ -54,6 +56,9 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
             )
             if not member.name.endswith(SCRIPTS):
                 yield f"{service.name}/{member.name}", member.content.decode()
+    if plan.gateway:
+        listed.append(f"640 root:{USER} {keys.WANTED}")
+        yield "litellm/keys.json", keys.wanted(plan.gateway)
     for shared in machine.files(plan.clients):
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")

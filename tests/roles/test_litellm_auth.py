@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tempfile
+import timeit
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +29,9 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-auth = load(SOURCE)
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("MIRRORFLEET_KEYS", "/nowhere")
+    auth = load(SOURCE)
 
 
 def entry(key: str, name: str, role: Any = "developer", **more: Any) -> dict[str, Any]:
@@ -34,11 +39,28 @@ def entry(key: str, name: str, role: Any = "developer", **more: Any) -> dict[str
 
 
 def document(*entries: Any) -> str:
-    return json.dumps({"version": 1, "keys": list(entries)})
+    return json.dumps({"version": 2, "keys": list(entries)})
 
 
-KEYS = auth.parse(
-    document(entry(ADA, "ada"), entry(LIN, "lin", models=["coder"]), entry(OPS, "ops", "admin"))
+def ring(wanted: str | None, former: str = document()) -> Any:
+    """Return the keys of a gateway with these files."""
+    directory = Path(tempfile.mkdtemp())
+    (directory / "former.json").write_text(former)
+    if wanted is not None:
+        (directory / "keys.json").write_text(wanted)
+    return auth.KeyRing(directory)
+
+
+def at(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+KEYS = ring(
+    document(
+        entry(ADA, "ada", group="team"),
+        entry(LIN, "lin", models=["coder"]),
+        entry(OPS, "ops", "admin"),
+    )
 )
 
 
@@ -63,10 +85,10 @@ def test_each_key_is_known_by_its_name_role_and_models() -> None:
     def who(key: str) -> Any:
         return auth.decide(key, "/v1/messages", KEYS, MASTER)
 
-    assert who(ADA) == ("ada", "developer", (), ())
-    assert who(LIN) == ("lin", "developer", ("coder",), ())
-    assert who(OPS) == ("ops", "admin", (), ())
-    assert who(MASTER) == ("master", "admin", (), ())
+    assert who(ADA) == ("ada", "developer", "team", (), None)
+    assert who(LIN) == ("lin", "developer", "", ("coder",), None)
+    assert who(OPS) == ("ops", "admin", "", (), None)
+    assert who(MASTER) == ("master", "admin", "", (), None)
 
 
 @pytest.mark.parametrize("presented", [None, "", "sk-wrong", ADA.upper(), f" {ADA}", "sk-ü\udcff"])
@@ -99,28 +121,58 @@ def test_everything_else_is_for_admins(path: str) -> None:
     assert auth.decide(MASTER, path, KEYS, MASTER).role == "admin"
 
 
-def test_a_key_opens_the_routes_that_it_names_and_no_others() -> None:
-    keys = auth.parse(document(entry(ADA, "ada", routes=["/anthropic/v1/messages"])))
+def test_keys_open_the_routes_of_the_file_and_no_others() -> None:
+    keys = ring(
+        json.dumps(
+            {"version": 2, "routes": ["/anthropic/v1/messages"], "keys": [entry(ADA, "ada")]}
+        )
+    )
     assert auth.decide(ADA, "/anthropic/v1/messages", keys, MASTER).name == "ada"
     assert auth.decide(ADA, "/v1/messages", keys, MASTER).name == "ada"
     assert refusal(ADA, "/anthropic/v1/files", keys=keys)[0] == 403
 
 
 def test_without_a_usable_file_only_the_master_key_comes_in() -> None:
-    assert refusal(ADA, keys=None)[0] == 503
-    assert refusal(None, keys=None)[0] == 401
-    assert auth.decide(MASTER, "/health", None, MASTER).role == "admin"
+    for nothing in (ring(None), ring("{")):
+        assert refusal(ADA, keys=nothing)[0] == 503
+        assert refusal(None, keys=nothing)[0] == 401
+        assert auth.decide(MASTER, "/health", nothing, MASTER).role == "admin"
+
+
+def test_a_key_that_has_expired_is_401_and_says_so() -> None:
+    keys = ring(document(entry(ADA, "ada", expires=at(-1)), entry(LIN, "lin", expires=at(60))))
+    assert refusal(ADA, keys=keys) == (
+        401,
+        "The API key of ada has expired. Ask for another one.",
+    )
+    assert auth.decide(LIN, "/v1/messages", keys, MASTER).name == "lin"
+
+
+def test_a_former_key_counts_until_its_end() -> None:
+    wanted = document(entry("sk-new", "ada"))
+    keys = ring(wanted, document(entry(ADA, "ada", expires=at(60))))
+    assert auth.decide(ADA, "/v1/messages", keys, MASTER).name == "ada"
+    assert refusal(ADA, keys=ring(wanted, document(entry(ADA, "ada", expires=at(-1)))))[0] == 401
+
+
+@pytest.mark.parametrize("former", [document(entry(ADA, "ada")), "", "{"])
+def test_former_keys_that_cannot_be_read_or_never_end_do_not_count(former: str) -> None:
+    keys = ring(document(entry(LIN, "lin")), former)
+    assert refusal(ADA, keys=keys)[0] == 401
+    assert auth.decide(LIN, "/v1/messages", keys, MASTER).name == "lin"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "Expecting value"),
-        ("[]", "version 1"),
-        ('{"version": 2, "keys": []}', "version 1"),
-        ('{"version": 1}', "list of keys"),
-        ('{"version": 1, "keys": {}}', "list of keys"),
-        ('{"version": 1, "keys": [], "extra": 1}', "nothing else"),
+        ("[]", "version 2"),
+        ('{"version": 1, "keys": []}', "version 2"),
+        ('{"version": 2}', "list of keys"),
+        ('{"version": 2, "keys": {}}', "list of keys"),
+        ('{"version": 2, "keys": [], "extra": 1}', "nothing else"),
+        ('{"version": 2, "keys": [], "routes": "/health"}', "routes"),
+        ('{"version": 2, "keys": [], "routes": ["health"]}', "routes"),
         (document("x"), "key 1: expected an object"),
         (document(entry(ADA, "ada") | {"sha256": ADA}), "key 1: sha256"),
         (document(entry(ADA, "ada") | {"sha256": auth.digest(ADA).upper()}), "key 1: sha256"),
@@ -130,9 +182,11 @@ def test_without_a_usable_file_only_the_master_key_comes_in() -> None:
         (document(entry(ADA, "ada", models=[])), "key 1 (ada): models"),
         (document(entry(ADA, "ada", models=None)), "key 1 (ada): models"),
         (document(entry(ADA, "ada", models="coder")), "key 1 (ada): models"),
-        (document(entry(ADA, "ada", routes="/health")), "key 1 (ada): routes"),
-        (document(entry(ADA, "ada", routes=["health"])), "key 1 (ada): routes"),
-        (document(entry(ADA, "ada", expires="2027-01-01")), "unknown field 'expires'"),
+        (document(entry(ADA, "ada", group=["team"])), "key 1 (ada): group"),
+        (document(entry(ADA, "ada", expires="tomorrow")), "key 1 (ada): expires"),
+        (document(entry(ADA, "ada", expires="2027-01-01T00:00:00")), "key 1 (ada): expires"),
+        (document(entry(ADA, "ada", expires=1)), "key 1 (ada): expires"),
+        (document(entry(ADA, "ada", budget=5)), "unknown field 'budget'"),
         (document(entry(ADA, "ada"), entry(ADA, "lin")), "key 2: the same key again"),
     ],
 )
@@ -144,15 +198,15 @@ def test_a_file_that_says_anything_else_is_refused(text: str, said: str) -> None
 
 def test_a_change_of_the_file_counts_at_the_next_request(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    file = auth.KeyFile(path)
+    file = auth.KeyFile(path, auth.parse)
     assert file.keys() is None
     for names in (["ada"], ["ada", "lin"], ["lin"], []):
         replace(path, document(*(entry(name, name) for name in names)))
-        assert [key.name for key in file.keys().values()] == names
+        assert [key.name for key in file.keys().by_hash.values()] == names
     replace(path, document(entry("ada", "ada"))[:-9])
     assert file.keys() is None
     replace(path, document(entry("ada", "ada")))
-    assert [key.name for key in file.keys().values()] == ["ada"]
+    assert [key.name for key in file.keys().by_hash.values()] == ["ada"]
     path.unlink()
     assert file.keys() is None
 
@@ -160,7 +214,7 @@ def test_a_change_of_the_file_counts_at_the_next_request(tmp_path: Path) -> None
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_text(document(entry(ADA, "ada")))
-    file = auth.KeyFile(path)
+    file = auth.KeyFile(path, auth.parse)
     assert file.keys() is file.keys()
 
 
@@ -169,11 +223,11 @@ def test_a_file_that_could_not_be_read_is_tried_again(
 ) -> None:
     path = tmp_path / "keys.json"
     path.write_text(document(entry(ADA, "ada")))
-    file = auth.KeyFile(path)
+    file = auth.KeyFile(path, auth.parse)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_text", unreadable)
         assert file.keys() is None
-    assert [key.name for key in file.keys().values()] == ["ada"]
+    assert [key.name for key in file.keys().by_hash.values()] == ["ada"]
 
 
 def test_a_link_to_the_file_is_followed(tmp_path: Path) -> None:
@@ -181,11 +235,11 @@ def test_a_link_to_the_file_is_followed(tmp_path: Path) -> None:
     old.write_text(document(entry(ADA, "ada")))
     new.write_text(document(entry(LIN, "lin")))
     path.symlink_to(old)
-    file = auth.KeyFile(path)
-    assert [key.name for key in file.keys().values()] == ["ada"]
+    file = auth.KeyFile(path, auth.parse)
+    assert [key.name for key in file.keys().by_hash.values()] == ["ada"]
     (tmp_path / "link").symlink_to(new)
     (tmp_path / "link").replace(path)
-    assert [key.name for key in file.keys().values()] == ["lin"]
+    assert [key.name for key in file.keys().by_hash.values()] == ["lin"]
 
 
 def test_the_log_says_once_why_nobody_comes_in(
@@ -193,14 +247,27 @@ def test_the_log_says_once_why_nobody_comes_in(
 ) -> None:
     path = tmp_path / "keys.json"
     path.write_text(document(entry(ADA, "ada", "root")))
-    file = auth.KeyFile(path)
+    file = auth.KeyFile(path, auth.parse)
     assert [file.keys(), file.keys()] == [None, None]
     assert len(caplog.records) == 1
     assert "key 1 (ada): role must be one of" in caplog.text
     assert auth.digest(ADA) not in caplog.text
 
 
-def test_the_handler_looks_beside_itself(tmp_path: Path) -> None:
-    copy = tmp_path / SOURCE.name
-    copy.write_text(SOURCE.read_text())
-    assert load(copy).key_file.path == tmp_path / "keys.json"
+def test_the_handler_looks_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MIRRORFLEET_KEYS", raising=False)
+    with pytest.raises(KeyError, match="MIRRORFLEET_KEYS"):
+        load(SOURCE)
+
+
+def test_a_thousand_keys_cost_a_request_what_one_does() -> None:
+    def seconds(count: int) -> float:
+        keys = ring(document(*(entry(f"sk-{each}", f"dev-{each}") for each in range(count))))
+        auth.decide("sk-0", "/v1/messages", keys, MASTER)
+        return min(
+            timeit.repeat(
+                lambda: auth.decide("sk-0", "/v1/messages", keys, MASTER), number=200, repeat=5
+            )
+        )
+
+    assert seconds(1000) < 3 * seconds(1)

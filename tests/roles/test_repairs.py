@@ -151,7 +151,26 @@ WRONG = {
         "/generations/",
         lambda right: ("f 640 ada:ada", right[1]),
         REPLACE,
-        "litellm: keys.json has mode and owner 640 ada:ada",
+        "litellm: config.yaml has mode and owner 640 ada:ada",
+    ),
+    "its keys were edited": Wrong(
+        "gw-1",
+        "file",
+        "keys.json",
+        lambda right: (right[0], "0" * 64),
+        ["keys", "former keys"],
+        "litellm: keys.json differs",
+    ),
+    "its keys can be read by all": Wrong(
+        "gw-1",
+        "file",
+        "keys.json",
+        lambda right: ("f 644 root:mirrorfleet-litellm", right[1]),
+        ["keys", "former keys"],
+        "keys.json has mode and owner 644 root:mirrorfleet-litellm",
+    ),
+    "its keys are gone": Wrong(
+        "gw-1", "file", "keys.json", None, ["keys"], "litellm: keys.json is missing"
     ),
     "its generation is gone": Wrong(
         "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"

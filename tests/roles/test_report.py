@@ -12,6 +12,7 @@ import pytest
 from roles import claude
 from roles.host import secrets
 from roles.host.diff import difference
+from roles.litellm import keys
 from tests.roles.answers import Answers, bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -101,6 +102,9 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
         for file in service.members():
             path = f"{service.generation_path}/{file.name}"
             found[gateway]["content", path] = content(file.content.decode())
+        plan = plans("lab").hosts[gateway].gateway
+        assert plan
+        found[gateway]["content", keys.WANTED] = content(keys.wanted(plan))
     for name in ("master", "developers"):
         (house / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
     secrets._reveal.cache_clear()
@@ -112,7 +116,8 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
     assert "- LITELLM_MASTER_KEY=(hidden)" in lines
     assert "+ LITELLM_MASTER_KEY=(hidden) (another one)" in lines
     assert not any("LITELLM_MODE" in line for line in lines if line.startswith(("+ ", "- ")))
-    assert '+    "sha256": (hidden) (another one)' in lines
+    entry = '{"name": "lab", "group": "lab", "role": "developer", "sha256": '
+    assert f"+ {entry}(hidden) (another one)" in lines
     assert "[dev]  ~ada/.claude/mirrorfleet-key differs" in lines
 
 

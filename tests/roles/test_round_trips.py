@@ -20,7 +20,7 @@ USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes
 UPLOAD = ["inbox", "take"]
 
 # Characters. A generation of six files is sent gzipped, between two scripts.
-QUESTIONS, GENERATION = 8_000, 12_000
+QUESTIONS, GENERATION = 8_000, 13_000
 
 
 @pytest.mark.usefixtures("stocked")
@@ -43,8 +43,8 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     service = ["generation", "restart"]
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         "gpu": [*PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],  # its environment and its weights
-        "gw-1": [*PACKAGES, *USER, *UPLOAD, *service],
-        "gw-2": [*PACKAGES, *USER, *UPLOAD, *service],
+        "gw-1": [*PACKAGES, *USER, "keys", *UPLOAD, *service],
+        "gw-2": [*PACKAGES, *USER, "keys", *UPLOAD, *service],
         "dev": [*UPLOAD, "home files", "machine files"],
     }
     uploads = {name: len(traffic.uploads) for name, traffic in done.items()}

@@ -11,6 +11,7 @@ import yaml
 from fleet.__main__ import main
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
+KEY = "{key of ada, rotation 1.1.1, from {env: MIRRORFLEET_KEY_ROOT}}"
 NOT_ALONE = ("scopes", "crowded")
 GOOD = Path(__file__).parents[1] / "fleet" / "good"
 
@@ -36,16 +37,16 @@ def test_a_gateways_files(capsys: pytest.CaptureFixture[str]) -> None:
 def test_references_stand_where_secrets_will_be(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("LITELLM_MASTER_KEY", "ENGINE_KEY", "PLATFORM_KEY"):
+    for name in ("LITELLM_MASTER_KEY", "ENGINE_KEY", "MIRRORFLEET_KEY_ROOT"):
         monkeypatch.setenv(name, "sk-the-secret-itself")
     files = shown(capsys, str(INVENTORIES / "prod.yml"))
     assert not any("sk-the-secret-itself" in content for content in files.values())
     assert (
         "{env: LITELLM_MASTER_KEY}" in files["gw-a: /opt/mirrorfleet/litellm/current/environment"]
     )
-    keys = json.loads(files["gw-a: /opt/mirrorfleet/litellm/current/keys.json"])
-    assert keys["keys"][0]["sha256"] == "sha256 of {env: PLATFORM_KEY}"
-    assert files["dev-1: ~ada/.claude/mirrorfleet-key"].strip() == "{env: PLATFORM_KEY}"
+    keys = json.loads(files["gw-a: /opt/mirrorfleet/litellm/keys/keys.json"])
+    assert keys["keys"][0]["sha256"] == f"sha256 of {KEY}"
+    assert files["dev-1: ~ada/.claude/mirrorfleet-key"].strip() == KEY
 
 
 @pytest.mark.parametrize("path", sorted(GOOD.glob("*.yml")), ids=lambda path: path.stem)

@@ -25,6 +25,8 @@ async def main() -> list[str]:
         wrong.append("there is no master key")
     if proxy_server.user_custom_auth is None:
         wrong.append("the key check (custom_auth) is not loaded")
+    elif not proxy_server.user_custom_auth.__globals__["ring"].readable():
+        wrong.append("the keys of developers cannot be read")
     if len(router.model_list) != len(written["model_list"]):
         wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
     # A callback that lacks an address or a key is left out, with a word in the log at most.

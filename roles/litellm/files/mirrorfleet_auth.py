@@ -1,16 +1,20 @@
 """Who may use this gateway: LiteLLM's `custom_auth` hook, deployed beside config.yaml.
 
-The keys' SHA-256 hashes stand in `keys.json` in the same folder (or a link to it):
+The keys' SHA-256 hashes stand in the folder $MIRRORFLEET_KEYS, which no generation holds: a key
+that is added or revoked needs no restart, and going back a generation revives none. `keys.json` is
 
-    {"version": 1, "keys": [{"sha256": "9f…", "name": "ada", "role": "developer",
-                             "models": ["coder"], "routes": ["/anthropic/v1/messages"]}]}
+    {"version": 2, "routes": ["/anthropic/v1/messages"], "keys": [
+    {"name": "ada", "group": "team", "role": "developer", "models": ["coder"],
+     "expires": "2027-04-01T00:00:00+00:00", "sha256": "9f…"}]}
 
-`role` is developer or admin; without `models` a key may use every model, and `routes` are paths
-that it opens beside those that every developer's key does. The file is looked at
-on every request (one stat) and read again when it changed, so that a key added or revoked counts
-in every worker at once, without a restart.
+`role` is developer or admin. Without `models` a key may use every model, without `expires` it
+counts for ever. `routes` are paths that every key opens beside Claude Code's own. `former.json` is
+the same of keys that were rotated, while machines may still have them; there, each one expires.
 
-When the file is missing or broken everybody but the master key is refused, with 503: it is the
+Both are looked at on every request (two stats) and read again when they changed, so that a key
+added or revoked counts in every worker at once, without a restart.
+
+When keys.json is missing or broken everybody but the master key is refused, with 503: it is the
 gateway that is wrong, not the key, and a client tries again. The last good version is not kept
 on purpose: a worker recycled meanwhile could not have it, and a revoked key would then work or
 not by which worker answers.
@@ -28,11 +32,16 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import re
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import Request
     from litellm.proxy._types import UserAPIKeyAuth
 
@@ -46,12 +55,20 @@ DEVELOPER_ROUTES = frozenset({"/v1/messages", "/v1/messages/count_tokens", "/v1/
 # NamedTuples, not dataclasses: LiteLLM executes this file without entering it in sys.modules,
 # where the dataclass decorator would look for it.
 class Key(NamedTuple):
-    """What a key's holder is called and may do."""
+    """What a key's holder is called and may do, and until when, in seconds since 1970."""
 
     name: str
     role: str
+    group: str = ""
     models: tuple[str, ...] = ()  # () is every model, as LiteLLM counts it
-    routes: tuple[str, ...] = ()
+    expires: float | None = None
+
+
+class Keys(NamedTuple):
+    """The keys of a file, by hash, and the paths that each of them opens."""
+
+    by_hash: dict[str, Key]
+    routes: frozenset[str] = frozenset()
 
 
 class Refused(Exception):
@@ -67,59 +84,88 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
-def parse(text: str) -> dict[str, Key]:
+def parse(text: str) -> Keys:
     """Read keys.json; anything unexpected is a ValueError that says where.
 
     Also a field that is not known here: it might be a restriction that a newer writer meant.
     """
     data = json.loads(text)
-    if not isinstance(data, dict) or data.get("version") != 1:
-        raise ValueError("expected an object with version 1")
-    if set(data) != {"version", "keys"} or not isinstance(data["keys"], list):
-        raise ValueError("expected version and a list of keys, nothing else")
+    if not isinstance(data, dict) or data.get("version") != 2:
+        raise ValueError("expected an object with version 2")
+    if set(data) - {"routes"} != {"version", "keys"} or not isinstance(data["keys"], list):
+        raise ValueError("expected version, routes and a list of keys, nothing else")
+    routes = data.get("routes", [])
+    if not isinstance(routes, list) or not all(isinstance(r, str) and r[:1] == "/" for r in routes):
+        raise ValueError("routes must be a list of paths")
     keys: dict[str, Key] = {}
     for number, entry in enumerate(data["keys"], start=1):
         sha256, key = _parse_entry(f"key {number}", entry)
         if sha256 in keys:
             raise ValueError(f"key {number}: the same key again, under {key.name!r}")
         keys[sha256] = key
-    return keys
+    return Keys(keys, frozenset(routes))
+
+
+def parse_former(text: str) -> Keys:
+    """Read former.json: each of its keys expires."""
+    former = parse(text)
+    for key in former.by_hash.values():
+        if key.expires is None:
+            raise ValueError(f"the former key of {key.name!r} does not expire")
+    return former
+
+
+FIELDS = {"sha256", "name", "role", "group", "models", "expires"}
 
 
 def _parse_entry(where: str, entry: Any) -> tuple[str, Key]:
     if not isinstance(entry, dict):
         raise ValueError(f"{where}: expected an object")
-    if unknown := set(entry) - {"sha256", "name", "role", "models", "routes"}:
+    if unknown := set(entry) - FIELDS:
         raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}")
     sha256, name, role = (entry.get(field) for field in ("sha256", "name", "role"))
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError(f"{where}: sha256 must be 64 lower-case hex digits")
     if not isinstance(name, str) or not name:
         raise ValueError(f"{where}: name must be a text")
+    where = f"{where} ({name})"
     if role not in ROLES:
-        raise ValueError(f"{where} ({name}): role must be one of {', '.join(ROLES)}")
+        raise ValueError(f"{where}: role must be one of {', '.join(ROLES)}")
+    group = entry.get("group", "")
+    if not isinstance(group, str):
+        raise ValueError(f"{where}: group must be a text")
     models = entry.get("models")
     if "models" in entry and not (
         isinstance(models, list) and models and all(isinstance(m, str) and m for m in models)
     ):
         # An empty list would mean "none" to its writer and "all" to LiteLLM.
-        raise ValueError(f"{where} ({name}): models must be a list of names, or be left out")
-    routes = entry.get("routes", [])
-    if not isinstance(routes, list) or not all(isinstance(r, str) and r[:1] == "/" for r in routes):
-        raise ValueError(f"{where} ({name}): routes must be a list of paths")
-    return sha256, Key(name, role, tuple(models or ()), tuple(routes))
+        raise ValueError(f"{where}: models must be a list of names, or be left out")
+    expires = _instant(where, entry["expires"]) if "expires" in entry else None
+    return sha256, Key(name, role, group, tuple(models or ()), expires)
+
+
+def _instant(where: str, said: Any) -> float:
+    try:
+        instant = datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        # Without its offset, a time would be another one on each gateway.
+        raise ValueError(f"{where}: expires must be a time like 2027-04-01T00:00:00+00:00")
+    return instant.timestamp()
 
 
 class KeyFile:
-    """keys.json, read again whenever it is another file than last time."""
+    """A file of keys, read again whenever it is another file than last time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read: Callable[[str], Keys]) -> None:
         self.path = path
+        self._parse = read
         self._seen: object = None
-        self._keys: dict[str, Key] | None = None
+        self._keys: Keys | None = None
 
-    def keys(self) -> dict[str, Key] | None:
-        """Return the keys that count now, by hash; None while the file can't be used."""
+    def keys(self) -> Keys | None:
+        """Return the keys that count now; None while there is no file that can be used."""
         try:
             stat = self.path.stat()
             seen = (stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_size)
@@ -127,7 +173,7 @@ class KeyFile:
                 self._keys = self._seen = None
                 text = self.path.read_text(encoding="utf-8")
                 self._seen = seen  # a file that is wrong is read once, one that can't be read again
-                self._keys = parse(text)
+                self._keys = self._parse(text)
         except OSError as error:
             self._keys = self._seen = None
             self._complain(error)
@@ -136,31 +182,52 @@ class KeyFile:
         return self._keys
 
     def _complain(self, error: Exception) -> None:
-        log.error("mirrorfleet: nobody can be let in: %s: %s", self.path, error)
+        log.error("mirrorfleet: none of these keys counts: %s: %s", self.path, error)
 
 
-def decide(
-    presented: str | None, path: str, keys: dict[str, Key] | None, master: str | None
-) -> Key:
+class KeyRing:
+    """The keys of a gateway: those that are wanted, and those that were, for a while."""
+
+    def __init__(self, directory: Path) -> None:
+        self._wanted = KeyFile(directory / "keys.json", parse)
+        self._former = KeyFile(directory / "former.json", parse_former)
+
+    def readable(self) -> bool:
+        """Can the keys be used? A new generation is not accepted before that."""
+        return self._wanted.keys() is not None
+
+    def find(self, sha256: str) -> tuple[Key | None, frozenset[str]]:
+        """Return the key of a hash, and the paths that it opens. Raises Refused without a file."""
+        wanted = self._wanted.keys()
+        if wanted is None:
+            raise Refused(503, "This gateway can't read its keys; its log says why.")
+        key = wanted.by_hash.get(sha256)
+        if key is None and (former := self._former.keys()):
+            key = former.by_hash.get(sha256)
+        return key, wanted.routes
+
+
+def decide(presented: str | None, path: str, ring: KeyRing, master: str | None) -> Key:
     """Return the holder of the presented key if it may ask for this path, or raise Refused."""
     if not presented:
         raise Refused(401, "No API key: set ANTHROPIC_AUTH_TOKEN to the key of this gateway.")
-    if master and hmac.compare_digest(digest(presented), digest(master)):
+    sha256 = digest(presented)
+    if master and hmac.compare_digest(sha256, digest(master)):
         return Key("master", "admin")
-    if keys is None:
-        raise Refused(503, "This gateway can't read its keys; its log says why.")
     # A plain look-up: how long it takes tells something of the hash at most, never of the key.
-    key = keys.get(digest(presented))
+    key, routes = ring.find(sha256)
     if key is None:
         raise Refused(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
-    if key.role != "admin" and path not in DEVELOPER_ROUTES and path not in key.routes:
+    if key.expires is not None and key.expires <= time.time():
+        raise Refused(401, f"The API key of {key.name} has expired. Ask for another one.")
+    if key.role != "admin" and path not in DEVELOPER_ROUTES and path not in routes:
         raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
     return key
 
 
 KINDS = {401: "authentication_error", 403: "permission_error", 503: "api_error"}
 
-key_file = KeyFile(Path(__file__).with_name("keys.json"))
+ring = KeyRing(Path(os.environ["MIRRORFLEET_KEYS"]))
 
 
 async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
@@ -171,7 +238,7 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     # The path that is routed by; request.url is put together with the client's Host header.
     path = request.scope["path"]
     try:
-        key = decide(api_key, path, key_file.keys(), proxy_server.master_key)
+        key = decide(api_key, path, ring, proxy_server.master_key)
     except Refused as refused:
         # Any other exception would reach the client as a 500, which it tries again and again.
         kind = KINDS[refused.code]
@@ -181,6 +248,8 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
         api_key=digest(api_key),  # LiteLLM keeps it in metrics and logs: never the key itself
         key_alias=key.name,
         user_id=key.name,
+        team_id=key.group or None,
+        team_alias=key.group or None,
         user_role=LitellmUserRoles.PROXY_ADMIN if admin else LitellmUserRoles.INTERNAL_USER,
         models=list(key.models),
     )

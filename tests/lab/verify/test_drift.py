@@ -33,8 +33,11 @@ DRIFTS = {
     ),
     "an owner is changed": Drift(
         "gw-1",
-        f"chown nobody {GENERATION}/keys.json",
-        r"keys\.json has mode and owner 640 nobody:mirrorfleet-litellm, not 640 root",
+        f"chown nobody {GENERATION}/check.py",
+        r"check\.py has mode and owner 640 nobody:mirrorfleet-litellm, not 640 root",
+    ),
+    "keys are edited": Drift(
+        "gw-1", "echo >>/opt/mirrorfleet/litellm/keys/keys.json", r"litellm: keys\.json differs"
     ),
     "a file is added": Drift(
         "gw-1", f"touch {GENERATION}/sitecustomize.py", r"sitecustomize\.py is"

@@ -1,0 +1,167 @@
+"""Whose keys open a gateway: two files beside its generations, changed while it serves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from pyinfra.api import State
+from pyinfra.context import ctx_state
+
+from fleet.keys import weakness
+from fleet.plan import DerivedKey, KeyPlan, LitellmPlan, http
+from roles.host.commands import Commands, script, telling
+from roles.host.observe import Observation, Question
+from roles.host.report import Change
+from roles.host.secrets import reveal
+from roles.litellm.files.keyring import Entry, document, stale
+from roles.litellm.render import KEYS, USER
+
+WANTED = f"{KEYS}/keys.json"
+FORMER = f"{KEYS}/former.json"
+
+PROGRAM = (Path(__file__).parent / "files" / "keyring.py").read_text(encoding="utf-8")
+
+HOUR = 3600
+
+PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
+"""What of Anthropic's own API a developer's key opens: not its files, batches or models."""
+
+
+def questions() -> list[Question]:
+    """What must be known of the keys: what keys.json is, and what former.json holds."""
+    return [("tree", KEYS), ("content", FORMER)]
+
+
+def refusals(gateway: LitellmPlan) -> Iterator[str]:
+    """Yield which keys can be guessed, or cannot be told apart."""
+    for root in dict.fromkeys(
+        each.key.root for each in gateway.keys if isinstance(each.key, DerivedKey)
+    ):
+        if why := weakness(reveal(root)):
+            yield (
+                f"cannot derive keys from {root}: it {why}. "
+                "Make a random one, for example with: openssl rand -hex 32."
+            )
+    holders = {reveal(gateway.master_key): "master_key"}
+    for each in gateway.keys:
+        other = holders.setdefault(reveal(each.key), each.name)
+        if other != each.name:
+            yield (
+                f"cannot tell '{each.name}' from '{other}': they have the same key. "
+                "Make another one."
+            )
+
+
+def wanted(gateway: LitellmPlan) -> str:
+    """Return keys.json: only hashes, so that the file is worth nothing to a thief."""
+    entries = [_entry(each) for each in gateway.keys if not each.revoked]
+    entries.sort(key=lambda entry: str(entry["name"]))
+    return document(entries, PASSTHROUGH if gateway.passthrough else [])
+
+
+def _entry(key: KeyPlan) -> Entry:
+    entry: Entry = {"name": key.name, "group": key.group, "role": "developer"}
+    if key.models:
+        entry["models"] = list(key.models)
+    if key.expires:
+        # The last day counts to its end.
+        end = datetime.fromisoformat(key.expires).replace(tzinfo=UTC) + timedelta(days=1)
+        entry["expires"] = end.isoformat()
+    return entry | {"sha256": sha256(reveal(key.key).encode()).hexdigest()}
+
+
+def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
+    """Yield what will be changed about the keys."""
+    text = wanted(gateway)
+    if how := _unlike(text, seen):
+        yield Change(f"litellm: keys.json {how}", old=WANTED, new=text)
+    for entry in _leaving(gateway, seen):
+        yield Change(f"litellm: a former key of {entry.get('name')} goes")
+
+
+def admit(gateway: LitellmPlan, seen: Observation) -> Commands:
+    """Let in who is to come in; the former keys of those who stay count for a while."""
+    text = wanted(gateway)
+    if _unlike(text, seen):
+        said = json.dumps({"keys": text, "grace": _grace(gateway)})
+        yield script(_command("admit"), said)
+
+
+def retire(
+    gateway: LitellmPlan, seen: Observation, address: str, taken: Callable[[], Collection[str]]
+) -> Commands:
+    """End the former keys of those whose machines this run has all reached, and prove it.
+
+    ``address`` is where the gateway is asked on its own host; ``taken`` gives the keys that
+    machines of this run had and are to have no more.
+    """
+    dead = {*taken(), *(reveal(each.key) for each in gateway.keys if each.revoked)}
+    changed = WANTED in seen.files and _unlike(wanted(gateway), seen)
+    if changed or taken() or any(True for _ in _leaving(gateway, seen)):
+        said = {
+            "dead": sorted(dead),
+            "grace": _grace(gateway),
+            "reached": sorted(_reached(gateway)),
+        }
+        url = f"{http(address, gateway.port)}/v1/models"
+        yield telling(_command("retire", url), json.dumps(said))
+
+
+def _grace(gateway: LitellmPlan) -> int:
+    """Return for how long former keys are written down: a run, at least."""
+    return max(gateway.grace, HOUR)
+
+
+def _command(job: str, *more: str) -> str:
+    return shlex.join(["python3", "-c", PROGRAM, job, KEYS, USER, *more]) + "\n"
+
+
+def _unlike(text: str, seen: Observation) -> str:
+    """Say how the files differ from what they should be; nothing where they do not."""
+    if WANTED not in seen.files:
+        return "is missing"
+    rights, _, digest = seen.files[WANTED].rpartition(" ")
+    if digest != sha256(text.encode()).hexdigest():
+        return "differs"
+    for path, right in ((KEYS, "750"), (WANTED, "640"), (FORMER, "640")):
+        rights = seen.files.get(path, "nothing ").rpartition(" ")[0]
+        if rights != f"{right} root:{USER}":
+            return f"is right, and {path} has mode and owner {rights}"
+    return ""
+
+
+def _former(seen: Observation) -> list[Entry]:
+    try:
+        found = json.loads(seen.contents.get(FORMER, b'{"keys": []}'))["keys"]
+        return [each for each in found if isinstance(each, dict)]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _leaving(gateway: LitellmPlan, seen: Observation) -> Iterator[Entry]:
+    """Yield the former keys that were there already, and that this run ends."""
+    former = _former(seen)
+    reached, now = _reached(gateway) if former else set(), time.time()
+    holders = {each.name for each in gateway.keys if not each.revoked}
+    for each in former:
+        if each.get("name") in reached or stale(each, holders, now, _grace(gateway)):
+            yield each
+
+
+def _reached(gateway: LitellmPlan) -> set[str]:
+    """Return whose former keys end with this run: it has been on all machines of theirs.
+
+    Those that have failed, or that it leaves out, may still have the key; that is what grace
+    is for.
+    """
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    reached = {each.data.plan.name for each in run.active_hosts}
+    return {
+        each.name for each in gateway.keys if not gateway.grace or reached.issuperset(each.hosts)
+    }

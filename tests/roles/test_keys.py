@@ -1,0 +1,285 @@
+"""Keys on their way to gateways and clients: who comes in when, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet import FleetPlan
+from roles.host import secrets
+from roles.host.commands import script
+from roles.litellm import keys
+from roles.litellm.files import keyring
+from roles.litellm.render import KEYS, USER
+from tests.roles.answers import Answers, admitted, converged
+from tests.roles.conftest import Planned
+from tests.roles.fake import Traffic, mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import _job, jobs
+from tests.roles.machine import Machine
+
+pytestmark = pytest.mark.usefixtures("stocked")
+BOTH = ["keys", "former keys"]
+
+
+def found(planned: FleetPlan) -> dict[str, Answers]:
+    return {name: converged(plan) for name, plan in planned.hosts.items()}
+
+
+def in_order(done: dict[str, Traffic]) -> list[str]:
+    execs = [(each, host) for host, traffic in done.items() for each in traffic.execs]
+    execs.sort(key=lambda pair: pair[0].number)
+    return [f"{host}: {_job(each)}" for each, host in execs]
+
+
+def said(traffic: Traffic, job: str) -> Any:
+    [one] = [each for each in traffic.execs if _job(each) == job]
+    return json.loads(one.stdin)
+
+
+def test_a_new_developer_restarts_nothing(plans: Planned, house: Path) -> None:
+    before = found(plans("prod"))
+    edit(house, "prod", "users: [ada, grace]", "users: [ada, grace, lin]")
+    after = plans("prod")
+    for name in ("dev-1", "dev-2"):
+        before[name] |= {("user", "lin"): ("/home/lin",)}
+    done = mirror(after.hosts, before)
+    assert in_order(done) == [
+        "gw-a: keys",
+        "gw-b: keys",
+        "dev-1: home files",
+        "dev-2: home files",
+        "dev-1: machine files",
+        "dev-2: machine files",
+        "gw-a: former keys",
+        "gw-b: former keys",
+    ]
+    names = [each["name"] for each in json.loads(said(done["gw-a"], "keys")["keys"])["keys"]]
+    assert names == ["ada", "grace", "lin"]
+
+
+def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, house: Path) -> None:
+    before = found(plans("prod"))
+    key = before["dev-1"]["home_file", "grace", ".claude/mirrorfleet-key"][1]
+    for name in ("dev-1", "dev-2"):
+        before[name]["seat", "grace"] = (".claude",)
+    edit(house, "prod", "users: [ada, grace]", "users: [ada]")
+    done = mirror(plans("prod").hosts, before)
+    assert said(done["gw-b"], "former keys")["dead"] == [base64.b64decode(key).decode()]
+    assert [each["name"] for each in json.loads(said(done["gw-b"], "keys")["keys"])["keys"]] == [
+        "ada"
+    ]
+
+
+def test_a_rotation_reaches_gateways_then_clients_then_ends_the_former_keys(
+    plans: Planned, house: Path
+) -> None:
+    before = found(plans("prod"))
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    done = mirror(plans("prod").hosts, before)
+    assert in_order(done) == [
+        "gw-a: keys",
+        "gw-b: keys",
+        "dev-1: home files",
+        "dev-2: home files",
+        "gw-a: former keys",
+        "gw-b: former keys",
+    ]
+    assert said(done["gw-a"], "keys")["grace"] == 7 * 24 * 3600
+    assert said(done["gw-a"], "former keys")["reached"] == ["ada", "grace"]
+
+
+def test_former_keys_stay_for_whoever_the_run_did_not_reach(plans: Planned, house: Path) -> None:
+    before = found(plans("prod"))
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    done = mirror(plans("prod").hosts, before, {"dev-2": ["runuser"]})
+    assert done["dev-2"].failed
+    assert said(done["gw-a"], "former keys")["reached"] == []
+
+
+def test_clients_wait_for_their_gateways(plans: Planned, house: Path) -> None:
+    before = found(plans("prod"))
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    waiting = {name: ["left as it is"] for name in ("dev-1", "dev-2")}
+    done = mirror(plans("prod").hosts, before, {"gw-b": ["' admit /opt"], **waiting})
+    assert jobs(done["gw-a"]) == BOTH
+    assert jobs(done["dev-1"]) == ["left alone"]
+    assert said(done["gw-a"], "former keys")["reached"] == []
+
+
+def entry(name: str, key: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "group": "team",
+        "role": "developer",
+        **more,
+        "sha256": sha256(key.encode()).hexdigest(),
+    }
+
+
+def later(seconds: int) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
+def test_a_former_key_that_a_run_left_is_kept_until_its_machine_is_reached(plans: Planned) -> None:
+    planned = plans("prod")
+    answers = found(planned)
+    gateway = planned.hosts["gw-a"].gateway
+    assert gateway
+    answers["gw-a"] |= admitted(gateway, entry("ada", "sk-former", expires=later(3600)))
+    without = {name: plan for name, plan in planned.hosts.items() if name != "dev-2"}
+    assert jobs(mirror(without, answers)["gw-a"]) == []
+    assert jobs(mirror(planned.hosts, answers)["gw-a"]) == ["former keys"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "linus"}, {"expires": later(-5)}, {"expires": later(10**7)}, {"expires": 1}]
+)
+def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[str, Any]) -> None:
+    planned = plans("prod")
+    answers = found(planned)
+    gateway = planned.hosts["gw-a"].gateway
+    assert gateway
+    former = entry("ada", "sk-former", expires=later(3600)) | wrong
+    answers["gw-a"] |= admitted(gateway, former)
+    without = {name: plan for name, plan in planned.hosts.items() if name != "dev-2"}
+    assert jobs(mirror(without, answers)["gw-a"]) == ["former keys"]
+
+
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [
+        ("too-short", "has 9 characters, and 32 are the least"),
+        ("x" * 40, "has too few different characters"),
+    ],
+)
+def test_a_weak_root_is_refused_before_anything_is_changed(
+    plans: Planned, monkeypatch: pytest.MonkeyPatch, root: str, why: str
+) -> None:
+    planned = plans("prod")
+    answers = found(planned)
+    monkeypatch.setenv("MIRRORFLEET_KEY_ROOT", root)
+    secrets._reveal.cache_clear()
+    with pytest.raises(DeployError, match=f"{{env: MIRRORFLEET_KEY_ROOT}}: it {why}") as caught:
+        mirror(planned.hosts, answers)
+    assert root not in str(caught.value)
+
+
+# The program itself, as root, in a directory.
+
+
+@pytest.fixture
+def ring(machine: Machine) -> Path:
+    machine.at(KEYS).parent.mkdir()
+    return machine.at(KEYS)
+
+
+def run(machine: Machine, job: str, **told: Any) -> subprocess.CompletedProcess[str]:
+    """Run a job with the real command; the group of the service is root's here."""
+    url = [told.pop("url")] if "url" in told else []
+    command = keys._command(job, *url).replace(USER, "root")
+    return machine.run(script(command, json.dumps(told)))
+
+
+def admit(machine: Machine, *entries: dict[str, Any], grace: int = 3600) -> None:
+    done = run(machine, "admit", keys=keyring.document([*entries], []), grace=grace)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def names(path: Path) -> list[tuple[str, str]]:
+    return [(each["name"], each["sha256"][:4]) for each in keyring.entries(path).values()]
+
+
+def at(key: str) -> str:
+    return sha256(key.encode()).hexdigest()[:4]
+
+
+def test_rotated_keys_count_on_and_those_of_leavers_do_not(machine: Machine, ring: Path) -> None:
+    admit(machine, entry("ada", "one"), entry("lin", "his"))
+    admit(machine, entry("ada", "two", models=["coder"], expires=later(600)))
+    assert names(ring / "keys.json") == [("ada", at("two"))]
+    assert names(ring / "former.json") == [("ada", at("one"))]
+    [former] = keyring.entries(ring / "former.json").values()
+    assert former["models"] == ["coder"], "the former key opens no more than the present one"
+    assert former["expires"] <= later(600), "nor for longer"
+    admit(machine, entry("ada", "one"))
+    assert names(ring / "keys.json") == [("ada", at("one"))]
+    assert names(ring / "former.json") == [("ada", at("two"))]
+    admit(machine, entry("lin", "his"))
+    assert names(ring / "former.json") == []
+
+
+def test_the_files_are_for_the_service_to_read_and_for_nobody_else(
+    machine: Machine, ring: Path
+) -> None:
+    admit(machine, entry("ada", "one"))
+    modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in [ring, *ring.iterdir()]}
+    assert modes == {"keys": "750", "keys.json": "640", "former.json": "640"}
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"keys": [1]}'])
+def test_files_that_another_hand_has_broken_are_replaced(
+    machine: Machine, ring: Path, broken: str
+) -> None:
+    admit(machine, entry("ada", "one"))
+    for name in ("keys.json", "former.json"):
+        (ring / name).write_text(broken)
+    admit(machine, entry("ada", "two"))
+    assert names(ring / "keys.json") == [("ada", at("two"))]
+
+
+@contextmanager
+def gateway(*alive: str) -> Iterator[str]:
+    """A stand-in for LiteLLM that lets these keys in."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            key = self.headers["Authorization"].removeprefix("Bearer ")
+            self.send_response(200 if key in alive else 401)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/models"
+    server.shutdown()
+
+
+def test_a_run_ends_former_keys_and_asks_whether_they_are_dead(
+    machine: Machine, ring: Path
+) -> None:
+    admit(machine, entry("ada", "one"), entry("lin", "his"))
+    admit(machine, entry("ada", "two"), entry("lin", "new"))
+    told = {"grace": 3600, "reached": ["ada"], "dead": ["one", "his", "sk-never"]}
+    with gateway("his") as url:
+        done = run(machine, "retire", url=url, **told)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the former key of lin still counts until" in done.stdout
+    assert "asked with 2 keys that are revoked: 2 are refused" in done.stdout
+    assert names(ring / "former.json") == [("lin", at("his"))]
+
+
+def test_a_key_that_lives_on_fails_the_run(machine: Machine, ring: Path) -> None:
+    admit(machine, entry("ada", "one"))
+    told = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
+    with gateway("sk-left") as url:
+        done = run(machine, "retire", url=url, **told)
+    assert done.returncode == 1
+    assert "a key that is revoked was answered 200, not 401" in done.stderr
+    assert "sk-left" not in done.stdout + done.stderr
+    done = run(machine, "retire", url="http://127.0.0.1:9/v1/models", **told)
+    assert "was answered URLError, not 401" in done.stderr

@@ -1,0 +1,59 @@
+"""python -m fleet keys: who has which key, and the key itself for whoever may see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.__main__ import main
+from fleet.keys import DerivedKey
+from tests.roles.conftest import Planned
+
+
+@pytest.fixture
+def prod(house: Path) -> str:
+    return str(house / "inventories/prod.yml")
+
+
+def printed(prod: str, capsys: pytest.CaptureFixture[str], name: str) -> str:
+    assert main(["keys", prod, "--print", name, "--pipe"]) == 0
+    return capsys.readouterr().out.strip()
+
+
+def test_the_table_tells_no_key(prod: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", prod]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("ada", "grace", "platform", "1.1.1", "dev-1, dev-2"))
+    assert printed(prod, capsys, "ada") not in said
+
+
+def test_without_the_root_the_rest_is_told(
+    prod: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, house: Path
+) -> None:
+    path = house / "inventories/prod.yml"
+    path.write_text(path.read_text().replace("MIRRORFLEET_KEY_ROOT", "NOT_HERE"))
+    assert main(["keys", prod]) == 0
+    said = capsys.readouterr()
+    assert "grace" in said.out
+    assert said.err.count("lacks the secret {env: NOT_HERE}") == 1
+    assert main(["keys", prod, "--print", "ada", "--pipe"]) == 1
+
+
+def test_a_key_is_that_of_the_plan_and_goes_into_no_pipe_unasked(
+    prod: str, plans: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clients = plans("prod").hosts["dev-1"].clients
+    assert clients
+    key = clients.users[0].key
+    assert isinstance(key, DerivedKey)
+    assert printed(prod, capsys, "ada").startswith("sk-mf-")
+    assert printed(prod, capsys, "ada") != printed(prod, capsys, "grace")
+    assert main(["keys", prod, "--print", "ada"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, "on a terminal only" in said.err) == ("", True)
+
+
+def test_nobody_of_that_name(prod: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", prod, "--print", "adda"]) == 1
+    assert "Did you mean 'ada'?" in capsys.readouterr().err
