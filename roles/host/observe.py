@@ -114,8 +114,8 @@ def once(make: Callable[[Wanted, Observation], Made]) -> Callable[[Wanted, Obser
     return remembered
 
 
-def script(questions: Iterable[Question]) -> str:
-    """Return the shell script that asks the questions, each once.
+def script(questions: Iterable[Question], then: str = "") -> str:
+    """Return the shell script that asks the questions, each once, and goes on with ``then``.
 
     Those that differ in their last word only are asked together: one program answers them all.
     """
@@ -123,33 +123,39 @@ def script(questions: Iterable[Question]) -> str:
     for *call, thing in dict.fromkeys(questions):
         calls.setdefault(tuple(call), []).append(thing)
     asked = [shlex.join([*call, *things]) for call, things in calls.items()]
-    return "\n".join([FUNCTIONS, "machine", *asked, "exit 0", ""])
+    return "\n".join([FUNCTIONS, "machine", *asked, then, "exit 0", ""])
 
 
 def observe(host: Host, questions: Iterable[Question]) -> Observation:
-    """Ask a host in one exec.
+    """Ask a host in one exec."""
+    lines = look(host, script(questions), PATIENCE)
+    try:
+        return parse(lines)
+    except ValueError as error:
+        raise DeployError(f"gave an answer that cannot be read: {error}") from None
 
-    Its answer may hold a developer's own settings, so it is not printed at any verbosity.
+
+def look(host: Host, text: str, seconds: int) -> list[str]:
+    """Run a script that only looks as root, and return the lines that it prints.
+
+    They may hold a developer's own settings, so they are not printed at any verbosity.
     """
     try:
         succeeded, output = host.run_shell_command(
             StringCommand("sh", "-s"),
             print_output=False,
-            _stdin=[script(questions)],
+            _stdin=[text],
             _sudo=bool(host.data.get("_sudo")),
             _doas=bool(host.data.get("_doas")),
             _shell_executable=None,
-            _timeout=PATIENCE,
+            _timeout=seconds,
         )
     except (OSError, EOFError, SSHException) as error:
         raise DeployError(f"does not answer: {error or type(error).__name__}") from None
     if not succeeded:
         said = output.stderr.strip() or "no reason given"
         raise DeployError(f"does not let us look as root: {said}")
-    try:
-        return parse(output.stdout_lines)
-    except ValueError as error:
-        raise DeployError(f"gave an answer that cannot be read: {error}") from None
+    return output.stdout_lines
 
 
 def parse(lines: Iterable[str]) -> Observation:

@@ -1,0 +1,47 @@
+# Claude Code, asked as a developer in a login shell. $command, $directory and $limit are given, and
+# calls of `turn` follow.
+#
+# The client writes a lot into a home, and into its temporary directory: conversations, caches, its
+# own notes. It gets a home of its own for that, which goes at the end; the developer's settings and
+# key are links in it, so what is tested is theirs.
+umask 077
+say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
+packed() { sed "s|$home/|~/|g" <"$1" | base64 | tr -d '\n'; }
+
+home=$(mktemp -d) || exit 1
+trap 'rm -rf "$home"' EXIT
+trap 'exit 1' HUP INT TERM
+mkdir -p "$home/$directory" "$home/tmp" "$home/work/.claude/skills/mirrorfleet-verify"
+for file in settings.json mirrorfleet-key; do
+    [ ! -e "$HOME/$directory/$file" ] || ln -s "$HOME/$directory/$file" "$home/$directory/$file"
+done
+state=$directory/.claude.json
+[ "$directory" != .claude ] || state=.claude.json
+[ ! -f "$HOME/$state" ] || cp "$HOME/$state" "$home/$state"
+# A skill that runs in a subagent, so that it does not depend on the model's mood whether there is one.
+cat >"$home/work/.claude/skills/mirrorfleet-verify/SKILL.md" <<'END'
+---
+name: mirrorfleet-verify
+description: Answer from a subagent
+context: fork
+agent: general-purpose
+---
+Answer with one word: ready.
+END
+
+say login "$(command -v "$command")" "${CLAUDE_CONFIG_DIR-}"
+unset CLAUDE_CONFIG_DIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
+export HOME="$home" TMPDIR="$home/tmp" CLAUDE_CODE_TMPDIR="$home/tmp"
+cd "$home/work" || exit 1
+command -v timeout >/dev/null || timeout() { shift; "$@"; } # macOS has none
+
+# One call of the client: a name for it, then its arguments.
+turn() {
+    name=$1; shift
+    timeout "$limit" "$command" "$@" </dev/null >"$home/out" 2>"$home/err"
+    code=$?
+    made=no
+    [ ! -e mirrorfleet-note.txt ] || made=yes
+    rm -f mirrorfleet-note.txt
+    say turn "$name" "$code" "$made" "$(packed "$home/out")" "$(packed "$home/err")"
+}

@@ -1,0 +1,97 @@
+"""deploys/verify.py on the lab: all is well, or what is not is named; nothing goes elsewhere."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.lab import keys, look
+from tests.lab.hosts import BY_NAME, NETWORK
+
+DEV = BY_NAME["dev"].address
+TABLE = "mirrorfleet_watch"
+
+
+def verify(*options: str, fleet: Path = look.FLEET) -> tuple[int, dict[str, Any]]:
+    face = str(fleet.with_suffix(".py"))
+    done = look.pyinfra(*options, face, "deploys/verify.py", "--data", "report=-")
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def everything() -> str:
+    return look.state("dev") + look.run("dev", "find /tmp /var/tmp -user ada | sort")
+
+
+def test_every_layer_serves_a_developer_and_no_host_is_changed() -> None:
+    before = everything()
+    code, said = verify()
+    assert code == 0, said
+    [row] = said["developers"]
+    checks = ("client", "answer", "stream", "tool", "subagent")
+    assert row["checks"] == dict.fromkeys(checks, "ok") | {"window": "131072"}
+    assert (row["user"], row["model"]) == ("ada", "tiny")
+    assert row["tiers"] == ["opus", "sonnet", "haiku", "fable"]
+    assert [layer["kind"] for layer in said["layers"]] == ["vLLM", "LiteLLM", "LiteLLM"]
+    assert everything() == before
+
+
+def test_a_dead_gateway_is_the_cause_of_what_its_developers_see() -> None:
+    unit = "mirrorfleet-litellm.service"
+    look.run("gw-1", f"systemctl stop {unit}")
+    try:
+        code, said = verify()
+    finally:
+        assert look.changes(look.mirror("--json", "--limit", "gw-1")) != []
+    assert code == 1
+    [row] = said["developers"]
+    causes = {fault["cause"] for fault in row["faults"]}
+    assert causes == {f"{unit} on gw-1 is inactive"}
+    assert row["checks"]["client"] == "ok"
+
+
+@contextmanager
+def packets_to_elsewhere() -> Iterator[list[int]]:
+    """Count what the developer's host sends to anyone but the lab, questions to DNS among it."""
+    rules = f"""table inet {TABLE} {{
+        counter elsewhere {{ }}
+        chain sent {{
+            type filter hook prerouting priority filter; policy accept;
+            ip saddr {DEV} ip daddr != {NETWORK} counter name elsewhere
+            ip saddr {DEV} meta l4proto {{ tcp, udp }} th dport 53 counter name elsewhere
+        }}
+    }}"""
+    _nft("-f", "-", text=rules)
+    counted: list[int] = []
+    try:
+        yield counted
+        listed = json.loads(_nft("-j", "list", "counters", "table", "inet", TABLE))["nftables"]
+        counted += [each["counter"]["packets"] for each in listed if "counter" in each]
+    finally:
+        _nft("delete", "table", "inet", TABLE)
+
+
+def _nft(*arguments: str, text: str = "") -> str:
+    line = ["nft", *arguments] if os.geteuid() == 0 else ["sudo", "nft", *arguments]
+    return subprocess.run(line, input=text, capture_output=True, text=True, check=True).stdout
+
+
+def _as_ada(command: str) -> str:
+    line = keys.ssh("ada@dev", [command])
+    done = subprocess.run(
+        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def test_with_strict_privacy_nothing_leaves_for_anyone_but_the_gateway() -> None:
+    with packets_to_elsewhere() as counted:
+        answer = _as_ada("claude -p 'What does Mirrorfleet do?'")
+    assert "makes every machine of the fleet agree" in answer
+    assert counted == [0]
+    with packets_to_elsewhere() as counted:
+        _as_ada("getent hosts api.anthropic.com")
+    assert counted[0] > 0, "the counter counts"
