@@ -146,13 +146,14 @@ def _wait(run: State, progress: _Progress, step: Step) -> Host | None:
     return None
 
 
-def has_engines(plan: HostPlan) -> bool:
-    return bool(plan.engines or plan.ollama)
+def serves_gateways(plan: HostPlan) -> bool:
+    """Is it a host that gateways lead to, or count with?"""
+    return bool(plan.engines or plan.ollama or plan.redis)
 
 
 def serves(plan: HostPlan) -> bool:
     """Is it a host without which developers get no answer, or not the one they should?"""
-    return has_engines(plan) or plan.gateway is not None
+    return serves_gateways(plan) or plan.gateway is not None
 
 
 def behind(first: Callable[[HostPlan], object], commands: Commands) -> Commands:

@@ -15,7 +15,7 @@ from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.places import ROOT
 from roles.host.report import Change
-from roles.host.rollout import behind, has_engines, in_turn
+from roles.host.rollout import behind, in_turn, serves_gateways
 from roles.host.secrets import reveal
 from roles.litellm import keys, references, render
 
@@ -119,7 +119,7 @@ def switch() -> Commands:
     that failed before it all of them."""
     if gateway := host.plan().gateway:
         commands = generations.switch(service_of(gateway, host.seen()), host.seen())
-        yield from behind(has_engines, in_turn(commands))
+        yield from behind(serves_gateways, in_turn(commands))
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:

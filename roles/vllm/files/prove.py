@@ -97,17 +97,19 @@ class Engine:
         return next((each.get("max_model_len") for each in models if each["id"] == model), None)
 
     def cache(self) -> tuple[int, float] | None:
-        """Return how many tokens the KV cache holds, and how many full windows that is."""
+        """Return how many tokens the KV cache holds, and how many full windows that is.
+
+        Of several copies of the model behind one address, all together.
+        """
         with self.request("/metrics") as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith("vllm:cache_config_info{"):
-                    said = dict(re.findall(r'(\w+)="([^"]*)"', line))
-                    tokens, windows = (
-                        said.get(name, "None")
-                        for name in ("kv_cache_size_tokens", "kv_cache_max_concurrency")
-                    )
-                    return None if "None" in (tokens, windows) else (int(tokens), float(windows))
-        return None
+            copies = re.findall(
+                r"^vllm:cache_config_info\{.*", answer.read().decode(), re.MULTILINE
+            )
+        tokens, windows = (
+            [float(value) for copy in copies for value in re.findall(f'{name}="([0-9.]+)"', copy)]
+            for name in ("kv_cache_size_tokens", "kv_cache_max_concurrency")
+        )
+        return (int(sum(tokens)), sum(windows)) if tokens and windows else None
 
     def message(self, body: Json, *, streamed: bool) -> Json:
         """Return the answer, put together again where it comes in pieces."""

@@ -1,0 +1,186 @@
+"""vLLM on good and bad days: changed, broken, killed, rebooted, and two replicas of it."""
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.lab import look, places
+
+UNIT = "mirrorfleet-vllm-tiny.service"
+KEY = "    api_key: {file: ../.lab/secrets/engine}\n"
+SERVES = r"tiny: serves, with a KV cache of 2097152 tokens, room for 16\.00 full windows of 131072"
+
+
+def serving() -> bool:
+    try:
+        return look.message("gw-1", look.secret("developers"))[0] == 200
+    except OSError:
+        return False
+
+
+def wait_until_it_serves(seconds: int = 600) -> None:
+    end = time.monotonic() + seconds
+    while not serving():
+        assert time.monotonic() < end, "it does not come back"
+        time.sleep(1)
+
+
+def generation() -> str:
+    return look.run("gpu", "readlink /opt/mirrorfleet/vllm-tiny/current")
+
+
+def test_a_changed_option_is_taken_over_and_taken_back(tmp_path: Path) -> None:
+    changed = look.variant(tmp_path, KEY, f"{KEY}    max_num_seqs: 4\n    concurrency: 4\n")
+    before = generation()
+    done = look.mirror(fleet=changed)
+    assert done.returncode == 0
+    assert re.search(SERVES, done.stdout + done.stderr)
+    assert generation() != before
+    assert look.changes(look.mirror("--json", fleet=changed)) == []
+    assert look.mirror().returncode == 0
+    assert generation() == before
+
+
+BROKEN = {
+    "another family": (
+        ("family: hermes", "family: qwen3-coder"),
+        ["the parser 'qwen3_coder'", "Its family has another parser: correct 'family'."],
+    ),
+    "a window that the weights do not have": (
+        ("context: 131072", "context: 262144"),
+        [
+            "User-specified max_model_len (262144) is greater than the derived max_model_len",
+            "What to do: The weights were trained for a smaller window",
+        ],
+    ),
+    "a cache for less than a window": (
+        (KEY, f"{KEY}    arguments: {{kv-cache-memory-bytes: 8M}}\n"),
+        ["larger than the available KV cache memory", "What to do: Beside the weights"],
+    ),
+    "room for fewer windows than wanted": (
+        (KEY, f"{KEY}    max_num_seqs: 32\n    concurrency: 32\n"),
+        ["room for 16.00 full windows of 131072, and the fleet file wants 32 at the same time"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_does_not_serve_goes_back_and_says_why(tmp_path: Path, name: str) -> None:
+    (said, instead), told = BROKEN[name]
+    before = generation()
+    done = look.mirror(fleet=look.variant(tmp_path, said, instead))
+    output = look.plain(done.stdout + done.stderr)
+    assert done.returncode == 1
+    for text in [*told, "rolled back to"]:
+        assert text in output
+    assert "Traceback" not in output
+    assert look.secret("engine") not in output
+    assert generation() == before
+    assert serving()
+
+
+def test_one_that_is_killed_comes_back() -> None:
+    look.run("gpu", f"systemctl kill -s KILL {UNIT}")
+    wait_until_it_serves()
+    assert look.changes(look.mirror("--json")) == []
+
+
+def test_a_host_that_is_rebooted_serves_again() -> None:
+    before = look.run("gpu", "systemctl show -p UserspaceTimestamp")
+    look.run("gpu", "systemctl reboot >/dev/null 2>&1 &")
+    end = time.monotonic() + 120
+    while True:
+        time.sleep(1)
+        try:
+            now = look.run("gpu", "systemctl show -p UserspaceTimestamp")
+        except AssertionError:
+            now = before
+        if now != before:
+            break
+        assert time.monotonic() < end, "it does not reboot"
+    wait_until_it_serves()
+    assert look.changes(look.mirror("--json")) == []
+
+
+def test_a_port_that_a_stranger_has_is_told_before_a_change(tmp_path: Path) -> None:
+    before = look.state("gpu")
+    listen = "systemd-socket-activate --listen=10.77.0.11:8001 cat"
+    look.run("gpu", f"systemd-run --quiet --unit=stranger {listen}")
+    try:
+        look.run("gpu", "until ss -Hltn | grep -q :8001; do sleep 0.1; done")
+        done = look.mirror(fleet=look.variant(tmp_path, KEY, f"{KEY}    port: 8001\n"))
+    finally:
+        look.run("gpu", "systemctl stop stranger")
+    assert done.returncode == 1
+    assert "gpu has port 8001 taken by stranger.service" in done.stdout + done.stderr
+    assert look.state("gpu") == before
+
+
+def fleet_of_two(directory: Path, more: str = "") -> Path:
+    """The lab's fleet with a second engine host."""
+    directory.mkdir()
+    path = look.variant(directory, "    hosts: [gpu]\n", "    hosts: [gpu, extra-1]\n")
+    text = path.read_text("utf-8")
+    text = text.replace("hosts:\n", "hosts:\n  extra-1: {address: 10.77.0.101}\n", 1)
+    path.write_text(text.replace(KEY, KEY + more), "utf-8")
+    return path
+
+
+@contextmanager
+def asked_all_the_time() -> Iterator[list[bool]]:
+    """Ask for an answer as a client does, over and over while the block runs. Yields whether it
+    came, each time."""
+    answers: list[bool] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.5):
+            # Claude Code asks up to ten times. That an engine is away, a gateway learns by failing:
+            # LiteLLM tries once more, and may take the same one again.
+            answers.append(any(serving() for _ in range(5)))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        asking.join()
+
+
+@pytest.fixture
+def second_engine() -> Iterator[None]:
+    subprocess.run([places.REPOSITORY / "bin" / "lab", "up", "1"], check=True)
+    yield
+    assert look.mirror().returncode == 0
+    look.run("extra-1", f"systemctl disable --now {UNIT}")
+
+
+@pytest.mark.usefixtures("second_engine")
+def test_two_replicas_are_changed_one_after_the_other_and_somebody_always_answers(
+    tmp_path: Path,
+) -> None:
+    assert look.mirror(fleet=fleet_of_two(tmp_path / "two")).returncode == 0
+    with asked_all_the_time() as answers:
+        changed = look.mirror(fleet=fleet_of_two(tmp_path / "changed", "    max_num_seqs: 4\n"))
+    assert changed.returncode == 0
+    assert len(re.findall(SERVES, changed.stdout + changed.stderr)) == 2
+    assert answers.count(False) == 0
+    assert len(answers) > 10
+
+    before = look.run("extra-1", "readlink /opt/mirrorfleet/vllm-tiny/current")
+    with asked_all_the_time() as answers:
+        broken = look.mirror(
+            fleet=fleet_of_two(tmp_path / "broken", "    arguments: {kv-cache-memory-bytes: 8M}\n")
+        )
+    said = " ".join(look.plain(broken.stdout + broken.stderr).split())
+    assert broken.returncode == 1
+    assert "failed. Correct that, and run again" in said
+    assert answers.count(False) == 0
+    assert look.run("extra-1", "readlink /opt/mirrorfleet/vllm-tiny/current") == before
