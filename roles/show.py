@@ -15,7 +15,7 @@ from pyinfra.api.exceptions import DeployError
 import fleet
 from fleet import FleetError, HostPlan
 from fleet.problems import did_you_mean
-from roles import claude, litellm, ollama, redis, vllm
+from roles import claude, front, litellm, ollama, redis, vllm
 from roles.claude import machine
 from roles.host.observe import Observation
 from roles.host.secrets import references_only
@@ -73,6 +73,8 @@ def services(plan: HostPlan, seen: Observation) -> list[Service]:
         found.append(redis.service_of(plan.redis))
     if plan.gateway:
         found.append(litellm.service_of(plan.gateway, seen))
+    if plan.front:
+        found.append(front.service_of(plan.front, seen))
     return found
 
 

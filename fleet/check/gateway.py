@@ -28,16 +28,16 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     """Where gateways listen, and where developers look for them."""
-    if len(gateway.hosts) > 1 and not gateway.url:
+    if len(gateway.hosts) > 1 and not gateway.url and not fleet.front:
         yield fleet.document.problem(
             ("gateway",),
             f"has {len(gateway.hosts)} hosts and no 'url'.",
-            "Write the address of the load balancer in front of them, or of one of them.",
+            "Add a 'front', or write the address of your own load balancer.",
         )
     listen = gateway.listen
     if listen is None:
         return
-    if is_loopback(listen) and not gateway.url:
+    if is_loopback(listen) and not gateway.url and not fleet.front:
         yield fleet.document.problem(
             ("gateway", "listen"),
             f"is {listen}, which no developer reaches, and there is no 'url'.",

@@ -53,6 +53,8 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
             listeners.append((("gateway", "metrics"), "the gateway's metrics", hosts, metrics))
         if (redis := fleet.gateway.redis) and redis.install:
             listeners.append((("gateway", "redis"), "Redis", (redis.install,), redis.port))
+    if fleet.front:
+        listeners.append((("front",), "the front door", fleet.front.hosts, fleet.front.port))
     taken: dict[tuple[str, int], str] = {}
     for key, who, names, port in listeners:
         for name in names:

@@ -53,6 +53,7 @@ def _gateway(fleet: Fleet) -> Iterator[_Use]:
     if gateway is None:
         return
     yield from _each(("gateway", "forward_client_headers"), gateway.forward_client_headers, known)
+    yield from _each(("gateway", "probe"), gateway.probe or (), known)
     for name in gateway.limits.models:
         yield _Use(("gateway", "limits", "models", name), name, known, "model")
     if gateway.redis and gateway.redis.install:
@@ -69,6 +70,8 @@ def _choices(fleet: Fleet) -> Iterator[Key]:
             yield ("models", name, "hosts")
     if fleet.gateway:
         yield ("gateway", "hosts")
+    if fleet.front:
+        yield ("front", "hosts")
     for name in fleet.developers:
         if "hosts" in fleet.document.data["developers"][name]:
             yield ("developers", name, "hosts")

@@ -119,10 +119,10 @@ def _sound(fleet: Fleet, group: Developers) -> bool:
     gateway, model = fleet.gateway, fleet.find(group.model)
     names = [*(tier for tier in table("claude_code") if tier in fleet.aliases)]
     names += [group.subagent_model] if group.subagent_model else []
+    reached = fleet.front.hosts if fleet.front else gateway.hosts if gateway else ()
     return (
         gateway is not None
-        and (bool(gateway.url) or set(gateway.hosts[:1]) <= fleet.hosts.keys())
-        and bool(gateway.url or gateway.hosts)
+        and (bool(gateway.url) or (bool(reached) and set(reached[:1]) <= fleet.hosts.keys()))
         and model is not None
         and (not isinstance(model, VllmModel) or model.family in table("families"))
         and all(fleet.find(name) for name in names)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fleet.keys import DerivedKey, Key
 from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from fleet.plan.front import FrontPlan, front
 from fleet.plan.keys import KeyPlan
 from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
@@ -22,6 +23,7 @@ __all__ = [
     "ClientPlan",
     "DerivedKey",
     "FleetPlan",
+    "FrontPlan",
     "HostPlan",
     "Key",
     "KeyPlan",
@@ -47,6 +49,7 @@ class HostPlan:
     ollama: OllamaPlan | None = comes("models")
     redis: RedisPlan | None = comes("gateway.redis")
     gateway: LitellmPlan | None = comes("gateway")
+    front: FrontPlan | None = comes("front")
     clients: ClaudePlan | None = comes("developers")
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +72,8 @@ class FleetPlan:
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
     engines, ollamas = vllm(fleet), ollama(fleet)
-    gateways, clients, memories = litellm(fleet), claude(fleet), redis(fleet)
+    gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
+    clients = claude(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -80,6 +84,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 ollama=ollamas.get(name),
                 redis=memories.get(name),
                 gateway=gateways.get(name),
+                front=fronts.get(name),
                 clients=clients.get(name),
             )
             for name in fleet.hosts

@@ -17,6 +17,9 @@ from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Value
 JITTER = 0.1
 """Workers recycle within this share of `max_requests_before_restart`, so never all at once."""
 
+DRAIN = 5
+"""Seconds; a load balancer that looks every second and believes the third answer needs three."""
+
 
 @dataclass(frozen=True)
 class Passthrough:
@@ -81,6 +84,15 @@ class LitellmPlan:
         "aliases",
         because="each straight to its model; a tier also answers to Claude Code's own ids",
     )
+    probe: tuple[str, ...] = comes(
+        "gateway.probe", "models", because="the first model on an engine of ours, if not said"
+    )
+    drain_seconds: int = comes(
+        "gateway.drain_seconds",
+        "gateway.hosts",
+        "front",
+        because="time to be noticed for load balancers, where there may be one",
+    )
     fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks")
     context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes("context_window_fallbacks")
     master_key: Secret = comes("gateway.master_key")
@@ -137,12 +149,26 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         extra=gateway.extra,
         routes=deployments,
         aliases=names,
+        probe=_own(fleet)[:1] if gateway.probe is None else gateway.probe,
+        drain_seconds=_drain(fleet, gateway),
         fallbacks=fleet.fallbacks,
         context_window_fallbacks=fleet.context_window_fallbacks,
         master_key=gateway.master_key,
         keys=keys(fleet),
         grace=fleet.keys.grace,
     )
+
+
+def _own(fleet: Fleet) -> tuple[str, ...]:
+    """Return the models on engines of ours: to ask one costs nobody anything."""
+    models = fleet.models.values()
+    return tuple(each.name for each in models if not isinstance(each, ProviderModel))
+
+
+def _drain(fleet: Fleet, gateway: Gateway) -> int:
+    if gateway.drain_seconds is not None:
+        return gateway.drain_seconds
+    return DRAIN if fleet.front or len(gateway.hosts) > 1 else 0
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:

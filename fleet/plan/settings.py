@@ -78,13 +78,18 @@ def window(model: Model) -> int:
 
 
 def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
-    """Return where developers reach the gateways, as said or derived from the only one."""
+    """Return where developers reach the gateways, said or derived from the only door there is."""
     if gateway.url:
         return gateway.url.rstrip("/")
-    listen = gateway.listen
+    door = fleet.front or gateway
+    listen = door.listen
     if listen is None or is_any(listen):
-        listen = fleet.hosts[gateway.hosts[0]].address
-    return http(listen, gateway.port)
+        listen = fleet.hosts[door.hosts[0]].address
+    url = http(listen, door.port)
+    if fleet.front is None:
+        return url
+    url = url if fleet.front.plain else url.replace("http:", "https:")
+    return url.removesuffix(":80" if fleet.front.plain else ":443")
 
 
 def certificates(group: Developers) -> str | None:
@@ -109,7 +114,10 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
         ("env", "ANTHROPIC_BASE_URL"),
         Setting(
             gateway_url(fleet, gateway),
-            Why(("gateway.url", "gateway.hosts", "gateway.port"), "of one gateway it is derived"),
+            Why(
+                ("gateway.url", "front", "gateway.hosts", "gateway.port"),
+                "of one front door, or one gateway, it is derived",
+            ),
         ),
     )
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):

@@ -10,6 +10,7 @@ from fleet.document import Document
 from fleet.problems import Problem
 from fleet.section import Secret, Section
 from fleet.spec.developers import Developers, developers
+from fleet.spec.front import Front, front
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
 from fleet.spec.keys import Keys, keys
@@ -21,6 +22,7 @@ __all__ = [
     "PROVIDERS",
     "Developers",
     "Fleet",
+    "Front",
     "Gateway",
     "Host",
     "Keys",
@@ -51,6 +53,7 @@ class Fleet:
     hosts: Mapping[str, Host]
     models: Mapping[str, Model]
     gateway: Gateway | None
+    front: Front | None
     aliases: Mapping[str, str]
     fallbacks: Mapping[str, tuple[str, ...]]
     context_window_fallbacks: Mapping[str, tuple[str, ...]]
@@ -85,6 +88,7 @@ def fleet(document: Document) -> Fleet:
         hosts=hosts,
         models={each.name: _model(each, hosts) for each in said.section("models").sections()},
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
+        front=front(said.section("front"), hosts) if "front" in said else None,
         aliases=said.get("aliases", {}),
         fallbacks=_targets(said.section("fallbacks")),
         context_window_fallbacks=_targets(said.section("context_window_fallbacks")),

@@ -54,6 +54,8 @@ class Gateway:
     anthropic_passthrough: str | None
     environment: Values
     extra: Mapping[str, Values]
+    probe: tuple[str, ...] | None
+    drain_seconds: int | None
     master_key: Secret
 
     @property
@@ -90,5 +92,7 @@ def gateway(said: Section, hosts: Mapping[str, Host]) -> Gateway:
         anthropic_passthrough=said.get("anthropic_passthrough"),
         environment=values(said.section("environment")),
         extra={each.name: values(each) for each in said.section("extra").sections()},
+        probe=said.words("probe") if "probe" in said else None,
+        drain_seconds=said.get("drain_seconds"),
         master_key=master_key,
     )

@@ -56,7 +56,7 @@ def _files(service: Service, seen: Observation) -> Iterator[Change]:
             yield Change(
                 f"{service.name}: {file or 'the directory'} {how}",
                 old=f"{directory}/{file}",
-                new=texts.get(file),
+                new=None if file in service.secret_files else texts.get(file),
                 values_hidden=file == "environment",
             )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from pyinfra.api.command import StringCommand
+
 from roles.host.commands import Commands, script, telling
 from roles.host.drift import is_listening, is_placed, is_started
 from roles.host.observe import Observation
@@ -62,7 +64,12 @@ SWITCH = """\
 set +e
 cd {directory}
 unit={unit}
+held={held}
 previous=$(readlink current | sed 's|^generations/||')
+generation={generation}
+[ -n "$generation" ] || {{ echo "{unit}: there is no generation to go back to" >&2; exit 1; }}
+outcomes=$(mktemp) said=$(mktemp)
+trap 'rm -f "$outcomes" "$said" $held' EXIT
 
 activate() {{
     touch "generations/$1" && # the last to be used are kept
@@ -71,7 +78,12 @@ activate() {{
     mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
     rm -rf "/etc/systemd/system/$unit.d" &&
     systemctl daemon-reload && systemctl --quiet enable "$unit" &&
-    {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl restart "$unit"
+    {{ systemctl --quiet reset-failed "$unit" || true; }} && systemctl {restart} "$unit" && hold
+}}
+# From its start until it has proved itself, or until that has taken too long, load balancers wait.
+hold() {{
+    [ -z "$held" ] ||
+        {{ install -d -m 755 "${{held%/*}}" && touch -d "+$(({seconds} + 60)) seconds" "$held"; }}
 }}
 invocation() {{ systemctl show -p InvocationID --value "$unit"; }}
 ours() {{
@@ -97,16 +109,19 @@ serves() {{
 }}
 
 prune() {{
-    (cd generations && ls -t | grep -vx {generation} | tail -n +{kept} | xargs -r rm -rf)
+    (cd generations && ls -t | grep -vx "$generation" | tail -n +{kept} | xargs -r rm -rf)
     {prune_software}
 }}
 
-{start} && begun=$(invocation) && serves && {{ prune; exit 0; }}
-echo "{unit}: not ready after the switch; its last words:" >&2
+{ask} >"$outcomes" 2>/dev/null
+{start} && begun=$(invocation) && serves && {{ cat "$said" >&2; prune; exit 0; }}
+echo "{unit}: not ready after the switch" >&2
+cat "$said" >&2
+echo "{unit}: its last words:" >&2
 # Those of this start: not of what ran before, nor of the one that systemd has begun since.
 journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
     {words} >&2
-if [ -n "$previous" ] && [ "$previous" != {generation} ] && [ -d "generations/$previous" ]; then
+if [ -n "$previous" ] && [ "$previous" != "$generation" ] && [ -d "generations/$previous" ]; then
     activate "$previous" && serves && echo "{unit}: rolled back to $previous, which serves" >&2
 else
     systemctl stop "$unit"
@@ -125,13 +140,28 @@ def switch(service: Service, seen: Observation) -> Commands:
     """Make the generation current, restart, wait until it serves; go back if it does not."""
     if is_switched(service, seen):
         return
-    started = is_started(service, seen)
-    yield telling(
+    yield _switch(service, service.generation, activate=not is_started(service, seen))
+
+
+def back(service: Service) -> Commands:
+    """Make the generation current again that was before the one that is; return if it fails."""
+    yield _switch(service, FORMER, activate=True)
+
+
+# The last to be used before the current one; what a cut run left is none.
+FORMER = """$(cd generations && ls -t | grep -vx "$previous" | grep -v '[.]new$' | head -n 1)"""
+
+
+def _switch(service: Service, generation: str, *, activate: bool) -> StringCommand:
+    return telling(
         SWITCH.format(
             directory=service.directory,
             unit=service.unit_name,
-            generation=service.generation,
-            start="true" if started else f"activate {service.generation}",
+            generation=generation,
+            ask=service.ask if activate else "true",
+            start='activate "$generation"' if activate else "true",
+            restart=service.restart,
+            held=service.held,
             seconds=service.seconds,
             ready=service.ready,
             never=NEVER,

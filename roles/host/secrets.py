@@ -39,6 +39,20 @@ def reveal(secret: Key) -> str:
         return value
 
 
+def reveal_text(secret: Secret) -> str:
+    """Return a secret of several lines, such as a private key in PEM, as it is.
+
+    Raises ``DeployError`` that names the reference, never a value, when there is none.
+    """
+    with _one_at_a_time:
+        if _asked is not None:
+            _asked.add(str(secret))
+            return str(secret)
+        value = _reveal_text(secret)
+        _revealed.update(line for line in value.splitlines() if len(line) > 15)
+        return value
+
+
 _asked: set[str] | None = None
 
 
@@ -66,6 +80,14 @@ def _reveal(secret: Secret) -> str:
         raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
     if not value.isprintable():
         raise DeployError(f"cannot use the secret {secret}: it holds a line break or the like.")
+    return value
+
+
+@cache
+def _reveal_text(secret: Secret) -> str:
+    value = _read(secret).strip()
+    if not value:
+        raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
     return value
 
 

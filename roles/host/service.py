@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Literal
 
 from roles.host.observe import Observation, Question
 from roles.host.payload import Member
@@ -35,6 +36,12 @@ class Service:
     when the service serves on its ``$port``, which may take ``seconds``; it may end with ``NEVER``.
     ``words`` makes of the journal of a start that failed what a person reads. ``check`` is run as
     ``user`` in a new generation's directory, before it is accepted.
+
+    ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
+    file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
+    file: the service tells load balancers to stay away until the time of the file's last change.
+    No diff shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
+    piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
     """
 
     name: str
@@ -48,6 +55,11 @@ class Service:
     seconds: int
     words: str = "tail -n 25"
     check: str = "true"
+    ask: str = "true"
+    restart: Literal["restart", "reload-or-restart"] = "restart"
+    held: str = ""
+    secret_files: frozenset[str] = frozenset()
+    stamp: str = ""
 
     @property
     def directory(self) -> str:
@@ -65,7 +77,13 @@ class Service:
     def generation(self) -> str:
         """The digest that names the generation: twelve hexadecimal digits."""
         digest = sha256()
-        for part in (self.unit, self._environment(), *sorted(self.files), *self._contents()):
+        for part in (
+            self.unit,
+            self.stamp,
+            self._environment(),
+            *sorted(self.files),
+            *self._contents(),
+        ):
             digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()[:12]
 
@@ -82,11 +100,16 @@ class Service:
         return [
             Member("environment", environment.encode(), "600"),
             Member(self.unit_name, self.unit.encode()),
+            *([self._stamp(generation or self.generation)] if self.stamp else []),
             *(
                 Member(name, content.encode(), "640", group=self.user)
                 for name, content in self.files.items()
             ),
         ]
+
+    def _stamp(self, generation: str) -> Member:
+        content = self.stamp.format(generation=generation).encode()
+        return Member("stamp.cfg", content, "640", group=self.user)
 
     def _environment(self) -> str:
         return environment_file(self.environment)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,13 +25,19 @@ KEYS = f"{ROOT}/{NAME}/keys"
 """Beside the generations, and in none of them: who may come in changes without a restart."""
 
 HERE = Path(__file__).parent
-SCRIPTS = ("mirrorfleet_auth.py", "check.py")
+SCRIPTS = ("mirrorfleet_auth.py", "mirrorfleet_gate.py", "check.py", "probe.py")
+
+HELD = "/run/mirrorfleet/litellm.held"
+"""While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
 
 WORKER_MEMORY = 420 * 1024**2
 """Bytes that a worker was measured to take under load; half of the memory is for workers."""
 
-START = 120
-"""Seconds from start to ready; 6 to 16 were measured."""
+START = 300
+"""Seconds from start to the end of all probes; 6 to 16 were measured until it is ready."""
+
+STOP = 30
+"""Seconds that a process has beyond those of the longest turn, before it is killed."""
 
 PATIENCE = 60
 """Seconds in which a worker must give a sign of life to uvicorn.
@@ -47,7 +55,6 @@ def service(
     ``environment`` is the directory of its Python environment, ``secrets`` maps each reference of
     the plan to its value.
     """
-    url = f"{http(probed(gateway.listen), '$port')}/health/readiness"
     count = workers(gateway, seen)
     return Service(
         name=NAME,
@@ -61,17 +68,41 @@ def service(
             command=shlex.join([f"{environment}/bin/litellm", *arguments(gateway, count)]).replace(
                 " --", " \\\n    --"
             ),
-            stop=gateway.timeout + 30,
+            held=HELD,
+            drain=gateway.drain_seconds,
+            stop=gateway.drain_seconds + gateway.timeout + STOP,
         ),
         environment=variables(gateway, secrets),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
+            "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
-        ready=f"curl -fsS --noproxy '*' -m 5 -o /dev/null {url} 2>/dev/null",
+        ready=_probe('prove "$outcomes" 2>"$said"'),
         seconds=START,
         check=f"{environment}/bin/python check.py",
+        ask=_probe("ask"),
+        held=HELD,
     )
+
+
+def _probe(job: str) -> str:
+    """Return a command that asks the current generation, by the Python that serves it.
+
+    The key is nowhere but in the generation's own environment.
+    """
+    python = "$(sed -n 's|^ExecStart=\\(.*\\)/bin/litellm .*|\\1|p' *.service)/bin/python"
+    return f'(cd current && set -a && . ./environment && exec "{python}" -I probe.py {job})'
+
+
+def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
+    """Return probe.json: what the gateway must do before it takes turns."""
+    return {
+        "url": http(probed(gateway.listen), gateway.port),
+        "workers": count,
+        "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
+        "turns": list(gateway.probe),
+    }
 
 
 def workers(gateway: LitellmPlan, seen: Observation) -> int:
@@ -130,6 +161,9 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "DISABLE_ADMIN_UI": "True",
         "HOME": f"{STATE}/{NAME}",
         "MIRRORFLEET_KEYS": KEYS,
+        "LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install",
+        "MIRRORFLEET_HELD": HELD,
+        "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
     if gateway.server == "gunicorn":
         # Its workers are forked, and one was seen to hang at start while it read the time zone.

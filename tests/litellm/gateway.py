@@ -30,7 +30,7 @@ from tests.litellm.environment import environment
 from tests.litellm.upstream import Upstream
 from tests.roles.answers import MACHINE, seen
 
-START = 180
+START = 300
 """Seconds until a gateway must be ready; on an idle machine it takes six."""
 
 
@@ -237,6 +237,8 @@ def _variables(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> d
         **render.variables(plan, secrets),
         "HOME": str(directory),
         "MIRRORFLEET_KEYS": str(directory),
+        "PYTHONPATH": str(directory),
+        "MIRRORFLEET_HELD": str(directory / "held"),
     }
 
 

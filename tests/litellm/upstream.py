@@ -18,6 +18,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.roles.recorder import ANSWER
+
 SLOW = "slow"
 """A prompt of this word is answered after some seconds."""
 
@@ -41,6 +43,7 @@ class Upstream:
     asked: list[Asked] = field(default_factory=list)
     hung_up: int = 0
     patience: float = 7
+    is_down: bool = False
 
     def instead_of(self, url: str) -> str:
         """Return the address here that stands for a real one."""
@@ -83,7 +86,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
         if SLOW in json.dumps(body):
             self._wait()
-        self._say(_answer(f"/{path}", body))
+        if self.upstream.is_down:
+            self.send_error(503)
+        elif body.get("stream") and path.endswith("v1/messages"):
+            self._stream()
+        else:
+            self._say(_answer(f"/{path}", body))
+
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for event in ANSWER:
+            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        self.close_connection = True
 
     def _wait(self) -> None:
         """Wait as long as the gateway does, and count when it hangs up."""

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from fleet import HostPlan
 from fleet.plan import LitellmPlan, OllamaPlan
-from roles import claude, litellm, ollama, redis, show, vllm
+from roles import claude, front, litellm, ollama, redis, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.host.observe import Observation, parse
@@ -74,6 +74,8 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", name): () for name in litellm.PACKAGES}
         found |= {("environment", litellm.environment(plan.gateway).directory): ("",)}
         found |= admitted(plan.gateway)
+    if plan.front:
+        found |= {("package", name): () for name in front.PACKAGES}
     for service in services(plan):
         found |= running(service)
     if plan.clients:

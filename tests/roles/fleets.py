@@ -15,6 +15,8 @@ SECRETS = {
     "engine": "engine-key-of-the-tests",
     "master": "sk-master-key-of-the-tests",
     "developers": "sk-developers-key-of-the-tests",
+    # front.yml: in the middle of a file
+    "key": "private-key-of-the-tests",
     # prod.yml: variables
     "ENGINE_KEY": "engine-key-of-the-tests",
     "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
@@ -33,8 +35,12 @@ def furnish(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name in ("ollama", "redis"):
+    for name in ("front", "ollama", "redis"):
         shutil.copy(ROOT / f"tests/roles/{name}.yml", directory / "inventories")
+    for file, kind in (("llm.pem", "CERTIFICATE"), ("llm.key", "PRIVATE KEY")):
+        (directory / "tls").mkdir(exist_ok=True)
+        text = f"-----BEGIN {kind}-----\n{SECRETS['key'] if 'KEY' in kind else kind}\n"
+        (directory / "tls" / file).write_text(f"{text}-----END {kind}-----\n")
     shutil.copy(ROOT / "tests/fleet/good/coder.modelfile", directory / "inventories")
     (directory / "release.tar.zst").write_text("a stand-in\n")
     secrets = directory / ".lab" / "secrets"

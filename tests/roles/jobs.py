@@ -9,7 +9,7 @@ from tests.roles.fake import Exec, Traffic
 # The first pattern that is found counts.
 PATTERNS = {
     "generation": r"mkdir -m 750 generations/\w+\.new",
-    "restart": r"activate \w{12} && begun=",
+    "restart": r'activate "\$generation" && begun=',
     "wait": r"true && begun=",
     "left alone": r"left as it is, because",
     "download": r"bin/hf download|curl .* -o upload",

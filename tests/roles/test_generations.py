@@ -274,3 +274,56 @@ def test_a_script_waits_for_the_one_that_a_killed_run_left_behind(
             time.sleep(0.01)
         assert host.run(script(f"echo second >>{order}")).returncode == 0
     assert order.read_text().split() == ["locked", "first", "second"]
+
+
+def test_going_back_on_purpose_and_forward_again(host: Machine) -> None:
+    old = deploy(host, demo("serves"))
+    os.utime(host.at(old.generation_path), (1, 1))  # a touch of the same second decides nothing
+    new = deploy(host, demo("serves, too"))
+    assert run(host, generations.back(new)).returncode == 0
+    assert current(host) == runs(host) == at(old)
+    assert switch(host, new).returncode == 0
+    assert current(host) == runs(host) == at(new)
+
+
+def test_there_may_be_nothing_to_go_back_to(host: Machine) -> None:
+    only = deploy(host, demo("serves"))
+    before = told(host)
+    done = run(host, generations.back(only))
+    assert done.returncode == 1
+    assert "there is no generation to go back to" in done.stderr
+    assert told(host) == before
+
+
+def test_one_that_is_gone_back_to_and_does_not_serve_gives_way(host: Machine) -> None:
+    old = deploy(host, demo("serves"))
+    os.utime(host.at(old.generation_path), (1, 1))
+    new = deploy(host, demo("serves, too"))
+    host.at(f"{old.generation_path}/config").write_text("deaf")
+    done = run(host, generations.back(new))
+    assert done.returncode == 1
+    assert f"rolled back to {new.generation}, which serves" in done.stderr
+    assert current(host) == runs(host) == at(new)
+
+
+def test_load_balancers_stay_away_until_it_has_proved_itself(host: Machine) -> None:
+    held = host.root / "run/held"
+    sees = f"([ $(stat -c %Y {held}) -gt $(date +%s) ])"
+    wanted = demo("serves", held=str(held), ready=sees)
+    assert place(host, wanted).returncode == 0
+    assert switch(host, wanted).returncode == 0
+    assert not held.exists()
+
+
+def test_what_ran_before_is_asked_before_the_switch_and_the_last_doubt_is_told(
+    host: Machine,
+) -> None:
+    deploy(host, demo("serves"))
+    wanted = demo(
+        "serves, too",
+        ask="cat current/config",
+        ready='(echo "before it: $(cat "$outcomes")" >"$said")',
+    )
+    assert place(host, wanted).returncode == 0
+    done = switch(host, wanted)
+    assert (done.returncode, done.stderr) == (0, "before it: serves\n")

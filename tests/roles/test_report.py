@@ -72,12 +72,14 @@ def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-def test_a_changed_setting_is_one_file_and_its_restart(
+def test_a_changed_setting_is_its_files_and_a_restart(
     plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
 ) -> None:
     for name in ("gw-1", "gw-2"):
         [before] = services(plans("lab").hosts[name])
-        found[name]["content", f"{before.generation_path}/{LITELLM}"] = content(before.unit)
+        path, probe = before.generation_path, before.files["probe.json"]
+        found[name]["content", f"{path}/{LITELLM}"] = content(before.unit)
+        found[name]["content", f"{path}/probe.json"] = content(probe)
     edit(house, "lab", "workers: 2", "workers: 3")
     done = mirror(plans("lab").hosts, found, diff=True)
     looks = {name: traffic.looks for name, traffic in done.items()}
@@ -85,11 +87,14 @@ def test_a_changed_setting_is_one_file_and_its_restart(
     lines = report(said)
     assert [line for line in lines if line.startswith("[gw-1]")] == [
         f"[gw-1] litellm: {LITELLM} differs",
+        "[gw-1] litellm: probe.json differs",
         f"[gw-1] {LITELLM} will be restarted",
     ]
     assert [line for line in lines if line.startswith(("+ ", "- "))] == [
         "-     --num_workers=2 \\",
         "+     --num_workers=3 \\",
+        '-  "workers": 2,',
+        '+  "workers": 3,',
     ] * 2
 
 

@@ -19,12 +19,12 @@ PACKAGES = ["packages"]
 USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes anything
 UPLOAD = ["inbox", "take"]
 
-# Characters. A generation of six files is sent gzipped, between two scripts.
-QUESTIONS, GENERATION = 8_000, 13_000
+# Characters. A generation of nine files is sent gzipped, between two scripts.
+QUESTIONS, GENERATION = 8_000, 20_000
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize("fleet", ["lab", "ollama", "prod", "redis"])
+@pytest.mark.parametrize("fleet", ["front", "lab", "ollama", "prod", "redis"])
 def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     plans: Planned, fleet: str
 ) -> None:

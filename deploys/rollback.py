@@ -1,0 +1,18 @@
+"""Go back one generation on purpose: of the gateways, one at a time, or of another service.
+
+pyinfra inventories/prod.py deploys/rollback.py
+pyinfra inventories/prod.py deploys/rollback.py --data service=vllm-coder
+
+A generation that does not serve gives way to the one that ran. The next run of deploys/mirror.py
+goes forward again to what the fleet file says.
+"""
+
+from pyinfra import host as this
+
+from roles import host, rollback
+
+back = rollback.of(this.data.get("service") or "litellm")
+
+host.survey(back)
+
+rollback.go(back)

@@ -1,0 +1,76 @@
+"""A front door that leads nowhere, or that lets keys be read on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet.addresses import is_any, is_loopback
+from fleet.problems import Problem
+from fleet.spec import Fleet, Front, Gateway
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    front = fleet.front
+    if front is None:
+        return
+    if fleet.gateway is None:
+        if not fleet.document.says("gateway"):
+            yield fleet.document.problem(
+                ("front",), "has no gateway behind it.", "Add a 'gateway' section, or remove it."
+            )
+        return
+    yield from _tls(fleet, front)
+    yield from _reached(fleet, front, fleet.gateway)
+
+
+def _tls(fleet: Fleet, front: Front) -> Iterator[Problem]:
+    certificate = front.certificate
+    if certificate is None and not front.plain:
+        yield fleet.document.problem(
+            ("front",),
+            "has no 'certificate': developers' keys would come to it for all to read.",
+            "Add one, or write plain: true where TLS ends before it.",
+        )
+    if certificate and front.plain:
+        yield fleet.document.problem(
+            ("front", "plain"), "is said beside a 'certificate'.", "Remove one of the two."
+        )
+    if front.key and not (certificate and certificate.push):
+        yield fleet.document.problem(
+            ("front", "key"),
+            "is that of a certificate that is pushed, and none is.",
+            "Remove it: a certificate at a path of the hosts has its key in the same file.",
+        )
+    if certificate and certificate.push and not front.key:
+        yield fleet.document.problem(
+            ("front", "certificate"), "is pushed without its private key.", "Add 'key'."
+        )
+
+
+def _reached(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
+    """Where developers look for the front door, and where it looks for gateways."""
+    if len(front.hosts) > 1 and not gateway.url:
+        yield fleet.document.problem(
+            ("front", "hosts"),
+            f"are {len(front.hosts)}, and 'gateway.url' does not say under which name.",
+            "Write the address that leads to those that are up: DNS, or an address that moves.",
+        )
+    if front.listen and is_loopback(front.listen):
+        yield fleet.document.problem(
+            ("front", "listen"), f"is {front.listen}, which no developer reaches.", "Remove it."
+        )
+    elif front.listen and len(front.hosts) > 1 and not is_any(front.listen):
+        yield fleet.document.problem(
+            ("front", "listen"),
+            f"is {front.listen}, and {len(front.hosts)} hosts cannot have the same address.",
+            "Remove it: each then listens on the address of its host.",
+        )
+    if gateway.listen and is_loopback(gateway.listen):
+        for name in front.hosts:
+            if name not in gateway.hosts:
+                yield fleet.document.problem(
+                    ("front", "hosts"),
+                    f"has '{name}', from where no gateway is reached: they listen on "
+                    f"{gateway.listen}.",
+                    "Remove gateway.listen, or name the gateways' own hosts.",
+                )

@@ -1,0 +1,104 @@
+"""The front door of the gateways: HAProxy from the distribution, reloaded and never cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import FrontPlan, HostPlan
+from roles import host
+from roles.front import render
+from roles.host import drift, generations, service
+from roles.host.commands import Commands, operation, script
+from roles.host.observe import Observation, Question, once
+from roles.host.report import Change
+from roles.host.rollout import in_turn
+from roles.host.secrets import reveal_text
+
+PACKAGES = ("haproxy", "socat", "curl")
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of a host with a front door."""
+    if plan.front is None:
+        return []
+    return [
+        *(("package", name) for name in PACKAGES),
+        *([("path", plan.front.certificate_path)] if plan.front.certificate_path else []),
+        *service.questions(render.NAME, render.USER, plan.front.port),
+    ]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why there can be no front door on this host."""
+    if plan.front is None:
+        return []
+    path = plan.front.certificate_path
+    if path and path not in seen.paths:
+        return [f"has no {path}, the certificate of the front door. Put it there, or push one."]
+    try:
+        return service.refusals(service_of(plan.front, seen), seen)
+    except DeployError as error:
+        return [str(error)]
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed about a front door, one by one."""
+    if plan.front is not None:
+        yield from host.lacks(seen, PACKAGES, render.USER)
+        yield from drift.changes(service_of(plan.front, seen), seen)
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Nothing: HAProxy is the distribution's."""
+
+
+@deploy("Front door")
+def serve() -> None:
+    """Give this host a front door, if it is to have one."""
+    if not host.plan().front:
+        return
+    host.ensure_packages(*PACKAGES)
+    leave_alone(name="the distribution's own haproxy.service, not needed")
+    host.ensure_user(render.USER)
+    place(name="new generation, beside the running one")
+    # One after the other: the first shows whether the change is good.
+    switch(name="switch, reload, wait until it serves", _serial=True)
+
+
+@operation
+def leave_alone() -> Commands:
+    """Stop what the package starts when it is installed; one that was there before is not ours."""
+    if host.plan().front and "haproxy" not in host.seen().packages:
+        yield script("systemctl --quiet disable --now haproxy.service\n")
+
+
+@operation
+def place() -> Commands:
+    """Put a changed generation on the host, checked by HAProxy; what runs is not touched."""
+    if front := host.plan().front:
+        yield from generations.place(service_of(front, host.seen()), host.seen())
+
+
+@operation
+def switch() -> Commands:
+    """Switch to a changed generation: streams end where they began, new turns come to the new."""
+    if front := host.plan().front:
+        yield from in_turn(generations.switch(service_of(front, host.seen()), host.seen()))
+
+
+@once
+def service_of(front: FrontPlan, seen: Observation) -> service.Service:
+    if front.certificate is None:
+        return render.service(front, None)
+    try:
+        certificate = front.certificate.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise DeployError(f"cannot be given {front.certificate}: {why}.") from None
+    if "-----BEGIN CERTIFICATE-----" not in certificate:
+        raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
+    assert front.key, "the check wants a key for a certificate that is pushed"
+    return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")

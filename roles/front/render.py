@@ -1,0 +1,92 @@
+"""Pure: from the plan of a front door to HAProxy's configuration and unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleet.addresses import is_any
+from fleet.plan import FrontPlan
+from roles.host.places import ROOT
+from roles.host.service import Service
+from roles.host.text import template
+
+NAME = "front"
+USER = "mirrorfleet-front"
+TEMPLATES = Path(__file__).parent / "templates"
+
+PEM = "certificate.pem"
+"""The pushed certificate and its key."""
+
+SOCKET = "/run/mirrorfleet-front/admin.sock"
+
+# A reload leaves the process its environment; this is read again, and hands it on.
+STAMP = "global\n    setenv MIRRORFLEET_GENERATION {generation}\n"
+
+# The worker that listens now says which generation it has read; with or without a gateway behind
+# it, it must answer.
+READY = """\
+(. current/environment
+[ "$(echo 'show env MIRRORFLEET_GENERATION' | socat - UNIX-CONNECT:{socket})" = \\
+    "MIRRORFLEET_GENERATION=$MIRRORFLEET_GENERATION" ] &&
+curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/readiness) 2>"$said"\
+"""
+
+
+def service(front: FrontPlan, certificate: str | None) -> Service:
+    """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
+    return Service(
+        name=NAME,
+        user=USER,
+        port=front.port,
+        software=None,
+        unit=template(
+            TEMPLATES / "unit.service.j2",
+            user=USER,
+            directory=f"{ROOT}/{NAME}",
+            privileged=front.port < 1024,
+            stop=front.timeout + 30,
+        ),
+        environment={},
+        files={
+            "haproxy.cfg": configuration(front),
+            **({PEM: certificate} if certificate else {}),
+        },
+        secret_files=frozenset({PEM}),
+        stamp=STAMP,
+        ready=READY.format(
+            socket=SOCKET,
+            scheme="https" if is_tls(front) else "http",
+            address=_bracketed(_probed(front.listen)),
+        ),
+        seconds=30,
+        check="/usr/sbin/haproxy -c -q -f haproxy.cfg -f stamp.cfg",
+        restart="reload-or-restart",
+    )
+
+
+def configuration(front: FrontPlan) -> str:
+    """Return haproxy.cfg."""
+    return template(
+        TEMPLATES / "haproxy.cfg.j2",
+        bind=f"{_bracketed(front.listen)}:{front.port}",
+        certificate=(front.certificate_path or PEM) if is_tls(front) else None,
+        socket=SOCKET,
+        gateways=front.gateways,
+        timeout=front.timeout,
+        passthrough=front.passthrough,
+    )
+
+
+def is_tls(front: FrontPlan) -> bool:
+    return bool(front.certificate or front.certificate_path)
+
+
+def _probed(listen: str) -> str:
+    """Return where the front door is reached on its own host."""
+    if not is_any(listen):
+        return listen
+    return "::1" if ":" in listen else "127.0.0.1"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

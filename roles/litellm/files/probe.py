@@ -1,0 +1,190 @@
+"""Does this gateway serve? Asked on its own host, past any front door, before it takes turns.
+
+    probe.py ask            what its models answer now, as JSON: whom a next generation is held to
+    probe.py prove [FILE]   all that it must do; FILE is what the generation before it answered
+
+Run in the directory of a generation, with the environment of the service: the master key is in it.
+Ends with 0, or with 1 and on standard error what does not work (yet).
+
+A gateway is not blamed for an engine that is down: where the generation before it got no answer
+either, or where there is none to compare with and the engine is what fails, this is only told.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+TURN = 120
+"""Seconds that an engine may take to answer one word."""
+
+COUNTING = 10
+"""Seconds in which every worker is heard at least once."""
+
+REFUSED = {400, 401, 403, 404, 405, 413, 422}
+"""What a gateway says that is wrong itself; with other codes it is mostly the engine that fails."""
+
+TOOL = {
+    "name": "note",
+    "description": "Write a note.",
+    "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
+}
+
+Outcomes = dict[str, int]
+"""Of each question about a model, the status of the answer; 0 is none, or not what it should be."""
+
+
+def main(job: str, before: str = "") -> int:
+    wanted = json.loads(Path("probe.json").read_text(encoding="utf-8"))
+    gateway = Gateway(wanted["url"], os.environ["LITELLM_MASTER_KEY"])
+    if job == "ask":
+        print(json.dumps(outcomes(gateway, wanted["turns"])))
+        return 0
+    for fault in faults(gateway, wanted, _read(before)):
+        print(f"the gateway {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class Gateway:
+    """A gateway at a URL, asked with the master key and through no proxy."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.address = urlsplit(url)
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        where = self.address.hostname or "", self.address.port
+        return http.client.HTTPConnection(*where, timeout=timeout)
+
+    def ask(self, path: str, body: Any = None, timeout: float = 10) -> tuple[int, bytes]:
+        """Return status and content; 0 where there is no answer."""
+        connection = self.connect(timeout)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request("GET" if body is None else "POST", path, text, self.headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            return 0, str(error).encode()
+        finally:
+            connection.close()
+
+
+def faults(gateway: Gateway, wanted: dict[str, Any], before: Outcomes) -> Iterator[str]:
+    """Yield what keeps a gateway from taking turns; tell the rest on standard error."""
+    for path in ("/health/liveliness", "/health/readiness"):
+        status, said = gateway.ask(path)
+        if status != 200 and b'"held"' not in said:
+            yield f"says {status or said.decode()} at {path}"
+    heard = workers(gateway, wanted["workers"])
+    if heard < wanted["workers"]:
+        yield f"has {heard} workers that answer, and should have {wanted['workers']}"
+    missing = sorted(set(wanted["names"]) - names(gateway))
+    if missing:
+        yield f"does not know the models {', '.join(missing)}"
+    for what, status in outcomes(gateway, wanted["turns"]).items():
+        known = before.get(what)
+        if status == 200:
+            continue
+        if (known == 200 and status != 429) or (known is None and status in REFUSED):
+            yield f"gives no answer to {what}: {status or 'nothing usable'}" + (
+                ", which it did before the change" if known else ""
+            )
+        else:
+            also = "nor did it before" if known is not None else "is its engine down?"
+            print(f"no answer to {what}: {status or 'nothing usable'}; {also}", file=sys.stderr)
+
+
+def workers(gateway: Gateway, wanted: int) -> int:
+    """Return how many processes answer, at most as many as are wanted.
+
+    Connections are opened several at a time, so that one worker cannot take them all, and kept
+    until the kernel has told who holds the other end.
+    """
+    heard: set[str] = set()
+    end = time.monotonic() + COUNTING
+    while len(heard) < wanted and time.monotonic() < end:
+        with ExitStack() as stack, ThreadPoolExecutor(4 * wanted) as pool:
+            ours = set(pool.map(lambda _: _greet(gateway, stack), range(4 * wanted)))
+            heard |= {pid for port, pid in _holders(gateway.address.port or 80) if port in ours}
+    return len(heard)
+
+
+def _greet(gateway: Gateway, stack: ExitStack) -> int:
+    """Have a new connection answered, leave it open, and return the port of our end."""
+    connection = gateway.connect(timeout=5)
+    stack.callback(connection.close)
+    try:
+        connection.request("GET", "/health/liveliness")
+        port: int = connection.sock.getsockname()[1]
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return 0
+    return port
+
+
+def _holders(port: int) -> Iterator[tuple[int, str]]:
+    """Yield the other end's port and the process of each connection to a port of this host."""
+    listing = subprocess.run(
+        ["ss", "-Htnp", f"sport = :{port}"], check=True, capture_output=True, text=True
+    )
+    for line in listing.stdout.splitlines():
+        if found := re.search(r":(\d+)\s+users:\(\(\"[^\"]*\",pid=(\d+)", line):
+            yield int(found[1]), found[2]
+
+
+def names(gateway: Gateway) -> set[str]:
+    """Return the names that a gateway says it routes."""
+    status, said = gateway.ask("/v1/models")
+    return {each["id"] for each in json.loads(said)["data"]} if status == 200 else set()
+
+
+def outcomes(gateway: Gateway, models: list[str]) -> Outcomes:
+    """Ask each model for a short turn, as a whole and as a stream, and for a count of tokens."""
+    found = {}
+    for model in models:
+        turn = {
+            "model": model,
+            "max_tokens": 16,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "tools": [TOOL],
+        }
+        found[f"a turn of '{model}'"] = _outcome(gateway, "/v1/messages", turn, b'"content"')
+        found[f"a streamed turn of '{model}'"] = _outcome(
+            gateway, "/v1/messages", {**turn, "stream": True}, b"message_stop"
+        )
+        del turn["max_tokens"]
+        found[f"a count of tokens of '{model}'"] = _outcome(
+            gateway, "/v1/messages/count_tokens", turn, b'"input_tokens"'
+        )
+    return found
+
+
+def _outcome(gateway: Gateway, path: str, body: Any, proof: bytes) -> int:
+    status, said = gateway.ask(path, body, TURN)
+    return status if status != 200 or proof in said else 0
+
+
+def _read(before: str) -> Outcomes:
+    """Return what the generation before answered; nothing, where there was none to ask."""
+    try:
+        found: Outcomes = json.loads(Path(before).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

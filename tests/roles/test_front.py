@@ -1,0 +1,109 @@
+"""The front door: what a run does about it, and what HAProxy is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from roles.front import render
+from tests.roles.answers import bare, converged
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.fleets import SECRETS, edit, good
+from tests.roles.jobs import jobs
+
+OTHER = "another-private-key-of-the-tests"
+
+pytestmark = pytest.mark.usefixtures("stocked")
+
+
+def test_it_comes_after_the_gateways_and_is_reloaded(plans: Planned) -> None:
+    hosts = plans("front").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    door = done["door"].execs
+    assert jobs(done["door"])[0] == "packages"
+    assert jobs(done["door"])[-2:] == ["generation", "restart"]
+    assert max(each.number for each in done["gw-b"].execs) < door[-1].number
+    assert 'systemctl reload-or-restart "$unit"' in door[-1].command
+    assert any("disable --now haproxy.service" in each.command for each in door)
+
+
+def test_a_haproxy_that_was_there_before_is_left_alone(plans: Planned) -> None:
+    hosts = plans("front").hosts
+    found = bare(hosts["door"]) | {("package", "haproxy"): ()}
+    done = mirror({"door": hosts["door"]}, {"door": found})
+    assert not any("haproxy.service" in each.command for each in done["door"].execs)
+
+
+def test_a_gateway_that_fails_leaves_the_front_door_as_it_is(plans: Planned) -> None:
+    hosts = plans("front").hosts
+    answers = {name: bare(plan) for name, plan in hosts.items()}
+    done = mirror(hosts, answers, fail={"gw-a": ["systemctl"]})
+    assert jobs(done["door"])[-1] == "left alone"
+
+
+def test_no_diff_shows_the_private_key(
+    plans: Planned, house: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hosts = plans("front").hosts
+    found = {name: converged(plan) for name, plan in hosts.items()}
+    other = f"-----BEGIN PRIVATE KEY-----\n{OTHER}\n-----END PRIVATE KEY-----\n"
+    (house / "tls/other.key").write_text(other)
+    edit(house, "front", "tls/llm.key", "tls/other.key")
+    done = mirror(plans("front").hosts, found, diff=True)
+    assert jobs(done["door"]) == ["generation", "restart"]
+    assert "front: certificate.pem differs" in caplog.text
+    assert OTHER not in caplog.text
+    assert SECRETS["key"] not in caplog.text
+    assert OTHER not in "".join(each.command for each in done["door"].execs)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "why"),
+    [
+        ("tls/llm.pem", "tls/none.pem", "No such file"),
+        ("tls/llm.pem", "tls/llm.key", "holds no certificate"),
+        ("tls/llm.key", "tls/none.key", "lacks the secret"),
+    ],
+)
+def test_a_certificate_that_cannot_be_pushed_refuses_the_run(
+    plans: Planned, house: Path, said: str, instead: str, why: str
+) -> None:
+    edit(house, "front", said, instead)
+    hosts = plans("front").hosts
+    with pytest.raises(DeployError, match=why):
+        mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+
+
+def test_a_certificate_of_the_host_must_be_there(plans: Planned, house: Path) -> None:
+    edit(
+        house,
+        "front",
+        "certificate: {push: ../tls/llm.pem}, key: {file: ../tls/llm.key}",
+        "certificate: {path: /etc/ssl/private/llm.pem}",
+    )
+    hosts = plans("front").hosts
+    with pytest.raises(DeployError, match=r"door has no /etc/ssl/private/llm\.pem"):
+        mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+
+
+def test_developers_come_to_the_front_door(plans: Planned) -> None:
+    clients = plans("front").hosts["dev"].clients
+    assert clients
+    assert clients.users[0].settings["env"]["ANTHROPIC_BASE_URL"] == "https://10.0.0.4"
+
+
+def test_gateways_on_loopback_have_a_front_door_each() -> None:
+    hosts = good("front").hosts
+    told = {name: plan.front for name, plan in hosts.items() if plan.front}
+    assert {name: dict(front.gateways) for name, front in told.items()} == {
+        "gw-a": {"gw-a": "127.0.0.1:4000"},
+        "gw-b": {"gw-b": "127.0.0.1:4000"},
+    }
+    text = render.configuration(told["gw-a"])
+    assert "bind 10.0.0.2:80\n" in text
+    assert "/anthropic/v1/messages" in text

@@ -1,0 +1,77 @@
+"""deploys/rollback.py: one service goes back, its hosts one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from roles import rollback, show
+from tests.roles.answers import Answers, converged, seen
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.jobs import jobs
+
+ROLLBACK = Path(__file__).parents[2] / "deploys" / "rollback.py"
+
+
+def former(plan: object, name: str = "litellm") -> Answers:
+    """A host as a complete run leaves it, with a generation from before."""
+    return converged(plan) | {  # type: ignore[arg-type]
+        ("file", f"/opt/mirrorfleet/{name}/generations/0123456789ab"): ("d 750 root:root", ""),
+    }
+
+
+@pytest.mark.usefixtures("stocked")
+def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    found = {name: former(plan) for name, plan in hosts.items()}
+    done = mirror(hosts, found, deploy=ROLLBACK)
+    assert {name: jobs(traffic) for name, traffic in done.items()} == {
+        "gpu": [],
+        "gw-1": ["restart"],
+        "gw-2": ["restart"],
+        "dev": [],
+    }
+    first, second = (done[name].execs[-1] for name in ("gw-1", "gw-2"))
+    assert first.number < second.number
+    assert 'grep -vx "$previous"' in first.command
+
+
+@pytest.mark.usefixtures("stocked")
+def test_one_that_fails_stops_those_after_it(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    found = {name: former(plan) for name, plan in hosts.items()}
+    fail = {"gw-1": ["&& serves"], "gw-2": ["left as it is"]}
+    done = mirror(hosts, found, fail, deploy=ROLLBACK)
+    assert jobs(done["gw-2"]) == ["left alone"]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_where_there_was_nothing_before_nobody_goes_back(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    found = {name: former(plan) for name, plan in hosts.items()}
+    found["gw-2"] = converged(hosts["gw-2"])
+    with pytest.raises(DeployError, match="gw-2 has no generation of mirrorfleet-litellm"):
+        mirror(hosts, found, deploy=ROLLBACK)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_the_next_run_goes_forward_again(plans: Planned) -> None:
+    plan = plans("lab").hosts["gw-1"]
+    [service] = show.services(plan, seen(converged(plan)))
+    gone_back = former(plan) | {
+        ("link", f"{service.directory}/current"): ("generations/0123456789ab",),
+        ("unit", service.unit_name): ("active", "enabled", "0123456789ab", "no", ""),
+    }
+    assert jobs(mirror({"gw-1": plan}, {"gw-1": gone_back})["gw-1"]) == ["restart"]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_any_service_can_go_back(plans: Planned) -> None:
+    plan = plans("lab").hosts["gpu"]
+    way = rollback.Rollback("vllm-tiny")
+    assert way.refusals(plan, seen(former(plan, "vllm-tiny"))) == []
+    [change] = way.changes(plan, seen(former(plan, "vllm-tiny")))
+    assert "mirrorfleet-vllm-tiny.service goes back from" in change.what
