@@ -3,12 +3,13 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import claude, front, host, litellm, ollama, redis, vllm
+from roles import claude, firewall, front, host, litellm, ollama, redis, vllm
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(vllm, ollama, redis, litellm, front, claude)
+host.survey(firewall, vllm, ollama, redis, litellm, front, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
+firewall.admit()
 vllm.serve()
 ollama.serve()
 redis.serve()
@@ -18,3 +19,10 @@ claude.configure()
 
 # Only now does nobody need the keys of before: they open nothing from here on.
 litellm.retire(claude.taken)
+
+# What has left the fleet file goes when nobody asks it any more.
+litellm.leave()
+vllm.leave()
+ollama.leave()
+redis.leave()
+firewall.close()

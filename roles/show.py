@@ -15,8 +15,9 @@ from pyinfra.api.exceptions import DeployError
 import fleet
 from fleet import FleetError, HostPlan
 from fleet.problems import did_you_mean
-from roles import claude, front, litellm, ollama, redis, vllm
+from roles import claude, firewall, front, litellm, ollama, redis, vllm
 from roles.claude import machine
+from roles.firewall.render import RULES, rules
 from roles.host.observe import Observation
 from roles.host.secrets import references_only
 from roles.host.service import Service
@@ -78,7 +79,17 @@ def services(plan: HostPlan, seen: Observation) -> list[Service]:
     return found
 
 
+def doors(plan: HostPlan) -> Iterator[tuple[str, str]]:
+    """Yield the rules of a host's firewall, if it is to have one."""
+    if plan.firewall and plan.firewall.doors:
+        try:
+            yield RULES, rules(firewall.wanted(plan))
+        except DeployError as error:  # a name that another network knows
+            yield RULES, f"# {plan.name} {error}\n"
+
+
 def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
+    yield from doors(plan)
     for service in services(plan, UNSEEN):
         for member in service.members():
             if not member.name.endswith(".py"):

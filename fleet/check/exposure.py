@@ -37,12 +37,21 @@ def _engine(fleet: Fleet, model: VllmModel | OllamaModel) -> Iterator[Problem]:
             f"listens on {public}, an address of the internet, and asks nobody for a key.",
             "Use a private address, or add an 'api_key'.",
         )
+    elif all(fleet.hosts[name].firewall for name in model.hosts if name in fleet.hosts) and (
+        fleet.firewall.on
+    ):
+        yield fleet.document.warning(
+            ("models", model.name),
+            f"listens on {public}, an address of the internet: prompts and answers travel there "
+            "without TLS.",
+            "Use a private address.",
+        )
     else:
         yield fleet.document.warning(
             ("models", model.name),
             f"listens on {public}, an address of the internet, and vLLM asks for its key on some "
             "of its endpoints only.",
-            "Use a private address, or let a firewall admit the gateways alone.",
+            "Use a private address, or our firewall.",
         )
 
 

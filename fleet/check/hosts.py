@@ -38,6 +38,11 @@ def _addresses(fleet: Fleet) -> Iterator[Problem]:
 
 def _ports(fleet: Fleet) -> Iterator[Problem]:
     listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
+        # First, and never closed: a door on this port would shut out whoever could open it again.
+        (("hosts", host.name), "sshd", (host.name,), host.port or fleet.ssh.port or 22)
+        for host in fleet.hosts.values()
+    ]
+    listeners += [
         (("models", name), name, model.hosts, model.port)
         for name, model in fleet.models.items()
         if isinstance(model, VllmModel)

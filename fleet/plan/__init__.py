@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fleet.keys import DerivedKey, Key
 from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from fleet.plan.firewall import DoorPlan, FirewallPlan, firewall
 from fleet.plan.front import FrontPlan, front
 from fleet.plan.keys import KeyPlan
 from fleet.plan.litellm import LitellmPlan, litellm
@@ -22,6 +23,8 @@ __all__ = [
     "ClaudePlan",
     "ClientPlan",
     "DerivedKey",
+    "DoorPlan",
+    "FirewallPlan",
     "FleetPlan",
     "FrontPlan",
     "HostPlan",
@@ -51,6 +54,7 @@ class HostPlan:
     gateway: LitellmPlan | None = comes("gateway")
     front: FrontPlan | None = comes("front")
     clients: ClaudePlan | None = comes("developers")
+    firewall: FirewallPlan | None = comes("firewall")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
@@ -74,6 +78,7 @@ def plan(fleet: Fleet) -> FleetPlan:
     engines, ollamas = vllm(fleet), ollama(fleet)
     gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
     clients = claude(fleet)
+    firewalls = firewall(fleet)
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -86,6 +91,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 gateway=gateways.get(name),
                 front=fronts.get(name),
                 clients=clients.get(name),
+                firewall=firewalls.get(name),
             )
             for name in fleet.hosts
         },

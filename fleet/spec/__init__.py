@@ -10,6 +10,7 @@ from fleet.document import Document
 from fleet.problems import Problem
 from fleet.section import Secret, Section
 from fleet.spec.developers import Developers, developers
+from fleet.spec.firewall import Firewall, firewall
 from fleet.spec.front import Front, front
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
@@ -21,6 +22,7 @@ from fleet.spec.vllm import VllmModel, Weights, vllm
 __all__ = [
     "PROVIDERS",
     "Developers",
+    "Firewall",
     "Fleet",
     "Front",
     "Gateway",
@@ -53,6 +55,7 @@ class Fleet:
     hosts: Mapping[str, Host]
     models: Mapping[str, Model]
     gateway: Gateway | None
+    firewall: Firewall
     front: Front | None
     aliases: Mapping[str, str]
     fallbacks: Mapping[str, tuple[str, ...]]
@@ -88,6 +91,7 @@ def fleet(document: Document) -> Fleet:
         hosts=hosts,
         models={each.name: _model(each, hosts) for each in said.section("models").sections()},
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
+        firewall=firewall(said),
         front=front(said.section("front"), hosts) if "front" in said else None,
         aliases=said.get("aliases", {}),
         fallbacks=_targets(said.section("fallbacks")),

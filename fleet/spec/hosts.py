@@ -34,6 +34,7 @@ class Host(Login):
     address: str
     gpus: int
     labels: tuple[str, ...]
+    firewall: bool
 
 
 def ssh(said: Section) -> Ssh:
@@ -57,6 +58,7 @@ def host(said: Section) -> Host:
         become=said.get("become"),
         gpus=said.section("gpus").get("count", 0),
         labels=said.words("labels"),
+        firewall=said.get("firewall") != "none",
     )
 
 

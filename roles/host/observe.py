@@ -64,7 +64,9 @@ class Observation:
     is whole to the first path in it that another hand has changed, or "". ``contents`` maps a path
     to what the file holds, ``answers`` a URL to what a server on the host answers. ``seats`` are
     the users and directories to which an earlier run gave Claude Code's settings, but for those
-    that were asked about.
+    that were asked about. ``tables`` maps a table of nftables to a digest of
+    what is loaded, ``routes`` an address to the host's own address on the way there. ``services``
+    are those of ours that stand on the host, by their short names.
     """
 
     system: str = "unknown"
@@ -87,6 +89,9 @@ class Observation:
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
     answers: Mapping[str, bytes] = field(default_factory=dict)
     seats: frozenset[tuple[str, str]] = frozenset()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
+    services: frozenset[str] = frozenset()
 
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
@@ -166,7 +171,7 @@ def parse(lines: Iterable[str]) -> Observation:
     lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
-    packages, paths, seats = set(), set(), set()
+    packages, paths, seats, services = set(), set(), set(), set()
     gpus: list[Gpu] = []
     kinds: dict[str, str] = {}
     digests: dict[str, str] = {}
@@ -191,7 +196,9 @@ def parse(lines: Iterable[str]) -> Observation:
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
-            case ["user" | "link" | "environment" as kind, name, value]:
+            case ["service", name]:
+                services.add(name)
+            case ["user" | "link" | "environment" | "table" | "route" as kind, name, value]:
                 found.setdefault(f"{kind}s", {})[name] = value
             case ["file", name, value]:
                 kinds[name] = value
@@ -220,6 +227,7 @@ def parse(lines: Iterable[str]) -> Observation:
         packages=frozenset(packages),
         paths=frozenset(paths),
         seats=frozenset(seats),
+        services=frozenset(services),
         files={name: _file(value, digests.get(name, "")) for name, value in kinds.items()},
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
     )

@@ -181,3 +181,32 @@ owner() {
     done <"/proc/$1/cgroup"
     read -r line <"/proc/$1/comm" && echo "$line"
 } 2>/dev/null
+
+# What a table of nftables holds, in short.
+table() {
+    for name do
+        body=$(nft -s list table inet "$name" 2>/dev/null) || continue
+        set -- $(printf %s "$body" | sha256sum)
+        say table "$name" "$1"
+    done
+}
+
+# From which address this host talks to another.
+route() {
+    for address do
+        line=$(ip -o route get "$address" 2>/dev/null) || continue
+        case $line in *' src '*) line=${line#* src }; say route "$address" "${line%% *}" ;; esac
+    done
+}
+
+# Services of ours, also those that a cut run has left without a unit.
+services() {
+    for names do
+        for path in /etc/systemd/system/mirrorfleet-$names.service /opt/mirrorfleet/$names/generations; do
+            [ -e "$path" ] || continue
+            path=${path#/etc/systemd/system/mirrorfleet-} path=${path#/opt/mirrorfleet/}
+            path=${path%.service}
+            say service "${path%/generations}"
+        done
+    done
+}

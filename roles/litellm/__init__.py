@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, LitellmPlan
 from roles import host
-from roles.host import drift, generations, python, service
+from roles.host import departure, drift, generations, python, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.places import ROOT
@@ -24,10 +24,12 @@ PACKAGES = ("python3", "curl")
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a gateway."""
+    """What must be known of a gateway, or of a host that was one."""
+    former = departure.question(render.NAME)
     if plan.gateway is None:
-        return []
+        return [former]
     return [
+        former,
         python.QUESTION,
         *(("package", name) for name in PACKAGES),
         ("disk", ROOT),
@@ -51,6 +53,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on a gateway, one by one."""
     if plan.gateway is None:
+        yield from departure.changes(_departed(plan, seen))
         return
     yield from host.lacks(seen, PACKAGES, render.USER)
     yield from python.changes(environment(plan.gateway), seen)
@@ -76,6 +79,12 @@ def serve() -> None:
     place(name="new generation, beside the running one")
     # One gateway after the other: while one restarts, the others serve.
     switch(name="switch, restart, wait until it serves", _serial=True)
+
+
+@deploy("LiteLLM")
+def leave() -> None:
+    """Take the gateway off this host, if it has left the fleet file."""
+    stop(name="gateway that has left the fleet file")
 
 
 def retire(taken: Callable[[], Collection[str]]) -> None:
@@ -120,6 +129,16 @@ def switch() -> Commands:
     if gateway := host.plan().gateway:
         commands = generations.switch(service_of(gateway, host.seen()), host.seen())
         yield from behind(serves_gateways, in_turn(commands))
+
+
+@operation
+def stop() -> Commands:
+    """Stop the gateway, which finishes its turns, and remove it. Its environment stays."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, OllamaPlan
 from roles import host
-from roles.host import drift, generations, service
+from roles.host import departure, drift, generations, service
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
@@ -21,11 +21,12 @@ PACKAGES = ("python3", "curl", "zstd")
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a host with Ollama."""
-    ollama = plan.ollama
+    """What must be known of a host with Ollama, or of one that had it."""
+    ollama, former = plan.ollama, departure.question(render.NAME)
     if ollama is None:
-        return []
+        return [former]
     return [
+        former,
         *(("package", name) for name in PACKAGES),
         *(("path", release.binary(ollama, each)) for each in ollama.releases.values()),
         ("path", ollama.models_directory),
@@ -48,6 +49,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Ollama, one by one."""
     ollama = plan.ollama
     if ollama is None:
+        yield from departure.changes(_departed(plan, seen))
         return
     yield from host.lacks(seen, PACKAGES, render.USER)
     binary = release.binary(ollama, release.chosen(ollama, seen))
@@ -74,6 +76,12 @@ def serve() -> None:
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it serves")
     make_models(name="models: pulled, created, proved, removed")
+
+
+@deploy("Ollama")
+def leave() -> None:
+    """Take Ollama off this host, if it has left the fleet file."""
+    stop(name="server that has left the fleet file")
 
 
 @operation
@@ -130,6 +138,16 @@ def make_models() -> Commands:
     plan, seen = host.plan().ollama, host.seen()
     if plan and (not _runs(plan, seen) or any(models.changes(plan, seen))):
         yield from models.make(plan)
+
+
+@operation
+def stop() -> Commands:
+    """Stop and remove the server. Its models and releases stay."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    return departure.departed(render.NAME, [render.NAME] if plan.ollama else [], seen)
 
 
 def _runs(ollama: OllamaPlan, seen: Observation) -> bool:

@@ -8,7 +8,7 @@ from pyinfra.api import deploy
 
 from fleet.plan import HostPlan, RedisPlan
 from roles import host
-from roles.host import drift, generations, service
+from roles.host import departure, drift, generations, service
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -22,11 +22,12 @@ MASK = "systemctl --quiet mask redis-server.service\n"
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of the host with the gateways' Redis."""
+    """What must be known of the host with the gateways' Redis, or of one that had it."""
+    former = departure.question(render.NAME)
     if plan.redis is None:
-        return []
+        return [former]
     asked = service.questions(render.NAME, render.USER, plan.redis.port)
-    return [("package", PACKAGE), *asked]
+    return [former, ("package", PACKAGE), *asked]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
@@ -39,6 +40,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     if plan.redis:
         yield from host.lacks(seen, (PACKAGE,), render.USER)
         yield from drift.changes(service_of(plan.redis), seen)
+    yield from departure.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -55,6 +57,12 @@ def serve() -> None:
     host.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it answers")
+
+
+@deploy("Redis")
+def leave() -> None:
+    """Take the gateways' Redis off this host, if it has left the fleet file."""
+    stop(name="server that has left the fleet file")
 
 
 @operation
@@ -76,6 +84,16 @@ def switch() -> Commands:
     """Switch to a changed generation."""
     if redis := host.plan().redis:
         yield from generations.switch(service_of(redis), host.seen())
+
+
+@operation
+def stop() -> Commands:
+    """Stop and remove the server: what it counted, the next one counts anew."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    return departure.departed(render.NAME, [render.NAME] if plan.redis else [], seen)
 
 
 def service_of(redis: RedisPlan) -> service.Service:

@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, VllmPlan
 from roles import host
-from roles.host import drift, generations, python, service
+from roles.host import departure, drift, generations, python, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
@@ -31,8 +31,8 @@ printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metad
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of an engine host."""
-    asked: list[Question] = []
+    """What must be known of an engine host, or of one that was."""
+    asked: list[Question] = [departure.question(render.NAMES)]
     for engine in plan.engines:
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
@@ -63,6 +63,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine.model, engine.weights, seen)
         yield from drift.changes(service_of(engine, seen), seen)
+    yield from departure.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -83,6 +84,12 @@ def serve() -> None:
     place(name="new generation, beside the running one")
     # The replicas of a model one after the other; hosts without a model in common, together.
     switch(name="switch, restart, wait until it serves")
+
+
+@deploy("vLLM")
+def leave() -> None:
+    """Take the engines that have left the fleet file off this host."""
+    stop(name="engines that have left the fleet file")
 
 
 @operation
@@ -139,6 +146,16 @@ def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
         each.model == model and not generations.is_switched(service_of(each, seen), seen)
         for each in plan.engines
     )
+
+
+@operation
+def stop() -> Commands:
+    """Stop and remove engines. Weights and environments stay."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    return departure.departed(render.NAMES, map(render.name, plan.engines), seen)
 
 
 def packages(plan: HostPlan) -> list[str]:

@@ -19,6 +19,9 @@ PROVE, EXPLAIN = (
     (HERE / "files" / name).read_text(encoding="utf-8") for name in ("prove.py", "explain.py")
 )
 
+NAMES = "vllm-*"
+"""The services of all engines, on any host."""
+
 START = 1200
 """Seconds: a large model needs up to 20 minutes to load."""
 

@@ -8,9 +8,10 @@ from hashlib import sha256
 
 from fleet import HostPlan
 from fleet.plan import LitellmPlan, OllamaPlan
-from roles import claude, front, litellm, ollama, redis, show, vllm
+from roles import claude, firewall, front, litellm, ollama, redis, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
+from roles.firewall import render as rules
 from roles.host.observe import Observation, parse
 from roles.host.service import Service
 from roles.litellm import keys
@@ -78,6 +79,8 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", name): () for name in front.PACKAGES}
     for service in services(plan):
         found |= running(service)
+    if plan.firewall and plan.firewall.doors:
+        found |= guarded(plan)
     if plan.clients:
         for version in plan.clients.versions:
             found |= _path(binary(version))
@@ -115,8 +118,26 @@ def made(plan: OllamaPlan) -> Answers:
     return {text: _content(ledger), answer: _content({"models": there})}
 
 
+def guarded(plan: HostPlan) -> Answers:
+    """The answers about a firewall that is as it should be."""
+    text = rules.rules(firewall.wanted(plan))
+    unit = sha256(firewall.unit().encode()).hexdigest()
+    return {
+        **{("package", name): () for name in firewall.PACKAGES},
+        ("content", rules.RULES): _text(text.encode()),
+        ("content", firewall.LOADED): _text(firewall.held(text, "digest of the table")),
+        ("table", rules.TABLE): ("digest of the table",),
+        ("file", firewall.UNIT_PATH): ("f 644 root:root", unit),
+        ("unit", firewall.UNIT): ("active", "enabled", "", "no", ""),
+    }
+
+
 def _content(value: object) -> tuple[str]:
-    return (base64.b64encode(json.dumps(value).encode()).decode(),)
+    return _text(json.dumps(value).encode())
+
+
+def _text(content: bytes) -> tuple[str]:
+    return (base64.b64encode(content).decode(),)
 
 
 def running(service: Service) -> Answers:

@@ -68,8 +68,9 @@ def mirror(
     diff: bool = False,
     takes: float = 0,
     at_once: int | None = None,
+    limit: Sequence[str] | None = None,
 ) -> dict[str, Traffic]:
-    """Run deploys/mirror.py, as `pyinfra -y [--diff]` does, and return the traffic of each host.
+    """Run deploys/mirror.py, as `pyinfra -y [--diff] [--limit]` does; return each host's traffic.
 
     A command ``takes`` so many seconds; so many hosts are worked on ``at_once``, or all.
 
@@ -98,9 +99,11 @@ def mirror(
     ]
     # pyinfra tells operations apart by their lines in the deploy only when it is the CLI.
     with patch("pyinfra.is_cli", True), recorded() as traffic:
+        inventory = Inventory((hosts, {}))  # type: ignore[no-untyped-call]
         state = State(
-            Inventory((hosts, {})),  # type: ignore[no-untyped-call]
+            inventory,
             Config(DIFF=diff, PARALLEL=at_once or 0),  # type: ignore[no-untyped-call]
+            initial_limit=limit and [inventory.get_host(f"@fake/{name}") for name in limit],
             check_for_changes=False,
         )
         state.set_stage(StateStage.Connect)
@@ -112,7 +115,7 @@ def mirror(
             run_ops(state)
         for host in state.failed_hosts:
             traffic[host.name].failed = True
-    return {name: traffic[f"@fake/{name}"] for name in plans}
+    return {name: traffic.get(f"@fake/{name}", Traffic()) for name in plans}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleet import HostPlan
-from roles import claude
+from roles import claude, show
 from roles.claude import machine
 from roles.litellm import keys
 from roles.litellm.render import USER
@@ -59,6 +59,9 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
     if plan.gateway:
         listed.append(f"640 root:{USER} {keys.WANTED}")
         yield "litellm/keys.json", keys.wanted(plan.gateway)
+    for path, text in show.doors(plan):
+        listed.append(f"644 root:root {path}")
+        yield f"machine{path}", text
     for shared in machine.files(plan.clients):
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")

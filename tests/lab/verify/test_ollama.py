@@ -20,11 +20,8 @@ def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     done = look.mirror("--limit", "gpu", fleet=fleet)
     assert done.returncode == 0, done.stdout + done.stderr
     yield fleet
-    look.run(
-        "gpu",
-        f"systemctl --quiet disable --now {UNIT}; rm -rf /etc/systemd/system/{UNIT} "
-        "/opt/mirrorfleet/ollama; systemctl daemon-reload",
-    )
+    look.mirror()
+    look.run("gpu", "rm -rf /opt/mirrorfleet/ollama")
 
 
 def _fleet(directory: Path, version: str, limit: int = ollama.UNLIMITED) -> Path:
@@ -68,3 +65,18 @@ def test_a_release_that_cuts_the_window_is_taken_back(helper: Path, tmp_path: Pa
     assert "rolled back to" in done.stdout + done.stderr
     assert json.loads(look.http_status("gpu", PORT, "/api/version")[1]) == {"version": "0.40.1"}
     assert look.changes(look.mirror("--json", "--limit", "gpu", fleet=helper)) == []
+
+
+def test_without_a_word_in_the_fleet_file_it_leaves_and_its_door_is_gone(helper: Path) -> None:
+    """Not in a run that leaves the gateways out; its models stay for whoever comes back."""
+    limited = look.mirror("--json", "--limit", "gpu")
+    assert look.changes(limited) == []
+    assert f"{UNIT} is to go, and stays until gw-1, gw-2, dev" in look.plain(limited.stderr)
+    assert look.changes(look.mirror("--json")) == [
+        "gpu: Ollama | server that has left the fleet file",
+        "gpu: Firewall | rules: as the fleet file says",
+    ]
+    assert not look.on("gpu").service(UNIT).exists
+    assert str(PORT) not in look.run("gpu", "nft list ruleset; ss -Hltn")
+    assert look.run("gpu", "ls /var/lib/mirrorfleet/ollama/models")
+    assert look.changes(look.mirror("--json")) == []

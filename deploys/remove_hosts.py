@@ -1,0 +1,16 @@
+"""Take all of ours off hosts that are about to leave the fleet file.
+
+pyinfra --limit gpu-b inventories/prod.py deploys/remove_hosts.py
+
+Hosts that still have a part in the fleet file are refused. Weights and Ollama's models stay, unless
+you add --data models=remove.
+"""
+
+from roles import clearance, host
+from roles.claude import removal
+
+# One look at every host; what cannot be is refused here, before the first change on any.
+host.survey(removal, clearance)
+
+removal.remove()
+clearance.clear()

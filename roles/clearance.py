@@ -1,0 +1,125 @@
+"""All of ours off a host that has no part in its fleet any more: for deploys/remove_hosts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from pyinfra.api import deploy
+from pyinfra.context import ctx_state
+
+from fleet.plan import HostPlan
+from roles import host
+from roles.host import departure
+from roles.host.commands import Commands, operation, script
+from roles.host.observe import Observation, Question
+from roles.host.places import ROOT, STATE
+from roles.host.report import Change
+
+MODELS = (f"{STATE}/weights", f"{STATE}/ollama")
+"""What took hours to fetch, and stays unless it is asked for."""
+
+ASKED = ("vllm-*", "ollama", "litellm", "redis")
+"""Services that somebody may still ask: they leave by mirror.py, which knows when."""
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of a host: what of ours is there."""
+    return [departure.question("*"), *(("path", path) for path in (ROOT, STATE, *MODELS))]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why the host cannot be cleared: it has a part in the fleet, or was not let go yet."""
+    if parts := list(_parts(plan)):
+        return [
+            f"still has a part in the fleet file: {', '.join(parts)}. Take it out of these lists "
+            "and run deploys/mirror.py first, so that nobody asks it any more."
+        ]
+    return [
+        f"still runs mirrorfleet-{name}.service. Run deploys/mirror.py first: it lets it go when "
+        "nobody asks it any more."
+        for name in sorted(seen.services)
+        if any(fnmatch(name, asked) for asked in ASKED)
+    ]
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be removed."""
+    yield from departure.changes(sorted(seen.services))
+    stays = _stays(seen)
+    if ROOT in seen.paths:
+        yield Change(f"{ROOT} will be removed, and our system users")
+    if STATE in seen.paths and (ROOT in seen.paths or not stays):
+        but = f" but for {' and '.join(stays)}" if stays else ""
+        yield Change(f"{STATE} will be removed{but}")
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring nothing: no host is sent anything."""
+
+
+@deploy("Host")
+def clear() -> None:
+    """Remove services, firewall, software, state and users of ours from this host."""
+    remove(name="all that is ours")
+
+
+@operation
+def remove() -> Commands:
+    """Remove what is there, if anything is."""
+    if any(changes(host.plan(), host.seen())):
+        stays = _stays(host.seen())
+        yield script(
+            CLEAR.format(
+                root=ROOT,
+                state=STATE,
+                stays=" ".join(f"! -path {path}" for path in stays),
+                users="" if stays else USERS,
+            )
+        )
+
+
+# Everything is stopped before anything is removed: a service that cannot be keeps all.
+CLEAR = """\
+for path in /etc/systemd/system/mirrorfleet-*; do
+    [ -f "$path" ] || continue
+    unit=${{path##*/}}
+    systemctl --quiet disable --now "$unit" || true
+    if systemctl --quiet is-active "$unit"; then
+        echo "$unit cannot be stopped" >&2
+        exit 1
+    fi
+done
+rm -rf /etc/systemd/system/mirrorfleet-*
+systemctl daemon-reload
+nft delete table inet mirrorfleet 2>/dev/null || true
+find /usr/local/bin -maxdepth 1 -lname '{root}/*' -delete
+rm -rf {root}
+find {state} -mindepth 1 -maxdepth 1 {stays} -exec rm -rf {{}} +
+rmdir {state} 2>/dev/null || true
+{users}
+"""
+
+# Files that stay belong to one of them; another user must not come by its number.
+USERS = """\
+getent passwd | cut -d : -f 1 | grep '^mirrorfleet-' | while read -r user; do
+    userdel "$user"
+done
+"""
+
+
+def _stays(seen: Observation) -> list[str]:
+    """Return what is kept of a host's state, unless `--data models=remove` is said."""
+    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
+    return [] if said.get("models") == "remove" else [p for p in MODELS if p in seen.paths]
+
+
+def _parts(plan: HostPlan) -> Iterator[str]:
+    for engine in plan.engines:
+        yield f"models.{engine.model}.hosts"
+    for model in plan.ollama.models if plan.ollama else ():
+        yield f"models.{model.model}.hosts"
+    if plan.gateway:
+        yield "gateway.hosts"
+    if plan.clients:
+        yield "developers"

@@ -1,0 +1,51 @@
+"""What leaves a host goes last: when nobody who could ask for it is left in this run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import Host, State
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.context import ctx_state
+
+from roles.host.commands import Commands, script
+
+
+def last(commands: Iterable[PyinfraCommand]) -> Commands:
+    """Yield the commands if all gateways and clients know by now that nobody is to ask any more.
+
+    In a run that leaves some of them out, nothing leaves. Where one of them has failed, what would
+    have left is left as it is and reported as failed: what was rolled back may still need it.
+    """
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    if absent():
+        return
+    for command in commands:
+        if failed := [each.name for each in run.inventory if _failed(run, each)]:
+            yield script(f'echo "left as it is, because {failed[0]} failed" >&2; exit 1\n')
+            return
+        yield command
+
+
+def absent() -> list[str]:
+    """Return the gateways and clients that do not take part in this run."""
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    return [each.name for each in run.inventory if _asks(each) and _left_out(run, each)]
+
+
+def _left_out(run: State, each: Host) -> bool:
+    """Is a host not among those of the run, or a gateway that cannot be reached?
+
+    A developer's machine that is switched off holds up nothing: it will be told when it is on.
+    """
+    if not run.is_host_in_limit(each):
+        return True
+    return bool(each.data.plan.gateway) and each not in run.activated_hosts
+
+
+def _failed(run: State, each: Host) -> bool:
+    return _asks(each) and each in run.failed_hosts and each in run.activated_hosts
+
+
+def _asks(each: Host) -> bool:
+    return bool(each.data.plan.gateway or each.data.plan.clients)

@@ -1,0 +1,207 @@
+"""What has left the fleet file leaves its host: last, and only when nobody asks it any more."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import DeployError
+
+from roles import clearance
+from roles.host import departure
+from tests.roles.answers import MACHINE, Answers, converged
+from tests.roles.conftest import Planned
+from tests.roles.fake import MIRROR, mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import jobs
+from tests.roles.machine import Machine
+
+
+@pytest.fixture
+def found(plans: Planned, house: Path, stocked: None) -> dict[str, Answers]:
+    """The lab as a complete run left it."""
+    answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
+    answers["gpu"] |= {("service", "vllm-tiny"): ()}
+    for gateway in ("gw-1", "gw-2"):
+        answers[gateway] |= {("service", "litellm"): ()}
+    return answers
+
+
+def test_what_is_in_the_fleet_file_stays(plans: Planned, found: dict[str, Answers]) -> None:
+    assert not any(traffic.execs for traffic in mirror(plans("lab").hosts, found).values())
+
+
+def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
+    plans: Planned, found: dict[str, Answers], house: Path
+) -> None:
+    edit(house, "lab", "hosts: [gw-1, gw-2]", "hosts: [gw-2]")
+    edit(house, "lab", "url: http://10.77.0.21:4000", "url: http://10.77.0.22:4000")
+    edit(house, "lab", "hosts: [gpu]", "hosts: [gw-1]")
+    done = mirror(plans("lab").hosts, found)
+    assert {name: jobs(traffic)[-2:] for name, traffic in done.items()} == {
+        "gpu": ["departure", "no doors"],
+        "gw-1": ["restart", "departure"],
+        "gw-2": ["generation", "restart"],
+        "dev": ["home files"],
+    }
+    last = {name: traffic.execs[-1].number for name, traffic in done.items()}
+    [departure_of_gw_1, departure_of_gpu] = [done["gw-1"].execs[-1], done["gpu"].execs[0]]
+    assert last["gw-2"] < last["dev"] < departure_of_gw_1.number < departure_of_gpu.number
+    assert "for name in litellm;" in departure_of_gw_1.command
+    assert "for name in vllm-tiny;" in departure_of_gpu.command
+
+
+def test_where_a_gateway_fails_an_engine_stays(
+    plans: Planned, found: dict[str, Answers], house: Path
+) -> None:
+    found["gpu"] |= {("service", "vllm-former"): ()}
+    edit(house, "lab", "workers: 2", "workers: 3")
+    bad = ["&& serves", "left as it is"]
+    done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
+    assert jobs(done["gpu"]) == ["left alone"]
+    assert done["gpu"].failed
+
+
+def test_it_is_said_before(
+    plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    found["gpu"] |= {("service", "vllm-former"): ()}
+    with caplog.at_level(logging.INFO):
+        mirror(plans("lab").hosts, found)
+    said = [click.unstyle(line) for line in caplog.messages]
+    line = "mirrorfleet-vllm-former.service will be stopped and removed"
+    assert any(line in each for each in said)
+
+
+def test_a_run_without_all_gateways_and_clients_lets_nothing_go(
+    plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    found["gpu"] |= {("service", "vllm-former"): ()}
+    with caplog.at_level(logging.INFO):
+        done = mirror(plans("lab").hosts, found, limit=["gpu"])
+    assert {name: traffic.looks for name, traffic in done.items() if traffic.looks} == {"gpu": 1}
+    assert jobs(done["gpu"]) == []
+    said = "\n".join(map(click.unstyle, caplog.messages))
+    assert "vllm-former.service is to go, and stays until @fake/gw-1, @fake/gw-2, @fake/dev" in said
+
+
+# A stand-in for systemd: units run until they are stopped, and one cannot be stopped.
+SYSTEMCTL = """\
+echo "$*" >>"$ROOT/systemctl.log"
+case "$*" in
+    *stop*stubborn*) exit 1 ;;
+    *stop*) touch "$ROOT/stopped $3" ;;
+    *disable*--now*) touch "$ROOT/stopped $4" ;;
+    *is-active*) [ ! -e "$ROOT/stopped $3" ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def host(machine: Machine) -> Machine:
+    machine.add("systemctl", SYSTEMCTL)
+    for name in ("vllm-former", "vllm-stubborn", "vllm-tiny", "litellm"):
+        machine.at(f"/opt/mirrorfleet/{name}/generations/1").mkdir(parents=True)
+        machine.at(f"/opt/mirrorfleet/{name}/current").symlink_to("generations/1")
+        machine.at(f"/etc/systemd/system/mirrorfleet-{name}.service").touch()
+    machine.at("/opt/mirrorfleet/vllm/environments/1").mkdir(parents=True)
+    machine.at("/opt/mirrorfleet/litellm/environments/1").mkdir(parents=True)
+    machine.at("/var/lib/mirrorfleet/weights/former").mkdir(parents=True)
+    return machine
+
+
+def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
+    host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
+    host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
+    seen = host.look_as_host(departure.question("vllm-*"), departure.question("litellm"))
+    wanted = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso", "litellm"}
+    assert seen.services == wanted
+    assert departure.departed("vllm-*", ["vllm-tiny"], seen) == [
+        "vllm-former",
+        "vllm-stubborn",
+        "vllm-torso",
+    ]
+    assert departure.departed("litellm", ["litellm"], seen) == []
+
+
+def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
+    monkeypatch.setattr(departure, "last", iter)
+    [command] = departure.remove(names)
+    return host.run(command).returncode
+
+
+def test_a_service_goes_with_its_secrets_and_leaves_software_and_weights(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert remove(host, monkeypatch, "vllm-former", "litellm") == 0
+    kept = [str(path.relative_to(host.at("/"))) for path in host.at("/opt/mirrorfleet").iterdir()]
+    assert sorted(kept) == [
+        f"opt/mirrorfleet/{name}" for name in ("litellm", "vllm", "vllm-stubborn", "vllm-tiny")
+    ]
+    assert [path.name for path in host.at("/opt/mirrorfleet/litellm").iterdir()] == ["environments"]
+    assert host.at("/var/lib/mirrorfleet/weights/former").exists()
+    log = (host.root / "systemctl.log").read_text()
+    assert "stop mirrorfleet-vllm-former.service" in log
+    assert log.splitlines()[-1] == "daemon-reload"
+
+
+def test_a_service_that_cannot_be_stopped_keeps_its_files(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert remove(host, monkeypatch, "vllm-stubborn") != 0
+    assert host.at("/opt/mirrorfleet/vllm-stubborn/current").is_symlink()
+    assert host.at("/etc/systemd/system/mirrorfleet-vllm-stubborn.service").exists()
+
+
+REMOVE_HOSTS = MIRROR.with_name("remove_hosts.py")
+OURS: Answers = {
+    ("service", "firewall"): (),
+    ("path", "/opt/mirrorfleet"): (),
+    ("path", "/var/lib/mirrorfleet"): (),
+    ("path", "/var/lib/mirrorfleet/weights"): (),
+}
+
+
+def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
+    plans: Planned, found: dict[str, Answers]
+) -> None:
+    with pytest.raises(DeployError) as caught:
+        mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
+    for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
+        assert f"still has a part in the fleet file: {part}. Take it out" in str(caught.value)
+
+
+def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
+    hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
+    with pytest.raises(DeployError, match="still runs mirrorfleet-vllm-tiny"):
+        mirror(hosts, {"gpu": MACHINE | OURS | {("service", "vllm-tiny"): ()}}, deploy=REMOVE_HOSTS)
+
+
+def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> None:
+    hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
+    done = mirror(hosts, {"gpu": MACHINE | OURS}, deploy=REMOVE_HOSTS)
+    [clear] = done["gpu"].execs
+    assert "! -path /var/lib/mirrorfleet/weights" in clear.command
+    assert "userdel" not in clear.command
+    left = {place: () for place in OURS if "/var/lib" in place[1]}
+    assert mirror(hosts, {"gpu": MACHINE | left}, deploy=REMOVE_HOSTS)["gpu"].execs == []
+
+
+def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.at("/usr/local/bin/claude").symlink_to(host.at("/opt/mirrorfleet/claude/2/claude"))
+    host.at("/usr/local/bin/other").symlink_to("/opt/other")
+    host.at("/var/lib/mirrorfleet/vllm-tiny").mkdir()
+    host.at("/etc/systemd/system/mirrorfleet-vllm-stubborn.service").unlink()
+    weights = "/var/lib/mirrorfleet/weights"
+    text = clearance.CLEAR.format(
+        root="/opt/mirrorfleet", state="/var/lib/mirrorfleet", stays=f"! -path {weights}", users=""
+    )
+    assert host.run(StringCommand("set -eu\n" + text)).returncode == 0
+    assert [path.name for path in host.at("/usr/local/bin").iterdir()] == ["other"]
+    assert not host.at("/opt/mirrorfleet").exists()
+    assert list(host.at("/etc/systemd/system").iterdir()) == []
+    assert [path.name for path in host.at("/var/lib/mirrorfleet").iterdir()] == ["weights"]
