@@ -2,8 +2,8 @@
 # calls of `turn` follow.
 #
 # The client writes a lot into a home, and into its temporary directory: conversations, caches, its
-# own notes. It gets a home of its own for that, which goes at the end; the developer's settings and
-# key are links in it, so what is tested is theirs.
+# own notes. It gets a home of its own for that, which goes at the end, with the developer's settings
+# and a link to the key, so what is tested is theirs.
 umask 077
 say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
 packed() { sed "s|$home/|~/|g" <"$1" | base64 | tr -d '\n'; }
@@ -12,9 +12,11 @@ home=$(mktemp -d) || exit 1
 trap 'rm -rf "$home"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir -p "$home/$directory" "$home/tmp" "$home/work/.claude/skills/mirrorfleet-verify"
-for file in settings.json mirrorfleet-key; do
-    [ ! -e "$HOME/$directory/$file" ] || ln -s "$HOME/$directory/$file" "$home/$directory/$file"
-done
+# The settings are copied: a client brings those of an older release up to date by itself, in place.
+settings=$directory/settings.json
+[ ! -f "$HOME/$settings" ] || cp "$HOME/$settings" "$home/$settings"
+[ ! -e "$HOME/$directory/mirrorfleet-key" ] ||
+    ln -s "$HOME/$directory/mirrorfleet-key" "$home/$directory/mirrorfleet-key"
 state=$directory/.claude.json
 [ "$directory" != .claude ] || state=.claude.json
 [ ! -f "$HOME/$state" ] || cp "$HOME/$state" "$home/$state"

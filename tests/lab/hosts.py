@@ -32,6 +32,7 @@ FLEET = (
     Host("gw-1", NETWORK[21]),
     Host("gw-2", NETWORK[22]),
     Host("dev", NETWORK[31], people=("ada", "grace")),
+    Host("dev-2", NETWORK[32], people=("linus",)),
 )
 EXTRAS = tuple(Host(f"extra-{n}", NETWORK[100 + n]) for n in range(1, MOST_EXTRAS + 1))
 BY_NAME = {host.name: host for host in FLEET + EXTRAS}
