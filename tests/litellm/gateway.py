@@ -239,6 +239,8 @@ def _variables(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> d
         "MIRRORFLEET_KEYS": str(directory),
         "PYTHONPATH": str(directory),
         "MIRRORFLEET_HELD": str(directory / "held"),
+        # As PrivateTmp does: workers count in files there, which another gateway would wipe.
+        "TMPDIR": str(directory),
     }
 
 

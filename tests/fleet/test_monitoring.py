@@ -1,0 +1,81 @@
+"""What is written for Prometheus and Grafana. That the real servers tell these metrics is tested in
+tests/litellm and in the lab."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+PROD = (ROOT / "inventories/prod.yml").read_text("utf-8")
+PROMTOOL = shutil.which("promtool")
+
+
+@pytest.fixture(name="fleet_file")
+def measured(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.yml"
+    path.write_text(PROD.replace("gateway:\n", "gateway:\n  metrics: {port: 9464}\n"), "utf-8")
+    return path
+
+
+def test_every_gateway_and_engine_is_scraped_with_the_names_of_the_fleet(
+    fleet_file: Path, tmp_path: Path
+) -> None:
+    assert main(["monitoring", str(fleet_file), str(tmp_path / "out")]) == 0
+    said = yaml.safe_load((tmp_path / "out/prometheus.yml").read_text())
+    gateways, engines = (job["static_configs"] for job in said["scrape_configs"])
+    assert gateways[0] == {
+        "targets": ["10.0.2.11:9464"],
+        "labels": {"fleet": "prod", "host": "gw-a"},
+    }
+    assert {each["labels"]["host"] for each in engines} == {"gpu-a", "gpu-b", "gpu-c"}
+    assert engines[0]["labels"]["model"] == "coder"
+
+
+def test_a_gateway_that_tells_nothing_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["monitoring", str(ROOT / "inventories/prod.yml"), str(tmp_path)]) == 0
+    assert "gw-a: tells no metrics. Write gateway.metrics: {port: 9464}." in capsys.readouterr().err
+
+
+def test_the_dashboard_has_a_place_for_every_panel(fleet_file: Path, tmp_path: Path) -> None:
+    assert main(["monitoring", str(fleet_file), str(tmp_path)]) == 0
+    panels = json.loads((tmp_path / "mirrorfleet-dashboard.json").read_text())["panels"]
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not on this machine")
+def test_prometheus_itself_accepts_it(fleet_file: Path, tmp_path: Path) -> None:
+    assert main(["monitoring", str(fleet_file), str(tmp_path)]) == 0
+    # The dashboard's expressions as rules: promtool knows no dashboards.
+    panels = json.loads((tmp_path / "mirrorfleet-dashboard.json").read_text())["panels"]
+    rules = [
+        {"record": f"panel_{number}", "expr": each["expr"].replace("$__rate_interval", "5m")}
+        for number, panel in enumerate(panels)
+        for each in panel.get("targets", ())
+    ]
+    expressions = {"groups": [{"name": "panels", "rules": rules}]}
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump(expressions), "utf-8")
+    for kind, file in (("config", "prometheus.yml"), ("rules", "panels.yml")):
+        done = subprocess.run(
+            [str(PROMTOOL), "check", kind, file], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
