@@ -14,8 +14,12 @@ from fleet.plan.why import comes
 from fleet.spec import Fleet, Gateway, Host, ProviderModel, Secret
 from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 
-JITTER = 0.1
-"""Workers recycle within this share of `max_requests_before_restart`, so never all at once."""
+JITTER = 0.5
+"""Workers recycle within this share of `max_requests_before_restart`.
+
+Wide, because one that recycles takes no turns until its last has ended and another has started: for
+minutes. Two at a time may be the whole gateway.
+"""
 
 DRAIN = 5
 """Seconds; a load balancer that looks every second and believes the third answer needs three."""
@@ -46,7 +50,7 @@ class LitellmPlan:
     max_requests_before_restart: int | None = comes("gateway.max_requests_before_restart")
     jitter: int = comes(
         "gateway.max_requests_before_restart",
-        because="a tenth of it, so that the workers do not recycle all at once",
+        because="half of it, so that the workers do not recycle all at once",
     )
     timeout: int = comes("gateway.timeout")
     stream_timeout: int | None = comes("gateway.stream_timeout")
