@@ -182,14 +182,20 @@ def wait_for(happens: Callable[[], bool]) -> None:
     raise AssertionError("it never happens")
 
 
+# The process with the most streams: the kernel does not spread them evenly.
+BUSIEST = (
+    "ss -Htnp 'sport = :4000' | grep -o 'pid=[0-9]*' | sort | uniq -c | sort -n | "
+    "sed -n '$s/.*pid=//p'"
+)
+
+
 def test_a_worker_that_is_killed() -> None:
     """Its streams are cut: that is what it costs, and no more."""
     with steady("kill -9 of a worker") as turns:
-        victim = sorted(workers("gw-1"))[0]
-        look.run("gw-1", f"kill -9 {victim}")
+        look.run("gw-1", f"kill -9 $({BUSIEST})")
         time.sleep(20)
+    assert 0 < len(turns.lost) < load.SESSIONS
     assert all(turn.fault.startswith("cut after") for turn in turns.lost)
-    assert len(turns.lost) <= load.SESSIONS / 2
     assert len({turn.session for turn in turns.lost}) == len(turns.lost)
 
 
