@@ -27,14 +27,6 @@ SESSIONS = 12
 PROMPT = "All work and no play makes Jack a dull boy. " * 1400
 
 
-@dataclass
-class Engine:
-    """What is asked of it while ``is_down`` gets an error 503."""
-
-    is_down: bool = False
-    asked: int = 0
-
-
 @dataclass(frozen=True)
 class Turn:
     """``fault`` is empty for a whole answer. ``first`` are the seconds until its first byte."""
@@ -66,13 +58,12 @@ class Load:
 
 
 @contextmanager
-def engine(address: str, port: int) -> Iterator[Engine]:
+def engine(address: str, port: int) -> Iterator[None]:
     """Serve as an engine that speaks /v1/messages, while the block runs."""
-    found = Engine()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await _answer(found, reader, writer)
+            await _answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the gateway has hung up
         finally:
@@ -83,17 +74,12 @@ def engine(address: str, port: int) -> Iterator[Engine]:
             await stop.wait()
 
     with _running(serve):
-        yield found
+        yield
 
 
-async def _answer(
-    engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     path, body = await _request(reader)
-    engine.asked += 1
-    if engine.is_down:
-        writer.write(b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    elif "count_tokens" in path:
+    if "count_tokens" in path:
         writer.write(_whole({"input_tokens": 7}))
     elif not body.get("stream"):
         await asyncio.sleep(PACE * len(WORDS) / 2)

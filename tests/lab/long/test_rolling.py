@@ -17,25 +17,24 @@ import pytest
 
 from tests.lab import keys, load, look, places
 from tests.lab.hosts import BY_NAME, GATEWAY
-from tests.lab.load import Engine, Load
+from tests.lab.load import Load
 
 HERE = Path(__file__).parent
 TLS = places.ACCESS / "tls"
 DOOR = "extra-1"
 UNIT = "mirrorfleet-litellm.service"
-LOCKS = places.REPOSITORY / "roles" / "litellm" / "locks"
 
 pytestmark = pytest.mark.usefixtures("gateways")
 
 
-@pytest.fixture(scope="module", name="engine")
-def stand_in() -> Iterator[Engine]:
-    with load.engine(str(GATEWAY.ip), 8099) as engine:
-        yield engine
+@pytest.fixture(scope="module")
+def engine() -> Iterator[None]:
+    with load.engine(str(GATEWAY.ip), 8099):
+        yield
 
 
 @pytest.fixture(scope="module")
-def gateways(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def gateways(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The lab's gateways behind a front door on a host of its own; afterwards as they were."""
     subprocess.run(["bin/lab", "up", "1"], cwd=places.REPOSITORY, check=True)
     _certificate()
@@ -95,13 +94,6 @@ def generations() -> dict[str, str]:
     return {name: look.run(name, "readlink /opt/mirrorfleet/litellm/current") for name in GATEWAYS}
 
 
-def workers(gateway: str) -> set[str]:
-    """The processes that have a connection with the front door, or have had one and live."""
-    group = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs"
-    lines = look.run(gateway, f"ps -o pid=,args= -p $(paste -sd, {group})").splitlines()
-    return {line.split()[0] for line in lines if "spawn_main" in line}
-
-
 GATEWAYS = look.GATEWAYS
 
 
@@ -111,49 +103,6 @@ def test_a_changed_setting(tmp_path: Path) -> None:
         done = changed(tmp_path, ("timeout: 60", "timeout: 61"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(generations()[name] != before[name] for name in GATEWAYS)
-    assert turns.lost == []
-
-
-def test_back_on_purpose_and_forward_again(tmp_path: Path) -> None:
-    fleet = fleet_of(tmp_path, ("timeout: 60", "timeout: 61"))
-    after = generations()
-    with steady("back on purpose") as turns:
-        back = look.pyinfra("-y", str(fleet.with_suffix(".py")), "deploys/rollback.py")
-        gone_back = generations()
-        forward = look.mirror(fleet=fleet)
-    assert (back.returncode, forward.returncode) == (0, 0), back.stderr + forward.stderr
-    assert all(gone_back[name] != after[name] for name in GATEWAYS)
-    assert generations() == after
-    assert turns.lost == []
-
-
-def test_another_environment(tmp_path: Path) -> None:
-    """As a new LiteLLM: another lock file, another environment beside the old one."""
-    lock = LOCKS / "1.106.2.1.txt"
-    lock.write_text("# The same packages, for a test.\n" + (LOCKS / "1.106.2.txt").read_text())
-    try:
-        with steady("another environment") as turns:
-            done = changed(tmp_path, ("version: 1.106.2", "version: 1.106.2.1"))
-    finally:
-        lock.unlink()
-    assert done.returncode == 0, done.stdout + done.stderr
-    for name in GATEWAYS:
-        assert "1.106.2.1-" in look.run(name, f"systemctl show -p ExecStart {UNIT}")
-    assert turns.lost == []
-
-
-def test_workers_that_are_recycled(tmp_path: Path) -> None:
-    recycling = ("workers: 2", "workers: 2\n  max_requests_before_restart: 100")
-    done = changed(tmp_path, recycling)
-    assert done.returncode == 0, done.stdout + done.stderr
-    before = {name: workers(name) for name in GATEWAYS}
-    with steady("workers recycled") as turns:
-        for _ in range(40):
-            time.sleep(3)
-            now = {name: workers(name) for name in GATEWAYS}
-            if not any(now[name] & before[name] for name in GATEWAYS):
-                break
-    assert not any(now[name] & before[name] for name in GATEWAYS), "none was recycled"
     assert turns.lost == []
 
 
@@ -199,42 +148,9 @@ def test_a_worker_that_is_killed() -> None:
     assert len({turn.session for turn in turns.lost}) == len(turns.lost)
 
 
-def test_an_engine_that_is_down_does_not_hold_a_good_change_back(
-    tmp_path: Path, engine: Engine
-) -> None:
-    before = generations()
-    engine.is_down = True
-    try:
-        done = changed(tmp_path, ("timeout: 60", "timeout: 62"))
-    finally:
-        engine.is_down = False
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "no answer to a turn of 'steady'" in said
-    assert "nor did it before" in said
-    assert all(generations()[name] != before[name] for name in GATEWAYS)
-
-
-PORT = ("workers: 2", "workers: 2\n  port: 80")
-
-
-def test_a_configuration_that_cannot_start_is_taken_back(tmp_path: Path) -> None:
-    before = generations()
-    with steady("a broken configuration") as turns:
-        done = changed(tmp_path, PORT)
-    assert done.returncode == 1
-    assert "rolled back to" in done.stdout + done.stderr
-    assert generations() == before
-    assert turns.lost == []
-
-
 def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     before = generations()
-    look.run(
-        "gw-1", "systemd-run -q --unit taken socat TCP-LISTEN:4100,fork,reuseaddr /dev/null"
-    ) if (look.on("gw-1").exists("socat")) else look.run(
-        "gw-1", "systemd-run -q --unit taken python3 -m http.server 4100"
-    )
+    look.run("gw-1", "systemd-run -q --unit taken python3 -m http.server 4100")
     try:
         with steady("a taken port") as turns:
             done = changed(tmp_path, ("workers: 2", "workers: 2\n  port: 4100"))
@@ -242,47 +158,6 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
         look.run("gw-1", "systemctl stop taken")
     assert done.returncode == 1
     assert "gw-1 has port 4100 taken by taken.service" in look.plain(done.stdout + done.stderr)
-    assert generations() == before
-    assert turns.lost == []
-
-
-def test_a_master_key_that_litellm_does_not_take_is_taken_back(tmp_path: Path) -> None:
-    before = generations()
-    weak = places.ACCESS / "secrets" / "weak"
-    weak.write_text("sk-1234\n")
-    try:
-        with steady("a weak master key") as turns:
-            done = changed(tmp_path, ("secrets/master", "secrets/weak"))
-    finally:
-        weak.unlink()
-    assert done.returncode == 1
-    assert generations() == before
-    assert turns.lost == []
-
-
-FULL = """\
-cd /opt/mirrorfleet/litellm
-mkdir -p /mnt/small && mount -t tmpfs -o size=1m small /mnt/small
-cp -a generations/. /mnt/small/ && chmod --reference=generations /mnt/small
-mount --bind /mnt/small generations
-dd if=/dev/zero of=/mnt/small/full.new bs=4k 2>/dev/null || true
-"""
-
-EMPTY = """\
-umount -l /opt/mirrorfleet/litellm/generations /mnt/small
-"""
-
-
-def test_a_full_disk_is_refused_and_what_runs_runs_on(tmp_path: Path) -> None:
-    before = generations()
-    look.run("gw-1", FULL)
-    try:
-        with steady("a full disk") as turns:
-            done = changed(tmp_path, ("timeout: 60", "timeout: 63"))
-    finally:
-        look.run("gw-1", EMPTY)
-    assert done.returncode == 1
-    assert "No space left on device" in done.stdout + done.stderr
     assert generations() == before
     assert turns.lost == []
 
