@@ -14,6 +14,7 @@ from fleet.check import (
     front,
     gateway,
     hosts,
+    hub,
     keys,
     litellm,
     models,
@@ -31,6 +32,7 @@ from fleet.spec import Fleet
 CHECKS = (
     names.problems,
     hosts.problems,
+    hub.problems,
     models.problems,
     providers.problems,
     engines.problems,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fleet.data import table
 from fleet.devices import Share, assign, placed
 from fleet.plan.why import comes
-from fleet.spec import Fleet, Host, Secret, VllmModel, Weights
+from fleet.spec import Fleet, Host, Hub, Secret, VllmModel, Weights
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class VllmPlan:
     version: str = comes("models.{model}.version")
     build: Literal["cuda", "cpu"] = comes("models.{model}.build")
     weights: Weights = comes("models.{model}.weights", "models.{model}.revision")
+    hub: Hub | None = comes("hub", because="the weights are said as a repository")
     listen: str = comes(
         "hosts.{host}.address",
         # Never 0.0.0.0: a second network card stays closed.
@@ -54,14 +55,16 @@ class VllmPlan:
 
 def vllm(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
     """Derive the engines of every host that has any, in the order of the fleet file."""
-    return {name: _engines(models, fleet.hosts[name]) for name, models in placed(fleet).items()}
+    return {
+        name: _engines(fleet, models, fleet.hosts[name]) for name, models in placed(fleet).items()
+    }
 
 
-def _engines(models: list[VllmModel], host: Host) -> tuple[VllmPlan, ...]:
-    return tuple(_engine(share, host) for share in assign(models, host.gpus))
+def _engines(fleet: Fleet, models: list[VllmModel], host: Host) -> tuple[VllmPlan, ...]:
+    return tuple(_engine(fleet, share, host) for share in assign(models, host.gpus))
 
 
-def _engine(share: Share, host: Host) -> VllmPlan:
+def _engine(fleet: Fleet, share: Share, host: Host) -> VllmPlan:
     model = share.model
     parsers = table("families")[model.family]
     return VllmPlan(
@@ -69,6 +72,7 @@ def _engine(share: Share, host: Host) -> VllmPlan:
         version=model.version,
         build=model.build,
         weights=model.weights,
+        hub=fleet.hub if model.weights.kind == "hub" else None,
         listen=host.address,
         port=model.port,
         context=model.context,

@@ -14,6 +14,7 @@ from fleet.spec.firewall import Firewall, firewall
 from fleet.spec.front import Front, front
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
+from fleet.spec.hub import Hub, hub
 from fleet.spec.keys import Keys, keys
 from fleet.spec.ollama import OllamaModel, OllamaServer, Release, ollama
 from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
@@ -27,6 +28,7 @@ __all__ = [
     "Front",
     "Gateway",
     "Host",
+    "Hub",
     "Keys",
     "Login",
     "Model",
@@ -52,6 +54,7 @@ class Fleet:
     name: str
     ssh: Ssh
     packages: Literal["controller", "registry"]
+    hub: Hub
     hosts: Mapping[str, Host]
     models: Mapping[str, Model]
     gateway: Gateway | None
@@ -88,6 +91,7 @@ def fleet(document: Document) -> Fleet:
         name=said.get("name", ""),
         ssh=ssh(said.section("ssh")),
         packages=said.get("packages", "registry"),
+        hub=hub(said.section("hub")),
         hosts=hosts,
         models={each.name: _model(each, hosts) for each in said.section("models").sections()},
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,

@@ -17,7 +17,9 @@ from paramiko import SSHException
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import DeployError
 
-FUNCTIONS = (Path(__file__).parent / "observe.sh").read_text(encoding="utf-8")
+_TEXT = (Path(__file__).parent / "observe.sh").read_text(encoding="utf-8")
+FUNCTIONS = re.sub(r"^ *#.*\n", "", _TEXT, flags=re.MULTILINE)
+"""Without its comments: it travels to every host in every run."""
 
 PATIENCE = 120
 """Seconds for all questions; a host that needs longer hangs on something."""
@@ -62,11 +64,13 @@ class Observation:
     sha256", a directory to "mode owner:group directory". ``listeners`` maps a port to the units or
     commands that listen on it. ``environments`` maps the directory of each Python environment that
     is whole to the first path in it that another hand has changed, or "". ``contents`` maps a path
-    to what the file holds, ``answers`` a URL to what a server on the host answers. ``seats`` are
-    the users and directories to which an earlier run gave Claude Code's settings, but for those
-    that were asked about. ``tables`` maps a table of nftables to a digest of
-    what is loaded, ``routes`` an address to the host's own address on the way there. ``services``
-    are those of ours that stand on the host, by their short names.
+    to what the file holds, ``answers`` a URL to what a server on the host answers. ``wrong`` maps
+    weights to those of their files that are not as they should be, ``sizes`` a file to its bytes,
+    ``unused`` weights that nothing starts with to theirs. ``seats`` are the users and directories
+    to which an earlier run gave Claude Code's settings, but for those that were asked about.
+    ``tables`` maps a table of nftables to a digest of what is loaded, ``routes`` an address to the
+    host's own address on the way there. ``services`` are those of ours that stand on the host, by
+    their short names.
     """
 
     system: str = "unknown"
@@ -88,6 +92,9 @@ class Observation:
     units: Mapping[str, Unit] = field(default_factory=dict)
     listeners: Mapping[int, frozenset[str]] = field(default_factory=dict)
     answers: Mapping[str, bytes] = field(default_factory=dict)
+    wrong: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    unused: Mapping[str, int] = field(default_factory=dict)
     seats: frozenset[tuple[str, str]] = frozenset()
     tables: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
@@ -176,6 +183,7 @@ def parse(lines: Iterable[str]) -> Observation:
     kinds: dict[str, str] = {}
     digests: dict[str, str] = {}
     listeners: dict[int, set[str]] = {}
+    wrong: dict[str, set[str]] = {}
     for line in lines:
         match line.split("\t"):
             case ["machine", system, release, architecture, cores, memory]:
@@ -214,6 +222,12 @@ def parse(lines: Iterable[str]) -> Observation:
             case ["unit", name, active, enabled, running, reload, drop_ins]:
                 unit = Unit(active, enabled, running, reload == "yes", drop_ins)
                 found.setdefault("units", {})[name] = unit
+            case ["size", name, size]:
+                found.setdefault("sizes", {})[name] = int(size)
+            case ["unused", directory, size]:
+                found.setdefault("unused", {})[directory] = int(size) * 1024
+            case ["wrong", directory, name]:
+                wrong.setdefault(directory, set()).add(name)
             case ["port", number, owner]:
                 listeners.setdefault(int(number), set()).add(owner)
             case _:
@@ -230,6 +244,7 @@ def parse(lines: Iterable[str]) -> Observation:
         services=frozenset(services),
         files={name: _file(value, digests.get(name, "")) for name, value in kinds.items()},
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
+        wrong={directory: frozenset(names) for directory, names in wrong.items()},
     )
 
 

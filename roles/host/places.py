@@ -5,3 +5,6 @@ ROOT = "/opt/mirrorfleet"
 
 STATE = "/var/lib/mirrorfleet"
 """What services keep, weights, and files on their way."""
+
+WEIGHTS = f"{STATE}/weights"
+"""Of engines that are given theirs: a directory for each model and what its weights are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from hashlib import sha256
 from pathlib import Path
 
 from pyinfra.api.command import FileUploadCommand
@@ -32,14 +34,19 @@ cd "$work"
 """
 
 
-def upload(file: Path, then: str) -> Commands:
+def upload(file: Path | io.BytesIO, then: str, first: str = "") -> Commands:
     """Send a file to the host and run the shell script ``then`` as root with it.
 
     The script starts in an empty directory for root's eyes only, where the file is ``upload``,
-    checked against the digest it had here; the directory goes when the script ends.
+    checked against the digest it had here; the directory goes when the script ends. ``first`` is
+    run before the file is sent.
     """
-    sha256 = digest(file)
-    name = sha256[:16]
-    yield script(OPEN)
-    yield FileUploadCommand(str(file), f"{INBOX}/{name}", _sudo=False, _doas=False)
-    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=sha256, then=then))
+    content: str | io.BytesIO
+    if isinstance(file, Path):
+        content, known = str(file), digest(file)
+    else:
+        content, known = file, sha256(file.getvalue()).hexdigest()
+    name = known[:16]
+    yield script(OPEN + first)
+    yield FileUploadCommand(content, f"{INBOX}/{name}", _sudo=False, _doas=False)
+    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=known, then=then))

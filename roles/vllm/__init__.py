@@ -38,7 +38,7 @@ def questions(plan: HostPlan) -> list[Question]:
         asked += [("disk", place) for place in (ROOT, STATE)]
         asked += [("gpus", "nvidia-smi")] if engine.build == "cuda" else []
         asked += [environment(engine).question]
-        asked += [("path", weights.location(engine.model, engine.weights))]
+        asked += weights.questions(engine)
         asked += service.questions(render.name(engine), render.USER, engine.port)
     return asked
 
@@ -49,10 +49,8 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         return []
     whys = python.refusals(seen)
     for engine in plan.engines:
-        if engine.weights.kind == "path" and engine.weights.source not in seen.paths:
-            whys.append(f"has no weights at {engine.weights.source} for '{engine.model}'.")
         whys += service.refusals(service_of(engine, seen), seen)
-    return whys
+    return [*whys, *weights.refusals(plan.engines, seen)]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
@@ -61,7 +59,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         yield from host.lacks(seen, packages(plan), render.USER)
     for engine in plan.engines:
         yield from python.changes(environment(engine), seen)
-        yield from weights.changes(engine.model, engine.weights, seen)
+        yield from weights.changes(engine, seen)
         yield from drift.changes(service_of(engine, seen), seen)
     yield from departure.changes(_departed(plan, seen))
 
@@ -105,10 +103,10 @@ def install() -> Commands:
 
 @operation
 def fetch_weights() -> Commands:
-    """Bring the weights that the host lacks."""
+    """Bring the weights that the host lacks, or what has gone wrong of them."""
     for engine in host.plan().engines:
         directory = python.standing(environment(engine), host.seen()).directory
-        yield from weights.fetch(engine.model, engine.weights, directory, render.USER, host.seen())
+        yield from weights.fetch(engine, directory, host.seen())
 
 
 @operation

@@ -15,8 +15,9 @@ from roles.host.text import template
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
 
-PROVE, EXPLAIN = (
-    (HERE / "files" / name).read_text(encoding="utf-8") for name in ("prove.py", "explain.py")
+PROVE, EXPLAIN, WHOLE = (
+    (HERE / "files" / name).read_text(encoding="utf-8")
+    for name in ("prove.py", "explain.py", "whole.py")
 )
 
 NAMES = "vllm-*"
@@ -56,7 +57,13 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
         ready=_ready(engine, environment),
         seconds=START,
         words=f"{environment}/bin/python -I -c {shlex.quote(EXPLAIN)} {weights}",
+        check=whole("check", weights),
     )
+
+
+def whole(mode: str, weights: str) -> str:
+    """Return a command that tells whether weights are whole; its modes are those of whole.py."""
+    return shlex.join(["python3", "-c", WHOLE, mode, weights])
 
 
 def arguments(engine: VllmPlan) -> list[str]:

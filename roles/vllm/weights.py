@@ -1,29 +1,35 @@
-"""Where an engine's weights stand on the host, and how they get there whole."""
+"""Where an engine's weights stand on the host, and how they get there whole.
+
+/var/lib/mirrorfleet/weights/
+    coder-3f1c5f0d6b3a/            whole: it got its name when every byte was proved
+        .mirrorfleet/              the list of its files: their digests, their sizes
+    coder-8d9e0a1b2c3d.part/       on its way, or cut; the next run goes on with it
+"""
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterator
-from functools import cache
-from hashlib import sha256
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.command import PyinfraCommand
 
+from fleet.plan import VllmPlan
 from fleet.spec import Weights
-from roles.host.cache import cached
-from roles.host.commands import Commands, script
-from roles.host.observe import Observation
-from roles.host.places import STATE
+from roles.host.commands import Commands, telling
+from roles.host.observe import Observation, Question
+from roles.host.places import STATE, WEIGHTS
 from roles.host.report import Change
-from roles.host.upload import upload
+from roles.host.secrets import reveal
+from roles.vllm import push
+from roles.vllm.arrival import accept, begin
+from roles.vllm.render import USER
 
-DIRECTORY = f"{STATE}/weights"
+HUB = (Path(__file__).parent / "files" / "hub.py").read_text(encoding="utf-8")
 
-WHOLE = 16 * 1024**2
-"""Bytes up to which a file counts with all its content; of a larger one, its size and ends."""
-
-ENDS = 1024**2
+NAMED = 3
+"""Files that are told by their names; of more, the number."""
 
 
 def location(model: str, weights: Weights) -> str:
@@ -32,91 +38,113 @@ def location(model: str, weights: Weights) -> str:
         case "path":
             return weights.source
         case "hub":
-            return f"{DIRECTORY}/{model}-{(weights.revision or '')[:12]}"
+            return f"{WEIGHTS}/{model}-{(weights.revision or '')[:12]}"
         case "push":
-            return f"{DIRECTORY}/{model}-{fingerprint(Path(weights.source))[:12]}"
+            return f"{WEIGHTS}/{model}-{push.digest(Path(weights.source))[:12]}"
 
 
-@cache
-def fingerprint(directory: Path) -> str:
-    """Return a digest that tells two sets of weights apart without reading 80 GB at every run.
-
-    Raises ``DeployError`` when the directory holds no model.
-    """
-    if not (directory / "config.json").is_file():
-        raise DeployError(f"has no weights to be pushed: there is no config.json in {directory}.")
-    digest = sha256()
-    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(directory)} {size}\n".encode())
-        with file.open("rb") as stream:
-            if size <= WHOLE:
-                digest.update(stream.read())
-            else:
-                digest.update(stream.read(ENDS))
-                stream.seek(-ENDS, 2)
-                digest.update(stream.read())
-    return digest.hexdigest()
+def questions(engine: VllmPlan) -> list[Question]:
+    """What must be asked of a host to know whether it has the weights, and what of them."""
+    place = location(engine.model, engine.weights)
+    match engine.weights.kind:
+        case "path":
+            return [("shared", place)]
+        case "hub":
+            return [("weights", place)]
+        case "push":
+            return [("weights", place), ("sizes", f"{place}.part")]
 
 
-def archive(directory: Path) -> Path:
-    """Return the weights as one tar file of the controller's cache."""
-
-    def make(path: Path) -> None:
-        with tarfile.open(path, "w") as tar:
-            for file in sorted(path for path in directory.rglob("*") if path.is_file()):
-                tar.add(file, str(file.relative_to(directory)))
-
-    return cached(f"weights/{fingerprint(directory)[:16]}.tar", make)
-
-
-# The directory gets its name when all of it is there: a cut upload or download never counts.
-UNPACK = """\
-[ ! -e {target} ] || exit 0
-umask 022
-mkdir new
-tar -xf upload -C new --no-same-owner
-chmod -R u=rwX,go=rX new
-mkdir -p {root}
-mv new {target}
-"""
-
-# Run as the engine's user: a download needs no more. What is there already of a cut one is kept.
-DOWNLOAD = """\
-umask 022
-install -d -m 755 {root}
-install -d -m 755 -o {user} -g {user} {target}.part
-runuser -u {user} -- env HF_HOME={target}.part/.cache HF_HUB_DISABLE_TELEMETRY=1 \\
-    {environment}/bin/hf download {repository} --revision {revision} --local-dir {target}.part
-test -f {target}.part/config.json
-rm -rf {target}.part/.cache
-chown -R root:root {target}.part
-mv {target}.part {target}
-"""
-
-
-def changes(model: str, weights: Weights, seen: Observation) -> Iterator[Change]:
-    """Yield the weights, if the host will be given them."""
-    if weights.kind != "path" and location(model, weights) not in seen.paths:
-        yield Change(f"{location(model, weights)} is missing")
-
-
-def fetch(model: str, weights: Weights, environment: str, user: str, seen: Observation) -> Commands:
-    """Bring the weights to the host when they are not there."""
-    target = location(model, weights)
-    if target in seen.paths or weights.kind == "path":
-        return
-    if weights.kind == "push":
-        then = UNPACK.format(root=DIRECTORY, target=target)
-        yield from upload(archive(Path(weights.source)), then)
-    else:
-        yield script(
-            DOWNLOAD.format(
-                root=DIRECTORY,
-                target=target,
-                user=user,
-                environment=environment,
-                repository=weights.source,
-                revision=weights.revision,
+def refusals(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[str]:
+    """Yield why a host cannot have the weights."""
+    engines = list(engines)
+    for engine in engines:
+        place = location(engine.model, engine.weights)
+        if engine.hub and engine.hub.token and any(changes(engine, seen)):
+            reveal(engine.hub.token)
+        if engine.weights.kind != "path":
+            continue
+        if place not in seen.paths:
+            yield f"has no weights at {place} for '{engine.model}'. Put them there."
+        elif wrong := seen.wrong.get(place):
+            yield (
+                f"has weights at {place} for '{engine.model}' that are not whole: {_named(wrong)} "
+                "missing or empty. Copy them there again."
             )
+    needed, free = sum(needs(engines, seen).values()), seen.disks.get(STATE)
+    if free is not None and needed > free:
+        yield (
+            f"needs {needed / 1e9:.2f} GB below {STATE} for weights, and has {free / 1e9:.2f} GB "
+            "free there. Make room: deploys/remove_weights.py removes those that nothing uses."
         )
+
+
+def needs(engines: Iterable[VllmPlan], seen: Observation) -> Mapping[str, int]:
+    """Return how many bytes the weights of each model will still take below ``STATE``.
+
+    Of those from a hub, only the host itself learns this, and refuses before it fetches any.
+    """
+    return {
+        engine.model: push.missing_bytes(
+            Path(engine.weights.source), location(engine.model, engine.weights), seen
+        )
+        for engine in engines
+        if engine.weights.kind == "push"
+    }
+
+
+def changes(engine: VllmPlan, seen: Observation) -> Iterator[Change]:
+    """Yield the weights, if the host will be given them, or what is no longer right of them."""
+    place = location(engine.model, engine.weights)
+    if engine.weights.kind == "path":
+        return
+    if place not in seen.paths:
+        yield Change(f"{place} is missing")
+    elif wrong := seen.wrong.get(place):
+        yield Change(f"{place}: {_named(wrong)} missing or cut")
+
+
+def fetch(engine: VllmPlan, environment: str, seen: Observation) -> Commands:
+    """Bring the weights to the host, or what is wrong of them.
+
+    ``environment`` is the directory of the engine's Python environment, which has the hub's client.
+    """
+    if not any(changes(engine, seen)):
+        return
+    place = location(engine.model, engine.weights)
+    if engine.weights.kind == "push":
+        yield from push.send(engine.model, Path(engine.weights.source), place, seen)
+    else:
+        yield _download(engine, environment, place)
+
+
+# A download needs no more than the engine's user. The parts that are linked from what is whole stay
+# root's.
+DOWNLOAD = """\
+find {part} -type d -exec chown {user} {{}} +
+(cd {part} && exec runuser -u {user} -- {environment}/bin/python -I -c {program})
+"""
+
+
+def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
+    hub = engine.hub
+    assert hub is not None
+    wanted = {
+        "model": engine.model,
+        "repository": engine.weights.source,
+        "revision": engine.weights.revision,
+        "url": hub.url,
+        "token": reveal(hub.token) if hub.token else None,
+        "proxy": hub.proxy,
+    }
+    download = DOWNLOAD.format(
+        part=f"{place}.part", user=USER, environment=environment, program=shlex.quote(HUB)
+    )
+    return telling(begin(place) + download + accept(place, "check"), json.dumps(wanted))
+
+
+def _named(files: Iterable[str]) -> str:
+    """Name some files, as the subject of a sentence."""
+    names = sorted(files)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more} {'is' if len(names) == 1 else 'are'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -51,11 +52,18 @@ def furnish(directory: Path) -> dict[str, str]:
     for name in ("engine", "master", "developers"):
         (secrets / name).write_text(f"{SECRETS[name]}\n")
     (weights / "config.json").write_text("{}\n")
-    (weights / "model.safetensors").write_bytes(bytes(range(256)))
+    (weights / "model.safetensors").write_bytes(safetensors(bytes(range(256))))
     # A stand-in for 1Password's command line, which prod.yml asks for a key.
     stand_in(programs / "op", f"echo {SECRETS['op']}")
     variables = ("ENGINE_KEY", "LITELLM_MASTER_KEY", "MIRRORFLEET_KEY_ROOT", "REDIS_PASSWORD")
     return {name: SECRETS[name] for name in variables}
+
+
+def safetensors(content: bytes) -> bytes:
+    """Return a file of one tensor."""
+    tensor = {"dtype": "U8", "shape": [len(content)], "data_offsets": [0, len(content)]}
+    header = json.dumps({"__metadata__": {"format": "pt"}, "x": tensor}).encode()
+    return len(header).to_bytes(8, "little") + header + content
 
 
 def stand_in(program: Path, script: str) -> None:

@@ -12,7 +12,7 @@ PATTERNS = {
     "restart": r'activate "\$generation" && begun=',
     "wait": r"true && begun=",
     "left alone": r"left as it is, because",
-    "download": r"bin/hf download|curl .* -o upload",
+    "download": r"bin/python -I -c|curl .* -o upload",
     "keys": r"' admit /opt",
     "former keys": r"' retire /opt",
     "inbox": r"install -d -m 700 .*/inbox",

@@ -67,6 +67,7 @@ class Machine:
 
     def add(self, program: str, text: str) -> None:
         """Give the host a stand-in for a program."""
+        (self.programs / program).parent.mkdir(parents=True, exist_ok=True)
         stand_in(self.programs / program, text)
 
     def run(self, command: PyinfraCommand) -> subprocess.CompletedProcess[str]:

@@ -39,6 +39,11 @@ DRIFTS = {
     "keys are edited": Drift(
         "gw-1", "echo >>/opt/mirrorfleet/litellm/keys/keys.json", r"litellm: keys\.json differs"
     ),
+    "weights are cut": Drift(
+        "gpu",
+        "truncate -s 9 /var/lib/mirrorfleet/weights/tiny-*/model.safetensors",
+        r"/weights/tiny-\w+: model\.safetensors is missing or cut",
+    ),
     "a file is added": Drift(
         "gw-1", f"touch {GENERATION}/sitecustomize.py", r"sitecustomize\.py is"
     ),
@@ -93,7 +98,8 @@ def state(host: str) -> str:
     return look.run(
         host,
         "cd / && find opt/mirrorfleet/*/current/ opt/mirrorfleet/claude etc/systemd/system/mirror* "
-        r"home/ada/.claude/settings.json home/ada/.claude/mirrorfleet-key usr/local/bin/claude "
+        "var/lib/mirrorfleet/weights usr/local/bin/claude "
+        "home/ada/.claude/settings.json home/ada/.claude/mirrorfleet-key "
         r"-printf '%p %y %m %u:%g %l\n' -type f -exec sha256sum {} + 2>/dev/null | sort; "
         "readlink opt/mirrorfleet/*/current; "
         "systemctl show -p Id -p ActiveState -p UnitFileState -p DropInPaths 'mirrorfleet-*'",

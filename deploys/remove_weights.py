@@ -1,0 +1,15 @@
+"""Remove the weights on the engine hosts that nothing there starts with any more.
+
+pyinfra --dry inventories/prod.py deploys/remove_weights.py    # tells which, and how large they are
+pyinfra inventories/prod.py deploys/remove_weights.py
+
+What one of the last three generations of a service starts with stays, so that it can be gone back
+to; so does what the fleet file wants.
+"""
+
+from roles import host
+from roles.vllm import removal
+
+host.survey(removal)
+
+removal.remove()

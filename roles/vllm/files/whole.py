@@ -1,0 +1,117 @@
+"""Are the weights in a directory whole?
+
+Runs on the host with any python3, and is read by the controller before weights are pushed:
+
+    whole.py check DIRECTORY     what can be known without reading it all: in a second
+    whole.py accept DIRECTORY    every byte against the list; files that are wrong are removed
+    whole.py verify DIRECTORY    every byte against the list; files that are wrong are noted
+
+The list was written when the weights arrived: LIST/sha256 in the words of sha256sum, LIST/sizes
+with a size and a name per line, which every run compares with what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+LIST = ".mirrorfleet"
+INDEX = "model.safetensors.index.json"
+
+
+def problems(directory: Path) -> Iterator[str]:
+    """Yield what is wrong with a model: a file that is missing, and one that was cut."""
+    if not (directory / "config.json").is_file():
+        yield f"there is no config.json in {directory}"
+        return
+    named = set()
+    if (directory / INDEX).exists():
+        try:
+            named = set(_json(directory / INDEX)["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError):
+            yield f"{INDEX} is no index"
+    for name in sorted(named):
+        if not (directory / name).is_file():
+            yield f"{name} is missing, and {INDEX} names it"
+    for file in sorted(directory.glob("*.safetensors")):
+        if why := cut(file):
+            yield f"{file.name} {why}"
+
+
+def cut(file: Path) -> str:
+    """Say how a safetensors file is not whole; nothing if it is. Only its header is read."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length)) if 8 + length <= size else None
+        if header is None:
+            return f"ends within its header: it has {size} bytes"
+        ends = (said["data_offsets"][1] for name, said in header.items() if name != "__metadata__")
+        whole = 8 + length + max(ends, default=0)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return "is no safetensors file"
+    return "" if size == whole else f"has {size} bytes, and its header tells of {whole}"
+
+
+def wrong(directory: Path) -> list[str]:
+    """Read every file of the list, and return those that are not what it says, or not there."""
+    wanted = {}
+    for line in (directory / LIST / "sha256").read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        wanted[name] = digest
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda name: sha256(directory / name), wanted)
+        return [
+            name for (name, digest), it in zip(wanted.items(), found, strict=True) if it != digest
+        ]
+
+
+def sha256(file: Path) -> str:
+    """Return a file's digest; nothing where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def note(directory: Path, names: list[str]) -> None:
+    """Let the next run see that these files are wrong, whatever their sizes are."""
+    sizes = directory / LIST / "sizes"
+    lines = sizes.read_text("utf-8").splitlines()
+    noted = (f"wrong {line.partition(' ')[2]}" for line in lines if line.partition(" ")[2] in names)
+    kept = (line for line in lines if line.partition(" ")[2] not in names)
+    sizes.write_text("".join(f"{line}\n" for line in sorted([*kept, *noted])), "utf-8")
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
+
+
+def main(mode: str, place: str) -> int:
+    directory = Path(place)
+    found = []
+    if mode != "check":
+        found = wrong(directory)
+        if mode == "verify":
+            note(directory, found)
+        for name in found if mode == "accept" else ():
+            (directory / name).unlink(missing_ok=True)
+        found = [f"{name} is not what it was sent as" for name in found]
+    found += problems(directory)
+    for each in found:
+        print(f"{place}: {each}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

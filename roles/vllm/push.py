@@ -1,0 +1,177 @@
+"""Weights that the controller sends: file by file, large ones in pieces, and nothing twice."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pyinfra import logger
+from pyinfra.api.command import FileUploadCommand
+from pyinfra.api.exceptions import DeployError
+
+from roles.host.commands import Commands, script, telling
+from roles.host.digests import digests
+from roles.host.observe import Observation
+from roles.host.upload import INBOX, OPEN, upload
+from roles.vllm.arrival import accept, begin
+from roles.vllm.files.whole import LIST, problems
+
+SMALL = 16 * 1024**2
+"""Bytes up to which files travel together."""
+
+PIECE = 512 * 1024**2
+"""Bytes that a cut can cost at most, and that a host needs room for twice."""
+
+HASHED_AT_ONCE = 1024**3
+"""Bytes that are read without a word."""
+
+
+@dataclass(frozen=True)
+class File:
+    size: int
+    sha256: str
+
+
+@cache
+def files(directory: Path) -> Mapping[str, File]:
+    """Return the files of the weights by name, hidden ones left out.
+
+    Raises ``DeployError`` when the directory holds no model, or not all of one.
+    """
+    try:
+        if wrong := list(problems(directory)):
+            raise DeployError(f"has no weights to be pushed: {'; '.join(wrong)}.")
+        names = sorted(
+            str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
+        )
+        names = [name for name in names if not f"/{name}".count("/.")]
+        sizes = [(directory / name).stat().st_size for name in names]
+        if sum(sizes) > HASHED_AT_ONCE:
+            logger.info(f"--> Reading {directory} for its digests, unless that was done before")
+        found = digests([directory / name for name in names])
+    except OSError as error:
+        raise DeployError(f"cannot be sent {directory}: {error}.") from None
+    return {
+        name: File(size, digest) for name, size, digest in zip(names, sizes, found, strict=True)
+    }
+
+
+def digest(directory: Path) -> str:
+    """Return a digest of all that the directory holds."""
+    return sha256(_list(directory).encode()).hexdigest()
+
+
+def missing(directory: Path, place: str, seen: Observation) -> Mapping[str, int]:
+    """Return the files that a host lacks, and at which byte each is to be gone on with."""
+    wrong = seen.wrong.get(place, frozenset()) if place in seen.paths else None
+    found = {}
+    for name, file in files(directory).items():
+        arrived = seen.sizes.get(f"{place}.part/{name}", 0)
+        if arrived != file.size and (wrong is None or name in wrong):
+            found[name] = arrived if SMALL < arrived < file.size else 0
+    return found
+
+
+def missing_bytes(directory: Path, place: str, seen: Observation) -> int:
+    """Return how much room the files that a host lacks will take, the piece on its way included."""
+    lacks = missing(directory, place, seen)
+    sizes = {name: files(directory)[name].size - start for name, start in lacks.items()}
+    return sum(sizes.values()) + min(PIECE, max(sizes.values(), default=0))
+
+
+# A piece is added only where the one before it ends, and only once.
+TAKE = """\
+piece={inbox}/{piece}
+trap 'rm -f "$piece"' EXIT
+file={part}/{name}
+mkdir -p "$(dirname "$file")"
+[ {start} != 0 ] || rm -f "$file"
+[ "$(stat -c %s "$file" 2>/dev/null || echo 0)" = {start} ] || {{
+    echo "$file was changed meanwhile; run again" >&2
+    exit 1
+}}
+cat "$piece" >>"$file" || {{
+    echo "{model}: the disk of {part} is full. Make room; the next run goes on from there" >&2
+    exit 1
+}}
+echo {told}
+"""
+
+
+def send(model: str, directory: Path, place: str, seen: Observation) -> Commands:
+    """Send what a host lacks, and have it all proved there."""
+    part = f"{place}.part"
+    wanted, lacks = files(directory), missing(directory, place, seen)
+    large = [name for name in lacks if wanted[name].size > SMALL]
+    total = sum(wanted[name].size for name in large)
+    done = sum(lacks[name] for name in large)
+    if large:
+        yield script(OPEN + begin(place))
+    for name in large:
+        for start in range(lacks[name], wanted[name].size, PIECE):
+            length = min(PIECE, wanted[name].size - start)
+            piece = f"{wanted[name].sha256[:16]}.{start}"
+            content: Any = Piece(directory / name, start, length)
+            yield FileUploadCommand(content, f"{INBOX}/{piece}", _sudo=False, _doas=False)
+            done += length
+            take = TAKE.format(
+                inbox=INBOX,
+                piece=piece,
+                part=part,
+                name=shlex.quote(name),
+                start=start,
+                model=model,
+                told=shlex.quote(f"{model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB"),
+            )
+            yield telling(take, "")
+    small = {name: directory / name for name in lacks if name not in large}
+    unpack = f"tar -xf upload -C {part} --no-same-owner\n"
+    last = _together(small, _list(directory))
+    yield from upload(last, unpack + accept(place, "accept"), first="" if large else begin(place))
+
+
+def _list(directory: Path) -> str:
+    """Return the digests in the words of sha256sum."""
+    return "".join(f"{file.sha256}  {name}\n" for name, file in files(directory).items())
+
+
+def _together(small: Mapping[str, Path], names: str) -> io.BytesIO:
+    """Return the small files and the list of all as one tar."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(f"{LIST}/sha256")
+        entry.size = len(names.encode())
+        tar.addfile(entry, io.BytesIO(names.encode()))
+        for name, path in small.items():
+            tar.add(path.resolve(), name)
+    return packed
+
+
+class Piece:
+    """A part of a file, to be read like a file of its own."""
+
+    def __init__(self, path: Path, start: int, length: int) -> None:
+        self.path, self.start, self.length = path, start, length
+        self.at = 0
+        self.stream: BinaryIO | None = None
+
+    def seek(self, at: int) -> None:
+        self.at = at
+
+    def read(self, count: int) -> bytes:
+        if self.stream is None:
+            self.stream = self.path.open("rb")
+        self.stream.seek(self.start + self.at)
+        data = self.stream.read(min(count, self.length - self.at))
+        self.at += len(data)
+        if not data:
+            self.stream.close()
+            self.stream = None
+        return data

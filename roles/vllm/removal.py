@@ -1,0 +1,59 @@
+"""Weights on a host that nothing there starts with any more, removed where somebody asks for it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+
+from fleet.plan import HostPlan
+from roles import host
+from roles.host.commands import Commands, operation, script
+from roles.host.observe import Observation, Question
+from roles.host.places import ROOT, WEIGHTS
+from roles.host.report import Change
+from roles.vllm import weights
+
+OURS = re.compile(rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?")
+"""What runs have made there; nothing else is removed, whoever put it there."""
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of any host: a model may have left this one."""
+    return [("unused", ROOT, WEIGHTS)]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Nothing speaks against it."""
+    return []
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """Yield what will be removed."""
+    for place in _unused(plan, seen):
+        yield Change(f"{place} ({seen.unused[place] / 1e9:.2f} GB) will be removed")
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Nothing is sent."""
+
+
+@deploy("Weights")
+def remove() -> None:
+    """Remove from this host what it does not need."""
+    clear(name="unused weights removed")
+
+
+@operation
+def clear() -> Commands:
+    """Remove what no generation starts with and the fleet file does not want."""
+    if unused := _unused(host.plan(), host.seen()):
+        yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
+
+
+def _unused(plan: HostPlan, seen: Observation) -> list[str]:
+    wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
+    wanted |= {f"{place}.part" for place in wanted}
+    return sorted(each for each in seen.unused.keys() - wanted if OURS.fullmatch(each))

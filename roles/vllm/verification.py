@@ -1,0 +1,62 @@
+"""All weights of an engine host, read and compared with what once arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+
+from fleet.plan import HostPlan, VllmPlan
+from roles import host
+from roles.host.commands import Commands, operation, telling
+from roles.host.observe import Observation, Question
+from roles.host.report import Change
+from roles.vllm import weights
+from roles.vllm.render import whole
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of an engine host."""
+    return [question for engine in plan.engines for question in weights.questions(engine)]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Name the weights that are not there to be read."""
+    return [
+        f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
+        for engine in plan.engines
+        if _place(engine) not in seen.paths
+    ]
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """Nothing is changed."""
+    yield from ()
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Nothing is sent."""
+
+
+@deploy("Weights")
+def verify() -> None:
+    """Read the weights of this host's engines."""
+    read(name="every byte compared with what arrived")
+
+
+@operation
+def read() -> Commands:
+    """Read all; what is wrong of one hides nothing of the others."""
+    engines = host.plan().engines
+    if engines:
+        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in engines]
+        yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
+
+
+def _place(engine: VllmPlan) -> str:
+    return weights.location(engine.model, engine.weights)
+
+
+def _mode(engine: VllmPlan) -> str:
+    """Of weights that others put there, no digests are known: what can be, is checked."""
+    return "check" if engine.weights.kind == "path" else "verify"

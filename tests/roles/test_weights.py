@@ -1,0 +1,272 @@
+"""Weights on a host: they arrive whole or not at all, and what goes wrong later is noticed."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api.command import FileUploadCommand
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import VllmPlan
+from fleet.spec import Hub, Secret, Weights
+from roles.host.observe import Observation
+from roles.host.places import WEIGHTS
+from roles.vllm import push, removal, weights
+from roles.vllm.files import whole
+from tests.roles.fleets import good, safetensors
+from tests.roles.machine import Machine
+from tests.standins.hub import Hub as StandIn
+from tests.standins.hub import running
+
+SHARDS = {f"model-{n}.safetensors": safetensors(bytes([n]) * 1900) for n in (1, 2)}
+FILES = {
+    "config.json": b"{}\n",
+    "model.safetensors.index.json": (
+        b'{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}\n'
+    ),
+    "sub folder/it's.txt": b"text\n",
+    **SHARDS,
+}
+
+
+def write(directory: Path) -> Path:
+    for name, content in FILES.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(content)
+    return directory
+
+
+class Receiver:
+    """A host that is sent weights by the real commands."""
+
+    def __init__(self, machine: Machine, source: Path) -> None:
+        self.machine = machine
+        [engine] = good("one-machine").hosts["box"].engines[:1]
+        self.engine = replace(engine, weights=Weights("push", str(source), None), hub=None)
+        machine.add("sync", "exit 0")
+
+    @property
+    def place(self) -> str:
+        return weights.location(self.engine.model, self.engine.weights)
+
+    def seen(self) -> Observation:
+        return self.machine.look_as_host(*weights.questions(self.engine))
+
+    def said(self) -> list[str]:
+        return [change.what for change in weights.changes(self.engine, self.seen())]
+
+    def receive(self, cut: int = 99) -> list[str]:
+        """Run the commands, or some; return what was uploaded, and the complaint at the end."""
+        told = []
+        commands = list(weights.fetch(self.engine, "/nowhere", self.seen()))
+        for command in commands[:cut]:
+            if isinstance(command, FileUploadCommand):
+                to = self.machine.at(str(command.dest))
+                source = command.src
+                assert not isinstance(source, str)
+                source.seek(0)
+                with to.open("wb") as file:
+                    while data := source.read(32768):
+                        file.write(data)
+                told.append(to.name.partition(".")[2] or "the small ones")
+                continue
+            done = self.machine.run(command)
+            if done.returncode:
+                return [*told, done.stderr]
+        return told
+
+    def there(self) -> dict[str, bytes]:
+        return _content(self.machine.at(self.place))
+
+
+def _content(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and ".mirrorfleet" not in path.parts
+    }
+
+
+@pytest.fixture
+def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A host, and weights here of which each shard travels in several pieces."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(machine.root / "cache"))
+    monkeypatch.setattr(push, "SMALL", 1000)
+    monkeypatch.setattr(push, "PIECE", 1024)
+    yield Receiver(machine, write(machine.root / "source"))
+    push.files.cache_clear()
+
+
+def test_all_of_it_arrives_and_a_second_run_has_nothing_to_do(host: Receiver) -> None:
+    assert host.said() == [f"{host.place} is missing"]
+    assert host.receive() == ["0", "1024", "0", "1024", "the small ones"]
+    assert host.there() == FILES
+    assert host.said() == host.receive() == []
+    below = host.machine.at("/var/lib/mirrorfleet")
+    assert [path.name for path in (below / "weights").iterdir()] == [Path(host.place).name]
+    assert list((below / "inbox").iterdir()) == []
+
+
+def test_one_that_was_cut_goes_on_at_its_piece(host: Receiver) -> None:
+    host.receive(cut=3)  # a directory, a piece and its taking
+    assert host.said() == [f"{host.place} is missing"]
+    assert host.receive() == ["1024", "0", "1024", "the small ones"]
+    assert host.there() == FILES
+
+
+def test_a_piece_that_was_corrupted_on_its_way_is_sent_again(host: Receiver) -> None:
+    host.receive(cut=3)
+    part = host.machine.at(f"{host.place}.part/model-1.safetensors")
+    part.write_bytes(b"!" + part.read_bytes()[1:])
+    complaint = host.receive()[-1]
+    assert "model-1.safetensors is not what it was sent as" in complaint
+    assert not host.machine.at(host.place).exists()
+    assert host.receive() == ["0", "1024", "the small ones"]
+    assert host.there() == FILES
+
+
+def test_a_file_that_is_cut_or_gone_later_is_said_and_sent_alone(host: Receiver) -> None:
+    host.receive()
+    place = host.machine.at(host.place)
+    untouched = (place / "model-2.safetensors").stat()
+    with (place / "model-1.safetensors").open("r+b") as served:
+        served.truncate(100)
+        (place / "sub folder/it's.txt").unlink()
+        assert host.said() == [
+            f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or cut"
+        ]
+        assert host.receive() == ["0", "1024", "the small ones"]
+        # An engine that still reads the old file is not disturbed.
+        assert os.fstat(served.fileno()).st_size == 100
+    assert host.there() == FILES
+    assert (place / "model-2.safetensors").stat().st_ino == untouched.st_ino
+    assert host.said() == []
+
+
+def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path: Path) -> None:
+    machine, revision = host.machine, "3f1c5f0d6b3a4be0a0b8f7a1c2d3e4f5a6b7c8d9"
+    machine.add("chown", "exit 0")
+    machine.add("environment/bin/python", f'exec {sys.executable} "$@"')
+    environment = str(machine.programs / "environment")
+    write(tmp_path / "hub/Qwen/Coder" / revision)
+    with running(StandIn(tmp_path / "hub", token="hf_of_the_tests")) as hub:
+        host.engine = replace(
+            host.engine,
+            weights=Weights("hub", "Qwen/Coder", revision),
+            hub=Hub(hub.url, Secret("command", "echo hf_of_the_tests", tmp_path), None),
+        )
+        [command] = weights.fetch(host.engine, environment, host.seen())
+        assert "hf_of_the_tests" not in str(command)
+        done = machine.run(command)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{host.engine.model}: 0.00 of 0.00 GB (100%)" in done.stdout
+        assert host.there() == FILES
+        assert host.said() == []
+
+        (machine.at(host.place) / "model-2.safetensors").unlink()
+        hub.asked.clear()
+        [command] = weights.fetch(host.engine, environment, host.seen())
+        assert machine.run(command).returncode == 0
+        assert host.there() == FILES
+        assert [each[0] for each in hub.asked] == ["model-2.safetensors"]
+
+
+def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
+    host.receive()
+    place = host.machine.at(host.place)
+    content = SHARDS["model-2.safetensors"]
+    (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
+    assert host.said() == []
+    assert whole.main("verify", str(place)) == 1
+    assert host.said() == [f"{host.place}: model-2.safetensors is missing or cut"]
+    host.receive()
+    assert host.there() == FILES
+    assert whole.main("verify", str(place)) == 0
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
+    needed = sum(map(len, FILES.values()))
+    room = replace(host.seen(), disks={"/var/lib/mirrorfleet": needed})
+    [why] = weights.refusals([host.engine], room)
+    assert why.startswith("needs 0.00 GB below /var/lib/mirrorfleet for weights, and has 0.00 GB")
+    room = replace(room, disks={"/var/lib/mirrorfleet": needed + push.PIECE})
+    assert list(weights.refusals([host.engine], room)) == []
+
+
+def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) -> None:
+    """All but what runs, what is wanted and what is on its way, and what others put there."""
+    machine = host.machine
+    below = machine.at("/var/lib/mirrorfleet/weights")
+    started, old, torso = (f"tiny-{digit * 12}" for digit in "abc")
+    for name in (started, old, f"{torso}.part", "by hand", Path(f"{host.place}.part").name):
+        (below / name).mkdir(parents=True)
+        (below / name / "x").write_bytes(bytes(8192))
+    unit = machine.at("/opt/mirrorfleet/vllm-tiny/generations/0123/a.service")
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f"ExecStart=vllm serve {below}/{started} \\\n    --port=1\n")
+    plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
+    seen = machine.look_as_host(*removal.questions(plan))
+    assert [change.what for change in removal.changes(plan, seen)] == [
+        f"{WEIGHTS}/{name} (0.00 GB) will be removed" for name in (old, f"{torso}.part")
+    ]
+
+
+def shared(machine: Machine, engine: VllmPlan) -> list[str]:
+    place = machine.root / "shared"
+    engine = replace(engine, weights=Weights("path", str(place), None), hub=None)
+    return list(weights.refusals([engine], machine.look(*weights.questions(engine))))
+
+
+def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
+    place = host.machine.root / "shared"
+    missing = f"has no weights at {place} for '{host.engine.model}'. Put them there."
+    assert shared(host.machine, host.engine) == [missing]
+    write(place)
+    assert shared(host.machine, host.engine) == []
+    (place / "model-2.safetensors").unlink()
+    (place / "config.json").write_bytes(b"")
+    assert shared(host.machine, host.engine) == [
+        f"has weights at {place} for '{host.engine.model}' that are not whole: config.json, "
+        "model-2.safetensors are missing or empty. Copy them there again."
+    ]
+
+
+BROKEN = {
+    "no config": ("config.json", None, "there is no config.json in "),
+    "a shard is missing": ("model-2.safetensors", None, "model-2.safetensors is missing, and"),
+    "a shard is cut": (
+        "model-1.safetensors",
+        SHARDS["model-1.safetensors"][:-1],
+        "model-1.safetensors has 2007 bytes, and its header tells of 2008",
+    ),
+    "a header is cut": ("model-1.safetensors", b"\xff" * 9, "ends within its header: it has 9"),
+    "a shard is something else": ("model-1.safetensors", bytes(64), "is no safetensors file"),
+    "the index is half": ("model.safetensors.index.json", b"{", "is no index"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), BROKEN.values(), ids=BROKEN.keys())
+def test_weights_that_are_not_whole_here_are_not_sent(
+    host: Receiver, name: str, content: bytes | None, said: str
+) -> None:
+    file = host.machine.root / "source" / name
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DeployError, match="has no weights to be pushed: ") as refusal:
+        host.place  # noqa: B018
+    assert said in str(refusal.value)
+
+
+def test_a_piece_is_read_as_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    piece = push.Piece(tmp_path / "file", 3, 5)
+    for _ in range(2):  # pyinfra begins again when a connection stutters
+        piece.seek(0)
+        assert io.BytesIO(b"".join(iter(lambda: piece.read(2), b""))).getvalue() == b"34567"
