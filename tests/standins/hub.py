@@ -139,7 +139,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             end = min(hub.breaks.pop(file.name, len(content)), len(content))
             for at in range(first, end, CHUNK):
                 if at >= hub.stalls.get(file.name, len(content)):
-                    time.sleep(60)
+                    threading.Event().wait(60)
                 self.wfile.write(content[at : min(at + CHUNK, end)])
                 if hub.speed:
                     time.sleep(CHUNK / hub.speed)
