@@ -44,16 +44,24 @@ def read(path: str | Path) -> dict[str, Any]:
         raise NotUsable(f"{error.strerror}.") from None
     except UnicodeDecodeError:
         raise NotUsable("is not UTF-8 text.") from None
-    return parse(text)
+    return parse(text, Path(path).parent)
 
 
-def parse(text: str) -> dict[str, Any]:
-    """Return what a Modelfile says, by the names of the API. Raises ``NotUsable``."""
+def parse(text: str, directory: Path = Path()) -> dict[str, Any]:
+    """Return what a Modelfile in ``directory`` says, by the names of the API.
+
+    Of ``files`` and ``adapters``, which the API calls by their digests, the paths. Raises
+    ``NotUsable``.
+    """
     body: dict[str, Any] = {"parameters": {}}
     for line, name, said in _instructions(text):
         match name:
+            case "from" if _is_file(said):
+                body.pop("from", None)
+                body["files"] = _gguf(line, directory / Path(said).expanduser())
             case "from":
-                body["from"] = _tag(line, said)
+                body.pop("files", None)
+                body["from"] = said
             case "parameter":
                 _parameter(line, said, body["parameters"])
             case "message":
@@ -63,13 +71,13 @@ def parse(text: str) -> dict[str, Any]:
             case "license":
                 body.setdefault("license", []).append(said)
             case "adapter":
-                raise NotUsable(f"has an ADAPTER in line {line}.", "Ollama takes none any more.")
+                body["adapters"] = _gguf(line, directory / Path(said).expanduser())
             case _ if name in WORDS:
                 body[name] = said
             case _:
                 raise NotUsable(f"has '{name.upper()}' in line {line}, which is no instruction.")
-    if "from" not in body:
-        raise NotUsable("has no FROM.", "Write FROM and a tag of the registry.")
+    if not body.keys() & {"from", "files"}:
+        raise NotUsable("has no FROM.", "Write FROM and a tag of the registry, or a GGUF file.")
     return body
 
 
@@ -100,13 +108,23 @@ def _unquoted(said: str) -> str:
     return said
 
 
-def _tag(line: int, said: str) -> str:
-    if said.startswith((".", "/", "~")) or said.lower().endswith((".gguf", ".safetensors")):
+def _is_file(said: str) -> bool:
+    return said.startswith((".", "/", "~")) or said.lower().endswith((".gguf", ".safetensors"))
+
+
+def _gguf(line: int, path: Path) -> dict[str, str]:
+    """Return a file of weights by its name. It starts at the Modelfile, or at a home directory."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise NotUsable(f"names {path} in line {line}: {error.strerror}.") from None
+    if magic != b"GGUF":
         raise NotUsable(
-            f"starts from a file in line {line}.",
-            "Write a tag of the registry, for example hf.co/OWNER/REPOSITORY for a GGUF.",
+            f"names {path} in line {line}, which is no GGUF file.",
+            "Convert it with llama.cpp's convert_hf_to_gguf.py, or name a tag of the registry.",
         )
-    return said
+    return {path.name: str(path.resolve())}
 
 
 def _parameter(line: int, said: str, parameters: dict[str, Any]) -> None:

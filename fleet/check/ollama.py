@@ -46,14 +46,21 @@ def _weights(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
     tag = model.tag
     if model.modelfile is not None:
         try:
-            tag = modelfile.read(model.modelfile)["from"]
+            tag = modelfile.read(model.modelfile).get("from")
         except modelfile.NotUsable as error:
             said = fleet.document.data["models"][model.name]["weights"]["modelfile"]
             yield fleet.document.problem(
                 (*key, "modelfile"), f"'{said}': {error.mistake}", error.remedy
             )
             return
-    assert tag is not None
+    if tag is None:
+        if model.digest:
+            yield fleet.document.problem(
+                ("models", model.name, "digest"),
+                "says nothing about a model that is made from a file: there is no tag that moves.",
+                "Remove it.",
+            )
+        return
     name, _, kind = tag.partition(":")
     if kind == "cloud" or kind.endswith("-cloud"):
         yield fleet.document.problem(

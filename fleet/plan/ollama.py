@@ -14,10 +14,13 @@ from fleet.spec import Fleet, Host, OllamaModel, OllamaServer, Release
 
 @dataclass(frozen=True)
 class OllamaModelPlan:
-    """One model. ``recipe`` is what /api/create is told of it, but for the name."""
+    """One model. ``recipe`` is what /api/create is told of it, but for the name.
+
+    Its ``files`` and ``adapters`` are paths on this machine; without a ``tag``, they are all of it.
+    """
 
     model: str = comes("models.{model}")
-    tag: str = comes("models.{model}.weights")
+    tag: str | None = comes("models.{model}.weights")
     digest: str | None = comes("models.{model}.digest")
     context: int = comes(
         "models.{model}.context", because="the window is said once, for engine, gateway and client"
@@ -103,7 +106,7 @@ def _model(model: OllamaModel) -> OllamaModelPlan:
     parameters = {**recipe.get("parameters", {}), "num_ctx": model.context}
     return OllamaModelPlan(
         model=model.name,
-        tag=recipe["from"],
+        tag=recipe.get("from"),
         digest=model.digest,
         context=model.context,
         recipe={**recipe, "parameters": parameters},

@@ -137,6 +137,7 @@ def make_models() -> Commands:
     """Make the models what they should be. A new one proves itself before the old one goes."""
     plan, seen = host.plan().ollama, host.seen()
     if plan and (not _runs(plan, seen) or any(models.changes(plan, seen))):
+        yield from models.send(plan, seen)
         yield from models.make(plan)
 
 

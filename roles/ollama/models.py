@@ -11,20 +11,26 @@ from typing import Any
 
 from fleet.plan import OllamaModelPlan, OllamaPlan, http
 from roles.host.commands import Commands, telling
+from roles.host.digests import digest
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT
 from roles.host.report import Change
+from roles.host.upload import upload
 from roles.ollama.files.keeper import full, is_made
 
 LEDGER = f"{ROOT}/ollama/models.json"
 """What was made by us. Root's, and not the server's: a service does not say what may be removed."""
+
+FILES = {"files", "adapters"}
+"""What a Modelfile may name on this machine."""
 
 PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="utf-8")
 
 
 def questions(plan: OllamaPlan) -> list[Question]:
     """What must be known of the models: the ledger, and what the server has."""
-    return [("content", LEDGER), ("answer", _tags(plan))]
+    blobs = (("path", _blob(plan, each)) for model in plan.models for each in _files(model))
+    return [("content", LEDGER), ("answer", _tags(plan)), *blobs]
 
 
 def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
@@ -32,10 +38,12 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
     return [
         {
             "name": model.model,
-            "tag": model.tag,
+            # What the server calls the weights by: models with the same one share them in memory.
+            "tag": model.tag or _body(model)["files"][_name(model)],
+            "source": model.tag or _name(model),
             "digest": model.digest,
             "context": model.context,
-            "body": dict(model.recipe),
+            "body": _body(model),
             "recipe": _digest(model),
         }
         for model in plan.models
@@ -44,17 +52,34 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
 
 def changes(plan: OllamaPlan, seen: Observation) -> Iterator[Change]:
     """Yield the models that will be made or removed."""
+    for name in _unmade(plan, seen):
+        yield Change(f"ollama: model {name} is not as it should be")
+    for name in sorted(_json(seen.contents.get(LEDGER, b"")).keys() - _names(plan)):
+        yield Change(f"ollama: model {name} will be removed")
+
+
+def _unmade(plan: OllamaPlan, seen: Observation) -> list[str]:
     ledger = _json(seen.contents.get(LEDGER, b""))
     there = {
         full(each["name"]): each["digest"]
         for each in _json(seen.answers.get(_tags(plan), b"")).get("models") or ()
     }
-    models = {model["name"]: model for model in wanted(plan)}
-    for name, model in models.items():
-        if not is_made(model, ledger, there):
-            yield Change(f"ollama: model {name} is not as it should be")
-    for name in sorted(ledger.keys() - models.keys()):
-        yield Change(f"ollama: model {name} will be removed")
+    return [model["name"] for model in wanted(plan) if not is_made(model, ledger, there)]
+
+
+def _names(plan: OllamaPlan) -> set[str]:
+    return {model.model for model in plan.models}
+
+
+def send(plan: OllamaPlan, seen: Observation) -> Commands:
+    """Give the server the files of this machine that models are made of and that it lacks."""
+    unmade = _unmade(plan, seen)
+    files = [path for each in plan.models if each.model in unmade for path in _files(each)]
+    for path in dict.fromkeys(files):
+        if _blob(plan, path) not in seen.paths:
+            url = f"{http(plan.listen, plan.port)}/api/blobs/sha256:{digest(Path(path))}"
+            give = shlex.join(["python3", "-c", PROGRAM, "give", url])
+            yield from upload(Path(path), f"{give}\n")
 
 
 def make(plan: OllamaPlan) -> Commands:
@@ -72,8 +97,32 @@ def proof(plan: OllamaPlan) -> str:
     )
 
 
+def _files(model: OllamaModelPlan) -> list[str]:
+    """Return the files of this machine that a model is made of."""
+    return [path for kind in FILES for path in model.recipe.get(kind, {}).values()]
+
+
+def _name(model: OllamaModelPlan) -> str:
+    """Return the name of the file that a model without a tag is made of."""
+    [name] = model.recipe["files"]
+    return str(name)
+
+
+def _body(model: OllamaModelPlan) -> dict[str, Any]:
+    """Return what /api/create is told, which calls files by their digests."""
+    body = dict(model.recipe)
+    for kind in FILES & body.keys():
+        body[kind] = {name: f"sha256:{digest(Path(path))}" for name, path in body[kind].items()}
+    return body
+
+
+def _blob(plan: OllamaPlan, path: str) -> str:
+    """Return where the server keeps a file that it was given."""
+    return f"{plan.models_directory}/blobs/sha256-{digest(Path(path))}"
+
+
 def _digest(model: OllamaModelPlan) -> str:
-    said = json.dumps([model.recipe, model.digest], sort_keys=True)
+    said = json.dumps([_body(model), model.digest], sort_keys=True)
     return sha256(said.encode()).hexdigest()[:12]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from fleet.modelfile import NotUsable, parse
+from fleet.modelfile import NotUsable, parse, read
 
 
 def test_every_instruction() -> None:
@@ -43,13 +45,29 @@ REQUIRES 0.17.1
     }
 
 
+def test_files_beside_the_modelfile_or_anywhere_else(tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir()
+    for name in ("own.gguf", "beside/lora.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF and so on")
+    (tmp_path / "beside/modelfile").write_text(
+        f"FROM {tmp_path}/own.gguf\nADAPTER lora.gguf\nSYSTEM Be brief.\n"
+    )
+    assert read(tmp_path / "beside/modelfile") == {
+        "files": {"own.gguf": f"{tmp_path}/own.gguf"},
+        "adapters": {"lora.gguf": f"{tmp_path}/beside/lora.gguf"},
+        "parameters": {},
+        "system": "Be brief.",
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
         ("", "has no FROM"),
-        ("FROM ./model.gguf", "starts from a file in line 1"),
-        ("FROM model.gguf", "starts from a file in line 1"),
-        ("FROM a\nADAPTER ./lora", "has an ADAPTER in line 2"),
+        ("FROM ./model.gguf", "names model.gguf in line 1: No such file or directory"),
+        ("FROM pyproject.toml/model.gguf", "in line 1: Not a directory"),
+        ("FROM ./pyproject.toml", "in line 1, which is no GGUF file"),
+        ("FROM a\nADAPTER pyproject.toml", "in line 2, which is no GGUF file"),
         ("FROM a\nPARAMETER num_ctx 4096", "says num_ctx in line 2"),
         ("FROM a\nPARAMETER warmth 3", "has 'warmth' in line 2, which is no parameter"),
         ("FROM a\nPARAMETER top_k many", "says 'many' for 'top_k' in line 2"),

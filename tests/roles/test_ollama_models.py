@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from roles.host.commands import script
+from roles.host.digests import digest
 from roles.host.observe import Observation
 from roles.host.service import NEVER
 from roles.ollama import models
@@ -42,6 +46,47 @@ def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
     assert "helper: qwen3:4b: pulling manifest\n" in done.stdout
     assert "of 2.60 GB (0%)" in done.stdout
     assert "helper: created from qwen3:4b, window 65536\n" in done.stdout
+
+
+def test_a_model_of_files_of_this_machine(
+    host: OllamaHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = host.machine.root
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+    (root / "own.gguf").write_bytes(b"GGUF weights")
+    (root / "lora.gguf").write_bytes(b"GGUF adapter")
+    (root / "own.modelfile").write_text("FROM own.gguf\nADAPTER ./lora.gguf\n")
+    plan = host.ollama(own={**HELPER, "weights": {"modelfile": "own.modelfile"}})
+    host.start(plan)
+    sent = list(models.send(plan, seen(host)))
+    done = host.run([*sent, *models.make(plan)])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "own: created from own.gguf, window 65536\n"
+    assert host.window("own") == 65536
+
+    # Known again, by the content of the files; one that the server has is not sent again.
+    assert not any(models.changes(plan, seen(host)))
+    assert list(models.send(plan, seen(host))) == []
+    (root / "own.gguf").write_bytes(b"GGUF other weights")
+    assert [each.what for each in models.changes(plan, seen(host))] == [
+        "ollama: model own is not as it should be"
+    ]
+    [lora] = [
+        path for kind, path in models.questions(plan) if path.endswith(digest(root / "lora.gguf"))
+    ]
+    there = replace(seen(host), paths=frozenset({lora}))
+    assert len(list(models.send(plan, there))) == len(sent) // 2
+
+
+def test_a_file_that_the_server_does_not_take_is_an_error(host: OllamaHost) -> None:
+    host.start(host.ollama(helper=HELPER))
+    (host.machine.root / "upload").write_bytes(b"GGUF")
+    url = f"{host.url}/api/blobs/sha256:{'0' * 64}"
+    done = host.machine.run(
+        script(f"cd {host.machine.root}; python3 -c {shlex.quote(models.PROGRAM)} give {url}\n")
+    )
+    assert done.returncode == 1
+    assert "Ollama does not take the file: digest mismatch" in done.stderr
 
 
 def test_what_was_made_is_known_again_in_one_look(host: OllamaHost) -> None:

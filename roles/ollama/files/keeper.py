@@ -3,6 +3,7 @@
 Runs on the host, as root, with the distribution's python3 and nothing else:
 
     keeper.py make|prove URL LEDGER <wanted.json
+    keeper.py give URL/api/blobs/DIGEST     the file `upload` here, if the server lacks it
 
 LEDGER remembers the models that were made here: by their names, which recipe they were made by,
 what the server then called their content, and their window. No other model is ever removed.
@@ -132,7 +133,7 @@ def make(server: Server, wanted: list[Model], path: str) -> None:
         name = model["name"]
         if is_made(model, ledger, there):
             continue
-        if not is_right(model, there.get(full(model["tag"]))):
+        if "from" in model["body"] and not is_right(model, there.get(full(model["tag"]))):
             pull(server, name, model["tag"])
             check(model, server.digests().get(full(model["tag"])))
         create(server, model, kin(model["tag"], wanted, ledger))
@@ -215,13 +216,13 @@ def kin(tag: str, wanted: list[Model], ledger: Ledger) -> set[str]:
 
 def create(server: Server, model: Model, names: set[str]) -> None:
     """Make the model under another name, let it prove itself, and only then give it its own."""
-    tell(model["name"], f"created from {model['tag']}, window {model['context']}")
+    tell(model["name"], f"created from {model['source']}, window {model['context']}")
     name, candidate = model["name"], CANDIDATE + model["name"]
     try:
         for _ in server.stream("/api/create", {**model["body"], "model": candidate}):
             pass
     except Failure as failure:
-        raise Failure(f"{name}: cannot be created from {model['tag']}: {failure}") from None
+        raise Failure(f"{name}: cannot be created from {model['source']}: {failure}") from None
     try:
         prove(server, name, candidate, model["context"], names)
     except BaseException:
@@ -314,6 +315,34 @@ def tell(name: str, text: str) -> None:
     print(f"{name}: {text}", flush=True)
 
 
+def give(url: str, path: str) -> int:
+    """Give the server a file. It calls it by its digest, and refuses any other content."""
+    try:
+        with _open(Request(url, method="HEAD"), timeout=LOADING):
+            return 0
+    except HTTPError as error:
+        if error.code != 404:
+            print(f"{url} ended with {error.code}", file=sys.stderr)
+            return 1
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": size(path)}
+    try:
+        with (
+            open(path, "rb") as file,  # noqa: PTH123
+            _open(Request(url, file, headers, method="POST"), timeout=LOADING),
+        ):
+            return 0
+    except HTTPError as error:
+        said = _reason(error.read().decode(errors="replace"))
+        print(f"Ollama does not take the file: {said}", file=sys.stderr)
+    except OSError as error:
+        print(f"Ollama does not take the file: {error}. Has its disk room?", file=sys.stderr)
+    return 1
+
+
+def size(path: str) -> str:
+    return str(os.stat(path).st_size)  # noqa: PTH116
+
+
 def main(mode: str, url: str, path: str) -> int:
     wanted = json.load(sys.stdin)
     try:
@@ -329,4 +358,4 @@ def main(mode: str, url: str, path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(give(sys.argv[2], "upload") if sys.argv[1] == "give" else main(*sys.argv[1:]))

@@ -27,16 +27,22 @@ def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _fleet(directory: Path, version: str, limit: int = ollama.UNLIMITED) -> Path:
     release = directory / "ollama.tar.zst"
     digest = ollama.archive(release, version, limit)
+    (directory / "own.gguf").write_bytes(b"GGUF, and no more: the stand-in looks no further")
+    (directory / "own.modelfile").write_text("FROM own.gguf\n")
     said = (
+        f"own: {{engine: ollama, weights: {{modelfile: {directory}/own.modelfile}}, hosts: [gpu], "
+        "context: 65536, output: 8192}\n  "
         f"helper: {{engine: ollama, version: {version}, weights: 'qwen3:4b', hosts: [gpu], "
         f"release: {{file: {release}, sha256: {digest}}}, context: 65536, output: 8192}}"
     )
     return look.variant(directory, "models:\n", f"models:\n  {said}\n")
 
 
-def test_it_answers_with_the_window_that_was_declared(helper: Path) -> None:
+@pytest.mark.parametrize("name", ["helper", "own"])
+def test_it_answers_with_the_window_that_was_declared(helper: Path, name: str) -> None:
+    """From a tag, and from a file of this machine."""
     body = {
-        "model": "helper",
+        "model": name,
         "max_tokens": 16,
         "messages": [{"role": "user", "content": "Hello"}],
     }
@@ -44,7 +50,7 @@ def test_it_answers_with_the_window_that_was_declared(helper: Path) -> None:
     assert status == 200, said
     assert "stand-in for Ollama" in said
     loaded = json.loads(look.http_status("gpu", PORT, "/api/ps")[1])["models"]
-    assert [each["context_length"] for each in loaded] == [65536]
+    assert {each["context_length"] for each in loaded} == {65536}
 
 
 def test_it_is_confined_like_the_other_engine(helper: Path) -> None:

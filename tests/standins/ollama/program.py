@@ -66,6 +66,17 @@ class Store:
     def digest(self, name: str) -> str:
         return sha256(self.path(name).read_bytes()).hexdigest()
 
+    def blob(self, digest: str) -> Path:
+        return self.path("x").parents[4] / "blobs" / digest.replace(":", "-")
+
+    def keep(self, digest: str, content: bytes) -> None:
+        """Take a file, if it is the one that it is said to be."""
+        found = f"sha256:{sha256(content).hexdigest()}"
+        if found != digest:
+            raise Refused(400, f'digest mismatch, expected "{digest}", got "{found}"')
+        self.blob(digest).parent.mkdir(parents=True, exist_ok=True)
+        self.blob(digest).write_bytes(content)
+
     def names(self) -> Iterator[str]:
         root = self.path("x").parents[2]
         for path in sorted(root.glob("**/*")):
@@ -114,6 +125,21 @@ def pull(body: Json) -> Iterator[Json]:
 
 
 def create(body: Json) -> Iterator[Json]:
+    for each in (*body.get("files", {}).values(), *body.get("adapters", {}).values()):
+        if not STORE.blob(each).exists():
+            raise Refused(400, f"blob {each!r} not found")
+    if "files" in body:
+        yield {"status": "parsing GGUF"}
+        [layer] = body["files"].values()
+        base = {
+            "layer": layer,
+            "parameters": {},
+            "trained": 262144,
+            "capabilities": ["completion", "tools"],
+        }
+        STORE.write(body["model"], {**base, "parameters": body.get("parameters", {})})
+        yield {"status": "success"}
+        return
     if "from" not in body:
         raise Refused(400, "neither 'from' or 'files' was specified")
     if not STORE.path(body["from"]).exists():
@@ -217,6 +243,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         size = int(self.headers.get("Content-Length", 0))
+        if self.path.startswith("/api/blobs/"):
+            self.blobs(self.path.rpartition("/")[2], self.rfile.read(size))
+            return
         body = json.loads(self.rfile.read(size) or b"{}")
         if "model" not in body and "name" in body:
             body["model"] = body["name"]
@@ -228,6 +257,18 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(error.code, json.dumps({"type": "error", "error": inner}))
             else:
                 self.send(error.code, json.dumps({"error": str(error)}))
+
+    def blobs(self, digest: str, content: bytes) -> None:
+        try:
+            if self.command == "POST":
+                STORE.keep(digest, content)
+                self.send(201, "")
+            else:
+                self.send(200 if STORE.blob(digest).exists() else 404, "")
+        except Refused as error:
+            self.send(error.code, json.dumps({"error": str(error)}))
+
+    do_HEAD = do_GET
 
     def route(self, what: str, body: Json) -> None:
         match what:
