@@ -3,10 +3,10 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import claude, firewall, front, host, litellm, ollama, redis, vllm
+from roles import claude, firewall, front, host, litellm, ollama, preflight, redis, vllm
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(firewall, vllm, ollama, redis, litellm, front, claude)
+host.survey(preflight, firewall, vllm, ollama, redis, litellm, front, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
 firewall.admit()

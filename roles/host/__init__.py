@@ -17,7 +17,7 @@ from fleet.plan import HostPlan
 from roles.host import report
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, observe
-from roles.host.report import Change
+from roles.host.report import Change, Doubt
 from roles.host.rollout import keep_order
 
 
@@ -28,8 +28,8 @@ class Role(Protocol):
         """What must be known of a host to compare it with the plan."""
         ...
 
-    def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
-        """Why the plan cannot work on the host as it is: the cause and the remedy."""
+    def refusals(self, plan: HostPlan, seen: Observation) -> Iterable[str]:
+        """Why the plan cannot work on the host as it is: the cause and the remedy. Or a Doubt."""
         ...
 
     def changes(self, plan: HostPlan, seen: Observation) -> Iterable[Change]:
@@ -127,8 +127,11 @@ def _survey(run: State, roles: Sequence[Role]) -> list[str]:
         # As many at a time as pyinfra itself would take.
         jobs = {each: run.fact_pool.spawn(step, each, roles) for each in hosts}
         gevent.joinall(list(jobs.values()), raise_error=True)
-        refusals = [f"{each.name} {why}" for each, job in jobs.items() for why in job.value]
-        if refusals:
+        whys = [(each, why) for each, job in jobs.items() for why in job.value]
+        for each, why in whys:
+            if isinstance(why, Doubt):
+                each.log(why, logger.warning)
+        if refusals := [f"{each.name} {why}" for each, why in whys if not isinstance(why, Doubt)]:
             return refusals
     _tell(run, hosts, roles)
     return []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from itertools import dropwhile
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -70,7 +72,9 @@ class Observation:
     to which an earlier run gave Claude Code's settings, but for those that were asked about.
     ``tables`` maps a table of nftables to a digest of what is loaded, ``routes`` an address to the
     host's own address on the way there. ``services`` are those of ours that stand on the host, by
-    their short names.
+    their short names. ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is
+    by how many seconds the host's clock is ahead of ours, 0 where the time that the look took may
+    explain it.
     """
 
     system: str = "unknown"
@@ -99,6 +103,8 @@ class Observation:
     tables: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
+    bulk: Mapping[str, int] = field(default_factory=dict)
+    ahead: float = 0.0
 
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
@@ -140,9 +146,10 @@ def script(questions: Iterable[Question], then: str = "") -> str:
 
 def observe(host: Host, questions: Iterable[Question]) -> Observation:
     """Ask a host in one exec."""
+    asked = time.time()
     lines = look(host, script(questions), PATIENCE)
     try:
-        return parse(lines)
+        return parse(lines, (asked, time.time()))
     except ValueError as error:
         raise DeployError(f"gave an answer that cannot be read: {error}") from None
 
@@ -170,9 +177,10 @@ def look(host: Host, text: str, seconds: int) -> list[str]:
     return output.stdout_lines
 
 
-def parse(lines: Iterable[str]) -> Observation:
+def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Observation:
     """Turn the script's lines into an observation. Raises ``ValueError`` on any other line.
 
+    ``during`` is from when until when the script ran, by our own clock.
     What stands before the script's first line is not ours: a login shell may greet.
     """
     lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
@@ -180,6 +188,7 @@ def parse(lines: Iterable[str]) -> Observation:
     found: dict[str, dict[object, object]] = {}
     packages, paths, seats, services = set(), set(), set(), set()
     gpus: list[Gpu] = []
+    ahead = 0.0
     kinds: dict[str, str] = {}
     digests: dict[str, str] = {}
     listeners: dict[int, set[str]] = {}
@@ -196,8 +205,12 @@ def parse(lines: Iterable[str]) -> Observation:
                 }
             case ["python", version]:
                 facts["python"] = version
-            case ["gpu", memory, driver]:
+            case ["gpu", _, memory, driver]:
                 gpus.append(Gpu(int(memory or 0) * 1024**2, driver))
+            case ["clock", _, now]:
+                ahead = max(0.0, int(now) - during[1]) + min(0.0, int(now) + 1 - during[0])
+            case ["bulk", name, size]:
+                found.setdefault("bulk", {})[name] = int(size)
             case ["disk", name, free]:
                 found.setdefault("disks", {})[name] = int(free) * 1024
             case ["package", name]:
@@ -238,6 +251,7 @@ def parse(lines: Iterable[str]) -> Observation:
         **facts,  # type: ignore[arg-type]
         **found,  # type: ignore[arg-type]
         gpus=tuple(gpus),
+        ahead=ahead,
         packages=frozenset(packages),
         paths=frozenset(paths),
         seats=frozenset(seats),

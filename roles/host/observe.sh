@@ -47,9 +47,9 @@ environment() {
 
 # A GPU that shares the machine's memory has none of its own to tell of.
 gpus() {
-    "$1" --query-gpu=memory.total,driver_version --format=csv,noheader,nounits 2>/dev/null |
-        while IFS=', ' read -r memory driver; do
-            case $driver in [0-9]*) say gpu "${memory%%[!0-9]*}" "$driver" ;; esac
+    "$1" --query-gpu=index,memory.total,driver_version --format=csv,noheader,nounits 2>/dev/null |
+        while IFS=', ' read -r index memory driver; do
+            case $driver in [0-9]*) say gpu "$index" "${memory%%[!0-9]*}" "$driver" ;; esac
         done
 }
 
@@ -247,5 +247,15 @@ services() {
             path=${path%.service}
             say service "${path%/generations}"
         done
+    done
+}
+
+clock() { say clock "$1" "$(date "+%s")"; }
+
+# Bytes of the weights in a directory.
+bulk() {
+    for path do
+        set -- $(du -cLb "$path"/*.safetensors 2>/dev/null | tail -n 1)
+        [ "${1:-0}" = 0 ] || say bulk "$path" "$1"
     done
 }

@@ -12,6 +12,10 @@ from roles.host.diff import difference
 from roles.host.observe import Question
 
 
+class Doubt(str):
+    """What may yet go wrong on a host, among its refusals: told, and the run goes on."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing that a run will change, in the words of a person.

@@ -18,7 +18,7 @@ from roles.host.places import ROOT, STATE
 from roles.host.report import Change
 from roles.host.rollout import Step, due_before, step_by_step
 from roles.host.secrets import reveal
-from roles.vllm import render, weights
+from roles.vllm import gpus, render, weights
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -36,7 +36,7 @@ def questions(plan: HostPlan) -> list[Question]:
     for engine in plan.engines:
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
-        asked += [("gpus", "nvidia-smi")] if engine.build == "cuda" else []
+        asked += gpus.questions(engine, weights.location(engine.model, engine.weights))
         asked += [environment(engine).question]
         asked += weights.questions(engine)
         asked += service.questions(render.name(engine), render.USER, engine.port)
@@ -50,6 +50,8 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     whys = python.refusals(seen)
     for engine in plan.engines:
         whys += service.refusals(service_of(engine, seen), seen)
+        place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
+        whys += gpus.refusals(plan, engine, lock, place, seen)
     return [*whys, *weights.refusals(plan.engines, seen)]
 
 

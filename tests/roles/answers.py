@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from fleet import HostPlan
 from fleet.plan import LitellmPlan, OllamaPlan
-from roles import claude, firewall, front, litellm, ollama, redis, show, vllm
+from roles import claude, firewall, front, litellm, ollama, preflight, redis, show, vllm
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.firewall import render as rules
@@ -47,11 +47,14 @@ def seen(answers: Answers) -> Observation:
 
 
 def bare(plan: HostPlan) -> Answers:
-    """A fresh machine: Debian 12 with its python3, the developers' logins, weights on a disk."""
+    """A fresh machine: Debian 12 with its python3 and GPUs, the developers' logins, weights."""
     users = plan.clients.users if plan.clients else ()
     disks = {engine.weights.source for engine in plan.engines if engine.weights.kind == "path"}
+    gpus = [at for engine in plan.engines for at in engine.devices]
     return {
         **MACHINE,
+        **{("path", path): () for path in (preflight.SYSTEMD, preflight.APT)},
+        **{("gpu", str(at)): ("81559", "580.95.05") for at in range(max(gpus, default=-1) + 1)},
         **{("user", client.user): (f"/home/{client.user}",) for client in users},
         **{("path", path): () for path in disks},
     }

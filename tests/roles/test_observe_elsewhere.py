@@ -49,7 +49,7 @@ def furnished(machine: Machine) -> Machine:
     (machine.root / "link").symlink_to("a directory")
     machine.add("systemctl", "exit 1")
     machine.add("ss", "exit 1")
-    machine.add("nvidia-smi", "echo '81559, 580.65.06'; echo '[N/A], 580.65.06'")
+    machine.add("nvidia-smi", "echo '0, 81559, 580.65.06'; echo '1, [N/A], 580.65.06'")
     return machine
 
 

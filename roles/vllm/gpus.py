@@ -1,0 +1,102 @@
+"""The GPUs of a host against its engines: how many there are, their driver, their memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from fleet.data import table
+from fleet.plan import HostPlan, VllmPlan
+from roles.host.observe import Observation, Question
+from roles.host.report import Doubt
+from roles.vllm.memory import GIB, need
+
+
+def questions(engine: VllmPlan, weights: str) -> list[Question]:
+    """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
+    if engine.build != "cuda":
+        return []
+    return [("gpus", "nvidia-smi"), ("bulk", weights), ("content", f"{weights}/config.json")]
+
+
+def refusals(
+    plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, seen: Observation
+) -> Iterator[str]:
+    """Yield why an engine cannot run on the GPUs of its host.
+
+    ``lock`` pins its software, ``weights`` is where these are, or will be.
+    """
+    if engine.build != "cuda":
+        return
+    cuda = _cuda(lock)
+    oldest = table("drivers")["cuda"].get(cuda)
+    if not seen.gpus:
+        yield (
+            f"shows no NVIDIA GPU (nvidia-smi), and '{engine.model}' is to have "
+            f"{len(engine.devices)}. Install NVIDIA's driver"
+            f"{f', {oldest} or newer' if oldest else ''}, or reboot into it."
+        )
+        return
+    if absent := [at for at in engine.devices if at >= len(seen.gpus)]:
+        yield (
+            f"has {len(seen.gpus)} GPUs, counted from 0, and '{engine.model}' is to have GPU "
+            f"{absent[0]}. Correct hosts.{plan.name}.gpus.count."
+        )
+        return
+    driver = seen.gpus[0].driver
+    if oldest and _older(driver, oldest):
+        yield (
+            f"has NVIDIA's driver {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
+            f"needs {oldest} or newer. Install that driver."
+        )
+    yield from _memory(engine, weights, seen)
+
+
+def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:
+    memory = min(seen.gpus[at].memory for at in engine.devices)
+    if not memory:
+        return  # shared with the machine
+    config, size = _model(engine, place, seen)
+    if not config or not size:
+        yield Doubt(
+            f"will be asked for memory for '{engine.model}' that nobody knows before its weights "
+            "are there."
+        )
+        return
+    wanted = need(engine, config, size)
+    room = memory * engine.gpu_memory_utilization
+    if wanted and wanted.bytes > room:
+        yield (
+            f"has {memory / GIB:.1f} GiB on a GPU, x {engine.gpu_memory_utilization} = "
+            f"{room / GIB:.1f} GiB for '{engine.model}', which takes "
+            f"{wanted.bytes / GIB:.1f} GiB at least: {wanted.how}. Split it over more GPUs, write "
+            "a smaller context, or kv_cache_dtype: fp8."
+        )
+
+
+def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]:
+    """Return config.json and the bytes of the weights: of the host, or of what it will be sent."""
+    config = seen.contents.get(f"{place}/config.json", b"")
+    source = Path(engine.weights.source)
+    if not config and engine.weights.kind == "push":
+        sizes = [file.stat().st_size for file in source.glob("*.safetensors")]
+        return (source / "config.json").read_bytes(), sum(sizes)
+    return config, seen.bulk.get(place, 0)
+
+
+@cache
+def _cuda(lock: Path) -> str:
+    """Return the major release of the CUDA libraries that a lock file brings."""
+    found = re.search(r"^nvidia-cuda-runtime(?:-cu\d+)?==(\d+)", lock.read_text("utf-8"), re.M)
+    return found[1] if found else ""
+
+
+def _older(driver: str, oldest: str) -> bool:
+    try:
+        return Version(driver) < Version(oldest)
+    except InvalidVersion:
+        return False

@@ -1,0 +1,205 @@
+"""What the live host is judged by before the first change: system, clock, GPUs and their memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.plan import VllmPlan
+from fleet.spec import Weights
+from roles import preflight, vllm
+from roles.host.observe import Gpu, Observation, parse
+from roles.host.report import Doubt
+from roles.vllm import gpus
+from roles.vllm.memory import GIB, need
+from tests.roles.answers import bare, seen
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.machine import Machine
+
+# Of Qwen3-Coder-30B-A3B-Instruct and others, what their config.json says of their layers.
+QWEN3 = {
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "hidden_size": 2048,
+}
+DEEPSEEK = {
+    "num_hidden_layers": 61,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 128,
+    "kv_lora_rank": 512,
+    "qk_rope_head_dim": 64,
+    "hidden_size": 7168,
+}
+GPT_OSS = {
+    "num_hidden_layers": 36,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "hidden_size": 2880,
+    "sliding_window": 128,
+    "layer_types": ["sliding_attention", "full_attention"] * 18,
+}
+
+
+@pytest.fixture
+def engine(plans: Planned) -> VllmPlan:
+    """The helper of prod.yml: two GPUs, a window of 131072."""
+    return plans("prod").hosts["gpu-c"].engines[0]
+
+
+def taken(engine: VllmPlan, config: dict[str, Any], weights: float = 0, **other: Any) -> float:
+    found = need(replace(engine, **other), json.dumps(config).encode(), int(weights * GIB))
+    assert found
+    return round(found.bytes / GIB, 3)
+
+
+def test_a_window_of_the_kv_cache_by_what_is_published_of_models(engine: VllmPlan) -> None:
+    # 48 layers x 2 x 4 heads x 128 x 2 bytes are 96 KiB a token.
+    assert taken(engine, QWEN3, tensor_parallel=1) == 12
+    assert taken(engine, QWEN3) == 6, "half of the heads on each of two GPUs"
+    assert taken(engine, QWEN3, tensor_parallel=8) == 3, "a head is not split"
+    assert taken(engine, QWEN3, kv_cache_dtype="fp8") == 3
+    assert taken(engine, QWEN3, pipeline_parallel=2) == 3
+    assert taken(engine, {"text_config": QWEN3}) == 6, "a model that also sees"
+    # 61 layers x 576 x 2 bytes, on every GPU.
+    assert taken(engine, DEEPSEEK) == taken(engine, DEEPSEEK, tensor_parallel=8) == 8.578
+    # 18 layers keep all, 18 keep 128 tokens: 2 x 4 heads x 64 x 2 bytes a token.
+    assert taken(engine, GPT_OSS) == 2.252
+
+
+def test_weights_are_split_over_the_gpus(engine: VllmPlan) -> None:
+    assert taken(engine, QWEN3, weights=57) == 28.5 + 6
+    assert taken(engine, QWEN3, weights=57, data_parallel=2) == 28.5 + 6, "each copy has its own"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [b"", b"[]", b"{not json"],
+)
+def test_of_a_model_that_is_not_understood_nothing_is_claimed(
+    engine: VllmPlan, config: bytes
+) -> None:
+    assert need(engine, config, GIB) is None
+
+
+def test_of_layers_that_are_not_understood_only_the_weights_count(engine: VllmPlan) -> None:
+    assert taken(engine, {**QWEN3, "hybrid_override_pattern": "M-M*"}, weights=57) == 28.5
+    assert taken(engine, {**QWEN3, "full_attention_interval": 4}) == 1.5
+    offloaded = replace(engine, arguments={"cpu-offload-gb": 10})
+    assert need(offloaded, json.dumps(QWEN3).encode(), GIB) is None
+    assert need(replace(engine, quantization="fp8"), json.dumps(QWEN3).encode(), GIB) is None
+
+
+PLACE = "/srv/models/qwen3-coder-30b"
+
+
+def found(
+    memory: float, driver: str = "580.95.05", count: int = 2, weights: int = 57
+) -> Observation:
+    return Observation(
+        gpus=(Gpu(int(memory * GIB), driver),) * count,
+        contents={f"{PLACE}/config.json": json.dumps(QWEN3).encode()},
+        bulk={PLACE: weights * GIB},
+    )
+
+
+def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
+    plan = plans("prod").hosts["gpu-c"]
+    engine = replace(plan.engines[0], **other)
+    lock = vllm.environment(plan.engines[0]).lock
+    return list(gpus.refusals(plan, engine, lock, PLACE, seen))
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic(plans: Planned) -> None:
+    assert judged(plans, found(80)) == []
+    assert judged(plans, found(39)) == []
+    assert judged(plans, found(38)) == [
+        "has 38.0 GiB on a GPU, x 0.9 = 34.2 GiB for 'helper', which takes 34.5 GiB at least: "
+        "weights 28.5 GiB (57.0 GiB / 2) + one window 6.0 GiB (2 x 2 heads x 128 x 2 bytes, for "
+        "131072 tokens). Split it over more GPUs, write a smaller context, or kv_cache_dtype: fp8."
+    ]
+
+
+def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
+    assert judged(plans, found(80, count=1)) == [
+        "has 1 GPUs, counted from 0, and 'helper' is to have GPU 1. Correct hosts.gpu-c.gpus.count."
+    ]
+    assert judged(plans, found(80, count=0)) == [
+        "shows no NVIDIA GPU (nvidia-smi), and 'helper' is to have 2. Install NVIDIA's driver, 580 "
+        "or newer, or reboot into it."
+    ]
+    assert judged(plans, found(80, driver="550.163.01")) == [
+        "has NVIDIA's driver 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
+        "Install that driver."
+    ]
+
+
+def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) -> None:
+    assert judged(plans, found(0)) == []
+
+
+def test_what_is_not_known_yet_is_told_and_no_reason_to_refuse(plans: Planned) -> None:
+    [why] = judged(plans, replace(found(80), contents={}))
+    assert isinstance(why, Doubt)
+    assert "will be asked for memory for 'helper' that nobody knows" in why
+
+
+def test_weights_that_will_be_pushed_are_judged_here(plans: Planned, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(QWEN3))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(200 * GIB)
+    weights = Weights("push", str(tmp_path), None)
+    [why] = judged(plans, replace(found(80), contents={}), weights=weights)
+    assert "weights 100.0 GiB (200.0 GiB / 2)" in why
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_doubt_is_told_and_the_run_goes_on(
+    plans: Planned, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts = plans("prod").hosts
+    done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
+    assert done["gpu-a"].execs
+    assert "that nobody knows before its weights are there" in caplog.text
+
+
+def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
+    assert list(preflight.refusals(gateway, fine)) == []
+    odd = replace(fine, system="fedora", release="43", paths=frozenset({preflight.SYSTEMD}))
+    assert list(preflight.refusals(gateway, odd)) == [
+        "is fedora 43, without apt; our services run on Debian, Ubuntu and what is made of them. "
+        "Choose another host."
+    ]
+    assert list(preflight.refusals(hosts["dev"], odd)) == [], "a developer's machine may be any"
+    [why] = preflight.refusals(gateway, replace(fine, architecture="riscv64"))
+    assert why.startswith("is riscv64; our services run on x86_64 and aarch64.")
+    [why] = preflight.refusals(gateway, replace(fine, ahead=-90.4))
+    assert "has a clock that is 90 seconds behind this machine's" in why
+
+
+@pytest.mark.parametrize(
+    ("told", "ahead"), [(1000, 0), (1005, 0), (999, 0), (1100, 90), (900, -99), (995, -4)]
+)
+def test_a_clock_differs_only_by_what_the_look_does_not_explain(told: int, ahead: float) -> None:
+    lines = ["machine\tdebian\t12\tx86_64\t4\t1024", f"clock\tutc\t{told}"]
+    assert parse(lines, (1000, 1010)).ahead == ahead
+
+
+def test_what_the_host_itself_says(machine: Machine) -> None:
+    weights = machine.root / "weights"
+    weights.mkdir()
+    (weights / "a.safetensors").write_bytes(b"1" * 1000)
+    (weights / "b.safetensors").symlink_to("a.safetensors")
+    (weights / "c.bin").write_bytes(b"1")
+    look = machine.look(("clock", "utc"), ("bulk", str(weights)), ("bulk", str(machine.root)))
+    assert look.bulk == {str(weights): 1000}
+    assert look.ahead == 0
