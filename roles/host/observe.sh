@@ -252,10 +252,12 @@ services() {
 
 clock() { say clock "$1" "$(date "+%s")"; }
 
-# Bytes of the weights in a directory.
+# Bytes of the weights in a directory. Some models come with a second copy by another name.
 bulk() {
     for path do
-        set -- $(du -cLb "$path"/*.safetensors 2>/dev/null | tail -n 1)
+        set -- "$path"/model-*-of-*.safetensors
+        [ -e "$1" ] || set -- "$path/model.safetensors"
+        set -- $(du -cLb "$@" 2>/dev/null | tail -n 1)
         [ "${1:-0}" = 0 ] || say bulk "$path" "$1"
     done
 }

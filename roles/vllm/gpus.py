@@ -15,6 +15,10 @@ from roles.host.observe import Observation, Question
 from roles.host.report import Doubt
 from roles.vllm.memory import GIB, need
 
+SLACK = 1.05
+"""What is beyond the memory by less is told, not refused: files may hold layers that vLLM does not
+load, such as those that predict tokens ahead."""
+
 
 def questions(engine: VllmPlan, weights: str) -> list[Question]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
@@ -70,12 +74,13 @@ def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:
     wanted = need(engine, config, size)
     room = memory * engine.gpu_memory_utilization
     if wanted and wanted.bytes > room:
-        yield (
+        why = (
             f"has {memory / GIB:.1f} GiB on a GPU, x {engine.gpu_memory_utilization} = "
             f"{room / GIB:.1f} GiB for '{engine.model}', which takes "
             f"{wanted.bytes / GIB:.1f} GiB at least: {wanted.how}. Split it over more GPUs, write "
             "a smaller context, or kv_cache_dtype: fp8."
         )
+        yield why if wanted.bytes > room * SLACK else Doubt(why)
 
 
 def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]:
@@ -83,8 +88,9 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
     config = seen.contents.get(f"{place}/config.json", b"")
     source = Path(engine.weights.source)
     if not config and engine.weights.kind == "push":
-        sizes = [file.stat().st_size for file in source.glob("*.safetensors")]
-        return (source / "config.json").read_bytes(), sum(sizes)
+        config = file.read_bytes() if (file := source / "config.json").is_file() else b""
+        parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
+        return config, sum(part.stat().st_size for part in parts if part.is_file())
     return config, seen.bulk.get(place, 0)
 
 

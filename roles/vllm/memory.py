@@ -1,7 +1,8 @@
 """Pure: how much memory an engine takes of each of its GPUs, at the least.
 
-What is not understood of a model counts as nothing, so that whatever exceeds the memory does so in
-truth: the context's KV cache for one request, and the weights, without activations and CUDA graphs.
+What is not understood of a model counts as nothing, so that what exceeds the memory by much does so
+in truth: the context's KV cache for one request, and the weights, without activations and CUDA
+graphs.
 """
 
 from __future__ import annotations
