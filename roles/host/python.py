@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,13 +37,15 @@ class Environment:
     """A virtual environment of a role.
 
     ``finish`` is a shell script that completes it, with its place as ``{directory}``; ``number``
-    tells apart the places of the same lock file: see ``standing``.
+    tells apart the places of the same lock file: see ``standing``. ``size`` is how many bytes it
+    takes on a disk at the least.
     """
 
     role: str
     lock: Path
     finish: str = "true"
     number: int = 1
+    size: int = 0
 
     @property
     def directory(self) -> str:
@@ -70,14 +72,23 @@ def python(seen: Observation) -> str:
     return DISTRIBUTION.get((seen.system, seen.release), "none")
 
 
-def refusals(seen: Observation) -> list[str]:
-    """Return why the host cannot have Python environments, if so."""
+def refusals(seen: Observation, environments: Iterable[Environment]) -> list[str]:
+    """Return why the host cannot have these Python environments, if so."""
     found = python(seen)
     if found == "none":
         known = f"none is known for {seen.system} {seen.release}"
         return [f"has no python3, and {known}. Install 3.11 or newer."]
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         return [f"has Python {found}. Install 3.11 or newer as python3."]
+    lacking = {
+        each for each in environments if standing(each, seen).directory not in seen.environments
+    }
+    needed, free = sum(each.size for each in lacking), seen.disks.get(ROOT)
+    if free is not None and needed > free:
+        return [
+            f"needs {needed / 1e9:.2f} GB at least below {ROOT} for software, and has "
+            f"{free / 1e9:.2f} GB free there. Make room."
+        ]
     return []
 
 

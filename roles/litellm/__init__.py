@@ -22,6 +22,9 @@ from roles.litellm import keys, references, render
 LOCKS = Path(__file__).parent / "locks"
 PACKAGES = ("python3", "curl")
 
+SIZE = 700 * 10**6
+"""Bytes of an environment at the least: 1.106.2 takes 0.77 GB."""
+
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a gateway, or of a host that was one."""
@@ -44,7 +47,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     if plan.gateway is None:
         return []
     return [
-        *python.refusals(seen),
+        *python.refusals(seen, [environment(plan.gateway)]),
         *service.refusals(service_of(plan.gateway, seen), seen),
         *keys.refusals(plan.gateway),
     ]
@@ -149,7 +152,7 @@ def environment(gateway: LitellmPlan) -> python.Environment:
         raise DeployError(
             f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
         )
-    return python.Environment("litellm", lock)
+    return python.Environment("litellm", lock, size=SIZE)
 
 
 @once

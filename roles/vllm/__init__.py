@@ -22,6 +22,9 @@ from roles.vllm import gpus, render, weights
 
 LOCKS = Path(__file__).parent / "locks"
 
+SIZE = 2500 * 10**6
+"""Bytes of an environment at the least: 0.32.0 for CPUs takes 2.56 GB; with CUDA, more."""
+
 # The command looks itself up under the name of the CUDA build.
 CPU_BUILD_IS_VLLM = """\
 metadata=$(echo {directory}/lib/python3.*/site-packages)/vllm-{version}+cpu.dist-info
@@ -47,7 +50,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the engines cannot run on this host."""
     if not plan.engines:
         return []
-    whys = python.refusals(seen)
+    whys = python.refusals(seen, [environment(engine) for engine in plan.engines])
     for engine in plan.engines:
         whys += service.refusals(service_of(engine, seen), seen)
         place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
@@ -171,8 +174,9 @@ def environment(engine: VllmPlan) -> python.Environment:
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
         raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
     if engine.build == "cuda":
-        return python.Environment("vllm", lock)
-    return python.Environment("vllm", lock, CPU_BUILD_IS_VLLM.replace("{version}", engine.version))
+        return python.Environment("vllm", lock, size=SIZE)
+    finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
+    return python.Environment("vllm", lock, finish, size=SIZE)
 
 
 def service_of(engine: VllmPlan, seen: Observation) -> service.Service:

@@ -11,12 +11,13 @@ import pytest
 
 from fleet.plan import VllmPlan
 from fleet.spec import Weights
-from roles import preflight, vllm
+from roles import litellm, preflight, vllm
 from roles.host.observe import Gpu, Observation, parse
+from roles.host.places import ROOT, STATE
 from roles.host.report import Doubt
 from roles.vllm import gpus
 from roles.vllm.memory import GIB, need
-from tests.roles.answers import bare, seen
+from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.machine import Machine
@@ -191,6 +192,18 @@ def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) ->
     assert why.startswith("is riscv64; our services run on x86_64 and aarch64.")
     [why] = preflight.refusals(gateway, replace(fine, ahead=-90.4))
     assert "has a clock that is 90 seconds behind this machine's" in why
+
+
+def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    for role, name, size in ((vllm, "gpu", "2.50"), (litellm, "gw-1", "0.70")):
+        plan = hosts[name]
+        full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
+        assert role.refusals(plan, seen(bare(plan) | full)) == [
+            f"needs {size} GB at least below /opt/mirrorfleet for software, and has 0.61 GB free "
+            "there. Make room."
+        ]
+        assert role.refusals(plan, seen(converged(plan) | full)) == [], "it is there already"
 
 
 @pytest.mark.parametrize(
