@@ -1,4 +1,4 @@
-"""The command line: python -m fleet check|plan|show|keys|topology|monitoring|fetch|schema|init"""
+"""The command line: `python -m fleet COMMAND`, one of COMMANDS below."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import argparse
 import sys
 
 from fleet import FleetError
-from fleet.commands import check, fetch, init, keys, monitoring, plan, schema, show, topology
+from fleet.commands import (
+    check,
+    fetch,
+    init,
+    keys,
+    monitoring,
+    package,
+    plan,
+    schema,
+    show,
+    topology,
+)
 
-COMMANDS = (check, plan, show, keys, topology, monitoring, fetch, schema, init)
+COMMANDS = (check, plan, show, keys, package, topology, monitoring, fetch, schema, init)
 
 
 def main(arguments: list[str]) -> int:

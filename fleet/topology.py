@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fleet.spec import Fleet, Model, OllamaModel, ProviderModel
+from fleet.spec import Developers, Fleet, Model, OllamaModel, ProviderModel
 
 SHOWN = 3
 """Hosts that are still named; of more, the number is told."""
@@ -17,9 +17,7 @@ def mermaid(fleet: Fleet) -> str:
 
 def _lines(fleet: Fleet) -> Iterator[str]:
     for group in fleet.developers.values():
-        users = len({(host, user) for host, at in group.seats.items() for user in at})
-        people = f"{users} seat{'' if users == 1 else 's'} on {_some(group.hosts)}"
-        yield _node(f"developers_{group.name}", f"developers: {group.name}", people)
+        yield _node(f"developers_{group.name}", f"developers: {group.name}", _people(group))
     if fleet.gateway:
         yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))
         for group in fleet.developers.values():
@@ -32,6 +30,12 @@ def _lines(fleet: Fleet) -> Iterator[str]:
     for name, targets in fleet.fallbacks.items():
         for target in targets:
             yield f"{_name(f'model_{name}')} -. fallback .-> {_name(f'model_{target}')}"
+
+
+def _people(group: Developers) -> str:
+    users = len(group.packaged) or sum(len(set(at)) for at in group.seats.values())
+    where = "with packages" if group.packaged else f"on {_some(group.hosts)}"
+    return f"{users} seat{'' if users == 1 else 's'} {where}"
 
 
 def _served(model: Model) -> Iterator[str]:

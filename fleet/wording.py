@@ -71,8 +71,8 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     branches = [resolve(branch) for branch in schema["oneOf"]]
     if all("required" in branch and "type" not in branch for branch in branches):
-        ways = " or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
-        yield document.problem(key, f"must say either {ways}, and not both.", _say(schema))
+        ways = ", or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
+        yield document.problem(key, f"must say one of {ways}, and one only.", _say(schema))
         return
     alike = _alike(branches, error.instance)
     inner = [each for each in error.context or () if each.schema_path[0] in alike]

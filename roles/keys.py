@@ -59,7 +59,7 @@ def _table(found: Iterable[KeyPlan]) -> None:
             ".".join(map(str, each.key.rotation)) if isinstance(each.key, DerivedKey) else "-",
             ", ".join(each.models) or "all",
             _until(each),
-            ", ".join(each.hosts),
+            ", ".join(host or "a package" for host in each.hosts),
             digest,
         )
     console.print(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,13 @@ def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
         for host in group.hosts:
             found.setdefault(host, []).append(policy)
     return {host: _clients(fleet, host, policies) for host, policies in found.items()}
+
+
+def packaged(fleet: Fleet, group: Developers, login: str) -> ClaudePlan:
+    """Derive the clients of a machine that is no host of the fleet, where ``login`` works."""
+    policy = _Policy(group, nested(settings(fleet, group)))
+    alone = replace(group, seats={"": (login,)})
+    return _clients(fleet, "", [replace(policy, group=alone)])
 
 
 def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:

@@ -42,7 +42,8 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Developers:
-    """``seats`` are the login names of the group on each of its hosts.
+    """``seats`` are the login names of the group on each of its hosts; ``packaged`` are those of
+    people whose machines are no hosts of the fleet.
 
     ``settings`` are Claude Code's own, beyond those that are derived; ``command`` is the name of
     the group's own Claude Code, for the scope ``mirror`` alone. ``key`` is one that all share;
@@ -51,6 +52,7 @@ class Developers:
 
     name: str
     seats: Mapping[str, tuple[str, ...]]
+    packaged: tuple[str, ...]
     scope: Scope
     command: str
     model: str
@@ -74,6 +76,12 @@ class Developers:
     def hosts(self) -> tuple[str, ...]:
         return tuple(self.seats)
 
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """Everybody's login name, once."""
+        seated = (user for users in self.seats.values() for user in users)
+        return tuple(dict.fromkeys([*seated, *self.packaged]))
+
     def person(self, host: str, login: str) -> str:
         """Return who sits behind a login of the group."""
         return self.people.get(f"{login}@{host}", self.people.get(login, login))
@@ -83,6 +91,7 @@ def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
     return Developers(
         name=said.name,
         seats=_seats(said, hosts),
+        packaged=said.words("packaged"),
         scope=said.get("scope", "user"),
         command=said.get("command", f"claude-{said.name}"),
         model=said["model"],
@@ -107,6 +116,8 @@ def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
 def _seats(said: Section, hosts: Mapping[str, Host]) -> Mapping[str, tuple[str, ...]]:
     if "seats" in said:
         return {host: tuple(users) for host, users in said["seats"].items()}
+    if "packaged" in said:
+        return {}
     return dict.fromkeys(chosen(said, hosts), said.words("users"))
 
 

@@ -24,6 +24,7 @@ from roles.host.upload import upload
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a machine: who works there, and who did."""
     asked = machine.questions(plan.clients)
+    asked += [("own_client", user) for user in client.ordinary(plan.clients)]
     return [*asked, *(q for seat in machine.seats(plan.clients) for q in homes.questions(seat))]
 
 
@@ -50,6 +51,11 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     users = plan.clients.users if plan.clients else ()
     yield from homes.changes(wanted(plan, seen), users, seen)
     yield from machine.changes(plan.clients, seen)
+
+
+def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
+    """Yield what a run leaves as it is, and a person may want to know."""
+    yield from client.remarks(plan.clients, seen)
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:

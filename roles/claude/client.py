@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,13 +43,57 @@ def unpack(version: str) -> str:
     )
 
 
-def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
-    """Yield why the host cannot have its clients."""
+def pinned(version: str) -> dict[str, tuple[str, str]]:
+    """Return the name and the integrity of the package for each machine, as `uname -sm` says."""
+    return {
+        machine if " " in machine else f"Linux {machine}": (package["name"], package["integrity"])
+        for machine, package in _lock(version)["packages"].items()
+    }
+
+
+def packages(version: str) -> dict[str, tuple[str, str]]:
+    """Return the same with the sha512 in hexadecimal, as a shell script can check it."""
+    return {
+        machine: (name, base64.b64decode(integrity.removeprefix("sha512-")).hex())
+        for machine, (name, integrity) in pinned(version).items()
+    }
+
+
+def ordinary(plan: ClaudePlan | None) -> list[str]:
+    """Return the users of the ordinary command: a mirror's is its own."""
+    return [each.user for each in plan.users if each.scope != "mirror"] if plan else []
+
+
+def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
+    """Yield the clients that users have beside ours: another release, which goes its own ways."""
+    version = plan.version if plan else None
+    for (user, path), target in seen.own_clients.items():
+        if not target.startswith(f"{ROOT}/"):
+            yield (
+                f"~{user}/{path} is {user}'s own client ({target}), which a shell may find before "
+                f"the fleet's {version}. Ask {user} to remove it, or leave it."
+            )
+
+
+def unpinned(plan: ClaudePlan) -> Iterator[str]:
+    """Yield what no lock file pins."""
     for version in plan.versions:
         if not _lock_file(version).exists():
             known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.json")))
             yield f"wants a Claude Code that no lock file pins. Pinned are: {known}."
-        elif seen.architecture not in _lock(version)["packages"]:
+
+
+def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
+    """Yield why the host cannot have its clients."""
+    if seen.system == "macos":
+        yield (
+            "runs macOS, where nothing is set up over SSH. Name its people under 'packaged', and "
+            "give them what `python -m fleet package` writes."
+        )
+        return
+    yield from unpinned(plan)
+    for version in plan.versions:
+        if _lock_file(version).exists() and seen.architecture not in _lock(version)["packages"]:
             yield f"is {seen.architecture}, for which no client is pinned."
 
 

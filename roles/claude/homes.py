@@ -8,8 +8,8 @@ from typing import Any
 
 from fleet.plan import ClientPlan
 from fleet.plan.settings import KEY_FILE
-from roles.claude.receipt import Note, claimed, notes, ours, receipt, settled, until
-from roles.claude.render import NotOurs
+from roles.claude.json_file import NotOurs
+from roles.claude.receipt import Note, claimed, notes, ours, settled, steps
 from roles.host.files import HomeFile, outdated
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -114,22 +114,13 @@ def _nothing(where: Seat) -> dict[str, Mapping[str, Any]]:
 def _settled(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
 ) -> Iterator[HomeFile]:
-    """Yield the receipt and the files, in the order in which a cut does the least harm."""
-    known = _notes(where, seen)
-    changed: list[HomeFile] = []
-    first: dict[str, Note | None] = {}
-    last: dict[str, Note | None] = {}
-    for path, keys in owned.items():
-        there = seen.home_files.get((where.user, path))
-        content = there.content if there else None
-        new, note = settled(content, known.get(path), keys)
-        changed.append(HomeFile(where.user, path, new, there.mode if there else "600"))
-        first[path], last[path] = until(content, known.get(path), new, note), note
-    # What is written is noted first; what is taken back is forgotten last.
-    yield HomeFile(where.user, where.receipt, receipt(first))
-    yield from changed
-    if first != last:
-        yield HomeFile(where.user, where.receipt, receipt(last))
+    """Yield the receipt and the files of a seat, with what the fleet owns in them."""
+    there = {path: seen.home_files.get((where.user, path)) for path in [where.receipt, *owned]}
+    contents = {path: found.content if found else None for path, found in there.items()}
+    for name, content in steps(contents, contents[where.receipt], owned):
+        path = name or where.receipt
+        found = there[path] if name else None
+        yield HomeFile(where.user, path, content, found.mode if found else "600")
 
 
 def _notes(where: Seat, seen: Observation) -> dict[str, Note]:

@@ -10,7 +10,8 @@ from fleet.plan import ClaudePlan
 from fleet.plan.settings import KEY_FILE
 from roles.claude.client import binary
 from roles.claude.homes import Seat, seat
-from roles.claude.render import mirror, written
+from roles.claude.json_file import written
+from roles.claude.render import mirror
 from roles.host.commands import Commands, script
 from roles.host.files import SystemFile, unlike
 from roles.host.observe import Observation, Question

@@ -1,5 +1,6 @@
 """Pure: the keys that the fleet owns in a developer's own file, and the way back.
 
+An installer carries this file to other machines, so it needs nothing but Python's own library.
 Of each file that we change, a note is kept: the file as it was, what we wrote, and each key that we
 set with what stood there. As long as the file is what we wrote, the way back is the file as it was,
 byte for byte; once the developer has changed it, our keys are taken back one by one.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from roles.claude.render import NotOurs, parsed, written
+from roles.claude.json_file import NotOurs, parsed, written
 
 JOINED = {("permissions", name) for name in ("allow", "ask", "deny")}
 """Lists to which the fleet adds its own, as the client adds up those of all its files."""
@@ -272,3 +273,25 @@ def _read_version(said: dict[str, Any]) -> Version:
             for each in said["changes"]
         ),
     )
+
+
+def steps(
+    there: Mapping[str, bytes | None], paper: bytes | None, owned: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the files to be written so that ``owned`` stands in each, as they come one by one.
+
+    The receipt has no name. Wherever that is cut, the receipt knows the way back of all files.
+    """
+    known = notes(paper)
+    changed: dict[str, bytes | None] = {}
+    first: dict[str, Note | None] = {}
+    last: dict[str, Note | None] = {}
+    for path, keys in owned.items():
+        content = there.get(path)
+        changed[path], last[path] = settled(content, known.get(path), keys)
+        first[path] = until(content, known.get(path), changed[path], last[path])
+    # What is written is noted first; what is taken back is forgotten last.
+    yield "", receipt(first)
+    yield from changed.items()
+    if first != last:
+        yield "", receipt(last)

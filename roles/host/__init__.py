@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -38,6 +38,15 @@ class Role(Protocol):
 
     def fetch(self, plan: HostPlan, seen: Observation) -> None:
         """Bring to this machine what the host will be sent."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A role that has more to tell than what it will change."""
+
+    def remarks(self, plan: HostPlan, seen: Observation) -> Iterable[str]:
+        """What will be left as it is, and a person may want to know."""
         ...
 
 
@@ -170,6 +179,10 @@ def _tell(run: State, hosts: Sequence[Host], roles: Sequence[Role]) -> None:
     logger.info("--> What will be changed:")
     for each in hosts:
         report.tell(each, changes[each], looks.get(each, {}), with_diff=run.config.DIFF)
+        for role in roles:
+            if isinstance(role, Remarking):
+                for remark in role.remarks(each.data.plan, each.data.seen):
+                    each.log(f"note: {remark}", logger.warning)
 
 
 def _changes(each: Host, roles: Sequence[Role]) -> list[Change]:

@@ -82,9 +82,14 @@ def _pip_download(requirements: Path, python: str, architecture: str, to: Path) 
 _PLATFORMS = ["linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
 
 
+def npm_file(name: str, version: str) -> str:
+    """Return what npm calls a package's tarball."""
+    return f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
+
+
 def npm_package(name: str, version: str, integrity: str) -> Path:
     """Return the package's tarball, whose sha512 is ``integrity`` as npm's lock files write it."""
-    file = f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
+    file = npm_file(name, version)
 
     def make(path: Path) -> None:
         logger.info(f"--> Fetching {name} {version}, once")

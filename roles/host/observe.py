@@ -24,7 +24,7 @@ FUNCTIONS = re.sub(r"^ *#.*\n", "", _TEXT, flags=re.MULTILINE)
 """Without its comments: it travels to every host in every run."""
 
 PATIENCE = 120
-"""Seconds for all questions; a host that needs longer hangs on something."""
+"""Seconds for all questions, and one more for each ten: whoever needs longer hangs on something."""
 
 Question = tuple[str, ...]
 """A function of observe.sh and its arguments: ``("unit", "mirrorfleet-litellm.service")``."""
@@ -74,7 +74,8 @@ class Observation:
     host's own address on the way there. ``services`` are those of ours that stand on the host, by
     their short names. ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is
     by how many seconds the host's clock is ahead of ours, 0 where the time that the look took may
-    explain it.
+    explain it. ``own_clients`` maps a user and a path to where a client stands that is the user's
+    own.
     """
 
     system: str = "unknown"
@@ -105,6 +106,7 @@ class Observation:
     services: frozenset[str] = frozenset()
     bulk: Mapping[str, int] = field(default_factory=dict)
     ahead: float = 0.0
+    own_clients: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
@@ -146,8 +148,9 @@ def script(questions: Iterable[Question], then: str = "") -> str:
 
 def observe(host: Host, questions: Iterable[Question]) -> Observation:
     """Ask a host in one exec."""
+    everything = list(questions)
     asked = time.time()
-    lines = look(host, script(questions), PATIENCE)
+    lines = look(host, script(everything), PATIENCE + len(everything) // 10)
     try:
         return parse(lines, (asked, time.time()))
     except ValueError as error:
@@ -232,6 +235,8 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
             case ["home_file", user, name, mode, content]:
                 file = HomeFile(mode, base64.b64decode(content))
                 found.setdefault("home_files", {})[user, name] = file
+            case ["own_client", user, name, target]:
+                found.setdefault("own_clients", {})[user, name] = target
             case ["unit", name, active, enabled, running, reload, drop_ins]:
                 unit = Unit(active, enabled, running, reload == "yes", drop_ins)
                 found.setdefault("units", {})[name] = unit

@@ -146,11 +146,11 @@ content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$pat
 # A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
 # Whose it is, root says: the user's own processes can say what they like.
 READ='
-cd "$1" 2>/dev/null || exit 0; mode=$2; shift 2
+cd "$1" 2>/dev/null || exit 0; mode=$2 encode=$3; shift 3
 for path do
     [ -f "$path" ] || continue
-    if body=$(base64 <"$path" 2>/dev/null); then
-        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$(echo "$body" | tr -d "\n")"
+    if body=$($encode <"$path" 2>/dev/null); then
+        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$body"
     else
         printf "%s\tunreadable\t\n" "$path"
     fi
@@ -158,13 +158,24 @@ done
 '
 home_file() {
     case $kernel in
-        Darwin) as='sudo -n -u' mode='stat -L -f %Lp' ;;
-        *) as='runuser -u' mode='stat -L -c %a' ;;
+        Darwin) as='sudo -n -u' mode='stat -L -f %Lp' encode=base64 ;;
+        *) as='runuser -u' mode='stat -L -c %a' encode='base64 -w 0' ;;
     esac
     name=$1; shift
     home=$(user "$name") && home=${home##*$tab}
-    [ -z "$home" ] || $as "$name" -- sh -c "$READ" sh "$home" "$mode" "$@" </dev/null |
+    [ -z "$home" ] || $as "$name" -- sh -c "$READ" sh "$home" "$mode" "$encode" "$@" </dev/null |
         sed "s|^|home_file$tab$name$tab|"
+}
+
+# Clients of users' own, which a shell may find before ours. Where a user's link leads, the user
+# names: no line of such a name may pass for an answer of ours.
+own_client() {
+    user "$@" | while IFS=$tab read -r _ name home; do
+        for path in .local/bin/claude .claude/local/claude .npm-global/bin/claude; do
+            [ -x "$home/$path" ] || continue
+            say own_client "$name" "$path" "$(readlink -f "$home/$path" | LC_ALL=C tr -cd '\040-\176')"
+        done
+    done
 }
 
 # Where earlier runs left Claude Code's settings: a user and a directory per line of a list. The

@@ -82,6 +82,21 @@ def places(written: Exec) -> list[str]:
         return said.read().decode().splitlines()
 
 
+def test_a_client_of_a_users_own_is_told_of_and_left_alone(
+    dev: HostPlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    own: Answers = {
+        ("own_client", "linus", ".local/bin/claude"): (
+            "/home/linus/.local/share/claude/versions/2.1.400",
+        ),
+        ("own_client", "grace", ".local/bin/claude"): ("/opt/mirrorfleet/claude/2.1.330/claude",),
+    }
+    assert changed(dev, converged(dev) | own) == []
+    [told] = [line for line in caplog.messages if "note:" in line]
+    assert "~linus/.local/bin/claude is linus's own client (/home/linus/.local/" in told
+    assert "before the fleet's 2.1.330" in told
+
+
 def refusal(plan: HostPlan, found: Answers) -> str:
     with pytest.raises(DeployError) as caught:
         mirror({"dev": plan}, {"dev": found})

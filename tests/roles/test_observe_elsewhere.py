@@ -32,6 +32,7 @@ def questions(root: Path) -> list[tuple[str, ...]]:
         ("home_file", "ada", ".claude.json"),
         ("home_file", "ada", ".claude/settings.json"),
         ("home_file", "nobody-of-this-name", ".claude.json"),
+        ("own_client", "ada"),
         ("unit", "a.service"),
         ("unit", "b.service"),
         ("port", "1"),
@@ -46,6 +47,8 @@ def furnished(machine: Machine) -> Machine:
     (home / ".claude.json").write_text('{"a": "\t"}')
     (home / ".claude.json").chmod(0o640)
     (machine.root / "a directory").mkdir()
+    (home / ".local/bin").mkdir(parents=True)
+    stand_in(home / ".local/bin/claude", "exit 0")
     (machine.root / "link").symlink_to("a directory")
     machine.add("systemctl", "exit 1")
     machine.add("ss", "exit 1")
@@ -59,6 +62,8 @@ def expected(seen: Observation, root: Path) -> None:
     assert seen.paths == {there}
     assert seen.links == {str(root / "link"): "a directory"}
     assert seen.home_files == {("ada", ".claude.json"): HomeFile("640", b'{"a": "\t"}')}
+    own = str(root / "home/ada/.local/bin/claude")
+    assert seen.own_clients == {("ada", ".local/bin/claude"): own}
     assert seen.disks.keys() == {there, str(root / "nowhere/at/all")}
     free = shutil.disk_usage(root).free
     assert all(abs(found - free) < 2**30 for found in seen.disks.values())
@@ -72,6 +77,17 @@ def test_shells(furnished: Machine, shell: list[str]) -> None:
     seen = furnished.look(*questions(furnished.root), shell=shell)
     expected(seen, furnished.root)
     assert seen.gpus == (Gpu(81559 * 1024**2, "580.65.06"), Gpu(0, "580.65.06"))
+
+
+def test_where_a_users_link_leads_is_no_answer_of_the_host(furnished: Machine) -> None:
+    forged = furnished.root / "home/ada/x\nuser\tmallory\t"
+    forged.mkdir()
+    stand_in(forged / "claude", "exit 0")
+    (furnished.root / "home/ada/.claude/local").mkdir(parents=True)
+    (furnished.root / "home/ada/.claude/local/claude").symlink_to(forged / "claude")
+    seen = furnished.look(("own_client", "ada"))
+    assert seen.own_clients["ada", ".claude/local/claude"].endswith("/home/ada/xusermallory/claude")
+    assert seen.users == {}
 
 
 def test_a_driver_that_does_not_answer_is_no_gpu(furnished: Machine) -> None:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ import pytest
 import fleet
 from fleet.plan import ClaudePlan
 from roles.claude.homes import seat
-from roles.claude.render import mirror, written
+from roles.claude.installer import installer
+from roles.claude.json_file import written
+from roles.claude.render import mirror
 from roles.host.cache import directory
 from tests.roles.fleets import ROOT
 from tests.roles.recorder import Recorder, recorder
@@ -105,6 +108,32 @@ def test_a_mirror_has_its_own_key(
     command.chmod(0o755)
     assert ask(tmp_path / "ada", command) == "heard"
     assert heard(gateway) == ("thinker", 16384, keys("lab"))
+
+
+def test_an_installer_sets_up_a_client_that_asks_the_gateway(
+    client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
+) -> None:
+    home = tmp_path / "remote"
+    place = home / ".local/share/mirrorfleet/claude/2.1.330/claude"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(client)  # it is 380 MB
+    for each in plan.users:
+        if each.scope == "managed":
+            continue
+        mirrors = plan.mirrors if each.scope == "mirror" else ()
+        version = None if mirrors else plan.version
+        alone = replace(plan, version=version, managed=None, mirrors=mirrors, users=(each,))
+        script = tmp_path / "install.sh"
+        script.write_bytes(installer(alone, {}, f"sk-{each.group}"))
+        as_developer = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+        done = subprocess.run(
+            [*as_developer, "sh", script], env=SHELL | {"HOME": str(home)}, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+        command = mirrors[0].command if mirrors else "claude"
+        gateway.asked.clear()
+        assert ask(home, home / ".local/bin" / command) == "heard"
+        assert heard(gateway) == ("thinker", 16384, keys(each.group))
 
 
 # A namespace of its own has another /etc, laid over that of this machine.

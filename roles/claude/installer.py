@@ -1,0 +1,57 @@
+"""Pure: the installer for Linux, WSL and macOS, one shell script that carries all it needs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from fleet.plan import ClaudePlan
+from fleet.plan.settings import KEY_FILE
+from roles.claude.json_file import written
+from roles.claude.render import mirror
+
+HERE = Path(__file__).parent
+OWN_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/own_files.py"]
+CLIENT = "@CLIENT@"
+
+Packages = Mapping[str, tuple[str, str, str]]
+"""For each machine, as `uname -sm` calls it: the client's package, its file, and its sha512."""
+
+
+def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> bytes:
+    """Return the installer of a group: for everybody, or with the ``key`` of one developer."""
+    [client] = plan.users
+    [version] = plan.versions
+    certificates = [each for each in plan.certificates if each.source]
+    carried = {
+        "GROUP": client.group,
+        "SCOPE": client.scope,
+        "VERSION": version,
+        "DIRECTORY": client.directory,
+        "COMMAND": plan.mirrors[0].command if plan.mirrors else "",
+        "PERSONAL": "no" if key is None else "yes",
+        "KEY": shlex.quote(key or ""),
+        "SETTINGS": written(plan.managed.settings if plan.managed else client.settings).decode(),
+        "STATE": written(client.state).decode(),
+        "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
+        "CERTIFICATES": "".join(each.source.read_text() for each in certificates if each.source),
+        "MIRROR": "".join(mirror(each, CLIENT, KEY_FILE).decode() for each in plan.mirrors),
+        "OWN_FILES": own_files(),
+        "PACKAGES": "\n".join(
+            f"        {machine!r}) echo {shlex.join(package)} ;;"
+            for machine, package in packages.items()
+        ),
+    }
+    text = (HERE / "files/install.sh").read_text(encoding="utf-8")
+    for name, content in carried.items():
+        text = text.replace(f"@{name}@", content.rstrip("\n"))
+    return text.encode()
+
+
+def own_files() -> str:
+    """Return json_file.py, receipt.py and own_files.py as one program."""
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in OWN_FILES)
+    alone = re.sub(r"^from (__future__|roles\.\S+) import .*\n", "", text, flags=re.MULTILINE)
+    return f"from __future__ import annotations\n\n{alone}"

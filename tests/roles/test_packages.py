@@ -1,0 +1,288 @@
+"""Packages for machines that no SSH reaches: what they hold, and the installer run for real."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import plistlib
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.plan import ClaudePlan
+from fleet.plan.claude import packaged
+from roles import package
+from roles.claude import homes
+from roles.claude.installer import Packages, installer
+from roles.claude.json_file import written
+from roles.host.observe import HomeFile, Observation
+from roles.host.secrets import reveal
+from tests.roles.fleets import ROOT, good, stand_in
+from tests.roles.machine import as_root
+
+FLEET = ROOT / "tests/fleet/good/packaged.yml"
+OWN = b'{"theme":"dark",  "env": {"EDITOR": "vi"}}'
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY"):
+        monkeypatch.setenv(name, f"sk-{name.lower()}")
+    monkeypatch.setenv("KEY_ROOT", "0123456789abcdef0123456789abcdef")
+
+
+def plan(group: str, login: str | None = None) -> ClaudePlan:
+    fleet = good("packaged").fleet
+    return packaged(fleet, fleet.developers[group], login or fleet.developers[group].logins[0])
+
+
+def made(out: Path, group: str, user: str | None = None) -> dict[str, Path]:
+    assert package.main(str(FLEET), group, out, user, with_client=False) == 0
+    return {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
+
+
+def policy() -> dict[str, Any]:
+    managed = plan("staff").managed
+    assert managed
+    return dict(managed.settings)
+
+
+def test_device_management_of_macos_gets_the_policy_the_same_each_time(tmp_path: Path) -> None:
+    files = made(tmp_path / "one", "staff")
+    assert json.loads(files["macos/managed-settings.json"].read_bytes()) == policy()
+    profile = plistlib.loads(files["macos/staff.mobileconfig"].read_bytes())
+    [payload] = profile["PayloadContent"]
+    assert (profile["PayloadType"], profile["PayloadScope"]) == ("Configuration", "System")
+    assert payload["PayloadType"] == "com.anthropic.claudecode"
+    assert payload["PayloadUUID"] != profile["PayloadUUID"]
+    said = {name: value for name, value in payload.items() if not name.startswith("Payload")}
+    assert said == policy()
+    again = made(tmp_path / "two", "staff")
+    assert {name: path.read_bytes() for name, path in files.items()} == {
+        name: path.read_bytes() for name, path in again.items()
+    }
+
+
+def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
+    files = made(tmp_path, "staff")
+    helper = r'type "%USERPROFILE%\.claude\mirrorfleet-key"'
+    expected = policy() | {"apiKeyHelper": helper}
+    assert json.loads(files["windows/managed-settings.json"].read_bytes()) == expected
+    raw = files["windows/staff.reg"].read_bytes()
+    assert raw.startswith(b"\xff\xfe")
+    lines = raw[2:].decode("utf-16-le").split("\r\n")
+    head, nothing, place, value, *end = lines
+    assert (head, nothing, end) == ("Windows Registry Editor Version 5.00", "", ["", ""])
+    assert place == r"[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\ClaudeCode]"
+    said = re.fullmatch(r'"Settings"="((?:[^"\\]|\\["\\])*)"', value)
+    assert said
+    text = re.sub(r"\\(.)", r"\1", said[1])
+    # As the client reads what reg.exe answers: the rest of the one line.
+    answer = f"\r\nHKEY_LOCAL_MACHINE\\X\r\n    Settings    REG_SZ    {text}\r\n\r\n"
+    read = re.search(r"^[ \t]+Settings[ \t]+REG_(?:EXPAND_)?SZ[ \t]+([\s\S]*)", answer, re.M | re.I)
+    assert read and json.loads(read[1]) == expected
+    assert b"THE_KEY" not in files["windows/install.ps1"].read_bytes()
+
+
+def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_path: Path) -> None:
+    shared = made(tmp_path, "staff")
+    assert not any(b"sk-staff_key" in path.read_bytes() for path in shared.values())
+    both = made(tmp_path, "staff", "ada")
+    own = {name: path for name, path in both.items() if name not in shared}
+    assert own.keys() == {"ada/install.sh", "ada/key.ps1"}
+    for path in own.values():
+        assert b"sk-staff_key" in path.read_bytes()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> None:
+    gateway = good("packaged").hosts["gw"].gateway
+    assert gateway
+    [known] = [each for each in gateway.keys if each.name == "linus"]
+    script = made(tmp_path, "guests", "linus")["linus/install.sh"].read_text()
+    assert f"the_key() {{ printf '%s' {reveal(known.key)}; }}" in script
+
+
+@pytest.mark.parametrize(
+    ("group", "user", "said"),
+    [
+        ("stuff", None, "There is no group 'stuff'. Did you mean 'staff'?"),
+        ("staff", "grase", "'staff' has no 'grase'. Did you mean 'grace'?"),
+    ],
+)
+def test_who_is_not_in_the_file_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str, user: str | None, said: str
+) -> None:
+    assert package.main(str(FLEET), group, tmp_path / "out", user, with_client=False) == 1
+    assert capsys.readouterr().err.strip() == said
+    assert not (tmp_path / "out").exists()
+
+
+# The installer, in a home of its own, with a stand-in of the client in a real tarball.
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def carried(beside: Path, group: str, key: str | None) -> Path:
+    """Write the installer of a group, and the client's package beside it."""
+    beside.mkdir(exist_ok=True)
+    (beside / "package").mkdir(exist_ok=True)
+    stand_in(beside / "package/claude", "echo a stand-in")
+    with tarfile.open(beside / "client.tgz", "w:gz") as archive:
+        archive.add(beside / "package/claude", "package/claude")
+    digest = hashlib.sha512((beside / "client.tgz").read_bytes()).hexdigest()
+    packages: Packages = dict.fromkeys(
+        ("Linux x86_64", "Linux aarch64"), ("@a/client", "client.tgz", digest)
+    )
+    script = beside / "install.sh"
+    script.write_bytes(installer(plan(group), packages, key))
+    return script
+
+
+AS_DEVELOPER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+
+def run(
+    script: Path, home: Path, *arguments: str, shell: str = "sh", root: bool = False
+) -> subprocess.CompletedProcess[str]:
+    if not root and subprocess.run([*AS_DEVELOPER, "true"], capture_output=True).returncode:
+        pytest.skip("needs user namespaces")
+    return subprocess.run(
+        [*(as_root() if root else AS_DEVELOPER), shell, str(script), *arguments],
+        env={"HOME": str(home), "PATH": f"{home}/.local/bin:/usr/local/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def tree(root: Path) -> dict[str, bytes | str]:
+    return {
+        str(path.relative_to(root)): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+@pytest.mark.parametrize("group", ["staff", "guests", "lab"])
+def test_every_shell_understands_it(tmp_path: Path, shell: str, group: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} on this machine")
+    script = carried(tmp_path, group, "sk-it's")
+    command = [shell, *(["sh"] if shell == "busybox" else []), "-n", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, home: Path) -> None:
+    (home / ".claude").mkdir()
+    (home / ".claude/settings.json").write_bytes(OWN)
+    script = carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
+    done = run(script, home)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {("ada", ".claude/settings.json"): HomeFile("644", OWN)}
+    [developer] = plan("guests").users
+    found = {(developer.user, path): each for (_, path), each in found.items()}
+    for file in homes.files(developer, Observation(home_files=found)):
+        assert (home / file.path).read_bytes() == file.content, file.path
+        assert (home / file.path).stat().st_mode & 0o777 == int(file.mode, 8)
+    assert (home / ".local/bin/claude").resolve().stat().st_mode & 0o111
+    after = tree(home)
+    assert run(script, home, shell="bash").returncode == 0
+    assert tree(home) == after
+    assert run(script, home, "--remove").returncode == 0
+    assert tree(home) == {".claude/settings.json": OWN}
+
+
+@pytest.mark.parametrize("content", [b"{not json", b"[]"])
+def test_a_file_that_is_no_json_stays_and_is_told_of(
+    tmp_path: Path, home: Path, content: bytes
+) -> None:
+    (home / ".claude.json").write_bytes(content)
+    done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
+    assert done.returncode == 1
+    assert "mend or move it; nothing was changed" in done.stderr
+    assert (home / ".claude.json").read_bytes() == content
+    assert not (home / ".claude").exists()
+
+
+def test_a_link_out_of_the_home_is_not_followed(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "away").mkdir()
+    (home / ".claude").symlink_to(tmp_path / "away")
+    done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
+    assert done.returncode == 1
+    assert "leads out of your home" in done.stderr
+    assert list((tmp_path / "away").iterdir()) == []
+
+
+def test_a_mirror_is_a_command_and_a_directory_and_leaves_what_was_changed_by_hand(
+    tmp_path: Path, home: Path
+) -> None:
+    script = carried(tmp_path / "package", "lab", "sk-lab_key")
+    assert run(script, home).returncode == 0
+    after = tree(home)
+    [developer] = plan("lab").users
+    assert after[".claude-lab/settings.json"] == written(developer.settings)
+    assert after[".claude-lab/mirrorfleet-key"] == b"sk-lab_key"
+    assert not any(name.startswith(".claude/") for name in after)
+    told = subprocess.run([home / ".local/bin/claude-lab"], env={"HOME": str(home)}, text=True)
+    assert told.returncode == 0
+    assert run(script, home).returncode == 0
+    assert tree(home) == after
+    (home / ".claude-lab/settings.json").write_text("{}")
+    done = run(script, home)
+    assert done.returncode == 1 and "changed by hand" in done.stderr
+    (home / ".claude-lab/settings.json").unlink()
+    assert run(script, home, "--remove").returncode == 0
+    assert tree(home).keys() <= {".claude-lab/.claude.json"}
+
+
+def test_a_client_that_is_not_the_pinned_one_is_refused(tmp_path: Path, home: Path) -> None:
+    script = carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
+    (tmp_path / "package/client.tgz").write_bytes(b"another")
+    done = run(script, home)
+    assert done.returncode == 1
+    assert "another client.tgz than the one that is pinned" in done.stderr
+    assert tree(home) == {}
+
+
+def test_the_policy_wants_root_and_the_rest_does_not(tmp_path: Path, home: Path) -> None:
+    shared = carried(tmp_path / "package", "staff", None)
+    assert "run it as root" in run(shared, home).stderr
+    own = carried(tmp_path / "own", "staff", "sk-staff_key")
+    assert "as the developer, not as root" in run(own, home, root=True).stderr
+    assert tree(home) == {}
+
+
+def test_a_policy_is_installed_for_all_and_a_key_for_one(tmp_path: Path, home: Path) -> None:
+    shared = carried(tmp_path / "package", "staff", None)
+    text, machine = shared.read_text(), tmp_path / "machine"
+    for place in ("/etc/claude-code", "/opt/mirrorfleet", "/usr/local/bin"):
+        (machine / place.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        text = text.replace(place, str(machine / place.lstrip("/")))
+    shared.write_text(text)
+    done = run(shared, home, root=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    placed = tree(machine)
+    assert placed["etc/claude-code/managed-settings.d/50-mirrorfleet.json"] == written(policy())
+    assert run(shared, home, root=True).returncode == 0
+    assert tree(machine) == placed
+    own = carried(tmp_path / "own", "staff", "sk-staff_key")
+    assert run(own, home).returncode == 0
+    assert tree(home)[".claude/mirrorfleet-key"] == b"sk-staff_key"
+    assert json.loads(tree(home)[".claude.json"]) == {"hasCompletedOnboarding": True}
+    assert run(shared, home, "--remove", root=True).returncode == 0
+    assert tree(machine) == {}
+    assert run(own, home, "--remove").returncode == 0
+    assert ".claude/mirrorfleet-key" not in tree(home)
