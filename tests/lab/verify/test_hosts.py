@@ -58,7 +58,7 @@ def test_workers(gateway: str) -> None:
     assert {
         "--num_workers=2",
         "--max_requests_before_restart=20000",
-        "--max_requests_before_restart_jitter=2000",
+        "--max_requests_before_restart_jitter=10000",
     } <= set(arguments)
 
     address = str(BY_NAME[gateway].address)
