@@ -21,6 +21,7 @@ claude.configure()
 litellm.retire(claude.taken)
 
 # What has left the fleet file goes when nobody asks it any more.
+front.leave()
 litellm.leave()
 vllm.leave()
 ollama.leave()

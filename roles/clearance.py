@@ -19,7 +19,7 @@ from roles.host.report import Change
 MODELS = (f"{STATE}/weights", f"{STATE}/ollama")
 """What took hours to fetch, and stays unless it is asked for."""
 
-ASKED = ("vllm-*", "ollama", "litellm", "redis")
+ASKED = ("vllm-*", "ollama", "litellm", "redis", "front")
 """Services that somebody may still ask: they leave by mirror.py, which knows when."""
 
 
@@ -119,7 +119,11 @@ def _parts(plan: HostPlan) -> Iterator[str]:
         yield f"models.{engine.model}.hosts"
     for model in plan.ollama.models if plan.ollama else ():
         yield f"models.{model.model}.hosts"
+    if plan.redis:
+        yield "gateway.redis.install"
     if plan.gateway:
         yield "gateway.hosts"
+    if plan.front:
+        yield "front.hosts"
     if plan.clients:
         yield "developers"

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import DeployError
 from fleet.plan import FrontPlan, HostPlan
 from roles import host
 from roles.front import render
-from roles.host import drift, generations, service
+from roles.host import departure, drift, generations, service
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
@@ -21,10 +21,12 @@ PACKAGES = ("haproxy", "socat", "curl")
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a host with a front door."""
+    """What must be known of a host with a front door, or of one that had it."""
+    former = departure.question(render.NAME)
     if plan.front is None:
-        return []
+        return [former]
     return [
+        former,
         *(("package", name) for name in PACKAGES),
         *([("path", plan.front.certificate_path)] if plan.front.certificate_path else []),
         *service.questions(render.NAME, render.USER, plan.front.port),
@@ -49,6 +51,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     if plan.front is not None:
         yield from host.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.front, seen), seen)
+    yield from departure.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -66,6 +69,12 @@ def serve() -> None:
     place(name="new generation, beside the running one")
     # One after the other: the first shows whether the change is good.
     switch(name="switch, reload, wait until it serves", _serial=True)
+
+
+@deploy("Front door")
+def leave() -> None:
+    """Take the front door off this host, if it has left the fleet file."""
+    stop(name="front door that has left the fleet file")
 
 
 @operation
@@ -87,6 +96,16 @@ def switch() -> Commands:
     """Switch to a changed generation: streams end where they began, new turns come to the new."""
     if front := host.plan().front:
         yield from in_turn(generations.switch(service_of(front, host.seen()), host.seen()))
+
+
+@operation
+def stop() -> Commands:
+    """Stop and remove the front door, its certificate's key among what goes."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    return departure.departed(render.NAME, [render.NAME] if plan.front else [], seen)
 
 
 @once

@@ -15,6 +15,8 @@ from tests.roles.fake import mirror
 from tests.roles.fleets import SECRETS, edit, good
 from tests.roles.jobs import jobs
 
+FRONT = "front: {hosts: [door], certificate: {push: ../tls/llm.pem}, key: {file: ../tls/llm.key}}\n"
+
 OTHER = "another-private-key-of-the-tests"
 
 pytestmark = pytest.mark.usefixtures("stocked")
@@ -29,6 +31,18 @@ def test_it_comes_after_the_gateways_and_is_reloaded(plans: Planned) -> None:
     assert max(each.number for each in done["gw-b"].execs) < door[-1].number
     assert 'systemctl reload-or-restart "$unit"' in door[-1].command
     assert any("disable --now haproxy.service" in each.command for each in door)
+
+
+def test_one_that_has_left_the_fleet_file_goes_when_the_clients_know(
+    plans: Planned, house: Path
+) -> None:
+    found = {name: converged(plan) for name, plan in plans("front").hosts.items()}
+    found["door"] |= {("service", "front"): ()}
+    edit(house, "front", FRONT, "")
+    edit(house, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
+    done = mirror(plans("front").hosts, found)
+    assert jobs(done["door"]) == ["departure"]
+    assert done["dev"].execs[-1].number < done["door"].execs[-1].number
 
 
 def test_a_haproxy_that_was_there_before_is_left_alone(plans: Planned) -> None:
