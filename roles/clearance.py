@@ -45,7 +45,8 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be removed."""
-    yield from departure.changes(sorted(seen.services))
+    for name in sorted(seen.services):
+        yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
     stays = _stays(seen)
     if ROOT in seen.paths:
         yield Change(f"{ROOT} will be removed, and our system users")
@@ -102,8 +103,8 @@ rmdir {state} 2>/dev/null || true
 
 # Files that stay belong to one of them; another user must not come by its number.
 USERS = """\
-getent passwd | cut -d : -f 1 | grep '^mirrorfleet-' | while read -r user; do
-    userdel "$user"
+for service in vllm ollama litellm redis front; do
+    ! grep -q "^mirrorfleet-$service:" /etc/passwd || userdel "mirrorfleet-$service"
 done
 """
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fleet.data import table
 from fleet.plan.keys import KeyPlan, keys
 from fleet.plan.redis import reached
 from fleet.plan.routes import Route, aliases, routes
 from fleet.plan.why import comes
-from fleet.spec import Fleet, Gateway, Host, ProviderModel, Secret
+from fleet.spec import Fleet, Gateway, Host, OllamaModel, ProviderModel, Secret, VllmModel
 from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 
 JITTER = 0.5
@@ -164,9 +165,13 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
 
 
 def _own(fleet: Fleet) -> tuple[str, ...]:
-    """Return the models on engines of ours: to ask one costs nobody anything."""
-    models = fleet.models.values()
-    return tuple(each.name for each in models if not isinstance(each, ProviderModel))
+    """Return the models on engines of ours that have tools: to ask one costs nobody anything."""
+    return tuple(
+        model.name
+        for model in fleet.models.values()
+        if isinstance(model, OllamaModel)
+        or (isinstance(model, VllmModel) and "tool_parser" in table("families")[model.family])
+    )
 
 
 def _drain(fleet: Fleet, gateway: Gateway) -> int:

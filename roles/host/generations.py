@@ -114,7 +114,11 @@ prune() {{
 }}
 
 {ask} >"$outcomes" 2>/dev/null
+begun=
 {start} && begun=$(invocation) && serves && {{ cat "$said" >&2; prune; exit 0; }}
+[ -n "$begun" ] || begun=$(invocation)
+# A controller that has gone reads nothing more; the way back is gone all the same.
+trap '' PIPE
 echo "{unit}: not ready after the switch" >&2
 cat "$said" >&2
 echo "{unit}: its last words:" >&2

@@ -9,10 +9,11 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.context import ctx_state
 
 from roles.host.commands import Commands, script
+from roles.host.rollout import serves
 
 
 def last(commands: Iterable[PyinfraCommand]) -> Commands:
-    """Yield the commands if all gateways and clients know by now that nobody is to ask any more.
+    """Yield the commands if all that is to ask others by now does, and the others are there.
 
     In a run that leaves some of them out, nothing leaves. Where one of them has failed, what would
     have left is left as it is and reported as failed: what was rolled back may still need it.
@@ -28,24 +29,25 @@ def last(commands: Iterable[PyinfraCommand]) -> Commands:
 
 
 def absent() -> list[str]:
-    """Return the gateways and clients that do not take part in this run."""
+    """Return the servers and clients that do not take part in this run."""
     run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    return [each.name for each in run.inventory if _asks(each) and _left_out(run, each)]
+    return [each.name for each in run.inventory if _counts(each) and _left_out(run, each)]
 
 
 def _left_out(run: State, each: Host) -> bool:
-    """Is a host not among those of the run, or a gateway that cannot be reached?
+    """Is a host not among those of the run, or a server that cannot be reached?
 
     A developer's machine that is switched off holds up nothing: it will be told when it is on.
     """
     if not run.is_host_in_limit(each):
         return True
-    return bool(each.data.plan.gateway) and each not in run.activated_hosts
+    return serves(each.data.plan) and each not in run.activated_hosts
 
 
 def _failed(run: State, each: Host) -> bool:
-    return _asks(each) and each in run.failed_hosts and each in run.activated_hosts
+    return _counts(each) and each in run.failed_hosts and each in run.activated_hosts
 
 
-def _asks(each: Host) -> bool:
-    return bool(each.data.plan.gateway or each.data.plan.clients)
+def _counts(each: Host) -> bool:
+    """Does it ask what leaves, or is it to answer in its place?"""
+    return serves(each.data.plan) or bool(each.data.plan.clients)

@@ -153,7 +153,7 @@ def serves_gateways(plan: HostPlan) -> bool:
 
 def serves(plan: HostPlan) -> bool:
     """Is it a host without which developers get no answer, or not the one they should?"""
-    return serves_gateways(plan) or plan.gateway is not None
+    return serves_gateways(plan) or plan.gateway is not None or plan.front is not None
 
 
 def behind(first: Callable[[HostPlan], object], commands: Commands) -> Commands:

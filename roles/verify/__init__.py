@@ -63,6 +63,11 @@ def _prove(run: State) -> bool:
     gevent.joinall(list(jobs.values()), raise_error=True)
     answers = {name: job.value for name, job in jobs.items()}
     mute = {name: why for name, why in answers.items() if isinstance(why, str)}
+    mute |= {
+        each.name: "could not be reached"
+        for each in run.inventory
+        if run.is_host_in_limit(each) and each not in run.activated_hosts
+    }
     heard = {name: each for name, each in answers.items() if isinstance(each, Told)}
     found = [layer for name, each in heard.items() for layer in layers(plans[name], each.seen)]
     lines = [row for seat in chosen for row in rows(seat, heard.get(seat.host), found)]
