@@ -77,9 +77,9 @@ def refusals(seen: Observation, environments: Iterable[Environment]) -> list[str
     found = python(seen)
     if found == "none":
         known = f"none is known for {seen.system} {seen.release}"
-        return [f"has no python3, and {known}. Install 3.11 or newer."]
+        return [f"has no python3, and {known}. Use Debian 12, Ubuntu 24.04 or newer."]
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
-        return [f"has Python {found}. Install 3.11 or newer as python3."]
+        return [f"has Python {found}, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or newer."]
     lacking = {
         each for each in environments if standing(each, seen).directory not in seen.environments
     }

@@ -52,6 +52,9 @@ def need(engine: VllmPlan, config: bytes, weights: int) -> Need | None:
         return None
     if engine.quantization and "quantization_config" not in model:
         return None  # smaller once it is loaded
+    stored = str(model.get("torch_dtype") or model.get("dtype") or "").removeprefix("torch.")
+    if stored == "float32" and engine.dtype not in ("float32", "float"):
+        weights //= 2  # vLLM halves them as it loads
     split = engine.tensor_parallel * engine.pipeline_parallel
     how = f"weights {_gib(weights / split)}"
     if split > 1:

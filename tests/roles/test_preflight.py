@@ -78,6 +78,8 @@ def test_a_window_of_the_kv_cache_by_what_is_published_of_models(engine: VllmPla
 def test_weights_are_split_over_the_gpus(engine: VllmPlan) -> None:
     assert taken(engine, QWEN3, weights=57) == 28.5 + 6
     assert taken(engine, QWEN3, weights=57, data_parallel=2) == 28.5 + 6, "each copy has its own"
+    single = {**QWEN3, "torch_dtype": "float32"}
+    assert taken(engine, single, weights=57, kv_cache_dtype="fp8") == 14.25 + 3, "halved in loading"
 
 
 @pytest.mark.parametrize(

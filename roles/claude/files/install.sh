@@ -110,7 +110,7 @@ link() {
 # Into a file of the developer's own, only our keys are written: that takes a program, and is the
 # same one as over SSH.
 settle() {
-    command -v python3 >/dev/null || fail "needs python3 to write into your own settings. \
+    python3 -c '' 2>/dev/null || fail "needs python3 to write into your own settings. \
 Install it, or ask for a package of scope managed or mirror."
     settings >"$work/settings" && own_state >"$work/state" && own_files >"$work/own_files.py"
     [ "$scope" = user ] || echo '{}' >"$work/settings"
@@ -145,7 +145,9 @@ install() {
             settings | put "$home/settings.json" 600
             ;;
         managed)
-            if [ -e "$state" ]; then settle install; else own_state | put "$state" 600; fi ;;
+            if [ ! -e "$state" ]; then own_state | put "$state" 600
+            elif python3 -c '' 2>/dev/null; then settle install
+            else told "left alone: $state, without python3"; fi ;;
     esac
     if [ "$personal" = yes ]; then
         mkdir -p "$home"
