@@ -28,7 +28,7 @@ READY = """\
 (. current/environment
 [ "$(echo 'show env MIRRORFLEET_GENERATION' | socat - UNIX-CONNECT:{socket})" = \\
     "MIRRORFLEET_GENERATION=$MIRRORFLEET_GENERATION" ] &&
-curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/readiness) 2>"$said"\
+curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/readiness)\
 """
 
 

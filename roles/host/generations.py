@@ -92,14 +92,17 @@ ours() {{
     done | grep -q yes
 }}
 restarts() {{ systemctl show -p NRestarts --value "$unit"; }}
-# The port is that of the generation: one that is gone back to may have another.
+# The port is that of the generation: one that is gone back to may have another. What is said goes
+# into a file: told to a controller that has gone, it would never count as ready.
 serves() {{
     port=$(sed -n 's/^MIRRORFLEET_PORT=//p' current/environment)
     end=$(($(date +%s) + {seconds}))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
         if ours; then
-            {ready}
+            {{
+                {ready}
+            }} >"$said" 2>&1
             case $? in 0) return 0 ;; {never}) return 1 ;; esac
         fi
         [ "$(restarts)" = "$before" ] || return 1

@@ -78,7 +78,7 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
-        ready=_probe('prove "$outcomes" 2>"$said"'),
+        ready=_probe('prove "$outcomes"'),
         seconds=START,
         check=f"{environment}/bin/python check.py",
         ask=_probe("ask"),
