@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from roles.host import drift, generations
 from roles.host.commands import script
@@ -142,6 +142,15 @@ def test_a_placed_generation_is_known_again(host: Machine) -> None:
     found = host.look(("tree", str(host.at(wanted.generation_path))), root=True).files
     files = {path.removeprefix(str(host.root)): said for path, said in found.items()}
     assert drift.is_placed(wanted, Observation(files=files))
+
+
+def test_a_controller_that_has_gone_is_no_reason_to_go_back(host: Machine) -> None:
+    wanted = demo("serves", ready="echo proved && grep -q serves current/config")
+    place(host, wanted)
+    [command] = generations.switch(wanted, Observation())
+    done = host.run(StringCommand(f"exec >/dev/full 2>&1\n{command}"))
+    assert done.returncode == 0
+    assert current(host) == f"generations/{wanted.generation}"
 
 
 def test_the_last_generations_are_kept_and_software_that_none_of_them_uses_goes(
