@@ -156,15 +156,25 @@ def serves(plan: HostPlan) -> bool:
     return serves_gateways(plan) or plan.gateway is not None or plan.front is not None
 
 
-def behind(first: Callable[[HostPlan], object], commands: Commands) -> Commands:
+def behind(
+    first: Callable[[HostPlan], object],
+    commands: Commands,
+    *,
+    ahead: Callable[[HostPlan], object] = lambda _: False,
+) -> Commands:
     """Yield the commands, unless a host that must be right before this one has failed in this run.
 
-    ``first`` tells such a host by its plan.
+    ``first`` tells such a host by its plan, ``ahead`` one that is such a host where it comes before
+    this one in the inventory.
     """
-    run = ctx_state.get()  # type: ignore[no-untyped-call]
+    run, this = ctx_state.get(), ctx_host.get()  # type: ignore[no-untyped-call]
     for command in commands:
+        earlier = list(takewhile(lambda each: each is not this, run.inventory))
         failed = [
-            each for each in run.inventory if _has_failed(run, each) and first(each.data.plan)
+            each
+            for each in run.inventory
+            if _has_failed(run, each)
+            and (first(each.data.plan) or (each in earlier and ahead(each.data.plan)))
         ]
         if failed:
             yield _left_as_it_is(failed[0])

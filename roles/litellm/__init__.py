@@ -15,7 +15,7 @@ from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.places import ROOT
 from roles.host.report import Change
-from roles.host.rollout import behind, in_turn, serves
+from roles.host.rollout import behind, in_turn, serves_gateways
 from roles.host.secrets import reveal
 from roles.litellm import keys, references, render
 
@@ -127,11 +127,11 @@ def place() -> Commands:
 
 @operation
 def switch() -> Commands:
-    """Switch to a changed generation. A gateway that fails stops those after it, and one or an
-    engine that failed before all of them."""
+    """Switch to a changed generation. A gateway that fails, at this or before, stops those after
+    it; an engine that failed stops all of them."""
     if gateway := host.plan().gateway:
         commands = generations.switch(service_of(gateway, host.seen()), host.seen())
-        yield from behind(serves, in_turn(commands))
+        yield from behind(serves_gateways, in_turn(commands), ahead=lambda plan: plan.gateway)
 
 
 @operation

@@ -41,7 +41,16 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
 ) -> None:
     done = mirror(plans("lab").hosts, found, fail={"gw-2": ["mkdir -m 750"]})
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-2"}
+    assert jobs(done["gw-1"]) == ["generation", "restart"]
     assert jobs(done["gw-2"]) == ["generation"]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_nor_are_the_gateways_after_it(plans: Planned, found: dict[str, Answers]) -> None:
+    fail = {"gw-1": ["mkdir -m 750"], "gw-2": ["left as it is"]}
+    done = mirror(plans("lab").hosts, found, fail=fail)
+    assert {name for name, traffic in done.items() if traffic.failed} == {"gw-1", "gw-2"}
+    assert jobs(done["gw-2"]) == ["generation", "left alone"]
 
 
 REPLICAS = ("gpu-a", "gpu-b")  # of `coder`, in prod.yml; gpu-c serves `helper`
