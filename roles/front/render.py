@@ -43,7 +43,6 @@ def service(front: FrontPlan, certificate: str | None) -> Service:
             TEMPLATES / "unit.service.j2",
             user=USER,
             directory=f"{ROOT}/{NAME}",
-            privileged=front.port < 1024,
             stop=front.timeout + 30,
         ),
         environment={},
