@@ -145,7 +145,7 @@ RESET = f"""\
 systemctl disable --quiet --now mirrorfleet-{render.NAME}.service 2>/dev/null || :
 rm -rf /etc/systemd/system/mirrorfleet-{render.NAME}.service* /var/lib/mirrorfleet
 cd {Path(environment()).parents[1]}
-rm -rf current generations
+rm -rf current generations served
 systemctl daemon-reload
 ! getent passwd {render.USER} >/dev/null || userdel {render.USER}
 """

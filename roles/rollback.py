@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from fleet.plan import HostPlan
 from fleet.problems import did_you_mean
 from roles import host, show
-from roles.host import generations, service
+from roles.host import drift, generations, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -37,15 +37,18 @@ class Rollback:
     def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
         """Why a host cannot go back."""
         found = self.service(plan, seen)
-        if found is None or _former(found, seen):
+        if found is None or drift.served(found, seen) - {_current(found, seen)}:
             return []
-        return [f"has no generation of {found.unit_name} before the one that it has."]
+        return [
+            f"has no generation of {found.unit_name} but the current one that is known to have "
+            "served. Write into the fleet file what you want, and run deploys/mirror.py."
+        ]
 
     def changes(self, plan: HostPlan, seen: Observation) -> Iterator[Change]:
         """What will be changed on a host."""
         if found := self.service(plan, seen):
-            current = seen.links.get(f"{found.directory}/current", "nothing")
-            yield Change(f"{found.unit_name} goes back from {current.removeprefix('generations/')}")
+            current = _current(found, seen) or "nothing"
+            yield Change(f"{found.unit_name} goes back from {current}")
 
     def fetch(self, plan: HostPlan, seen: Observation) -> None:
         """Nothing: all of it is on the host."""
@@ -72,9 +75,5 @@ def switch(back: Rollback) -> Commands:
         yield from in_turn(generations.back(found))
 
 
-def _former(found: Service, seen: Observation) -> bool:
-    """Is there a generation beside the current one?"""
-    inside = f"{found.directory}/generations/"
-    names = {path.removeprefix(inside).split("/")[0] for path in seen.files if inside in path}
-    current = seen.links.get(f"{found.directory}/current", "").removeprefix("generations/")
-    return bool({name for name in names if not name.endswith(".new")} - {current})
+def _current(found: Service, seen: Observation) -> str:
+    return seen.links.get(f"{found.directory}/current", "").removeprefix("generations/")

@@ -23,6 +23,8 @@ def changes(service: Service, seen: Observation) -> Iterator[Change]:
         yield Change(f"{service.unit_name} will be restarted")
     elif not is_listening(service, seen):
         yield Change(f"{service.unit_name} does not listen on port {service.port} yet")
+    elif not has_served(service, seen):
+        yield Change(f"{service.unit_name} has not proved yet that it serves")
 
 
 def is_placed(service: Service, seen: Observation) -> bool:
@@ -38,6 +40,20 @@ def is_started(service: Service, seen: Observation) -> bool:
 def is_listening(service: Service, seen: Observation) -> bool:
     """Does the service's own unit answer on its port? One that starts or dies does not."""
     return service.unit_name in seen.listeners.get(service.port, frozenset())
+
+
+def has_served(service: Service, seen: Observation) -> bool:
+    """Has the generation proved itself? On a host without such a record, what listens counts."""
+    return service.record not in seen.files or service.generation in served(service, seen)
+
+
+def served(service: Service, seen: Observation) -> set[str]:
+    """Return the generations that have served and are still on the host."""
+    return {
+        name
+        for name in _found(seen, service.record)
+        if name and f"{service.directory}/generations/{name}" in seen.files
+    }
 
 
 def _files(service: Service, seen: Observation) -> Iterator[Change]:

@@ -7,14 +7,14 @@ from pathlib import PurePosixPath
 from pyinfra.api.command import StringCommand
 
 from roles.host.commands import Commands, script, telling
-from roles.host.drift import is_listening, is_placed, is_started
+from roles.host.drift import has_served, is_listening, is_placed, is_started
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, pack
 from roles.host.places import ROOT
 from roles.host.service import NEVER, Service
 
 KEPT = 3
-"""Generations that stay on the host for going back."""
+"""Generations that stay on the host for going back: first those that have served."""
 
 # A generation gets its name when it is complete and its check has passed. The check has the
 # environment that the service will have, and its user. A tree of the same name that another hand
@@ -60,19 +60,29 @@ def place(service: Service, seen: Observation) -> Commands:
     )
 
 
+# What has served is on record: an empty file, named and dated by the generation's last proof. The
+# one that is switched to has none until it has proved itself, so wherever a run is cut, the next
+# one knows what is still to be proved, and where the way back leads.
 SWITCH = """\
 set +e
 cd {directory}
 unit={unit}
 held={held}
 previous=$(readlink current | sed 's|^generations/||')
+# A host of before there was a record: what was current counts as proved.
+[ -d served ] || {{ mkdir served && [ -z "$previous" ] || touch "served/$previous"; }}
+# The last to have served, but for one; where none has, what was current before.
+other() {{
+    for each in $(ls -t served) $previous; do
+        [ "$each" = "$1" ] || [ ! -d "generations/$each" ] || {{ echo "$each"; break; }}
+    done
+}}
 generation={generation}
-[ -n "$generation" ] || {{ echo "{unit}: there is no generation to go back to" >&2; exit 1; }}
-outcomes=$(mktemp) said=$(mktemp)
+[ -n "$generation" ] || {{ echo "{unit}: no other generation has served" >&2; exit 1; }}
+outcomes=$PWD/asked said=$(mktemp)
 trap 'rm -f "$outcomes" "$said" $held' EXIT
 
 activate() {{
-    touch "generations/$1" && # the last to be used are kept
     ln -sfn "generations/$1" current.new && mv -fT current.new current &&
     install -m 644 "generations/$1/$unit" "/etc/systemd/system/.$unit" &&
     mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
@@ -112,13 +122,21 @@ serves() {{
 }}
 
 prune() {{
-    (cd generations && ls -t | grep -vx "$generation" | tail -n +{kept} | xargs -r rm -rf)
+    {{ ls -t served; ls -t generations; }} | awk '!seen[$0]++' | grep -vx "$generation" |
+        tail -n +{kept} | while read -r each; do rm -rf "generations/$each" "served/$each"; done
     {prune_software}
 }}
 
-{ask} >"$outcomes" 2>/dev/null
+# After a run that was cut, the answers that it got from what had served count, not those of now.
+[ -e "$outcomes" ] && [ ! -e "served/$previous" ] || {ask} >"$outcomes" 2>/dev/null
+rm -f "served/$generation"
 begun=
-{start} && begun=$(invocation) && serves && {{ cat "$said" >&2; prune; exit 0; }}
+{start} && begun=$(invocation) && serves && {{
+    touch "served/$generation"
+    cat "$said" >&2
+    prune
+    exit 0
+}}
 [ -n "$begun" ] || begun=$(invocation)
 # A controller that has gone reads nothing more; the way back is gone all the same.
 trap '' PIPE
@@ -128,8 +146,10 @@ echo "{unit}: its last words:" >&2
 # Those of this start: not of what ran before, nor of the one that systemd has begun since.
 journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
     {words} >&2
-if [ -n "$previous" ] && [ "$previous" != "$generation" ] && [ -d "generations/$previous" ]; then
-    activate "$previous" && serves && echo "{unit}: rolled back to $previous, which serves" >&2
+former=$(other "$generation")
+if [ -n "$former" ]; then
+    activate "$former" && serves && touch "served/$former" &&
+        echo "{unit}: rolled back to $former, which serves" >&2
 else
     systemctl stop "$unit"
     rm current
@@ -139,8 +159,8 @@ exit 1
 
 
 def is_switched(service: Service, seen: Observation) -> bool:
-    """Does the generation run and listen, so that nothing is to be done?"""
-    return is_started(service, seen) and is_listening(service, seen)
+    """Does the generation run, listen, and has it served, so that nothing is to be done?"""
+    return all(holds(service, seen) for holds in (is_started, is_listening, has_served))
 
 
 def switch(service: Service, seen: Observation) -> Commands:
@@ -151,12 +171,12 @@ def switch(service: Service, seen: Observation) -> Commands:
 
 
 def back(service: Service) -> Commands:
-    """Make the generation current again that was before the one that is; return if it fails."""
-    yield _switch(service, FORMER, activate=True)
+    """Make the last other generation that has served current again; return if it fails."""
+    yield _switch(service, '$(other "$previous")', activate=True)
 
 
-# The last to be used before the current one; what a cut run left is none.
-FORMER = """$(cd generations && ls -t | grep -vx "$previous" | grep -v '[.]new$' | head -n 1)"""
+# A script that a killed controller had left at work may have gone back meanwhile.
+PROVE = '{ [ "$previous" = "$generation" ] || activate "$generation"; }'
 
 
 def _switch(service: Service, generation: str, *, activate: bool) -> StringCommand:
@@ -166,7 +186,7 @@ def _switch(service: Service, generation: str, *, activate: bool) -> StringComma
             unit=service.unit_name,
             generation=generation,
             ask=service.ask if activate else "true",
-            start='activate "$generation"' if activate else "true",
+            start='activate "$generation"' if activate else PROVE,
             restart=service.restart,
             held=service.held,
             seconds=service.seconds,

@@ -3,6 +3,7 @@
     /opt/mirrorfleet/litellm/
         generations/3fa2c81b90de/    config.yaml  environment  mirrorfleet-litellm.service
         current -> generations/3fa2c81b90de
+        served/3fa2c81b90de          it has proved itself, when it was last switched to
         environments/…               the software, one directory per lock file
 
 A generation's name is the digest of all it holds. The process carries that name in its
@@ -66,6 +67,11 @@ class Service:
         return f"{ROOT}/{self.name}"
 
     @property
+    def record(self) -> str:
+        """Where a file of a generation's name says that it has served."""
+        return f"{self.directory}/served"
+
+    @property
     def unit_name(self) -> str:
         return f"mirrorfleet-{self.name}.service"
 
@@ -124,6 +130,7 @@ def questions(name: str, user: str, port: int) -> list[Question]:
     return [
         ("user", user),
         ("tree", f"{ROOT}/{name}/generations"),
+        ("tree", f"{ROOT}/{name}/served"),
         ("tree", f"/etc/systemd/system/{unit}"),
         ("link", f"{ROOT}/{name}/current"),
         ("unit", unit),

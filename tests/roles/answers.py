@@ -157,9 +157,19 @@ def running(service: Service) -> Answers:
             for member in service.members()
         },
         ("link", f"{service.directory}/current"): (f"generations/{service.generation}",),
+        **served(service.name, service.generation),
         ("file", service.unit_path): ("f 644 root:root", unit),
         ("unit", service.unit_name): ("active", "enabled", service.generation, "no", ""),
         ("port", str(service.port)): (service.unit_name,),
+    }
+
+
+def served(name: str, generation: str) -> Answers:
+    """The answers about a generation of a service that has proved itself."""
+    record = f"/opt/mirrorfleet/{name}/served"
+    return {
+        ("file", record): ("d 755 root:root", ""),
+        ("file", f"{record}/{generation}"): ("f 644 root:root", sha256().hexdigest()),
     }
 
 

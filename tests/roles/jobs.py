@@ -10,7 +10,7 @@ from tests.roles.fake import Exec, Traffic
 PATTERNS = {
     "generation": r"mkdir -m 750 generations/\w+\.new",
     "restart": r'activate "\$generation" && begun=',
-    "wait": r"true && begun=",
+    "prove": r'activate "\$generation"; } && begun=',
     "left alone": r"left as it is, because",
     "download": r"bin/python -I -c|curl .* -o upload",
     "keys": r"' admit /opt",

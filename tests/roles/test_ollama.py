@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[Answers, list[str]]] = {
     "something else answers": ({("answer", TAGS): content([1])}, ["models"]),
     "a model is gone": ({("answer", TAGS): content({"models": []})}, ["models"]),
     "nobody knows what was made": ({("content", models.LEDGER): content({})}, ["models"]),
-    "it does not listen (yet)": ({("port", "11434"): ("?",)}, ["wait", "models"]),
+    "it does not listen (yet)": ({("port", "11434"): ("?",)}, ["prove", "models"]),
     "it is stopped": (
         {("unit", "mirrorfleet-ollama.service"): ("inactive", "enabled", "", "no", "")},
         ["restart", "models"],

@@ -175,7 +175,10 @@ WRONG = {
     "its generation is gone": Wrong(
         "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
     ),
-    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["wait"], "does not listen"),
+    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "does not listen"),
+    "a run was cut before it had proved itself": Wrong(
+        "gw-1", "file", "/served/", None, ["prove"], "has not proved yet that it serves"
+    ),
     "its software is gone": Wrong(
         "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.106.2-"
     ),

@@ -8,7 +8,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from roles import rollback, show
-from tests.roles.answers import Answers, converged, seen
+from tests.roles.answers import Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.jobs import jobs
@@ -17,7 +17,12 @@ ROLLBACK = Path(__file__).parents[2] / "deploys" / "rollback.py"
 
 
 def former(plan: object, name: str = "litellm") -> Answers:
-    """A host as a complete run leaves it, with a generation from before."""
+    """A host as a complete run leaves it, with a generation from before that has served."""
+    return refused(plan, name) | served(name, "0123456789ab")
+
+
+def refused(plan: object, name: str = "litellm") -> Answers:
+    """The same with a generation that has not served."""
     return converged(plan) | {  # type: ignore[arg-type]
         ("file", f"/opt/mirrorfleet/{name}/generations/0123456789ab"): ("d 750 root:root", ""),
     }
@@ -36,7 +41,7 @@ def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) ->
     }
     first, second = (done[name].execs[-1] for name in ("gw-1", "gw-2"))
     assert first.number < second.number
-    assert 'grep -vx "$previous"' in first.command
+    assert 'generation=$(other "$previous")' in first.command
 
 
 @pytest.mark.usefixtures("stocked")
@@ -49,12 +54,13 @@ def test_one_that_fails_stops_those_after_it(plans: Planned) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-def test_where_there_was_nothing_before_nobody_goes_back(plans: Planned) -> None:
+def test_where_no_other_has_served_nobody_goes_back(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
-    found["gw-2"] = converged(hosts["gw-2"])
-    with pytest.raises(DeployError, match="gw-2 has no generation of mirrorfleet-litellm"):
+    found["gw-2"] = refused(hosts["gw-2"])
+    with pytest.raises(DeployError, match="gw-2 has no generation of mirrorfleet-litellm") as told:
         mirror(hosts, found, deploy=ROLLBACK)
+    assert "known to have served" in str(told.value)
 
 
 @pytest.mark.usefixtures("stocked")
