@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Environment:
     @property
     def directory(self) -> str:
         """Where it stands; another lock file is another directory, so nothing in use changes."""
-        digest = sha256(self.lock.read_bytes() + self.finish.encode()).hexdigest()[:8]
+        digest = _digest(self.lock, self.lock.stat().st_mtime_ns, self.finish)
         number = f"-{self.number}" if self.number > 1 else ""
         return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
 
@@ -63,6 +64,12 @@ class Environment:
     def question(self) -> Question:
         """What must be asked of a host, after ``QUESTION``, to know whether it has this one."""
         return ("environment", self.directory)
+
+
+@cache
+def _digest(lock: Path, changed: int, finish: str) -> str:
+    """Return the digest of a lock file as it was when last ``changed``: every host asks for it."""
+    return sha256(lock.read_bytes() + finish.encode()).hexdigest()[:8]
 
 
 def python(seen: Observation) -> str:

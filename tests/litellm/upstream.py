@@ -60,7 +60,7 @@ class Upstream:
 def upstream() -> Iterator[Upstream]:
     server = _Server(("127.0.0.1", 0), _Handler)
     _Handler.upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield _Handler.upstream
     finally:

@@ -92,7 +92,7 @@ def mirror(packed: tuple[Path, str]) -> Iterator[str]:
 
     handler = partial(Quiet, directory=str(packed[0].parent))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/ollama.tar.zst"
     server.shutdown()
     server.server_close()
