@@ -1,4 +1,4 @@
-"""A fleet as a Mermaid flow chart: developers, gateways, models, and the hosts they are on."""
+"""A fleet as a Mermaid flow chart: developers, front doors, gateways, models, and their hosts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         yield _node(f"developers_{group.name}", f"developers: {group.name}", _people(group))
     if fleet.gateway:
         yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))
+        if fleet.front:
+            yield _node("front", "HAProxy", _some(fleet.front.hosts))
+            yield "front --> gateway"
+        door = "front" if fleet.front else "gateway"
         for group in fleet.developers.values():
-            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| gateway"
+            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {door}"
     for model in fleet.models.values():
         yield _node(f"model_{model.name}", model.name, *_served(model))
         if fleet.gateway:

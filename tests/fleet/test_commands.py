@@ -118,6 +118,14 @@ def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]
     assert "    model_coder -. fallback .-> model_cloud" in lines
 
 
+def test_topology_leads_through_the_front_doors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topology", str(HERE / "good" / "front.yml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert '    front["HAProxy<br>gw-a, gw-b"]' in lines
+    assert "    developers_team -->|cloud| front" in lines
+    assert "    front --> gateway" in lines
+
+
 def test_init_writes_a_fleet_that_passes_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

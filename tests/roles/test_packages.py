@@ -241,11 +241,24 @@ def test_a_mirror_is_a_command_and_a_directory_and_leaves_what_was_changed_by_ha
     assert run(script, home).returncode == 0
     assert tree(home) == after
     (home / ".claude-lab/settings.json").write_text("{}")
-    done = run(script, home)
+    done = run(carried(tmp_path / "rotated", "lab", "sk-new"), home)
     assert done.returncode == 1 and "changed by hand" in done.stderr
+    assert tree(home)[".claude-lab/mirrorfleet-key"] == b"sk-new"
     (home / ".claude-lab/settings.json").unlink()
     assert run(script, home, "--remove").returncode == 0
     assert tree(home).keys() <= {".claude-lab/.claude.json"}
+
+
+def test_of_two_packages_each_leaves_the_client_to_the_other(tmp_path: Path, home: Path) -> None:
+    own = carried(tmp_path / "own", "guests", reveal(plan("guests").users[0].key))
+    mirror = carried(tmp_path / "mirror", "lab", "sk-lab_key")
+    for first, other, command in [(own, mirror, "claude-lab"), (mirror, own, "claude")]:
+        assert (run(first, home).returncode, run(other, home).returncode) == (0, 0)
+        assert run(first, home, "--remove").returncode == 0
+        started = subprocess.run([home / ".local/bin" / command], env={"HOME": str(home)})
+        assert started.returncode == 0
+        assert run(other, home, "--remove").returncode == 0
+        assert not (home / ".local/share/mirrorfleet/claude/2.1.330").exists()
 
 
 def test_a_client_that_is_not_the_pinned_one_is_refused(tmp_path: Path, home: Path) -> None:

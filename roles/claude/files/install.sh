@@ -117,6 +117,12 @@ Install it, or ask for a package of scope managed or mirror."
     (umask 077 && python3 "$work/own_files.py" "$1" "$directory" "$work/settings" "$work/state")
 }
 
+hand_over_key() {
+    mkdir -p "$home"
+    the_key | put "$key" 600
+    told "key: $key"
+}
+
 # The settings of a mirror are a file of ours, as long as nobody else writes into it.
 mirrored() {
     last=$home/mirrorfleet-settings.json
@@ -137,9 +143,11 @@ install() {
     case $scope in
         user) client; settle install ;;
         mirror)
+            mkdir -p "$home" && chmod 700 "$home"
+            # Before anything can stop it: the key may be a new one, and the former dead.
+            [ "$personal" = no ] || hand_over_key
             mirrored
             client
-            mkdir -p "$home" && chmod 700 "$home"
             [ -e "$state" ] || own_state | put "$state" 600
             settings | put "$last" 600
             settings | put "$home/settings.json" 600
@@ -150,9 +158,7 @@ install() {
             else told "left alone: $state, without python3"; fi ;;
     esac
     if [ "$personal" = yes ]; then
-        mkdir -p "$home"
-        the_key | put "$key" 600
-        told "key: $key"
+        [ "$scope" = mirror ] || hand_over_key
     elif [ ! -e "$key" ]; then
         told "without a key yet: $key comes with your own installer"
     fi
@@ -164,6 +170,18 @@ install() {
             told "command: $commands/$command"
             ;;
     esac
+}
+
+# Another package of this person may have brought a command that starts the same client.
+in_use() {
+    for each in "$commands"/*; do
+        if [ -h "$each" ]; then
+            [ "$(readlink "$each")" != "$software/$version/claude" ] || return 0
+        elif grep -qsF "$software/$version/claude" "$each"; then
+            return 0
+        fi
+    done
+    return 1
 }
 
 remove() {
@@ -186,7 +204,7 @@ remove() {
         [ -z "$each" ] || [ "$scope$each" = mirrorclaude ] || [ "$scope$personal" = managedyes ] ||
             ! command_of_ours "$commands/$each" || rm -f "$commands/$each"
     done
-    [ "$scope$personal" = managedyes ] || rm -rf "$software/$version"
+    [ "$scope$personal" = managedyes ] || in_use || rm -rf "$software/$version"
     told "removed; what you have written yourself is as it was"
 }
 
