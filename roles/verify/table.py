@@ -11,11 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roles.host.asking import WIDEST
 from roles.verify.judge import JUDGES, Row
 from roles.verify.layers import Fault, Layer
-
-WIDEST = 200
-"""Columns of a table that goes into a file or another program."""
 
 
 def show(layers: Sequence[Layer], rows: Sequence[Row], mute: Mapping[str, str]) -> None:

@@ -1,0 +1,11 @@
+"""Say how the fleet is: what runs, since when, what is free, what differs from the fleet file.
+
+pyinfra inventories/prod.py deploys/status.py
+pyinfra inventories/prod.py deploys/status.py --data report=-
+
+One exec on each host, and no change. Ends with 1 where anything is not as it should be.
+"""
+
+from roles import claude, firewall, front, litellm, ollama, preflight, redis, status, vllm
+
+status.tell(preflight, firewall, vllm, ollama, redis, litellm, front, claude)

@@ -1,0 +1,41 @@
+"""How the fleet is: what runs on each host, since when, and what differs from the fleet file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pyinfra.api import Host, State
+
+from fleet.plan import HostPlan
+from roles import show
+from roles.host import Role
+from roles.host.asking import answers, for_all, write
+from roles.host.observe import PATIENCE, look
+from roles.status import table
+from roles.status.state import HostState, asked, compared, told
+
+
+def tell(*roles: Role) -> None:
+    """Ask, print what came of it, and end the program: with 1 where anything is not as it should
+    be. ``roles`` are those of deploys/mirror.py: what they would change or refuse is told."""
+    for_all(lambda run: _tell(run, roles))
+
+
+def _tell(run: State, roles: Sequence[Role]) -> bool:
+    found, mute = answers(run, lambda each: _ask(each, roles))
+    report = next(iter(run.inventory)).data.get("report")
+    if report:
+        write(report, json.dumps(table.report(found, mute), indent=1) + "\n")
+    if report != "-":
+        table.show(found, mute)
+    return bool(mute) or any(each.faults for each in found.values())
+
+
+def _ask(each: Host, roles: Sequence[Role]) -> HostState:
+    plan: HostPlan = each.data.plan
+    questions = [question for role in roles for question in role.questions(plan)]
+    seen, running = told(look(each, asked(questions), PATIENCE + len(questions) // 10))
+    refusals = [why for role in roles for why in role.refusals(plan, seen)]
+    changes = [change.what for role in roles for change in role.changes(plan, seen)]
+    return compared(running, seen, show.services(plan, seen), [*refusals, *changes])

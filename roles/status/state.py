@@ -1,0 +1,126 @@
+"""Pure: what a host is asked about its state, what it answered, and how that compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from roles.host.observe import Observation, Question, parse, script
+from roles.host.places import ROOT, STATE
+from roles.host.report import Doubt
+from roles.host.service import Service
+
+ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A unit as systemd tells of it: for how many ``seconds`` it has been ``active`` (or whatever
+    else it is), how often it was restarted by itself, and its ``memory`` in bytes."""
+
+    active: str
+    seconds: int
+    restarts: int
+    memory: int | None
+
+
+@dataclass(frozen=True)
+class GpuLoad:
+    """One GPU: memory in bytes, and the percentage of time in which it is ``busy``."""
+
+    used: int
+    total: int
+    busy: int
+
+
+@dataclass(frozen=True)
+class Running:
+    """What goes on on a host. ``available`` is the memory that is free for use, in bytes."""
+
+    up: str
+    load: str
+    available: int
+    gpus: tuple[GpuLoad, ...]
+    units: Mapping[str, Process]
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """A service and its unit, ``None`` where there is none. ``generation`` is what runs, ``wanted``
+    what the fleet file wants; both are empty where a unit has no generations."""
+
+    name: str
+    process: Process | None
+    generation: str = ""
+    wanted: str = ""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """A host: what runs there, what is free, what a run of deploys/mirror.py would change or
+    refuse (``faults``), and what it would have doubts about."""
+
+    running: Running
+    disk: int
+    services: tuple[ServiceState, ...]
+    faults: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def asked(questions: Iterable[Question]) -> str:
+    """Return the script for a host: the questions of the roles first, then those of our own."""
+    return script([*questions, ("disk", ROOT), ("disk", STATE)], ASK)
+
+
+def told(lines: Iterable[str]) -> tuple[Observation, Running]:
+    """Read what a host has printed. Raises ``ValueError`` on what no host of ours prints."""
+    lines = list(lines)
+    known = list(takewhile(lambda line: not line.startswith("status\t"), lines))
+    up, load, available = "", "", 0
+    gpus, units = [], {}
+    for line in lines[len(known) :]:
+        match line.split("\t"):
+            case ["status", up, load, kib]:
+                available = int(kib or 0) * 1024
+            case ["gpu", _, used, total, busy]:
+                gpus.append(GpuLoad(_int(used) * 1024**2, _int(total) * 1024**2, _int(busy)))
+            case ["service", unit, active, since, restarts, memory, now]:
+                seconds = max(0, int(now) - _int(since))
+                held = int(memory) if memory.isdecimal() else None
+                units[unit] = Process(active, seconds, _int(restarts), held)
+            case _:
+                raise ValueError(f"{line[:80]!r}")
+    return parse(known), Running(up, load, available, tuple(gpus), units)
+
+
+def compared(
+    running: Running, seen: Observation, wanted: Sequence[Service], differs: Sequence[str]
+) -> HostState:
+    """Hold what runs on a host against the services that are wanted there.
+
+    ``differs`` are the changes, refusals and doubts of the roles.
+    """
+    by_unit = {service.unit_name: service for service in wanted}
+    services = []
+    for unit in [*by_unit, *(unit for unit in running.units if unit not in by_unit)]:
+        name = unit.removeprefix("mirrorfleet-").removesuffix(".service")
+        service, process = by_unit.get(unit), running.units.get(unit)
+        if service is None:
+            services.append(ServiceState(name, process))
+        else:
+            generation = seen.units[unit].running if unit in seen.units else ""
+            services.append(ServiceState(name, process, generation, service.generation))
+    return HostState(
+        running=running,
+        disk=min(seen.disks.values(), default=0),
+        services=tuple(services),
+        faults=tuple(dict.fromkeys(why for why in differs if not isinstance(why, Doubt))),
+        doubts=tuple(dict.fromkeys(why for why in differs if isinstance(why, Doubt))),
+    )
+
+
+def _int(text: str) -> int:
+    """Read a figure; 0 where there is none ("[N/A]", "")."""
+    return int(text) if text.isdecimal() else 0

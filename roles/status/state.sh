@@ -1,0 +1,26 @@
+# How is this host? Lines of fields between tabs, after the answers to all other questions.
+say status "$(uptime -p 2>/dev/null | cut -c 4-)" "$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null)" \
+    "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo 2>/dev/null)"
+nvidia-smi --query-gpu=index,memory.used,memory.total,utilization.gpu --format=csv,noheader,nounits 2>/dev/null |
+    while IFS=', ' read -r index used total busy; do
+        case $index in [0-9]*) say gpu "$index" "$used" "$total" "$busy" ;; esac
+    done
+# All units of ours, also one that is not in the fleet file any more.
+set -- /etc/systemd/system/mirrorfleet-*.service
+[ ! -e "$1" ] || {
+    for path do
+        set -- "$@" "${path##*/}"
+        shift
+    done
+    systemctl show --timestamp=unix -p Id,ActiveState,StateChangeTimestamp,NRestarts,MemoryCurrent "$@"
+    echo
+} | while IFS='=' read -r key value; do
+    case $key in
+        Id) id=$value ;;
+        ActiveState) active=$value ;;
+        StateChangeTimestamp) since=${value#@} ;;
+        NRestarts) restarts=$value ;;
+        MemoryCurrent) memory=$value ;;
+        '') [ -z "$id" ] || say service "$id" "$active" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
+    esac
+done

@@ -1,0 +1,43 @@
+"""deploys/status.py on a fleet that is as it should be, and on one that is not."""
+
+import json
+
+from tests.lab import look
+
+LITELLM = "mirrorfleet-litellm.service"
+
+
+def status() -> tuple[int, str, dict[str, dict[str, object]]]:
+    done = look.pyinfra("-y", "inventories/lab.py", "deploys/status.py", "--data", "report=-")
+    report = json.loads(done.stdout)
+    assert report["unreachable"] == {}
+    return done.returncode, done.stdout, report["hosts"]
+
+
+def test_a_fleet_that_is_as_it_should_be() -> None:
+    code, _, hosts = status()
+    assert (code, [host["faults"] for host in hosts.values()]) == (0, [[]] * 4)
+    services = {
+        (name, service["name"]): service
+        for name, host in hosts.items()
+        for service in host["services"]  # type: ignore[attr-defined]
+    }
+    for name in (("gpu", "vllm-tiny"), ("gw-1", "litellm"), ("gw-2", "litellm")):
+        service = services[name]
+        assert service["process"]["active"] == "active"
+        assert service["generation"] == service["wanted"] != ""
+
+
+def test_one_that_is_not() -> None:
+    look.run("gw-2", f"systemctl stop {LITELLM}")
+    try:
+        code, said, hosts = status()
+    finally:
+        look.run("gw-2", f"systemctl start {LITELLM}")
+    assert code == 1
+    assert hosts["gw-2"]["faults"] == [
+        f"{LITELLM} is inactive",
+        f"{LITELLM} runs no generation of ours",
+        f"{LITELLM} will be restarted",
+    ]
+    assert not any(look.secret(name) in said for name in ("engine", "master", "developers"))

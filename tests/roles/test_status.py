@@ -1,0 +1,94 @@
+"""What deploys/status.py makes of a host's answers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from roles import show
+from roles.host.report import Doubt
+from roles.status import table
+from roles.status.state import HostState, asked, compared, told
+from tests.roles.answers import converged, lines
+from tests.roles.conftest import Planned
+from tests.roles.fleets import ROOT
+
+UNIT = "mirrorfleet-vllm-tiny.service"
+WELL = [
+    "status\t3 days, 4 hours\t0.52\t8388608",
+    "gpu\t0\t61440\t81559\t97",
+    f"service\t{UNIT}\tactive\t1000000000\t0\t3221225472\t1000273660",
+    "service\tmirrorfleet-firewall.service\tactive\t1000000000\t0\t[not set]\t1000000042",
+]
+
+
+def state(plans: Planned, said: list[str], *differs: str) -> HostState:
+    plan = plans("lab").hosts["gpu"]
+    seen, running = told([*lines(converged(plan)), "disk\t/opt/mirrorfleet\t104857600", *said])
+    return compared(running, seen, show.services(plan, seen), differs)
+
+
+def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
+    """The cells of the tables' rows, and what stands below as rows of one."""
+    table.show({"gpu": found}, {"dev": "could not be reached"})
+    rows = [line.strip("│┃").split("│") for line in capsys.readouterr().out.splitlines()]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+    found = state(plans, WELL)
+    [generation] = {each.generation for each in found.services if each.wanted}
+    rows = shown(capsys, found)
+    assert ["gpu", "vllm-tiny", "active", "3 d 4 h", "0", "3.0 GiB", generation] in rows
+    assert ["gpu", "firewall", "active", "42 s", "0", "", ""] in rows
+    busy = "60/80 GiB 97%"
+    assert ["gpu", "3 days, 4 hours", "0.52", "8.0 GiB", "100 GiB", busy, "yes"] in rows
+    assert ["dev could not be reached"] in rows
+    assert not any("mirror.py" in row[0] for row in rows)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = WELL[2].replace("active\t", "failed\t").replace("\t0\t", "\t7\t")
+    found = state(plans, [WELL[0], failed], "litellm: x is missing", Doubt("may be too slow"))
+    assert found.faults == ("litellm: x is missing",)
+    rows = shown(capsys, found)
+    [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]
+    assert service[2:5] == ["failed", "3 d 4 h", "7"]
+    assert ["gpu: litellm: x is missing"] in rows
+    assert ["gpu may be too slow"] in rows
+    assert any("deploys/mirror.py makes it so" in row[0] for row in rows)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
+    [service] = state(plans, WELL[:1]).services
+    assert (service.name, service.process) == ("vllm-tiny", None)
+    assert table.report({}, {"dev": "why"}) == {"hosts": {}, "unreachable": {"dev": "why"}}
+
+
+def test_what_a_host_does_not_say_is_refused() -> None:
+    with pytest.raises(ValueError, match="surprise"):
+        told(["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
+
+
+def test_any_machine_of_ours_understands_the_question() -> None:
+    done = subprocess.run(["sh"], input=asked([]), capture_output=True, text=True)
+    assert done.stderr == ""
+    seen, running = told(done.stdout.splitlines())
+    assert running.available > 0 and seen.disks
+    if shutil.which("systemctl") is None:
+        assert running.units == {}
+
+
+def test_it_asks_for_what_mirror_would_do() -> None:
+    """With the same roles, in the same order."""
+    mirror, status = (
+        re.search(rf"{call}\((.*)\)", (ROOT / "deploys" / f"{name}.py").read_text())
+        for name, call in (("mirror", "host.survey"), ("status", "status.tell"))
+    )
+    assert mirror and status and mirror[1] == status[1]
