@@ -18,8 +18,8 @@ KEPT = 3
 
 # A generation gets its name when it is complete and its check has passed. The check has the
 # environment that the service will have, and its user. A tree of the same name that another hand
-# has changed is replaced, and `current` goes with it: so long as the link is missing, a next run
-# knows that the restart is still owed.
+# has changed is replaced. If it is current, the link then says so in another way: it leads to the
+# same place, also for a reboot, and a next run knows that the restart is still owed.
 PLACE = """\
 mkdir -p {directory}/generations
 cd {directory}
@@ -36,10 +36,12 @@ chgrp {user} generations/{generation}.new
     exit 1
 }}
 if [ -e generations/{generation} ]; then
-    [ "$(readlink current)" != generations/{generation} ] || rm current
-    rm -rf generations/{generation}
+    [ "$(readlink current)" != generations/{generation} ] ||
+        ln -sfn ./generations/{generation} current
+    mv generations/{generation} generations/was.new
 fi
 mv generations/{generation}.new generations/{generation}
+rm -rf generations/was.new
 """
 
 
@@ -68,7 +70,7 @@ set +e
 cd {directory}
 unit={unit}
 held={held}
-previous=$(readlink current | sed 's|^generations/||')
+previous=$(readlink current | sed 's|.*/||')
 # A host of before there was a record: what was current counts as proved.
 [ -d served ] || {{ mkdir served && [ -z "$previous" ] || touch "served/$previous"; }}
 # The last to have served, but for one; where none has, what was current before.
