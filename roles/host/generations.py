@@ -24,9 +24,15 @@ PLACE = """\
 mkdir -p {directory}/generations
 cd {directory}
 rm -rf generations/*.new
-mkdir -m 750 generations/{generation}.new
-chgrp {user} generations/{generation}.new
-(cd generations/{generation}.new && {unpack})
+{{
+    mkdir -m 750 generations/{generation}.new && chgrp {user} generations/{generation}.new &&
+    (cd generations/{generation}.new && {unpack})
+}} || {{
+    rm -rf generations/{generation}.new
+    echo "{unit}: the new generation cannot be written; what ran before runs on." >&2
+    echo "If its disk is full, make room below {directory}, and run again." >&2
+    exit 1
+}}
 (
     cd generations/{generation}.new && set -a && . ./environment &&
     exec runuser -u {user} -- {check}
@@ -151,7 +157,7 @@ journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID=
 former=$(other "$generation")
 if [ -n "$former" ]; then
     activate "$former" && serves && touch "served/$former" &&
-        echo "{unit}: rolled back to $former, which serves" >&2
+        echo "{unit}: rolled back to $former, which serves. Correct the above, and run again" >&2
 else
     systemctl stop "$unit"
     rm current

@@ -29,6 +29,9 @@ PROGRAM = (Path(__file__).parent / "files" / "keyring.py").read_text(encoding="u
 
 HOUR = 3600
 
+SHORTEST = 16
+"""Characters of a master key at the least: it opens all of LiteLLM."""
+
 PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
 """What of Anthropic's own API a developer's key opens: not its files, batches or models."""
 
@@ -40,6 +43,11 @@ def questions() -> list[Question]:
 
 def refusals(gateway: LitellmPlan) -> Iterator[str]:
     """Yield which keys can be guessed, or cannot be told apart."""
+    if len(reveal(gateway.master_key)) < SHORTEST:
+        yield (
+            f"would have the master key of {gateway.master_key}, which has fewer than {SHORTEST} "
+            'characters. Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
+        )
     for root in dict.fromkeys(
         each.key.root for each in gateway.keys if isinstance(each.key, DerivedKey)
     ):

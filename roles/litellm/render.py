@@ -36,6 +36,9 @@ WORKER_MEMORY = 420 * 1024**2
 START = 300
 """Seconds from start to the end of all probes; 6 to 16 were measured until it is ready."""
 
+TURNS = 30
+"""Seconds in which the turns of the probe must come through, once all workers answer."""
+
 STOP = 30
 """Seconds that a process has beyond those of the longest turn, before it is killed."""
 
@@ -102,6 +105,7 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
         "workers": count,
         "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
         "turns": list(gateway.probe),
+        "patience": TURNS,
     }
 
 

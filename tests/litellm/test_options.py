@@ -139,3 +139,9 @@ def test_the_check_names_a_callback_that_would_be_silently_off(
 ) -> None:
     plan = replace(PLAN, callbacks=("datadog",))
     assert "the callback 'datadog' does not start" in check(plan, upstream, tmp_path)
+
+
+def test_the_check_says_in_a_line_what_litellm_refuses(upstream: Upstream, tmp_path: Path) -> None:
+    policy = {"router_settings": {"retry_policy": {"TimeoutErrorRetries": "many"}}}
+    said = check(replace(PLAN, extra=policy), upstream, tmp_path)
+    assert "refuses what it says: ValidationError: 1 validation error for RetryPolicy" in said

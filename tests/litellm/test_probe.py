@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from threading import Timer
 
 import pytest
 
+from roles.host.service import NEVER
 from tests.litellm.conftest import Serve
 from tests.litellm.gateway import Gateway
 from tests.litellm.upstream import Upstream
@@ -27,7 +29,8 @@ def probe(gateway: Gateway, job: str, *more: str, **expected: object) -> tuple[i
     """Run the probe as on a host; ``expected`` changes what it is to find."""
     path = gateway.directory / "probe.json"
     said = json.loads(path.read_text())
-    path.write_text(json.dumps(said | {"url": gateway.url, "workers": 1} | expected))
+    told = {"url": gateway.url, "workers": 1, "patience": 0} | expected
+    path.write_text(json.dumps(said | told))
     done = subprocess.run(
         [sys.executable, "-I", "probe.py", job, *more],
         cwd=gateway.directory,
@@ -74,14 +77,22 @@ def test_one_that_answered_before_must_answer_now(gateway: Gateway, upstream: Up
     before.write_text(probe(gateway, "ask")[1])
     upstream.is_down = True
     code, said = probe(gateway, "prove", str(before))
-    assert code == 1
+    assert code == NEVER
     assert "gives no answer to a turn of 'coder'" in said
     assert "which it did before the change" in said
 
 
+def test_an_engine_that_hiccups_is_asked_again(gateway: Gateway, upstream: Upstream) -> None:
+    before = gateway.directory / "before"
+    before.write_text(probe(gateway, "ask")[1])
+    upstream.is_down = True
+    Timer(1, lambda: setattr(upstream, "is_down", False)).start()
+    assert probe(gateway, "prove", str(before), patience=30) == (0, "")
+
+
 def test_what_the_gateway_itself_refuses_is_its_fault(gateway: Gateway) -> None:
     code, said = probe(gateway, "prove", turns=["nobody"])
-    assert code == 1
+    assert code == NEVER
     assert "gives no answer to a turn of 'nobody': 400" in said
 
 

@@ -257,6 +257,16 @@ def test_one_that_its_own_check_refuses_never_gets_a_name(host: Machine) -> None
     assert told(host) == before
 
 
+def test_one_for_which_the_disk_is_full_leaves_nothing_behind(host: Machine) -> None:
+    good = deploy(host, demo("serves"))
+    host.add("tar", "echo 'tar: config: No space left on device' >&2; exit 2")
+    done = place(host, demo("serves, too"))
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "make room below" in done.stderr
+    assert kept(host) == {good.generation}
+
+
 def test_the_check_has_the_environment_of_the_service(host: Machine) -> None:
     wanted = demo("serves", check="""sh -c 'test "$KEY" = "se\\"cr\\$et"'""")
     assert place(host, wanted).returncode == 0

@@ -177,6 +177,18 @@ def test_a_weak_root_is_refused_before_anything_is_changed(
     assert root not in str(caught.value)
 
 
+def test_a_short_master_key_is_refused_before_anything_is_changed(
+    plans: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plans("prod")
+    answers = found(planned)
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
+    secrets._reveal.cache_clear()
+    with pytest.raises(DeployError, match="fewer than 16 characters") as caught:
+        mirror(planned.hosts, answers)
+    assert "sk-1234" not in str(caught.value)
+
+
 # The program itself, as root, in a directory.
 
 

@@ -19,7 +19,10 @@ async def main() -> list[str]:
     """Return what is wrong, in words for the operator."""
     written = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
     load = proxy_server.ProxyConfig().load_config
-    router, *_ = await load(router=None, config_file_path="config.yaml")
+    try:
+        router, *_ = await load(router=None, config_file_path="config.yaml")
+    except Exception as error:
+        return [f"refuses what it says: {type(error).__name__}: {error}"]
     wrong = []
     if not proxy_server.master_key:
         wrong.append("there is no master key")

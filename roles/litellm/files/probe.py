@@ -4,7 +4,8 @@
     probe.py prove [FILE]   all that it must do; FILE is what the generation before it answered
 
 Run in the directory of a generation, with the environment of the service: the master key is in it.
-Ends with 0, or with 1 and on standard error what does not work (yet).
+Ends with 0, or with 1 and on standard error what does not work (yet), or with NEVER when turns do
+not come through: of all that is asked, they are the last, and waiting will not help.
 
 A gateway is not blamed for an engine that is down: where the generation before it got no answer
 either, or where there is none to compare with and the engine is what fails, this is only told.
@@ -26,8 +27,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+NEVER = 78
+
 TURN = 120
 """Seconds that an engine may take to answer one word."""
+
+PAUSE = 2
+"""Seconds from one try to the next."""
 
 COUNTING = 10
 """Seconds in which every worker is heard at least once."""
@@ -51,10 +57,18 @@ def main(job: str, before: str = "") -> int:
     if job == "ask":
         print(json.dumps(outcomes(gateway, wanted["turns"])))
         return 0
-    for fault in faults(gateway, wanted, _read(before)):
+    for fault in faults(gateway, wanted):
         print(f"the gateway {fault}", file=sys.stderr)
         return 1
-    return 0
+    end = time.monotonic() + wanted["patience"]
+    while True:
+        missed, doubts = judged(outcomes(gateway, wanted["turns"]), _read(before))
+        if not missed or time.monotonic() > end:
+            break
+        time.sleep(PAUSE)
+    for line in (*missed, *doubts):
+        print(line, file=sys.stderr)
+    return NEVER if missed else 0
 
 
 class Gateway:
@@ -82,8 +96,8 @@ class Gateway:
             connection.close()
 
 
-def faults(gateway: Gateway, wanted: dict[str, Any], before: Outcomes) -> Iterator[str]:
-    """Yield what keeps a gateway from taking turns; tell the rest on standard error."""
+def faults(gateway: Gateway, wanted: dict[str, Any]) -> Iterator[str]:
+    """Yield what keeps a gateway from being asked for turns."""
     for path in ("/health/liveliness", "/health/readiness"):
         status, said = gateway.ask(path)
         if status != 200 and b'"held"' not in said:
@@ -94,17 +108,25 @@ def faults(gateway: Gateway, wanted: dict[str, Any], before: Outcomes) -> Iterat
     missing = sorted(set(wanted["names"]) - names(gateway))
     if missing:
         yield f"does not know the models {', '.join(missing)}"
-    for what, status in outcomes(gateway, wanted["turns"]).items():
+
+
+def judged(found: Outcomes, before: Outcomes) -> tuple[list[str], list[str]]:
+    """Return what the gateway is to blame for, and what it is not."""
+    missed, doubts = [], []
+    for what, status in found.items():
         known = before.get(what)
         if status == 200:
             continue
         if (known == 200 and status != 429) or (known is None and status in REFUSED):
-            yield f"gives no answer to {what}: {status or 'nothing usable'}" + (
-                ", which it did before the change" if known else ""
+            missed.append(
+                f"the gateway gives no answer to {what}: {status or 'nothing usable'}"
+                f"{', which it did before the change' if known else ''}. "
+                "See to the url, id, api_key and other settings of the model."
             )
         else:
             also = "nor did it before" if known is not None else "is its engine down?"
-            print(f"no answer to {what}: {status or 'nothing usable'}; {also}", file=sys.stderr)
+            doubts.append(f"no answer to {what}: {status or 'nothing usable'}; {also}")
+    return missed, doubts
 
 
 def workers(gateway: Gateway, wanted: int) -> int:
