@@ -50,6 +50,10 @@ anew for ever. A worker that serves but was held up for so long loses its stream
 """
 
 
+WORDS = r"""sed 's/^{"message": "//; s/", "level": .*//; s/\\n/ /g' | tail -n 12"""
+"""Of LiteLLM's log, what it says: not the stacks, of ten thousand characters each."""
+
+
 def service(
     gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], seen: Observation
 ) -> Service:
@@ -72,6 +76,7 @@ def service(
                 " --", " \\\n    --"
             ),
             held=HELD,
+            hold=START + 60,
             drain=gateway.drain_seconds,
             stop=gateway.drain_seconds + gateway.timeout + STOP,
         ),
@@ -83,6 +88,7 @@ def service(
         },
         ready=_probe('prove "$outcomes"'),
         seconds=START,
+        words=WORDS,
         check=f"{environment}/bin/python check.py",
         ask=_probe("ask"),
         held=HELD,
