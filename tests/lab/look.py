@@ -8,9 +8,11 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import testinfra
 from testinfra.host import Host
@@ -20,6 +22,8 @@ from .hosts import BY_NAME
 
 HOSTS = ("gpu", "gw-1", "gw-2", "dev")
 GATEWAYS = ("gw-1", "gw-2")
+Answer = TypeVar("Answer")
+
 FLEET = places.REPOSITORY / "inventories" / "lab.yml"
 
 
@@ -126,6 +130,25 @@ def message(gateway: str, key: str) -> tuple[int, str]:
     turn = {"role": "user", "content": "Hello"}
     body = {"model": "tiny", "max_tokens": 4, "messages": [turn]}
     return http_status(gateway, 4000, "/v1/messages", key=key, body=body)
+
+
+@contextmanager
+def asked_all_the_time(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
+    """Ask over and over while the block runs. Yields the answers."""
+    answers: list[Answer] = []
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(pause):
+            answers.append(ask())
+
+    asking = threading.Thread(target=go_on)
+    asking.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        asking.join()
 
 
 def requests(lines: list[str]) -> list[str]:

@@ -2,10 +2,8 @@
 
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,26 +130,13 @@ def fleet_of_two(directory: Path, more: str = "") -> Path:
     return path
 
 
-@contextmanager
-def asked_all_the_time() -> Iterator[list[bool]]:
-    """Ask for an answer as a client does, over and over while the block runs. Yields whether it
-    came, each time."""
-    answers: list[bool] = []
-    done = threading.Event()
+def answered() -> bool:
+    """Does an answer come, as a client sees it?
 
-    def ask() -> None:
-        while not done.wait(0.5):
-            # Claude Code asks up to ten times. That an engine is away, a gateway learns by failing:
-            # LiteLLM tries once more, and may take the same one again.
-            answers.append(any(serving() for _ in range(5)))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        yield answers
-    finally:
-        done.set()
-        asking.join()
+    Claude Code asks up to ten times. That an engine is away, a gateway learns by failing: LiteLLM
+    tries once more, and may take the same one again.
+    """
+    return any(serving() for _ in range(5))
 
 
 @pytest.fixture
@@ -167,7 +152,7 @@ def test_two_replicas_are_changed_one_after_the_other_and_somebody_always_answer
     tmp_path: Path,
 ) -> None:
     assert look.mirror(fleet=fleet_of_two(tmp_path / "two")).returncode == 0
-    with asked_all_the_time() as answers:
+    with look.asked_all_the_time(answered, 0.5) as answers:
         changed = look.mirror(fleet=fleet_of_two(tmp_path / "changed", "    max_num_seqs: 4\n"))
     assert changed.returncode == 0
     assert len(re.findall(SERVES, changed.stdout + changed.stderr)) == 2
@@ -175,7 +160,7 @@ def test_two_replicas_are_changed_one_after_the_other_and_somebody_always_answer
     assert len(answers) > 10
 
     before = look.run("extra-1", "readlink /opt/mirrorfleet/vllm-tiny/current")
-    with asked_all_the_time() as answers:
+    with look.asked_all_the_time(answered, 0.5) as answers:
         broken = look.mirror(
             fleet=fleet_of_two(tmp_path / "broken", "    arguments: {kv-cache-memory-bytes: 8M}\n")
         )

@@ -6,95 +6,27 @@ Prints what each costs: pytest -s.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.lab import keys, load, look, places
-from tests.lab.hosts import BY_NAME, GATEWAY
-from tests.lab.load import Load
-
-HERE = Path(__file__).parent
-TLS = places.ACCESS / "tls"
-DOOR = "extra-1"
-UNIT = "mirrorfleet-litellm.service"
+from tests.lab import keys, load, look
+from tests.lab.hosts import BY_NAME
+from tests.lab.rolling import (
+    DOOR,
+    GATEWAYS,
+    TLS,
+    UNIT,
+    changed,
+    generations,
+    status,
+    steady,
+    wait_for,
+)
 
 pytestmark = pytest.mark.usefixtures("gateways")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[None]:
-    with load.engine(str(GATEWAY.ip), 8099):
-        yield
-
-
-@pytest.fixture(scope="module")
-def gateways(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The lab's gateways behind a front door on a host of its own; afterwards as they were."""
-    subprocess.run(["bin/lab", "up", "1"], cwd=places.REPOSITORY, check=True)
-    _certificate()
-    done = changed(tmp_path_factory.mktemp("first"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield
-    if look.on("gpu").file("/opt/mirrorfleet/vllm-tiny/current").exists:
-        assert look.mirror().returncode == 0
-
-
-def _certificate() -> None:
-    TLS.mkdir(mode=0o700, exist_ok=True)
-    address = BY_NAME[DOOR].address
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
-            *("-subj", "/CN=door", "-addext", f"subjectAltName=IP:{address}"),
-            *("-keyout", "door.key", "-out", "door.pem"),
-        ],
-        cwd=TLS,
-        check=True,
-        capture_output=True,
-    )
-
-
-def changed(directory: Path, *edits: tuple[str, str]) -> subprocess.CompletedProcess[str]:
-    """Deploy rolling.yml with some texts replaced."""
-    return look.mirror(fleet=fleet_of(directory, *edits))
-
-
-def fleet_of(directory: Path, *edits: tuple[str, str]) -> Path:
-    text = (HERE / "rolling.yml").read_text("utf-8")
-    for said, instead in edits:
-        assert text.count(said) == 1
-        text = text.replace(said, instead)
-    inventories = directory / "inventories"
-    inventories.mkdir()
-    (directory / ".lab").symlink_to(places.ACCESS)
-    (inventories / "rolling.yml").write_text(text, "utf-8")
-    shutil.copy(look.FLEET.with_suffix(".py"), inventories / "rolling.py")
-    return inventories / "rolling.yml"
-
-
-@contextmanager
-def steady(what: str) -> Iterator[Load]:
-    """A load that runs before, while and after the block."""
-    address, key = str(BY_NAME[DOOR].address), look.secret("master")
-    began = time.monotonic()
-    with load.steady(address, 443, key, "steady", str(TLS / "door.pem")) as found:
-        time.sleep(8)
-        yield found
-        time.sleep(8)
-    print(f"\n{what}: {time.monotonic() - began:.0f} s, {found.told()}", flush=True)
-
-
-def generations() -> dict[str, str]:
-    return {name: look.run(name, "readlink /opt/mirrorfleet/litellm/current") for name in GATEWAYS}
-
-
-GATEWAYS = look.GATEWAYS
 
 
 def test_a_changed_setting(tmp_path: Path) -> None:
@@ -114,21 +46,6 @@ def test_a_gateway_reboots() -> None:
         wait_for(lambda: status("gw-2") == "UP")
     assert look.run("gw-2", f"systemctl show -p InvocationID {UNIT}") != started
     assert turns.lost == []
-
-
-def status(gateway: str) -> str:
-    """What the front door thinks of a gateway."""
-    said = look.run(DOOR, "echo 'show stat' | socat - /run/mirrorfleet-front/admin.sock")
-    [line] = [line for line in said.splitlines() if line.startswith(f"gateways,{gateway},")]
-    return line.split(",")[17]
-
-
-def wait_for(happens: Callable[[], bool]) -> None:
-    for _ in range(300):
-        if happens():
-            return
-        time.sleep(1)
-    raise AssertionError("it never happens")
 
 
 # The process with the most streams: the kernel does not spread them evenly.
@@ -171,6 +88,18 @@ def test_the_front_door_changes_without_cutting_a_stream(tmp_path: Path) -> None
     assert look.run(DOOR, "readlink /opt/mirrorfleet/front/current") != before
     assert certificate == (TLS / "door.pem").read_text()
     assert turns.lost == []
+
+
+def test_the_front_door_takes_a_privileged_port_by_a_reload(tmp_path: Path) -> None:
+    for name in ("high", "low"):
+        (tmp_path / name).mkdir()
+    look.run(DOOR, "systemctl stop mirrorfleet-front")
+    high = changed(tmp_path / "high", ("hosts: [door]", "hosts: [door], port: 8443"))
+    assert high.returncode == 0, high.stdout + high.stderr
+    began = look.run(DOOR, "systemctl show -p InvocationID mirrorfleet-front")
+    done = changed(tmp_path / "low")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert look.run(DOOR, "systemctl show -p InvocationID mirrorfleet-front") == began
 
 
 def test_nothing_but_what_claude_code_asks_for_comes_through() -> None:

@@ -1,32 +1,14 @@
 """A configuration with which the gateway does not start."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import look
 
 
-@contextmanager
-def asked_all_the_time() -> Iterator[list[str]]:
-    """Ask one gateway, and the other if it does not answer, over and over while the block runs, as
-    a load balancer would. Yields who answered each time, "nobody" if none did."""
-    answers: list[str] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        key = look.secret("developers")
-        while not done.wait(0.2):
-            answers.append(next((g for g in look.GATEWAYS if _answers(g, key)), "nobody"))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        yield answers
-    finally:
-        done.set()
-        asking.join()
+def who_answers() -> str:
+    """One gateway, or the other if it does not, as with a load balancer; "nobody" if none does."""
+    key = look.secret("developers")
+    return next((each for each in look.GATEWAYS if _answers(each, key)), "nobody")
 
 
 def _answers(gateway: str, key: str) -> bool:
@@ -50,7 +32,7 @@ def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_
     with (
         look.journal("gw-1", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as first,
         look.journal("gw-2", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as second,
-        asked_all_the_time() as answers,
+        look.asked_all_the_time(who_answers, 0.2) as answers,
     ):
         done = look.mirror(fleet=broken)
     said = done.stdout + done.stderr

@@ -1,0 +1,29 @@
+"""What the tests under a steady load share."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import load, look, places, rolling
+from tests.lab.hosts import GATEWAY
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[None]:
+    with load.engine(str(GATEWAY.ip), 8099):
+        yield
+
+
+@pytest.fixture(scope="module")
+def gateways(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The lab's gateways behind a front door on a host of its own; afterwards as they were."""
+    subprocess.run(["bin/lab", "up", "1"], cwd=places.REPOSITORY, check=True)
+    rolling.certificate()
+    done = rolling.changed(tmp_path_factory.mktemp("first"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield
+    if look.on("gpu").file("/opt/mirrorfleet/vllm-tiny/current").exists:
+        assert look.mirror().returncode == 0
