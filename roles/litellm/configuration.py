@@ -136,11 +136,19 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
     }
     if route.base_model:
         information["base_model"] = route.base_model
+    if gateway.routing.allowed_fails is None and _has_another(gateway, route):
+        # The one that has just failed rests at once, so that the retry goes to another. Said here
+        # and not for all: a model's only deployment must not rest.
+        information["allowed_fails"] = 0
     return {
         "model_name": route.model,
         "litellm_params": {**parameters, **extra.get("models", {}).get(route.model, {})},
         "model_info": information,
     }
+
+
+def _has_another(gateway: LitellmPlan, route: Route) -> bool:
+    return sum(each.model == route.model for each in gateway.routes) > 1
 
 
 def _said(**settings: Any) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Upstream:
     hung_up: int = 0
     patience: float = 7
     is_down: bool = False
+    down: str = ""
 
     def instead_of(self, url: str) -> str:
         """Return the address here that stands for a real one."""
@@ -86,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
         if SLOW in json.dumps(body):
             self._wait()
-        if self.upstream.is_down:
+        if self.upstream.is_down or host == self.upstream.down:
             self.send_error(503)
         elif body.get("stream") and path.endswith("v1/messages"):
             self._stream()
