@@ -103,9 +103,12 @@ def _tokens(engine: VllmPlan, model: Mapping[str, Any]) -> int | None:
     layers = model.get("num_hidden_layers")
     if not isinstance(layers, int) or any(name in model for name in HYBRID):
         return None
+    # The last ones of some models read what layers before them keep.
+    layers -= int(model.get("num_kv_shared_layers") or 0)
     window = model.get("sliding_window")
     narrow = min(engine.context, window) if isinstance(window, int) else engine.context
     if isinstance(kinds := model.get("layer_types"), list):
+        kinds = kinds[:layers]
         full, sliding = kinds.count("full_attention"), kinds.count("sliding_attention")
         return full * engine.context + sliding * narrow
     if every := model.get("full_attention_interval"):

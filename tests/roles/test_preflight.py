@@ -47,6 +47,16 @@ GPT_OSS = {
     "sliding_window": 128,
     "layer_types": ["sliding_attention", "full_attention"] * 18,
 }
+GEMMA_3N = {
+    "num_hidden_layers": 35,
+    "num_kv_shared_layers": 15,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "hidden_size": 2048,
+    "sliding_window": 512,
+    "layer_types": [*["sliding_attention"] * 4, "full_attention"] * 7,
+}
 
 
 @pytest.fixture
@@ -73,6 +83,8 @@ def test_a_window_of_the_kv_cache_by_what_is_published_of_models(engine: VllmPla
     assert taken(engine, DEEPSEEK) == taken(engine, DEEPSEEK, tensor_parallel=8) == 8.578
     # 18 layers keep all, 18 keep 128 tokens: 2 x 4 heads x 64 x 2 bytes a token.
     assert taken(engine, GPT_OSS) == 2.252
+    # The last 15 of 35 layers read the cache of others; of those before, 4 keep all, 16 keep 512.
+    assert taken(engine, GEMMA_3N, tensor_parallel=1) == 1.016
 
 
 def test_weights_are_split_over_the_gpus(engine: VllmPlan) -> None:
