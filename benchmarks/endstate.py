@@ -56,7 +56,7 @@ class EndState:
 
 def environment() -> str:
     """Return the directory where hosts are to have LiteLLM's environment."""
-    return Environment("litellm", litellm.LOCKS / f"{VERSION}.txt").directory
+    return Environment("litellm", litellm.software.LOCKS / f"{VERSION}.txt").directory
 
 
 def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:

@@ -23,6 +23,7 @@ from fleet.check import (
     providers,
     redis,
     releases,
+    runtime,
     scopes,
     tools,
 )
@@ -39,6 +40,7 @@ CHECKS = (
     releases.problems,
     ollama.problems,
     gateway.problems,
+    runtime.problems,
     front.problems,
     litellm.problems,
     redis.problems,

@@ -24,13 +24,19 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if fleet.gateway:
         key, version = ("gateway", "version"), fleet.gateway.version
         if not any(advisories.problems(fleet, key, "litellm", version)):
-            yield from _unlocked(fleet, key, "litellm", version)
+            # What an image holds is looked at on the gateway: the lock file stands for a release
+            # whose names and settings are known here.
+            judge = fleet.gateway.runtime != "docker"
+            yield from _unlocked(fleet, key, "litellm", version, judge=judge)
 
 
 def _unlocked(
-    fleet: Fleet, key: Key, role: str, release: str, suffix: str = ""
+    fleet: Fleet, key: Key, role: str, release: str, suffix: str = "", *, judge: bool = True
 ) -> Iterator[Problem]:
-    """Yield a problem unless a lock file pins the release in the build that the suffix tells."""
+    """Yield a problem unless a lock file pins the release in the build that the suffix tells.
+
+    ``judge`` says whether that file's own pins are to be looked at.
+    """
     names = locked(role)
     if f"{release}{suffix}" not in names:
         known = [
@@ -41,7 +47,7 @@ def _unlocked(
             f"is {release}, for which there is no lock file.",
             f"Pinned are {', '.join(known)}; `bin/lock {role} {release}{suffix}` pins another.",
         )
-    else:
+    elif judge:
         yield from _judged(fleet, key, ROLES / role / "locks" / f"{release}{suffix}.txt")
 
 

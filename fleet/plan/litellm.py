@@ -12,7 +12,7 @@ from fleet.plan.keys import KeyPlan, keys
 from fleet.plan.redis import reached
 from fleet.plan.routes import Route, aliases, routes
 from fleet.plan.why import comes
-from fleet.spec import Fleet, Gateway, Host, OllamaModel, ProviderModel, Secret, VllmModel
+from fleet.spec import Fleet, Gateway, Host, Image, OllamaModel, ProviderModel, Secret, VllmModel
 from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 
 JITTER = 0.5
@@ -40,6 +40,8 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = comes("gateway.version")
+    runtime: str = comes("gateway.runtime")
+    image: Image | None = comes("gateway.image")
     listen: str = comes(
         "gateway.listen", "hosts.{host}.address", because="the host's own address, if not said"
     )
@@ -122,6 +124,8 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
+        runtime=gateway.runtime,
+        image=gateway.image,
         listen=gateway.listen or host.address,
         port=gateway.port,
         server=gateway.server,

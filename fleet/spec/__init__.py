@@ -15,6 +15,7 @@ from fleet.spec.front import Front, front
 from fleet.spec.gateway import Gateway, gateway
 from fleet.spec.hosts import Host, Login, Ssh, host, ssh
 from fleet.spec.hub import Hub, hub
+from fleet.spec.image import Image
 from fleet.spec.keys import Keys, keys
 from fleet.spec.ollama import OllamaModel, OllamaServer, Release, ollama
 from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
@@ -29,6 +30,7 @@ __all__ = [
     "Gateway",
     "Host",
     "Hub",
+    "Image",
     "Keys",
     "Login",
     "Model",

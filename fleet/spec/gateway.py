@@ -8,6 +8,7 @@ from typing import Literal
 
 from fleet.section import Secret, Section
 from fleet.spec.hosts import Host, chosen
+from fleet.spec.image import Image, image
 from fleet.spec.litellm import (
     Guardrail,
     Limits,
@@ -24,6 +25,7 @@ from fleet.spec.litellm import (
 )
 
 Server = Literal["uvicorn", "gunicorn", "granian"]
+Runtime = Literal["systemd", "docker"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Gateway:
 
     hosts: tuple[str, ...]
     version: str
+    runtime: Runtime
+    image: Image | None
     url: str | None
     listen: str | None
     port: int
@@ -70,6 +74,8 @@ def gateway(said: Section, hosts: Mapping[str, Host]) -> Gateway:
     return Gateway(
         hosts=chosen(said, hosts),
         version=said["version"],
+        runtime=said.get("runtime", "systemd"),
+        image=image(said),
         url=said.get("url"),
         listen=said.get("listen"),
         port=said.get("port", 4000),

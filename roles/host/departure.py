@@ -50,6 +50,11 @@ for name in {names}; do
     fi
     systemctl --quiet disable $unit 2>/dev/null || true
     rm -rf /etc/systemd/system/$unit /etc/systemd/system/$unit.d
+    for image in {root}/$name/images/*; do # what others run from stays
+        [ -f "$image" ] || continue
+        docker rm --force "mirrorfleet-$name" >/dev/null 2>&1 || true
+        docker image rm "$(cat "$image")" >/dev/null 2>&1 || true
+    done
     [ ! -d {root}/$name ] || find {root}/$name -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} +
     rm -rf {state}/$name/cache
     rmdir {root}/$name 2>/dev/null || true

@@ -35,7 +35,7 @@ rm -rf generations/*.new
 }}
 (
     cd generations/{generation}.new && set -a && . ./environment &&
-    exec runuser -u {user} -- {check}
+    exec runuser -u {checker} -- {check}
 ) || {{
     rm -rf generations/{generation}.new
     echo "{unit}: the new generation is refused; what ran before runs on" >&2
@@ -61,6 +61,7 @@ def place(service: Service, seen: Observation) -> Commands:
             generation=service.generation,
             user=service.user,
             unit=service.unit_name,
+            checker=service.check_user or service.user,
             check=service.check,
             unpack=UNPACK,
         ),
@@ -88,7 +89,11 @@ other() {{
 generation={generation}
 [ -n "$generation" ] || {{ echo "{unit}: no other generation has served" >&2; exit 1; }}
 outcomes=$PWD/asked said=$(mktemp)
-trap 'rm -f "$outcomes" "$said" $held' EXIT
+trap 'rm -f "$outcomes" "$said" $held; tidy' EXIT
+
+tidy() {{
+    {tidy}
+}}
 
 activate() {{
     ln -sfn "generations/$1" current.new && mv -fT current.new current &&
@@ -203,6 +208,7 @@ def _switch(service: Service, generation: str, *, activate: bool) -> StringComma
             words=service.words,
             kept=KEPT,
             prune_software=_prune_software(service.software),
+            tidy=service.tidy,
         )
     )
 

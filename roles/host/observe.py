@@ -75,7 +75,7 @@ class Observation:
     their short names. ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is
     by how many seconds the host's clock is ahead of ours, 0 where the time that the look took may
     explain it. ``own_clients`` maps a user and a path to where a client stands that is the user's
-    own.
+    own. ``images`` are those container images that were asked about and that Docker has.
     """
 
     system: str = "unknown"
@@ -89,6 +89,7 @@ class Observation:
     users: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
     paths: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
     links: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -189,7 +190,7 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
     lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
-    packages, paths, seats, services = set(), set(), set(), set()
+    packages, paths, images, seats, services = set(), set(), set(), set(), set()
     gpus: list[Gpu] = []
     ahead = 0.0
     kinds: dict[str, str] = {}
@@ -220,6 +221,8 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
                 packages.add(name)
             case ["path", name]:
                 paths.add(name)
+            case ["image", name]:
+                images.add(name)
             case ["service", name]:
                 services.add(name)
             case ["user" | "link" | "environment" | "table" | "route" as kind, name, value]:
@@ -259,6 +262,7 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
         ahead=ahead,
         packages=frozenset(packages),
         paths=frozenset(paths),
+        images=frozenset(images),
         seats=frozenset(seats),
         services=frozenset(services),
         files={name: _file(value, digests.get(name, "")) for name, value in kinds.items()},

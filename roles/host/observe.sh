@@ -261,6 +261,13 @@ services() {
     done
 }
 
+# Which of these container images Docker has.
+image() {
+    for name do
+        ! docker image inspect "$name" >/dev/null 2>&1 </dev/null || say image "$name"
+    done
+}
+
 clock() { say clock "$1" "$(date "+%s")"; }
 
 # Bytes of the weights in a directory. Some models come with a second copy by another name.

@@ -32,11 +32,12 @@ class Service:
     commands.
 
     ``software`` is the directory of its Python environment or release, ``None`` where it comes from
-    the distribution. ``environment`` holds the settings and secrets of the process and goes into a
-    file for root's eyes only; ``files`` are readable by the service's group. ``ready`` succeeds
-    when the service serves on its ``$port``, which may take ``seconds``; it may end with ``NEVER``.
+    the distribution; ``tidy`` removes what else no generation uses any more. ``environment`` holds
+    the settings and secrets of the process and goes into a file for root's eyes only; ``files`` are
+    readable by the service's group. ``ready`` succeeds when the service serves on its ``$port``,
+    which may take ``seconds``; it may end with ``NEVER``.
     ``words`` makes of the journal of a start that failed what a person reads. ``check`` is run as
-    ``user`` in a new generation's directory, before it is accepted.
+    ``user``, or as ``check_user``, in a new generation's directory, before it is accepted.
 
     ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
     file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
@@ -56,11 +57,13 @@ class Service:
     seconds: int
     words: str = "tail -n 25"
     check: str = "true"
+    check_user: str = ""
     ask: str = "true"
     restart: Literal["restart", "reload-or-restart"] = "restart"
     held: str = ""
     secret_files: frozenset[str] = frozenset()
     stamp: str = ""
+    tidy: str = ":"
 
     @property
     def directory(self) -> str:

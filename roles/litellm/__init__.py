@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 
 from pyinfra.api import deploy
-from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, LitellmPlan
 from roles import host
 from roles.host import departure, drift, generations, python, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
-from roles.host.places import ROOT
 from roles.host.report import Change
 from roles.host.rollout import behind, in_turn, serves_gateways
 from roles.host.secrets import reveal
-from roles.litellm import keys, references, render
-
-LOCKS = Path(__file__).parent / "locks"
-PACKAGES = ("python3", "curl")
-
-SIZE = 700 * 10**6
-"""Bytes of an environment at the least: 1.106.2 takes 0.77 GB."""
+from roles.litellm import keys, references, render, software
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -33,10 +24,7 @@ def questions(plan: HostPlan) -> list[Question]:
         return [former]
     return [
         former,
-        python.QUESTION,
-        *(("package", name) for name in PACKAGES),
-        ("disk", ROOT),
-        environment(plan.gateway).question,
+        *software.questions(plan.gateway),
         *service.questions(render.NAME, render.USER, plan.gateway.port),
         *keys.questions(),
     ]
@@ -47,7 +35,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     if plan.gateway is None:
         return []
     return [
-        *python.refusals(seen, [environment(plan.gateway)]),
+        *software.refusals(plan.gateway, seen),
         *service.refusals(service_of(plan.gateway, seen), seen),
         *keys.refusals(plan.gateway),
     ]
@@ -58,8 +46,8 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     if plan.gateway is None:
         yield from departure.changes(_departed(plan, seen))
         return
-    yield from host.lacks(seen, PACKAGES, render.USER)
-    yield from python.changes(environment(plan.gateway), seen)
+    yield from host.lacks(seen, software.packages(plan.gateway, seen), render.USER)
+    yield from software.changes(plan.gateway, seen)
     yield from keys.changes(plan.gateway, seen)
     yield from drift.changes(service_of(plan.gateway, seen), seen)
 
@@ -67,18 +55,19 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     if plan.gateway is not None:
-        python.fetch(environment(plan.gateway), plan, seen)
+        software.fetch(plan.gateway, plan, seen)
 
 
 @deploy("LiteLLM")
 def serve() -> None:
     """Make this host a gateway, if it is to be one."""
-    if not host.plan().gateway:
+    gateway = host.plan().gateway
+    if not gateway:
         return
-    host.ensure_packages(*PACKAGES)
+    host.ensure_packages(*software.packages(gateway, host.seen()))
     host.ensure_user(render.USER)
     admit(name="keys of developers")
-    install(name="Python environment, hash-locked")
+    install(name="image, by its digest" if gateway.image else "Python environment, hash-locked")
     place(name="new generation, beside the running one")
     # One gateway after the other: while one restarts, the others serve.
     switch(name="switch, restart, wait until it serves", _serial=True)
@@ -113,9 +102,9 @@ def end(taken: Callable[[], Collection[str]]) -> Commands:
 
 @operation
 def install() -> Commands:
-    """Build the environment if the host lacks it."""
+    """Bring what LiteLLM runs from, if the host lacks it."""
     if gateway := host.plan().gateway:
-        yield from python.install(environment(gateway), host.plan(), host.seen())
+        yield from software.install(gateway, host.plan(), host.seen())
 
 
 @operation
@@ -144,19 +133,8 @@ def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
 
 
-def environment(gateway: LitellmPlan) -> python.Environment:
-    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
-    lock = LOCKS / f"{gateway.version}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(
-            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
-        )
-    return python.Environment("litellm", lock, size=SIZE)
-
-
 @once
 def service_of(gateway: LitellmPlan, seen: Observation) -> service.Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
-    directory = python.standing(environment(gateway), seen).directory
+    directory = python.standing(software.environment(gateway), seen).directory
     return render.service(gateway, directory, secrets, seen)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
 from roles.host.text import template
+from roles.litellm import container
 from roles.litellm.configuration import configuration
 from roles.litellm.references import references, variable
 
@@ -59,11 +61,12 @@ def service(
 ) -> Service:
     """Return the gateway's service.
 
-    ``environment`` is the directory of its Python environment, ``secrets`` maps each reference of
-    the plan to its value.
+    ``environment`` is the directory of its Python environment; a gateway with an image has none.
+    ``secrets`` maps each reference of the plan to its value.
     """
     count = workers(gateway, seen)
-    return Service(
+    stop = gateway.drain_seconds + gateway.timeout + STOP
+    service = Service(
         name=NAME,
         user=USER,
         port=gateway.port,
@@ -72,19 +75,20 @@ def service(
             HERE / "templates" / "unit.service.j2",
             user=USER,
             directory=f"{ROOT}/{NAME}",
-            command=shlex.join([f"{environment}/bin/litellm", *arguments(gateway, count)]).replace(
-                " --", " \\\n    --"
-            ),
+            container=container.NAME if gateway.image else "",
+            command=f"/bin/sh {ROOT}/{NAME}/current/container.sh serve"
+            if gateway.image
+            else _lines([f"{environment}/bin/litellm", *arguments(gateway, count)]),
             held=HELD,
             hold=START + 60,
             drain=gateway.drain_seconds,
-            stop=gateway.drain_seconds + gateway.timeout + STOP,
+            stop=stop,
         ),
         environment=variables(gateway, secrets),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
+            **_scripts(*SCRIPTS),
         },
         ready=_probe('prove "$outcomes"'),
         seconds=START,
@@ -92,16 +96,49 @@ def service(
         check=f"{environment}/bin/python check.py",
         ask=_probe("ask"),
         held=HELD,
+        tidy=container.TIDY if container.was_here(gateway.image, seen) else ":",
+    )
+    if gateway.image is None:
+        return service
+    said = {
+        "container.sh": template(
+            HERE / "templates" / "container.sh.j2",
+            container=container.NAME,
+            slice=container.SLICE,
+            image=gateway.image.reference,
+            user=USER,
+            directory=service.directory,
+            keys=KEYS,
+            held=str(PurePosixPath(HELD).parent),
+            variables=sorted(service.environment),
+            stop=stop,
+            arguments=_lines(arguments(gateway, count), indent=12),
+        ),
+        "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
+        **_scripts("contents.py"),
+    }
+    return replace(
+        service,
+        files={**service.files, **said},
+        check="sh container.sh check",
+        check_user="root",
     )
 
 
+def _scripts(*names: str) -> dict[str, str]:
+    return {name: (HERE / "files" / name).read_text("utf-8") for name in names}
+
+
+def _lines(command: list[str], indent: int = 4) -> str:
+    return shlex.join(command).replace(" --", f" \\\n{' ' * indent}--")
+
+
 def _probe(job: str) -> str:
-    """Return a command that asks the current generation, by the Python that serves it.
+    """Return a command that asks the current generation.
 
     The key is nowhere but in the generation's own environment.
     """
-    python = "$(sed -n 's|^ExecStart=\\(.*\\)/bin/litellm .*|\\1|p' *.service)/bin/python"
-    return f'(cd current && set -a && . ./environment && exec "{python}" -I probe.py {job})'
+    return f"(cd current && set -a && . ./environment && exec python3 -I probe.py {job})"
 
 
 def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
@@ -169,12 +206,14 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "NO_REDOC": "True",
         "NO_OPENAPI": "True",
         "DISABLE_ADMIN_UI": "True",
-        "HOME": f"{STATE}/{NAME}",
         "MIRRORFLEET_KEYS": KEYS,
         "LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install",
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
+    if not gateway.image:
+        # An image has a home of its own, and may keep something there.
+        said["HOME"] = f"{STATE}/{NAME}"
     if gateway.server == "gunicorn":
         # Its workers are forked, and one was seen to hang at start while it read the time zone.
         said["TZ"] = "UTC"

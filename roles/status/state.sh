@@ -21,6 +21,8 @@ set -- /etc/systemd/system/mirrorfleet-*.service
         StateChangeTimestamp) since=${value#@} ;;
         NRestarts) restarts=$value ;;
         MemoryCurrent) memory=$value ;;
-        '') [ -z "$id" ] || say service "$id" "$active" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
+        '') # What runs in a container has a cgroup of its own, named after the unit.
+            { read -r memory <"/sys/fs/cgroup/mirrorfleet.slice/$id.slice/memory.current"; } 2>/dev/null
+            [ -z "$id" ] || say service "$id" "$active" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
     esac
 done

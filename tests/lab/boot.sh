@@ -22,9 +22,13 @@ mount -t tmpfs -o mode=0755 tmpfs /run
 boottime=$(cut -d. -f1 /proc/uptime)
 monotonic=$(awk '/^now at/ { printf "%d", $3 / 1e9; exit }' /proc/timer_list)
 
-# Both bpf options let units filter by address (IPAddressDeny=).
+# Docker's images lie on the machine's own disk: an overlay on an overlay is not to be had.
+mkdir -p "$directory/docker"
+
+# Both bpf options let units filter by address (IPAddressDeny=); with keyrings, Docker runs there.
 exec unshare --time --boottime "-$boottime" --monotonic "-$monotonic" \
     systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no \
     --machine="lab-$name" --hostname="$name" --directory="$directory/root" \
     --network-bridge="$bridge" --resolv-conf=off --timezone=off --link-journal=no \
-    --console=pipe --capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf
+    --console=pipe --capability=CAP_BPF,CAP_PERFMON --system-call-filter='bpf @keyring' \
+    --bind="$directory/docker:/var/lib/docker"

@@ -132,6 +132,19 @@ def message(gateway: str, key: str) -> tuple[int, str]:
     return http_status(gateway, 4000, "/v1/messages", key=key, body=body)
 
 
+def who_answers() -> str:
+    """One gateway, or the other if it does not, as with a load balancer; "nobody" if none does."""
+    key = secret("developers")
+    return next((each for each in GATEWAYS if _answers(each, key)), "nobody")
+
+
+def _answers(gateway: str, key: str) -> bool:
+    try:
+        return message(gateway, key)[0] == 200
+    except OSError:
+        return False
+
+
 @contextmanager
 def asked_all_the_time(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
     """Ask over and over while the block runs. Yields the answers."""

@@ -14,7 +14,7 @@ from roles.claude.client import binary
 from roles.firewall import render as rules
 from roles.host.observe import Observation, parse
 from roles.host.service import Service
-from roles.litellm import keys
+from roles.litellm import container, keys
 from roles.litellm.render import KEYS, USER
 from roles.ollama import models, release
 from roles.vllm import weights
@@ -75,8 +75,12 @@ def converged(plan: HostPlan) -> Answers:
     if plan.redis:
         found |= {("package", redis.PACKAGE): ()}
     if plan.gateway:
-        found |= {("package", name): () for name in litellm.PACKAGES}
-        found |= {("environment", litellm.environment(plan.gateway).directory): ("",)}
+        found |= {("package", name): () for name in litellm.software.PACKAGES}
+        if plan.gateway.image:
+            found |= _path(container.DOCKER)
+            found |= {("image", plan.gateway.image.reference): ()}
+        else:
+            found |= {("environment", litellm.software.environment(plan.gateway).directory): ("",)}
         found |= admitted(plan.gateway)
     if plan.front:
         found |= {("package", name): () for name in front.PACKAGES}

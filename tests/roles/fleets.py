@@ -36,7 +36,7 @@ def furnish(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name in ("front", "ollama", "redis"):
+    for name in ("docker", "front", "ollama", "redis"):
         shutil.copy(ROOT / f"tests/roles/{name}.yml", directory / "inventories")
     for file, kind in (("llm.pem", "CERTIFICATE"), ("llm.key", "PRIVATE KEY")):
         (directory / "tls").mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     host = plans("lab").hosts["gw-1"]
     assert host.gateway
     found = seen(converged(host))
-    wanted = litellm.environment(host.gateway)
+    wanted = litellm.software.environment(host.gateway)
     evil = f"{wanted.directory}/lib/python3.11/site-packages/litellm_init.pth"
     changed = replace(found, environments={wanted.directory: evil})
     said = [change.what for change in litellm.changes(host, changed)]

@@ -29,7 +29,7 @@ SCRIPTS = (".py",)
 """Sent as they stand in the repository: files.txt names them, and there is nothing to compare."""
 
 
-@pytest.mark.parametrize("fleet", ["front", "lab", "ollama", "prod", "redis"])
+@pytest.mark.parametrize("fleet", ["docker", "front", "lab", "ollama", "prod", "redis"])
 def test_hosts_get_these_files(plans: Planned, fleet: str) -> None:
     wanted = {
         f"{host}/{name}": stable(content)

@@ -24,7 +24,7 @@ QUESTIONS, GENERATION = 10_000, 20_000
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize("fleet", ["front", "lab", "ollama", "prod", "redis"])
+@pytest.mark.parametrize("fleet", ["docker", "front", "lab", "ollama", "prod", "redis"])
 def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     plans: Planned, fleet: str
 ) -> None:

@@ -5,19 +5,6 @@ from pathlib import Path
 from tests.lab import look
 
 
-def who_answers() -> str:
-    """One gateway, or the other if it does not, as with a load balancer; "nobody" if none does."""
-    key = look.secret("developers")
-    return next((each for each in look.GATEWAYS if _answers(each, key)), "nobody")
-
-
-def _answers(gateway: str, key: str) -> bool:
-    try:
-        return look.message(gateway, key)[0] == 200
-    except OSError:
-        return False
-
-
 def generations() -> dict[str, str]:
     current = "/opt/mirrorfleet/litellm/current"
     return {name: look.run(name, f"readlink {current}") for name in look.GATEWAYS}
@@ -32,7 +19,7 @@ def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_
     with (
         look.journal("gw-1", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as first,
         look.journal("gw-2", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as second,
-        look.asked_all_the_time(who_answers, 0.2) as answers,
+        look.asked_all_the_time(look.who_answers, 0.2) as answers,
     ):
         done = look.mirror(fleet=broken)
     said = done.stdout + done.stderr

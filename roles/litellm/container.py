@@ -1,0 +1,152 @@
+"""LiteLLM from a container image: Docker, the image by its digest, and what must be in it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.exceptions import DeployError
+
+from fleet.data import table
+from fleet.plan import LitellmPlan
+from fleet.spec import Image
+from roles.host.commands import Commands, telling
+from roles.host.digests import digest
+from roles.host.observe import Observation, Question
+from roles.host.places import ROOT
+from roles.host.report import Change
+from roles.host.upload import upload
+
+NAME = "mirrorfleet-litellm"
+
+SLICE = f"{NAME}.service.slice"
+"""Docker's parent for the container's cgroup: by its name, whoever asks to which unit the process
+with the port belongs finds the gateway's."""
+
+DOCKER = "/usr/bin/docker"
+STORE = "/var/lib/docker"
+"""Where Docker keeps images, unless its administrator has moved them."""
+
+IMAGES = f"{ROOT}/litellm/images"
+"""A file for each image that we brought, with its reference: what we may remove again."""
+
+SIZE = 700 * 10**6
+"""Bytes of an image at the least: what LiteLLM and its packages take."""
+
+CLIENT_APART = (("debian", "13"),)
+"""Where Docker's package does not bring its client."""
+
+# A client of Docker that was stopped too early leaves its container behind; nothing of a service
+# without containers removes it. An image that something else runs from stays, ours no more.
+TIDY = f"""\
+[ -e current/container.sh ] || docker rm --force {NAME} >/dev/null 2>&1
+    for brought in {IMAGES}/*; do
+        [ -f "$brought" ] || continue
+        image=$(cat "$brought")
+        grep -qsF "$image" {ROOT}/litellm/generations/*/container.sh && continue
+        docker image rm "$image" >/dev/null 2>&1
+        rm -f "$brought"
+    done"""
+
+
+def was_here(image: Image | None, seen: Observation) -> bool:
+    """Does a generation run in a container, this one or one before: is there anything to tidy?"""
+    return bool(image) or any(path.endswith("/container.sh") for path in seen.files)
+
+
+def packages(seen: Observation) -> tuple[str, ...]:
+    """Return the packages that bring Docker; none where there is one, whoever it is from."""
+    if DOCKER in seen.paths:
+        return ()
+    return ("docker.io", *(["docker-cli"] if (seen.system, seen.release) in CLIENT_APART else []))
+
+
+def questions(image: Image) -> list[Question]:
+    """What must be known of a host that is to run the image."""
+    return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
+
+
+def refusals(image: Image, seen: Observation) -> Iterator[str]:
+    """Yield why the host cannot have the image."""
+    free = seen.disks.get(STORE)
+    if image.reference in seen.images or free is None:
+        return
+    needed = SIZE
+    if image.file and Path(image.file).exists():
+        needed = max(SIZE, Path(image.file).stat().st_size)
+    if needed > free:
+        yield (
+            f"needs {needed / 1e9:.2f} GB at least below {STORE} for LiteLLM's image, and has "
+            f"{free / 1e9:.2f} GB free there. Make room."
+        )
+
+
+def changes(image: Image, seen: Observation) -> Iterator[Change]:
+    """Yield the image, if the host will be given it."""
+    if image.reference not in seen.images:
+        yield Change(f"image {image.reference} is missing")
+
+
+def fetch(image: Image, seen: Observation) -> None:
+    """Look whether the archive is the one that is wanted. Raises ``DeployError`` if it is not."""
+    if image.file is None or image.reference in seen.images:
+        return
+    try:
+        found = digest(Path(image.file))
+    except OSError as error:
+        raise DeployError(f"LiteLLM's image {image.file}: {error.strerror}.") from None
+    if found != image.sha256:
+        raise DeployError(
+            f"{image.file} is not the image that is wanted: its sha256 is {found}, not "
+            f"{image.sha256}."
+        )
+
+
+# It is told where the image came from only when it is there, so that nobody else's is removed.
+PULL = """\
+docker pull --quiet {image} >/dev/null
+{told}
+"""
+
+# An archive may call its image what it likes, or nothing: here it has one name, by its digest.
+LOAD = """\
+said=$(docker load --input upload)
+[ "$(echo "$said" | grep -c '^Loaded image')" = 1 ] || {{
+    echo "the archive is to hold one image; Docker says: $said" >&2
+    exit 1
+}}
+name=$(echo "$said" | sed -n 's/^Loaded image[^:]*: //p')
+docker tag "$name" {image}
+case $name in sha256:*) ;; *) docker image rm "$name" >/dev/null ;; esac
+{told}
+"""
+
+TOLD = "mkdir -p {directory} && echo {image} >{directory}/{key}"
+
+
+def install(image: Image, seen: Observation) -> Commands:
+    """Pull the image, or send the archive, where the host does not have it."""
+    if image.reference in seen.images:
+        return
+    name = shlex.quote(image.reference)
+    key = sha256(image.reference.encode()).hexdigest()[:12]
+    told = TOLD.format(directory=IMAGES, image=name, key=key)
+    if image.file is None:
+        yield telling(PULL.format(image=name, told=told))
+    else:
+        yield from upload(Path(image.file), LOAD.format(image=name, told=told))
+
+
+def wanted(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return image.json: what must be in the image, and what must not."""
+    advisories = table("advisories")
+    refused = {
+        package: [{name: each[name] for name in each if name != "source"} for each in listed]
+        for package, listed in advisories.items()
+        # The package of that name is a client of the server that the advisories are about.
+        if package != "ollama"
+    }
+    return {"litellm": gateway.version, "refused": refused}

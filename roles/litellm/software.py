@@ -1,0 +1,79 @@
+"""What LiteLLM runs from: an environment of its lock file, or a container image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import HostPlan, LitellmPlan
+from roles.host import python
+from roles.host.commands import Commands
+from roles.host.observe import Observation, Question
+from roles.host.places import ROOT
+from roles.host.report import Change
+from roles.litellm import container
+
+LOCKS = Path(__file__).parent / "locks"
+
+PACKAGES = ("python3", "curl")
+"""What our own programs on a gateway need, whatever LiteLLM runs from."""
+
+SIZE = 700 * 10**6
+"""Bytes of an environment at the least: 1.106.2 takes 0.77 GB."""
+
+
+def environment(gateway: LitellmPlan) -> python.Environment:
+    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
+    lock = LOCKS / f"{gateway.version}.txt"
+    if not lock.exists():
+        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
+        raise DeployError(
+            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
+        )
+    return python.Environment("litellm", lock, size=SIZE)
+
+
+def packages(gateway: LitellmPlan, seen: Observation) -> tuple[str, ...]:
+    """Return the system packages that the host must have."""
+    return (*PACKAGES, *(container.packages(seen) if gateway.image else ()))
+
+
+def questions(gateway: LitellmPlan) -> list[Question]:
+    """What must be known of the host's software."""
+    common: list[Question] = [python.QUESTION, *(("package", name) for name in PACKAGES)]
+    if gateway.image:
+        return [*common, *container.questions(gateway.image)]
+    return [*common, ("disk", ROOT), environment(gateway).question]
+
+
+def refusals(gateway: LitellmPlan, seen: Observation) -> Iterator[str]:
+    """Yield why the host cannot have the software."""
+    yield from python.refusals(seen, [] if gateway.image else [environment(gateway)])
+    if gateway.image:
+        yield from container.refusals(gateway.image, seen)
+
+
+def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
+    """Yield what the host will be given of it."""
+    if gateway.image:
+        yield from container.changes(gateway.image, seen)
+    else:
+        yield from python.changes(environment(gateway), seen)
+
+
+def fetch(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> None:
+    """Bring it to this machine, if it is to be sent."""
+    if gateway.image:
+        container.fetch(gateway.image, seen)
+    else:
+        python.fetch(environment(gateway), plan, seen)
+
+
+def install(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> Commands:
+    """Bring it to the host, if that lacks it."""
+    if gateway.image:
+        yield from container.install(gateway.image, seen)
+    else:
+        yield from python.install(environment(gateway), plan, seen)

@@ -1,0 +1,236 @@
+"""Gateways from a container image: the real scripts, with a stand-in for Docker's client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api.command import PyinfraCommand, StringCommand
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from fleet.spec import Image
+from roles import litellm
+from roles.host import departure
+from roles.host.commands import script
+from roles.host.observe import Observation
+from roles.litellm import container
+from roles.litellm.files import contents
+from tests.roles.answers import bare, converged, seen, services
+from tests.roles.conftest import Planned
+from tests.roles.fleets import SECRETS, edit
+from tests.roles.machine import Machine
+
+# A stand-in for Docker's client: it has the images that images/ names, and writes down what it did.
+DOCKER = """\
+echo "docker $*" >>"$ROOT/docker.log"
+case "$1 $2" in
+    'load --input') sed "s/^/Loaded image: /" "$3" ;;
+    'image inspect') [ -e "$ROOT/images/$3" ] ;;
+    'run '*) env >"$ROOT/environment" ;;
+esac
+"""
+PULLED = Image(name=f"registry.example.com/litellm@sha256:{'5f' * 32}")
+
+
+@pytest.fixture
+def host(machine: Machine) -> Machine:
+    machine.add("docker", DOCKER)
+    return machine
+
+
+@pytest.fixture
+def plan(plans: Planned) -> HostPlan:
+    return plans("docker").hosts["gw"]
+
+
+def image_of(plan: HostPlan) -> Image:
+    assert plan.gateway and plan.gateway.image
+    return plan.gateway.image
+
+
+def done(host: Machine) -> list[str]:
+    log = host.root / "docker.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def brought(host: Machine) -> list[str]:
+    images = host.at(container.IMAGES)
+    return [path.read_text().strip() for path in images.iterdir()] if images.exists() else []
+
+
+def run(host: Machine, commands: Iterable[PyinfraCommand], archive: str = "") -> str:
+    """Run the scripts as a host does that was sent the archive; return what is complained of."""
+    inbox = host.at("/var/lib/mirrorfleet/inbox")
+    for each in commands:
+        if isinstance(each, StringCommand):
+            ended = host.run(each)
+            assert (ended.returncode == 0) == (ended.stderr == "")
+            if ended.stderr:
+                return ended.stderr
+        else:
+            (inbox / Path(each.dest).name).write_text(archive)  # type: ignore[attr-defined]
+    return ""
+
+
+def test_an_archive_gets_one_name_by_its_digest(host: Machine, house: Path, plan: HostPlan) -> None:
+    image = image_of(plan)
+    said = "somebody/litellm:latest\n"
+    (house / "release.tar.zst").write_text(said)
+    assert run(host, container.install(image, Observation()), said) == ""
+    assert done(host) == [
+        "docker load --input upload",
+        f"docker tag somebody/litellm:latest {image.reference}",
+        "docker image rm somebody/litellm:latest",
+    ]
+    assert brought(host) == [image.reference]
+    assert not list(container.install(image, Observation(images=frozenset({image.reference}))))
+
+
+def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: HostPlan) -> None:
+    said = "one:1\ntwo:2\n"
+    (house / "release.tar.zst").write_text(said)
+    why = run(host, container.install(image_of(plan), Observation()), said)
+    assert "the archive is to hold one image; Docker says: Loaded image: one:1" in why
+    assert (len(done(host)), brought(host)) == (1, [])
+
+
+def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
+    assert run(host, container.install(PULLED, Observation())) == ""
+    assert done(host) == [f"docker pull --quiet {PULLED.name}"]
+    assert brought(host) == [PULLED.name]
+
+
+def test_an_archive_that_is_another_one_or_none_is_not_sent(house: Path, plan: HostPlan) -> None:
+    (house / "release.tar.zst").write_text("evil")
+    with pytest.raises(DeployError, match="is not the image that is wanted: its sha256 is b5c1"):
+        litellm.fetch(plan, seen(bare(plan)))
+    (house / "release.tar.zst").unlink()
+    with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):
+        litellm.fetch(plan, seen(bare(plan)))
+
+
+def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
+    directory = host.at("/opt/mirrorfleet/litellm/generations/1")
+    directory.mkdir(parents=True)
+    (directory / "container.sh").write_text("exec docker run wanted@sha256:1 --port=4000\n")
+    images = host.at(container.IMAGES)
+    images.mkdir()
+    for name in ("wanted", "former"):
+        (images / name).write_text(f"{name}@sha256:1\n")
+    current = host.at("/opt/mirrorfleet/litellm/current")
+    current.symlink_to("generations/1")
+    tidy = script(f"cd /opt/mirrorfleet/litellm; set +e\n{container.TIDY}")
+    assert run(host, [tidy]) == ""
+    assert done(host) == ["docker image rm former@sha256:1"]
+    assert brought(host) == ["wanted@sha256:1"]
+    # Back to a lock file's environment, a container that is left over goes.
+    current.unlink()
+    assert run(host, [tidy]) == ""
+    assert done(host)[1:] == ["docker rm --force mirrorfleet-litellm"]
+
+
+def test_a_gateway_that_leaves_takes_its_image_with_it(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departure, "last", iter)
+    host.add("systemctl", '[ "$2" != is-active ]')
+    host.at(container.IMAGES).mkdir(parents=True)
+    (host.at(container.IMAGES) / "one").write_text("one@sha256:1\n")
+    assert run(host, departure.remove(["litellm"])) == ""
+    assert done(host) == ["docker rm --force mirrorfleet-litellm", "docker image rm one@sha256:1"]
+    assert not host.at("/opt/mirrorfleet/litellm").exists()
+
+
+def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan) -> None:
+    found = seen(bare(plan))
+    said = [change.what for change in litellm.changes(plan, found)]
+    assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
+        *said
+    }
+    there = replace(found, paths=found.paths | {container.DOCKER})
+    assert not any("docker.io" in change.what for change in litellm.changes(plan, there))
+    # Debian 13 has the client in a package of its own.
+    newer = replace(found, release="13")
+    assert litellm.software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
+
+
+def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
+    found = replace(seen(bare(plan)), disks={container.STORE: 10**8})
+    assert list(litellm.refusals(plan, found)) == [
+        "needs 0.70 GB at least below /var/lib/docker for LiteLLM's image, and has 0.10 GB free "
+        "there. Make room."
+    ]
+
+
+def test_which_images_a_host_has(host: Machine) -> None:
+    (host.root / "images").mkdir()
+    (host.root / "images/one:1").touch()
+    assert host.look(("image", "one:1"), ("image", "two:2")).images == {"one:1"}
+
+
+def test_a_container_gets_the_generation_and_no_secret_in_its_command(
+    host: Machine, plan: HostPlan
+) -> None:
+    [service] = services(plan)
+    directory = host.root / "generation"
+    directory.mkdir()
+    for member in service.members():
+        text = member.content.decode().replace("/run/mirrorfleet", str(host.root / "run"))
+        (directory / member.name).write_text(text.replace("mirrorfleet-litellm\n", "root\n"))
+    (host.root / "current").symlink_to("generation")
+    serve = "set -a && . ./environment && sh {}/container.sh {}"
+    assert run(host, [script(f"cd {host.root}/current && {serve.format('.', 'check')}")]) == ""
+    there = f"{host.root}/current"
+    assert run(host, [script(f"cd {there} && {serve.format(there, 'serve')}")]) == ""
+    check, served = done(host)
+    for command in (check, served):
+        assert f"--volume={directory}:/opt/mirrorfleet/litellm/current:ro" in command
+        assert SECRETS["LITELLM_MASTER_KEY"] not in command
+    assert check.endswith(
+        "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f contents.py check.py"
+    )
+    assert "--entrypoint=litellm mirrorfleet-litellm:5fd7bdc9e87f --config=" in served
+    # What Docker passes on by name, its client has.
+    given = (host.root / "environment").read_text()
+    assert f"LITELLM_MASTER_KEY={SECRETS['LITELLM_MASTER_KEY']}" in given
+    assert " --env=LITELLM_MASTER_KEY " in served
+
+
+def test_another_image_is_another_generation(plans: Planned, house: Path, plan: HostPlan) -> None:
+    found = seen(converged(plan))
+    assert not list(litellm.changes(plan, found))
+    edit(house, "docker", "sha256: 5f", "sha256: 6f")
+    said = [change.what for change in litellm.changes(plans("docker").hosts["gw"], found)]
+    assert said == [
+        "image mirrorfleet-litellm:6fd7bdc9e87f is missing",
+        "litellm: container.sh differs",
+        "mirrorfleet-litellm.service will be restarted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"litellm": {"1.106.2"}, "starlette": {"0.50.0"}}, []),
+        ({}, ["holds no LiteLLM, where gateway.version is 1.106.2"]),
+        ({"litellm": {"1.82.7"}}, [
+            "holds 1.82.7, where gateway.version is 1.106.2",
+            "holds litellm 1.82.7: malicious release of 2026-03-24 (steals credentials)",
+        ]),
+        ({"litellm": {"1.106.2"}, "h11": {"0.14.0", "0.16.0"}}, [
+            "holds h11 0.14.0: CVE-2025-43859 (requests can be smuggled past a proxy)"
+        ]),
+    ],
+    ids=["good", "no LiteLLM", "malicious", "vulnerable"],
+)  # fmt: skip
+def test_what_an_image_must_hold_and_must_not(
+    plan: HostPlan, found: dict[str, set[str]], said: list[str]
+) -> None:
+    assert plan.gateway
+    wanted = json.loads(json.dumps(container.wanted(plan.gateway)))
+    faults = list(contents.faults(wanted, found))
+    assert [each for each in faults if "CVE-2026" not in each] == said
