@@ -3,16 +3,30 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import claude, firewall, front, host, litellm, ollama, preflight, redis, vllm
+from roles import (
+    claude,
+    firewall,
+    front,
+    host,
+    litellm,
+    migrations,
+    ollama,
+    postgres,
+    preflight,
+    redis,
+    vllm,
+)
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(preflight, firewall, vllm, ollama, redis, litellm, front, claude)
+host.survey(preflight, firewall, vllm, ollama, redis, postgres, migrations, litellm, front, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
 firewall.admit()
 vllm.serve()
 ollama.serve()
 redis.serve()
+postgres.serve()
+migrations.serve()
 litellm.serve()
 front.serve()
 claude.configure()
@@ -26,4 +40,5 @@ litellm.leave()
 vllm.leave()
 ollama.leave()
 redis.leave()
+postgres.leave()
 firewall.close()

@@ -6,6 +6,18 @@ pyinfra inventories/prod.py deploys/status.py --data report=-
 One exec on each host, and no change. Ends with 1 where anything is not as it should be.
 """
 
-from roles import claude, firewall, front, litellm, ollama, preflight, redis, status, vllm
+from roles import (
+    claude,
+    firewall,
+    front,
+    litellm,
+    migrations,
+    ollama,
+    postgres,
+    preflight,
+    redis,
+    status,
+    vllm,
+)
 
-status.tell(preflight, firewall, vllm, ollama, redis, litellm, front, claude)
+status.tell(preflight, firewall, vllm, ollama, redis, postgres, migrations, litellm, front, claude)

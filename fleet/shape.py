@@ -50,7 +50,7 @@ def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
         yield (missing(error),), None
     elif "writeOnly" in schema and "examples" in schema:
         # Which secret it is makes no difference to what is around it.
-        yield key, schema["examples"][0]
+        yield key, deepcopy(schema["examples"][0])  # what else is wrong there is taken out of it
     else:
         # A list without one of its items would have its other items on the wrong lines.
         while key and isinstance(key[-1], int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fleet.spec import Developers, Fleet, Model, OllamaModel, ProviderModel
+from fleet.spec import Developers, Fleet, Gateway, Model, OllamaModel, ProviderModel
 
 SHOWN = 3
 """Hosts that are still named; of more, the number is told."""
@@ -26,6 +26,7 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         door = "front" if fleet.front else "gateway"
         for group in fleet.developers.values():
             yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {door}"
+        yield from _stores(fleet.gateway)
     for model in fleet.models.values():
         yield _node(f"model_{model.name}", model.name, *_served(model))
         if fleet.gateway:
@@ -34,6 +35,14 @@ def _lines(fleet: Fleet) -> Iterator[str]:
     for name, targets in fleet.fallbacks.items():
         for target in targets:
             yield f"{_name(f'model_{name}')} -. fallback .-> {_name(f'model_{target}')}"
+
+
+def _stores(gateway: Gateway) -> Iterator[str]:
+    """Yield what the gateways share, where it is ours."""
+    for store, name in ((gateway.redis, "Redis"), (gateway.database, "Postgres")):
+        if store and store.install:
+            yield _node(name.lower(), name, store.install)
+            yield f"gateway --- {name.lower()}"
 
 
 def _people(group: Developers) -> str:

@@ -16,16 +16,20 @@ from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
 
-MODELS = (f"{STATE}/weights", f"{STATE}/ollama")
-"""What took hours to fetch, and stays unless it is asked for."""
+KEPT = {
+    f"{STATE}/weights": "models",
+    f"{STATE}/ollama": "models",
+    f"{STATE}/postgres": "database",
+}
+"""What took hours to fetch, or cannot be had again, and stays unless it is asked for, by a word."""
 
-ASKED = ("vllm-*", "ollama", "litellm", "redis", "front")
+ASKED = ("vllm-*", "ollama", "litellm", "redis", "postgres*", "front")
 """Services that somebody may still ask: they leave by mirror.py, which knows when."""
 
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host: what of ours is there."""
-    return [departure.question("*"), *(("path", path) for path in (ROOT, STATE, *MODELS))]
+    return [departure.question("*"), *(("path", path) for path in (ROOT, STATE, *KEPT))]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
@@ -103,16 +107,18 @@ rmdir {state} 2>/dev/null || true
 
 # Files that stay belong to one of them; another user must not come by its number.
 USERS = """\
-for service in vllm ollama litellm redis front; do
+for service in vllm ollama litellm redis postgres front; do
     ! grep -q "^mirrorfleet-$service:" /etc/passwd || userdel "mirrorfleet-$service"
 done
 """
 
 
 def _stays(seen: Observation) -> list[str]:
-    """Return what is kept of a host's state, unless `--data models=remove` is said."""
+    """Return what is kept of a host's state, unless `--data models=remove` or the like is said."""
     said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
-    return [] if said.get("models") == "remove" else [p for p in MODELS if p in seen.paths]
+    return [
+        path for path, word in KEPT.items() if path in seen.paths and said.get(word) != "remove"
+    ]
 
 
 def _parts(plan: HostPlan) -> Iterator[str]:
@@ -122,6 +128,8 @@ def _parts(plan: HostPlan) -> Iterator[str]:
         yield f"models.{model.model}.hosts"
     if plan.redis:
         yield "gateway.redis.install"
+    if plan.postgres:
+        yield "gateway.database.install"
     if plan.gateway:
         yield "gateway.hosts"
     if plan.front:

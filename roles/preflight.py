@@ -55,4 +55,6 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 
 
 def _serves(plan: HostPlan) -> bool:
-    return bool(plan.engines or plan.ollama or plan.redis or plan.gateway or plan.front)
+    return bool(
+        plan.engines or plan.ollama or plan.redis or plan.postgres or plan.gateway or plan.front
+    )

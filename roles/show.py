@@ -15,7 +15,7 @@ from pyinfra.api.exceptions import DeployError
 import fleet
 from fleet import FleetError, HostPlan
 from fleet.problems import did_you_mean
-from roles import claude, firewall, front, litellm, ollama, redis, vllm
+from roles import claude, firewall, front, litellm, ollama, postgres, redis, vllm
 from roles.claude import machine
 from roles.firewall.render import RULES, rules
 from roles.host.observe import Observation
@@ -72,6 +72,8 @@ def services(plan: HostPlan, seen: Observation) -> list[Service]:
         found.append(ollama.service_of(plan.ollama, seen))
     if plan.redis:
         found.append(redis.service_of(plan.redis))
+    if plan.postgres:
+        found.append(postgres.service_of(plan.postgres, seen))
     if plan.gateway:
         found.append(litellm.service_of(plan.gateway, seen))
     if plan.front:
@@ -99,7 +101,7 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
     for file in claude.wanted(plan, UNSEEN):
         if file.content is not None:
             yield f"~{file.user}/{file.path}", file.content.decode()
-    for shared in machine.files(plan.clients):
+    for shared in (*postgres.units(plan), *machine.files(plan.clients)):
         if shared.content is not None:
             yield shared.path, shared.content.decode(errors="replace")
     if plan.gateway and plan.gateway.workers == "auto":

@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 import fleet
 from fleet import FleetError
-from roles import claude, litellm, ollama, vllm
+from roles import claude, litellm, migrations, ollama, vllm
 from roles.host import cache
 from roles.host.observe import Observation
 
@@ -37,7 +37,7 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
     host = Observation(architecture=architecture, python=python)
     try:
         for plan in planned.hosts.values():
-            for role in (vllm, ollama, litellm, claude):
+            for role in (vllm, ollama, litellm, migrations, claude):
                 role.fetch(plan, host)
     except (DeployError, OSError) as error:
         print(f"{plan.name}: {error}", file=sys.stderr)

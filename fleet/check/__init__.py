@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fleet.check import (
     aliases,
     claude,
+    database,
     developers,
     engines,
     exposure,
@@ -44,6 +45,7 @@ CHECKS = (
     front.problems,
     litellm.problems,
     redis.problems,
+    database.problems,
     exposure.problems,
     firewall.problems,
     aliases.problems,

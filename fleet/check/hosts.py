@@ -58,6 +58,10 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
             listeners.append((("gateway", "metrics"), "the gateway's metrics", hosts, metrics))
         if (redis := fleet.gateway.redis) and redis.install:
             listeners.append((("gateway", "redis"), "Redis", (redis.install,), redis.port))
+        if (database := fleet.gateway.database) and database.install:
+            listeners.append(
+                (("gateway", "database"), "Postgres", (database.install,), database.port)
+            )
     if fleet.front:
         listeners.append((("front",), "the front door", fleet.front.hosts, fleet.front.port))
     taken: dict[tuple[str, int], str] = {}

@@ -48,7 +48,7 @@ def _hosts(fleet: Fleet) -> Iterator[_Use]:
 
 
 def _gateway(fleet: Fleet) -> Iterator[_Use]:
-    """Models that the gateway treats in a way of their own, and the host of its Redis."""
+    """Models that the gateway treats in a way of their own, and the hosts of what it shares."""
     known, gateway = fleet.document.names("models"), fleet.gateway
     if gateway is None:
         return
@@ -59,6 +59,9 @@ def _gateway(fleet: Fleet) -> Iterator[_Use]:
     if gateway.redis and gateway.redis.install:
         hosts = fleet.document.names("hosts")
         yield _Use(("gateway", "redis", "install"), gateway.redis.install, hosts, "host")
+    if gateway.database and gateway.database.install:
+        hosts = fleet.document.names("hosts")
+        yield _Use(("gateway", "database", "install"), gateway.database.install, hosts, "host")
     if passthrough := gateway.anthropic_passthrough:
         yield _Use(("gateway", "anthropic_passthrough"), passthrough, known, "model")
 

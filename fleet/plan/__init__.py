@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fleet.keys import DerivedKey, Key
 from fleet.plan.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from fleet.plan.database import DatabasePlan, MigrationsPlan, PostgresPlan, migrations, postgres
 from fleet.plan.firewall import DoorPlan, FirewallPlan, firewall
 from fleet.plan.front import FrontPlan, front
 from fleet.plan.keys import KeyPlan
@@ -22,6 +23,7 @@ from fleet.spec import Fleet
 __all__ = [
     "ClaudePlan",
     "ClientPlan",
+    "DatabasePlan",
     "DerivedKey",
     "DoorPlan",
     "FirewallPlan",
@@ -31,9 +33,11 @@ __all__ = [
     "Key",
     "KeyPlan",
     "LitellmPlan",
+    "MigrationsPlan",
     "MirrorPlan",
     "OllamaModelPlan",
     "OllamaPlan",
+    "PostgresPlan",
     "RedisPlan",
     "Route",
     "VllmPlan",
@@ -51,6 +55,8 @@ class HostPlan:
     engines: tuple[VllmPlan, ...] = comes("models")
     ollama: OllamaPlan | None = comes("models")
     redis: RedisPlan | None = comes("gateway.redis")
+    postgres: PostgresPlan | None = comes("gateway.database")
+    migrations: MigrationsPlan | None = comes("gateway.database")
     gateway: LitellmPlan | None = comes("gateway")
     front: FrontPlan | None = comes("front")
     clients: ClaudePlan | None = comes("developers")
@@ -77,6 +83,7 @@ def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
     engines, ollamas = vllm(fleet), ollama(fleet)
     gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
+    databases, tables = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
     firewalls = firewall(fleet)
     return FleetPlan(
@@ -88,6 +95,8 @@ def plan(fleet: Fleet) -> FleetPlan:
                 engines=engines.get(name, ()),
                 ollama=ollamas.get(name),
                 redis=memories.get(name),
+                postgres=databases.get(name),
+                migrations=tables.get(name),
                 gateway=gateways.get(name),
                 front=fronts.get(name),
                 clients=clients.get(name),

@@ -41,6 +41,13 @@ class RedisDoor(DoorPlan):
 
 
 @dataclass(frozen=True)
+class PostgresDoor(DoorPlan):
+    name: str = comes("gateway.database.install")
+    port: int = comes("gateway.database.port")
+    admits: tuple[str, ...] = comes("gateway.hosts")
+
+
+@dataclass(frozen=True)
 class GatewayDoor(DoorPlan):
     name: str = comes("gateway")
     port: int = comes("gateway.port")
@@ -102,13 +109,16 @@ def _engines(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
 
 
 def _gateways(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
-    """Yield the doors of gateways, those that the file wants, and that of their Redis."""
+    """Yield the doors of gateways, those that the file wants, and of their Redis and Postgres."""
     gateway, said = fleet.gateway, fleet.firewall
     if gateway is None:
         return
     if gateway.redis and gateway.redis.install:
         admits = _admitted(fleet, gateway.hosts, ())
         yield gateway.redis.install, RedisDoor("redis", gateway.redis.port, admits)
+    if gateway.database and gateway.database.install:
+        admits = _admitted(fleet, gateway.hosts, ())
+        yield gateway.database.install, PostgresDoor("postgres", gateway.database.port, admits)
     clients = [host for group in fleet.developers.values() for host in group.seats]
     clients += fleet.front.hosts if fleet.front else ()
     for host in gateway.hosts:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fleet.data import table
+from fleet.plan import database
+from fleet.plan.database import DatabasePlan
 from fleet.plan.keys import KeyPlan, keys
 from fleet.plan.redis import reached
 from fleet.plan.routes import Route, aliases, routes
@@ -75,6 +77,7 @@ class LitellmPlan:
     redis: Redis | None = comes(
         "gateway.redis", because="one that is installed here listens on its host's address"
     )
+    database: DatabasePlan | None = comes("gateway.database")
     logging: Logging = comes("gateway.logging")
     metrics: bool = comes("gateway.metrics")
     metrics_port: int | None = comes("gateway.metrics.port")
@@ -143,6 +146,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         or routing.cooldown_time is not None
         or routing.allowed_fails is not None,
         redis=reached(fleet, gateway.redis),
+        database=database.reached(fleet),
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,

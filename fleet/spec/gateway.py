@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.section import Secret, Section
+from fleet.spec.database import Database, database
 from fleet.spec.hosts import Host, chosen
 from fleet.spec.image import Image, image
 from fleet.spec.litellm import (
@@ -49,6 +50,8 @@ class Gateway:
     limits: Limits
     routing: Routing
     redis: Redis | None
+    database: Database | None
+    salt_key: Secret | None
     logging: Logging
     metrics: bool
     metrics_port: int | None
@@ -89,6 +92,8 @@ def gateway(said: Section, hosts: Mapping[str, Host]) -> Gateway:
         limits=limits(said.section("limits")),
         routing=routing(said.section("routing")),
         redis=redis(said.section("redis")) if "redis" in said else None,
+        database=database(said.section("database")) if "database" in said else None,
+        salt_key=said.secret("salt_key"),
         logging=logging(said.section("logging")),
         metrics="metrics" in said,
         metrics_port=said.section("metrics").get("port"),

@@ -15,10 +15,10 @@ from pyinfra.api import StringCommand, deploy
 from fleet.plan import HostPlan
 from roles import host
 from roles.firewall import render
-from roles.firewall.lookup import networks
 from roles.firewall.render import Doors
 from roles.host.commands import Commands, operation, script
 from roles.host.leaving import last
+from roles.host.lookup import networks
 from roles.host.observe import Observation, Question, Unit
 from roles.host.payload import UNPACK, Member, pack
 from roles.host.report import Change

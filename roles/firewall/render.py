@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from roles.host.lookup import Network, network
 from roles.host.places import ROOT
 from roles.host.text import template
 
@@ -16,7 +17,6 @@ DIRECTORY = f"{ROOT}/firewall"
 RULES = f"{DIRECTORY}/rules.nft"
 TEMPLATES = Path(__file__).parent / "templates"
 
-Network = IPv4Network | IPv6Network
 Doors = Mapping[int, frozenset[Network]]
 """From where each port is reached; whatever is not a port here is none of our business."""
 
@@ -69,11 +69,6 @@ def doors(text: str) -> Doors:
             except ValueError:
                 continue
     return {port: frozenset(admitted) for port, admitted in found.items()}
-
-
-def network(said: str) -> Network:
-    """Return an address or a network as a network. Raises ``ValueError`` if it is neither."""
-    return IPv6Network(said) if ":" in said else IPv4Network(said)
 
 
 def both(one: Doors, other: Doors) -> Doors:

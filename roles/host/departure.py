@@ -43,6 +43,7 @@ KEPT = ("environments", "releases", "models.json")
 REMOVE = """\
 for name in {names}; do
     unit=mirrorfleet-$name.service
+    systemctl --quiet disable --now mirrorfleet-$name.timer 2>/dev/null || true
     systemctl --quiet stop $unit 2>/dev/null || true
     if systemctl --quiet is-active $unit; then
         echo "$unit cannot be stopped" >&2
@@ -50,6 +51,7 @@ for name in {names}; do
     fi
     systemctl --quiet disable $unit 2>/dev/null || true
     rm -rf /etc/systemd/system/$unit /etc/systemd/system/$unit.d
+    rm -f /etc/systemd/system/mirrorfleet-$name.timer
     for image in {root}/$name/images/*; do # what others run from stays
         [ -f "$image" ] || continue
         docker rm --force "mirrorfleet-$name" >/dev/null 2>&1 || true

@@ -71,11 +71,12 @@ class Observation:
     ``unused`` weights that nothing starts with to theirs. ``seats`` are the users and directories
     to which an earlier run gave Claude Code's settings, but for those that were asked about.
     ``tables`` maps a table of nftables to a digest of what is loaded, ``routes`` an address to the
-    host's own address on the way there. ``services`` are those of ours that stand on the host, by
-    their short names. ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is
-    by how many seconds the host's clock is ahead of ours, 0 where the time that the look took may
-    explain it. ``own_clients`` maps a user and a path to where a client stands that is the user's
-    own. ``images`` are those container images that were asked about and that Docker has.
+    host's own address on the way there, ``databases`` a file of psql's settings to what that
+    database says. ``services`` are those of ours that stand on the host, by their short names.
+    ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is by how many seconds
+    the host's clock is ahead of ours, 0 where the time that the look took may explain it.
+    ``own_clients`` maps a user and a path to where a client stands that is the user's own.
+    ``images`` are those container images that were asked about and that Docker has.
     """
 
     system: str = "unknown"
@@ -104,6 +105,7 @@ class Observation:
     seats: frozenset[tuple[str, str]] = frozenset()
     tables: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, str] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
     bulk: Mapping[str, int] = field(default_factory=dict)
     ahead: float = 0.0
@@ -225,7 +227,11 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
                 images.add(name)
             case ["service", name]:
                 services.add(name)
-            case ["user" | "link" | "environment" | "table" | "route" as kind, name, value]:
+            case [
+                "user" | "link" | "environment" | "table" | "route" | "database" as kind,
+                name,
+                value,
+            ]:
                 found.setdefault(f"{kind}s", {})[name] = value
             case ["file", name, value]:
                 kinds[name] = value

@@ -148,7 +148,7 @@ def _wait(run: State, progress: _Progress, step: Step) -> Host | None:
 
 def serves_gateways(plan: HostPlan) -> bool:
     """Is it a host that gateways lead to, or count with?"""
-    return bool(plan.engines or plan.ollama or plan.redis)
+    return bool(plan.engines or plan.ollama or plan.redis or plan.postgres)
 
 
 def serves(plan: HostPlan) -> bool:

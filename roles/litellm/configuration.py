@@ -78,11 +78,13 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
     said = {
         "master_key": "os.environ/LITELLM_MASTER_KEY",
         "custom_auth": "mirrorfleet_auth.authenticate",
-        "disable_spend_logs": True,
+        "disable_spend_logs": not (gateway.database and gateway.database.spend_logs),
         **_said(
             cancel_on_disconnect=gateway.cancel_on_disconnect or None,
             max_in_flight_requests_per_worker=limits.max_in_flight_requests_per_worker,
             max_queued_requests_per_worker=limits.max_queued_requests_per_worker,
+            database_connection_pool_limit=gateway.database
+            and gateway.database.connection_pool_limit,
         ),
     }
     if redis:

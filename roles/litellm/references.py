@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fleet.plan import LitellmPlan, Route
+from fleet.plan import DatabasePlan, LitellmPlan, Route
 from fleet.spec import Secret
 
 
@@ -48,8 +48,15 @@ def secrets(gateway: LitellmPlan) -> set[Secret]:
         *references(gateway),
         *(each for each in gateway.environment.values() if isinstance(each, Secret)),
         *([gateway.passthrough.api_key] if gateway.passthrough else []),
+        *(_database(gateway.database) if gateway.database else []),
         *(secret for route in gateway.routes for secret in route.secrets.values()),
     }
+
+
+def _database(database: DatabasePlan) -> Iterator[Secret]:
+    yield database.salt_key
+    if secret := database.url or database.password:
+        yield secret
 
 
 def _places(gateway: LitellmPlan) -> Iterator[tuple[tuple[str, ...], Secret]]:

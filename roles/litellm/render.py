@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import yaml
 
-from fleet.plan import LitellmPlan, http
+from fleet.plan import DatabasePlan, LitellmPlan, http
 from fleet.spec import Secret
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
@@ -217,6 +218,11 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
     if gateway.server == "gunicorn":
         # Its workers are forked, and one was seen to hang at start while it read the time zone.
         said["TZ"] = "UTC"
+    if gateway.database:
+        said["DATABASE_URL"] = url(gateway.database, secrets)
+        said["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
+        # The tables are made before a gateway changes, and once.
+        said["DISABLE_SCHEMA_UPDATE"] = "true"
     if gateway.passthrough:
         said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
         said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
@@ -230,3 +236,12 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
     for name, value in gateway.environment.items():
         said[name] = secrets[value] if isinstance(value, Secret) else value
     return said
+
+
+def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
+    """Return where LiteLLM finds its database: as it is said, or in ours, with its password."""
+    if database.url:
+        return secrets[database.url]
+    assert database.password, "the check wants one"
+    at = urlsplit(http(database.host, database.port)).netloc
+    return f"postgresql://litellm:{quote(secrets[database.password], safe='')}@{at}/litellm"

@@ -7,8 +7,20 @@ import json
 from hashlib import sha256
 
 from fleet import HostPlan
-from fleet.plan import LitellmPlan, OllamaPlan
-from roles import claude, firewall, front, litellm, ollama, preflight, redis, show, vllm
+from fleet.plan import LitellmPlan, MigrationsPlan, OllamaPlan
+from roles import (
+    claude,
+    firewall,
+    front,
+    litellm,
+    migrations,
+    ollama,
+    postgres,
+    preflight,
+    redis,
+    show,
+    vllm,
+)
 from roles.claude import machine
 from roles.claude.client import binary
 from roles.firewall import render as rules
@@ -16,8 +28,11 @@ from roles.host.observe import Observation, parse
 from roles.host.service import Service
 from roles.litellm import container, keys
 from roles.litellm.render import KEYS, USER
+from roles.migrations import render, wheel
 from roles.ollama import models, release
+from roles.postgres.render import BACKUP, TIMER
 from roles.vllm import weights
+from tests.roles.fleets import SECRETS
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]
 """The answer to each question, as the fields that follow the question's own on the line."""
@@ -74,6 +89,10 @@ def converged(plan: HostPlan) -> Answers:
         found |= made(plan.ollama)
     if plan.redis:
         found |= {("package", redis.PACKAGE): ()}
+    if plan.postgres:
+        found |= {("package", postgres.PACKAGE): ()} | timed(plan)
+    if plan.migrations:
+        found |= migrated(plan.migrations)
     if plan.gateway:
         found |= {("package", name): () for name in litellm.software.PACKAGES}
         if plan.gateway.image:
@@ -136,6 +155,27 @@ def guarded(plan: HostPlan) -> Answers:
         ("table", rules.TABLE): ("digest of the table",),
         ("file", firewall.UNIT_PATH): ("f 644 root:root", unit),
         ("unit", firewall.UNIT): ("active", "enabled", "", "no", ""),
+    }
+
+
+def timed(plan: HostPlan) -> Answers:
+    """The answers about a Postgres whose backups are made."""
+    return {
+        ("unit", TIMER): ("active", "enabled", "", "no", ""),
+        ("unit", BACKUP): ("inactive", "static", "", "no", ""),
+        **{
+            ("file", file.path): ("f 644 root:root", sha256(file.content or b"").hexdigest())
+            for file in postgres.units(plan)
+        },
+    }
+
+
+def migrated(plan: MigrationsPlan, salt_key: str = SECRETS["LITELLM_SALT_KEY"]) -> Answers:
+    """The answers about a database with the tables of the plan, for a salt key."""
+    said = f"mirrorfleet: {wheel.release(plan)}, salt key {render.fingerprint(salt_key)}"
+    return {
+        ("package", migrations.PACKAGE): (),
+        ("database", render.SETTINGS): (f"{plan.connections} {said}",),
     }
 
 

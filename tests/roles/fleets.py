@@ -22,7 +22,9 @@ SECRETS = {
     "ENGINE_KEY": "engine-key-of-the-tests",
     "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
     "MIRRORFLEET_KEY_ROOT": "9b74c9897bac770ffc029102a200c5de-key-of-the-tests",
-    # redis.yml: a variable
+    # redis.yml, database.yml: variables
+    "DATABASE_PASSWORD": "database-password-key-of-the-tests",
+    "LITELLM_SALT_KEY": "salt-key-of-the-tests",
     "REDIS_PASSWORD": "redis-password-key-of-the-tests",
     # prod.yml: the output of a command, `op`
     "op": "anthropic-key-of-the-tests",
@@ -36,7 +38,7 @@ def furnish(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name in ("docker", "front", "ollama", "redis"):
+    for name in ("database", "docker", "front", "ollama", "redis"):
         shutil.copy(ROOT / f"tests/roles/{name}.yml", directory / "inventories")
     for file, kind in (("llm.pem", "CERTIFICATE"), ("llm.key", "PRIVATE KEY")):
         (directory / "tls").mkdir(exist_ok=True)
@@ -55,8 +57,7 @@ def furnish(directory: Path) -> dict[str, str]:
     (weights / "model.safetensors").write_bytes(safetensors(bytes(range(256))))
     # A stand-in for 1Password's command line, which prod.yml asks for a key.
     stand_in(programs / "op", f"echo {SECRETS['op']}")
-    variables = ("ENGINE_KEY", "LITELLM_MASTER_KEY", "MIRRORFLEET_KEY_ROOT", "REDIS_PASSWORD")
-    return {name: SECRETS[name] for name in variables}
+    return {name: value for name, value in SECRETS.items() if name.isupper()}
 
 
 def safetensors(content: bytes) -> bytes:

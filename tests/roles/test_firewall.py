@@ -14,8 +14,8 @@ from pyinfra.api.exceptions import DeployError
 from fleet import HostPlan
 from fleet.plan import DoorPlan, FirewallPlan
 from roles import firewall
-from roles.firewall.lookup import networks
 from roles.firewall.render import RULES, TABLE, doors, rules
+from roles.host.lookup import networks
 from roles.host.observe import parse, script
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleet import HostPlan
-from roles import claude, show
+from roles import claude, postgres, show
 from roles.claude import machine
 from roles.litellm import keys
 from roles.litellm.render import USER
@@ -29,7 +29,7 @@ SCRIPTS = (".py",)
 """Sent as they stand in the repository: files.txt names them, and there is nothing to compare."""
 
 
-@pytest.mark.parametrize("fleet", ["docker", "front", "lab", "ollama", "prod", "redis"])
+@pytest.mark.parametrize("fleet", ["database", "docker", "front", "lab", "ollama", "prod", "redis"])
 def test_hosts_get_these_files(plans: Planned, fleet: str) -> None:
     wanted = {
         f"{host}/{name}": stable(content)
@@ -62,7 +62,7 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
     for path, text in show.doors(plan):
         listed.append(f"644 root:root {path}")
         yield f"machine{path}", text
-    for shared in machine.files(plan.clients):
+    for shared in (*postgres.units(plan), *machine.files(plan.clients)):
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")
             yield f"machine{shared.path}", shared.content.decode()

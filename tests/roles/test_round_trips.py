@@ -20,11 +20,11 @@ USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes
 UPLOAD = ["inbox", "take"]
 
 # Characters. A generation of nine files is sent gzipped, between two scripts.
-QUESTIONS, GENERATION = 10_000, 20_000
+QUESTIONS, GENERATION = 10_000, 22_000
 
 
 @pytest.mark.usefixtures("stocked")
-@pytest.mark.parametrize("fleet", ["docker", "front", "lab", "ollama", "prod", "redis"])
+@pytest.mark.parametrize("fleet", ["database", "docker", "front", "lab", "ollama", "prod", "redis"])
 def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     plans: Planned, fleet: str
 ) -> None:

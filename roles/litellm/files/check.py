@@ -8,6 +8,7 @@ alias that leads nowhere, and a key variable that is not set.
 import asyncio
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -30,6 +31,8 @@ async def main() -> list[str]:
         wrong.append("the key check (custom_auth) is not loaded")
     elif not proxy_server.user_custom_auth.__globals__["ring"].readable():
         wrong.append("the keys of developers cannot be read")
+    if "DATABASE_URL" in os.environ:
+        wrong += await database_faults()
     if len(router.model_list) != len(written["model_list"]):
         wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
     # A callback that lacks an address or a key is left out, with a word in the log at most.
@@ -50,6 +53,23 @@ async def main() -> list[str]:
         except Exception as error:
             wrong.append(f"the name '{name}' leads to no model ({type(error).__name__})")
     return wrong
+
+
+async def database_faults() -> list[str]:
+    """Return why LiteLLM's client cannot ask the database, asked as LiteLLM will."""
+    try:
+        client = import_module("prisma").Prisma()
+    except (ImportError, AttributeError, RuntimeError):  # not there, or not made for its tables
+        return [
+            "this LiteLLM has no database client: take an image that has, like litellm-non_root"
+        ]
+    try:
+        await client.connect()
+        await client.query_raw("SELECT 1")
+        await client.disconnect()
+    except Exception as error:  # whose text may hold the URL
+        return [f"its database cannot be asked ({type(error).__name__})"]
+    return []
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ A developer's key opens only what Claude Code asks for. With a custom_auth hook 
 role of its own: any key could list the engines' addresses, have every model called (/health), or
 spend the gateway's provider keys through the passthrough routes, past `models` and past budgets.
 
+Where the gateway has a database, a key that is not in these files may be one of LiteLLM's own: it
+is held to all that LiteLLM holds them to, budgets, limits and roles.
+
 Only `authenticate` touches LiteLLM; the rest is plain Python and is tested without it.
 """
 
@@ -77,6 +80,10 @@ class Refused(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Unknown(Refused):
+    """The key is none of ours."""
 
 
 def digest(key: str) -> str:
@@ -217,13 +224,16 @@ def decide(presented: str | None, path: str, ring: KeyRing, master: str | None) 
     # A plain look-up: how long it takes tells something of the hash at most, never of the key.
     key, routes = ring.find(sha256)
     if key is None:
-        raise Refused(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
+        raise Unknown(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
     if key.expires is not None and key.expires <= time.time():
         raise Refused(401, f"The API key of {key.name} has expired. Ask for another one.")
     if key.role != "admin" and path not in DEVELOPER_ROUTES and path not in routes:
         raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
     return key
 
+
+OURS = "sk-mf-"
+"""How a key begins that is derived from the fleet's root."""
 
 KINDS = {401: "authentication_error", 403: "permission_error", 503: "api_error"}
 
@@ -240,6 +250,8 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     try:
         key = decide(api_key, path, ring, proxy_server.master_key)
     except Refused as refused:
+        if isinstance(refused, Unknown) and _may_be_litellms(api_key, proxy_server.prisma_client):
+            return await _as_litellms(request, api_key)
         # Any other exception would reach the client as a 500, which it tries again and again.
         kind = KINDS[refused.code]
         raise ProxyException(str(refused), type=kind, param=None, code=refused.code) from None
@@ -256,6 +268,25 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     if key.models:
         await _check_model(request, path, auth)
     return auth
+
+
+def _may_be_litellms(key: str, database: object) -> bool:
+    """Is there a database that may know the key? It knows none that was derived for a developer."""
+    return database is not None and key.startswith("sk-") and not key.startswith(OURS)
+
+
+async def _as_litellms(request: Request, api_key: str) -> UserAPIKeyAuth:
+    """Have LiteLLM judge a key of its own, by all of its rules.
+
+    Left to LiteLLM by giving the key back, it would be judged by some of them only: with a
+    custom_auth hook, budgets of teams and users and the roles that open its administration are
+    passed over.
+    """
+    from litellm.proxy.auth.user_api_key_auth import authorize_internal_virtual_key
+    from litellm.proxy.common_utils.http_parsing_utils import read_request_body
+
+    body = await read_request_body(request)
+    return await authorize_internal_virtual_key(digest(api_key), request, body)
 
 
 async def _check_model(request: Request, path: str, auth: UserAPIKeyAuth) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import socket
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 
 from pyinfra.api.exceptions import DeployError
 
-from roles.firewall.render import Network, network
+Network = IPv4Network | IPv6Network
+
+
+def network(said: str) -> Network:
+    """Return an address or a network as a network. Raises ``ValueError`` if it is neither."""
+    return IPv6Network(said) if ":" in said else IPv4Network(said)
 
 
 @cache
@@ -26,6 +32,6 @@ def networks(admitted: str) -> frozenset[Network]:
     except OSError as error:
         raise DeployError(
             f"is to admit {admitted}, and this machine finds no address of that name "
-            f"({error.strerror or error}). Write an address in the fleet file, or firewall: none."
+            f"({error.strerror or error}). Write an address in the fleet file."
         ) from None
     return frozenset(network(str(address[0])) for *_, address in found)

@@ -1,0 +1,129 @@
+"""LiteLLM's tables: its own SQL migrations, run by psql before the first gateway changes.
+
+LiteLLM itself is told to leave them alone: all workers of all gateways would begin at once, and a
+failure would be found out by a gateway that does not start. What was run is written down where
+LiteLLM's own tool looks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+from pyinfra.context import ctx_state
+
+from fleet.plan import HostPlan, MigrationsPlan
+from roles import host
+from roles.host.commands import Commands, operation, script, telling
+from roles.host.observe import Observation, Question
+from roles.host.report import Change
+from roles.host.rollout import behind, serves
+from roles.host.secrets import reveal
+from roles.migrations import render, wheel
+
+PACKAGE = "postgresql-client"
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of the host that makes the tables, or of one that did."""
+    if plan.migrations is None:
+        return [("path", render.DIRECTORY)]
+    settings = render.settings(plan.migrations, _url(plan.migrations))
+    return [("package", PACKAGE), ("database", render.digest(settings), render.SETTINGS)]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
+    """Yield why the database cannot be what the gateways need."""
+    if (wanted := plan.migrations) and (state := render.state(seen)):
+        if wanted.url and state.max_connections < wanted.connections:
+            yield (
+                f"finds a database that admits {state.max_connections} connections, and the "
+                f"gateways need {wanted.connections}. Write a lower connection_pool_limit."
+            )
+        if not _is_asked() and state.salt_key not in ("", render.fingerprint(_salt_key(wanted))):
+            yield (
+                f"finds a database for another salt key than {wanted.salt_key}: what is stored "
+                "there could never be read again. Give back the former one; where nothing is lost, "
+                "run once with --data salt_key=changed."
+            )
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed about the tables."""
+    if plan.migrations is None:
+        if render.DIRECTORY in seen.paths:
+            yield Change(f"{render.DIRECTORY} will be removed")
+        return
+    if _lacks_client(plan, seen):
+        yield Change(f"package {PACKAGE} is missing")
+    if _is_due(plan.migrations, seen):
+        state, wanted = render.state(seen), wheel.release(plan.migrations)
+        have = f"of {state.release}, not" if state and state.release else "not known to be"
+        yield Change(f"database: its tables are {have} of {wanted}")
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Bring the migrations to this machine, if they may be needed."""
+    if plan.migrations and _is_due(plan.migrations, seen):
+        wheel.fetch(plan.migrations)
+
+
+@deploy("Database")
+def serve() -> None:
+    """Make the tables of the gateways' database what their LiteLLM needs."""
+    plan = host.plan()
+    if plan.migrations:
+        if _lacks_client(plan, host.seen()):
+            host.ensure_packages(PACKAGE)
+        migrate(name="backup, migrations of LiteLLM")
+    else:
+        forget(name="settings of a database that others look after")
+
+
+@operation
+def migrate() -> Commands:
+    """Run the migrations that are missing. If one fails, no gateway changes in this run."""
+    wanted = host.plan().migrations
+    if wanted and _is_due(wanted, host.seen()):
+        yield from behind(serves, _migrate(wanted))
+
+
+@operation
+def forget() -> Commands:
+    """Remove what this host knew of the database."""
+    if host.plan().migrations is None and render.DIRECTORY in host.seen().paths:
+        yield script(f"rm -rf {render.DIRECTORY}\n")
+
+
+def _migrate(wanted: MigrationsPlan) -> Commands:
+    text = render.command(wanted, _salt_key(wanted), wheel.release(wanted), asked=_is_asked())
+    yield telling(text, render.payload(wanted, _url(wanted), wheel.migrations(wanted)))
+
+
+def _is_due(wanted: MigrationsPlan, seen: Observation) -> bool:
+    """Are the tables others than those that are wanted? To fetch them, no secret is looked up."""
+    state = render.state(seen)
+    return (
+        state is None
+        or state.release != wheel.release(wanted)
+        or state.salt_key != render.fingerprint(_salt_key(wanted))
+    )
+
+
+def _lacks_client(plan: HostPlan, seen: Observation) -> bool:
+    """Must psql be installed? It comes with a server."""
+    return plan.postgres is None and PACKAGE not in seen.packages
+
+
+def _is_asked() -> bool:
+    """Did somebody say `--data salt_key=changed`?"""
+    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
+    return bool(said.get("salt_key") == "changed")
+
+
+def _url(wanted: MigrationsPlan) -> str:
+    return reveal(wanted.url) if wanted.url else ""
+
+
+def _salt_key(wanted: MigrationsPlan) -> str:
+    return reveal(wanted.salt_key)

@@ -1,0 +1,143 @@
+"""Postgres for the gateways, from the host's distribution: a service of ours, a backup each day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api import deploy
+
+from fleet.plan import HostPlan, PostgresPlan
+from roles import host
+from roles.host import departure, drift, files, generations, service
+from roles.host.commands import Commands, operation, script
+from roles.host.lookup import networks
+from roles.host.observe import Observation, Question, Unit, once
+from roles.host.report import Change
+from roles.host.secrets import reveal
+from roles.postgres import render
+
+PACKAGE = "postgresql"
+
+# The package makes a cluster of its own and starts it. Not with us.
+ALONE = """\
+install -d /etc/postgresql-common/createcluster.d
+echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/mirrorfleet.conf
+"""
+
+
+def questions(plan: HostPlan) -> list[Question]:
+    """What must be known of the host with the gateways' Postgres, or of one that had it."""
+    former = departure.question(render.SERVICES)
+    if plan.postgres is None:
+        return [former]
+    return [
+        former,
+        ("package", PACKAGE),
+        *service.questions(render.NAME, render.USER, plan.postgres.port),
+        *(("tree", file.path) for file in units(plan)),
+        ("unit", render.TIMER),
+        ("unit", render.BACKUP),
+    ]
+
+
+def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+    """Why Postgres cannot run on this host."""
+    return service.refusals(service_of(plan.postgres, seen), seen) if plan.postgres else []
+
+
+def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    """All that will be changed about a host's Postgres, one by one."""
+    if plan.postgres:
+        yield from host.lacks(seen, (PACKAGE,), render.USER)
+        yield from drift.changes(service_of(plan.postgres, seen), seen)
+        for file in files.unlike(units(plan), seen):
+            how = "differs" if file.path in seen.files else "is missing"
+            yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
+        if not _is_timed(seen):
+            yield Change(f"{render.TIMER} is not active and enabled")
+    yield from departure.changes(_departed(plan, seen))
+
+
+def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
+    """Yield that the last backup has failed, if it has."""
+    if plan.postgres and seen.units.get(render.BACKUP, Unit()).active == "failed":
+        yield f"the last backup failed; journalctl -u {render.BACKUP} tells why"
+
+
+def fetch(plan: HostPlan, seen: Observation) -> None:
+    """Nothing is sent but the configuration."""
+
+
+def units(plan: HostPlan) -> list[files.SystemFile]:
+    """Return the units beside the server's own: they have a backup made every day."""
+    return render.backup(plan.postgres) if plan.postgres else []
+
+
+@deploy("Postgres")
+def serve() -> None:
+    """Make the host serve the gateways' Postgres, if it is to."""
+    if not host.plan().postgres:
+        return
+    prepare(name="no cluster of the package's own")
+    host.ensure_packages(PACKAGE)
+    host.ensure_user(render.USER)
+    place(name="new generation, beside the running one")
+    switch(name="switch, restart, wait until it answers")
+    time(name="a backup every day")
+
+
+@deploy("Postgres")
+def leave() -> None:
+    """Take the gateways' Postgres off this host, if it has left the fleet file."""
+    stop(name="server that has left the fleet file; its data stay")
+
+
+@operation
+def prepare() -> Commands:
+    """Keep the package from starting a server of its own when it is installed."""
+    if PACKAGE not in host.seen().packages:
+        yield script(ALONE)
+
+
+@operation
+def place() -> Commands:
+    """Put a changed generation on the host; what runs is not touched."""
+    if postgres := host.plan().postgres:
+        yield from generations.place(service_of(postgres, host.seen()), host.seen())
+
+
+@operation
+def switch() -> Commands:
+    """Switch to a changed generation."""
+    if postgres := host.plan().postgres:
+        yield from generations.switch(service_of(postgres, host.seen()), host.seen())
+
+
+@operation
+def time() -> Commands:
+    """Have a backup made every day."""
+    wanted, seen = units(host.plan()), host.seen()
+    if wanted and (files.unlike(wanted, seen) or not _is_timed(seen)):
+        yield from files.install(wanted, seen, then=render.START_TIMER)
+
+
+@operation
+def stop() -> Commands:
+    """Stop and remove the server and its backups' timer. Its data and its backups stay."""
+    yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _is_timed(seen: Observation) -> bool:
+    state = seen.units.get(render.TIMER, Unit())
+    return (state.active, state.enabled) == ("active", "enabled")
+
+
+def _departed(plan: HostPlan, seen: Observation) -> list[str]:
+    wanted = [render.NAME, f"{render.NAME}-backup"] if plan.postgres else []
+    return departure.departed(render.SERVICES, wanted, seen)
+
+
+@once
+def service_of(postgres: PostgresPlan, seen: Observation) -> service.Service:
+    admitted = sorted(str(each) for name in postgres.admits for each in networks(name))
+    return render.service(postgres, reveal(postgres.password), admitted)

@@ -1,0 +1,107 @@
+"""Pure: from the plan of a Postgres to its configuration, units and scripts."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Sequence
+from hashlib import pbkdf2_hmac, sha256
+from pathlib import Path
+
+from fleet.plan import PostgresPlan
+from roles.host.files import SystemFile
+from roles.host.places import ROOT, STATE
+from roles.host.service import Service
+from roles.host.text import template
+
+NAME = "postgres"
+USER = "mirrorfleet-postgres"
+DIRECTORY = f"{ROOT}/{NAME}"
+DATA = f"{STATE}/{NAME}/data"
+BACKUPS = f"{STATE}/{NAME}/backups"
+SOCKET = "/run/mirrorfleet-postgres"
+"""Where the host's own root comes in, without a password."""
+
+SERVICES = f"{NAME}*"
+"""The server, and the one that makes backups."""
+
+BACKUP, TIMER = f"mirrorfleet-{NAME}-backup.service", f"mirrorfleet-{NAME}-backup.timer"
+UNITS = "/etc/systemd/system"
+START_TIMER = f"systemctl daemon-reload && systemctl --quiet enable --now {TIMER}"
+
+HERE = Path(__file__).parent
+SCRIPTS = ("server.sh", "backup.sh")
+
+START = 120
+"""Seconds from start to the first answer: one that was killed reads its log first."""
+
+READY = "(set -a && . ./current/environment && psql -XAtqw -c 'SELECT 1' 2>/dev/null | grep -qx 1)"
+
+ITERATIONS = 4096
+"""Postgres's own; the password is a long random one."""
+
+
+def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> Service:
+    """Return the service. ``admitted`` are the networks that the gateways come from."""
+    return Service(
+        name=NAME,
+        user=USER,
+        port=postgres.port,
+        software=None,
+        unit=template(
+            HERE / "templates" / "unit.service.j2", user=USER, directory=f"{DIRECTORY}/current"
+        ),
+        environment={
+            "PGHOST": SOCKET,
+            "PGPORT": str(postgres.port),
+            "PGUSER": "postgres",
+            "PGDATABASE": "postgres",
+        },
+        files={
+            "postgresql.conf": template(
+                HERE / "templates" / "postgresql.conf.j2",
+                directory=f"{DIRECTORY}/current",
+                socket=SOCKET,
+                listen=postgres.listen,
+                port=postgres.port,
+                connections=postgres.max_connections,
+            ),
+            "pg_hba.conf": template(HERE / "templates" / "pg_hba.conf.j2", admitted=admitted),
+            "pg_ident.conf": f"ours root postgres\nours {USER} postgres\n",
+            "setup.sql": template(
+                HERE / "templates" / "setup.sql.j2",
+                verifier=verifier(password, _salt(postgres)),
+            ),
+            **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
+        },
+        ready=READY,
+        seconds=START,
+        secret_files=frozenset({"setup.sql"}),
+    )
+
+
+def backup(postgres: PostgresPlan) -> list[SystemFile]:
+    """Return the units that make a backup every day."""
+    said = {
+        "user": USER,
+        "directory": f"{DIRECTORY}/current",
+        "days": postgres.days,
+        "at": postgres.at,
+    }
+    return [
+        SystemFile(f"{UNITS}/{name}", template(HERE / "templates" / f"{kind}.j2", **said).encode())
+        for name, kind in ((BACKUP, "backup.service"), (TIMER, "backup.timer"))
+    ]
+
+
+def _salt(postgres: PostgresPlan) -> bytes:
+    """Return a salt: no secret, and the same in every run, so that no password is written anew."""
+    return sha256(f"mirrorfleet {postgres.listen}:{postgres.port}".encode()).digest()[:16]
+
+
+def verifier(password: str, salt: bytes) -> str:
+    """Return what Postgres knows a password by, and nobody can log in with (RFC 5803)."""
+    key = pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    client, server = (hmac.digest(key, word, "sha256") for word in (b"Client Key", b"Server Key"))
+    text = [base64.b64encode(each).decode() for each in (salt, sha256(client).digest(), server)]
+    return f"SCRAM-SHA-256${ITERATIONS}:{text[0]}${text[1]}:{text[2]}"

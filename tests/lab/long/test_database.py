@@ -1,0 +1,186 @@
+"""A real Postgres on a real host: who gets in, LiteLLM's own migrations, backups, the salt key."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.lab import look, places
+
+HERE = Path(__file__).parent
+PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
+SALT = "sk-salt-of-the-lab-0123456789"
+SECRETS = {"password": PASSWORD, "salt": SALT, "master": "sk-master-of-the-lab-0123456789"}
+OURS = "sudo env PGHOST=/run/mirrorfleet-postgres PGUSER=postgres psql -XAtqw"
+BACKUPS = "/var/lib/mirrorfleet/postgres/backups"
+
+LAST = "20261009000000_add_credential_display_name"
+"""The newest migration of the release: it adds a column, and does not mind if it is there."""
+
+Deploy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
+    """Deploy database.yml with some texts replaced, and options of pyinfra."""
+    directory = tmp_path_factory.mktemp("database")
+    (directory / ".lab").symlink_to(places.ACCESS)
+    inventories = directory / "inventories"
+    inventories.mkdir()
+    for name, value in SECRETS.items():
+        (inventories / name).write_text(value)
+    shutil.copy(look.FLEET.with_suffix(".py"), inventories / "database.py")
+
+    def run(
+        *edits: tuple[str, str], options: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        text = (HERE / "database.yml").read_text("utf-8")
+        for said, instead in edits:
+            assert text.count(said) == 1
+            text = text.replace(said, instead)
+        (inventories / "database.yml").write_text(text, "utf-8")
+        deploy = str(HERE / "database_alone.py")
+        return look.pyinfra("-y", *options, str(inventories / "database.py"), deploy)
+
+    yield run
+    left = run((_line("database:"), ""), (_line("salt_key:"), ""))
+    assert left.returncode == 0, left.stdout + left.stderr
+    look.run("gpu", "rm -rf /var/lib/mirrorfleet/postgres")
+
+
+def _line(key: str) -> str:
+    text = (HERE / "database.yml").read_text("utf-8")
+    return next(f"{line}\n" for line in text.splitlines() if line.strip().startswith(key))
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert PASSWORD not in said and SALT not in said
+    return said
+
+
+def sql(statement: str, database: str = "litellm") -> str:
+    return look.run("gpu", f"{OURS} -d {database} -c '{statement}'").strip()
+
+
+def login(host: str, password: str = PASSWORD) -> str:
+    """What psql says on a host that comes with a password."""
+    look.run(
+        host,
+        "command -v psql || { apt-get -qq update && apt-get -qq install -y postgresql-client; }",
+    )
+    url = f"postgresql://litellm:{quote(password, safe='')}@10.77.0.11/litellm"
+    return look.run(host, "read -r url; psql -XAtqw \"$url\" -c 'SELECT 1' 2>&1; true", stdin=url)
+
+
+def test_the_database_of_a_fleet(deploy: Deploy) -> None:
+    said = succeeded(deploy(options=("--diff",)))
+    assert "database: 213 migrations of litellm-proxy-extras 0.4.108 were run" in said
+    tables = (
+        "SELECT count(*) FROM pg_tables WHERE schemaname = $$public$$ AND tableowner = $$litellm$$"
+    )
+    assert sql(tables) == "98"  # one of them Prisma's
+    assert sql("SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL") == "213"
+    assert sql("SHOW max_connections") == "30"
+    assert look.changes(deploy(options=("--json",))) == []
+
+
+def test_gateways_come_in_and_nobody_else(deploy: Deploy) -> None:
+    succeeded(deploy())
+    assert login("gw-1").strip() == "1"
+    assert "password authentication failed" in login("gw-1", "another one")
+    assert "no pg_hba.conf entry" in login("dev")
+    listening = look.run("gpu", "ss -Hltn 'sport = :5432'").split()
+    assert listening.count("10.77.0.11:5432") == 1 and len(listening) == 5
+    assert look.run("gpu", "pg_lsclusters -h") == ""
+    # Its host holds a verifier of the password, and the processes nothing.
+    held = look.run("gpu", f"grep -rlaF {PASSWORD!r} /opt /etc /var/lib/mirrorfleet /run || true")
+    assert held == ""
+    assert not any(PASSWORD in each for each in look.processes())
+    denied = look.run(
+        "gpu", "runuser -u nobody -- psql -h /run/mirrorfleet-postgres postgres 2>&1; true"
+    )
+    assert "failed" in denied
+
+
+def test_a_newer_release_is_migrated_behind_a_backup(deploy: Deploy) -> None:
+    succeeded(deploy())
+    sql(
+        'INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by) '
+        "VALUES ($$kept$$, $$a$$, $$a$$)"
+    )
+    backups = look.run("gpu", f"ls {BACKUPS}").split()
+    _older()
+    said = succeeded(deploy())
+    assert (
+        "its tables are of litellm-proxy-extras 0.4.1, not of litellm-proxy-extras 0.4.108" in said
+    )
+    assert "a backup was made" in said
+    assert "1 migrations of" in said
+    made = set(look.run("gpu", f"ls {BACKUPS}").split()) - set(backups)
+    [name] = made
+    assert look.run("gpu", f"stat -c '%a %U' {BACKUPS}/{name}").split() == [
+        "600",
+        "mirrorfleet-postgres",
+    ]
+
+    # As docs/database.md says, into a fresh database.
+    sql("CREATE DATABASE fresh OWNER litellm", "postgres")
+    try:
+        restore = OURS.replace("psql -XAtqw", "pg_restore --exit-on-error")
+        look.run("gpu", f"{restore} -d fresh {BACKUPS}/{name}")
+        assert sql('SELECT budget_id FROM "LiteLLM_BudgetTable"', "fresh") == "kept"
+        assert sql("SELECT count(*) FROM _prisma_migrations", "fresh") == "212"
+    finally:
+        sql("DROP DATABASE fresh", "postgres")
+
+
+def _older() -> None:
+    """Make the database one of an older release, which lacked the last migration."""
+    sql('ALTER TABLE "LiteLLM_CredentialsTable" DROP COLUMN display_name')
+    sql(f"DELETE FROM _prisma_migrations WHERE migration_name = $${LAST}$$")
+    stamp = sql("SELECT obj_description(to_regclass($$_prisma_migrations$$))")
+    older = stamp.replace("0.4.108", "0.4.1")
+    sql(f"COMMENT ON TABLE _prisma_migrations IS $${older}$$")
+
+
+def test_a_migration_that_fails_is_named_and_the_next_run_goes_on(deploy: Deploy) -> None:
+    succeeded(deploy())
+    _older()
+    sql('ALTER TABLE "LiteLLM_CredentialsTable" RENAME TO away')
+    done = deploy()
+    assert done.returncode != 0
+    assert f"the migration {LAST} failed" in done.stdout + done.stderr
+    sql('ALTER TABLE away RENAME TO "LiteLLM_CredentialsTable"')
+    assert "1 migrations of" in succeeded(deploy())
+
+
+def test_another_salt_key_is_refused_unless_it_is_asked_for(deploy: Deploy) -> None:
+    succeeded(deploy())
+    other = ("salt_key: {file: salt}", "salt_key: {command: echo sk-another-salt-0123456789}")
+    done = deploy(other)
+    assert done.returncode != 0
+    assert "finds a database for another salt key" in done.stdout + done.stderr
+    succeeded(deploy(other, options=("--data", "salt_key=changed")))
+    succeeded(deploy(options=("--data", "salt_key=changed")))
+
+
+def test_the_same_database_by_its_url(deploy: Deploy) -> None:
+    succeeded(deploy())
+    url = f"postgresql://litellm:{quote(PASSWORD, safe='')}@10.77.0.11/litellm"
+    by_url = (_line("database:"), f"  database: {{url: {{command: echo '{url}'}}}}\n")
+    said = succeeded(deploy(by_url))
+    assert "0 migrations of" in said
+    # Postgres has left the fleet file. Its files stay, and nothing of it runs.
+    assert not look.on("gpu").service("mirrorfleet-postgres").is_running
+    done = deploy(by_url)
+    assert done.returncode != 0
+    assert "does not answer" in done.stdout + done.stderr
+    succeeded(deploy())
+    assert sql('SELECT budget_id FROM "LiteLLM_BudgetTable"') == "kept"

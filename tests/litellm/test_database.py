@@ -1,0 +1,91 @@
+"""LiteLLM's own keys beside ours, judged by the real LiteLLM with a stand-in for its database."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.litellm.conftest import GOOD
+from tests.litellm.gateway import Gateway, check, message, planned, serving
+from tests.litellm.upstream import Upstream
+
+KEYS = {
+    "sk-anything": {},
+    "sk-haiku-alone": {"models": ["haiku"]},
+    "sk-expired": {"expires": "2026-01-01T00:00:00+00:00"},
+    "sk-blocked": {"blocked": True},
+    "sk-spent": {"max_budget": 1.0, "spend": 2.0},
+    "sk-of-a-team": {"team_id": "spent"},
+    "sk-of-a-person": {"user_id": "kim", "user_role": "internal_user"},
+}
+
+
+@pytest.fixture(scope="module", name="gateway")
+def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    directory = tmp_path_factory.mktemp("database")
+    shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
+    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install,virtual_keys:install"}
+    plan = replace(planned(GOOD / "research-anthropic.yml"), environment=hooks)
+    with serving(plan, upstream, directory) as gateway:
+        # Without a database, nobody knows such keys.
+        assert gateway.ask("/v1/messages", message("haiku"), key="sk-anything").code == 401
+        rows = {sha256(key.encode()).hexdigest(): row for key, row in KEYS.items()}
+        (directory / "new.json").write_text(json.dumps(rows))
+        (directory / "new.json").rename(directory / "database.json")
+        time.sleep(0.5)
+        yield gateway
+
+
+def code(gateway: Gateway, key: str, model: str = "haiku") -> int:
+    return gateway.ask("/v1/messages", message(model), key=key).code
+
+
+def test_litellms_own_keys_open_what_litellm_says(gateway: Gateway) -> None:
+    assert gateway.message("sonnet").code == 200
+    assert code(gateway, "sk-anything", "sonnet") == 200
+    assert code(gateway, "sk-haiku-alone") == 200
+    assert code(gateway, "sk-haiku-alone", "sonnet") in (401, 403)
+    assert code(gateway, "sk-expired") == 401
+    assert code(gateway, "sk-blocked") == 401
+    for unknown in ("sk-nobody", "sk-mf-of-nobody", "nobody"):
+        assert code(gateway, unknown) == 401
+
+
+@pytest.mark.parametrize("key", ["sk-spent", "sk-of-a-team"])
+def test_a_budget_that_is_spent_is_spent(gateway: Gateway, key: str) -> None:
+    answer = gateway.ask("/v1/messages", message("haiku"), key=key)
+    assert (answer.code, answer.body["error"]["type"]) == (422, "budget_exceeded")
+
+
+@pytest.mark.parametrize("key", ["sk-anything", "sk-of-a-person"])
+def test_the_administration_is_for_administrators(gateway: Gateway, key: str) -> None:
+    for path in ("/config/update", "/credentials", "/user/delete"):
+        answer = gateway.ask(path, {"user_ids": ["lin"]}, key=key)
+        assert answer.code in (401, 403), (path, answer)
+
+
+def test_a_generation_is_refused_where_its_database_cannot_be_asked(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    plan = planned(GOOD / "database.yml")
+    assert "this LiteLLM has no database client" in check(plan, upstream, tmp_path)
+    (tmp_path / "prisma.py").write_text(CLIENT)
+    assert "its database cannot be asked (ClientError)" in check(plan, upstream, tmp_path)
+
+
+CLIENT = """
+class ClientError(Exception):
+    pass
+
+
+class Prisma:
+    async def connect(self) -> None:
+        raise ClientError("postgresql://user:password@host/database")
+"""

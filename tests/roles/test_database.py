@@ -1,0 +1,141 @@
+"""A database of the gateways: what speaks against it, and what of it leaves a host or stays."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from fleet.plan import MigrationsPlan
+from fleet.section import Secret
+from roles.migrations import render, wheel
+from roles.postgres.render import verifier
+from tests.roles.answers import Answers, bare, converged, migrated
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import jobs
+from tests.roles.test_refusals import refused
+
+URL = Secret("env", "DATABASE_URL", Path("/"))
+Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
+PLAN = MigrationsPlan("1.106.2", URL, 5432, Secret("env", "SALT", Path("/")), 30)
+
+
+def test_the_verifier_is_that_of_the_standards_own_example() -> None:
+    """RFC 7677; the two keys as a Postgres with that salt has them."""
+    salt = "W22ZaJ0SNY7soEsUEjb6gQ=="
+    stored = "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+    server = "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    found = verifier("pencil", base64.b64decode(salt))
+    assert found == f"SCRAM-SHA-256$4096:{salt}${stored}:{server}"
+
+
+def test_psql_reaches_what_the_url_says() -> None:
+    said = render.settings(PLAN, "postgresql://u%40x:p%2F%24@db.example.com/llm?sslmode=require")
+    assert said.splitlines() == [
+        'PGCONNECT_TIMEOUT="10"',
+        'PGDATABASE="llm"',
+        'PGHOST="db.example.com"',
+        r'PGPASSWORD="p/\$"',
+        'PGPORT="5432"',
+        'PGSSLMODE="require"',
+        'PGUSER="u@x"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("mysql://u:p@db/llm", "it is not like postgresql://USER:PASSWORD@HOST/DATABASE."),
+        ("postgresql://u:p@db", "it names no database."),
+        ("postgresql://u:p@db:x/llm", "it is none."),
+        ("postgresql://u:p@db/llm?schema=mine", "'schema' is not understood. Remove it."),
+        (
+            "postgresql://u:p@db/llm?connection_limit=5",
+            "write gateway.database.connection_pool_limit, not connection_limit.",
+        ),
+    ],
+)
+def test_a_url_that_would_be_read_in_two_ways_is_refused(url: str, why: str) -> None:
+    with pytest.raises(DeployError) as caught:
+        render.settings(PLAN, url)
+    assert str(caught.value) == f"cannot use the URL behind {URL}: {why}"
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
+    hosts = plans("database").hosts
+    assert hosts["state"].migrations
+    found = migrated(hosts["state"].migrations, salt_key="the one of before")
+    [line] = refused(dict(hosts), {"state": found})
+    assert line == (
+        "state finds a database for another salt key than {env: LITELLM_SALT_KEY}: what is stored "
+        "there could never be read again. Give back the former one; where nothing is lost, run "
+        "once with --data salt_key=changed."
+    )
+
+
+@pytest.mark.usefixtures("stocked")
+def test_somebody_elses_postgres_must_have_room_for_all_pools(
+    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
+    installed = "{install: state, password: {env: DATABASE_PASSWORD}}"
+    edit(house, "database", installed, "{url: {env: DATABASE_URL}}")
+    hosts = plans("database").hosts
+    found: Answers = {("database", render.SETTINGS): ("20 ",)}
+    assert refused(dict(hosts), {"gw": found}) == [
+        "gw finds a database that admits 20 connections, and the gateways need 30. Write a lower "
+        "connection_pool_limit."
+    ]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
+    plans: Planned, house: Path
+) -> None:
+    before = plans("database").hosts
+    found = {name: converged(plan) for name, plan in before.items()}
+    found["state"] |= {("service", "postgres"): (), ("service", "postgres-backup"): ()}
+    found["state"] |= {("path", render.DIRECTORY): ()}
+    for line in (
+        "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",
+        "  salt_key: {env: LITELLM_SALT_KEY}\n",
+    ):
+        edit(house, "database", line, "")
+    done = mirror(plans("database").hosts, found)
+    assert jobs(done["state"])[-2:] == ["departure", "doors"]
+    departure = done["state"].execs[-2].command
+    assert "for name in postgres postgres-backup;" in departure
+    state = "rm -rf /var/lib/mirrorfleet/$name"
+    assert departure.count(state) == departure.count(f"{state}/cache") == 1
+
+
+@pytest.fixture(name="bare_hosts")
+def _bare(plans: Planned, stocked: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
+    """The hosts of a fleet with a database before its first run, and one migration to be run."""
+    monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
+    hosts = plans("database").hosts
+    return dict(hosts), {name: bare(plan) for name, plan in hosts.items()}
+
+
+def test_the_tables_are_made_before_a_gateway_changes(bare_hosts: Bare) -> None:
+    done = mirror(*bare_hosts)
+    [migrate] = [each for each in done["state"].execs if MIGRATION in each.command]
+    [switch] = [each for each in done["gw"].execs if "begun=$(invocation)" in each.command]
+    assert migrate.number < switch.number
+    commands = "\n".join(each.command for traffic in done.values() for each in traffic.execs)
+    assert "-key-of-the-tests" not in commands
+
+
+def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
+    done = mirror(*bare_hosts, fail={"state": [MIGRATION]})
+    assert jobs(done["gw"])[-1] == "left alone"
+    assert not any("begun=$(invocation)" in each.command for each in done["gw"].execs)
+
+
+MIGRATION = "the migration $name failed"
