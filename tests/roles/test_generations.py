@@ -323,13 +323,13 @@ def test_a_host_from_before_the_record_is_believed_and_its_current_one_the_way_b
     host.at(f"/opt/mirrorfleet/demo/served/{old.generation}").unlink()
     host.at("/opt/mirrorfleet/demo/served").rmdir()
     assert list(drift.changes(old, look(host, old))) == []
-    bad = demo("deaf")
+    bad = demo("dies")
     place(host, bad)
     assert f"rolled back to {old.generation}, which serves" in switch(host, bad).stderr
     assert served(host) == {old.generation}
 
 
-@pytest.mark.parametrize("fault", ["deaf", "dies", "listens but is never ready"])
+@pytest.mark.parametrize("fault", ["dies", "listens but is never ready"])
 def test_after_a_run_that_was_cut_a_bad_one_goes_back_to_the_last_that_served(
     host: Machine, fault: str
 ) -> None:
@@ -365,7 +365,7 @@ def test_after_a_run_that_was_cut_it_is_held_to_what_served_before(host: Machine
 
 def test_what_a_killed_run_has_taken_back_meanwhile_is_not_taken_for_proved(host: Machine) -> None:
     good = deploy(host, demo("serves"))
-    bad = demo("deaf")
+    bad = demo("dies")
     cut(host, bad)
     found = look(host, bad)
     assert run(host, generations.switch(bad, found)).returncode == 1
@@ -378,7 +378,7 @@ def test_what_was_refused_is_never_gone_back_to_and_does_not_push_out_what_serve
     host: Machine,
 ) -> None:
     good = deploy(host, demo("serves"))
-    refused = [demo(f"deaf {number}") for number in range(KEPT)]
+    refused = [demo(f"dies {number}") for number in range(KEPT)]
     for bad in refused:
         place(host, bad)
         assert switch(host, bad).returncode == 1
