@@ -159,6 +159,7 @@ echo "{unit}: its last words:" >&2
 # Those of this start: not of what ran before, nor of the one that systemd has begun since.
 journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
     {words} >&2
+{abandon}
 former=$(other "$generation")
 if [ -n "$former" ]; then
     activate "$former" && serves && touch "served/$former" &&
@@ -209,6 +210,7 @@ def _switch(service: Service, generation: str, *, activate: bool) -> StringComma
             kept=KEPT,
             prune_software=_prune_software(service.software),
             tidy=service.tidy,
+            abandon=service.abandon,
         )
     )
 

@@ -42,7 +42,8 @@ class Service:
     ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
     file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
     file: the service tells load balancers to stay away until the time of the file's last change.
-    No diff shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
+    ``abandon`` ends a start that has failed, where systemd alone could not. No diff shows
+    ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
     piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
     """
 
@@ -64,6 +65,7 @@ class Service:
     secret_files: frozenset[str] = frozenset()
     stamp: str = ""
     tidy: str = ":"
+    abandon: str = ":"
 
     @property
     def directory(self) -> str:

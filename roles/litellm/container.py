@@ -52,6 +52,11 @@ TIDY = f"""\
     done"""
 
 
+# A signal that comes between a container's making and its start is lost, and systemd would wait for
+# as long as turns may take.
+ABANDON = f"docker rm --force {NAME} >/dev/null 2>&1"
+
+
 def was_here(image: Image | None, seen: Observation) -> bool:
     """Does a generation run in a container, this one or one before: is there anything to tidy?"""
     return bool(image) or any(path.endswith("/container.sh") for path in seen.files)

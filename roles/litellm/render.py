@@ -67,6 +67,7 @@ def service(
     """
     count = workers(gateway, seen)
     stop = gateway.drain_seconds + gateway.timeout + STOP
+    contained = container.was_here(gateway.image, seen)
     service = Service(
         name=NAME,
         user=USER,
@@ -97,7 +98,8 @@ def service(
         check=f"{environment}/bin/python check.py",
         ask=_probe("ask"),
         held=HELD,
-        tidy=container.TIDY if container.was_here(gateway.image, seen) else ":",
+        tidy=container.TIDY if contained else ":",
+        abandon=container.ABANDON if contained else ":",
     )
     if gateway.image is None:
         return service

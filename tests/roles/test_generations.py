@@ -213,6 +213,17 @@ def test_one_that_is_gone_back_to_may_have_another_port(host: Machine) -> None:
     assert runs(host) == at(good)
 
 
+def test_a_start_that_has_failed_is_ended_before_what_served_comes_back(host: Machine) -> None:
+    mark = 'readlink current >"$ROOT/abandoned"'
+    good = deploy(host, demo("serves", abandon=mark))
+    assert not (host.root / "abandoned").exists()
+    bad = demo("deaf", abandon=mark)
+    place(host, bad)
+    switch(host, bad)
+    assert (host.root / "abandoned").read_text() == f"generations/{bad.generation}\n"
+    assert runs(host) == at(good)
+
+
 def test_one_that_dies_again_and_again_is_not_waited_for(host: Machine) -> None:
     deploy(host, demo("serves"))
     bad = demo("dies", seconds=60)  # after 30, the test fails

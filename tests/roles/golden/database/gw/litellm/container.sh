@@ -7,8 +7,9 @@ generation=$(readlink -f "$(dirname "$0")")
 install -d -m 755 /run/mirrorfleet
 
 # On the host's network: the port and the firewall are the host's own. In a cgroup by which the
-# process that has the port is known as this service's.
-set -- --rm --pull=never --log-driver=none --network=host --userns=host \
+# process that has the port is known as this service's. With an init: process 1 is deaf to the signal
+# that it does not handle yet, and LiteLLM takes a while until it does.
+set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
     --cgroup-parent=mirrorfleet-litellm.service.slice \
     --user="$(id -u "$user"):$(id -g "$user")" \
     --read-only --tmpfs=/tmp --cap-drop=ALL --security-opt=no-new-privileges \
