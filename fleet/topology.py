@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fleet.spec import Developers, Fleet, Gateway, Model, OllamaModel, ProviderModel
+from fleet.spec import Developers, Fleet, Gateway, Model, OllamaModel, ProviderModel, VllmModel
 
 SHOWN = 3
 """Hosts that are still named; of more, the number is told."""
@@ -56,8 +56,14 @@ def _served(model: Model) -> Iterator[str]:
         yield f"{model.provider}: {model.id}"
     else:
         engine = "Ollama" if isinstance(model, OllamaModel) else "vLLM"
-        yield f"{engine} on {_some(model.hosts)}"
+        yield f"{engine} on {_some(_replicas(model))}"
         yield f"{model.context // 1024}K window"
+
+
+def _replicas(model: VllmModel | OllamaModel) -> tuple[str, ...]:
+    if isinstance(model, OllamaModel):
+        return model.hosts
+    return tuple(" + ".join(hosts) for hosts in model.replicas)
 
 
 def _node(name: str, *lines: str) -> str:

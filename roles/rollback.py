@@ -37,7 +37,7 @@ class Rollback:
     def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
         """Why a host cannot go back."""
         found = self.service(plan, seen)
-        if found is None or drift.served(found, seen) - {_current(found, seen)}:
+        if found is None or found.follows or drift.served(found, seen) - {_current(found, seen)}:
             return []
         return [
             f"has no generation of {found.unit_name} but the current one that is known to have "
@@ -65,13 +65,32 @@ def of(name: str) -> Rollback:
 def go(back: Rollback) -> None:
     """Let this host go back, if it has the service."""
     if back.service(host.plan(), host.seen()):
+        stand_back(back, name="what follows another host is ready to go back with it")
         switch(back, name="back to the generation before, wait until it serves", _serial=True)
+        follow(back, name="what follows another host has gone back with it", _serial=True)
+
+
+@operation
+def stand_back(back: Rollback) -> Commands:
+    """What it runs goes on until the other host ends it."""
+    found = back.service(host.plan(), host.seen())
+    if found and found.follows:
+        yield from generations.stand_back(found)
 
 
 @operation
 def switch(back: Rollback) -> Commands:
     """One that fails stops those after it."""
-    if found := back.service(host.plan(), host.seen()):
+    found = back.service(host.plan(), host.seen())
+    if found and not found.follows:
+        yield from in_turn(generations.back(found))
+
+
+@operation
+def follow(back: Rollback) -> Commands:
+    """What such a host has come to is put on record."""
+    found = back.service(host.plan(), host.seen())
+    if found and found.follows:
         yield from in_turn(generations.back(found))
 
 

@@ -80,7 +80,8 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         yield fleet.document.problem(
             (*key, "devices"),
             f"names {len(model.devices)} GPUs, and the model is split over {model.gpus}.",
-            "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel.",
+            "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel"
+            f"{' / nodes' if model.nodes > 1 else ''}.",
         )
 
 

@@ -39,37 +39,46 @@ def _addresses(fleet: Fleet) -> Iterator[Problem]:
 def _ports(fleet: Fleet) -> Iterator[Problem]:
     listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
         # First, and never closed: a door on this port would shut out whoever could open it again.
-        (("hosts", host.name), "sshd", (host.name,), host.port or fleet.ssh.port or 22)
+        (("hosts", host.name, "port"), "sshd", (host.name,), host.port or fleet.ssh.port or 22)
         for host in fleet.hosts.values()
     ]
     listeners += [
-        (("models", name), name, model.hosts, model.port)
+        (("models", name, "port"), name, model.heads, model.port)
         for name, model in fleet.models.items()
         if isinstance(model, VllmModel)
+    ]
+    listeners += [
+        (("models", name, "node_port"), f"the nodes of {name}", model.hosts, port)
+        for name, model in fleet.models.items()
+        if isinstance(model, VllmModel) and model.nodes > 1
+        for port in (model.node_port, model.node_port + 1)
     ]
     for host, served in ollama.served(fleet).items():
         said = next((each for each in served if "port" in each.server), served[0])
         port = ollama.server(served).port
-        listeners.append((("models", said.name), f"the Ollama of {said.name}", (host,), port))
+        who = f"the Ollama of {said.name}"
+        listeners.append((("models", said.name, "port"), who, (host,), port))
     if fleet.gateway:
         hosts, metrics = fleet.gateway.hosts, fleet.gateway.metrics_port
-        listeners.append((("gateway",), "the gateway", hosts, fleet.gateway.port))
+        listeners.append((("gateway", "port"), "the gateway", hosts, fleet.gateway.port))
         if metrics:
-            listeners.append((("gateway", "metrics"), "the gateway's metrics", hosts, metrics))
+            listeners.append(
+                (("gateway", "metrics", "port"), "the gateway's metrics", hosts, metrics)
+            )
         if (redis := fleet.gateway.redis) and redis.install:
-            listeners.append((("gateway", "redis"), "Redis", (redis.install,), redis.port))
+            listeners.append((("gateway", "redis", "port"), "Redis", (redis.install,), redis.port))
         if (database := fleet.gateway.database) and database.install:
             listeners.append(
-                (("gateway", "database"), "Postgres", (database.install,), database.port)
+                (("gateway", "database", "port"), "Postgres", (database.install,), database.port)
             )
     if fleet.front:
-        listeners.append((("front",), "the front door", fleet.front.hosts, fleet.front.port))
+        listeners.append((("front", "port"), "the front door", fleet.front.hosts, fleet.front.port))
     taken: dict[tuple[str, int], str] = {}
     for key, who, names, port in listeners:
         for name in names:
             if (name, port) in taken:
                 yield fleet.document.problem(
-                    (*key, "port"),
+                    key,
                     f"is {port} on host '{name}', where {taken[name, port]} listens already.",
                     f"Write another port, for example {port + 1}.",
                 )

@@ -47,7 +47,9 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
             address = planned.fleet.hosts[name].address if listen in ANYWHERE else listen
             gateways.append(_target(address, host.gateway.metrics_port, labels))
         for engine in host.engines:
-            engines.append(_target(engine.listen, engine.port, labels | {"model": engine.model}))
+            if engine.answers:
+                target = _target(engine.listen, engine.port, labels | {"model": engine.model})
+                engines.append(target)
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["mirrorfleet-rules.yml"],

@@ -16,7 +16,7 @@ from fleet.plan.litellm import LitellmPlan, litellm
 from fleet.plan.ollama import OllamaModelPlan, OllamaPlan, ollama
 from fleet.plan.redis import RedisPlan, redis
 from fleet.plan.routes import Route, http
-from fleet.plan.vllm import VllmPlan, vllm
+from fleet.plan.vllm import NodesPlan, VllmPlan, vllm
 from fleet.plan.why import comes
 from fleet.spec import Fleet
 
@@ -35,6 +35,7 @@ __all__ = [
     "LitellmPlan",
     "MigrationsPlan",
     "MirrorPlan",
+    "NodesPlan",
     "OllamaModelPlan",
     "OllamaPlan",
     "PostgresPlan",

@@ -27,6 +27,13 @@ class VllmDoor(DoorPlan):
 
 
 @dataclass(frozen=True)
+class NodeDoor(DoorPlan):
+    name: str = comes("models.{name}")
+    port: int = comes("models.{name}.node_port")
+    admits: tuple[str, ...] = comes("models.{name}.nodes", "models.{name}.hosts")
+
+
+@dataclass(frozen=True)
 class OllamaDoor(DoorPlan):
     name: str = comes("models.*.engine")
     port: int = comes("models.*.port")
@@ -78,7 +85,7 @@ def firewall(fleet: Fleet) -> dict[str, FirewallPlan]:
     if not fleet.firewall.on:
         return {}
     doors: dict[str, list[DoorPlan]] = {}
-    for host, door in (*_engines(fleet), *_gateways(fleet)):
+    for host, door in (*_engines(fleet), *_nodes(fleet), *_gateways(fleet)):
         if fleet.hosts[host].firewall:
             doors.setdefault(host, []).append(door)
     gateways = fleet.gateway.hosts if fleet.gateway else ()
@@ -97,15 +104,34 @@ def firewall(fleet: Fleet) -> dict[str, FirewallPlan]:
 
 def _engines(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
     """Yield the doors of engines. Where the file knows nobody who asks them, they have none."""
-    gateways = fleet.gateway.hosts if fleet.gateway else ()
-    admits = _admitted(fleet, gateways, fleet.firewall.engines)
+    admits = askers(fleet)
     if not admits:
         return
     for host, engines in devices.placed(fleet).items():
         for model in engines:
-            yield host, VllmDoor(model.name, model.port, admits)
+            if host in model.heads:
+                yield host, VllmDoor(model.name, model.port, admits)
     for host, models in ollama.served(fleet).items():
         yield host, OllamaDoor("ollama", ollama.server(models).port, admits)
+
+
+def _nodes(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
+    """Yield the doors behind which nodes meet: the first asks the others, and they join it."""
+    for host, engines in devices.placed(fleet).items():
+        for model in engines:
+            [nodes] = [each for each in model.replicas if host in each]
+            if host == nodes[0] and nodes[1:]:
+                admits = _admitted(fleet, nodes[1:], ())
+                yield host, NodeDoor(model.name, model.node_port + 1, admits)
+            elif host != nodes[0]:
+                admits = _admitted(fleet, nodes[:1], ())
+                yield host, NodeDoor(model.name, model.node_port, admits)
+
+
+def askers(fleet: Fleet) -> tuple[str, ...]:
+    """Return the addresses of those who may ask engines, as far as the file knows them."""
+    gateways = fleet.gateway.hosts if fleet.gateway else ()
+    return _admitted(fleet, gateways, fleet.firewall.engines)
 
 
 def _gateways(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:

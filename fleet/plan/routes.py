@@ -98,7 +98,7 @@ def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
             output=model.output,
             base_model=None,
         )
-        for host in model.hosts
+        for host in model.heads
     ]
 
 

@@ -8,13 +8,41 @@ from typing import Any, Literal
 
 from fleet.data import table
 from fleet.devices import Share, assign, placed
+from fleet.plan.firewall import askers
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Host, Hub, Secret, VllmModel, Weights
 
 
 @dataclass(frozen=True)
+class NodePlan:
+    """One of the hosts that a model is spread over."""
+
+    name: str
+    address: str = comes("hosts.{name}.address")
+    devices: tuple[int, ...] = comes("models.{model}.devices", "hosts.{name}.gpus.count")
+
+
+@dataclass(frozen=True)
+class NodesPlan:
+    """The hosts that serve a model together; ``rank`` is this one's place among them, and the
+    first answers for all. ``admits`` are those who may ask it, none where nobody knows.
+    """
+
+    rank: int = comes("models.{model}.hosts", because="the place of this host among its nodes")
+    port: int = comes("models.{model}.node_port")
+    members: tuple[NodePlan, ...] = comes("models.{model}.nodes", "models.{model}.hosts")
+    admits: tuple[str, ...] = comes(
+        "gateway.hosts",
+        "firewall.engines",
+        because="what nodes say to each other has no key: nobody else exchanges a packet with them",
+    )
+
+
+@dataclass(frozen=True)
 class VllmPlan:
-    """One engine: a model served by vLLM on one host, on the GPUs ``devices`` of it."""
+    """One engine, or one node's part of it: a model served by vLLM on one host, on the GPUs
+    ``devices`` of it.
+    """
 
     model: str = comes("models.{model}", because="the engine's --served-model-name")
     version: str = comes("models.{model}.version")
@@ -31,7 +59,7 @@ class VllmPlan:
         "models.{model}.context", because="the window is said once, for engine, gateway and client"
     )
     tensor_parallel: int = comes("models.{model}.tensor_parallel")
-    pipeline_parallel: int = comes("models.{model}.pipeline_parallel")
+    pipeline_parallel: int = comes("models.{model}.pipeline_parallel", "models.{model}.nodes")
     data_parallel: int = comes("models.{model}.data_parallel")
     devices: tuple[int, ...] = comes(
         "models.{model}.devices",
@@ -51,20 +79,50 @@ class VllmPlan:
     reasoning_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
     arguments: Mapping[str, Any] = comes("models.{model}.arguments")
     api_key: Secret | None = comes("models.{model}.api_key")
+    nodes: NodesPlan | None = comes("models.{model}.nodes")
+
+    @property
+    def answers(self) -> bool:
+        """Is this where the model is asked, and not another node of it?"""
+        return self.nodes is None or self.nodes.rank == 0
 
 
 def vllm(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
     """Derive the engines of every host that has any, in the order of the fleet file."""
+    shares = {
+        name: assign(models, fleet.hosts[name].gpus) for name, models in placed(fleet).items()
+    }
     return {
-        name: _engines(fleet, models, fleet.hosts[name]) for name, models in placed(fleet).items()
+        name: tuple(
+            _engine(fleet, share, fleet.hosts[name], _nodes(fleet, share.model, name, shares))
+            for share in several
+        )
+        for name, several in shares.items()
     }
 
 
-def _engines(fleet: Fleet, models: list[VllmModel], host: Host) -> tuple[VllmPlan, ...]:
-    return tuple(_engine(fleet, share, host) for share in assign(models, host.gpus))
+def _nodes(
+    fleet: Fleet, model: VllmModel, host: str, shares: Mapping[str, list[Share]]
+) -> NodesPlan | None:
+    if model.nodes == 1:
+        return None
+    [hosts] = [each for each in model.replicas if host in each]
+    return NodesPlan(
+        rank=hosts.index(host),
+        port=model.node_port,
+        members=tuple(
+            NodePlan(
+                name,
+                fleet.hosts[name].address,
+                next(each.devices for each in shares[name] if each.model is model),
+            )
+            for name in hosts
+        ),
+        admits=askers(fleet) if fleet.firewall.on and fleet.hosts[host].firewall else (),
+    )
 
 
-def _engine(fleet: Fleet, share: Share, host: Host) -> VllmPlan:
+def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> VllmPlan:
     model = share.model
     parsers = table("families")[model.family]
     return VllmPlan(
@@ -90,4 +148,5 @@ def _engine(fleet: Fleet, share: Share, host: Host) -> VllmPlan:
         reasoning_parser=parsers.get("reasoning_parser"),
         arguments=model.arguments,
         api_key=model.api_key,
+        nodes=nodes,
     )

@@ -29,6 +29,8 @@ class VllmModel:
     weights: Weights
     family: str
     hosts: tuple[str, ...]
+    nodes: int
+    node_port: int
     port: int
     context: int
     output: int
@@ -47,10 +49,21 @@ class VllmModel:
 
     @property
     def gpus(self) -> int:
-        """How many GPUs one replica takes."""
+        """How many GPUs one replica takes of each of its hosts."""
         if self.build == "cpu":
             return 0
-        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
+        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel // self.nodes
+
+    @property
+    def replicas(self) -> tuple[tuple[str, ...], ...]:
+        """The hosts of each replica; the first one answers."""
+        starts = range(0, len(self.hosts), self.nodes)
+        return tuple(self.hosts[at : at + self.nodes] for at in starts)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The hosts that answer."""
+        return self.hosts[:: self.nodes]
 
 
 def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
@@ -61,11 +74,13 @@ def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
         weights=_weights(said),
         family=said["family"],
         hosts=chosen(said, hosts),
+        nodes=said.get("nodes", 1),
+        node_port=said.get("node_port", 29500),
         port=said.get("port", 8000),
         context=said["context"],
         output=said["output"],
         tensor_parallel=said.get("tensor_parallel", 1),
-        pipeline_parallel=said.get("pipeline_parallel", 1),
+        pipeline_parallel=said.get("pipeline_parallel", said.get("nodes", 1)),
         data_parallel=said.get("data_parallel", 1),
         devices=tuple(said["devices"]) if "devices" in said else None,
         gpu_memory_utilization=said.get("gpu_memory_utilization", 0.9),

@@ -72,7 +72,7 @@ def place(service: Service, seen: Observation) -> Commands:
 # What has served is on record: an empty file, named and dated by the generation's last proof. The
 # one that is switched to has none until it has proved itself, so wherever a run is cut, the next
 # one knows what is still to be proved, and where the way back leads.
-SWITCH = """\
+BEGIN = """\
 set +e
 cd {directory}
 unit={unit}
@@ -86,15 +86,6 @@ other() {{
         [ "$each" = "$1" ] || [ ! -d "generations/$each" ] || {{ echo "$each"; break; }}
     done
 }}
-generation={generation}
-[ -n "$generation" ] || {{ echo "{unit}: no other generation has served" >&2; exit 1; }}
-outcomes=$PWD/asked said=$(mktemp)
-trap 'rm -f "$outcomes" "$said" $held; tidy' EXIT
-
-tidy() {{
-    {tidy}
-}}
-
 activate() {{
     ln -sfn "generations/$1" current.new && mv -fT current.new current &&
     install -m 644 "generations/$1/$unit" "/etc/systemd/system/.$unit" &&
@@ -108,6 +99,18 @@ hold() {{
     [ -z "$held" ] ||
         {{ install -d -m 755 "${{held%/*}}" && touch -d "+$(({seconds} + 60)) seconds" "$held"; }}
 }}
+"""
+
+SWITCH = """\
+generation={generation}
+[ -n "$generation" ] || {{ echo "{unit}: no other generation has served" >&2; exit 1; }}
+outcomes=$PWD/asked said=$(mktemp)
+trap 'rm -f "$outcomes" "$said" $held; tidy' EXIT
+
+tidy() {{
+    {tidy}
+}}
+
 invocation() {{ systemctl show -p InvocationID --value "$unit"; }}
 ours() {{
     ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
@@ -177,16 +180,56 @@ def is_switched(service: Service, seen: Observation) -> bool:
     return all(holds(service, seen) for holds in (is_started, is_listening, has_served))
 
 
-def switch(service: Service, seen: Observation) -> Commands:
-    """Make the generation current, restart, wait until it serves; go back if it does not."""
-    if is_switched(service, seen):
+def switch(service: Service, seen: Observation, *, anew: bool = False) -> Commands:
+    """Make the generation current, restart, wait until it serves; go back if it does not.
+
+    ``anew`` is for what runs already, and has to start with something else.
+    """
+    if is_switched(service, seen) and not anew:
         return
-    yield _switch(service, service.generation, activate=not is_started(service, seen))
+    yield _switch(service, service.generation, activate=anew or not is_started(service, seen))
+
+
+def stand_by(service: Service, seen: Observation) -> Commands:
+    """Make the generation of a service that follows another host's current, and see that it runs.
+
+    What it does goes on until that host wants something else of it. It proves itself afterwards.
+    """
+    if is_started(service, seen):
+        return
+    text = BEGIN + "activate {generation}\n"
+    yield script(text.format(**_said(service), generation=service.generation))
+
+
+def stand_back(service: Service) -> Commands:
+    """Make the last other generation that has served current of a service that follows another.
+
+    If that host goes back to something else, `back` finds it.
+    """
+    text = BEGIN + 'former=$(other "$previous")\n[ -z "$former" ] || activate "$former"\n'
+    yield script(text.format(**_said(service)))
+
+
+def prove(service: Service, seen: Observation) -> Commands:
+    """Put on record that what stood by has been wanted by that host, or go back with it."""
+    if not is_switched(service, seen):
+        yield _switch(service, service.generation, activate=False)
 
 
 def back(service: Service) -> Commands:
-    """Make the last other generation that has served current again; return if it fails."""
-    yield _switch(service, '$(other "$previous")', activate=True)
+    """Make the last other generation that has served current again; return if it fails.
+
+    One that follows makes current what it has been led back to.
+    """
+    generation = FOLLOWED.format(follows=service.follows) if service.follows else FORMER
+    yield _switch(service, generation, activate=True)
+
+
+FORMER = '$(other "$previous")'
+
+FOLLOWED = """$(for each in $(ls -t served); do
+    cmp -s "generations/$each/word" {follows} && echo "$each" && break
+done)"""
 
 
 # A script that a killed controller had left at work may have gone back meanwhile.
@@ -195,15 +238,11 @@ PROVE = '{ [ "$previous" = "$generation" ] || activate "$generation"; }'
 
 def _switch(service: Service, generation: str, *, activate: bool) -> StringCommand:
     return telling(
-        SWITCH.format(
-            directory=service.directory,
-            unit=service.unit_name,
+        (BEGIN + SWITCH).format(
+            **_said(service),
             generation=generation,
             ask=service.ask if activate else "true",
             start='activate "$generation"' if activate else PROVE,
-            restart=service.restart,
-            held=service.held,
-            seconds=service.seconds,
             ready=service.ready,
             never=NEVER,
             words=service.words,
@@ -213,6 +252,16 @@ def _switch(service: Service, generation: str, *, activate: bool) -> StringComma
             abandon=service.abandon,
         )
     )
+
+
+def _said(service: Service) -> dict[str, object]:
+    return {
+        "directory": service.directory,
+        "unit": service.unit_name,
+        "restart": "start" if service.follows else service.restart,
+        "held": service.held,
+        "seconds": service.seconds,
+    }
 
 
 PRUNE_SOFTWARE = """\

@@ -30,8 +30,13 @@ def last(commands: Iterable[PyinfraCommand]) -> Commands:
 
 def absent() -> list[str]:
     """Return the servers and clients that do not take part in this run."""
+    return [each.name for each in left_out()]
+
+
+def left_out() -> list[Host]:
+    """Return the hosts of these."""
     run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    return [each.name for each in run.inventory if _counts(each) and _left_out(run, each)]
+    return [each for each in run.inventory if _counts(each) and _left_out(run, each)]
 
 
 def _left_out(run: State, each: Host) -> bool:

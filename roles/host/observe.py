@@ -71,10 +71,12 @@ class Observation:
     ``unused`` weights that nothing starts with to theirs. ``seats`` are the users and directories
     to which an earlier run gave Claude Code's settings, but for those that were asked about.
     ``tables`` maps a table of nftables to a digest of what is loaded, ``routes`` an address to the
-    host's own address on the way there, ``databases`` a file of psql's settings to what that
-    database says. ``services`` are those of ours that stand on the host, by their short names.
-    ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is by how many seconds
-    the host's clock is ahead of ours, 0 where the time that the look took may explain it.
+    host's own address on the way there, ``cards`` an address to the network card that has it,
+    ``databases`` a file of psql's settings to what that database says. ``unreached`` are addresses
+    and ports that do not answer. ``services`` are those of ours that stand on the host, by their
+    short names. ``bulk`` maps a directory to the bytes of the weights in it. ``ahead`` is by how
+    many seconds the host's clock is ahead of ours, 0 where the time that the look took may explain
+    it.
     ``own_clients`` maps a user and a path to where a client stands that is the user's own.
     ``images`` are those container images that were asked about and that Docker has.
     """
@@ -106,6 +108,8 @@ class Observation:
     tables: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
     databases: Mapping[str, str] = field(default_factory=dict)
+    cards: Mapping[str, str] = field(default_factory=dict)
+    unreached: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
     bulk: Mapping[str, int] = field(default_factory=dict)
     ahead: float = 0.0
@@ -193,6 +197,7 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
     facts: dict[str, object] = {}
     found: dict[str, dict[object, object]] = {}
     packages, paths, images, seats, services = set(), set(), set(), set(), set()
+    unreached: set[str] = set()
     gpus: list[Gpu] = []
     ahead = 0.0
     kinds: dict[str, str] = {}
@@ -228,11 +233,13 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
             case ["service", name]:
                 services.add(name)
             case [
-                "user" | "link" | "environment" | "table" | "route" | "database" as kind,
+                "user" | "link" | "environment" | "table" | "route" | "card" | "database" as kind,
                 name,
                 value,
             ]:
                 found.setdefault(f"{kind}s", {})[name] = value
+            case ["unreached", way]:
+                unreached.add(way)
             case ["file", name, value]:
                 kinds[name] = value
             case [other] if digest := _DIGEST.fullmatch(other):
@@ -270,6 +277,7 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
         paths=frozenset(paths),
         images=frozenset(images),
         seats=frozenset(seats),
+        unreached=frozenset(unreached),
         services=frozenset(services),
         files={name: _file(value, digests.get(name, "")) for name, value in kinds.items()},
         listeners={port: frozenset(owners) for port, owners in listeners.items()},

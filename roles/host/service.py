@@ -45,6 +45,9 @@ class Service:
     ``abandon`` ends a start that has failed, where systemd alone could not. No diff shows
     ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
     piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+
+    A service may do what one on another host wants of it: then that one's start ends and starts it,
+    and ``follows`` is a file that holds the ``word`` of the generation that it has come to.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Service:
     stamp: str = ""
     tidy: str = ":"
     abandon: str = ":"
+    follows: str = ""
 
     @property
     def directory(self) -> str:

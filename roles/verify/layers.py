@@ -38,6 +38,10 @@ def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
     """Yield the engines and the gateway of a host as they were found."""
     for engine in plan.engines:
         unit = f"mirrorfleet-vllm-{engine.model}.service"
+        if not engine.answers:
+            faults = list(_stopped("engine", plan.name, unit, seen))
+            yield Layer("vLLM node", plan.name, (engine.model,), tuple(faults))
+            continue
         answer = _answer(seen, engine_url(plan, engine.model))
         windows = {each["id"]: each.get("max_model_len") for each in answer.get("data", ())}
         faults = list(_dead("engine", plan.name, unit, seen, answer))
@@ -93,13 +97,18 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
 def _dead(
     where: str, host: str, unit: str, seen: Observation, answer: Mapping[str, Any]
 ) -> Iterator[Fault]:
+    stopped = list(_stopped(where, host, unit, seen))
+    yield from stopped
+    if not stopped and not answer:
+        remedy = f"It may still be starting: journalctl -u {unit} on {host}."
+        yield Fault(where, f"{unit} on {host} runs, and does not answer", remedy)
+
+
+def _stopped(where: str, host: str, unit: str, seen: Observation) -> Iterator[Fault]:
     found = seen.units.get(unit, Unit())
     if found.active != "active":
         remedy = f"journalctl -u {unit} on {host} says why; deploys/mirror.py starts it."
         yield Fault(where, f"{unit} on {host} is {found.active}", remedy)
-    elif not answer:
-        remedy = f"It may still be starting: journalctl -u {unit} on {host}."
-        yield Fault(where, f"{unit} on {host} runs, and does not answer", remedy)
 
 
 def _answer(seen: Observation, url: str) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _questions(plan: HostPlan) -> Iterator[Question]:
 
 
 def _keyed(plan: HostPlan) -> Iterator[str]:
-    for engine in plan.engines:
+    for engine in filter(lambda each: each.answers, plan.engines):
         directory = f"{ROOT}/vllm-{engine.model}"
         yield shlex.join(["keyed", directory, "VLLM_API_KEY", engine_url(plan, engine.model)])
     if plan.gateway:

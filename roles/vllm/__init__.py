@@ -16,9 +16,9 @@ from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
-from roles.host.rollout import Step, due_before, step_by_step
+from roles.host.rollout import Step, behind, due_before, step_by_step
 from roles.host.secrets import reveal
-from roles.vllm import gpus, render, weights
+from roles.vllm import gpus, nodes, render, weights
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -42,7 +42,8 @@ def questions(plan: HostPlan) -> list[Question]:
         asked += gpus.questions(engine, weights.location(engine.model, engine.weights))
         asked += [environment(engine).question]
         asked += weights.questions(engine)
-        asked += service.questions(render.name(engine), render.USER, engine.port)
+        asked += service.questions(render.name(engine), render.USER, render.port(engine))
+        asked += nodes.questions(engine)
     return asked
 
 
@@ -55,6 +56,9 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         whys += service.refusals(service_of(engine, seen), seen)
         place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
         whys += gpus.refusals(plan, engine, lock, place, seen)
+        whys += nodes.refusals(plan, engine, seen)
+        if not generations.is_switched(service_of(engine, seen), seen):
+            whys += nodes.left_out(engine)
     return [*whys, *weights.refusals(plan.engines, seen)]
 
 
@@ -66,6 +70,9 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine, seen)
         yield from drift.changes(service_of(engine, seen), seen)
+        if _follows(engine) and generations.is_switched(service_of(engine, seen), seen):
+            unit = service_of(engine, seen).unit_name
+            yield Change(f"{unit} will be restarted, with another node of '{engine.model}'")
     yield from departure.changes(_departed(plan, seen))
 
 
@@ -85,8 +92,10 @@ def serve() -> None:
     install(name="Python environment, hash-locked")
     fetch_weights(name="weights")
     place(name="new generation, beside the running one")
+    join(name="nodes that wait for the first one of their model")
     # The replicas of a model one after the other; hosts without a model in common, together.
     switch(name="switch, restart, wait until it serves")
+    follow(name="nodes that have followed the first one")
 
 
 @deploy("vLLM")
@@ -122,15 +131,48 @@ def place() -> Commands:
 
 
 @operation
+def join() -> Commands:
+    """Let the nodes wait that do not answer themselves; what they run goes on until it is ended.
+
+    All of them before any first one is switched: that one waits for them, and ends what they run.
+    """
+    for engine in host.plan().engines:
+        if not engine.answers:
+            yield from generations.stand_by(service_of(engine, host.seen()), host.seen())
+
+
+@operation
+def follow() -> Commands:
+    """Put on record that nodes have come to what their first one has proved, or go back with it."""
+    for engine in host.plan().engines:
+        if not engine.answers:
+            yield from generations.prove(service_of(engine, host.seen()), host.seen())
+
+
+@operation
 def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
     yield from step_by_step(
-        Step(
-            engine.model,
-            partial(_ahead, engine),
-            generations.switch(service_of(engine, host.seen()), host.seen()),
-        )
+        Step(engine.model, partial(_ahead, engine), _switch(engine))
         for engine in host.plan().engines
+        if engine.answers
+    )
+
+
+def _switch(engine: VllmPlan) -> Commands:
+    """Switch one engine, and with it the other nodes of its model."""
+    wanted, seen = service_of(engine, host.seen()), host.seen()
+    commands = generations.switch(wanted, seen, anew=_follows(engine))
+    return behind(nodes.is_other(engine), commands) if engine.nodes else commands
+
+
+def _follows(engine: VllmPlan) -> bool:
+    """Does a first node start anew, because another one of its model is to?"""
+    return engine.answers and any(
+        not drift.is_started(service_of(each, other.data.seen), other.data.seen)
+        for other in nodes.others(engine)
+        for each in other.data.plan.engines
+        if each.model == engine.model
     )
 
 
@@ -141,7 +183,14 @@ def _ahead(engine: VllmPlan) -> list[Host]:
     """
     if not drift.is_listening(service_of(engine, host.seen()), host.seen()):
         return []
-    return due_before(lambda plan, seen: _is_due(plan, seen, engine.model))
+    return due_before(
+        lambda plan, seen: any(
+            each.model == engine.model
+            and each.answers
+            and (_is_due(plan, seen, each.model) or _follows(each))
+            for each in plan.engines
+        )
+    )
 
 
 def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
@@ -184,5 +233,5 @@ def service_of(engine: VllmPlan, seen: Observation) -> service.Service:
         engine,
         python.standing(environment(engine), seen).directory,
         weights.location(engine.model, engine.weights),
-        reveal(engine.api_key) if engine.api_key else None,
+        reveal(engine.api_key) if engine.api_key and engine.answers else None,
     )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fleet.plan import VllmPlan, http
+from fleet.plan import NodesPlan, VllmPlan, http
+from roles.host.lookup import networks
 from roles.host.places import ROOT, STATE
-from roles.host.service import Service
+from roles.host.service import NEVER, Service
 from roles.host.text import template
 
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
 
-PROVE, EXPLAIN, WHOLE = (
+PROVE, EXPLAIN, WHOLE, NODES = (
     (HERE / "files" / name).read_text(encoding="utf-8")
-    for name in ("prove.py", "explain.py", "whole.py")
+    for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
 
 NAMES = "vllm-*"
@@ -32,33 +36,133 @@ def name(engine: VllmPlan) -> str:
     return f"vllm-{engine.model}"
 
 
+def port(engine: VllmPlan) -> int:
+    """Return the port on which an engine is asked or, of another node, waits for the first."""
+    return engine.port if engine.nodes is None or engine.answers else engine.nodes.port
+
+
 def service(engine: VllmPlan, environment: str, weights: str, api_key: str | None) -> Service:
     """Return the service of one engine.
 
     ``environment`` is the directory of its Python environment, ``weights`` that of its weights.
     """
-    command = shlex.join([f"{environment}/bin/vllm", "serve", weights, *arguments(engine)])
+    command = [f"{environment}/bin/vllm", "serve", weights, *arguments(engine)]
+    if engine.nodes:
+        return _node(engine, engine.nodes, command, environment, weights, api_key)
     return Service(
         name=name(engine),
         user=USER,
         port=engine.port,
         software=environment,
-        unit=template(
-            HERE / "templates" / "unit.service.j2",
-            name=name(engine),
-            model=engine.model,
-            build=engine.build,
-            user=USER,
-            directory=f"{ROOT}/{name(engine)}",
-            command=command.replace(" --", " \\\n    --"),
-        ),
+        unit=_unit(engine, shlex.join(command).replace(" --", " \\\n    --")),
         environment=variables(engine, api_key),
-        files={"serves.json": json.dumps(expected(engine), indent=1) + "\n"},
+        files={"serves.json": _json(expected(engine))},
         ready=_ready(engine, environment),
         seconds=START,
-        words=f"{environment}/bin/python -I -c {shlex.quote(EXPLAIN)} {weights}",
+        words=_words(environment, weights),
         check=whole("check", weights),
     )
+
+
+def _node(
+    engine: VllmPlan,
+    nodes: NodesPlan,
+    command: list[str],
+    environment: str,
+    weights: str,
+    api_key: str | None,
+) -> Service:
+    """Return the service of one of the nodes that serve a model together: see nodes.py."""
+    directory, follows = f"{ROOT}/{name(engine)}", f"{STATE}/{name(engine)}/word"
+    shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
+    said = {
+        "addresses": [each.address for each in nodes.members],
+        "rank": nodes.rank,
+        "port": nodes.port,
+        "command": [*command, *_place(nodes)],
+        # The first node's stand in its environment file, with the key.
+        "environment": {} if engine.answers else variables(engine, None),
+    }
+    started = Service(
+        name=name(engine),
+        user=USER,
+        port=port(engine),
+        software=environment,
+        unit=_unit(
+            engine,
+            f"{environment}/bin/python -I {directory}/current/nodes.py {directory}",
+            weights=weights,
+            peers=_peers(nodes),
+        ),
+        environment={},
+        files={
+            "nodes.py": NODES,
+            "nodes.json": _json(said),
+            "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
+        },
+        # The first node proves them all: with it, this one has come to this generation, or not.
+        ready=f"cmp -s current/word {follows} || (exit {NEVER})",
+        seconds=60,
+        words=_words(environment, weights),
+        check=whole("check", weights),
+        follows=follows,
+    )
+    if not engine.answers:
+        return started
+    return replace(
+        started,
+        environment=variables(engine, api_key),
+        files={**started.files, "serves.json": _json(expected(engine))},
+        ready=_ready(engine, environment),
+        seconds=START,
+        follows="",
+    )
+
+
+def _place(nodes: NodesPlan) -> list[str]:
+    """Return what each node is told beside what all are told alike."""
+    return [
+        "--distributed-executor-backend=mp",
+        f"--nnodes={len(nodes.members)}",
+        f"--node-rank={nodes.rank}",
+        f"--master-addr={nodes.members[0].address}",
+        f"--master-port={nodes.port + 1}",
+        *(["--headless"] if nodes.rank else []),
+    ]
+
+
+def _peers(nodes: NodesPlan) -> list[str]:
+    """Return with whom a node exchanges packets; nothing where that is everybody.
+
+    vLLM, Gloo and NCCL listen on ports that nobody can know before.
+    """
+    if nodes.rank == 0 and not nodes.admits:
+        return []
+    known = [*(each.address for each in nodes.members), *nodes.admits]
+    return sorted({str(each) for who in known for each in networks(who)})
+
+
+def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str] = ()) -> str:
+    return template(
+        HERE / "templates" / "unit.service.j2",
+        name=name(engine),
+        model=engine.model,
+        build=engine.build,
+        user=USER,
+        directory=f"{ROOT}/{name(engine)}",
+        command=command,
+        nodes=engine.nodes,
+        weights=weights,
+        peers=peers,
+    )
+
+
+def _words(environment: str, weights: str) -> str:
+    return f"{environment}/bin/python -I -c {shlex.quote(EXPLAIN)} {weights}"
+
+
+def _json(said: Mapping[str, Any]) -> str:
+    return json.dumps(said, indent=1) + "\n"
 
 
 def whole(mode: str, weights: str) -> str:
@@ -70,7 +174,7 @@ def arguments(engine: VllmPlan) -> list[str]:
     """Return vLLM's command line after the path of the weights."""
     said = [
         f"--served-model-name={engine.model}",
-        f"--host={engine.listen}",
+        f"--host={engine.nodes.members[0].address if engine.nodes else engine.listen}",
         f"--port={engine.port}",
         f"--max-model-len={engine.context}",
     ]
@@ -84,6 +188,12 @@ def arguments(engine: VllmPlan) -> list[str]:
     if engine.build == "cpu":
         # Compiling kernels for a lab's tiny model takes longer than it ever saves.
         defaults: dict[str, Any] = {"enforce-eager": True, "kv-cache-memory-bytes": "256M"}
+        if engine.nodes:
+            # Without a look at the model at its start, the later nodes have no room for what comes
+            # from the ones before, and vLLM takes none where it is to compile nothing.
+            del defaults["enforce-eager"]
+            defaults["compilation-config"] = {"mode": 2, "backend": "eager"}
+            said.append(f"--pipeline-parallel-size={engine.pipeline_parallel}")
         if not engine.max_num_seqs:
             defaults["max-num-seqs"] = 8
     else:
@@ -116,10 +226,11 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
-        # What the processes of one engine say to each other stays on this machine.
-        "VLLM_HOST_IP": "127.0.0.1",
-        "GLOO_SOCKET_IFNAME": "lo",
     }
+    if not engine.nodes:
+        # What the processes of one engine say to each other stays on this machine.
+        said["VLLM_HOST_IP"] = "127.0.0.1"
+        said["GLOO_SOCKET_IFNAME"] = "lo"
     if engine.devices:
         said["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.devices))
     if engine.build == "cpu":

@@ -1,6 +1,6 @@
 """Write the lab's model: a real checkpoint of 2 MB that answers by heart.
 
-    python -m tests.lab.tiny_model OUTPUT_DIR
+    python -m tests.lab.tiny_model OUTPUT_DIR [LAYERS]
 
 The lab has no GPU and downloads no weights, yet a real vLLM shall serve a model that answers a
 real Claude Code and calls its tools, the same way every time. This one has four replies:
@@ -85,7 +85,7 @@ def build_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def build_weights(tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+def build_weights(tokenizer: Tokenizer, layers: int) -> dict[str, np.ndarray]:
     """Lay the replies out as a table: what follows what."""
     ids = tokenizer.get_vocab()
     successor: dict[int, int] = {}
@@ -109,17 +109,24 @@ def build_weights(tokenizer: Tokenizer) -> dict[str, np.ndarray]:
         return np.zeros(shape)
 
     ones = np.ones(HIDDEN)
+    layer = {
+        "input_layernorm": ones,
+        "self_attn.q_proj": zeros(HEAD, HIDDEN),
+        "self_attn.k_proj": zeros(HEAD, HIDDEN),
+        "self_attn.v_proj": zeros(HEAD, HIDDEN),
+        "self_attn.o_proj": zeros(HIDDEN, HEAD),
+        "post_attention_layernorm": ones,
+        "mlp.gate_proj": zeros(HIDDEN, HIDDEN),
+        "mlp.up_proj": zeros(HIDDEN, HIDDEN),
+        "mlp.down_proj": zeros(HIDDEN, HIDDEN),
+    }
     return {
         "model.embed_tokens.weight": embedding,
-        "model.layers.0.input_layernorm.weight": ones,
-        "model.layers.0.self_attn.q_proj.weight": zeros(HEAD, HIDDEN),
-        "model.layers.0.self_attn.k_proj.weight": zeros(HEAD, HIDDEN),
-        "model.layers.0.self_attn.v_proj.weight": zeros(HEAD, HIDDEN),
-        "model.layers.0.self_attn.o_proj.weight": zeros(HIDDEN, HEAD),
-        "model.layers.0.post_attention_layernorm.weight": ones,
-        "model.layers.0.mlp.gate_proj.weight": zeros(HIDDEN, HIDDEN),
-        "model.layers.0.mlp.up_proj.weight": zeros(HIDDEN, HIDDEN),
-        "model.layers.0.mlp.down_proj.weight": zeros(HIDDEN, HIDDEN),
+        **{
+            f"model.layers.{at}.{name}.weight": array
+            for at in range(layers)
+            for name, array in layer.items()
+        },
         "model.norm.weight": ones,
         "lm_head.weight": output,
     }
@@ -144,7 +151,7 @@ def to_safetensors(weights: dict[str, np.ndarray]) -> bytes:
     return len(text).to_bytes(8, "little") + text + data
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, layers: int = 1) -> None:
     """Write the whole checkpoint into a folder, in the layout of the Hugging Face hub."""
     tokenizer = build_tokenizer()
     end = tokenizer.token_to_id(END)
@@ -157,7 +164,7 @@ def write(folder: Path) -> None:
             "vocab_size": tokenizer.get_vocab_size(),
             "hidden_size": HIDDEN,
             "intermediate_size": HIDDEN,
-            "num_hidden_layers": 1,
+            "num_hidden_layers": layers,
             "num_attention_heads": 1,
             "num_key_value_heads": 1,
             "head_dim": HEAD,
@@ -180,10 +187,10 @@ def write(folder: Path) -> None:
         (folder / name).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", "utf-8")
     (folder / "chat_template.jinja").write_text(template, "utf-8")
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "model.safetensors").write_bytes(to_safetensors(build_weights(tokenizer)))
+    (folder / "model.safetensors").write_bytes(to_safetensors(build_weights(tokenizer, layers)))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.lab.tiny_model OUTPUT_DIR")
-    write(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m tests.lab.tiny_model OUTPUT_DIR [LAYERS]")
+    write(Path(sys.argv[1]), *map(int, sys.argv[2:]))

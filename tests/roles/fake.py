@@ -69,10 +69,12 @@ def mirror(
     takes: float = 0,
     at_once: int | None = None,
     limit: Sequence[str] | None = None,
+    data: Mapping[str, str] | None = None,
 ) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y [--diff] [--limit]` does; return each host's traffic.
 
-    A command ``takes`` so many seconds; so many hosts are worked on ``at_once``, or all.
+    ``data`` is what ``--data`` says. A command ``takes`` so many seconds; so many hosts are worked
+    on ``at_once``, or all.
 
     ``answers`` is how each host is found. Every command on it succeeds, but for those that hold one
     of the host's texts in ``fail``. What mirror.py refuses is raised as it is.
@@ -85,6 +87,7 @@ def mirror(
             f"@fake/{name}",
             {
                 "plan": plan,
+                **(data or {}),
                 "_sudo": True,
                 "fake_responses": {
                     "sh -s": lines(answers[name]),

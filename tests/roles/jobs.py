@@ -11,6 +11,7 @@ PATTERNS = {
     "generation": r"mkdir -m 750 generations/\w+\.new",
     "restart": r'activate "\$generation" && begun=',
     "prove": r'activate "\$generation"; } && begun=',
+    "stand by": r"\nactivate \w+\s*$",
     "left alone": r"left as it is, because",
     "download": r"bin/python -I -c|curl .* -o upload",
     "keys": r"' admit /opt",

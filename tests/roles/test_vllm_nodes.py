@@ -1,0 +1,330 @@
+"""Nodes of one model: what each is told, in which order they change, and how they hold together."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+import fleet
+from fleet import HostPlan
+from roles import show
+from roles.host.service import Service
+from roles.vllm import render
+from tests.roles import fleets
+from tests.roles.answers import Answers, bare, converged, seen, served
+from tests.roles.fake import mirror
+from tests.roles.fleets import good
+from tests.roles.jobs import jobs
+
+KEYS = ("ENGINE_KEY", "KEY", "TEAM_KEY")
+ROLLBACK = fleets.ROOT / "deploys" / "rollback.py"
+FORMER = "0123456789ab"
+SERVICE = ("file", "link", "unit", "port")
+NODES = ("gpu-1", "gpu-2", "gpu-3", "gpu-4")
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEYS:
+        monkeypatch.setenv(name, f"sk-of-the-tests-{name.lower()}")
+
+
+def plans() -> dict[str, HostPlan]:
+    return dict(good("nodes").hosts)
+
+
+def large(plan: HostPlan) -> Service:
+    return next(each for each in show.services(plan, seen(bare(plan))) if "large" in each.name)
+
+
+def found(plan: HostPlan, *, new: bool = False) -> Answers:
+    """A host as a complete run leaves it; a new one has its software only."""
+    there = converged(plan)
+    if not plan.engines:
+        return there
+    kept = {key: said for key, said in there.items() if not new or key[0] not in SERVICE}
+    return {**kept, ("card", plan.engines[0].listen): ("eth1",)}
+
+
+def test_only_the_first_node_answers_and_has_the_key() -> None:
+    services = {name: large(plan) for name, plan in plans().items() if name in NODES}
+    assert {name: each.port for name, each in services.items()} == {
+        "gpu-1": 8000,
+        "gpu-2": 29500,
+        "gpu-3": 8000,
+        "gpu-4": 29500,
+    }
+    told = {
+        name: "\n".join(m.content.decode() for m in each.members())
+        for name, each in services.items()
+    }
+    assert [name for name in NODES if "sk-of-the-tests-engine_key" in told[name]] == [
+        "gpu-1",
+        "gpu-3",
+    ]
+    assert [name for name in NODES if "--headless" in told[name]] == ["gpu-2", "gpu-4"]
+    for pair in (NODES[:2], NODES[2:]):
+        assert len({services[name].files["word"] for name in pair}) == 1
+    routes = plans()["gw"].gateway
+    assert routes
+    bases = [each.settings["api_base"] for each in routes.routes if each.model == "large"]
+    assert bases == ["http://10.0.0.11:8000", "http://10.0.0.13:8000"]
+
+
+def test_a_node_exchanges_packets_with_nobody_else() -> None:
+    units = {name: large(plan).unit for name, plan in plans().items() if name in NODES}
+    nodes = "10.0.0.11/32 10.0.0.12/32"
+    allowed = f"IPAddressDeny=any\nIPAddressAllow=localhost {nodes} 10.0.0.3/32 10.0.9.0/24\n"
+    assert allowed in units["gpu-1"]
+    # Its network sees to it, by the fleet file; where nobody asks it, we can all the same.
+    assert "IPAddressDeny" not in units["gpu-3"]
+    assert "IPAddressDeny" in units["gpu-4"]
+
+
+def test_all_nodes_wait_before_a_first_one_starts_and_are_recorded_after_it() -> None:
+    found_all = {name: found(plan, new=True) for name, plan in plans().items()}
+    done = mirror(plans(), found_all)
+    assert jobs(done["gpu-1"])[-2:] == ["generation", "restart"]
+    assert jobs(done["gpu-4"])[-3:] == ["generation", "stand by", "prove"]
+    waits = done["gpu-4"].execs[-2]
+    for first in ("gpu-1", "gpu-3"):
+        start = done[first].execs[-1]
+        assert waits.ended < start.number
+        assert start.ended < done["gpu-4"].execs[-1].number
+
+
+@pytest.mark.parametrize("at_once", [None, 1], ids=["all at once", "one host at a time"])
+def test_replicas_change_one_after_the_other(
+    at_once: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_all = {name: found(plan) for name, plan in plans().items()}
+    path = tmp_path / "nodes.yml"
+    text = (fleets.ROOT / "tests/fleet/good/nodes.yml").read_text()
+    path.write_text(text.replace("tensor_parallel: 7", "tensor_parallel: 6"))
+    changed = dict(fleet.plan(fleet.load(path)).hosts)
+    done = mirror(changed, found_all, takes=0.02, at_once=at_once)
+    first, second = done["gpu-1"].execs[-1], done["gpu-3"].execs[-1]
+    assert first.ended < second.number
+
+
+def test_a_node_that_is_mended_takes_its_first_one_with_it() -> None:
+    answers = {name: found(plan) for name, plan in plans().items()}
+    unit = large(plans()["gpu-2"]).unit_name
+    answers["gpu-2"]["unit", unit] = ("inactive", "enabled", "", "no", "")
+    done = mirror(plans(), answers)
+    assert jobs(done["gpu-2"]) == ["stand by", "prove"]
+    assert jobs(done["gpu-1"]) == ["restart"]
+    assert jobs(done["gpu-3"]) == jobs(done["gpu-4"]) == []
+
+
+def test_where_a_node_fails_its_first_one_is_left_as_it_is() -> None:
+    answers = {name: found(plan, new=name == "gpu-2") for name, plan in plans().items()}
+    done = mirror(plans(), answers, fail={"gpu-2": ["mkdir -m 750"], "gpu-1": ["left as it is"]})
+    assert done["gpu-1"].failed
+    assert jobs(done["gpu-1"]) == ["left alone"]
+
+
+def test_back_by_hand_the_others_go_with_the_first_one() -> None:
+    answers = {name: found(plan) | served("vllm-large", FORMER) for name, plan in plans().items()}
+    for name in NODES:
+        path = f"/opt/mirrorfleet/vllm-large/generations/{FORMER}"
+        answers[name]["file", path] = ("d 750 root:root", "")
+    done = mirror(plans(), answers, deploy=ROLLBACK, data={"service": "vllm-large"})
+    assert jobs(done["gpu-1"]) == ["restart"]
+    before, after = done["gpu-2"].execs
+    assert before.ended < done["gpu-1"].execs[0].number
+    assert done["gpu-1"].execs[0].ended < after.number
+    assert "systemctl start" in before.command + after.command
+    assert "systemctl restart" not in before.command + after.command
+
+
+def test_nothing_to_change_is_one_look() -> None:
+    answers = {name: found(plan) for name, plan in plans().items()}
+    done = mirror(plans(), answers)
+    assert {name: each.round_trips for name, each in done.items()} == dict.fromkeys(plans(), (1, 0))
+
+
+CARD, WAY = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
+
+
+@pytest.mark.parametrize(
+    ("instead", "why"),
+    [
+        ({}, "gpu-2 has no network card with the address 10.0.0.12"),
+        (
+            {CARD: ("eth1",), WAY: ()},
+            "gpu-2 gets no answer of 10.0.0.11 29501 by eth1 within 3 seconds",
+        ),
+    ],
+)
+def test_a_network_that_is_none_is_told_before_a_change(instead: Answers, why: str) -> None:
+    answers = {name: found(plan) for name, plan in plans().items()}
+    del answers["gpu-2"][CARD]
+    answers["gpu-2"] |= instead
+    with pytest.raises(DeployError, match=why):
+        mirror(plans(), answers)
+
+
+def test_a_node_does_not_change_without_the_others() -> None:
+    answers = {name: found(plan, new=True) for name, plan in plans().items()}
+    with pytest.raises(DeployError, match="serves 'large' together with gpu-2, absent from this"):
+        mirror(plans(), answers, limit=["gpu-1", "gw"])
+
+
+# The program, with sleep for vLLM, and two addresses of this machine for two hosts.
+
+
+PSUTIL = """\
+class Address:
+    def __init__(self, address):
+        self.address = address
+
+
+def net_if_addrs():
+    return {"lo": [Address("127.0.0.2"), Address("127.0.0.3")]}
+"""
+
+
+class Node:
+    """A service's directory of one node, and its program."""
+
+    def __init__(self, directory: Path, rank: int, port: int) -> None:
+        self.directory, self.rank, self.port = directory / str(rank), rank, port
+        self.state = self.directory / "state"
+        self.state.mkdir(parents=True)
+        self.process: subprocess.Popen[str] | None = None
+
+    def place(self, word: str) -> None:
+        generation = self.directory / "generations" / f"g-{word}"
+        generation.mkdir(parents=True, exist_ok=True)
+        script = f"echo {word} >>started; exec sleep 600"
+        said = {
+            "addresses": ["127.0.0.2", "127.0.0.3"],
+            "rank": self.rank,
+            "port": self.port,
+            "command": ["sh", "-c", script],
+            "environment": {},
+        }
+        (generation / "nodes.json").write_text(json.dumps(said))
+        (generation / "word").write_text(word)
+        current = self.directory / "current"
+        current.unlink(missing_ok=True)
+        current.symlink_to(f"generations/g-{word}")
+
+    def start(self) -> None:
+        program = Path(render.HERE / "files" / "nodes.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(program), str(self.directory)],
+            cwd=self.state,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def started(self) -> list[str]:
+        file = self.state / "started"
+        return file.read_text().split() if file.exists() else []
+
+    def ended(self) -> str:
+        assert self.process
+        return self.process.communicate(timeout=10)[0]
+
+    def engine(self) -> int:
+        assert self.process
+        done = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        return int(done.stdout)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Node, Node]]:
+    # A stand-in: an environment of vLLM has the real one, and these addresses are on no card.
+    (tmp_path / "psutil.py").write_text(PSUTIL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with socket.create_server(("127.0.0.3", 0)) as free:
+        port = free.getsockname()[1]
+    pair = Node(tmp_path, 0, port), Node(tmp_path, 1, port)
+    yield pair
+    for node in pair:
+        if node.process and node.process.poll() is None:
+            with suppress(ValueError, ProcessLookupError):  # by now it has ended with the other
+                os.kill(node.engine(), 9)
+            node.process.kill()
+            node.process.communicate(timeout=10)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_nodes_start_together_whoever_knocks_and_end_together(pair: tuple[Node, Node]) -> None:
+    first, other = pair
+    for node in pair:
+        node.place("old")
+    other.start()
+    until(lambda: _knock(other.port))
+    first.start()
+    until(lambda: first.started() == other.started() == ["old"])
+    assert _knock(other.port)
+    os.kill(first.engine(), 9)
+    assert "this part of the engine ended with status -9" in first.ended()
+    assert "127.0.0.2 is lost" in other.ended()
+
+
+def test_a_node_comes_to_what_the_first_one_runs(pair: tuple[Node, Node]) -> None:
+    first, other = pair
+    for node in pair:
+        node.place("old")
+    other.place("new")
+    other.start()
+    first.start()
+    until(lambda: first.started() == other.started() == ["old"])
+    assert (other.state / "word").read_text() == "old"
+
+
+def test_a_node_that_waited_starts_as_what_came_meanwhile(pair: tuple[Node, Node]) -> None:
+    first, other = pair
+    other.place("old")
+    other.start()
+    until(lambda: _knock(other.port))
+    for node in pair:
+        node.place("new")
+    first.start()
+    assert "it starts as that" in other.ended()
+    other.start()
+    until(lambda: first.started() == other.started() == ["new"])
+
+
+def test_what_a_node_does_not_have_is_told_by_both(pair: tuple[Node, Node]) -> None:
+    first, other = pair
+    first.place("new")
+    other.place("old")
+    other.start()
+    first.start()
+    assert "127.0.0.3 does not have what is to run here" in first.ended()
+    assert "this node was left out of a run" in other.ended()
+
+
+def _knock(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.3", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
