@@ -3,7 +3,7 @@
 pyinfra --limit gpu-b inventories/prod.py deploys/remove_hosts.py
 
 Hosts that still have a part in the fleet file are refused. Weights and Ollama's models stay, unless
-you add --data models=remove.
+you add --data models=remove; a database with its backups, unless you add --data database=remove.
 """
 
 from roles import clearance, host

@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 def markdown() -> str:
     """Return the page: one table per part of the file."""
     schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
-    parts = list(_part(TOP, schema))
+    parts = [*_part(TOP, schema), *_part("`secret`", schema["$defs"]["secret"])]
     return "\n".join([HEAD, *parts])
 
 
@@ -56,6 +56,17 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
         yield from _variants(path, schema)
     elif "properties" in schema:
         yield f"`{path}`", schema
+    elif "oneOf" in schema:
+        forms = [
+            each
+            for each in map(resolve, schema["oneOf"])
+            # Hosts by their labels: fleet-file.md tells it once for all.
+            if each.get("properties", {}).keys() not in ({"labels"}, set())
+        ]
+        for form in forms:
+            which = "" if len(forms) == 1 else f" with `{next(iter(form['properties']))}`"
+            for _, part in _below(path, form):
+                yield f"`{path}`{which}", part
     elif isinstance(entry, dict):
         name = {"models": "model", "hosts": "host", "developers": "group"}.get(path, "name")
         for each in [entry[side] for side in ("else", "then") if side in entry] or [entry]:
@@ -75,7 +86,7 @@ def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _kind(schema: Schema) -> str:
-    if "writeOnly" in schema:
+    if "writeOnly" in schema and schema.get("type") != "string":
         return "secret"
     if "const" in schema:
         return f"`{schema['const']}`"

@@ -32,9 +32,13 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         if fleet.gateway:
             names = [name for name in fleet.aliases if fleet.resolve(name) is model]
             yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
-    for name, targets in fleet.fallbacks.items():
-        for target in targets:
-            yield f"{_name(f'model_{name}')} -. fallback .-> {_name(f'model_{target}')}"
+    for why, fallbacks in (
+        ("fallback", fleet.fallbacks),
+        ("longer prompts", fleet.context_window_fallbacks),
+    ):
+        for name, targets in fallbacks.items():
+            for target in targets:
+                yield f"{_name(f'model_{name}')} -. {why} .-> {_name(f'model_{target}')}"
 
 
 def _stores(gateway: Gateway) -> Iterator[str]:

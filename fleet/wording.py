@@ -96,7 +96,8 @@ def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:
 def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
     """Say what is wrong with one value; an object is named by its type, never printed whole."""
     # What stands where a reference to a secret belongs may be the secret.
-    value = "a literal value" if schema.get("writeOnly") else _show(error.instance)
+    hidden = schema.get("writeOnly") and error.instance is not None
+    value = "a literal value" if hidden else _show(error.instance)
     limit: Any = error.validator_value
     match error.validator:
         case "type":

@@ -112,7 +112,7 @@ def _pools(fleet: Fleet, gateway: Gateway, database: Database) -> Iterator[Probl
         )
         return
     most, needed = database.max_connections, connections(fleet)
-    if most and needed > most:
+    if database.install is None and most and needed > most:
         pools = len(gateway.hosts) * gateway.workers
         fits = (most - RESERVE) // pools if pools else 0
         yield fleet.document.problem(

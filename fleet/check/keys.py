@@ -83,11 +83,9 @@ def _dates(fleet: Fleet) -> Iterator[Problem]:
 def _idle(fleet: Fleet) -> Iterator[Problem]:
     """What would change nothing, because the key that it is about is not derived."""
     document = fleet.document
-    derived = [
-        name
-        for *_, name in _people(fleet)
-        if not (own := fleet.keys.people.get(name)) or not own.key
-    ]
+    people = [name for *_, name in _people(fleet)]
+    shared = all(each.key for each in fleet.developers.values())
+    derived = [name for name in people if not (own := fleet.keys.people.get(name)) or not own.key]
     said: list[Key] = [
         *(
             ("keys", "people", name, "rotation")
@@ -100,7 +98,11 @@ def _idle(fleet: Fleet) -> Iterator[Problem]:
             if each.key
             for name in ("rotation", "people")
         ),
-        *((("keys", name) for name in ("root", "rotation")) if not derived else ()),
+        *(
+            (("keys", name) for name in ("root", "rotation"))
+            if fleet.developers and not derived and (people or shared)
+            else ()
+        ),
     ]
     for key in said:
         if key in document.places:

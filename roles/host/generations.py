@@ -165,8 +165,13 @@ journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID=
 {abandon}
 former=$(other "$generation")
 if [ -n "$former" ]; then
-    activate "$former" && serves && touch "served/$former" &&
+    if activate "$former" && serves; then
+        touch "served/$former"
         echo "{unit}: rolled back to $former, which serves. Correct the above, and run again" >&2
+    else
+        echo "{unit}: $former, gone back to, does not serve either" >&2
+        cat "$said" >&2
+    fi
 else
     systemctl stop "$unit"
     rm current

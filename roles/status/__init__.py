@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan
 from roles import show
@@ -35,7 +37,12 @@ def _tell(run: State, roles: Sequence[Role]) -> bool:
 def _ask(each: Host, roles: Sequence[Role]) -> HostState:
     plan: HostPlan = each.data.plan
     questions = [question for role in roles for question in role.questions(plan)]
-    seen, running = told(look(each, asked(questions), PATIENCE + len(questions) // 10))
-    refusals = [why for role in roles for why in role.refusals(plan, seen)]
-    changes = [change.what for role in roles for change in role.changes(plan, seen)]
-    return compared(running, seen, show.services(plan, seen), [*refusals, *changes])
+    began = time.time()
+    lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
+    seen, running = told(lines, (began, time.time()))
+    try:
+        refusals = [why for role in roles for why in role.refusals(plan, seen)]
+        changes = [change.what for role in roles for change in role.changes(plan, seen)]
+        return compared(running, seen, show.services(plan, seen), [*refusals, *changes])
+    except DeployError as error:  # a secret that this machine does not have, as a rule
+        return compared(running, seen, [], [f"cannot be compared with the plan: {error}"])

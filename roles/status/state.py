@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf
 from pathlib import Path
 
 from roles.host.observe import Observation, Question, parse, script
@@ -18,10 +19,12 @@ ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
 @dataclass(frozen=True)
 class Process:
     """A unit as systemd tells of it: for how many ``seconds`` it has been ``active`` (or whatever
-    else it is), how often it was restarted by itself, and its ``memory`` in bytes."""
+    else it is), how often it was restarted by itself, and its ``memory`` in bytes. One that is not
+    ``lasting`` does its work and ends; its seconds are ``None`` before that."""
 
     active: str
-    seconds: int
+    lasting: bool
+    seconds: int | None
     restarts: int
     memory: int | None
 
@@ -74,8 +77,11 @@ def asked(questions: Iterable[Question]) -> str:
     return script([*questions, ("disk", ROOT), ("disk", STATE)], ASK)
 
 
-def told(lines: Iterable[str]) -> tuple[Observation, Running]:
-    """Read what a host has printed. Raises ``ValueError`` on what no host of ours prints."""
+def told(
+    lines: Iterable[str], during: tuple[float, float] = (0, inf)
+) -> tuple[Observation, Running]:
+    """Read what a host has printed, ``during`` which time. Raises ``ValueError`` on what no host of
+    ours prints."""
     lines = list(lines)
     known = list(takewhile(lambda line: not line.startswith("status\t"), lines))
     up, load, available = "", "", 0
@@ -86,13 +92,14 @@ def told(lines: Iterable[str]) -> tuple[Observation, Running]:
                 available = int(kib or 0) * 1024
             case ["gpu", _, used, total, busy]:
                 gpus.append(GpuLoad(_int(used) * 1024**2, _int(total) * 1024**2, _int(busy)))
-            case ["service", unit, active, since, restarts, memory, now]:
-                seconds = max(0, int(now) - _int(since))
+            case ["service", unit, active, kind, since, restarts, memory, now]:
+                seconds = int(now) - int(since) if since.isdecimal() else None
                 held = int(memory) if memory.isdecimal() else None
-                units[unit] = Process(active, seconds, _int(restarts), held)
+                lasting = kind != "oneshot"
+                units[unit] = Process(active, lasting, seconds, _int(restarts), held)
             case _:
                 raise ValueError(f"{line[:80]!r}")
-    return parse(known), Running(up, load, available, tuple(gpus), units)
+    return parse(known, during), Running(up, load, available, tuple(gpus), units)
 
 
 def compared(
@@ -100,8 +107,14 @@ def compared(
 ) -> HostState:
     """Hold what runs on a host against the services that are wanted there.
 
-    ``differs`` are the changes, refusals and doubts of the roles.
+    ``differs`` are the changes, refusals and doubts of the roles. A unit that has failed is no
+    less a fault for not being named by any of them.
     """
+    failed = [
+        f"{unit} has failed: journalctl -u {unit} says why"
+        for unit, process in running.units.items()
+        if process.active == "failed" and not any(unit in why for why in differs)
+    ]
     by_unit = {service.unit_name: service for service in wanted}
     services = []
     for unit in [*by_unit, *(unit for unit in running.units if unit not in by_unit)]:
@@ -114,9 +127,9 @@ def compared(
             services.append(ServiceState(name, process, generation, service.generation))
     return HostState(
         running=running,
-        disk=min(seen.disks.values(), default=0),
+        disk=min(seen.disks.get(ROOT, 0), seen.disks.get(STATE, 0)),
         services=tuple(services),
-        faults=tuple(dict.fromkeys(why for why in differs if not isinstance(why, Doubt))),
+        faults=(*dict.fromkeys(why for why in differs if not isinstance(why, Doubt)), *failed),
         doubts=tuple(dict.fromkeys(why for why in differs if isinstance(why, Doubt))),
     )
 

@@ -12,17 +12,18 @@ set -- /etc/systemd/system/mirrorfleet-*.service
         set -- "$@" "${path##*/}"
         shift
     done
-    systemctl show --timestamp=unix -p Id,ActiveState,StateChangeTimestamp,NRestarts,MemoryCurrent "$@"
+    systemctl show --timestamp=unix -p Id,Type,ActiveState,StateChangeTimestamp,NRestarts,MemoryCurrent "$@"
     echo
 } | while IFS='=' read -r key value; do
     case $key in
         Id) id=$value ;;
+        Type) type=$value ;;
         ActiveState) active=$value ;;
         StateChangeTimestamp) since=${value#@} ;;
         NRestarts) restarts=$value ;;
         MemoryCurrent) memory=$value ;;
         '') # What runs in a container has a cgroup of its own, named after the unit.
             { read -r memory <"/sys/fs/cgroup/mirrorfleet.slice/$id.slice/memory.current"; } 2>/dev/null
-            [ -z "$id" ] || say service "$id" "$active" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
+            [ -z "$id" ] || say service "$id" "$active" "$type" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
     esac
 done

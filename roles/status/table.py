@@ -55,8 +55,9 @@ def _service(service: ServiceState) -> Iterator[Text | str]:
     if process is None:
         yield from (Text("missing", style="red"), "", "", "", "")
         return
-    yield Text(process.active, style="" if process.active == "active" else "red")
-    yield _span(process.seconds)
+    well = process.active == "active" or (process.active == "inactive" and not process.lasting)
+    yield Text(process.active, style="" if well else "red")
+    yield "" if process.seconds is None else _span(process.seconds)
     yield Text(str(process.restarts), style="yellow" if process.restarts else "")
     yield "" if process.memory is None else f"{process.memory / GIB:.1f} GiB"
     if service.generation == service.wanted:

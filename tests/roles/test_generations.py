@@ -257,6 +257,17 @@ def test_a_first_one_that_does_not_serve_is_stopped_and_nothing_is_current(host:
     assert told(host)[-1] == f"stop {UNIT}"
 
 
+def test_where_the_way_back_does_not_serve_either_that_is_said(host: Machine) -> None:
+    good = deploy(host, demo("serves"))
+    host.at(f"{good.generation_path}/config").write_text("deaf")
+    bad = demo("deaf", unit="[Service]\n# new\n")
+    place(host, bad)
+    done = switch(host, bad)
+    assert done.returncode == 1
+    assert f"{good.generation}, gone back to, does not serve either" in done.stderr
+    assert "rolled back" not in done.stderr
+
+
 def test_one_that_its_own_check_refuses_never_gets_a_name(host: Machine) -> None:
     good = deploy(host, demo("serves"))
     before = told(host)

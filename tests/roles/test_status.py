@@ -20,14 +20,16 @@ UNIT = "mirrorfleet-vllm-tiny.service"
 WELL = [
     "status\t3 days, 4 hours\t0.52\t8388608",
     "gpu\t0\t61440\t81559\t97",
-    f"service\t{UNIT}\tactive\t1000000000\t0\t3221225472\t1000273660",
-    "service\tmirrorfleet-firewall.service\tactive\t1000000000\t0\t[not set]\t1000000042",
+    f"service\t{UNIT}\tactive\texec\t1000000000\t0\t3221225472\t1000273660",
+    "service\tmirrorfleet-firewall.service\tactive\toneshot\t1000000000\t0\t[not set]\t1000000042",
+    "service\tmirrorfleet-postgres-backup.service\tinactive\toneshot\t\t0\t\t1000000042",
 ]
+DISKS = ["disk\t/opt/mirrorfleet\t104857600", "disk\t/var/lib/mirrorfleet\t209715200"]
 
 
 def state(plans: Planned, said: list[str], *differs: str) -> HostState:
     plan = plans("lab").hosts["gpu"]
-    seen, running = told([*lines(converged(plan)), "disk\t/opt/mirrorfleet\t104857600", *said])
+    seen, running = told([*lines(converged(plan)), *DISKS, *said])
     return compared(running, seen, show.services(plan, seen), differs)
 
 
@@ -47,6 +49,7 @@ def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFi
     assert ["gpu", "firewall", "active", "42 s", "0", "", ""] in rows
     busy = "60/80 GiB 97%"
     assert ["gpu", "3 days, 4 hours", "0.52", "8.0 GiB", "100 GiB", busy, "yes"] in rows
+    assert ["gpu", "postgres-backup", "inactive", "", "0", "", ""] in rows
     assert ["dev could not be reached"] in rows
     assert not any("mirror.py" in row[0] for row in rows)
 
@@ -55,7 +58,8 @@ def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFi
 def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     failed = WELL[2].replace("active\t", "failed\t").replace("\t0\t", "\t7\t")
     found = state(plans, [WELL[0], failed], "litellm: x is missing", Doubt("may be too slow"))
-    assert found.faults == ("litellm: x is missing",)
+    said = f"{UNIT} has failed: journalctl -u {UNIT} says why"
+    assert found.faults == ("litellm: x is missing", said)
     rows = shown(capsys, found)
     [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]
     assert service[2:5] == ["failed", "3 d 4 h", "7"]
