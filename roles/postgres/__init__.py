@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
+from fleet.keys import weakness
 from fleet.plan import HostPlan, PostgresPlan
 from roles import host
 from roles.host import departure, drift, files, generations, service
@@ -40,9 +41,16 @@ def questions(plan: HostPlan) -> list[Question]:
     ]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Why Postgres cannot run on this host."""
-    return service.refusals(service_of(plan.postgres, seen), seen) if plan.postgres else []
+def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
+    """Yield why Postgres cannot run on this host."""
+    if plan.postgres is None:
+        return
+    if why := weakness(reveal(plan.postgres.password)):
+        yield (
+            f"would have a Postgres with the password of {plan.postgres.password}: it {why}. "
+            "Make a random one, for example with: openssl rand -hex 32."
+        )
+    yield from service.refusals(service_of(plan.postgres, seen), seen)
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
