@@ -26,6 +26,7 @@ vllm.serve()
 ollama.serve()
 redis.serve()
 postgres.serve()
+litellm.admit()  # a key that was revoked opens nothing, whatever becomes of the rest
 migrations.serve()
 litellm.serve()
 front.serve()

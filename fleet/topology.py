@@ -42,11 +42,14 @@ def _lines(fleet: Fleet) -> Iterator[str]:
 
 
 def _stores(gateway: Gateway) -> Iterator[str]:
-    """Yield what the gateways share, where it is ours."""
+    """Yield what the gateways share, where it is ours, and their database also where it is not."""
     for store, name in ((gateway.redis, "Redis"), (gateway.database, "Postgres")):
         if store and store.install:
             yield _node(name.lower(), name, store.install)
             yield f"gateway --- {name.lower()}"
+    if gateway.database and gateway.database.url:
+        yield _node("postgres", "Postgres", "of yours")
+        yield "gateway --- postgres"
 
 
 def _people(group: Developers) -> str:

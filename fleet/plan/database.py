@@ -11,7 +11,10 @@ RESERVE = 10
 """Connections beside those of the gateways: three that Postgres keeps for its superuser, those of
 migrations and backups, and whoever looks."""
 
-POOLS = "each worker of each gateway has a pool, and ten are for backups, migrations and you"
+POOLS = (
+    "connection_pool_limit (10 if not said) x workers x gateways, and 10 for backups, migrations "
+    "and you; of a database of yours, what it must admit at the least"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class MigrationsPlan:
     salt_key: Secret = comes(
         "gateway.salt_key", because="the database remembers the digest of the one it is for"
     )
-    connections: int = comes(
+    max_connections: int = comes(
         "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", because=POOLS
     )
 
@@ -99,7 +102,7 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
             url=said.url,
             port=said.port,
             salt_key=gateway.salt_key,
-            connections=connections(fleet),
+            max_connections=connections(fleet),
         )
     }
 

@@ -59,14 +59,22 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 
 
 @deploy("LiteLLM")
-def serve() -> None:
-    """Make this host a gateway, if it is to be one."""
+def admit() -> None:
+    """Have the gateway, if this host is one, know whose keys count."""
     gateway = host.plan().gateway
     if not gateway:
         return
     host.ensure_packages(*software.packages(gateway, host.seen()))
     host.ensure_user(render.USER)
-    admit(name="keys of developers")
+    let_in(name="keys of developers")
+
+
+@deploy("LiteLLM")
+def serve() -> None:
+    """Make this host a gateway, if it is to be one. Its keys are there already: ``admit``."""
+    gateway = host.plan().gateway
+    if not gateway:
+        return
     install(name="image, by its digest" if gateway.image else "Python environment, hash-locked")
     place(name="new generation, beside the running one")
     # One gateway after the other: while one restarts, the others serve.
@@ -86,7 +94,7 @@ def retire(taken: Callable[[], Collection[str]]) -> None:
 
 
 @operation
-def admit() -> Commands:
+def let_in() -> Commands:
     """Let in whose keys are wanted, and no others but the former ones of those who stay."""
     if gateway := host.plan().gateway:
         yield from keys.admit(gateway, host.seen())

@@ -14,6 +14,7 @@ import yaml
 
 from fleet.plan import DatabasePlan, LitellmPlan, http
 from fleet.spec import Secret
+from roles.host import tables
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
@@ -21,6 +22,7 @@ from roles.host.text import template
 from roles.litellm import container
 from roles.litellm.configuration import configuration
 from roles.litellm.references import references, variable
+from roles.litellm.software import LOCKS
 
 NAME = "litellm"
 USER = "mirrorfleet-litellm"
@@ -29,6 +31,9 @@ KEYS = f"{ROOT}/{NAME}/keys"
 
 HERE = Path(__file__).parent
 SCRIPTS = ("mirrorfleet_auth.py", "mirrorfleet_gate.py", "check.py", "probe.py")
+
+PROGRAM = "mirrorfleet_database.py"
+"""What LiteLLM with a database is started by, in an image."""
 
 HELD = "/run/mirrorfleet/litellm.held"
 """While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
@@ -115,10 +120,11 @@ def service(
             held=str(PurePosixPath(HELD).parent),
             variables=sorted(service.environment),
             stop=stop,
+            program=PROGRAM if gateway.database else "",
             arguments=_lines(arguments(gateway, count), indent=12),
         ),
         "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
-        **_scripts("contents.py"),
+        **_scripts("contents.py", *([PROGRAM] if gateway.database else [])),
     }
     return replace(
         service,
@@ -225,6 +231,10 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         said["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
         # The tables are made before a gateway changes, and once.
         said["DISABLE_SCHEMA_UPDATE"] = "true"
+        # What must stand at them before a generation is accepted: check.py.
+        lock = (LOCKS / f"{gateway.version}.txt").read_text("utf-8")
+        said["MIRRORFLEET_TABLES"] = tables.comment(lock, said["LITELLM_SALT_KEY"])
+        said["LITELLM_WORKER_STARTUP_HOOKS"] += ",mirrorfleet_database:install"
     if gateway.passthrough:
         said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
         said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]

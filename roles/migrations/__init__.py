@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 from pyinfra.context import ctx_state
 
+from fleet.keys import weakness
 from fleet.plan import HostPlan, MigrationsPlan
 from roles import host
 from roles.host.commands import Commands, operation, script, telling
@@ -19,6 +20,7 @@ from roles.host.observe import Observation, Question
 from roles.host.report import Change
 from roles.host.rollout import behind, serves
 from roles.host.secrets import reveal
+from roles.host.tables import fingerprint
 from roles.migrations import render, wheel
 
 PACKAGE = "postgresql-client"
@@ -34,13 +36,19 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """Yield why the database cannot be what the gateways need."""
+    if plan.migrations and (why := weakness(_salt_key(plan.migrations))):
+        # The database remembers its digest.
+        yield (
+            f"would encrypt with the salt key of {plan.migrations.salt_key}: it {why}. "
+            "Make a random one, for example with: openssl rand -hex 32."
+        )
     if (wanted := plan.migrations) and (state := render.state(seen)):
-        if wanted.url and state.max_connections < wanted.connections:
+        if wanted.url and state.max_connections < wanted.max_connections:
             yield (
                 f"finds a database that admits {state.max_connections} connections, and the "
-                f"gateways need {wanted.connections}. Write a lower connection_pool_limit."
+                f"gateways need {wanted.max_connections}. Write a lower connection_pool_limit."
             )
-        if not _is_asked() and state.salt_key not in ("", render.fingerprint(_salt_key(wanted))):
+        if not _is_asked() and state.salt_key not in ("", fingerprint(_salt_key(wanted))):
             yield (
                 f"finds a database for another salt key than {wanted.salt_key}: what is stored "
                 "there could never be read again. Give back the former one; where nothing is lost, "
@@ -106,7 +114,7 @@ def _is_due(wanted: MigrationsPlan, seen: Observation) -> bool:
     return (
         state is None
         or state.release != wheel.release(wanted)
-        or state.salt_key != render.fingerprint(_salt_key(wanted))
+        or state.salt_key != fingerprint(_salt_key(wanted))
     )
 
 

@@ -16,6 +16,7 @@ from fleet.plan import MigrationsPlan
 from roles.host.observe import Observation
 from roles.host.payload import Member, pack
 from roles.host.places import ROOT
+from roles.host.tables import fingerprint
 from roles.host.text import environment_file
 
 DIRECTORY = f"{ROOT}/migrations"
@@ -26,8 +27,9 @@ SOCKET = "/run/mirrorfleet-postgres"
 BACKUP = "mirrorfleet-postgres-backup.service"
 """Of a Postgres of ours on the same host."""
 
-PROGRAM = (Path(__file__).parent / "files" / "migrate.sh").read_text(encoding="utf-8")
-RECORD = (Path(__file__).parent / "files" / "record.sql").read_bytes()
+FILES = Path(__file__).parent / "files"
+PROGRAM = (FILES / "migrate.sh").read_text(encoding="utf-8")
+SQL = ("record.sql", "indexes.sql")
 
 PSQL = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
 """What a URL may say that concerns psql, by the variable that tells it."""
@@ -52,11 +54,6 @@ def state(seen: Observation) -> State | None:
     """Return what the database has said, ``None`` where it was not there to be asked."""
     found = _STATE.match(seen.databases.get(SETTINGS, ""))
     return State(int(found[1]), found[2] or "", found[3] or "") if found else None
-
-
-def fingerprint(salt_key: str) -> str:
-    """Return what the database is told of its salt key: enough to know another one."""
-    return sha256(f"mirrorfleet salt key {salt_key}".encode()).hexdigest()[:12]
 
 
 def digest(text: str) -> str:
@@ -112,7 +109,7 @@ def _parsed(bad: str, url: str) -> dict[str, str]:
 def command(plan: MigrationsPlan, salt_key: str, release: str, *, asked: bool) -> str:
     """Return the shell script that runs the migrations of its standard input."""
     backup = "" if plan.url else BACKUP
-    words = [release, fingerprint(salt_key), "yes" if asked else "no", str(plan.connections)]
+    words = [release, fingerprint(salt_key), "yes" if asked else "no", str(plan.max_connections)]
     return shlex.join(["set", "--", *words, DIRECTORY, backup]) + "\n" + PROGRAM
 
 
@@ -121,7 +118,7 @@ def payload(plan: MigrationsPlan, url: str, migrations: Mapping[str, bytes]) -> 
     return pack(
         [
             Member("settings", settings(plan, url).encode(), "600"),
-            Member("record.sql", RECORD),
+            *(Member(name, (FILES / name).read_bytes()) for name in SQL),
             *(Member(path, content) for path, content in migrations.items()),
         ]
     )

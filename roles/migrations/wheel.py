@@ -11,20 +11,18 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet.locks import pins
 from fleet.plan import MigrationsPlan
-from roles.host import cache
+from roles.host import cache, tables
+from roles.host.tables import PACKAGE
 
 LOCKS = Path(__file__).parents[1] / "litellm" / "locks"
-PACKAGE = "litellm-proxy-extras"
-
 _ENTRY = re.compile(rf"^{PACKAGE}==(?:.*\\\n)*.*", re.MULTILINE)
 _SCRIPT = re.compile(r"litellm_proxy_extras/(migrations/[^/]+/migration\.sql)")
 
 
 def release(wanted: MigrationsPlan) -> str:
     """Return the package and the version of the migrations: "litellm-proxy-extras 0.4.108"."""
-    return f"{PACKAGE} {dict(pins(_lock(wanted)))[PACKAGE]}"
+    return tables.release(_lock(wanted))
 
 
 def fetch(wanted: MigrationsPlan) -> Path:

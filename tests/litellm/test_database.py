@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from roles.litellm import render
 from tests.litellm.conftest import GOOD
+from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
 from tests.litellm.upstream import Upstream
 
@@ -31,7 +35,9 @@ KEYS = {
 def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp("database")
     shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
-    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install,virtual_keys:install"}
+    shutil.copy(render.HERE / "files" / render.PROGRAM, directory)
+    modules = ("mirrorfleet_gate", "mirrorfleet_database", "virtual_keys")
+    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{each}:install" for each in modules)}
     plan = replace(planned(GOOD / "research-anthropic.yml"), environment=hooks)
     with serving(plan, upstream, directory) as gateway:
         # Without a database, nobody knows such keys.
@@ -79,6 +85,72 @@ def test_a_generation_is_refused_where_its_database_cannot_be_asked(
     (tmp_path / "prisma.py").write_text(CLIENT)
     assert "its database cannot be asked (ClientError)" in check(plan, upstream, tmp_path)
 
+
+def test_a_generation_is_refused_before_its_tables_are_made(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    plan = planned(GOOD / "database.yml")
+    (tmp_path / "prisma.py").write_text(ASKED.format("os.environ['MIRRORFLEET_TABLES']"))
+    assert "its database" not in check(plan, upstream, tmp_path)
+    older = "'mirrorfleet: litellm-proxy-extras 0.4.1, salt key 0123456789ab'"
+    for said in ("None", older, "os.environ['MIRRORFLEET_TABLES'][:-1]"):
+        (tmp_path / "prisma.py").write_text(ASKED.format(said))
+        assert "run for all hosts, so that they are made first" in check(plan, upstream, tmp_path)
+
+
+def test_a_database_that_is_away_shuts_out_nobody_but_its_own_keys(gateway: Gateway) -> None:
+    """Front doors ask for readiness: it must not depend on what developers' keys do not need."""
+    away = gateway.directory / "away"
+    away.touch()
+    try:
+        ready = gateway.ask("/health/readiness")
+        assert (ready.code, ready.body["db"]) == (200, "disconnected")
+        assert gateway.message("sonnet").code == 200
+        assert code(gateway, "sk-unheard-of") not in (200, 201)
+    finally:
+        away.unlink()
+
+
+def test_no_command_is_given_the_url_of_the_database(tmp_path: Path) -> None:
+    """LiteLLM's own start has Prisma compare the tables, with the URL as an argument."""
+    (tmp_path / "bin").mkdir()
+    prisma = tmp_path / "bin/prisma"
+    prisma.write_text('#!/bin/sh\necho "$*" >>"$(dirname "$0")/asked"\n')
+    prisma.chmod(0o755)
+    (tmp_path / "config.yaml").write_text("model_list: []\n")
+    variables = {
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "DATABASE_URL": "postgresql://litellm:a-password@127.0.0.1:1/litellm",
+        "DISABLE_SCHEMA_UPDATE": "true",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    program = render.HERE / "files" / render.PROGRAM
+    for command in ([str(environment() / "bin/litellm")], [PYTHON, str(program)]):
+        said = [*command, "--config=config.yaml", "--skip_server_startup"]
+        subprocess.run(said, cwd=tmp_path, env=variables, check=True, capture_output=True)
+        asked = tmp_path / "bin/asked"
+        if command[0] == PYTHON:
+            assert not asked.exists()
+        else:
+            assert "a-password" in asked.read_text(), "no start is compared with another"
+            asked.unlink()
+
+
+PYTHON = str(environment() / "bin/python")
+
+ASKED = """
+import os
+
+
+class Prisma:
+    async def connect(self) -> None: ...
+    async def disconnect(self) -> None: ...
+
+    async def query_raw(self, asked: str) -> list[dict[str, object]]:
+        assert "_prisma_migrations" in asked
+        return [{{"said": {}}}]
+"""
 
 CLIENT = """
 class ClientError(Exception):

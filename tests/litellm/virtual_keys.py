@@ -44,9 +44,17 @@ async def _appear() -> None:
         await asyncio.sleep(0.05)
     client = MagicMock()
     client.get_data = _get_data
+    client.health_check = _health_check
+    client.attempt_db_reconnect = _health_check
     client.db.litellm_teamtable.find_unique = AsyncMock(side_effect=_team)
     client.db.litellm_usertable.find_unique = AsyncMock(return_value=None)
     proxy_server.prisma_client = client
+
+
+async def _health_check(**_: Any) -> None:
+    """Fail while there is a file that says so, as a database that is away does."""
+    if Path("away").exists():
+        raise ConnectionError("All connection attempts failed")
 
 
 async def _team(where: dict[str, str], **_: Any) -> Any:
@@ -58,6 +66,7 @@ async def _team(where: dict[str, str], **_: Any) -> Any:
 
 async def _get_data(token: str = "", table_name: str = "", **_: Any) -> Any:
     """Return the row of LiteLLM's joined view of keys that has this hash."""
+    await _health_check()
     from litellm.proxy._types import LiteLLM_VerificationTokenView
 
     row = json.loads(FILE.read_text()).get(token)

@@ -26,6 +26,7 @@ from roles.claude.client import binary
 from roles.firewall import render as rules
 from roles.host.observe import Observation, parse
 from roles.host.service import Service
+from roles.host.tables import fingerprint
 from roles.litellm import container, keys
 from roles.litellm.render import KEYS, USER
 from roles.migrations import render, wheel
@@ -172,10 +173,10 @@ def timed(plan: HostPlan) -> Answers:
 
 def migrated(plan: MigrationsPlan, salt_key: str = SECRETS["LITELLM_SALT_KEY"]) -> Answers:
     """The answers about a database with the tables of the plan, for a salt key."""
-    said = f"mirrorfleet: {wheel.release(plan)}, salt key {render.fingerprint(salt_key)}"
+    said = f"mirrorfleet: {wheel.release(plan)}, salt key {fingerprint(salt_key)}"
     return {
         ("package", migrations.PACKAGE): (),
-        ("database", render.SETTINGS): (f"{plan.connections} {said}",),
+        ("database", render.SETTINGS): (f"{plan.max_connections} {said}",),
     }
 
 

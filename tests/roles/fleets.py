@@ -23,8 +23,8 @@ SECRETS = {
     "LITELLM_MASTER_KEY": "sk-master-key-of-the-tests",
     "MIRRORFLEET_KEY_ROOT": "9b74c9897bac770ffc029102a200c5de-key-of-the-tests",
     # redis.yml, database.yml: variables
-    "DATABASE_PASSWORD": "database-password-key-of-the-tests",
-    "LITELLM_SALT_KEY": "salt-key-of-the-tests",
+    "DATABASE_PASSWORD": "4f0c1d7be62a9c3358d1e07ab4529f6e-key-of-the-tests",
+    "LITELLM_SALT_KEY": "c81e5a0d93f7426bb0de614f2a97c53d-key-of-the-tests",
     "REDIS_PASSWORD": "redis-password-key-of-the-tests",
     # prod.yml: the output of a command, `op`
     "op": "anthropic-key-of-the-tests",

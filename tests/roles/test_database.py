@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from fleet import HostPlan
 from fleet.plan import MigrationsPlan
 from fleet.section import Secret
 from roles.migrations import render, wheel
-from roles.postgres.render import verifier
+from roles.postgres.render import HERE, verifier
 from tests.roles.answers import Answers, bare, converged, migrated
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -137,5 +140,89 @@ def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
     assert jobs(done["gw"])[-1] == "left alone"
     assert not any("begun=$(invocation)" in each.command for each in done["gw"].execs)
 
+
+def test_a_revoked_key_goes_whatever_becomes_of_the_database(
+    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a URL, the first gateway makes the tables: a failure there ends its run."""
+    monkeypatch.setattr(wheel, "fetch", lambda _: Path("/"))
+    monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
+    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
+    hosts = plans("database").hosts
+    found = {name: bare(plan) for name, plan in hosts.items()}
+    done = mirror(hosts, found, fail={"gw": [MIGRATION]})
+    commands = [each.command for each in done["gw"].execs]
+    [admitted] = [at for at, each in enumerate(commands) if " admit /opt/mirrorfleet" in each]
+    [migrated] = [at for at, each in enumerate(commands) if MIGRATION in each]
+    assert admitted < migrated == len(commands) - 1
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("DATABASE_PASSWORD", "state would have a Postgres with the password of"),
+        ("LITELLM_SALT_KEY", "state would encrypt with the salt key of"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(
+    plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
+) -> None:
+    monkeypatch.setenv(name, "sk-1234")
+    assert refused(dict(plans("database").hosts), {}) == [
+        f"{what} {{env: {name}}}: it has 7 characters, and 32 are the least. Make a random "
+        "one, for example with: openssl rand -hex 32."
+    ]
+
+
+@pytest.fixture(name="server")
+def _server(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Run server.sh in a directory, with a stand-in for initdb and postgres of release 15."""
+    programs = tmp_path / "postgresql/15/bin"
+    programs.mkdir(parents=True)
+    (programs / "initdb").write_text('#!/bin/sh\nmkdir "$2" && echo 15 >"$2/PG_VERSION"\n')
+    (programs / "postgres").write_text("#!/bin/sh\necho serves\n")
+    for each in programs.iterdir():
+        each.chmod(0o755)
+    text = (HERE / "files/server.sh").read_text().replace("/usr/lib/", f"{tmp_path}/")
+    (tmp_path / "state").mkdir()
+
+    def run(job: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", "-c", text, "server.sh", job, "/nowhere"]
+        state = {"STATE_DIRECTORY": str(tmp_path / "state")}
+        return subprocess.run(command, env=os.environ | state, capture_output=True, text=True)
+
+    return run
+
+
+def test_a_database_whose_files_are_gone_is_not_made_anew(server: Server, tmp_path: Path) -> None:
+    data = tmp_path / "state/data"
+    assert server("prepare").returncode == 0
+    assert server("run").stdout == "serves\n"
+    data.rename(tmp_path / "away")
+    for _ in range(2):
+        assert server("prepare").returncode == 0
+        done = server("run")
+        assert (done.returncode, data.exists()) == (78, False)
+        assert f"touch {tmp_path}/state/begin-empty" in done.stderr
+    (tmp_path / "state/begin-empty").touch()
+    assert server("prepare").returncode == 0
+    assert server("run").stdout == "serves\n"
+    assert not (tmp_path / "state/begin-empty").exists()
+
+
+@pytest.mark.parametrize("kept", ["backups/litellm-20261001T031500Z.dump", "data/base"])
+def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path, kept: str) -> None:
+    file = tmp_path / "state" / kept
+    file.parent.mkdir()
+    file.touch()
+    server("prepare")
+    assert file.exists()
+    assert server("run").returncode == 78
+
+
+BY_URL = "{url: {env: DATABASE_URL}}"
+Server = Callable[[str], subprocess.CompletedProcess[str]]
 
 MIGRATION = "the migration $name failed"

@@ -65,11 +65,22 @@ async def database_faults() -> list[str]:
         ]
     try:
         await client.connect()
-        await client.query_raw("SELECT 1")
+        [row] = await client.query_raw(COMMENT)
         await client.disconnect()
     except Exception as error:  # whose text may hold the URL
         return [f"its database cannot be asked ({type(error).__name__})"]
+    wanted, found = os.environ["MIRRORFLEET_TABLES"], row["said"] or "nothing"
+    if found != wanted:
+        # A run that left out the database's host, or did not reach it.
+        return [
+            f"its database says '{found}' of its tables, where '{wanted}' is needed: "
+            "run for all hosts, so that they are made first"
+        ]
     return []
+
+
+COMMENT = "SELECT obj_description(to_regclass('_prisma_migrations'), 'pg_class') AS said"
+"""What migrate.sh has said of the tables."""
 
 
 if __name__ == "__main__":

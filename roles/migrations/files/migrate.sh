@@ -66,6 +66,8 @@ while read -r name; do
     ask "$@" -f "$file" -v name="$name" -v checksum="${sum%% *}" -f record.sql >/dev/null ||
         fail "the migration $name failed, and those after it were not begun; no gateway is changed"
 done <missing
+ask -f unfinished.sql -f indexes.sql >/dev/null ||
+    fail "the indexes of its request logs cannot be made; no gateway is changed"
 psql -XAtqw -v ON_ERROR_STOP=1 -v said="mirrorfleet: $release, salt key $salt" <<'SQL'
 COMMENT ON TABLE "_prisma_migrations" IS :'said';
 SQL

@@ -14,7 +14,7 @@ from tests.lab import look, places
 
 HERE = Path(__file__).parent
 PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
-SALT = "sk-salt-of-the-lab-0123456789"
+SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
 SECRETS = {"password": PASSWORD, "salt": SALT, "master": "sk-master-of-the-lab-0123456789"}
 OURS = "sudo env PGHOST=/run/mirrorfleet-postgres PGUSER=postgres psql -XAtqw"
 BACKUPS = "/var/lib/mirrorfleet/postgres/backups"
@@ -163,7 +163,7 @@ def test_a_migration_that_fails_is_named_and_the_next_run_goes_on(deploy: Deploy
 
 def test_another_salt_key_is_refused_unless_it_is_asked_for(deploy: Deploy) -> None:
     succeeded(deploy())
-    other = ("salt_key: {file: salt}", "salt_key: {command: echo sk-another-salt-0123456789}")
+    other = ("salt_key: {file: salt}", "salt_key: {command: echo sk-another-salt-71c0e4b9d2f85a36}")
     done = deploy(other)
     assert done.returncode != 0
     assert "finds a database for another salt key" in done.stdout + done.stderr

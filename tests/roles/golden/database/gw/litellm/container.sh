@@ -31,6 +31,7 @@ set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
     --env=MIRRORFLEET_HELD \
     --env=MIRRORFLEET_KEYS \
     --env=MIRRORFLEET_REDIS_PASSWORD \
+    --env=MIRRORFLEET_TABLES \
     --env=NO_DOCS \
     --env=NO_OPENAPI \
     --env=NO_REDOC \
@@ -39,8 +40,8 @@ set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
 case $job in
     serve)
         exec docker run "$@" --name=mirrorfleet-litellm --stop-timeout=630 \
-            --entrypoint=litellm mirrorfleet-litellm:5fd7bdc9e87f \
-            --config=/opt/mirrorfleet/litellm/current/config.yaml \
+            --entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f \
+            mirrorfleet_database.py --config=/opt/mirrorfleet/litellm/current/config.yaml \
             --host=10.0.0.2 \
             --port=4000 \
             --num_workers=2 \
