@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra.api import deploy
+from pyinfra.context import ctx_state
 
 from fleet.keys import weakness
 from fleet.plan import HostPlan, PostgresPlan
@@ -42,8 +43,14 @@ def questions(plan: HostPlan) -> list[Question]:
 
 
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
-    """Yield why Postgres cannot run on this host."""
+    """Yield why Postgres cannot run on this host, or not leave it yet."""
     if plan.postgres is None:
+        if _departed(plan, seen) and _is_elsewhere() and not _is_moved():
+            yield (
+                "has the database with LiteLLM's keys, and the fleet file names another one, which "
+                "knows none of them. Take them along (docs/database.md, Moving); then, or to begin "
+                "anew, run once with --data database=moved."
+            )
         return
     if why := weakness(reveal(plan.postgres.password)):
         yield (
@@ -143,6 +150,18 @@ def _is_timed(seen: Observation) -> bool:
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     wanted = [render.NAME, f"{render.NAME}-backup"] if plan.postgres else []
     return departure.departed(render.SERVICES, wanted, seen)
+
+
+def _is_elsewhere() -> bool:
+    """Does the fleet have a database, on whatever host?"""
+    plans = (each.data.get("plan") for each in ctx_state.get().inventory)  # type: ignore[no-untyped-call]
+    return any(plan and plan.migrations for plan in plans)
+
+
+def _is_moved() -> bool:
+    """Did somebody say `--data database=moved`?"""
+    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
+    return bool(said.get("database") == "moved")
 
 
 @once

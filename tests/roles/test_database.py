@@ -98,6 +98,19 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
 
 
 @pytest.mark.usefixtures("stocked")
+def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
+    plans: Planned, house: Path
+) -> None:
+    edit(house, "database", "database: {install: state", "database: {install: gw")
+    former: Answers = {("service", "postgres"): ()}
+    assert refused(dict(plans("database").hosts), {"state": former}) == [
+        "state has the database with LiteLLM's keys, and the fleet file names another one, which "
+        "knows none of them. Take them along (docs/database.md, Moving); then, or to begin anew, "
+        "run once with --data database=moved."
+    ]
+
+
+@pytest.mark.usefixtures("stocked")
 def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
     plans: Planned, house: Path
 ) -> None:

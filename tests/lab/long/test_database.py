@@ -175,7 +175,7 @@ def test_the_same_database_by_its_url(deploy: Deploy) -> None:
     succeeded(deploy())
     url = f"postgresql://litellm:{quote(PASSWORD, safe='')}@10.77.0.11/litellm"
     by_url = (_line("database:"), f"  database: {{url: {{command: echo '{url}'}}}}\n")
-    said = succeeded(deploy(by_url))
+    said = succeeded(deploy(by_url, options=("--data", "database=moved")))
     assert "0 migrations of" in said
     # Postgres has left the fleet file. Its files stay, and nothing of it runs.
     assert not look.on("gpu").service("mirrorfleet-postgres").is_running
