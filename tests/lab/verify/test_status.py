@@ -36,8 +36,8 @@ def test_one_that_is_not() -> None:
         look.run("gw-2", f"systemctl start {LITELLM}")
     assert code == 1
     assert hosts["gw-2"]["faults"] == [
-        f"{LITELLM} is inactive",
         f"{LITELLM} runs no generation of ours",
+        f"{LITELLM} is inactive",
         f"{LITELLM} will be restarted",
     ]
     assert not any(look.secret(name) in said for name in ("engine", "master", "developers"))
