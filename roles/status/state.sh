@@ -6,6 +6,7 @@ nvidia-smi --query-gpu=index,memory.used,memory.total,utilization.gpu --format=c
         case $index in [0-9]*) say gpu "$index" "$used" "$total" "$busy" ;; esac
     done
 # All units of ours, also one that is not in the fleet file any more.
+id=
 set -- /etc/systemd/system/mirrorfleet-*.service
 [ ! -e "$1" ] || {
     for path do
