@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import gevent
 import hypothesis
 import pytest
 
@@ -26,6 +27,16 @@ hypothesis.settings.register_profile("same", deadline=None, database=None, deran
 hypothesis.settings.load_profile("same")
 
 Planned = Callable[[str], FleetPlan]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist wait for its next test.
+
+    It is told of one by another thread, of which gevent knows nothing: with no greenlet to go on,
+    it would take the wait for a deadlock. A watcher that never fires keeps it waiting.
+    """
+    if hasattr(session.config, "workerinput"):
+        gevent.get_hub().loop.async_().start(lambda: None)
 
 
 @pytest.fixture
