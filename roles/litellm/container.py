@@ -116,16 +116,26 @@ docker pull --quiet {image} >/dev/null
 {told}
 """
 
-# An archive may call its image what it likes, or nothing: here it has one name, by its digest.
+# An archive may call its image what it likes, or nothing: here it has one name, by its digest. What
+# Docker had by the archive's names before, it has again.
 LOAD = """\
+before=$(docker images --no-trunc --format '{{{{.Repository}}}}:{{{{.Tag}}}} {{{{.ID}}}}')
 said=$(docker load --input upload)
-[ "$(echo "$said" | grep -c '^Loaded image')" = 1 ] || {{
+names=$(echo "$said" | sed -n 's/^Loaded image[^:]*: //p')
+loaded=$(docker image inspect --format '{{{{.Id}}}}' $names | sort -u)
+alone=$(echo "$loaded" | grep -cx 'sha256:[0-9a-f]*' || true)
+[ "$alone" != 1 ] || docker tag "$loaded" {image}
+for name in $names; do
+    former=$(echo "$before" | awk -v name="$name" '$1 == name {{ print $2 }}')
+    case $name in
+        sha256:*) ;;
+        *) if [ "$former" ]; then docker tag "$former" "$name"; else docker image rm "$name"; fi ;;
+    esac
+done >/dev/null
+[ "$alone" = 1 ] || {{
     echo "the archive is to hold one image; Docker says: $said" >&2
     exit 1
 }}
-name=$(echo "$said" | sed -n 's/^Loaded image[^:]*: //p')
-docker tag "$name" {image}
-case $name in sha256:*) ;; *) docker image rm "$name" >/dev/null ;; esac
 {told}
 """
 

@@ -24,12 +24,26 @@ from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
 
-# A stand-in for Docker's client: it has the images that images/ names, and writes down what it did.
+# A stand-in for Docker's client: it has the images that images/ names, by their ids, and writes
+# down what it did. An archive is lines of a name and an id.
 DOCKER = """\
-echo "docker $*" >>"$ROOT/docker.log"
+[ "$1 $2" = 'image inspect' ] || [ "$1" = images ] || echo "docker $*" >>"$ROOT/docker.log"
+mkdir -p "$ROOT/images"
+cd "$ROOT/images"
 case "$1 $2" in
-    'load --input') sed "s/^/Loaded image: /" "$3" ;;
-    'image inspect') [ -e "$ROOT/images/$3" ] ;;
+    'images --no-trunc') for each in *; do [ ! -e "$each" ] || echo "$each $(cat "$each")"; done ;;
+    'load --input')
+        while read -r name id; do
+            [ "$name" = none ] || echo "$id" >"$name"
+            [ "$name" = none ] && echo "Loaded image ID: $id" || echo "Loaded image: $name"
+        done <"$OLDPWD/$3"
+        ;;
+    'image inspect')
+        shift 2; [ "$1" != --format ] || shift 2
+        for each do case $each in sha256:*) echo "$each" ;; *) cat "$each" ;; esac; done
+        ;;
+    'tag '*) echo "$2" >"$3" ;;
+    'image rm') rm -f "$3" ;;
     'run '*) env >"$ROOT/environment" ;;
 esac
 """
@@ -57,6 +71,11 @@ def done(host: Machine) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
+def images(host: Machine) -> dict[str, str]:
+    """What Docker has by which names."""
+    return {path.name: path.read_text().strip() for path in host.at("/images").iterdir()}
+
+
 def brought(host: Machine) -> list[str]:
     images = host.at(container.IMAGES)
     return [path.read_text().strip() for path in images.iterdir()] if images.exists() else []
@@ -78,24 +97,32 @@ def run(host: Machine, commands: Iterable[PyinfraCommand], archive: str = "") ->
 
 def test_an_archive_gets_one_name_by_its_digest(host: Machine, house: Path, plan: HostPlan) -> None:
     image = image_of(plan)
-    said = "somebody/litellm:latest\n"
-    (house / "release.tar.zst").write_text(said)
-    assert run(host, container.install(image, Observation()), said) == ""
-    assert done(host) == [
-        "docker load --input upload",
-        f"docker tag somebody/litellm:latest {image.reference}",
-        "docker image rm somebody/litellm:latest",
-    ]
-    assert brought(host) == [image.reference]
+    for said in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
+        (house / "release.tar.zst").write_text(said)
+        assert run(host, container.install(image, Observation()), said) == ""
+        assert images(host) == {image.reference: "sha256:a1"}
+        assert brought(host) == [image.reference]
     assert not list(container.install(image, Observation(images=frozenset({image.reference}))))
 
 
-def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: HostPlan) -> None:
-    said = "one:1\ntwo:2\n"
+def test_an_archive_takes_no_name_away(host: Machine, house: Path, plan: HostPlan) -> None:
+    image = image_of(plan)
+    theirs = {"litellm:latest": "sha256:b2", "litellm:mine": "sha256:a1"}
+    host.at("/images").mkdir()
+    for name, identity in theirs.items():
+        (host.at("/images") / name).write_text(f"{identity}\n")
+    said = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
     (house / "release.tar.zst").write_text(said)
-    why = run(host, container.install(image_of(plan), Observation()), said)
-    assert "the archive is to hold one image; Docker says: Loaded image: one:1" in why
-    assert (len(done(host)), brought(host)) == (1, [])
+    assert run(host, container.install(image, Observation()), said) == ""
+    assert images(host) == {**theirs, image.reference: "sha256:a1"}
+
+
+def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: HostPlan) -> None:
+    for said in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
+        (house / "release.tar.zst").write_text(said)
+        why = run(host, container.install(image_of(plan), Observation()), said)
+        assert "the archive is to hold one image; Docker says: " in why
+        assert (images(host), brought(host)) == ({}, [])
 
 
 def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:

@@ -195,11 +195,17 @@ def serves(host: str) -> bool:
 def test_a_gateway_that_leaves_takes_its_container_and_its_image_with_it(
     image: str, tmp_path: Path
 ) -> None:
+    """And when it comes back, the archive takes no name away from an image of somebody's."""
     (tmp_path / "without").mkdir()
     (tmp_path / "with").mkdir()
     fleet = said(tmp_path / "without", image)
     fleet.write_text(fleet.read_text().replace("hosts: [gw-1, gw-2]", "hosts: [gw-1]"))
     assert look.mirror(fleet=fleet).returncode == 0
     assert (containers("gw-2"), look.run("gw-2", "docker images --quiet")) == ("", "")
+    theirs = look.run("gw-2", "tar -C /etc -c hostname | docker import - lab/litellm:latest")
     assert look.mirror(fleet=said(tmp_path / "with", image)).returncode == 0
     assert serves("gw-2")
+    named = look.run("gw-2", "docker images --no-trunc --format '{{.Repository}} {{.ID}}'")
+    [ours] = set(named.splitlines()) - {f"lab/litellm {theirs.strip()}"}
+    assert ours.startswith("mirrorfleet-litellm sha256:")
+    look.run("gw-2", "docker image rm lab/litellm:latest")
