@@ -33,7 +33,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _salt_key(fleet, gateway)
     yield from _shared(fleet, gateway)
     yield from _pools(fleet, gateway, gateway.database)
-    yield from _recycled(fleet, gateway)
 
 
 def _place(fleet: Fleet, database: Database) -> Iterator[Problem]:
@@ -100,17 +99,6 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             f"without redis, the limits of its keys hold for each of {gateway.processes} processes "
             "or more by itself, and a key that is deleted lives on in the others.",
             "Add 'redis', which they share.",
-        )
-
-
-def _recycled(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """LiteLLM serves on without its database, and does not start without it."""
-    if gateway.max_requests_before_restart:
-        yield fleet.document.warning(
-            ("gateway", "max_requests_before_restart"),
-            "restarts workers one by one, and none comes back while the database is away: a long "
-            "failure of it would stop developers' keys as well.",
-            "Leave it out, if the memory of your gateways allows it.",
         )
 
 

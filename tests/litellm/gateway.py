@@ -117,8 +117,11 @@ def serving(
     secrets = _secrets(plan)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
-    command = [str(environment() / "bin/litellm"), *render.arguments(moved, workers)]
-    command[1] = f"--config={directory}/config.yaml"
+    # As container.sh begins one with a database.
+    program = ["python", render.PROGRAM] if moved.database else ["litellm"]
+    program[0] = str(environment() / "bin" / program[0])
+    _, *arguments = render.arguments(moved, workers)
+    command = [*program, f"--config={directory}/config.yaml", *arguments]
     url = f"http://127.0.0.1:{moved.port}"
     variables = _variables(moved, secrets, directory)
     with started(command, directory, variables, f"{url}/health/readiness") as process:

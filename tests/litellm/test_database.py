@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -16,7 +17,7 @@ import pytest
 
 from roles.litellm import render
 from tests.litellm.conftest import GOOD
-from tests.litellm.environment import environment
+from tests.litellm.environment import ROOT, environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
 from tests.litellm.upstream import Upstream
 
@@ -37,20 +38,37 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
     shutil.copy(render.HERE / "files" / render.PROGRAM, directory)
     modules = ("mirrorfleet_gate", "mirrorfleet_database", "virtual_keys")
-    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{each}:install" for each in modules)}
-    plan = replace(planned(GOOD / "research-anthropic.yml"), environment=hooks)
-    with serving(plan, upstream, directory) as gateway:
-        # Without a database, nobody knows such keys.
-        assert gateway.ask("/v1/messages", message("haiku"), key="sk-anything").code == 401
+    variables = {
+        "LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{each}:install" for each in modules),
+        "PATH": f"{directory}:{os.environ['PATH']}",
+    }
+    (directory / "prisma").touch(0o755)
+    said = planned(GOOD / "database.yml").database
+    assert said
+    database = replace(said, url=None, host="127.0.0.1", port=1, password=said.url)
+    plan = planned(GOOD / "research-anthropic.yml")
+    plan = replace(plan, database=database, environment=variables)
+    with serving(plan, upstream, directory, workers=2) as gateway:
+        end = time.monotonic() + 240
+        # It has started without its database. Nobody knows such keys yet.
+        assert gateway.message("sonnet").code == 200
+        assert gateway.ask("/v1/messages", message("haiku"), key="sk-anything").code == 503
         rows = {sha256(key.encode()).hexdigest(): row for key, row in KEYS.items()}
         (directory / "new.json").write_text(json.dumps(rows))
         (directory / "new.json").rename(directory / "database.json")
-        time.sleep(0.5)
+        # Its workers end, and those that come instead know them. A developer is served meanwhile.
+        while not all(code(gateway, "sk-anything") == 200 for _ in range(8)):
+            assert time.monotonic() < end
+            assert code(gateway, gateway.key) in (200, None)
         yield gateway
 
 
-def code(gateway: Gateway, key: str, model: str = "haiku") -> int:
-    return gateway.ask("/v1/messages", message(model), key=key).code
+def code(gateway: Gateway, key: str, model: str = "haiku") -> int | None:
+    """Return how a key is answered; ``None`` if by a worker that ends, or is only starting."""
+    try:
+        return gateway.ask("/v1/messages", message(model), key=key).code
+    except OSError:  # on which clients ask again
+        return None
 
 
 def test_litellms_own_keys_open_what_litellm_says(gateway: Gateway) -> None:
@@ -62,6 +80,26 @@ def test_litellms_own_keys_open_what_litellm_says(gateway: Gateway) -> None:
     assert code(gateway, "sk-blocked") == 401
     for unknown in ("sk-nobody", "sk-mf-of-nobody", "nobody"):
         assert code(gateway, unknown) == 401
+
+
+def test_a_key_is_made_as_the_page_says(gateway: Gateway) -> None:
+    page = (ROOT / "docs/database.md").read_text("utf-8")
+    [command] = [
+        each for each in re.findall(r"(?:^    .*\n)+", page, re.M) if "/key/generate" in each
+    ]
+    for said, instead in (("http://10.0.2.11:4000", gateway.url), ('"coder"', '"haiku"')):
+        assert said in command
+        command = command.replace(said, instead)
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env={"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": gateway.master},
+        capture_output=True,
+        check=True,
+    )
+    made = json.loads(done.stdout)
+    assert (made["key_alias"], made["max_budget"]) == ("nightly-ci", 50)
+    assert made["key"].startswith("sk-")
+    assert (code(gateway, made["key"]), code(gateway, made["key"], "sonnet")) == (200, 401)
 
 
 @pytest.mark.parametrize("key", ["sk-spent", "sk-of-a-team"])

@@ -1,8 +1,8 @@
 """A stand-in for LiteLLM's database client, which cannot be had here: it knows the keys of a file.
 
-It is loaded into the real LiteLLM's worker by a startup hook, and is there from when the file
-database.json beside its configuration is. Of all else that LiteLLM asks for, it has a
-team whose budget is spent.
+It is loaded into the real LiteLLM's worker by a startup hook. Like the real client, it cannot
+connect while there is no database: none is there before the file database.json beside LiteLLM's
+configuration is. Of all else that LiteLLM asks for, it has a team whose budget is spent.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
@@ -19,10 +21,40 @@ FILE = Path("database.json")
 
 
 async def install() -> None:
-    """Begin to wait for the file."""
-    for name in ("prisma", "prisma.errors", "prisma.engine", "prisma.engine.errors"):
-        sys.modules[name] = _Client(name)
+    """Be the client; the database is looked for more often than in earnest."""
+    for name in ("errors", "types", "engine", "engine.errors"):
+        sys.modules[f"prisma.{name}"] = _Client(f"prisma.{name}")
+    sys.modules["prisma"] = client = _Client("prisma")
+    vars(client)["Prisma"] = Prisma
+    vars(import_module("mirrorfleet_database"))["PAUSE"] = 1.0
     _tasks.append(asyncio.get_running_loop().create_task(_appear()))
+
+
+class Prisma:
+    """The client of a database in which nothing is found."""
+
+    connected = False
+
+    def is_connected(self) -> bool:
+        return self.connected
+
+    async def connect(self, *_: Any) -> None:
+        if not FILE.exists():
+            raise sys.modules["prisma.engine.errors"].EngineConnectionError("no database")
+        self.connected = True
+
+    async def disconnect(self) -> None:
+        self.connected = False
+
+    async def query_raw(self, *_: Any) -> list[Any]:
+        return []
+
+    def __getattr__(self, table: str) -> Any:
+        found = MagicMock()
+        found.find_many = AsyncMock(return_value=[])
+        for each in ("find_first", "find_unique", "count", "create", "update", "upsert"):
+            setattr(found, each, AsyncMock(return_value=None))
+        return found
 
 
 class _Client(ModuleType):
@@ -40,10 +72,11 @@ _tasks: list[asyncio.Task[None]] = []
 async def _appear() -> None:
     from litellm.proxy import proxy_server
 
-    while not FILE.exists():
+    while proxy_server.prisma_client is None:
         await asyncio.sleep(0.05)
     client = MagicMock()
     client.get_data = _get_data
+    client.insert_data = _insert_data
     client.health_check = _health_check
     client.attempt_db_reconnect = _health_check
     client.db.litellm_teamtable.find_unique = AsyncMock(side_effect=_team)
@@ -55,6 +88,16 @@ async def _health_check(**_: Any) -> None:
     """Fail while there is a file that says so, as a database that is away does."""
     if Path("away").exists():
         raise ConnectionError("All connection attempts failed")
+
+
+async def _insert_data(data: dict[str, Any], table_name: str) -> Any:
+    """Keep a key that LiteLLM has made."""
+    assert table_name == "key"
+    row = {name: data[name] for name in ("key_alias", "models", "max_budget")}
+    keys = json.loads(FILE.read_text()) | {sha256(data["token"].encode()).hexdigest(): row}
+    FILE.with_suffix(".new").write_text(json.dumps(keys))
+    FILE.with_suffix(".new").rename(FILE)
+    return SimpleNamespace(token=None, litellm_budget_table=None, created_at=None, updated_at=None)
 
 
 async def _team(where: dict[str, str], **_: Any) -> Any:

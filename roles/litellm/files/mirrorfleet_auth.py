@@ -86,6 +86,9 @@ class Unknown(Refused):
     """The key is none of ours."""
 
 
+AWAY = Refused(503, "This gateway's database is away, and may know this API key. Try again later.")
+
+
 def digest(key: str) -> str:
     """Return the hash a key goes by: keys are long and random, so it needs no salt."""
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
@@ -250,8 +253,10 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     try:
         key = decide(api_key, path, ring, proxy_server.master_key)
     except Refused as refused:
-        if isinstance(refused, Unknown) and _may_be_litellms(api_key, proxy_server.prisma_client):
-            return await _as_litellms(request, api_key)
+        if isinstance(refused, Unknown) and _may_be_litellms(api_key):
+            if proxy_server.prisma_client is not None:
+                return await _as_litellms(request, api_key)
+            refused = AWAY
         # Any other exception would reach the client as a 500, which it tries again and again.
         kind = KINDS[refused.code]
         raise ProxyException(str(refused), type=kind, param=None, code=refused.code) from None
@@ -270,9 +275,9 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     return auth
 
 
-def _may_be_litellms(key: str, database: object) -> bool:
+def _may_be_litellms(key: str) -> bool:
     """Is there a database that may know the key? It knows none that was derived for a developer."""
-    return database is not None and key.startswith("sk-") and not key.startswith(OURS)
+    return "DATABASE_URL" in os.environ and key.startswith("sk-") and not key.startswith(OURS)
 
 
 async def _as_litellms(request: Request, api_key: str) -> UserAPIKeyAuth:

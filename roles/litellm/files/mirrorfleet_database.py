@@ -6,32 +6,82 @@ starts it without a comparison of its tables with the database: that gives the d
 the password in it, to a command as an argument. The tables are right already (check.py).
 
 LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS): a database
-that is away makes no gateway unready. Developers' keys do not need it, and a front door that asks
-for readiness would shut them out as well, on all gateways at once.
+that is away makes no gateway unready, and keeps no worker from its start. Developers' keys do not
+need it, and a front door that asks for readiness would shut them out as well, on all gateways at
+once.
 
 A name that a release of LiteLLM has no more stops the start, and with it the switch.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import random
+import signal
+
+log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
+
+PAUSE = 60.0
+"""Seconds between two looks for a database that was away, on average: workers are not to find it
+all at once."""
+
 
 def install() -> None:
-    """Let readiness tell of the database, and not depend on it.
+    """Let readiness tell of the database, and the start look for it, but neither depend on it.
 
-    For readiness alone: said for all of LiteLLM (allow_requests_on_db_unavailable), it would let
+    For these two alone: said for all of LiteLLM (allow_requests_on_db_unavailable), it would let
     in any key while the database is away.
     """
+    from litellm.proxy import proxy_server
     from litellm.proxy.health_endpoints import _health_endpoints as endpoints
 
     original = endpoints.PrismaDBExceptionHandler
     assert original.should_allow_request_on_db_unavailable, "what is replaced must be there"
+    assert original.handle_db_exception and proxy_server.PrismaDBExceptionHandler is original
 
     class Serving(original):  # type: ignore[misc, valid-type]
         @staticmethod
         def should_allow_request_on_db_unavailable() -> bool:
             return True
 
+    class Starting(original):  # type: ignore[misc, valid-type]
+        @staticmethod
+        def handle_db_exception(error: Exception) -> None:
+            """Called when the start has found no database: LiteLLM goes on without any."""
+            if not original.is_database_connection_error(error):
+                raise error
+            log.error("mirrorfleet: the database is away; until it is back, no key of LiteLLM's")
+            _tasks.append(asyncio.get_running_loop().create_task(_return()))
+
     endpoints.PrismaDBExceptionHandler = Serving
+    proxy_server.PrismaDBExceptionHandler = Starting
+
+
+_tasks: list[asyncio.Task[None]] = []
+
+
+async def _return() -> None:
+    """End this worker, its turns first, when the database is back: another one comes, with it.
+
+    What LiteLLM starts with a database it starts at no other time.
+    """
+    from litellm.proxy import proxy_server
+    from prisma import Prisma
+
+    while proxy_server.prisma_client is None:  # LiteLLM itself looks after one that it has
+        await asyncio.sleep(random.uniform(0, 2 * PAUSE))
+        client = Prisma()
+        try:
+            await client.connect()
+            await client.disconnect()
+        except Exception as error:  # whose text may hold the URL
+            log.debug("mirrorfleet: the database is still away (%s)", type(error).__name__)
+        else:
+            log.error("mirrorfleet: the database is back; this worker ends, for another one")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def main() -> None:
