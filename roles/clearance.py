@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from pyinfra.api import deploy
-from pyinfra.context import ctx_state
 
 from fleet.plan import HostPlan
 from roles import host
-from roles.host import departure
+from roles.host import data, departure
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
@@ -115,9 +114,8 @@ done
 
 def _stays(seen: Observation) -> list[str]:
     """Return what is kept of a host's state, unless `--data models=remove` or the like is said."""
-    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
     return [
-        path for path, word in KEPT.items() if path in seen.paths and said.get(word) != "remove"
+        path for path, word in KEPT.items() if path in seen.paths and data.said(word) != "remove"
     ]
 
 

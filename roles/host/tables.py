@@ -1,8 +1,10 @@
-"""Pure: what a database is told of its tables: whose they are, and for which salt key."""
+"""Pure: what a database is told of its tables, whose they are and for which salt key, and which one
+it is."""
 
 from __future__ import annotations
 
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from fleet.locks import pins
 
@@ -23,3 +25,16 @@ def fingerprint(salt_key: str) -> str:
 def comment(lock: str, salt_key: str) -> str:
     """Return what stands at the tables once migrate.sh has made them for a lock file."""
     return f"mirrorfleet: {release(lock)}, salt key {fingerprint(salt_key)}"
+
+
+def place(url: str) -> str:
+    """Return which database a URL leads to: a digest of host, port and name, for it is a secret.
+
+    Its user, password and options may change.
+    """
+    try:
+        parts = urlsplit(url)
+        where = f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+    except ValueError:
+        where = ""  # it is refused by whoever makes the tables
+    return sha256(f"mirrorfleet database {where}".encode()).hexdigest()[:12]

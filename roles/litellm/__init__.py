@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from hashlib import sha256
 
 from pyinfra.api import deploy
 
 from fleet.plan import HostPlan, LitellmPlan
 from roles import host
-from roles.host import departure, drift, generations, python, service
+from roles.host import data, departure, drift, generations, python, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
@@ -34,10 +35,12 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the gateway cannot run on this host."""
     if plan.gateway is None:
         return []
+    wanted = service_of(plan.gateway, seen)
     return [
         *software.refusals(plan.gateway, seen),
-        *service.refusals(service_of(plan.gateway, seen), seen),
+        *service.refusals(wanted, seen),
         *keys.refusals(plan.gateway),
+        *_moved(plan.gateway, wanted, seen),
     ]
 
 
@@ -139,6 +142,24 @@ def stop() -> Commands:
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
+
+
+def _moved(gateway: LitellmPlan, wanted: service.Service, seen: Observation) -> Iterator[str]:
+    """Yield that the database is another one than that at a URL which the gateway has now."""
+    content = wanted.files.get(render.PLACE, "").encode()
+    current = seen.links.get(f"{wanted.directory}/current", "").removeprefix("./")
+    has = seen.files.get(f"{wanted.directory}/{current}/{render.PLACE}", "")
+    if (
+        gateway.database
+        and has
+        and not has.endswith(sha256(content).hexdigest())
+        and data.said("database") != "moved"
+    ):
+        yield (
+            "has its keys in a database at another host, port or name than the fleet file leads "
+            "to, which knows none of them. Take them along (docs/database.md, Moving); then, or "
+            "where it is the same one, run once with --data database=moved."
+        )
 
 
 @once

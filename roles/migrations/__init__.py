@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyinfra.api import deploy
-from pyinfra.context import ctx_state
 
 from fleet.keys import weakness
 from fleet.plan import HostPlan, MigrationsPlan
 from roles import host
+from roles.host import data
 from roles.host.commands import Commands, operation, script, telling
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -125,8 +125,7 @@ def _lacks_client(plan: HostPlan, seen: Observation) -> bool:
 
 def _is_asked() -> bool:
     """Did somebody say `--data salt_key=changed`?"""
-    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
-    return bool(said.get("salt_key") == "changed")
+    return data.said("salt_key") == "changed"
 
 
 def _url(wanted: MigrationsPlan) -> str:

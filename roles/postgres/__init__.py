@@ -10,7 +10,7 @@ from pyinfra.context import ctx_state
 from fleet.keys import weakness
 from fleet.plan import HostPlan, PostgresPlan
 from roles import host
-from roles.host import departure, drift, files, generations, service
+from roles.host import data, departure, drift, files, generations, service
 from roles.host.commands import Commands, operation, script
 from roles.host.lookup import networks
 from roles.host.observe import Observation, Question, Unit, once
@@ -45,7 +45,7 @@ def questions(plan: HostPlan) -> list[Question]:
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """Yield why Postgres cannot run on this host, or not leave it yet."""
     if plan.postgres is None:
-        if _departed(plan, seen) and _is_elsewhere() and not _is_moved():
+        if _departed(plan, seen) and _is_elsewhere() and data.said("database") != "moved":
             yield (
                 "has the database with LiteLLM's keys, and the fleet file names another one, which "
                 "knows none of them. Take them along (docs/database.md, Moving); then, or to begin "
@@ -156,12 +156,6 @@ def _is_elsewhere() -> bool:
     """Does the fleet have a database, on whatever host?"""
     plans = (each.data.get("plan") for each in ctx_state.get().inventory)  # type: ignore[no-untyped-call]
     return any(plan and plan.migrations for plan in plans)
-
-
-def _is_moved() -> bool:
-    """Did somebody say `--data database=moved`?"""
-    said = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
-    return bool(said.get("database") == "moved")
 
 
 @once

@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from fleet import HostPlan
 from fleet.plan import MigrationsPlan
 from fleet.section import Secret
+from roles.host import tables
 from roles.migrations import render, wheel
 from roles.postgres.render import HERE, verifier
 from tests.roles.answers import Answers, bare, converged, migrated
@@ -107,6 +108,39 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
         "state has the database with LiteLLM's keys, and the fleet file names another one, which "
         "knows none of them. Take them along (docs/database.md, Moving); then, or to begin anew, "
         "run once with --data database=moved."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("postgres://other:another@DB.example.com:5432/llm?sslmode=require", True),
+        ("postgresql://u:p@db-2.example.com/llm", False),
+        ("postgresql://u:p@db.example.com:5433/llm", False),
+        ("postgresql://u:p@db.example.com/other", False),
+        ("postgresql://u:p@[db.example.com/llm", False),
+    ],
+)
+def test_which_database_a_url_leads_to(url: str, same: bool) -> None:
+    assert (tables.place(url) == tables.place("postgresql://u:p@db.example.com/llm")) == same
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize(
+    "to", ["{url: {env: MOVED_URL}}", "{install: state, password: {env: DATABASE_PASSWORD}}"]
+)
+def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
+    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
+    monkeypatch.setenv("MOVED_URL", "postgresql://u:p@db-2.example.com/llm")
+    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
+    before = converged(plans("database").hosts["gw"])
+    edit(house, "database", BY_URL, to)
+    assert refused(dict(plans("database").hosts), {"gw": before}) == [
+        "gw has its keys in a database at another host, port or name than the fleet file leads to, "
+        "which knows none of them. Take them along (docs/database.md, Moving); then, or where it "
+        "is the same one, run once with --data database=moved."
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +15,7 @@ import pytest
 from tests.lab import look, places
 
 HERE = Path(__file__).parent
+PAGE = (places.REPOSITORY / "docs/database.md").read_text("utf-8")
 PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
 SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
 SECRETS = {"password": PASSWORD, "salt": SALT, "master": "sk-master-of-the-lab-0123456789"}
@@ -184,3 +187,68 @@ def test_the_same_database_by_its_url(deploy: Deploy) -> None:
     assert "does not answer" in done.stdout + done.stderr
     succeeded(deploy())
     assert sql('SELECT budget_id FROM "LiteLLM_BudgetTable"') == "kept"
+
+
+def test_the_commands_of_the_page(deploy: Deploy) -> None:
+    """docs/database.md, word for word, at another port of a host with a Postgres of its own."""
+    succeeded(deploy())
+    look.run("gpu", "systemctl stop mirrorfleet-postgres; pg_createcluster 15 main --start")
+    try:
+        assert "has port 5432 taken by postgresql@15-main.service" in refused(deploy())
+        succeeded(deploy(PORT))
+        psql = block("psql litellm")
+        look.run("gpu", psql, stdin=f"{KEEP};\n")
+        assert "mirrorfleet-postgres-backup.timer" in look.run("gpu", block("list-timers"))
+        [backup] = look.run("gpu", f"ls -t {BACKUPS} | head -n 1").split()
+        look.run("gpu", psql, stdin=f"{FORGET};\n")
+
+        restore = block("litellm-….dump").replace("litellm-….dump", backup)
+        look.run("gpu", restore)
+        assert "kept" in look.run("gpu", psql, stdin=KEPT)
+        assert look.changes(deploy(PORT, options=("--json",))) == []
+
+        # Its files are gone; a backup is brought back into an empty one.
+        data = BACKUPS.replace("backups", "data")
+        look.run("gpu", f"systemctl stop mirrorfleet-postgres; mv {data} {data}.away")
+        look.run("gpu", "! systemctl restart mirrorfleet-postgres")
+        look.run("gpu", block("touch"))
+        assert "kept" not in look.run("gpu", psql, stdin=TABLES)
+        assert "213 migrations of" in succeeded(deploy(PORT))
+        look.run("gpu", restore)
+        assert "kept" in look.run("gpu", psql, stdin=KEPT)
+        assert look.changes(deploy(PORT, options=("--json",))) == []
+
+        # To another host, and the keys along.
+        moved = ("database: {install: gpu,", "database: {install: gw-1,")
+        assert "the fleet file names another one" in refused(deploy(moved))
+        look.run("gpu", block("pg_dump"))
+        succeeded(deploy(moved, options=("--data", "database=moved")))
+        dump = look.run("gpu", "base64 /root/litellm.dump")
+        look.run("gw-1", "base64 -d >/root/litellm.dump", stdin=dump)
+        look.run("gw-1", block("-d litellm /root/litellm.dump"))
+        assert "kept" in look.run("gw-1", psql, stdin=KEPT)
+        assert look.changes(deploy(moved, options=("--json",))) == []
+        succeeded(deploy(PORT, options=("--data", "database=moved")))
+    finally:
+        look.run("gpu", "pg_dropcluster --stop 15 main; rm -f /root/litellm.dump")
+        look.run("gw-1", "rm -rf /var/lib/mirrorfleet/postgres /root/litellm.dump")
+    succeeded(deploy())
+
+
+PORT = ("database: {install: gpu,", "database: {install: gpu, port: 5433,")
+KEPT = 'SELECT budget_id FROM "LiteLLM_BudgetTable";\n'
+KEEP = """INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by)
+VALUES ('kept', 'a', 'a') ON CONFLICT DO NOTHING"""
+FORGET = """DELETE FROM "LiteLLM_BudgetTable" WHERE budget_id = 'kept'"""
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public';\n"
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def block(holding: str) -> str:
+    """The commands of docs/database.md that hold a text, as they stand there together."""
+    [found] = [each for each in re.findall(r"(?:^    .*\n)+", PAGE, re.M) if holding in each]
+    return textwrap.dedent(found)
