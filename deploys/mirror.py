@@ -32,8 +32,9 @@ litellm.serve()
 front.serve()
 claude.configure()
 
-# Only now does nobody need the keys of before: they open nothing from here on.
+# Only now does nobody need the keys and passwords of before: they open nothing from here on.
 litellm.retire(claude.taken)
+postgres.retire()
 
 # What has left the fleet file goes when nobody asks it any more.
 front.leave()

@@ -294,7 +294,7 @@ database() {
         said=$(
             set -a; . "$path"
             exec psql -XAtqw -F ' ' -c "SELECT current_setting('max_connections'),
-                coalesce(obj_description(to_regclass('_prisma_migrations'), 'pg_class'), '')" 2>/dev/null </dev/null
+                obj_description(to_regclass('_prisma_migrations'), 'pg_class')" 2>/dev/null </dev/null
         ) && say database "$path" "$said"
     done
 }

@@ -38,3 +38,11 @@ def place(url: str) -> str:
     except ValueError:
         where = ""  # it is refused by whoever makes the tables
     return sha256(f"mirrorfleet database {where}".encode()).hexdigest()[:12]
+
+
+def role(password: str) -> str:
+    """Return as whom gateways with a password come into a Postgres of ours.
+
+    Another password is another role: the former one counts until all gateways have the new one.
+    """
+    return f"litellm_{sha256(f'mirrorfleet database role {password}'.encode()).hexdigest()[:8]}"

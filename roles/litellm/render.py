@@ -260,5 +260,5 @@ def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
     if database.url:
         return secrets[database.url]
     assert database.password, "the check wants one"
-    at = urlsplit(http(database.host, database.port)).netloc
-    return f"postgresql://litellm:{quote(secrets[database.password], safe='')}@{at}/litellm"
+    at, password = urlsplit(http(database.host, database.port)).netloc, secrets[database.password]
+    return f"postgresql://{tables.role(password)}:{quote(password, safe='')}@{at}/litellm"

@@ -12,9 +12,11 @@ from fleet.plan import HostPlan, PostgresPlan
 from roles import host
 from roles.host import data, departure, drift, files, generations, service
 from roles.host.commands import Commands, operation, script
+from roles.host.leaving import absent
 from roles.host.lookup import networks
 from roles.host.observe import Observation, Question, Unit, once
 from roles.host.report import Change
+from roles.host.rollout import behind
 from roles.host.secrets import reveal
 from roles.postgres import render
 
@@ -39,6 +41,7 @@ def questions(plan: HostPlan) -> list[Question]:
         *(("tree", file.path) for file in units(plan)),
         ("unit", render.TIMER),
         ("unit", render.BACKUP),
+        ("path", render.FORMER),
     ]
 
 
@@ -70,6 +73,8 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
             yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
         if not _is_timed(seen):
             yield Change(f"{render.TIMER} is not active and enabled")
+        if render.FORMER in seen.paths and not absent():
+            yield Change("postgres: former passwords of gateways go")
     yield from departure.changes(_departed(plan, seen))
 
 
@@ -102,6 +107,13 @@ def serve() -> None:
 
 
 @deploy("Postgres")
+def retire() -> None:
+    """End the passwords that the gateways had until now."""
+    if host.plan().postgres:
+        end(name="former passwords go, and let nobody in")
+
+
+@deploy("Postgres")
 def leave() -> None:
     """Take the gateways' Postgres off this host, if it has left the fleet file."""
     stop(name="server that has left the fleet file; its data stay")
@@ -129,6 +141,18 @@ def switch() -> Commands:
 
 
 @operation
+def end() -> Commands:
+    """Once all gateways have the password that is wanted, let in nobody with another one."""
+    postgres, seen = host.plan().postgres, host.seen()
+    if not postgres or absent():
+        return
+    was_here = f"{render.DIRECTORY}/current" in seen.links
+    changes_now = was_here and not drift.is_started(service_of(postgres, seen), seen)
+    if changes_now or render.FORMER in seen.paths:
+        yield from behind(lambda plan: plan.gateway, _retire())
+
+
+@operation
 def time() -> Commands:
     """Have a backup made every day."""
     wanted, seen = units(host.plan()), host.seen()
@@ -140,6 +164,10 @@ def time() -> Commands:
 def stop() -> Commands:
     """Stop and remove the server and its backups' timer. Its data and its backups stay."""
     yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _retire() -> Commands:
+    yield script(render.RETIRE)
 
 
 def _is_timed(seen: Observation) -> bool:

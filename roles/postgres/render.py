@@ -12,6 +12,7 @@ from fleet.plan import PostgresPlan
 from roles.host.files import SystemFile
 from roles.host.places import ROOT, STATE
 from roles.host.service import Service
+from roles.host.tables import role
 from roles.host.text import template
 
 NAME = "postgres"
@@ -21,6 +22,14 @@ DATA = f"{STATE}/{NAME}/data"
 BACKUPS = f"{STATE}/{NAME}/backups"
 SOCKET = "/run/mirrorfleet-postgres"
 """Where the host's own root comes in, without a password."""
+
+FORMER = f"{STATE}/{NAME}/former"
+"""While it is there, the password of another generation may still let in."""
+
+RETIRE = (
+    f"cd {DIRECTORY}/current && set -a && . ./environment && "
+    f"psql -Xqw -v ON_ERROR_STOP=1 -f retire.sql && rm -f {FORMER}\n"
+)
 
 SERVICES = f"{NAME}*"
 """The server, and the one that makes backups."""
@@ -70,8 +79,10 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
             "pg_ident.conf": f"ours root postgres\nours {USER} postgres\n",
             "setup.sql": template(
                 HERE / "templates" / "setup.sql.j2",
+                role=role(password),
                 verifier=verifier(password, _salt(postgres)),
             ),
+            "retire.sql": template(HERE / "templates" / "retire.sql.j2", role=role(password)),
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
         ready=READY,

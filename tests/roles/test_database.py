@@ -16,7 +16,7 @@ from fleet.plan import MigrationsPlan
 from fleet.section import Secret
 from roles.host import tables
 from roles.migrations import render, wheel
-from roles.postgres.render import HERE, verifier
+from roles.postgres.render import FORMER, HERE, verifier
 from tests.roles.answers import Answers, bare, converged, migrated
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -223,8 +223,39 @@ def test_a_secret_that_can_be_guessed_is_refused(
     ]
 
 
+@pytest.fixture(name="rotated")
+def _rotated(plans: Planned, house: Path, stocked: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
+    """The hosts of a fleet with a new password of its database, found with the former one."""
+    found = {name: converged(plan) for name, plan in plans("database").hosts.items()}
+    monkeypatch.setenv("ANOTHER", "5f3a9c1e7b2d4068c3d4e5f607189a2b")
+    edit(house, "database", "password: {env: DATABASE_PASSWORD}", "password: {env: ANOTHER}")
+    return dict(plans("database").hosts), found
+
+
+def test_a_former_password_counts_until_all_gateways_have_the_new_one(rotated: Bare) -> None:
+    done = mirror(*rotated)
+    [restart] = [each for each in done["state"].execs if SWITCH in each.command]
+    [switch] = [each for each in done["gw"].execs if SWITCH in each.command]
+    [end] = [each for each in done["state"].execs if END in each.command]
+    assert restart.number < switch.number < end.number
+
+
+def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> None:
+    done = mirror(*rotated, fail={"gw": [SWITCH]})
+    assert jobs(done["state"])[-1] == "left alone"
+    done = mirror(*rotated, limit=["state"])
+    assert not any(END in each.command for each in done["state"].execs)
+    # The next run knows that it is still there.
+    hosts, _ = rotated
+    found = {name: converged(plan) for name, plan in hosts.items()}
+    assert not any(each.execs for each in mirror(hosts, found).values())
+    found["state"] |= {("path", FORMER): ()}
+    [end] = mirror(hosts, found)["state"].execs
+    assert END in end.command
+
+
 @pytest.fixture(name="server")
-def _server(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+def _server(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run server.sh in a directory, with a stand-in for initdb and postgres of release 15."""
     programs = tmp_path / "postgresql/15/bin"
     programs.mkdir(parents=True)
@@ -235,9 +266,12 @@ def _server(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]
     text = (HERE / "files/server.sh").read_text().replace("/usr/lib/", f"{tmp_path}/")
     (tmp_path / "state").mkdir()
 
-    def run(job: str) -> subprocess.CompletedProcess[str]:
+    def run(job: str, generation: str = "1") -> subprocess.CompletedProcess[str]:
         command = ["sh", "-c", text, "server.sh", job, "/nowhere"]
-        state = {"STATE_DIRECTORY": str(tmp_path / "state")}
+        state = {
+            "STATE_DIRECTORY": str(tmp_path / "state"),
+            "MIRRORFLEET_GENERATION": generation,
+        }
         return subprocess.run(command, env=os.environ | state, capture_output=True, text=True)
 
     return run
@@ -259,6 +293,13 @@ def test_a_database_whose_files_are_gone_is_not_made_anew(server: Server, tmp_pa
     assert not (tmp_path / "state/begin-empty").exists()
 
 
+def test_a_new_generation_knows_that_there_was_another_one(server: Server, tmp_path: Path) -> None:
+    former = tmp_path / "state" / Path(FORMER).name
+    for generation, is_there in (("1", False), ("1", False), ("2", True)):
+        assert server("prepare", generation).returncode == 0
+        assert former.exists() == is_there
+
+
 @pytest.mark.parametrize("kept", ["backups/litellm-20261001T031500Z.dump", "data/base"])
 def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path, kept: str) -> None:
     file = tmp_path / "state" / kept
@@ -270,6 +311,8 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 
 
 BY_URL = "{url: {env: DATABASE_URL}}"
-Server = Callable[[str], subprocess.CompletedProcess[str]]
+Server = Callable[..., subprocess.CompletedProcess[str]]
 
 MIGRATION = "the migration $name failed"
+SWITCH = "begun=$(invocation)"
+END = "-f retire.sql"

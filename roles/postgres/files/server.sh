@@ -24,6 +24,10 @@ prepare)
         [ ! -e data ] || rmdir data
         mv data.new data
     fi
+    if [ -e made ] && [ "$(cat generation 2>/dev/null)" != "$MIRRORFLEET_GENERATION" ]; then
+        : >former # gateways may still come in with the password of the one before
+    fi
+    echo "$MIRRORFLEET_GENERATION" >generation
     : >made
     rm -f begin-empty
     ;;

@@ -5,4 +5,5 @@ from roles import host, migrations, postgres, preflight
 host.survey(preflight, postgres, migrations)
 postgres.serve()
 migrations.serve()
+postgres.retire()
 postgres.leave()

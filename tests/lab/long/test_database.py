@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +19,13 @@ HERE = Path(__file__).parent
 PAGE = (places.REPOSITORY / "docs/database.md").read_text("utf-8")
 PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
 SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
-SECRETS = {"password": PASSWORD, "salt": SALT, "master": "sk-master-of-the-lab-0123456789"}
+OTHER = "another p@ssword for the lab's Postgres, and for no other"
+SECRETS = {
+    "other": OTHER,
+    "password": PASSWORD,
+    "salt": SALT,
+    "master": "sk-master-of-the-lab-0123456789",
+}
 OURS = "sudo env PGHOST=/run/mirrorfleet-postgres PGUSER=postgres psql -XAtqw"
 BACKUPS = "/var/lib/mirrorfleet/postgres/backups"
 
@@ -72,14 +79,23 @@ def sql(statement: str, database: str = "litellm") -> str:
     return look.run("gpu", f"{OURS} -d {database} -c '{statement}'").strip()
 
 
-def login(host: str, password: str = PASSWORD) -> str:
-    """What psql says on a host that comes with a password."""
+def login(host: str, password: str = PASSWORD, role_of: str = "") -> str:
+    """What psql says on a host that comes with a password, as a gateway does."""
     look.run(
         host,
         "command -v psql || { apt-get -qq update && apt-get -qq install -y postgresql-client; }",
     )
-    url = f"postgresql://litellm:{quote(password, safe='')}@10.77.0.11/litellm"
-    return look.run(host, "read -r url; psql -XAtqw \"$url\" -c 'SELECT 1' 2>&1; true", stdin=url)
+    return look.run(
+        host,
+        "read -r url; psql -XAtqw \"$url\" -c 'SELECT 1' 2>&1; true",
+        stdin=url(password, role_of or password),
+    )
+
+
+def url(password: str, role_of: str) -> str:
+    """Where a gateway finds the database: each password has a role of its own."""
+    digest = sha256(f"mirrorfleet database role {role_of}".encode()).hexdigest()
+    return f"postgresql://litellm_{digest[:8]}:{quote(password, safe='')}@10.77.0.11/litellm"
 
 
 def test_the_database_of_a_fleet(deploy: Deploy) -> None:
@@ -97,7 +113,8 @@ def test_the_database_of_a_fleet(deploy: Deploy) -> None:
 def test_gateways_come_in_and_nobody_else(deploy: Deploy) -> None:
     succeeded(deploy())
     assert login("gw-1").strip() == "1"
-    assert "password authentication failed" in login("gw-1", "another one")
+    assert "password authentication failed" in login("gw-1", OTHER, role_of=PASSWORD)
+    assert "no pg_hba.conf entry" in login("gw-1", OTHER)
     assert "no pg_hba.conf entry" in login("dev")
     listening = look.run("gpu", "ss -Hltn 'sport = :5432'").split()
     assert listening.count("10.77.0.11:5432") == 1 and len(listening) == 5
@@ -110,6 +127,23 @@ def test_gateways_come_in_and_nobody_else(deploy: Deploy) -> None:
         "gpu", "runuser -u nobody -- psql -h /run/mirrorfleet-postgres postgres 2>&1; true"
     )
     assert "failed" in denied
+
+
+def test_a_former_password_counts_until_the_gateways_have_the_new_one(deploy: Deploy) -> None:
+    succeeded(deploy())
+    other = ("install: gpu, password: {file: password}", "install: gpu, password: {file: other}")
+    succeeded(deploy(other, options=("--limit", "gpu")))
+    assert [login("gw-1", each).strip() for each in (PASSWORD, OTHER)] == ["1", "1"]
+    succeeded(deploy(other))
+    assert "no pg_hba.conf entry" in login("gw-1", PASSWORD)
+    assert login("gw-1", OTHER).strip() == "1"
+    assert look.changes(deploy(other, options=("--json",))) == []
+    # All is its owner's, whoever makes it.
+    made = 'psql -XAtqw "$url" -c "CREATE TABLE mine ()" -c "SELECT current_user"'
+    assert look.run("gw-1", f"read -r url; {made}", stdin=url(OTHER, OTHER)).strip() == "litellm"
+    assert sql("SELECT tableowner FROM pg_tables WHERE tablename = $$mine$$") == "litellm"
+    sql("DROP TABLE mine")
+    succeeded(deploy())
 
 
 def test_a_newer_release_is_migrated_behind_a_backup(deploy: Deploy) -> None:
@@ -176,8 +210,8 @@ def test_another_salt_key_is_refused_unless_it_is_asked_for(deploy: Deploy) -> N
 
 def test_the_same_database_by_its_url(deploy: Deploy) -> None:
     succeeded(deploy())
-    url = f"postgresql://litellm:{quote(PASSWORD, safe='')}@10.77.0.11/litellm"
-    by_url = (_line("database:"), f"  database: {{url: {{command: echo '{url}'}}}}\n")
+    said = f"  database: {{url: {{command: echo '{url(PASSWORD, PASSWORD)}'}}}}\n"
+    by_url = (_line("database:"), said)
     said = succeeded(deploy(by_url, options=("--data", "database=moved")))
     assert "0 migrations of" in said
     # Postgres has left the fleet file. Its files stay, and nothing of it runs.

@@ -1,6 +1,11 @@
 SET client_min_messages = warning;
+-- All is litellm's. Whoever has the password comes in as a role that is litellm from its first word on.
 SELECT 'CREATE ROLE litellm' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'litellm') \gexec
-ALTER ROLE litellm LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD 'SCRAM-SHA-256$4096:hEPuRItTu1dShkEZZotHOQ==$84Fgfur2PCk4uN+hkCcSh6DAOXNVoOaN20wnS+f8rmc=:MNnU/msquR3G5etyFqfUj6uc/41AUng0RgkGZNQAHbc=';
+SELECT 'CREATE ROLE litellm_921ce06b' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'litellm_921ce06b') \gexec
+ALTER ROLE litellm NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+ALTER ROLE litellm_921ce06b LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD 'SCRAM-SHA-256$4096:hEPuRItTu1dShkEZZotHOQ==$84Fgfur2PCk4uN+hkCcSh6DAOXNVoOaN20wnS+f8rmc=:MNnU/msquR3G5etyFqfUj6uc/41AUng0RgkGZNQAHbc=';
+GRANT litellm TO litellm_921ce06b;
+ALTER ROLE litellm_921ce06b SET role = 'litellm';
 SELECT 'CREATE DATABASE litellm OWNER litellm'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'litellm') \gexec
 REVOKE ALL ON DATABASE litellm FROM PUBLIC;
