@@ -8,13 +8,14 @@ from collections.abc import Iterator
 WITHOUT_COOLDOWN = "# Without the cooldown"
 """How a lock file begins that was made in an emergency; packages, date and reason follow."""
 
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 
 
 def pins(text: str) -> Iterator[tuple[str, str]]:
     """Yield each package that a lock file pins, as its index spells it, and the version."""
-    for name, version in _PIN.findall(text):
-        yield re.sub(r"[-_.]+", "-", name).lower(), version
+    for line in text.splitlines():
+        if "==" in line and (pin := _PIN.match(line)):  # most lines are hashes
+            yield re.sub(r"[-_.]+", "-", pin[1]).lower(), pin[2]
 
 
 def emergency(text: str) -> str | None:

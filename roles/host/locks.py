@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from packaging.requirements import Requirement
 
 
+@cache
 def for_host(lock: str, python: str, architecture: str) -> str:
     """Return the lock file's text with only what a Linux host with this Python ("3.11.2") needs.
 

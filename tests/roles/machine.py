@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 from pyinfra.api.command import PyinfraCommand
 
 from roles.host.observe import Observation, Question, parse, script
+from tests.roles import programs
 from tests.roles.fleets import stand_in
 
 PLACES = (
@@ -40,6 +42,7 @@ for name do [ ! -d "$ROOT/home/$name" ] || echo "$name:x:1000:1000::$ROOT/home/$
 """
 
 
+@cache
 def as_root() -> list[str]:
     """Return what goes before a command that wants to be root; skip the test where nothing can."""
     if os.geteuid() == 0:
@@ -101,11 +104,4 @@ class Machine:
 
     def _run(self, command: list[str], said: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.programs}:{os.environ['PATH']}"
-        return subprocess.run(
-            command,
-            input=said,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PATH": path, "ROOT": str(self.root)},
-            timeout=30,
-        )
+        return programs.run(command, said, os.environ | {"PATH": path, "ROOT": str(self.root)})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import pytest
 
 from roles.host.observe import script
+from tests.roles import programs
 from tests.roles.answers import bare
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -16,7 +16,7 @@ SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 
 
 def complaints(shell: str, text: str) -> str:
-    return subprocess.run([shell, "-n"], input=text, capture_output=True, text=True).stderr
+    return programs.run([shell, "-n"], text).stderr
 
 
 @pytest.mark.usefixtures("stocked")

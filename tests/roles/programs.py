@@ -1,0 +1,54 @@
+"""Programs, run in a tenth of the time that gevent's subprocess takes.
+
+It forks, and so the kernel copies the tables of all the memory of the tests for each program.
+posix_spawn copies nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from subprocess import CompletedProcess
+
+import gevent
+from gevent.fileobject import FileObject
+from gevent.os import fork_and_watch
+
+
+def run(
+    command: Sequence[str], said: str = "", env: Mapping[str, str] | None = None
+) -> CompletedProcess[str]:
+    """Run a program that is told ``said``, to its end. This process goes on meanwhile.
+
+    Raises ``gevent.Timeout`` after half a minute.
+    """
+    pipes = [os.pipe() for _ in range(3)]
+    (stdin, tell), (hear_out, stdout), (hear_err, stderr) = pipes
+    theirs = (stdin, stdout, stderr)
+    pid = fork_and_watch(
+        fork=lambda: os.posix_spawnp(
+            command[0],
+            list(command),
+            os.environ if env is None else env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, pipe, at) for at, pipe in enumerate(theirs)],
+        )
+    )
+    for pipe in theirs:
+        os.close(pipe)
+    with gevent.Timeout(30):
+        hearing = [gevent.spawn(_hear, pipe) for pipe in (hear_out, hear_err)]
+        _tell(tell, said)
+        out, err = (each.get() for each in hearing)
+        _, status = os.waitpid(pid, 0)
+    return CompletedProcess(list(command), os.waitstatus_to_exitcode(status), out, err)
+
+
+def _tell(pipe: int, said: str) -> None:
+    with suppress(BrokenPipeError), FileObject(pipe, "wb") as file:
+        file.write(said.encode())
+
+
+def _hear(pipe: int) -> str:
+    with FileObject(pipe, "rb") as file:
+        return str(file.read(), "utf-8")
