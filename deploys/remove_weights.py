@@ -1,4 +1,5 @@
-"""Remove the weights on the engine hosts that nothing there starts with any more.
+"""Remove the weights, and vLLM's environments, on the engine hosts that nothing there starts with
+any more.
 
 pyinfra --dry inventories/prod.py deploys/remove_weights.py    # tells which, and how large they are
 pyinfra inventories/prod.py deploys/remove_weights.py

@@ -14,6 +14,7 @@ from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
+from roles.ollama.render import ELSEWHERE
 
 KEPT = {
     f"{STATE}/weights": "models",
@@ -28,7 +29,7 @@ ASKED = ("vllm-*", "ollama", "litellm", "redis", "postgres*", "front")
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host: what of ours is there."""
-    return [departure.question("*"), *(("path", path) for path in (ROOT, STATE, *KEPT))]
+    return [departure.question("*"), *(("path", path) for path in (ROOT, STATE, *KEPT, ELSEWHERE))]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
@@ -52,10 +53,12 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
     stays = _stays(seen)
     if ROOT in seen.paths:
-        yield Change(f"{ROOT} will be removed, and our system users")
+        yield Change(f"{ROOT} will be removed{', and our system users' if _users(seen) else ''}")
     if STATE in seen.paths and (ROOT in seen.paths or not stays):
         but = f" but for {' and '.join(stays)}" if stays else ""
         yield Change(f"{STATE} will be removed{but}")
+        if ELSEWHERE in seen.paths and not stays:
+            yield Change("the user mirrorfleet-ollama stays: models_directory holds files of it")
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -72,13 +75,13 @@ def clear() -> None:
 def remove() -> Commands:
     """Remove what is there, if anything is."""
     if any(changes(host.plan(), host.seen())):
-        stays = _stays(host.seen())
+        users = _users(host.seen())
         yield script(
             CLEAR.format(
                 root=ROOT,
                 state=STATE,
-                stays=" ".join(f"! -path {path}" for path in stays),
-                users="" if stays else USERS,
+                stays=" ".join(f"! -path {path}" for path in _stays(host.seen())),
+                users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
             )
         )
 
@@ -104,12 +107,21 @@ rmdir {state} 2>/dev/null || true
 {users}
 """
 
-# Files that stay belong to one of them; another user must not come by its number.
-USERS = """\
-for service in vllm ollama litellm redis postgres front; do
+REMOVE_USERS = """\
+for service in {users}; do
     ! grep -q "^mirrorfleet-$service:" /etc/passwd || userdel "mirrorfleet-$service"
 done
 """
+
+USERS = ("vllm", "ollama", "litellm", "redis", "postgres", "front")
+
+
+def _users(seen: Observation) -> list[str]:
+    """Return the services whose users go: another user must not come by the number of one whose
+    files stay."""
+    if _stays(seen):
+        return []
+    return [name for name in USERS if name != "ollama" or ELSEWHERE not in seen.paths]
 
 
 def _stays(seen: Observation) -> list[str]:

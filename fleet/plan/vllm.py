@@ -66,6 +66,7 @@ class VllmPlan:
         "hosts.{host}.gpus.count",
         because="the GPUs that the model names, or the first that no other model has",
     )
+    cuda_compat: str | None = comes("hosts.{host}.gpus.cuda_compat")
     gpu_memory_utilization: float = comes("models.{model}.gpu_memory_utilization")
     dtype: str | None = comes("models.{model}.dtype")
     quantization: str | None = comes("models.{model}.quantization")
@@ -138,6 +139,7 @@ def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> 
         pipeline_parallel=model.pipeline_parallel,
         data_parallel=model.data_parallel,
         devices=share.devices,
+        cuda_compat=host.cuda_compat if model.build == "cuda" else None,
         gpu_memory_utilization=model.gpu_memory_utilization,
         dtype=model.dtype,
         quantization=model.quantization,

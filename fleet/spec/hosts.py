@@ -33,6 +33,7 @@ class Host(Login):
     name: str
     address: str
     gpus: int
+    cuda_compat: str | None
     labels: tuple[str, ...]
     firewall: bool
 
@@ -57,6 +58,7 @@ def host(said: Section) -> Host:
         jump=said.get("jump"),
         become=said.get("become"),
         gpus=said.section("gpus").get("count", 0),
+        cuda_compat=said.section("gpus").get("cuda_compat"),
         labels=said.words("labels"),
         firewall=said.get("firewall") != "none",
     )

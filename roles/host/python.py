@@ -13,7 +13,7 @@ from roles.host.cache import wheels
 from roles.host.commands import Commands
 from roles.host.locks import for_host
 from roles.host.observe import Observation, Question
-from roles.host.places import ROOT
+from roles.host.places import ROOT, STATE
 from roles.host.report import Change
 from roles.host.upload import upload
 
@@ -39,7 +39,7 @@ class Environment:
 
     ``finish`` is a shell script that completes it, with its place as ``{directory}``; ``number``
     tells apart the places of the same lock file: see ``standing``. ``size`` is how many bytes it
-    takes on a disk at the least.
+    takes on a disk at the least, ``wheels`` how many it takes packed.
     """
 
     role: str
@@ -47,6 +47,7 @@ class Environment:
     finish: str = "true"
     number: int = 1
     size: int = 0
+    wheels: int = 0
 
     @property
     def directory(self) -> str:
@@ -79,8 +80,13 @@ def python(seen: Observation) -> str:
     return DISTRIBUTION.get((seen.system, seen.release), "none")
 
 
-def refusals(seen: Observation, environments: Iterable[Environment]) -> list[str]:
-    """Return why the host cannot have these Python environments, if so."""
+def refusals(
+    seen: Observation, environments: Iterable[Environment], *, pushed: bool = False
+) -> list[str]:
+    """Return why the host cannot have these Python environments, if so.
+
+    ``pushed`` says that it is sent their wheels, and does not fetch them one by one.
+    """
     found = python(seen)
     if found == "none":
         known = f"none is known for {seen.system} {seen.release}"
@@ -90,13 +96,18 @@ def refusals(seen: Observation, environments: Iterable[Environment]) -> list[str
     lacking = {
         each for each in environments if standing(each, seen).directory not in seen.environments
     }
-    needed, free = sum(each.size for each in lacking), seen.disks.get(ROOT)
-    if free is not None and needed > free:
-        return [
-            f"needs {needed / 1e9:.2f} GB at least below {ROOT} for software, and has "
-            f"{free / 1e9:.2f} GB free there. Make room."
-        ]
-    return []
+    size = sum(each.size for each in lacking)
+    wheels = sum(each.wheels for each in lacking) if pushed else 0
+    # Where they are built, all is unpacked first, and linked from there if that is the same disk.
+    # Places with the same room are on one disk: it is told once, with what it needs at the most.
+    needs = ((ROOT, size), (STATE, size + wheels))
+    disks = {seen.disks[place]: (place, need) for place, need in needs if place in seen.disks}
+    return [
+        f"needs {needed / 1e9:.2f} GB at least below {place} for software, and has "
+        f"{free / 1e9:.2f} GB free there. Make room."
+        for free, (place, needed) in disks.items()
+        if needed > free
+    ]
 
 
 def standing(environment: Environment, seen: Observation) -> Environment:
@@ -127,10 +138,18 @@ def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
 
 # uv builds in the final place (an environment cannot be moved) and the marker is written last.
 # The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
-# write beside its code would compile it again at every start.
+# write beside its code would compile it again at every start. What cannot be built takes no room.
 INSTALL = """\
 minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ ! -e {complete} ] || [ ! -d {directory}/lib/python$minor ] || exit 0
+leave() {{
+    rm -rf "$work"
+    [ ! -e {complete} ] || return 0
+    rm -rf {directory}
+    echo "{directory} cannot be built; what ran before runs on." >&2
+    echo "Correct the above, and run again; on a full disk, make room below {root}, {state}." >&2
+}}
+trap leave EXIT
 tar -xf upload && rm upload
 python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
 export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
@@ -159,6 +178,8 @@ def install(environment: Environment, plan: HostPlan, seen: Observation) -> Comm
             complete=environment.complete,
             finish=environment.finish.replace("{directory}", environment.directory),
             source=source,
+            root=ROOT,
+            state=STATE,
         ),
     )
 

@@ -29,7 +29,7 @@ def questions(plan: HostPlan) -> list[Question]:
         former,
         *(("package", name) for name in PACKAGES),
         *(("path", release.binary(ollama, each)) for each in ollama.releases.values()),
-        ("path", ollama.models_directory),
+        *(("path", path) for path in (ollama.models_directory, render.ELSEWHERE)),
         *service.questions(render.NAME, render.USER, ollama.port),
         *models.questions(ollama),
     ]
@@ -55,6 +55,8 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     binary = release.binary(ollama, release.chosen(ollama, seen))
     if binary not in seen.paths:
         yield Change(f"{binary} is missing")
+    if _lacks_directory(ollama, seen):
+        yield Change(f"{ollama.models_directory} is missing, or the link to it")
     yield from drift.changes(service_of(ollama, seen), seen)
     yield from models.changes(ollama, seen)
 
@@ -91,9 +93,23 @@ def install() -> Commands:
     if plan.ollama is None:
         return
     yield from release.install(plan, seen, render.USER)
-    directory = plan.ollama.models_directory
-    if directory not in seen.paths and not render.is_at_home(plan.ollama):
-        yield script(f"install -d -m 750 -o {render.USER} -g {render.USER} {directory}\n")
+    if _lacks_directory(plan.ollama, seen):
+        directory = plan.ollama.models_directory
+        home, link = render.HOME, render.ELSEWHERE
+        yield script(DIRECTORY.format(user=render.USER, directory=directory, home=home, link=link))
+
+
+DIRECTORY = """\
+[ -d {directory} ] || install -d -m 750 -o {user} -g {user} {directory}
+[ -d {home} ] || install -d -m 700 -o {user} -g {user} {home}
+ln -sfT {directory} {link}
+"""
+
+
+def _lacks_directory(ollama: OllamaPlan, seen: Observation) -> bool:
+    """Are the models to be in a directory that is not the service's own, and is not ready?"""
+    needed = {ollama.models_directory, render.ELSEWHERE}
+    return not render.is_at_home(ollama) and not needed <= seen.paths
 
 
 @operation

@@ -15,6 +15,10 @@ USER = "mirrorfleet-ollama"
 HOME = f"{STATE}/{NAME}"
 TEMPLATES = Path(__file__).parent / "templates"
 
+ELSEWHERE = f"{HOME}/elsewhere"
+"""A link to the models, where these are in a directory of the fleet file's own: who clears a host
+one day knows by it that the user owns something yet, when no fleet file says so any more."""
+
 START = 1200
 """Seconds in which the models that were there before must answer again."""
 

@@ -22,8 +22,16 @@ from roles.vllm import gpus, nodes, render, weights
 
 LOCKS = Path(__file__).parent / "locks"
 
-SIZE = 2500 * 10**6
-"""Bytes of an environment at the least: 0.32.0 for CPUs takes 2.56 GB; with CUDA, more."""
+SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
+"""Bytes of an environment at the least: installed from its lock file for x86_64 and Python 3.11,
+0.32.0 for CPUs takes 2.56 GB, with CUDA 8.79 GB."""
+
+WHEELS = {"cpu": 600 * 10**6, "cuda": 3900 * 10**6}
+"""Bytes of what it is installed from: 0.63 GB of wheels, and 3.95 GB."""
+
+PACKAGES = {"cpu": ["libnuma1"], "cuda": ["g++", "python3-dev"]}
+"""With CUDA, Triton and FlashInfer compile for the GPU and the Python that they find: without a
+compiler and Python's headers, no engine starts."""
 
 # The command looks itself up under the name of the CUDA build.
 CPU_BUILD_IS_VLLM = """\
@@ -51,7 +59,9 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the engines cannot run on this host."""
     if not plan.engines:
         return []
-    whys = python.refusals(seen, [environment(engine) for engine in plan.engines])
+    whys = python.refusals(
+        seen, map(environment, plan.engines), pushed=plan.packages == "controller"
+    )
     for engine in plan.engines:
         whys += service.refusals(service_of(engine, seen), seen)
         place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
@@ -212,8 +222,8 @@ def _departed(plan: HostPlan, seen: Observation) -> list[str]:
 
 def packages(plan: HostPlan) -> list[str]:
     """Return the system packages that the engines of a host need."""
-    cpu = any(engine.build == "cpu" for engine in plan.engines)
-    return ["python3", "curl", *(["libnuma1"] if cpu else [])]
+    needed = {name for engine in plan.engines for name in PACKAGES[engine.build]}
+    return ["python3", "curl", *sorted(needed)]
 
 
 def environment(engine: VllmPlan) -> python.Environment:
@@ -222,10 +232,11 @@ def environment(engine: VllmPlan) -> python.Environment:
     if not lock.exists():
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
         raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
+    size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
-        return python.Environment("vllm", lock, size=SIZE)
+        return python.Environment("vllm", lock, size=size, wheels=wheels)
     finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
-    return python.Environment("vllm", lock, finish, size=SIZE)
+    return python.Environment("vllm", lock, finish, size=size, wheels=wheels)
 
 
 def service_of(engine: VllmPlan, seen: Observation) -> service.Service:

@@ -24,7 +24,9 @@ def questions(engine: VllmPlan, weights: str) -> list[Question]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
     if engine.build != "cuda":
         return []
-    return [("gpus", "nvidia-smi"), ("bulk", weights), ("content", f"{weights}/config.json")]
+    asked: list[Question] = [("gpus", "nvidia-smi"), ("bulk", weights)]
+    asked += [("path", path) for path in _compat(engine)]
+    return [*asked, ("content", f"{weights}/config.json")]
 
 
 def refusals(
@@ -45,19 +47,32 @@ def refusals(
             f"{f', {oldest} or newer' if oldest else ''}, or reboot into it."
         )
         return
-    if absent := [at for at in engine.devices if at >= len(seen.gpus)]:
+    if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
         yield (
             f"has {len(seen.gpus)} GPUs, counted from 0, and '{engine.model}' is to have GPU "
-            f"{absent[0]}. Correct hosts.{plan.name}.gpus.count."
+            f"{beyond[0]}. Correct hosts.{plan.name}.gpus.count."
         )
         return
     driver = seen.gpus[0].driver
-    if oldest and _older(driver, oldest):
+    key = f"hosts.{plan.name}.gpus.cuda_compat"
+    if engine.cuda_compat:
+        if absent := [path for path in _compat(engine) if path not in seen.paths]:
+            yield (
+                f"has no {absent[0]}, and {key} says so. Install NVIDIA's package cuda-compat for "
+                f"CUDA {cuda}, or correct the key."
+            )
+    elif oldest and _older(driver, oldest):
         yield (
             f"has NVIDIA's driver {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
-            f"needs {oldest} or newer. Install that driver."
+            f"needs {oldest} or newer. Install that driver; or, for datacenter GPUs only, NVIDIA's "
+            f"package cuda-compat, and write its directory as {key}."
         )
     yield from _memory(engine, weights, seen)
+
+
+def _compat(engine: VllmPlan) -> list[str]:
+    """Return the library that is to stand in for that of the driver."""
+    return [f"{engine.cuda_compat}/libcuda.so.1"] if engine.cuda_compat else []
 
 
 def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:

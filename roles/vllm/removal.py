@@ -1,4 +1,5 @@
-"""Weights on a host that nothing there starts with any more, removed where somebody asks for it."""
+"""Weights and environments on a host that nothing there starts with any more, removed where
+somebody asks for it."""
 
 from __future__ import annotations
 
@@ -14,15 +15,21 @@ from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, WEIGHTS
 from roles.host.report import Change
-from roles.vllm import weights
+from roles.vllm import environment, weights
 
-OURS = re.compile(rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?")
+ENVIRONMENTS = f"{ROOT}/vllm/environments"
+"""A change of a model removes those that no generation needs; where the last model has left, there
+is no such change any more."""
+
+OURS = re.compile(
+    rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
+)
 """What runs have made there; nothing else is removed, whoever put it there."""
 
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of any host: a model may have left this one."""
-    return [("unused", ROOT, WEIGHTS)]
+    return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
@@ -40,10 +47,10 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
     """Nothing is sent."""
 
 
-@deploy("Weights")
+@deploy("vLLM")
 def remove() -> None:
     """Remove from this host what it does not need."""
-    clear(name="unused weights removed")
+    clear(name="unused weights and environments removed")
 
 
 @operation
@@ -56,4 +63,5 @@ def clear() -> Commands:
 def _unused(plan: HostPlan, seen: Observation) -> list[str]:
     wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
     wanted |= {f"{place}.part" for place in wanted}
+    wanted |= {environment(engine).directory for engine in plan.engines}
     return sorted(each for each in seen.unused.keys() - wanted if OURS.fullmatch(each))

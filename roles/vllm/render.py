@@ -233,6 +233,8 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         said["GLOO_SOCKET_IFNAME"] = "lo"
     if engine.devices:
         said["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.devices))
+    if engine.cuda_compat:
+        said["LD_LIBRARY_PATH"] = engine.cuda_compat
     if engine.build == "cpu":
         # One process less, and none pinned to the core that everybody uses.
         said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

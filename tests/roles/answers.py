@@ -31,6 +31,7 @@ from roles.litellm import container, keys
 from roles.litellm.render import KEYS, USER
 from roles.migrations import render, wheel
 from roles.ollama import models, release
+from roles.ollama import render as ollama_render
 from roles.postgres.render import BACKUP, TIMER
 from roles.vllm import weights
 from tests.roles.fleets import SECRETS
@@ -86,7 +87,7 @@ def converged(plan: HostPlan) -> Answers:
     if plan.ollama:
         found |= {("package", name): () for name in ollama.PACKAGES}
         found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
-        found |= _path(plan.ollama.models_directory)
+        found |= _path(plan.ollama.models_directory) | _path(ollama_render.ELSEWHERE)
         found |= made(plan.ollama)
     if plan.redis:
         found |= {("package", redis.PACKAGE): ()}

@@ -98,7 +98,6 @@ def mirror(
             f"@fake/{name}",
             {
                 "plan": plan,
-                **(data or {}),
                 "_sudo": True,
                 "fake_responses": {
                     "sh -s": lines(answers[name]),
@@ -115,7 +114,7 @@ def mirror(
     with patch("pyinfra.is_cli", True), recorded() as traffic, ExitStack() as known:
         for each in KNOWN:
             known.enter_context(each)
-        inventory = Inventory((hosts, {}))  # type: ignore[no-untyped-call]
+        inventory = Inventory((hosts, {}), override_data=data)  # type: ignore[no-untyped-call]
         state = State(
             inventory,
             Config(DIFF=diff, PARALLEL=at_once or 0),  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from roles import clearance
 from roles.host import departure
+from roles.ollama.render import ELSEWHERE
 from tests.roles.answers import MACHINE, Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import MIRROR, mirror
@@ -189,6 +190,13 @@ def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> N
     assert "userdel" not in clear.command
     left = {place: () for place in OURS if "/var/lib" in place[1]}
     assert mirror(hosts, {"gpu": MACHINE | left}, deploy=REMOVE_HOSTS)["gpu"].execs == []
+
+
+def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, house: Path) -> None:
+    hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
+    found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
+    [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs
+    assert "\nfor service in vllm litellm redis postgres front; do" in clear.command
 
 
 def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

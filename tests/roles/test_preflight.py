@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,7 +15,7 @@ from roles import litellm, preflight, vllm
 from roles.host.observe import Gpu, Observation, parse
 from roles.host.places import ROOT, STATE
 from roles.host.report import Doubt
-from roles.vllm import gpus
+from roles.vllm import gpus, render
 from roles.vllm.memory import GIB, need
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
@@ -156,8 +156,23 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     ]
     assert judged(plans, found(80, driver="550.163.01")) == [
         "has NVIDIA's driver 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
-        "Install that driver."
+        "Install that driver; or, for datacenter GPUs only, NVIDIA's package cuda-compat, and "
+        "write its directory as hosts.gpu-c.gpus.cuda_compat."
     ]
+
+
+def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Planned) -> None:
+    old, directory = found(80, driver="550.163.01"), "/usr/local/cuda-13.0/compat"
+    assert judged(plans, old, cuda_compat=directory) == [
+        f"has no {directory}/libcuda.so.1, and hosts.gpu-c.gpus.cuda_compat says so. Install "
+        "NVIDIA's package cuda-compat for CUDA 13, or correct the key."
+    ]
+    there = replace(old, paths=frozenset({f"{directory}/libcuda.so.1"}))
+    assert judged(plans, there, cuda_compat=directory) == []
+    engine = replace(plans("prod").hosts["gpu-c"].engines[0], cuda_compat=directory)
+    assert render.variables(engine, None)["LD_LIBRARY_PATH"] == directory
+    asked = gpus.questions(engine, PLACE)
+    assert ("path", f"{directory}/libcuda.so.1") in asked
 
 
 def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) -> None:
@@ -218,6 +233,24 @@ def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -
             "there. Make room."
         ]
         assert role.refusals(plan, seen(converged(plan) | full)) == [], "it is there already"
+
+
+def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: Planned) -> None:
+    plan = plans("prod").hosts["gpu-a"]
+
+    def judged(root: int, state: int, packages: Literal["controller", "registry"]) -> list[str]:
+        disks = {("disk", ROOT): (f"{root}",), ("disk", STATE): (f"{state}",)}
+        whys = vllm.refusals(replace(plan, packages=packages), seen(bare(plan) | disks))
+        return [why for why in whys if "GB at least" in why]
+
+    assert judged(9_000_000, 9_100_000, "registry") == []
+    [one_disk] = judged(9_000_000, 9_000_000, "controller")
+    assert one_disk.startswith("needs 12.60 GB at least below /var/lib/mirrorfleet for software")
+    two = judged(8_000_000, 9_000_000, "controller")
+    assert [why.partition(" at least below ")[0] for why in two] == [
+        "needs 8.70 GB",
+        "needs 12.60 GB",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,23 @@ LOGS = {
         "What to do: The weights are not whole. Remove their directory, /srv/tiny, and run again: "
         "it is brought anew; a directory of your own, fetch again yourself.\n",
     ),
+    "an option of another release": (
+        "usage: vllm serve [model_tag] [options]\n"
+        "vllm: error: unrecognized arguments: --enable-shm-tensor-arena\n",
+        "vllm: error: unrecognized arguments: --enable-shm-tensor-arena\n"
+        "What to do: This release of vLLM does not know this option, or this value of it. Correct "
+        "'arguments', or choose another version.\n",
+    ),
+    "no compiler, told after all that it was started with": (
+        "(EngineCore pid=9) ERROR 11-22 17:58:40 [dump_input.py:72] Dumping input data for V1 LLM "
+        "engine (v0.31.0) with config: model='/srv/tiny', trust_remote_code=False\n"
+        "(EngineCore pid=9) ERROR 11-22 17:58:40 [core.py:1] RuntimeError: Failed to find C "
+        "compiler. Please specify via CC environment variable or set triton.knobs.build.impl.\n",
+        "RuntimeError: Failed to find C compiler. Please specify via CC environment variable or "
+        "set triton.knobs.build.impl.\n"
+        "What to do: It compiles a part of itself on the host, which lacks a compiler or Python's "
+        "headers: apt-get install g++ python3-dev.\n",
+    ),
     "it starts still": (
         "INFO 11-22 17:58:40 [loader.py:3] Loading weights\n",
         "INFO 11-22 17:58:40 [loader.py:3] Loading weights\n",

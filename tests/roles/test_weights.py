@@ -15,6 +15,7 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import VllmPlan
 from fleet.spec import Hub, Secret, Weights
+from roles import vllm
 from roles.host.observe import Observation
 from roles.host.places import WEIGHTS
 from roles.vllm import push, removal, weights
@@ -209,11 +210,22 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (below / name / "x").write_bytes(bytes(8192))
     unit = machine.at("/opt/mirrorfleet/vllm-tiny/generations/0123/a.service")
     unit.parent.mkdir(parents=True)
-    unit.write_text(f"ExecStart=vllm serve {below}/{started} \\\n    --port=1\n")
+    software = machine.at(removal.ENVIRONMENTS)
+    used, unused = (f"0.31.0-cpu-{digit * 8}" for digit in "de")
+    wanted = Path(vllm.environment(host.engine).directory).name
+    for name in (used, unused, f"{unused}-2", wanted, "by hand"):
+        (software / name).mkdir(parents=True)
+    unit.write_text(
+        f"ExecStart={software}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n"
+    )
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
     seen = machine.look_as_host(*removal.questions(plan))
     assert [change.what for change in removal.changes(plan, seen)] == [
-        f"{WEIGHTS}/{name} (0.00 GB) will be removed" for name in (old, f"{torso}.part")
+        *(
+            f"{removal.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
+            for name in (unused, f"{unused}-2")
+        ),
+        *(f"{WEIGHTS}/{name} (0.00 GB) will be removed" for name in (old, f"{torso}.part")),
     ]
 
 

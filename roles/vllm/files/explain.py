@@ -24,7 +24,11 @@ PREFIX = re.compile(
 EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|OutOfMemory)\b")
 
 # Said by the process that waited for the one with the cause.
-ECHOES = re.compile(r"Engine core initialization failed|Worker failed with error|See root cause")
+# And what it worked on, with its whole configuration.
+ECHOES = re.compile(
+    r"Engine core initialization failed|Worker failed with error|See root cause|"
+    r"^Dumping (?:input data|scheduler)"
+)
 
 SYSTEMD = re.compile(r"OOM killer|oom-kill|Failed at step|status=9/KILL|core-dump|timed out")
 """What systemd says of it, where it had no time to say anything itself."""
@@ -54,10 +58,18 @@ REMEDIES = {
         "This release of vLLM does not know the parser of the family. Choose another family or "
         "another version."
     ),
+    r"unrecognized arguments|invalid choice": (
+        "This release of vLLM does not know this option, or this value of it. Correct 'arguments', "
+        "or choose another version."
+    ),
     r"SafetensorError|deserializ|UnpicklingError|does not appear to have a file named|"
     r"[Ii]ncomplete metadata": (
         "The weights are not whole. Remove their directory, {weights}, and run again: it is "
         "brought anew; a directory of your own, fetch again yourself."
+    ),
+    r"No working C\+\+ compiler|Failed to find C compiler|Python\.h: No such file": (
+        "It compiles a part of itself on the host, which lacks a compiler or Python's headers: "
+        "apt-get install g++ python3-dev."
     ),
     r"trust_remote_code": (
         "These weights bring programs of their own. If you trust whoever made them, write "
@@ -68,6 +80,10 @@ REMEDIES = {
     ),
     r"must be divisible by tensor|cannot be evenly split|not divisible by tensor": (
         "The model cannot be split so. Write another tensor_parallel: a power of two mostly fits."
+    ),
+    r"forward compatibility was attempted on non supported|unsupported display driver": (
+        "The libcuda of cuda_compat does not go with these GPUs, or with this driver: it is for "
+        "datacenter GPUs, and newer than the driver. Take the key out, and install a newer driver."
     ),
     r"driver version is insufficient|no NVIDIA driver|no CUDA-capable device|NVML": (
         "The host's NVIDIA driver is missing, or too old for this release. See nvidia-smi."

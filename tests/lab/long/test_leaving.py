@@ -1,0 +1,77 @@
+"""A model of vLLM that leaves the fleet file, from a host that goes on serving another one."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import look
+from tests.lab.hosts import BY_NAME
+
+UNIT = "mirrorfleet-vllm-second.service"
+STAYS = "mirrorfleet-vllm-tiny.service"
+PORT = 8001
+WEIGHTS = "/var/lib/mirrorfleet/weights"
+
+SECOND = f"""\
+models:
+  second:
+    engine: vllm
+    version: 0.32.0
+    build: cpu
+    weights: {{push: ../.lab/weights/tiny}}
+    family: hermes
+    hosts: [gpu]
+    port: {PORT}
+    context: 131072
+    output: 8192
+    api_key: {{file: ../.lab/secrets/engine}}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    fleet = look.variant(tmp_path_factory.mktemp("two"), "models:\n", SECOND)
+    done = look.mirror(fleet=fleet)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield
+    assert look.mirror().returncode == 0
+
+
+def asked(host: str) -> str:
+    """The status that a host gets of the second engine; 000 is no answer at all."""
+    url = f"http://{BY_NAME['gpu'].address}:{PORT}/health"
+    return look.run(host, f"curl -s -m 5 -o /dev/null -w '%{{http_code}}' {url} || true")
+
+
+def weights() -> list[str]:
+    return [name.partition("-")[0] for name in look.run("gpu", f"ls {WEIGHTS}").split()]
+
+
+def test_it_leaves_and_the_other_one_serves_meanwhile() -> None:
+    assert [asked(host) for host in ("gw-1", "dev")] == ["200", "000"]
+    started = look.run("gpu", f"systemctl show -p InvocationID {STAYS}")
+    with look.asked_all_the_time(look.who_answers, 0.3) as answers:
+        done = look.mirror("--json")
+    assert "gpu: vLLM | engines that have left the fleet file" in look.changes(done)
+    assert f"{UNIT} will be stopped and removed" in look.plain(done.stderr)
+    assert set(answers) <= {"gw-1", "gw-2"}
+    assert look.run("gpu", f"systemctl show -p InvocationID {STAYS}") == started
+
+    assert [asked(host) for host in ("gw-1", "dev")] == ["000", "000"]
+    assert not look.on("gpu").service(UNIT).exists
+    assert str(PORT) not in look.run("gpu", "nft list ruleset; ss -Hltn")
+    assert "second" not in look.run("gpu", "ls /opt/mirrorfleet; ps -eo args"), "nor its secrets"
+    assert weights() == ["second", "tiny"]
+    assert look.changes(look.mirror("--json")) == []
+
+
+def test_its_weights_go_when_that_is_asked_for() -> None:
+    remove = ("inventories/lab.py", "deploys/remove_weights.py")
+    told = look.plain(look.pyinfra("--dry", "-y", *remove).stderr)
+    assert re.search(rf"\[gpu\] {WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", told), told
+    assert weights() == ["second", "tiny"], "only told"
+    assert look.pyinfra("-y", *remove).returncode == 0
+    assert weights() == ["tiny"]
+    assert look.changes(look.pyinfra("-y", "--json", *remove)) == []
+    assert look.message("gw-1", look.secret("developers"))[0] == 200
