@@ -99,7 +99,7 @@ def test_a_key_is_made_as_the_page_says(gateway: Gateway) -> None:
     made = json.loads(done.stdout)
     assert (made["key_alias"], made["max_budget"]) == ("nightly-ci", 50)
     assert made["key"].startswith("sk-")
-    assert (code(gateway, made["key"]), code(gateway, made["key"], "sonnet")) == (200, 401)
+    assert (code(gateway, made["key"]), code(gateway, made["key"], "sonnet")) == (200, 403)
 
 
 @pytest.mark.parametrize("key", ["sk-spent", "sk-of-a-team"])

@@ -31,7 +31,7 @@ async def install() -> None:
 
 
 class Prisma:
-    """The client of a database in which nothing is found."""
+    """The client of a database in which nothing is found but that team."""
 
     connected = False
 
@@ -54,6 +54,8 @@ class Prisma:
         found.find_many = AsyncMock(return_value=[])
         for each in ("find_first", "find_unique", "count", "create", "update", "upsert"):
             setattr(found, each, AsyncMock(return_value=None))
+        if table == "litellm_teamtable":
+            found.find_unique = AsyncMock(side_effect=_team)
         return found
 
 
@@ -79,8 +81,7 @@ async def _appear() -> None:
     client.insert_data = _insert_data
     client.health_check = _health_check
     client.attempt_db_reconnect = _health_check
-    client.db.litellm_teamtable.find_unique = AsyncMock(side_effect=_team)
-    client.db.litellm_usertable.find_unique = AsyncMock(return_value=None)
+    client.db = Prisma()
     proxy_server.prisma_client = client
 
 

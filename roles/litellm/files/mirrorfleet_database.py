@@ -16,16 +16,23 @@ A name that a release of LiteLLM has no more stops the start, and with it the sw
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import random
 import signal
+import tempfile
+from pathlib import Path
+from typing import IO
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
 
 PAUSE = 60.0
-"""Seconds between two looks for a database that was away, on average: workers are not to find it
-all at once."""
+"""Seconds between two looks for a database that was away, on average."""
+
+LOCK = Path(tempfile.gettempdir()) / "mirrorfleet-database"
+"""Whoever ends because the database is back has it locked: one after the other, however long its
+turns take. The others serve."""
 
 
 def install() -> None:
@@ -60,6 +67,7 @@ def install() -> None:
 
 
 _tasks: list[asyncio.Task[None]] = []
+_held: list[IO[str]] = []
 
 
 async def _return() -> None:
@@ -78,10 +86,23 @@ async def _return() -> None:
             await client.disconnect()
         except Exception as error:  # whose text may hold the URL
             log.debug("mirrorfleet: the database is still away (%s)", type(error).__name__)
-        else:
+            continue
+        if _take_lock():
             log.error("mirrorfleet: the database is back; this worker ends, for another one")
             os.kill(os.getpid(), signal.SIGTERM)
             return
+
+
+def _take_lock() -> bool:
+    """Is no other worker just ending? If so, hold them off until this one is gone."""
+    file = LOCK.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _held.append(file)
+    return True
 
 
 def main() -> None:
