@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,18 +52,19 @@ def test_each_package_is_pinned_once_with_all_its_hashes(
     for entry in entries:
         requirement, *hashes = entry.split(" --hash=")
         names.append(canonicalize_name(Requirement(requirement).name))
-        assert hashes == written(text, requirement), requirement
+        assert hashes == written(text)[requirement], requirement
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert len(names) > 0
 
 
-def written(text: str, requirement: str) -> list[str]:
-    """Return the hashes that the lock file has below a requirement."""
-    block = re.search(
-        rf"^{re.escape(requirement)}(?: ;.*?)? \\\n((?:    --hash=.*\n?)+)", text, re.MULTILINE
-    )
-    assert block, f"{requirement} is not in the lock file"
-    return re.findall(r"--hash=(sha256:[0-9a-f]{64})", block.group(1))
+@cache
+def written(text: str) -> dict[str, list[str]]:
+    """Return the hashes that the lock file has below each requirement."""
+    blocks = re.findall(r"^(\S+)(?: ;.*)? \\\n((?:    --hash=.*\n?)+)", text, re.MULTILINE)
+    return {
+        requirement: re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)
+        for requirement, block in blocks
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from roles.claude.installer import Packages, installer
 from roles.claude.json_file import written
 from roles.host.observe import HomeFile, Observation
 from roles.host.secrets import reveal
+from tests.roles import programs
 from tests.roles.fleets import ROOT, good, stand_in
 from tests.roles.machine import as_root
 
@@ -148,19 +150,21 @@ def carried(beside: Path, group: str, key: str | None) -> Path:
     return script
 
 
-AS_DEVELOPER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+@cache
+def as_developer() -> list[str]:
+    """Return what goes before a command that is not to be root; skip the test where nothing can."""
+    outside = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if programs.run([*outside, "true"]).returncode:
+        pytest.skip("needs user namespaces")
+    return outside
 
 
 def run(
     script: Path, home: Path, *arguments: str, shell: str = "sh", root: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    if not root and subprocess.run([*AS_DEVELOPER, "true"], capture_output=True).returncode:
-        pytest.skip("needs user namespaces")
-    return subprocess.run(
-        [*(as_root() if root else AS_DEVELOPER), shell, str(script), *arguments],
+    return programs.run(
+        [*(as_root() if root else as_developer()), shell, str(script), *arguments],
         env={"HOME": str(home), "PATH": f"{home}/.local/bin:/usr/local/bin:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
     )
 
 
@@ -181,7 +185,7 @@ def test_every_shell_understands_it(tmp_path: Path, shell: str, group: str) -> N
         pytest.skip(f"no {shell} on this machine")
     script = carried(tmp_path, group, "sk-it's")
     command = [shell, *(["sh"] if shell == "busybox" else []), "-n", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(command)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from roles.host.service import NEVER
 from roles.vllm import render
+from tests.roles import programs
 from tests.standins.vllm import CALL, Engine, says, served
 
 PROVE, EXPLAIN = (render.HERE / "files" / name for name in ("prove.py", "explain.py"))
@@ -21,13 +22,8 @@ WANTED = {"model": "tiny", "context": 131072, "parser": "hermes", "concurrency":
 
 def prove(engine: Engine, **other: Any) -> subprocess.CompletedProcess[str]:
     with served(engine) as url:
-        return subprocess.run(
-            [sys.executable, "-I", PROVE, url],
-            input=json.dumps(WANTED | other),
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
+        command = [sys.executable, "-I", str(PROVE), url]
+        return programs.run(command, json.dumps(WANTED | other))
 
 
 def test_a_call_streamed_and_not_and_the_room_is_told() -> None:
@@ -178,11 +174,5 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_what_its_log_says(name: str) -> None:
     journal, told = LOGS[name]
-    done = subprocess.run(
-        [sys.executable, "-I", EXPLAIN, "/srv/tiny"],
-        input=journal,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == told
+    done = programs.run([sys.executable, "-I", str(EXPLAIN), "/srv/tiny"], journal)
+    assert (done.returncode, done.stdout) == (0, told)
