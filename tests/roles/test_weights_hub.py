@@ -45,14 +45,17 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = tmp_path / "weights/coder.part"
     directory.mkdir(parents=True)
     monkeypatch.chdir(directory)
     monkeypatch.setattr("time.sleep", lambda _: None)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
-    return directory
+    yield directory
+    # The program runs once in a process: its client keeps the proxy that it first saw.
+    if client := sys.modules.get("huggingface_hub"):
+        client.close_session()
 
 
 def wanted(hub: Hub, **other: object) -> dict[str, object]:
