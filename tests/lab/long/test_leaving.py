@@ -69,7 +69,7 @@ def test_it_leaves_and_the_other_one_serves_meanwhile() -> None:
 def test_its_weights_go_when_that_is_asked_for() -> None:
     remove = ("inventories/lab.py", "deploys/remove_weights.py")
     told = look.plain(look.pyinfra("--dry", "-y", *remove).stderr)
-    assert re.search(rf"\[gpu\] {WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", told), told
+    assert re.search(rf"\[gpu\] +{WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", told), told
     assert weights() == ["second", "tiny"], "only told"
     assert look.pyinfra("-y", *remove).returncode == 0
     assert weights() == ["tiny"]
