@@ -30,7 +30,11 @@ KEYS = f"{ROOT}/{NAME}/keys"
 """Beside the generations, and in none of them: who may come in changes without a restart."""
 
 HERE = Path(__file__).parent
-SCRIPTS = ("mirrorfleet_auth.py", "mirrorfleet_gate.py", "check.py", "probe.py")
+
+HOOKS = ("mirrorfleet_gate", "mirrorfleet_routes", "mirrorfleet_workers")
+"""Modules whose `install` LiteLLM calls in every worker; the first stands the nearest to it."""
+
+SCRIPTS = ("mirrorfleet_auth.py", *(f"{name}.py" for name in HOOKS), "check.py", "probe.py")
 
 PROGRAM = "mirrorfleet_database.py"
 """What LiteLLM with a database is started by, in an image."""
@@ -94,7 +98,7 @@ def service(
             drain=gateway.drain_seconds,
             stop=stop,
         ),
-        environment=variables(gateway, secrets),
+        environment=variables(gateway, secrets, count),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
@@ -205,7 +209,7 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     return said
 
 
-def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, str]:
+def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
     """Return the environment of the process."""
     said = {
         "LITELLM_MASTER_KEY": secrets[gateway.master_key],
@@ -221,7 +225,8 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str]) -> dict[str, 
         "NO_OPENAPI": "True",
         "DISABLE_ADMIN_UI": "True",
         "MIRRORFLEET_KEYS": KEYS,
-        "LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install",
+        "LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{name}:install" for name in HOOKS),
+        "MIRRORFLEET_WORKERS": str(workers),
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }

@@ -123,7 +123,7 @@ def serving(
     _, *arguments = render.arguments(moved, workers)
     command = [*program, f"--config={directory}/config.yaml", *arguments]
     url = f"http://127.0.0.1:{moved.port}"
-    variables = _variables(moved, secrets, directory)
+    variables = _variables(moved, secrets, directory, workers)
     with started(command, directory, variables, f"{url}/health/readiness") as process:
         metrics = f"http://127.0.0.1:{moved.metrics_port}/metrics/"
         yield Gateway(url, metrics, plan, secrets, directory, process.pid)
@@ -233,11 +233,13 @@ def _observed() -> Observation:
     return seen(MACHINE)
 
 
-def _variables(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> dict[str, str]:
+def _variables(
+    plan: LitellmPlan, secrets: dict[Any, str], directory: Path, workers: int = 1
+) -> dict[str, str]:
     """Return the service's environment, and nothing of this machine's but its PATH."""
     return {
         "PATH": os.environ["PATH"],
-        **render.variables(plan, secrets),
+        **render.variables(plan, secrets, workers),
         "HOME": str(directory),
         "MIRRORFLEET_KEYS": str(directory),
         "PYTHONPATH": str(directory),

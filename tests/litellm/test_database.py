@@ -37,7 +37,7 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     directory = tmp_path_factory.mktemp("database")
     shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
     shutil.copy(render.HERE / "files" / render.PROGRAM, directory)
-    modules = ("mirrorfleet_gate", "mirrorfleet_database", "virtual_keys")
+    modules = (*render.HOOKS, "mirrorfleet_database", "virtual_keys")
     variables = {
         "LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{each}:install" for each in modules),
         "PATH": f"{directory}:{os.environ['PATH']}",

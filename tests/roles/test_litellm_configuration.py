@@ -52,12 +52,12 @@ def test_no_secret_stands_in_the_configuration_and_every_variable_is_set(path: P
         text = yaml.safe_dump(configuration(plan))
         assert not [value for value in secrets.values() if value in text]
         named = {word[11:] for word in text.split() if word.startswith("os.environ/")}
-        assert named <= render.variables(plan, secrets).keys()
+        assert named <= render.variables(plan, secrets, 2).keys()
 
 
 def test_a_gateway_with_everything() -> None:
     plan = everything()
-    variables = render.variables(plan, values(plan))
+    variables = render.variables(plan, values(plan), 2)
     wanted = {
         "config.yaml": yaml.safe_dump(configuration(plan), sort_keys=False),
         "arguments": "".join(f"{each}\n" for each in render.arguments(plan, count=1)),
@@ -89,7 +89,7 @@ def test_a_gateway_is_probed_where_it_listens(listen: str, probe: str) -> None:
 
 def test_gunicorn_has_a_fixed_time_zone() -> None:
     plan = replace(everything(), server="gunicorn")
-    assert render.variables(plan, values(plan))["TZ"] == "UTC"
+    assert render.variables(plan, values(plan), 2)["TZ"] == "UTC"
     assert "--run_gunicorn" in render.arguments(plan, count=2)
 
 

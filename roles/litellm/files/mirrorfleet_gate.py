@@ -12,15 +12,11 @@ LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_H
 
 from __future__ import annotations
 
-import atexit
 import json
-import multiprocessing
 import os
-import sys
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,20 +70,3 @@ def install() -> None:
     if app.middleware_stack is None:
         raise RuntimeError("LiteLLM calls its startup hooks before it is put together")
     app.middleware_stack = held(app.middleware_stack)
-    if multiprocessing.parent_process() is not None:  # a worker of uvicorn's
-        sys.exit = leave
-
-
-def leave(code: object = None) -> NoReturn:
-    """End a worker at once when its exit functions have run, in the place of sys.exit.
-
-    uvicorn asks every worker for a sign of life twice a second, and waits a minute for it. Asked
-    while Python takes itself apart, a recycled worker never gives it: for a minute, nobody came in
-    its place.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        raise SystemExit(code)
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code if isinstance(code, int) else bool(code))

@@ -1,0 +1,70 @@
+"""How the workers of a gateway share its work, and how one of them goes.
+
+All of them wait at one listening socket, and the first that wakes takes every connection that waits
+there. Clients keep their connections, so of 16 that come at once one worker may have 16, and the
+other nothing to do. A worker that has another request at hand therefore ends a connection with its
+answer: the next request comes over a new one, which goes to whoever has time.
+
+LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS).
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+WORKERS = int(os.environ["MIRRORFLEET_WORKERS"])
+
+
+def shared(served: ASGIApp) -> ASGIApp:
+    """Return an application that ends connections while it has more than one request at hand."""
+    at_hand = 0
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal at_hand
+
+        async def said(message: Message) -> None:
+            if message["type"] == "http.response.start" and at_hand > 1:
+                others = [head for head in message["headers"] if head[0].lower() != b"connection"]
+                message = {**message, "headers": [*others, (b"connection", b"close")]}
+            await send(message)
+
+        at_hand += 1
+        try:
+            await served(scope, receive, said if scope["type"] == "http" else send)
+        finally:
+            at_hand -= 1
+
+    return answer
+
+
+def install() -> None:
+    """Share connections, if there is anybody to share them with, and leave as uvicorn needs it."""
+    from litellm.proxy.proxy_server import app
+
+    if WORKERS > 1:
+        app.middleware_stack = shared(app.middleware_stack)
+    if multiprocessing.parent_process() is not None:  # a worker of uvicorn's
+        sys.exit = leave
+
+
+def leave(code: object = None) -> NoReturn:
+    """End a worker at once when its exit functions have run, in the place of sys.exit.
+
+    uvicorn asks every worker for a sign of life twice a second, and waits a minute for it. Asked
+    while Python takes itself apart, a recycled worker never gives it: for a minute, nobody came in
+    its place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise SystemExit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else bool(code))

@@ -1,0 +1,89 @@
+"""What we do to LiteLLM's workers, so that a turn takes them little, and all of them have some."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+import pytest
+
+from roles.litellm import render
+from tests.litellm.conftest import GOOD
+from tests.litellm.environment import environment
+from tests.litellm.gateway import Gateway, message, planned, serving
+from tests.litellm.upstream import SLOW, Upstream
+
+ROUTES = """
+import asyncio
+import mirrorfleet_routes
+from litellm.proxy._lazy_features import LAZY_FEATURES, _force_load
+from litellm.proxy.proxy_server import app
+from starlette.routing import Match
+
+def tried(path):
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "root_path": ""}
+    full = [route.matches(dict(scope))[0] is Match.FULL for route in app.router.routes]
+    return full.index(True) + 1
+
+async def load():  # as the first turn does
+    for feature in LAZY_FEATURES:
+        if feature.matches("/v1/messages"):
+            await _force_load(app, feature)
+
+asyncio.run(load())
+print(tried("/v1/messages"))
+mirrorfleet_routes.install()
+app.state.lazy_loaded.clear()
+asyncio.run(load())
+print(tried("/v1/messages"), tried("/v1/messages/count_tokens"))
+"""
+
+
+@pytest.fixture(scope="module", name="gateway")
+def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    plan = planned(GOOD / "research-anthropic.yml")
+    with serving(plan, upstream, tmp_path_factory.mktemp("workers"), workers=2) as gateway:
+        yield gateway
+
+
+def kept(gateway: Gateway, prompt: str) -> bool:
+    """Ask over a connection of one's own: is it kept after the answer?"""
+    connection = HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
+    body = json.dumps(message("sonnet", prompt))
+    connection.request("POST", "/v1/messages", body, gateway.headers())
+    response = connection.getresponse()
+    assert response.status == 200
+    assert b"pong" in response.read()
+    connection.close()
+    return not response.will_close
+
+
+def test_a_worker_with_more_to_do_gives_a_connection_up(
+    gateway: Gateway, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kept(gateway, "ping")
+    monkeypatch.setattr(upstream, "patience", 2)
+    with ThreadPoolExecutor() as several:
+        # Of three, two have the same worker.
+        answers = list(several.map(kept, [gateway] * 3, [SLOW] * 3))
+    assert not all(answers)
+    assert kept(gateway, "ping")
+
+
+def test_the_routes_of_a_turn_are_tried_first() -> None:
+    done = subprocess.run(
+        [environment() / "bin/python", "-c", ROUTES],
+        env={"PYTHONPATH": str(render.HERE / "files"), "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    before, turn, count = map(int, done.stdout.split())
+    assert turn == 1
+    assert count < 10
+    # Once LiteLLM sees to it, our mend goes.
+    assert before > 10
