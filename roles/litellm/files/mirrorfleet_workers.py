@@ -26,7 +26,7 @@ CLOSE = (b"connection", b"close")
 
 EVERY = 8
 """Of so many answers of a busy worker, one ends its connection: enough to be even within a second.
-A new connection for each request was measured to cost a loaded gateway a fifth of what it can do."""
+A new connection for each request was measured to take a fifth of what a loaded gateway can do."""
 
 
 def shared(served: ASGIApp) -> ASGIApp:
