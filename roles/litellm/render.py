@@ -31,10 +31,14 @@ KEYS = f"{ROOT}/{NAME}/keys"
 
 HERE = Path(__file__).parent
 
-HOOKS = ("mirrorfleet_gate", "mirrorfleet_routes", "mirrorfleet_workers")
-"""Modules whose `install` LiteLLM calls in every worker; the first stands the nearest to it."""
-
-SCRIPTS = ("mirrorfleet_auth.py", *(f"{name}.py" for name in HOOKS), "check.py", "probe.py")
+SCRIPTS = (
+    "mirrorfleet_auth.py",
+    "mirrorfleet_gate.py",
+    "mirrorfleet_routes.py",
+    "mirrorfleet_workers.py",
+    "check.py",
+    "probe.py",
+)
 
 PROGRAM = "mirrorfleet_database.py"
 """What LiteLLM with a database is started by, in an image."""
@@ -209,6 +213,16 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     return said
 
 
+def hooks(gateway: LitellmPlan, workers: int) -> str:
+    """Return what LiteLLM calls in every worker when it starts."""
+    modules = ["mirrorfleet_gate", "mirrorfleet_routes"]
+    if workers > 1:
+        modules.append("mirrorfleet_workers")
+    if gateway.database:
+        modules.append("mirrorfleet_database")
+    return ",".join(f"{module}:install" for module in modules)
+
+
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
     """Return the environment of the process."""
     said = {
@@ -225,8 +239,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "NO_OPENAPI": "True",
         "DISABLE_ADMIN_UI": "True",
         "MIRRORFLEET_KEYS": KEYS,
-        "LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{name}:install" for name in HOOKS),
-        "MIRRORFLEET_WORKERS": str(workers),
+        "LITELLM_WORKER_STARTUP_HOOKS": hooks(gateway, workers),
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
@@ -244,7 +257,6 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         # What must stand at them before a generation is accepted: check.py.
         lock = (LOCKS / f"{gateway.version}.txt").read_text("utf-8")
         said["MIRRORFLEET_TABLES"] = tables.comment(lock, said["LITELLM_SALT_KEY"])
-        said["LITELLM_WORKER_STARTUP_HOOKS"] += ",mirrorfleet_database:install"
     if gateway.passthrough:
         said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
         said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]

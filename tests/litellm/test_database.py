@@ -37,17 +37,17 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     directory = tmp_path_factory.mktemp("database")
     shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
     shutil.copy(render.HERE / "files" / render.PROGRAM, directory)
-    modules = (*render.HOOKS, "mirrorfleet_database", "virtual_keys")
-    variables = {
-        "LITELLM_WORKER_STARTUP_HOOKS": ",".join(f"{each}:install" for each in modules),
-        "PATH": f"{directory}:{os.environ['PATH']}",
-    }
     (directory / "prisma").touch(0o755)
     said = planned(GOOD / "database.yml").database
     assert said
     database = replace(said, url=None, host="127.0.0.1", port=1, password=said.url)
     plan = planned(GOOD / "research-anthropic.yml")
-    plan = replace(plan, database=database, environment=variables)
+    plan = replace(plan, database=database)
+    variables = {
+        "LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},virtual_keys:install",
+        "PATH": f"{directory}:{os.environ['PATH']}",
+    }
+    plan = replace(plan, environment=variables)
     with serving(plan, upstream, directory, workers=2) as gateway:
         end = time.monotonic() + 240
         # It has started without its database. Nobody knows such keys yet.

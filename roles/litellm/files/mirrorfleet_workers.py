@@ -5,7 +5,8 @@ there. Clients keep their connections, so of 16 that come at once one worker may
 other nothing to do. So a worker that is asked several things at once ends a connection with its
 answer now and then: the next request comes over a new one, which goes to whoever has time.
 
-LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS).
+LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), where there
+are several.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-WORKERS = int(os.environ["MIRRORFLEET_WORKERS"])
 
 CLOSE = (b"connection", b"close")
 
@@ -54,11 +53,10 @@ def shared(served: ASGIApp) -> ASGIApp:
 
 
 def install() -> None:
-    """Share connections, if there is anybody to share them with, and leave as uvicorn needs it."""
+    """Share connections with the others, and leave as uvicorn needs it."""
     from litellm.proxy.proxy_server import app
 
-    if WORKERS > 1:
-        app.middleware_stack = shared(app.middleware_stack)
+    app.middleware_stack = shared(app.middleware_stack)
     if multiprocessing.parent_process() is not None:  # a worker of uvicorn's
         sys.exit = leave
 

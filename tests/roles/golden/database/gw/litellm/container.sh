@@ -32,7 +32,6 @@ set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
     --env=MIRRORFLEET_KEYS \
     --env=MIRRORFLEET_REDIS_PASSWORD \
     --env=MIRRORFLEET_TABLES \
-    --env=MIRRORFLEET_WORKERS \
     --env=NO_DOCS \
     --env=NO_OPENAPI \
     --env=NO_REDOC \

@@ -27,7 +27,6 @@ set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
     --env=LITELLM_WORKER_STARTUP_HOOKS \
     --env=MIRRORFLEET_HELD \
     --env=MIRRORFLEET_KEYS \
-    --env=MIRRORFLEET_WORKERS \
     --env=NO_DOCS \
     --env=NO_OPENAPI \
     --env=NO_REDOC \
