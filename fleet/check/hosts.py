@@ -15,6 +15,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _ports(fleet)
     yield from _jumps(fleet)
     yield from _labels(fleet)
+    yield from _drivers(fleet)
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
@@ -111,3 +112,14 @@ def _labels(fleet: Fleet) -> Iterator[Problem]:
                     f"is '{label}', pyinfra's group of all hosts.",
                     "Choose another word.",
                 )
+
+
+def _drivers(fleet: Fleet) -> Iterator[Problem]:
+    """Drivers of GPUs that nobody has said to be there."""
+    for host in fleet.hosts.values():
+        if host.driver and not host.gpus:
+            yield fleet.document.problem(
+                ("hosts", host.name, "driver"),
+                "is for a host with GPUs, and none are said of this one.",
+                "Write how many it has, for example gpus: {count: 8}, or remove the driver.",
+            )

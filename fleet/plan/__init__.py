@@ -53,6 +53,9 @@ class HostPlan:
 
     name: str = comes("hosts.{host}")
     packages: Literal["controller", "registry"] = comes("packages")
+    driver: str | None = comes(
+        "hosts.{host}.driver", because="deploys/drivers.py installs it, and no other run"
+    )
     engines: tuple[VllmPlan, ...] = comes("models")
     ollama: OllamaPlan | None = comes("models")
     redis: RedisPlan | None = comes("gateway.redis")
@@ -93,6 +96,7 @@ def plan(fleet: Fleet) -> FleetPlan:
             name: HostPlan(
                 name=name,
                 packages=fleet.packages,
+                driver=fleet.hosts[name].driver,
                 engines=engines.get(name, ()),
                 ollama=ollamas.get(name),
                 redis=memories.get(name),

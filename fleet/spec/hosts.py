@@ -34,6 +34,7 @@ class Host(Login):
     address: str
     gpus: int
     cuda_compat: str | None
+    driver: str | None
     labels: tuple[str, ...]
     firewall: bool
 
@@ -59,6 +60,7 @@ def host(said: Section) -> Host:
         become=said.get("become"),
         gpus=said.section("gpus").get("count", 0),
         cuda_compat=said.section("gpus").get("cuda_compat"),
+        driver=said.get("driver"),
         labels=said.words("labels"),
         firewall=said.get("firewall") != "none",
     )

@@ -19,9 +19,18 @@ from paramiko import SSHException
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import DeployError
 
-_TEXT = (Path(__file__).parent / "observe.sh").read_text(encoding="utf-8")
-FUNCTIONS = re.sub(r"^ *#.*\n", "", _TEXT, flags=re.MULTILINE)
-"""Without its comments: it travels to every host in every run."""
+
+def _functions(name: str) -> str:
+    """Return what a file of shell functions holds but comments: it travels to every host."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    return re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE)
+
+
+FUNCTIONS = _functions("observe.sh")
+"""What every run takes along."""
+
+RARE = {"driver": _functions("driver.sh")}
+"""By the question: what only a run that asks it takes along."""
 
 PATIENCE = 120
 """Seconds for all questions, and one more for each ten: whoever needs longer hangs on something."""
@@ -79,6 +88,9 @@ class Observation:
     it.
     ``own_clients`` maps a user and a path to where a client stands that is the user's own.
     ``images`` are those container images that were asked about and that Docker has.
+    ``drivers`` is what driver.sh tells of a driver's package and the kernel, by the word it uses;
+    ``offers`` maps the packages that apt would install with it to their versions, and those that
+    it would remove to "".
     """
 
     system: str = "unknown"
@@ -114,6 +126,8 @@ class Observation:
     bulk: Mapping[str, int] = field(default_factory=dict)
     ahead: float = 0.0
     own_clients: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    drivers: Mapping[str, str] = field(default_factory=dict)
+    offers: Mapping[str, str] = field(default_factory=dict)
 
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
@@ -149,8 +163,9 @@ def script(questions: Iterable[Question], then: str = "") -> str:
     calls: dict[tuple[str, ...], list[str]] = {}
     for *call, thing in dict.fromkeys(questions):
         calls.setdefault(tuple(call), []).append(thing)
+    rare = [text for kind, text in RARE.items() if (kind,) in calls]
     asked = [shlex.join([*call, *things]) for call, things in calls.items()]
-    return "\n".join([FUNCTIONS, "machine", *asked, then, "exit 0", ""])
+    return "\n".join([FUNCTIONS, *rare, "machine", *asked, then, "exit 0", ""])
 
 
 def observe(host: Host, questions: Iterable[Question]) -> Observation:
@@ -233,7 +248,15 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
             case ["service", name]:
                 services.add(name)
             case [
-                "user" | "link" | "environment" | "table" | "route" | "card" | "database" as kind,
+                "user"
+                | "link"
+                | "environment"
+                | "table"
+                | "route"
+                | "card"
+                | "database"
+                | "driver"
+                | "offer" as kind,
                 name,
                 value,
             ]:

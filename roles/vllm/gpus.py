@@ -38,13 +38,16 @@ def refusals(
     """
     if engine.build != "cuda":
         return
-    cuda = _cuda(lock)
-    oldest = table("drivers")["cuda"].get(cuda)
+    cuda, oldest = needed(lock)
+    job = f"Run deploys/drivers.py: it installs {plan.driver}, or says what is in its way"
     if not seen.gpus:
+        install = (
+            f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
+            f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
+        )
         yield (
             f"shows no NVIDIA GPU (nvidia-smi), and '{engine.model}' is to have "
-            f"{len(engine.devices)}. Install NVIDIA's driver"
-            f"{f', {oldest} or newer' if oldest else ''}, or reboot into it."
+            f"{len(engine.devices)}. {job if plan.driver else install}."
         )
         return
     if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
@@ -61,11 +64,15 @@ def refusals(
                 f"has no {absent[0]}, and {key} says so. Install NVIDIA's package cuda-compat for "
                 f"CUDA {cuda}, or correct the key."
             )
-    elif oldest and _older(driver, oldest):
+    elif older(driver, oldest):
+        install = (
+            f"Write its package as hosts.{plan.name}.driver and run deploys/drivers.py, or install "
+            "it by hand"
+        )
         yield (
             f"has NVIDIA's driver {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
-            f"needs {oldest} or newer. Install that driver; or, for datacenter GPUs only, NVIDIA's "
-            f"package cuda-compat, and write its directory as {key}."
+            f"needs {oldest} or newer. {job if plan.driver else install}; or, for datacenter GPUs "
+            f"only, NVIDIA's package cuda-compat, and write its directory as {key}."
         )
     yield from _memory(engine, weights, seen)
 
@@ -110,13 +117,16 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
 
 
 @cache
-def _cuda(lock: Path) -> str:
-    """Return the major release of the CUDA libraries that a lock file brings."""
+def needed(lock: Path) -> tuple[str, str]:
+    """Return the major release of the CUDA libraries that a lock file brings, and the oldest driver
+    with which they run; "" where that is not known."""
     found = re.search(r"^nvidia-cuda-runtime(?:-cu\d+)?==(\d+)", lock.read_text("utf-8"), re.M)
-    return found[1] if found else ""
+    cuda = found[1] if found else ""
+    return cuda, table("drivers")["cuda"].get(cuda, "")
 
 
-def _older(driver: str, oldest: str) -> bool:
+def older(driver: str, oldest: str) -> bool:
+    """Is a driver older than the oldest that will do? What is not understood is not."""
     try:
         return Version(driver) < Version(oldest)
     except InvalidVersion:

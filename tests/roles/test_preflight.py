@@ -20,6 +20,7 @@ from roles.vllm.memory import GIB, need
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
+from tests.roles.fleets import edit
 from tests.roles.machine import Machine
 
 # Of Qwen3-Coder-30B-A3B-Instruct and others, what their config.json says of their layers.
@@ -152,13 +153,26 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     ]
     assert judged(plans, found(80, count=0)) == [
         "shows no NVIDIA GPU (nvidia-smi), and 'helper' is to have 2. Install NVIDIA's driver, 580 "
-        "or newer, or reboot into it."
+        "or newer, or reboot into it; deploys/drivers.py installs the package that "
+        "hosts.gpu-c.driver names."
     ]
     assert judged(plans, found(80, driver="550.163.01")) == [
         "has NVIDIA's driver 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
-        "Install that driver; or, for datacenter GPUs only, NVIDIA's package cuda-compat, and "
-        "write its directory as hosts.gpu-c.gpus.cuda_compat."
+        "Write its package as hosts.gpu-c.driver and run deploys/drivers.py, or install it by "
+        "hand; or, for datacenter GPUs only, NVIDIA's package cuda-compat, and write its directory "
+        "as hosts.gpu-c.gpus.cuda_compat."
     ]
+
+
+def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
+    plans: Planned, house: Path
+) -> None:
+    edit(house, "prod", "gpus: {count: 2}", "gpus: {count: 2}, driver: nvidia-driver-580-server")
+    job = "Run deploys/drivers.py: it installs nvidia-driver-580-server, or says what is in its way"
+    [why] = judged(plans, found(80, count=0))
+    assert why.endswith(f"'helper' is to have 2. {job}.")
+    [why] = judged(plans, found(80, driver="550.163.01"))
+    assert f"needs 580 or newer. {job}; or, for datacenter GPUs only" in why
 
 
 def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Planned) -> None:

@@ -1,0 +1,15 @@
+"""Install NVIDIA's driver on the hosts whose `driver` names its package.
+
+pyinfra --dry inventories/prod.py deploys/drivers.py    # tells what would be installed, and removed
+pyinfra inventories/prod.py deploys/drivers.py
+
+Where another driver is loaded, the new one runs after a reboot: the run says so, and
+reboots nothing.
+"""
+
+from roles import driver, host
+
+# One look at every host; what cannot work is refused here, before the first change on any.
+host.survey(driver)
+
+driver.install()

@@ -1,0 +1,272 @@
+"""deploys/drivers.py: what is refused, what is installed and loaded, what is left to a person."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from roles import driver
+from tests.roles.answers import MACHINE, Answers, seen
+from tests.roles.conftest import Planned
+from tests.roles.fake import Traffic, mirror
+from tests.roles.fleets import ROOT, edit
+from tests.roles.machine import Machine
+
+PACKAGE, VERSION = "nvidia-driver-580-server", "580.95.05-0ubuntu0.24.04.2"
+UBUNTU: Answers = MACHINE | {("machine",): ("ubuntu", "24.04", "x86_64", "4", "8388608")}
+OFFERED: Answers = {
+    **UBUNTU,
+    ("offer", "nvidia-dkms-580-server"): (VERSION,),
+    ("offer", PACKAGE): (VERSION,),
+}
+INSTALLED: Answers = UBUNTU | {("driver", "installed"): (VERSION,)}
+NOUVEAU: Answers = {("driver", "nouveau"): ("",)}
+OLDER: Answers = {
+    ("driver", "nvidia"): ("550.163.01",),
+    **{("gpu", str(at)): ("81559", "550.163.01") for at in range(2)},
+}
+RUNS: Answers = {
+    ("driver", "nvidia"): ("580.95.05",),
+    **{("gpu", str(at)): ("81559", "580.95.05") for at in range(2)},
+}
+
+
+@pytest.fixture
+def plan(plans: Planned, house: Path) -> HostPlan:
+    """The host of prod.yml with two GPUs."""
+    edit(house, "prod", "gpus: {count: 2}", f"gpus: {{count: 2}}, driver: {PACKAGE}")
+    return plans("prod").hosts["gpu-c"]
+
+
+def run(plan: HostPlan, answers: Answers, caplog: pytest.LogCaptureFixture) -> tuple[Traffic, str]:
+    """Run the job, and return what travelled and what was told."""
+    caplog.set_level(logging.INFO)
+    done = mirror({plan.name: plan}, {plan.name: answers}, deploy=ROOT / "deploys/drivers.py")
+    return done[plan.name], caplog.text
+
+
+def refused(plan: HostPlan, answers: Answers) -> str:
+    with pytest.raises(DeployError) as error:
+        mirror({plan.name: plan}, {plan.name: answers}, deploy=ROOT / "deploys/drivers.py")
+    return str(error.value)
+
+
+def test_a_host_that_runs_it_or_is_to_have_none_is_looked_at_and_left_alone(
+    plan: HostPlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = {
+        "as installed": INSTALLED | RUNS,
+        "from elsewhere": OFFERED | RUNS,
+        "beside a card for nouveau": INSTALLED | RUNS | NOUVEAU,
+    }
+    for answers in found.values():
+        traffic, told = run(plan, answers, caplog)
+        assert traffic.round_trips == (1, 0)
+        assert "is as it should be" in told
+        assert "reboot" not in told
+    traffic, _ = run(replace(plan, driver=None), OFFERED, caplog)
+    assert traffic.round_trips == (1, 0)
+
+
+def test_a_bare_host_gets_the_package_and_its_module_is_loaded(
+    plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
+) -> None:
+    traffic, told = run(plan, OFFERED, caplog)
+    assert f"package {PACKAGE} {VERSION} will be installed" in told
+    machine.add("uname", "echo 6.8.0-1-generic")
+    machine.add("apt-get", 'echo "$*" >>"$ROOT/log"')
+    machine.add("apt-cache", '[ "$2" != linux-headers-generic ] || echo "Package: $2"')
+    machine.add(
+        "dpkg-query",
+        "echo installed linux-image-generic; echo installed linux-image-unsigned-6.8.0-1-generic; "
+        "echo config-files linux-image-virtual",
+    )
+    machine.add("modprobe", 'echo "modprobe $*" >>"$ROOT/log"')
+    machine.add("nvidia-smi", "echo 580.95.05; echo 580.95.05")
+    [put] = traffic.execs
+    done = machine.run(StringCommand(put.command))
+    assert (done.returncode, done.stdout) == (0, "NVIDIA's driver 580.95.05 runs; GPUs: 2\n")
+    *_, install, load = (machine.root / "log").read_text().splitlines()
+    # The headers of the kernel that runs, and of those to come.
+    assert install.endswith(
+        f"install {PACKAGE} linux-headers-6.8.0-1-generic linux-headers-generic"
+    )
+    assert load == "modprobe nvidia"
+
+    machine.add("nvidia-smi", "echo No devices were found; exit 6")
+    done = machine.run(StringCommand(put.command))
+    assert done.returncode == 1
+    assert "nvidia-smi tells of no GPU: it fails: No devices were found" in done.stderr
+
+    machine.add("apt-get", "case $* in *install*) exit 100 ;; esac")
+    done = machine.run(StringCommand(put.command))
+    assert done.returncode != 0
+    assert f"apt-get purge {PACKAGE}" in done.stderr
+
+
+def test_a_module_that_is_not_loaded_is_loaded(
+    plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
+) -> None:
+    traffic, told = run(plan, INSTALLED, caplog)
+    assert "the module nvidia will be loaded" in told
+    [load] = traffic.execs
+    assert "apt-get" not in load.command
+    machine.add("modprobe", "exit 1")
+    done = machine.run(StringCommand(load.command))
+    assert done.returncode == 1
+    assert "dmesg says why" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (NOUVEAU, "the kernel has nouveau"),
+        (OLDER, "the kernel has NVIDIA's driver 550.163.01"),
+        ({("driver", "nvidia"): ("550.163.01",)}, "the kernel has NVIDIA's driver 550.163.01"),
+    ],
+    ids=["nouveau", "an older one", "an older one, and nvidia-smi of the new"],
+)
+def test_with_another_driver_in_the_kernel_a_reboot_is_left_to_a_person(
+    plan: HostPlan,
+    caplog: pytest.LogCaptureFixture,
+    machine: Machine,
+    other: Answers,
+    why: str,
+) -> None:
+    traffic, told = run(plan, OFFERED | other, caplog)
+    assert f"a reboot into {PACKAGE} 580.95.05 is left to you: {why}" in told
+    # What engines use must be known before it is changed below them.
+    assert ("Choose the time" in told) == (other is not NOUVEAU)
+    machine.add("apt-get", "exit 0")
+    machine.add("modprobe", "exit 1")
+    [put] = traffic.execs
+    done = machine.run(StringCommand(put.command))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        f"{PACKAGE} is installed, and runs after a reboot, which is left to you: {why}."
+        in done.stdout
+    )
+
+    caplog.clear()
+    traffic, told = run(plan, INSTALLED | other, caplog)
+    assert f"a reboot into {PACKAGE} 580.95.05 is left to you: {why}" in told
+    assert traffic.round_trips == (1, 0)
+
+
+def test_what_apt_would_remove_is_named(plan: HostPlan, caplog: pytest.LogCaptureFixture) -> None:
+    removed: Answers = {("offer", "nvidia-driver-550-server"): ("",)}
+    _, told = run(plan, OFFERED | OLDER | removed, caplog)
+    assert "package nvidia-driver-550-server will be removed: it is in the way" in told
+
+
+def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
+    unknown: Answers = {("driver", "refused"): (f"Unable to locate package {PACKAGE}",)}
+    why = refused(plan, UBUNTU | unknown)
+    assert f"gpu-c cannot have {PACKAGE}: Unable to locate package {PACKAGE}. Ubuntu has" in why
+    why = refused(plan, MACHINE | unknown)
+    assert "Debian has NVIDIA's drivers in non-free" in why
+    elsewhere: Answers = {("machine",): ("fedora", "43", "x86_64", "4", "8388608")}
+    assert f"cannot have {PACKAGE}: there is no apt-get." in refused(plan, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (
+            {("driver", "headless"): ("6.8.0-1-generic",)},
+            "has no headers of its kernel, 6.8.0-1-generic",
+        ),
+        ({("driver", "unsigned"): ("",)}, "has Secure Boot on"),
+        ({("path", driver.UNINSTALL): ()}, f"Remove that: {driver.UNINSTALL}."),
+        (
+            {("offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
+            f"would get driver 535.247.01 with {PACKAGE}, and vLLM 0.32.0 brings CUDA 13, which "
+            "needs 580 or newer.",
+        ),
+    ],
+    ids=["headers", "secure boot", "another installer", "too old"],
+)
+def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str) -> None:
+    assert why in refused(plan, OFFERED | found)
+    # None of it matters where nothing is to be installed.
+    offer = {question for question in found if question[0] == "offer"}
+    assert offer or not list(driver.refusals(plan, seen(INSTALLED | RUNS | found)))
+
+
+def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
+    plan: HostPlan,
+) -> None:
+    found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
+    ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
+    assert list(driver.refusals(plan, seen(ready | found))) == []
+
+
+DEBIAN = """\
+case $* in
+    'policy nvidia-driver') echo '  Candidate: 580.1-1' ;;
+    *=580.1-1 | *nvidia-persistenced) echo "Package: $2" ;;
+esac
+"""
+
+
+def test_debians_own_driver_comes_with_what_an_engine_needs(
+    plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
+) -> None:
+    asked = ["nvidia-driver", "nvidia-smi", "libcuda1", "nvidia-persistenced"]
+    machine.add("apt-cache", DEBIAN)
+    machine.add("apt-get", 'shift 5; for name do echo "Inst $name (580.1-1 Debian [amd64])"; done')
+    assert list(machine.look(("driver", "nvidia-driver")).offers) == asked
+
+    offered: Answers = {("offer", name): ("580.1-1",) for name in asked}
+    debian = replace(plan, driver="nvidia-driver")
+    traffic, _ = run(debian, MACHINE | offered, caplog)
+    assert f"install {' '.join(asked)} " in traffic.execs[0].command
+    # Somebody has installed it without them: no nvidia-smi tells of a GPU.
+    offered.pop(("offer", "nvidia-driver"))
+    found: Answers = MACHINE | offered | {("driver", "installed"): ("580.1-1",)}
+    traffic, _ = run(debian, found | {("driver", "nvidia"): ("580.1",)}, caplog)
+    assert f"install {' '.join(asked[1:])} " in traffic.execs[0].command
+    assert "modprobe nvidia" in traffic.execs[0].command
+
+
+APT = f"""\
+case $* in *' -s '*{PACKAGE}) ;; *) exit 100 ;; esac
+echo 'NOTE: This is only a simulation!'
+echo 'Remv nvidia-driver-550-server [550.163.01-0ubuntu1]'
+echo 'Inst dkms (3.0.11-1ubuntu13 Ubuntu:24.04/noble [all])'
+echo 'Inst {PACKAGE} [580.65.06-0ubuntu0.24.04.1] ({VERSION} Ubuntu:24.04/noble-updates [amd64])'
+echo 'Conf {PACKAGE} ({VERSION} Ubuntu:24.04/noble-updates [amd64])'
+"""
+
+
+def test_what_the_host_itself_says(machine: Machine) -> None:
+    machine.add("apt-get", APT)
+    machine.add("apt-cache", "exit 0")  # as of a name that packages provide, and none has
+    machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')
+    machine.add("dpkg-query", f"echo installed {VERSION}")
+    machine.add("od", "echo '   1'")
+    machine.add("mokutil", 'echo "$2 is not enrolled"')
+    look = machine.look(("driver", PACKAGE))
+    assert look.offers == {
+        "nvidia-driver-550-server": "",
+        "dkms": "3.0.11-1ubuntu13",
+        PACKAGE: VERSION,
+    }
+    assert look.drivers == {"installed": VERSION, "headless": "0.0-none", "unsigned": ""}
+    machine.add("apt-cache", 'echo "Package: $2"')
+    machine.add("mokutil", 'echo "$2 is already enrolled"; exit 1')
+    assert machine.look(("driver", PACKAGE)).drivers == {"installed": VERSION}
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="not a Debian")
+def test_what_the_real_apt_says(machine: Machine) -> None:
+    look = machine.look(("driver", "no-such-nvidia-driver"))
+    assert look.drivers["refused"] == "Unable to locate package no-such-nvidia-driver"
+    assert look.offers == {}
