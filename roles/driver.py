@@ -140,7 +140,8 @@ done
 
 LOAD = """\
 if ! modprobe nvidia; then
-    echo "The module nvidia cannot be loaded. dmesg says why, dkms status whether it was built." >&2
+    echo "The module nvidia cannot be loaded. If 'dkms status' does not list it as installed for" \
+        "$(uname -r), install linux-headers-$(uname -r) and run again; else dmesg says why." >&2
     exit 1
 fi
 said=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1) || said="it fails: $said"

@@ -4,11 +4,16 @@
 driver() {
     ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 ||
         timeout 100 apt-get -qq update >/dev/null 2>&1
+    release=$(uname -r) asked=$1 newest='' headers=/lib/modules/$(uname -r)/build
     # Debian's own comes without its tool, without the library of CUDA, and without the daemon that
     # makes a GPU's devices at boot.
-    asked=$1 version=$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p')
-    for each in "nvidia-smi=$version" "libcuda1=$version" nvidia-persistenced; do
-        ! known "$each" || asked="$asked ${each%=*}"
+    for each in $(candidates "$1" nvidia-smi libcuda1 nvidia-persistenced "linux-headers-$release"); do
+        case $each in
+            *=\(none\)) ;;
+            "$1="*) newest=${each#*=} ;;
+            linux-headers-*) headers=/ ;;
+            "nvidia-smi=$newest" | "libcuda1=$newest" | nvidia-persistenced=*) asked="$asked ${each%%=*}" ;;
+        esac
     done
     apt-get -qq -y -s --no-install-recommends install $asked 2>&1 |
         while read -r word what rest; do
@@ -24,9 +29,7 @@ driver() {
         [ ! -d "/sys/module/$module" ] ||
             say driver "$module" "$(cat "/sys/module/$module/version" 2>/dev/null)"
     done
-    release=$(uname -r)
-    [ -e "/lib/modules/$release/build" ] || known "linux-headers-$release" ||
-        say driver headless "$release"
+    [ -e "$headers" ] || say driver headless "$release"
     # Four bytes of attributes go before the one that tells. A module that DKMS has built is signed
     # with a key of the host's own: Ubuntu's stands in the one place, Debian's in the other.
     secure=$(od -An -t u1 -j 4 -N 1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null)
@@ -39,5 +42,13 @@ driver() {
     esac
 }
 
-# Does apt have such a package? Of one that only others provide, it says nothing, and no error.
-known() { [ -n "$(apt-cache show "$1" 2>/dev/null)" ]; }
+# The newest version that apt has of each package: all in one, for apt takes long to start.
+candidates() {
+    apt-cache policy "$@" 2>/dev/null | while read -r word value; do
+        case $word in
+            Installed:) ;;
+            Candidate:) echo "$name=$value" ;;
+            *:) name=${word%:} ;;
+        esac
+    done
+}
