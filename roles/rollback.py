@@ -37,7 +37,11 @@ class Rollback:
     def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
         """Why a host cannot go back."""
         found = self.service(plan, seen)
-        if found is None or found.follows or drift.served(found, seen) - {_current(found, seen)}:
+        if (
+            found is None
+            or found.follows
+            or drift.served(found, seen) - {drift.current(found, seen)}
+        ):
             return []
         return [
             f"has no generation of {found.unit_name} but the current one that is known to have "
@@ -47,7 +51,7 @@ class Rollback:
     def changes(self, plan: HostPlan, seen: Observation) -> Iterator[Change]:
         """What will be changed on a host."""
         if found := self.service(plan, seen):
-            current = _current(found, seen) or "nothing"
+            current = drift.current(found, seen) or "nothing"
             yield Change(f"{found.unit_name} goes back from {current}")
 
     def fetch(self, plan: HostPlan, seen: Observation) -> None:
@@ -92,7 +96,3 @@ def follow(back: Rollback) -> Commands:
     found = back.service(host.plan(), host.seen())
     if found and found.follows:
         yield from in_turn(generations.back(found))
-
-
-def _current(found: Service, seen: Observation) -> str:
-    return seen.links.get(f"{found.directory}/current", "").removeprefix("generations/")

@@ -56,6 +56,17 @@ def served(service: Service, seen: Observation) -> set[str]:
     }
 
 
+def current(service: Service, seen: Observation) -> str:
+    """Return the generation that `current` leads to, in whichever way it says so; or ""."""
+    return seen.links.get(f"{service.directory}/current", "").rpartition("/")[2]
+
+
+def is_another(service: Service, file: str, seen: Observation) -> bool:
+    """Has the current generation such a file, and with another content than is wanted?"""
+    found = _found(seen, f"{service.directory}/generations/{current(service, seen)}")
+    return _how(found.get(file), _wanted(service, "").get(file)) == "differs"
+
+
 def _files(service: Service, seen: Observation) -> Iterator[Change]:
     """Yield the files of a generation that has to be sent, compared with what is there now."""
     if is_placed(service, seen):
@@ -63,7 +74,7 @@ def _files(service: Service, seen: Observation) -> Iterator[Change]:
     name = service.generation
     if not _found(seen, service.generation_path):
         # A new one: of the one before it, most files are the same.
-        name = seen.links.get(f"{service.directory}/current", "").removeprefix("generations/")
+        name = current(service, seen)
     directory = f"{service.directory}/generations/{name}"
     found, wanted = _found(seen, directory), _wanted(service, name)
     texts = {member.name: member.content.decode() for member in service.members(name)}
@@ -94,9 +105,9 @@ def _state(service: Service, seen: Observation, *, renewed: bool) -> Iterator[Ch
 
 def _stale(service: Service, seen: Observation, unit: Unit) -> Iterator[Change]:
     """Yield what belongs to another generation than the one that is placed."""
-    current = seen.links.get(f"{service.directory}/current", "nothing")
-    if current != f"generations/{service.generation}":
-        yield Change(f"{service.name}: `current` leads to {current}")
+    link = seen.links.get(f"{service.directory}/current", "nothing")
+    if link != f"generations/{service.generation}":
+        yield Change(f"{service.name}: `current` leads to {link}")
     content = sha256(service.unit.encode()).hexdigest()
     if how := _how(seen.files.get(service.unit_path), f"644 root:root {content}"):
         yield Change(f"{service.unit_path} {how}", old=service.unit_path, new=service.unit)

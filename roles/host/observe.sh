@@ -9,7 +9,7 @@ set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 tab=$(printf '\t')
-say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
+say() { printf %s "$1"; shift; printf '\t%s' "$@"; echo; }
 
 machine() {
     set -- $(uname -sm)
@@ -57,7 +57,7 @@ gpus() {
 disk() {
     for path do
         there=$path
-        until [ -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
+        until [ -e "${there:=/}" ]; do there=${there%/*}; done
         df -Pk "$there" | {
             read -r _
             IFS=% read -r head _
@@ -173,7 +173,7 @@ own_client() {
     user "$@" | while IFS=$tab read -r _ name home; do
         for path in .local/bin/claude .claude/local/claude .npm-global/bin/claude; do
             [ -x "$home/$path" ] || continue
-            say own_client "$name" "$path" "$(readlink -f "$home/$path" | LC_ALL=C tr -cd '\040-\176')"
+            say own_client "$name" "$path" "$(readlink -f "$home/$path" | tr -cd '\040-\176')"
         done
     done
 }
@@ -196,7 +196,7 @@ seats() {
 unit() {
     id=
     { systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"; echo; } 2>/dev/null |
-        while IFS='=' read -r key value; do
+        while IFS== read -r key value; do
             case $key in
                 Id) id=$value ;;
                 MainPID) pid=$value ;;
@@ -210,7 +210,7 @@ unit() {
         done
 }
 generation() {
-    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS='=' read -r name value; do
+    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS== read -r name value; do
         [ "$name" != MIRRORFLEET_GENERATION ] || echo "$value"
     done
 } 2>/dev/null

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from hashlib import sha256
 
 from pyinfra.api import deploy
 
@@ -40,7 +39,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         *software.refusals(plan.gateway, seen),
         *service.refusals(wanted, seen),
         *keys.refusals(plan.gateway),
-        *_moved(plan.gateway, wanted, seen),
+        *_moved(wanted, seen),
     ]
 
 
@@ -144,17 +143,9 @@ def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
 
 
-def _moved(gateway: LitellmPlan, wanted: service.Service, seen: Observation) -> Iterator[str]:
-    """Yield that the database is another one than that at a URL which the gateway has now."""
-    content = wanted.files.get(render.PLACE, "").encode()
-    current = seen.links.get(f"{wanted.directory}/current", "").removeprefix("./")
-    has = seen.files.get(f"{wanted.directory}/{current}/{render.PLACE}", "")
-    if (
-        gateway.database
-        and has
-        and not has.endswith(sha256(content).hexdigest())
-        and data.said("database") != "moved"
-    ):
+def _moved(wanted: service.Service, seen: Observation) -> Iterator[str]:
+    """Yield that the database is another one than the gateway has now."""
+    if drift.is_another(wanted, render.PLACE, seen) and data.said("database") != "moved":
         yield (
             "has its keys in a database at another host, port or name than the fleet file leads "
             "to, which knows none of them. Take them along (docs/database.md, Moving); then, or "

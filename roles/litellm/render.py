@@ -44,7 +44,7 @@ PROGRAM = "mirrorfleet_database.py"
 """What LiteLLM with a database is started by, in an image."""
 
 PLACE = "database"
-"""Of a database at a URL, which one it is: another one is not gone over to without a word."""
+"""Which database it is: another one is not gone over to without a word."""
 
 HELD = "/run/mirrorfleet/litellm.held"
 """While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
@@ -137,8 +137,8 @@ def service(
         "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
         **_scripts("contents.py", *([PROGRAM] if gateway.database else [])),
     }
-    if gateway.database and gateway.database.url:
-        said[PLACE] = tables.place(secrets[gateway.database.url]) + "\n"
+    if gateway.database:
+        said[PLACE] = tables.place(url(gateway.database, secrets)) + "\n"
     return replace(
         service,
         files={**service.files, **said},

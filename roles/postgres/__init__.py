@@ -41,6 +41,7 @@ def questions(plan: HostPlan) -> list[Question]:
         *(("tree", file.path) for file in units(plan)),
         ("unit", render.TIMER),
         ("unit", render.BACKUP),
+        ("path", render.MADE),
         ("path", render.FORMER),
     ]
 
@@ -73,8 +74,12 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
             yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
         if not _is_timed(seen):
             yield Change(f"{render.TIMER} is not active and enabled")
-        if render.FORMER in seen.paths and not absent():
-            yield Change("postgres: former passwords of gateways go")
+        if _has_former(plan.postgres, seen):
+            former = "postgres: any former password of the gateways"
+            if waits := absent():
+                yield Change(f"{former} counts until {', '.join(waits)} take part in a run")
+            else:
+                yield Change(f"{former} goes")
     yield from departure.changes(_departed(plan, seen))
 
 
@@ -144,11 +149,7 @@ def switch() -> Commands:
 def end() -> Commands:
     """Once all gateways have the password that is wanted, let in nobody with another one."""
     postgres, seen = host.plan().postgres, host.seen()
-    if not postgres or absent():
-        return
-    was_here = f"{render.DIRECTORY}/current" in seen.links
-    changes_now = was_here and not drift.is_started(service_of(postgres, seen), seen)
-    if changes_now or render.FORMER in seen.paths:
+    if postgres and _has_former(postgres, seen) and not absent():
         yield from behind(lambda plan: plan.gateway, _retire())
 
 
@@ -164,6 +165,14 @@ def time() -> Commands:
 def stop() -> Commands:
     """Stop and remove the server and its backups' timer. Its data and its backups stay."""
     yield from departure.remove(_departed(host.plan(), host.seen()))
+
+
+def _has_former(postgres: PostgresPlan, seen: Observation) -> bool:
+    """May a former password let in, once this run has started the server?"""
+    changes_now = render.MADE in seen.paths and not drift.is_started(
+        service_of(postgres, seen), seen
+    )
+    return changes_now or render.FORMER in seen.paths
 
 
 def _retire() -> Commands:

@@ -23,6 +23,9 @@ BACKUPS = f"{STATE}/{NAME}/backups"
 SOCKET = "/run/mirrorfleet-postgres"
 """Where the host's own root comes in, without a password."""
 
+MADE = f"{STATE}/{NAME}/made"
+"""It is there once there was a database, also while its server has left the fleet file."""
+
 FORMER = f"{STATE}/{NAME}/former"
 """While it is there, the password of another generation may still let in."""
 

@@ -32,7 +32,7 @@ from roles.litellm.render import KEYS, USER
 from roles.migrations import render, wheel
 from roles.ollama import models, release
 from roles.ollama import render as ollama_render
-from roles.postgres.render import BACKUP, TIMER
+from roles.postgres.render import BACKUP, MADE, TIMER
 from roles.vllm import weights
 from tests.roles.fleets import SECRETS
 
@@ -92,7 +92,7 @@ def converged(plan: HostPlan) -> Answers:
     if plan.redis:
         found |= {("package", redis.PACKAGE): ()}
     if plan.postgres:
-        found |= {("package", postgres.PACKAGE): ()} | timed(plan)
+        found |= {("package", postgres.PACKAGE): ()} | timed(plan) | _path(MADE)
     if plan.migrations:
         found |= migrated(plan.migrations)
     if plan.gateway:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
@@ -15,8 +17,9 @@ from fleet import HostPlan
 from fleet.plan import MigrationsPlan
 from fleet.section import Secret
 from roles.host import tables
+from roles.litellm.render import PLACE
 from roles.migrations import render, wheel
-from roles.postgres.render import FORMER, HERE, verifier
+from roles.postgres.render import FORMER, HERE, MADE, verifier
 from tests.roles.answers import Answers, bare, converged, migrated
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -137,11 +140,36 @@ def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
     edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
     before = converged(plans("database").hosts["gw"])
     edit(house, "database", BY_URL, to)
-    assert refused(dict(plans("database").hosts), {"gw": before}) == [
-        "gw has its keys in a database at another host, port or name than the fleet file leads to, "
-        "which knows none of them. Take them along (docs/database.md, Moving); then, or where it "
-        "is the same one, run once with --data database=moved."
-    ]
+    link = ("link", "/opt/mirrorfleet/litellm/current")
+    for way in ("", "./"):  # the latter where another hand had changed the generation
+        found = before | {link: (way + before[link][0],)}
+        assert refused(dict(plans("database").hosts), {"gw": found}) == [ELSEWHERE]
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize(
+    "to", ["{url: {env: DATABASE_URL}}", "{install: gw, password: {env: DATABASE_PASSWORD}}"]
+)
+def test_nor_is_one_of_ours_left_in_silence_in_a_run_of_gateways_alone(
+    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
+    found = {name: converged(plan) for name, plan in plans("database").hosts.items()}
+    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", to)
+    with pytest.raises(DeployError) as caught:
+        mirror(plans("database").hosts, found, limit=["gw"])
+    assert ELSEWHERE in str(caught.value)
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_gateway_that_does_not_know_which_database_it_has_is_not_asked(plans: Planned) -> None:
+    hosts = plans("database").hosts
+    found = {name: converged(plan) for name, plan in hosts.items()}
+    known = [each for each in found["gw"] if each[-1].endswith(f"/{PLACE}")]
+    for each in known:
+        del found["gw"][each]
+    done = mirror(hosts, found, limit=["gw"])
+    assert known and jobs(done["gw"]) == ["generation", "restart"]
 
 
 @pytest.mark.usefixtures("stocked")
@@ -254,6 +282,33 @@ def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> N
     assert END in end.command
 
 
+@pytest.mark.parametrize(
+    ("limit", "how"),
+    [(None, "goes"), (["state"], "counts until @fake/gw take part in a run")],
+)
+def test_what_becomes_of_a_former_password_is_said_before(
+    rotated: Bare, caplog: pytest.LogCaptureFixture, limit: list[str] | None, how: str
+) -> None:
+    hosts, before = rotated
+    later = {name: converged(plan) for name, plan in hosts.items()}
+    later["state"] |= {("path", FORMER): ()}
+    for found in (before, later):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            mirror(hosts, found, limit=limit)
+        said = "\n".join(map(click.unstyle, caplog.messages))
+        assert f"postgres: any former password of the gateways {how}\n" in said
+
+
+def test_a_postgres_that_comes_back_with_another_password_ends_the_former_one(
+    bare_hosts: Bare,
+) -> None:
+    hosts, found = bare_hosts
+    assert not any(END in each.command for each in mirror(hosts, found)["state"].execs)
+    found["state"] |= {("path", MADE): ()}
+    assert END in mirror(hosts, found)["state"].execs[-1].command
+
+
 @pytest.fixture(name="server")
 def _server(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run server.sh in a directory, with a stand-in for initdb and postgres of release 15."""
@@ -311,6 +366,11 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 
 
 BY_URL = "{url: {env: DATABASE_URL}}"
+ELSEWHERE = (
+    "gw has its keys in a database at another host, port or name than the fleet file leads to, "
+    "which knows none of them. Take them along (docs/database.md, Moving); then, or where it "
+    "is the same one, run once with --data database=moved."
+)
 Server = Callable[..., subprocess.CompletedProcess[str]]
 
 MIGRATION = "the migration $name failed"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import keys, look, places
 
 HERE = Path(__file__).parent
 PAGE = (places.REPOSITORY / "docs/database.md").read_text("utf-8")
@@ -92,6 +94,23 @@ def login(host: str, password: str = PASSWORD, role_of: str = "") -> str:
     )
 
 
+@contextmanager
+def session(host: str, password: str) -> Iterator[subprocess.Popen[str]]:
+    """A session of a gateway that stands: psql, which has had one answer."""
+    psql = 'read -r url; exec stdbuf -oL psql -XAtqw "$url" 2>&1'
+    line = keys.ssh(host, ["sudo", "sh", "-c", shlex.quote(psql)])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{url(password, password)}\nSELECT 'begun';\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "begun\n"
+            yield process
+        finally:
+            process.kill()
+
+
 def url(password: str, role_of: str) -> str:
     """Where a gateway finds the database: each password has a role of its own."""
     digest = sha256(f"mirrorfleet database role {role_of}".encode()).hexdigest()
@@ -134,7 +153,10 @@ def test_a_former_password_counts_until_the_gateways_have_the_new_one(deploy: De
     other = ("install: gpu, password: {file: password}", "install: gpu, password: {file: other}")
     succeeded(deploy(other, options=("--limit", "gpu")))
     assert [login("gw-1", each).strip() for each in (PASSWORD, OTHER)] == ["1", "1"]
-    succeeded(deploy(other))
+    with session("gw-1", PASSWORD) as former, session("gw-1", OTHER) as wanted:
+        succeeded(deploy(other))
+        assert "terminating connection" in former.communicate("SELECT 1;\n")[0]
+        assert wanted.communicate("SELECT 1;\n")[0].strip() == "1"
     assert "no pg_hba.conf entry" in login("gw-1", PASSWORD)
     assert login("gw-1", OTHER).strip() == "1"
     assert look.changes(deploy(other, options=("--json",))) == []
