@@ -30,6 +30,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         return
     yield from _place(fleet, gateway.database)
     yield from _client(fleet, gateway)
+    yield from _server(fleet, gateway)
     yield from _salt_key(fleet, gateway)
     yield from _shared(fleet, gateway)
     yield from _pools(fleet, gateway, gateway.database)
@@ -79,6 +80,16 @@ def _client(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             "needs LiteLLM's database client, which its vendor's server alone gives out: no lock "
             "file can pin it.",
             "Write runtime: docker, with an 'image' of LiteLLM that holds it.",
+        )
+
+
+def _server(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
+    if gateway.server == "granian":
+        yield fleet.document.problem(
+            ("gateway", "server"),
+            "is granian, which ends as a whole when one worker does: those that have started "
+            "without the database end one after the other when it is back.",
+            "Write uvicorn, or remove it.",
         )
 
 

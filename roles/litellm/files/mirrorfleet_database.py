@@ -30,9 +30,11 @@ log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSO
 PAUSE = 60.0
 """Seconds between two looks for a database that was away, on average."""
 
+SETTLE = 60.0
+"""Seconds after which whoever came in the place of a worker serves; 6 to 16 were measured."""
+
 LOCK = Path(tempfile.gettempdir()) / "mirrorfleet-database"
-"""Whoever ends because the database is back has it locked: one after the other, however long its
-turns take. The others serve."""
+"""Locked by the one worker of this gateway that ends because the database is back."""
 
 
 def install() -> None:
@@ -73,36 +75,46 @@ _held: list[IO[str]] = []
 async def _return() -> None:
     """End this worker, its turns first, when the database is back: another one comes, with it.
 
-    What LiteLLM starts with a database it starts at no other time.
+    What LiteLLM starts with a database it starts at no other time. Workers end one after the other,
+    however long their turns take, and each only when the one before it has been replaced.
     """
     from litellm.proxy import proxy_server
-    from prisma import Prisma
 
     while proxy_server.prisma_client is None:  # LiteLLM itself looks after one that it has
         await asyncio.sleep(random.uniform(0, 2 * PAUSE))
-        client = Prisma()
-        try:
-            await client.connect()
-            await client.disconnect()
-        except Exception as error:  # whose text may hold the URL
-            log.debug("mirrorfleet: the database is still away (%s)", type(error).__name__)
+        if not await _is_back() or (lock := _lock()) is None:
             continue
-        if _take_lock():
+        await asyncio.sleep(SETTLE)
+        if await _is_back():
             log.error("mirrorfleet: the database is back; this worker ends, for another one")
+            _held.append(lock)
             os.kill(os.getpid(), signal.SIGTERM)
             return
+        lock.close()
 
 
-def _take_lock() -> bool:
-    """Is no other worker just ending? If so, hold them off until this one is gone."""
-    file = LOCK.open("w")
+async def _is_back() -> bool:
+    from prisma import Prisma
+
+    try:
+        client = Prisma()
+        await client.connect()
+        await client.disconnect()
+    except Exception as error:  # whose text may hold the URL
+        log.warning("mirrorfleet: the database is still away (%s)", type(error).__name__)
+        return False
+    return True
+
+
+def _lock() -> IO[str] | None:
+    """Keep the other workers from ending until this one is gone; ``None`` if another one does."""
+    file = LOCK.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         file.close()
-        return False
-    _held.append(file)
-    return True
+        return None
+    return file
 
 
 def main() -> None:
