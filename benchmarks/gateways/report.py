@@ -31,8 +31,9 @@ def _document(result: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{result['date']}, one machine for load, gateway and upstream: {result['cores']} cores, "
         f"{result['memory_gib']} GiB; LiteLLM {result['litellm']}. Medians of {result['rounds']} "
-        f"rounds of {result['seconds']:g} s each. CPU is that of the gateway's processes per "
-        f"request; memory counts what they share once. Raw figures: gateway.json."
+        f"rounds of {result['seconds']:g} s each, also of their ratios (x {BASE}). CPU is that of "
+        "the gateway's processes per request; memory counts what they share once. Raw figures: "
+        "gateway.json."
     )
     for streamed, title in ((False, "Whole answers"), (True, "Streamed answers")):
         cells = [cell for cell in result["cells"] if cell["streamed"] == streamed]
@@ -60,7 +61,10 @@ def _entries(cell: dict[str, Any], base: list[dict[str, Any]]) -> Iterator[str]:
         return
     rate = median(cell["rate"])
     yield f"{rate:.0f}" + (f" ({cell['wrong']} wrong)" if cell["wrong"] else "")
-    yield f"{rate / median(base[0]['rate']):.2f}" if base and base[0]["rate"] else ""
+    # Round by round: a slow minute of the machine hits both.
+    rounds = zip(cell["rate"], base[0]["rate"], strict=False) if base else ()
+    ratios = [ours / theirs for ours, theirs in rounds]
+    yield f"{median(ratios):.2f}" if ratios else ""
     times = ("p50", "p95", *(("first_p50", "first_p95") if cell["streamed"] else ()))
     yield from (f"{median(cell[name]):.1f}" for name in times)
     yield f"{median(cell['cpu']):.1f}" if cell["cpu"] else ""

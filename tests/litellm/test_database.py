@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -48,21 +50,37 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "PATH": f"{directory}:{os.environ['PATH']}",
     }
     plan = replace(plan, environment=variables)
-    with serving(plan, upstream, directory, workers=2) as gateway:
+    replaced = Event()
+    with (
+        serving(plan, upstream, directory, workers=2) as gateway,
+        ThreadPoolExecutor() as beside,
+    ):
         end = time.monotonic() + 240
         # It has started without its database. Nobody knows such keys yet.
         assert gateway.message("sonnet").code == 200
         assert gateway.ask("/v1/messages", message("haiku"), key="sk-anything").code == 503
+        fewest = beside.submit(fewest_workers, directory, replaced)
         rows = {sha256(key.encode()).hexdigest(): row for key, row in KEYS.items()}
         (directory / "new.json").write_text(json.dumps(rows))
         (directory / "new.json").rename(directory / "database.json")
         # Its workers end, and those that come instead know them. A developer is served meanwhile.
-        while not all(code(gateway, "sk-anything") == 200 for _ in range(8)):
-            assert time.monotonic() < end
-            assert code(gateway, gateway.key) in (200, None)
-            started = (directory / "started").read_text().split()
-            assert any(Path(f"/proc/{process}").exists() for process in started), "nobody serves"
+        try:
+            while not all(code(gateway, "sk-anything") == 200 for _ in range(8)):
+                assert time.monotonic() < end
+                assert code(gateway, gateway.key) in (200, None)
+        finally:
+            replaced.set()
+        assert fewest.result() == 1
         yield gateway
+
+
+def fewest_workers(directory: Path, end: Event) -> int:
+    """Return how few workers there were at a time that had started and not ended."""
+    fewest = 2
+    while not end.wait(0.1):
+        started = (directory / "workers").read_text().split()
+        fewest = min(fewest, sum(Path(f"/proc/{each}").exists() for each in started))
+    return fewest
 
 
 def code(gateway: Gateway, key: str, model: str = "haiku") -> int | None:

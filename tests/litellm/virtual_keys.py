@@ -22,14 +22,14 @@ FILE = Path("database.json")
 
 
 async def install() -> None:
-    """Be the client, write down who has started, and wait less for the database than in earnest."""
+    """Be the client, write down this worker, and wait less for the database than in earnest."""
     for name in ("errors", "types", "engine", "engine.errors"):
         sys.modules[f"prisma.{name}"] = _Client(f"prisma.{name}")
     sys.modules["prisma"] = client = _Client("prisma")
     vars(client)["Prisma"] = Prisma
     vars(import_module("mirrorfleet_database")).update(PAUSE=1.0, SETTLE=20.0)
-    with Path("started").open("a") as started:
-        started.write(f"{os.getpid()}\n")
+    with Path("workers").open("a") as workers:
+        workers.write(f"{os.getpid()}\n")
     _tasks.append(asyncio.get_running_loop().create_task(_appear()))
 
 
