@@ -108,10 +108,14 @@ async def _is_back() -> bool:
 
 def _lock() -> IO[str] | None:
     """Keep the other workers from ending until this one is gone; ``None`` if another one does."""
-    file = LOCK.open("a")
+    try:
+        file = LOCK.open("a")
+    except OSError as error:
+        log.warning("mirrorfleet: cannot lock %s (%s)", LOCK, type(error).__name__)
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
     return file
