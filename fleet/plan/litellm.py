@@ -20,8 +20,7 @@ from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Value
 JITTER = 0.5
 """Workers recycle within this share of `max_requests_before_restart`.
 
-Wide, because one that recycles takes no turns until its last has ended and another has started. Two
-at a time may be the whole gateway.
+Wide, so that one seldom has to wait until another one is replaced: they end one at a time.
 """
 
 DRAIN = 5

@@ -35,6 +35,7 @@ SCRIPTS = (
     "mirrorfleet_auth.py",
     "mirrorfleet_gate.py",
     "mirrorfleet_routes.py",
+    "mirrorfleet_succession.py",
     "mirrorfleet_workers.py",
     "check.py",
     "probe.py",

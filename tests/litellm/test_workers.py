@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -42,6 +46,13 @@ asyncio.run(load())
 print(tried("/v1/messages"), tried("/v1/messages/count_tokens"))
 """
 
+SOON = """
+import mirrorfleet_succession
+
+def install():
+    vars(mirrorfleet_succession).update(PAUSE=0.2, SETTLE=1.0)
+"""
+
 
 @pytest.fixture(scope="module", name="gateway")
 def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
@@ -72,6 +83,33 @@ def test_a_worker_with_much_to_do_gives_connections_up(
         answers = list(several.map(kept, [gateway] * 32, [SLOW] * 32))
     assert 0 < answers.count(False) <= 4
     assert all(kept(gateway, "ping") for _ in range(20))
+
+
+def test_a_worker_at_its_limit_waits_for_its_turn(upstream: Upstream, tmp_path: Path) -> None:
+    plan = planned(GOOD / "research-anthropic.yml")
+    hooks = f"{render.hooks(plan, 2)},soon:install"
+    environment = {"LITELLM_WORKER_STARTUP_HOOKS": hooks}
+    plan = replace(plan, max_requests_before_restart=20, environment=environment)
+    (tmp_path / "soon.py").write_text(SOON)
+    with (tmp_path / "mirrorfleet-succession").open("w") as another_ends:
+        fcntl.flock(another_ends, fcntl.LOCK_EX)
+        with serving(plan, upstream, tmp_path, workers=2) as gateway:
+            before = workers(gateway)
+            for _ in range(60):
+                assert kept(gateway, "ping")
+            time.sleep(2)
+            assert workers(gateway) == before
+            another_ends.close()
+            end = time.monotonic() + 240
+            while workers(gateway) & before:
+                assert time.monotonic() < end
+                assert gateway.message("sonnet").code == 200
+
+
+def workers(gateway: Gateway) -> set[str]:
+    """The processes of a gateway's workers."""
+    find = ["pgrep", "--session", str(gateway.session), "--full", "spawn_main"]
+    return set(subprocess.run(find, stdout=subprocess.PIPE, text=True).stdout.split())
 
 
 def test_the_routes_of_a_turn_are_tried_first() -> None:

@@ -16,25 +16,17 @@ A name that a release of LiteLLM has no more stops the start, and with it the sw
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import random
 import signal
-import tempfile
-from pathlib import Path
-from typing import IO
+
+import mirrorfleet_succession
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
 
 PAUSE = 60.0
 """Seconds between two looks for a database that was away, on average."""
-
-SETTLE = 60.0
-"""Seconds after which whoever came in the place of a worker serves; 6 to 16 were measured."""
-
-LOCK = Path(tempfile.gettempdir()) / "mirrorfleet-database"
-"""Locked by the one worker of this gateway that ends because the database is back."""
 
 
 def install() -> None:
@@ -69,28 +61,25 @@ def install() -> None:
 
 
 _tasks: list[asyncio.Task[None]] = []
-_held: list[IO[str]] = []
 
 
 async def _return() -> None:
     """End this worker, its turns first, when the database is back: another one comes, with it.
 
-    What LiteLLM starts with a database it starts at no other time. Workers end one after the other,
-    however long their turns take, and each only when the one before it has been replaced.
+    What LiteLLM starts with a database it starts at no other time.
     """
     from litellm.proxy import proxy_server
 
     while proxy_server.prisma_client is None:  # LiteLLM itself looks after one that it has
         await asyncio.sleep(random.uniform(0, 2 * PAUSE))
-        if not await _is_back() or (lock := _lock()) is None:
+        if not await _is_back():
             continue
-        await asyncio.sleep(SETTLE)
+        lock = await mirrorfleet_succession.turn()
         if await _is_back():
             log.error("mirrorfleet: the database is back; this worker ends, for another one")
-            _held.append(lock)
             os.kill(os.getpid(), signal.SIGTERM)
             return
-        lock.close()
+        os.close(lock)
 
 
 async def _is_back() -> bool:
@@ -104,21 +93,6 @@ async def _is_back() -> bool:
         log.warning("mirrorfleet: the database is still away (%s)", type(error).__name__)
         return False
     return True
-
-
-def _lock() -> IO[str] | None:
-    """Keep the other workers from ending until this one is gone; ``None`` if another one does."""
-    try:
-        file = LOCK.open("a")
-    except OSError as error:
-        log.warning("mirrorfleet: cannot lock %s (%s)", LOCK, type(error).__name__)
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def main() -> None:
