@@ -48,7 +48,7 @@ def fleet_of(directory: Path, *edits: tuple[str, str]) -> Path:
         assert text.count(said) == 1
         text = text.replace(said, instead)
     inventories = directory / "inventories"
-    inventories.mkdir()
+    inventories.mkdir(parents=True)
     (directory / ".lab").symlink_to(places.ACCESS)
     (inventories / "rolling.yml").write_text(text, "utf-8")
     shutil.copy(look.FLEET.with_suffix(".py"), inventories / "rolling.py")
@@ -79,7 +79,7 @@ def status(gateway: str) -> str:
 
 
 def wait_for(happens: Callable[[], bool]) -> None:
-    for _ in range(300):
+    for _ in range(600):
         if happens():
             return
         time.sleep(1)
