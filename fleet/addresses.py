@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
 
@@ -32,3 +33,9 @@ def is_ip(address: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def before_v1(url: str) -> str | None:
+    """Return what a URL says before the ``/v1`` or ``/v1/messages`` at its end, if it has one."""
+    found = re.fullmatch(r"(https?://[^/]+.*?)/+v1(/messages)?/*", url)
+    return found[1] if found else None

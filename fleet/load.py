@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from fleet import check, shape, spec
@@ -11,8 +12,8 @@ from fleet.document import read
 from fleet.problems import FleetError, Key, Problem, in_order
 
 
-def load(path: str | Path) -> spec.Fleet:
-    """Read, validate and check a fleet file. The fleet carries the warnings.
+def load(path: str | Path, today: date | None = None) -> spec.Fleet:
+    """Read, validate and check a fleet file, as of ``today``. The fleet carries the warnings.
 
     Raises ``FleetError`` with every mistake at once.
     """
@@ -20,7 +21,8 @@ def load(path: str | Path) -> spec.Fleet:
     if document is None:
         raise FleetError(problems)
     fleet = spec.fleet(document)
-    problems += _beside(document.lost, check.problems(fleet))
+    found = check.problems(fleet, today or datetime.now(UTC).date())
+    problems += _beside(document.lost, found)
     if any(each.severity == "error" for each in problems):
         raise FleetError(problems)
     return replace(fleet, warnings=in_order(problems))

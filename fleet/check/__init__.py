@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from fleet.check import (
     aliases,
@@ -27,7 +28,9 @@ from fleet.check import (
     releases,
     runtime,
     scopes,
+    secrets,
     tools,
+    windows,
 )
 from fleet.problems import Problem
 from fleet.spec import Fleet
@@ -52,18 +55,22 @@ CHECKS = (
     firewall.problems,
     aliases.problems,
     developers.problems,
-    keys.problems,
+    windows.problems,
+    secrets.problems,
     claude.problems,
     scopes.problems,
     tools.problems,
 )
 
 
-def problems(fleet: Fleet) -> Iterator[Problem]:
+def problems(fleet: Fleet, today: date) -> Iterator[Problem]:
     """Yield every contradiction in a fleet whose shape is right, or has been made so.
+
+    ``today`` is what the last days of keys are held against.
 
     What another problem took out of the fleet is not there for the checks to find: a name may lead
     to nothing, and that is for ``names`` alone to tell.
     """
     for check in CHECKS:
         yield from check(fleet)
+    yield from keys.problems(fleet, today)

@@ -20,8 +20,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     for name in MEANS:
         for at, who in enumerate(getattr(said, name)):
             yield from _who(fleet, ("firewall", name, at), who)
-    gateway = fleet.gateway
-    if said.metrics and not (gateway and gateway.metrics_port):
+    unsound = fleet.gateway is None and fleet.document.says("gateway")
+    if said.metrics and not unsound and not fleet.document.says("gateway", "metrics", "port"):
         yield fleet.document.problem(
             ("firewall", "metrics"),
             "guards a port that no gateway has.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-from fleet.addresses import is_any, is_loopback
+from fleet.addresses import is_any, is_ip, is_loopback
+from fleet.plan.settings import gateway_url
 from fleet.problems import Problem
 from fleet.spec import Fleet, Front, Gateway
 
@@ -20,6 +22,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             )
         return
     yield from _tls(fleet, front)
+    yield from _address(fleet, front, fleet.gateway)
     yield from _reached(fleet, front, fleet.gateway)
 
 
@@ -45,6 +48,29 @@ def _tls(fleet: Fleet, front: Front) -> Iterator[Problem]:
         yield fleet.document.problem(
             ("front", "certificate"), "is pushed without its private key.", "Add 'key'."
         )
+
+
+def _address(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
+    """What developers' clients ask of a front door with TLS, said or derived."""
+    if front.certificate is None or front.plain:
+        return
+    if gateway.url and gateway.url.startswith("http://"):
+        yield fleet.document.problem(
+            ("gateway", "url"),
+            "is without TLS, and the front door has a certificate: developers' keys would go on "
+            "their way for all to read, to where nobody listens.",
+            "Write its https address.",
+        )
+    elif fleet.developers and len(front.hosts) == 1 and not fleet.document.says("gateway", "url"):
+        host = fleet.hosts.get(front.hosts[0])
+        derived = urlsplit(gateway_url(fleet, gateway)).hostname if host else None
+        if derived and is_ip(derived):
+            yield fleet.document.warning(
+                ("front", "certificate"),
+                f"is looked at by clients that ask for {derived}, and certificates are mostly for "
+                "a name.",
+                "Write that name as 'gateway.url'; or the address, if the certificate is for it.",
+            )
 
 
 def _reached(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.addresses import is_any, is_loopback
+from fleet.addresses import before_v1, is_any, is_loopback
 from fleet.check import advisories
 from fleet.check.exposure import listeners
 from fleet.problems import Key, Problem
@@ -33,6 +33,12 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway",),
             f"has {len(gateway.hosts)} hosts and no 'url'.",
             "Add a 'front', or write the address of your own load balancer.",
+        )
+    if gateway.url and (wanted := before_v1(gateway.url)):
+        yield fleet.document.problem(
+            ("gateway", "url"),
+            f"is '{gateway.url}', and Claude Code adds /v1/messages by itself.",
+            f"Write {wanted}.",
         )
     listen = gateway.listen
     if listen is None:

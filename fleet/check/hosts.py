@@ -14,19 +14,26 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _addresses(fleet)
     yield from _ports(fleet)
     yield from _jumps(fleet)
-    yield from _labels(fleet)
+    yield from _groups(fleet)
     yield from _drivers(fleet)
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
-    taken: dict[tuple[str, int], str] = {}
-    for host in fleet.hosts.values():
-        if ":" in host.address and not is_ip(host.address):
+    for key, address in _written(fleet):
+        if ":" in address and not is_ip(address):
             yield fleet.document.problem(
-                ("hosts", host.name, "address"),
-                f"is '{host.address}', which is no IPv6 address.",
+                key,
+                f"is '{address}', which is no IPv6 address.",
                 "A port goes into 'port', and that of a server to its model or the gateway.",
             )
+        elif not address.strip("0123456789.") and not is_ip(address):
+            yield fleet.document.problem(
+                key,
+                f"is '{address}', which is no IPv4 address.",
+                "Four numbers of 0 to 255 make one, with dots between them.",
+            )
+    taken: dict[tuple[str, int], str] = {}
+    for host in fleet.hosts.values():
         at = (host.address, host.port or fleet.ssh.port or 22)
         if at in taken:
             yield fleet.document.problem(
@@ -35,6 +42,18 @@ def _addresses(fleet: Fleet) -> Iterator[Problem]:
                 "One machine is one entry; a host can serve several models and roles.",
             )
         taken.setdefault(at, host.name)
+
+
+def _written(fleet: Fleet) -> Iterator[tuple[Key, str]]:
+    """Yield the addresses of hosts, those that servers listen on, and that of somebody's Redis."""
+    for host in fleet.hosts.values():
+        yield ("hosts", host.name, "address"), host.address
+    if fleet.gateway and fleet.gateway.listen:
+        yield ("gateway", "listen"), fleet.gateway.listen
+    if fleet.gateway and fleet.gateway.redis and fleet.gateway.redis.host:
+        yield ("gateway", "redis", "host"), fleet.gateway.redis.host
+    if fleet.front and fleet.front.listen:
+        yield ("front", "listen"), fleet.front.listen
 
 
 def _ports(fleet: Fleet) -> Iterator[Problem]:
@@ -102,14 +121,30 @@ def _jumps(fleet: Fleet) -> Iterator[Problem]:
             at = fleet.hosts[at].jump
 
 
-def _labels(fleet: Fleet) -> Iterator[Problem]:
-    """Labels that pyinfra's groups cannot be named after."""
+def _groups(fleet: Fleet) -> Iterator[Problem]:
+    """Names that mean something else to pyinfra: its --limit looks among groups first."""
+    everybody = {
+        "hosts": "pyinfra's group of all hosts",
+        fleet.document.path.stem: "this file, of which pyinfra makes a group of all hosts",
+    }
     for host in fleet.hosts.values():
+        if host.name in everybody:
+            yield fleet.document.problem(
+                ("hosts", host.name),
+                f"is called like {everybody[host.name]}: `--limit {host.name}` would mean every "
+                "host.",
+                "Choose another name.",
+            )
         for at, label in enumerate(host.labels):
+            key: Key = ("hosts", host.name, "labels", at)
             if label in ("all", "hosts"):
                 yield fleet.document.problem(
-                    ("hosts", host.name, "labels", at),
-                    f"is '{label}', pyinfra's group of all hosts.",
+                    key, f"is '{label}', pyinfra's group of all hosts.", "Choose another word."
+                )
+            elif label != host.name and label in fleet.document.names("hosts"):
+                yield fleet.document.problem(
+                    key,
+                    f"is '{label}', the name of a host: `--limit {label}` would mean this one too.",
                     "Choose another word.",
                 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from fleet.check.secrets import which
 from fleet.data import table
 from fleet.plan.keys import allowed, holder, opens, places
 from fleet.problems import Key, Problem
@@ -16,9 +17,9 @@ SHARED = frozenset(
 """Logins that are seldom one person's."""
 
 
-def problems(fleet: Fleet) -> Iterator[Problem]:
+def problems(fleet: Fleet, today: date) -> Iterator[Problem]:
     yield from _same(fleet)
-    yield from _dates(fleet)
+    yield from _dates(fleet, today)
     yield from _idle(fleet)
     yield from _names(fleet)
     yield from _strangers(fleet)
@@ -37,9 +38,10 @@ def _people(fleet: Fleet) -> Iterator[tuple[Developers, str, str, str]]:
 
 def _same(fleet: Fleet) -> Iterator[Problem]:
     """References by which a gateway could not tell a developer from another, or its master."""
-    keys, master = fleet.keys, fleet.gateway.master_key if fleet.gateway else None
+    keys, gateway = fleet.keys, fleet.gateway
     said: list[tuple[Key, Secret | None, str]] = [
-        (("gateway", "master_key"), master, "the master key"),
+        (("gateway", "master_key"), gateway.master_key if gateway else None, "the master key"),
+        (("gateway", "salt_key"), gateway.salt_key if gateway else None, "the salt key"),
         (("keys", "root"), keys.root, "the root of the keys"),
         *(
             (("keys", "people", name, "key"), each.key, f"the key of '{name}'")
@@ -54,30 +56,33 @@ def _same(fleet: Fleet) -> Iterator[Problem]:
     for key, secret, whose in said:
         if secret is None:
             continue
-        other = holders.setdefault(_which(secret), whose)
+        other = holders.setdefault(which(secret), whose)
         if other != whose:
             yield fleet.document.problem(
                 key, f"is {secret}, which is {other} too.", "Each has a key of its own."
             )
 
 
-def _which(secret: Secret) -> str:
-    """Tell secrets apart; a variable is the same for all files of a fleet."""
-    return str(secret) if secret.source == "env" else f"{secret.directory} {secret}"
-
-
-def _dates(fleet: Fleet) -> Iterator[Problem]:
+def _dates(fleet: Fleet, today: date) -> Iterator[Problem]:
+    """Last days that no calendar has, or that are over: they end at midnight UTC."""
     said: list[tuple[Key, str | None]] = [
         *((("keys", "people", name), each.expires) for name, each in fleet.keys.people.items()),
         *((("developers", each.name), each.expires) for each in fleet.developers.values()),
     ]
     for key, day in said:
         try:
-            date.fromisoformat(day or "2000-01-01")
+            over = day is not None and date.fromisoformat(day) < today
         except ValueError:
             yield fleet.document.problem(
                 (*key, "expires"), f"is {day}, which no calendar has.", "Write a day that there is."
             )
+        else:
+            if over:
+                yield fleet.document.warning(
+                    (*key, "expires"),
+                    f"was {day}: since then the gateways refuse the key.",
+                    "Write a later day; or take out who has left.",
+                )
 
 
 def _idle(fleet: Fleet) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet.addresses import before_v1
 from fleet.problems import Problem
 from fleet.spec import Fleet, ProviderModel
 
@@ -19,6 +20,14 @@ TOGETHER = (
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
+        if isinstance(model, ProviderModel) and model.provider == "anthropic":
+            url = model.settings["url"]
+            if wanted := before_v1(url):
+                yield fleet.document.problem(
+                    ("models", model.name, "url"),
+                    f"is '{url}', and LiteLLM adds /v1/messages by itself.",
+                    f"Write {wanted}.",
+                )
         if isinstance(model, ProviderModel) and model.provider == "bedrock":
             said = {*model.settings, *model.secrets}
             for one, other in TOGETHER:

@@ -88,7 +88,8 @@ def provider_model(said: Section) -> ProviderModel:
         id=said["id"],
         settings={
             **provider.defaults,
-            **{key: said[key] for key in provider.settings if key in said},
+            # LiteLLM adds its path to an address as it is: a slash at the end would be there twice.
+            **{key: said[key].rstrip("/") for key in provider.settings if key in said},
         },
         secrets={key: secret for key, secret in secrets.items() if secret},
         context=said.get("context", 200_000),

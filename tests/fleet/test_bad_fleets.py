@@ -5,6 +5,7 @@ them anew: MIRRORFLEET_UPDATE_GOLDEN=1 pytest tests/fleet/test_bad_fleets.py, an
 """
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ import fleet
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yml"))
 WARNED = sorted((HERE / "warned").glob("*.yml"))
+TODAY = date(2026, 11, 23)
 
 
 def told(path: Path) -> set[str]:
     try:
-        return {str(each) for each in fleet.plan(fleet.load(path)).fleet.warnings}
+        return {str(each) for each in fleet.plan(fleet.load(path, TODAY)).fleet.warnings}
     except fleet.FleetError as error:
         return set(str(error).splitlines())
 
@@ -54,6 +56,34 @@ def test_what_is_unwise_is_told_and_not_refused(path: Path) -> None:
         update(path)
     assert told(path) == expected(path) != set()
     fleet.load(path)
+
+
+CAUGHT = "{middle: [cloud], coder: [cloud]}"
+
+
+@pytest.mark.parametrize(
+    ("said", "small"),
+    [
+        (f"context_window_fallbacks: {CAUGHT}", None),
+        (f"fallbacks: {CAUGHT}", None),
+        (f"fallbacks: {CAUGHT}\ncontext_window_fallbacks: {{middle: [cloud]}}", "coder"),
+        (f"context_window_fallbacks: {CAUGHT}\naliases: {{sonnet: own, fable: middle}}", "own"),
+        (f"context_window_fallbacks: {CAUGHT}\naliases: {{haiku: own}}", None),
+    ],
+    ids=["for windows", "for all", "not for both", "Ollama cuts", "haiku is asked short things"],
+)
+def test_what_a_small_window_lets_through_to_a_larger_one(
+    tmp_path: Path, said: str, small: str | None
+) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        f"include: {HERE}/warned/tiers-with-smaller-windows.yml\n"
+        "hosts: {cpu: {address: 10.0.0.5}}\n"
+        "models: {own: {engine: ollama, weights: 'qwen3:4b', hosts: [cpu], "
+        f"context: 65536, output: 8192}}}}\n{said}\n"
+    )
+    found = [str(each) for each in fleet.load(path, TODAY).warnings]
+    assert [f"is '{small}' with" in each for each in found] == ([True] if small else []), found
 
 
 def test_the_fleet_below_the_bad_ones_has_no_mistake() -> None:
