@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet.addresses import is_ip, is_loopback
 from fleet.plan import HostPlan
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -21,7 +22,8 @@ def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host with a service of ours."""
     if not _serves(plan):
         return []
-    return [("path", SYSTEMD), ("path", APT), ("clock", "utc")]
+    names = [("name", name) for name in _names(plan)]
+    return [("path", SYSTEMD), ("path", APT), ("clock", "utc"), *names]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
@@ -36,6 +38,14 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
             yield (
                 f"is {seen.system} {seen.release}, {lacks}; our services run on Debian, Ubuntu and "
                 "what is made of them. Choose another host."
+            )
+    for name in _names(plan):
+        found = seen.names.get(name, "")
+        if all(map(is_loopback, found.split())):
+            yield (
+                f"finds {name} at {found or 'no address'}, and its services are to listen there: "
+                "nobody else would reach them. Correct its /etc/hosts, or write an address instead "
+                "of the name."
             )
     if abs(seen.ahead) > LATE:
         way = "ahead of" if seen.ahead > 0 else "behind"
@@ -55,6 +65,15 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 
 
 def _serves(plan: HostPlan) -> bool:
-    return bool(
-        plan.engines or plan.ollama or plan.redis or plan.postgres or plan.gateway or plan.front
-    )
+    return bool(_listens(plan))
+
+
+def _listens(plan: HostPlan) -> set[str]:
+    """Return where the host's services are told to listen."""
+    said = (*plan.engines, plan.ollama, plan.redis, plan.postgres, plan.gateway, plan.front)
+    return {each.listen for each in said if each}
+
+
+def _names(plan: HostPlan) -> list[str]:
+    """Return those of them that are names, which each host looks up for itself."""
+    return sorted(each for each in _listens(plan) if not is_ip(each) and not is_loopback(each))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.addresses import is_any, is_loopback
+from fleet.plan.litellm import STREAM, stop_timeout
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Front, Gateway, Secret
 
@@ -25,6 +26,11 @@ class FrontPlan:
     gateways: Mapping[str, str] = comes("gateway.hosts", "hosts", "gateway.listen", "gateway.port")
     timeout: int = comes(
         "gateway.timeout", because="a minute longer: the gateway is the first to give up a turn"
+    )
+    stop_timeout: int = comes(
+        "gateway.stop_timeout",
+        "gateway.timeout",
+        because="a minute longer: a streamed answer ends on its gateway first",
     )
     passthrough: bool = comes("gateway.anthropic_passthrough")
 
@@ -51,6 +57,7 @@ def _front(fleet: Fleet, front: Front, gateway: Gateway, host: str) -> FrontPlan
             for name in ([host] if alone else gateway.hosts)
         },
         timeout=gateway.timeout + 60,
+        stop_timeout=stop_timeout(gateway, STREAM) + 60,
         passthrough=gateway.anthropic_passthrough is not None,
     )
 

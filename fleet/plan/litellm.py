@@ -26,6 +26,12 @@ Wide, so that one seldom has to wait until another one is replaced: they end one
 DRAIN = 5
 """Seconds; a load balancer that looks every second and believes the third answer needs three."""
 
+STREAM = 1800
+"""Seconds that a streamed answer may take: 32,000 tokens, 20 a second, and somewhat more."""
+
+STREAM_ALONE = 600
+"""The same, where nobody else is served until it has ended."""
+
 
 @dataclass(frozen=True)
 class Passthrough:
@@ -102,6 +108,12 @@ class LitellmPlan:
         "front",
         because="time to be noticed for load balancers, where there may be one",
     )
+    stop_timeout: int = comes(
+        "gateway.stop_timeout",
+        "gateway.timeout",
+        "gateway.hosts",
+        because="a streamed answer may take longer than `timeout`, which bounds its pauses",
+    )
     fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks")
     context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes("context_window_fallbacks")
     master_key: Secret = comes("gateway.master_key")
@@ -163,6 +175,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         aliases=names,
         probe=_own(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
+        stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
         fallbacks=fleet.fallbacks,
         context_window_fallbacks=fleet.context_window_fallbacks,
         master_key=gateway.master_key,
@@ -185,6 +198,11 @@ def _drain(fleet: Fleet, gateway: Gateway) -> int:
     if gateway.drain_seconds is not None:
         return gateway.drain_seconds
     return DRAIN if fleet.front or len(gateway.hosts) > 1 else 0
+
+
+def stop_timeout(gateway: Gateway, stream: int) -> int:
+    """Return in how many seconds turns end, of which a streamed one may take ``stream``."""
+    return gateway.stop_timeout or max(gateway.timeout, stream)
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:

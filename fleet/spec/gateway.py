@@ -63,6 +63,7 @@ class Gateway:
     extra: Mapping[str, Values]
     probe: tuple[str, ...] | None
     drain_seconds: int | None
+    stop_timeout: int | None
     master_key: Secret
 
     @property
@@ -105,5 +106,6 @@ def gateway(said: Section, hosts: Mapping[str, Host]) -> Gateway:
         extra={each.name: values(each) for each in said.section("extra").sections()},
         probe=said.words("probe") if "probe" in said else None,
         drain_seconds=said.get("drain_seconds"),
+        stop_timeout=said.get("stop_timeout"),
         master_key=master_key,
     )

@@ -43,7 +43,7 @@ def service(front: FrontPlan, certificate: str | None) -> Service:
             TEMPLATES / "unit.service.j2",
             user=USER,
             directory=f"{ROOT}/{NAME}",
-            stop=front.timeout + 30,
+            stop=front.stop_timeout + 30,
         ),
         environment={},
         files={
@@ -72,6 +72,7 @@ def configuration(front: FrontPlan) -> str:
         socket=SOCKET,
         gateways=front.gateways,
         timeout=front.timeout,
+        stop=front.stop_timeout,
         passthrough=front.passthrough,
     )
 

@@ -29,7 +29,7 @@ def _functions(name: str) -> str:
 FUNCTIONS = _functions("observe.sh")
 """What every run takes along."""
 
-RARE = {"driver": _functions("driver.sh")}
+RARE = {"driver": _functions("driver.sh"), "name": _functions("name.sh")}
 """By the question: what only a run that asks it takes along."""
 
 PATIENCE = 120
@@ -90,7 +90,7 @@ class Observation:
     ``images`` are those container images that were asked about and that Docker has.
     ``drivers`` is what driver.sh tells of a driver's package and the kernel, by the word it uses;
     ``offers`` maps the packages that apt would install with it to their versions, and those that
-    it would remove to "".
+    it would remove to "". ``names`` maps a name to the addresses that the host finds for it.
     """
 
     system: str = "unknown"
@@ -128,6 +128,7 @@ class Observation:
     own_clients: Mapping[tuple[str, str], str] = field(default_factory=dict)
     drivers: Mapping[str, str] = field(default_factory=dict)
     offers: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
@@ -256,7 +257,8 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
                 | "card"
                 | "database"
                 | "driver"
-                | "offer" as kind,
+                | "offer"
+                | "name" as kind,
                 name,
                 value,
             ]:

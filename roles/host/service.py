@@ -149,9 +149,14 @@ def questions(name: str, user: str, port: int) -> list[Question]:
 
 def refusals(service: Service, seen: Observation) -> list[str]:
     """Return who else listens on the service's port: started there, it would take another one."""
-    strangers = seen.listeners.get(service.port, frozenset()) - {service.unit_name}
+    return taken(service.port, service.unit_name, seen)
+
+
+def taken(port: int, unit: str, seen: Observation) -> list[str]:
+    """Return who else listens on a port of a unit of ours."""
+    strangers = seen.listeners.get(port, frozenset()) - {unit}
     return [
-        f"has port {service.port} taken by {stranger}, where {service.unit_name} is to listen. "
+        f"has port {port} taken by {stranger}, where {unit} is to listen. "
         "Stop that, or write another port."
         for stranger in sorted(strangers)
     ]

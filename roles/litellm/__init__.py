@@ -27,6 +27,7 @@ def questions(plan: HostPlan) -> list[Question]:
         *software.questions(plan.gateway),
         *service.questions(render.NAME, render.USER, plan.gateway.port),
         *keys.questions(),
+        *([("port", str(plan.gateway.metrics_port))] if plan.gateway.metrics_port else []),
     ]
 
 
@@ -35,9 +36,11 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     if plan.gateway is None:
         return []
     wanted = service_of(plan.gateway, seen)
+    metrics = plan.gateway.metrics_port
     return [
         *software.refusals(plan.gateway, seen),
         *service.refusals(wanted, seen),
+        *(service.taken(metrics, wanted.unit_name, seen) if metrics else ()),
         *keys.refusals(plan.gateway),
         *_moved(wanted, seen),
     ]

@@ -81,6 +81,7 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
         "disable_spend_logs": not (gateway.database and gateway.database.spend_logs),
         **_said(
             cancel_on_disconnect=gateway.cancel_on_disconnect or None,
+            pass_through_request_timeout=gateway.timeout if gateway.passthrough else None,
             max_in_flight_requests_per_worker=limits.max_in_flight_requests_per_worker,
             max_queued_requests_per_worker=limits.max_queued_requests_per_worker,
             database_connection_pool_limit=gateway.database

@@ -60,7 +60,7 @@ TURNS = 30
 """Seconds in which the turns of the probe must come through, once all workers answer."""
 
 STOP = 30
-"""Seconds that a process has beyond those of the longest turn, before it is killed."""
+"""Seconds that a process has beyond those of its turns, before it is killed."""
 
 PATIENCE = 60
 """Seconds in which a worker must give a sign of life to uvicorn.
@@ -83,7 +83,7 @@ def service(
     ``secrets`` maps each reference of the plan to its value.
     """
     count = workers(gateway, seen)
-    stop = gateway.drain_seconds + gateway.timeout + STOP
+    stop = gateway.drain_seconds + gateway.stop_timeout + STOP
     contained = container.was_here(gateway.image, seen)
     service = Service(
         name=NAME,
@@ -219,6 +219,8 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
     modules = ["mirrorfleet_gate", "mirrorfleet_routes"]
     if workers > 1:
         modules.append("mirrorfleet_workers")
+    if gateway.max_requests_before_restart:
+        modules.append("mirrorfleet_succession")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
@@ -234,7 +236,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
         # A turn in progress is finished before the process goes.
-        "GRACEFUL_SHUTDOWN_TIMEOUT": str(gateway.timeout),
+        "GRACEFUL_SHUTDOWN_TIMEOUT": str(gateway.stop_timeout),
         "NO_DOCS": "True",
         "NO_REDOC": "True",
         "NO_OPENAPI": "True",

@@ -132,6 +132,13 @@ def test_the_client_is_more_patient_than_the_gateway() -> None:
         assert patience > gateway(plan).timeout
 
 
+def test_streams_may_end_where_others_serve_meanwhile() -> None:
+    assert gateway(planned("smallest")).stop_timeout == 600, "nobody else does"
+    [several, _] = [each.gateway for each in planned("front").hosts.values() if each.gateway]
+    assert several.stop_timeout == 1800
+    assert gateway(planned("crowded")).stop_timeout == gateway(planned("crowded")).timeout == 1200
+
+
 def test_workers_do_not_recycle_all_at_once() -> None:
     recycling = gateway(planned("replicas"))
     assert recycling.max_requests_before_restart == 5000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -86,12 +87,13 @@ def test_a_worker_with_much_to_do_gives_connections_up(
 
 
 def test_a_worker_at_its_limit_waits_for_its_turn(upstream: Upstream, tmp_path: Path) -> None:
-    plan = planned(GOOD / "research-anthropic.yml")
-    hooks = f"{render.hooks(plan, 2)},soon:install"
-    environment = {"LITELLM_WORKER_STARTUP_HOOKS": hooks}
-    plan = replace(plan, max_requests_before_restart=20, environment=environment)
+    plan = replace(planned(GOOD / "research-anthropic.yml"), max_requests_before_restart=20)
+    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},soon:install"}
+    plan = replace(plan, environment=hooks)
     (tmp_path / "soon.py").write_text(SOON)
-    with (tmp_path / "mirrorfleet-succession").open("w") as another_ends:
+    lock = tmp_path / "mirrorfleet_succession.py"
+    shutil.copy(render.HERE / "files" / lock.name, lock)
+    with lock.open() as another_ends:
         fcntl.flock(another_ends, fcntl.LOCK_EX)
         with serving(plan, upstream, tmp_path, workers=2) as gateway:
             before = workers(gateway)

@@ -208,3 +208,10 @@ def test_an_answer_after_a_login_shell_has_greeted() -> None:
 def test_an_answer_that_is_none_of_ours() -> None:
     with pytest.raises(ValueError, match="hello"):
         parse(["machine\tdebian\t12\tx86_64\t4\t1024", "hello"])
+
+
+def test_the_addresses_that_the_host_finds_for_a_name(machine: Machine) -> None:
+    answer = r"[ $2 = gw ] && printf '127.0.1.1 STREAM gw\n127.0.1.1 DGRAM\n10.0.2.11 STREAM\n'"
+    machine.add("getent", answer)
+    seen = machine.look(("name", "gw"), ("name", "nobody"))
+    assert seen.names == {"gw": "127.0.1.1 10.0.2.11", "nobody": ""}

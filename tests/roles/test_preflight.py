@@ -237,6 +237,25 @@ def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) ->
     assert "has a clock that is 90 seconds behind this machine's" in why
 
 
+def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned) -> None:
+    hosts = plans("lab").hosts
+    assert hosts["gw-1"].gateway
+    named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
+    fine = seen(bare(hosts["gw-1"]))
+    assert ("name", "gw-1.example") in preflight.questions(named)
+    for addresses, judged in (
+        ("10.77.0.21", 0),
+        ("127.0.1.1 10.77.0.21", 0),
+        ("127.0.1.1", 1),
+        ("::1 127.0.1.1", 1),
+        ("", 1),
+    ):
+        found = replace(fine, names={"gw-1.example": addresses})
+        assert len(list(preflight.refusals(named, found))) == judged
+    [why] = preflight.refusals(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
+    assert why.startswith("finds gw-1.example at 127.0.1.1, and its services are to listen there")
+
+
 def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -> None:
     hosts = plans("lab").hosts
     for role, name, size in ((vllm, "gpu", "2.50"), (litellm, "gw-1", "0.70")):

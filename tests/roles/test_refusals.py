@@ -53,6 +53,14 @@ def test_everything_on_every_host_at_once(plans: Planned) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
+def test_a_port_of_metrics_that_is_taken(plans: Planned, house: Path) -> None:
+    edit(house, "lab", "  workers: 2\n", "  workers: 2\n  metrics: {port: 9100}\n")
+    taken: Answers = {("port", "9100"): ("prometheus-node-exporter.service",)}
+    [line] = refused(dict(plans("lab").hosts), {"gw-1": taken})
+    assert "gw-1 has port 9100 taken by prometheus-node-exporter.service" in line
+
+
+@pytest.mark.usefixtures("stocked")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
     odd: Answers = {MACHINE: ("plan9", "4", "x86_64", "2", "4096"), ("python",): ("none",)}
     [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})

@@ -8,6 +8,7 @@ alias that leads nowhere, and a key variable that is not set.
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -52,7 +53,19 @@ async def main() -> list[str]:
             await router.async_get_available_deployment(model=name, request_kwargs={})
         except Exception as error:
             wrong.append(f"the name '{name}' leads to no model ({type(error).__name__})")
-    return wrong
+    return [*wrong, *hook_faults()]
+
+
+def hook_faults() -> Iterator[str]:
+    """Yield which of our own parts this release has no place for: it would not start."""
+    app = proxy_server.app
+    app.middleware_stack = app.build_middleware_stack()
+    for hook in os.environ["LITELLM_WORKER_STARTUP_HOOKS"].split(","):
+        module, name = hook.split(":")
+        try:
+            getattr(import_module(module), name)()
+        except Exception as error:
+            yield f"has no place for {module}: {type(error).__name__}: {error}"
 
 
 async def database_faults() -> list[str]:

@@ -1,11 +1,9 @@
-"""How the workers of a gateway share its work, and how they are recycled.
+"""How the workers of a gateway share its work, and how one of them goes.
 
 All of them wait at one listening socket, and the first that wakes takes every connection that waits
 there. Clients keep their connections, so of 16 that come at once one worker may have 16, and the
 other nothing to do. So a worker that is asked several things at once ends a connection with its
 answer now and then: the next request comes over a new one, which goes to whoever has time.
-
-Workers that share evenly come to max_requests_before_restart together. So they take turns.
 
 LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), where there
 are several.
@@ -13,23 +11,15 @@ are several.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import logging
 import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NoReturn
-
-import mirrorfleet_succession
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-    from uvicorn import Server
-
-log = logging.getLogger("uvicorn.error")  # which tells of each worker's start as well
 
 CLOSE = (b"connection", b"close")
 
@@ -62,35 +52,11 @@ def shared(served: ASGIApp) -> ASGIApp:
     return answer
 
 
-def in_turn(
-    on_tick: Callable[[Server, int], Awaitable[bool]],
-) -> Callable[[Server, int], Awaitable[bool]]:
-    """Return uvicorn's look, ten times a second, whether to end: at its limit, in its turn only."""
-    ends: list[asyncio.Task[None]] = []
-
-    async def end(server: Server) -> None:
-        await mirrorfleet_succession.turn()
-        log.info("mirrorfleet: this worker has answered its requests, and ends for another one")
-        server.should_exit = True
-
-    async def look(server: Server, count: int) -> bool:
-        limit = server.limit_max_requests
-        if limit is not None and server.server_state.total_requests >= limit:
-            server.limit_max_requests = None  # with it, uvicorn would end now
-            ends.append(asyncio.create_task(end(server)))
-        return await on_tick(server, count)
-
-    return look
-
-
 def install() -> None:
-    """Share connections with the others, and end as they and uvicorn need it."""
+    """Share connections with the others, and leave as uvicorn needs it."""
     from litellm.proxy.proxy_server import app
-    from uvicorn import Server
 
     app.middleware_stack = shared(app.middleware_stack)
-    assert Server.limit_max_requests, "what is looked at must be there"
-    Server.on_tick = in_turn(Server.on_tick)
     if multiprocessing.parent_process() is not None:  # a worker of uvicorn's
         sys.exit = leave
 

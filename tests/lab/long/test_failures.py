@@ -53,6 +53,7 @@ def test_workers_that_are_recycled(tmp_path: Path) -> None:
     assert changed(tmp_path, (WORKERS, recycled)).returncode == 0
     before = {name: workers(name) for name in GATEWAYS}
     assert [len(each) for each in before.values()] == [2, 2]
+    wait_for(lambda: all(workers(name, age=30) == before[name] for name in GATEWAYS))
     started: list[set[str]] = []
 
     def all_are_new() -> bool:
