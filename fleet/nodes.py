@@ -111,7 +111,8 @@ def _not_yaml(path: Path, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "is not YAML"
     remedy = next((said for words, said in REMEDIES.items() if words in what), "")
-    return Problem(Place(str(path), mark.line + 1 if mark else 1), (), f"{what}.", remedy)
+    line = mark.line + 1 if mark else 1
+    return Problem(Place(str(path), line), (), f"{what.removeprefix('but ')}.", remedy)
 
 
 # What PyYAML says of the mistakes that people make, and what is mostly behind it.
@@ -121,11 +122,13 @@ REMEDIES = {
     "undefined alias": "Put a text that begins with * in quotes.",
     "mapping values are not allowed": "Check the indentation, and put a text that holds a colon "
     "and a space in quotes.",
-    "could not find expected ':'": "Write a colon and a space between a key and its value.",
+    "could not find expected ':'": "Write a colon and a space between a key and its value, here or "
+    "on the line before.",
     "did not find expected": "Close what is open on this line or before it: a brace, a bracket or "
     "quotes; and check the indentation.",
     "while scanning a quoted scalar": "Close the quotes.",
     "found unexpected end of stream": "Close the quotes.",
+    "found another document": "Take the line --- out: a fleet file is one document.",
 }
 
 
