@@ -47,7 +47,7 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
         if user and user not in group.logins:
             return _refused(f"'{name}' has no '{user}'. {did_you_mean(user, group.logins)}")
         clients = packaged(planned.fleet, group, user or group.logins[0])
-        if why := [*client.unpinned(clients), *machine.unsound(clients), *_rootless(clients)]:
+        if why := [*machine.unsound(clients), *_rootless(clients)]:
             return _refused("\n".join(f"{name} {each}" for each in why))
         made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
         for each in [*made, *(_clients(group.version) if with_client else ())]:

@@ -1,13 +1,8 @@
-"""The settings that a release of Claude Code knows, as schemas/claude-settings-VERSION.json.
-
-    python -m tools.claude_settings 2.1.330            write the schema of a pinned release
-    python -m tools.claude_settings 2.1.330 new.tgz    print what changed between two
-
-A release is a version with a lock file in roles/claude/locks/, or a package's .tgz on this machine.
-"""
+"""The settings that a release of Claude Code knows, as schemas/claude-settings-VERSION.json."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -15,6 +10,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pyinfra.api.exceptions import DeployError
 
 from roles.host.cache import npm_package
 
@@ -158,19 +155,41 @@ def _object(bundle: bytes, start: int) -> bytes:
 
 
 def package_of(release: str) -> Path:
-    """Return the package of a release, fetched by npm when it is a pinned one."""
+    """Return the package of a release, fetched by npm when it is a pinned one.
+
+    Raises ``DeployError`` when it is not, or cannot be fetched.
+    """
     if release.endswith(".tgz"):
         return Path(release)
-    lock = json.loads((ROOT / f"roles/claude/locks/{release}.json").read_text(encoding="utf-8"))
+    path = ROOT / f"roles/claude/locks/{release}.json"
+    if not path.is_file():
+        raise DeployError(f"there is no lock file: `bin/lock claude {release}` writes it.")
+    lock = json.loads(path.read_text(encoding="utf-8"))
     package = lock["packages"]["x86_64"]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
-def main(releases: list[str]) -> int:
-    if len(releases) not in (1, 2):
-        print(__doc__, file=sys.stderr)
-        return 2
-    found = [schema(package_of(each)) for each in releases]
+def main(arguments: list[str]) -> int:
+    """Write the schema of a release, or print what changed between two."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.claude_settings",
+        description="Write schemas/claude-settings-VERSION.json: the settings that a release of "
+        "Claude Code knows. With two releases, only print what changed.",
+    )
+    about = "a version that `bin/lock claude` has pinned, or a package's .tgz on this machine"
+    parser.add_argument("release", metavar="RELEASE", help=about)
+    parser.add_argument("later", metavar="LATER", nargs="?", help="another one")
+    chosen = parser.parse_args(arguments)
+    found = []
+    for each in filter(None, (chosen.release, chosen.later)):
+        try:
+            found.append(schema(package_of(each)))
+        except DeployError as error:
+            print(f"{each}: {error}", file=sys.stderr)
+            return 1
+        except (OSError, tarfile.TarError, LookupError, ValueError) as error:
+            print(f"{each}: is no client's package that can be read: {error}", file=sys.stderr)
+            return 1
     if len(found) == 2:
         print("\n".join(changes(*found)) or "nothing changed")
         return 0

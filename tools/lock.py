@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from fleet.check import advisories
 from fleet.locks import WITHOUT_COOLDOWN
+from tools import client_lock
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).parent / "uv"
@@ -30,6 +31,11 @@ def main(arguments: list[str]) -> int:
     if chosen.without_cooldown is not None and len(chosen.without_cooldown.split()) < 3:
         parser.error("say in a few words why the cooldown cannot be waited for")
     what, *early = chosen.what or ["pyproject.toml"]
+    if what == "claude":
+        if len(early) != 1 or not re.fullmatch(r"\d+\.\d+\.\d+", early[0]):
+            parser.error("name one release of Claude Code: bin/lock claude 2.1.330")
+        locks = ROOT / "roles/claude/locks"
+        return client_lock.lock(locks, early[0], COOLDOWN, chosen.without_cooldown)
     source, text = ROOT / what, None
     if what in ROLES:
         if not early:
@@ -106,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="*",
-        metavar="FILE.in | litellm VERSION | vllm VERSION",
+        metavar="FILE.in | litellm VERSION | vllm VERSION | claude VERSION",
         help="nothing: requirements.lock",
     )
     return parser

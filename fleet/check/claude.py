@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fleet.check.releases import locked
 from fleet.claude_settings import Release, release, releases
 from fleet.data import table
 from fleet.problems import Key, Problem, did_you_mean
@@ -19,11 +20,13 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         key: Key = ("developers", group.name, "settings")
         known = release(group.version)
         if known is None:
-            yield fleet.document.problem(
-                key,
-                f"cannot be checked: nobody has looked what Claude Code {group.version} knows.",
-                f"Known are {', '.join(releases())}; see tools/claude_settings.py.",
-            )
+            if group.version in locked("claude"):  # else its release is the mistake
+                yield fleet.document.problem(
+                    key,
+                    f"cannot be checked: nobody has looked what Claude Code {group.version} knows.",
+                    f"Known are {', '.join(releases())}; "
+                    f"`python -m tools.claude_settings {group.version}` looks.",
+                )
             continue
         for name, value in group.settings.items():
             yield from _setting(fleet, group, known, (*key, name), value)

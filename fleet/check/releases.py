@@ -28,6 +28,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             # whose names and settings are known here.
             judge = fleet.gateway.runtime != "docker"
             yield from _unlocked(fleet, key, "litellm", version, judge=judge)
+    for group in fleet.developers.values():
+        yield from _unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
 
 
 def _unlocked(
@@ -37,24 +39,23 @@ def _unlocked(
 
     ``judge`` says whether that file's own pins are to be looked at.
     """
-    names = locked(role)
-    if f"{release}{suffix}" not in names:
+    names, name = locked(role), f"{release}{suffix}"
+    if name not in names:
         known = [
             name.removesuffix("-cpu") for name in names if name.endswith("-cpu") == bool(suffix)
         ]
         yield fleet.document.problem(
             key,
             f"is {release}, for which there is no lock file.",
-            f"Pinned are {', '.join(known)}; `bin/lock {role} {release}{suffix}` pins another.",
+            f"Pinned are {', '.join(known)}; `bin/lock {role} {name}` pins another.",
         )
     elif judge:
-        yield from _judged(fleet, key, ROLES / role / "locks" / f"{release}{suffix}.txt")
+        yield from _judged(fleet, key, role, name)
 
 
-def _judged(fleet: Fleet, key: Key, lock: Path) -> Iterator[Problem]:
+def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
     """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
-    text = lock.read_text("utf-8")
-    again = f"`bin/lock {lock.relative_to(ROLES.parent).with_suffix('.in')}`"
+    text, again = _files(role)[name].read_text("utf-8"), f"`bin/lock {role} {name}`"
     for bad in advisories.locked(text):
         yield fleet.document.problem(
             key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
@@ -70,5 +71,10 @@ def _judged(fleet: Fleet, key: Key, lock: Path) -> Iterator[Problem]:
 @cache
 def locked(role: str) -> tuple[str, ...]:
     """Return the releases that a role has lock files for."""
+    return tuple(sorted(_files(role)))
+
+
+def _files(role: str) -> dict[str, Path]:
+    """Return a role's lock files by release: of packages for Python, or in JSON for npm."""
     files = (ROLES / role / "locks").iterdir()
-    return tuple(sorted(path.stem for path in files if path.suffix == ".txt"))
+    return {path.stem: path for path in files if path.suffix in (".txt", ".json")}

@@ -75,14 +75,6 @@ def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
             )
 
 
-def unpinned(plan: ClaudePlan) -> Iterator[str]:
-    """Yield what no lock file pins."""
-    for version in plan.versions:
-        if not _lock_file(version).exists():
-            known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.json")))
-            yield f"wants a Claude Code that no lock file pins. Pinned are: {known}."
-
-
 def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
     """Yield why the host cannot have its clients."""
     if seen.system == "macos":
@@ -91,16 +83,11 @@ def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
             "give them what `python -m fleet package` writes."
         )
         return
-    yield from unpinned(plan)
     for version in plan.versions:
-        if _lock_file(version).exists() and seen.architecture not in _lock(version)["packages"]:
+        if seen.architecture not in _lock(version)["packages"]:
             yield f"is {seen.architecture}, for which no client is pinned."
 
 
-def _lock_file(version: str) -> Path:
-    return LOCKS / f"{version}.json"
-
-
 def _lock(version: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(_lock_file(version).read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((LOCKS / f"{version}.json").read_text(encoding="utf-8"))
     return content

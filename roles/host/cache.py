@@ -82,6 +82,14 @@ def _pip_download(requirements: Path, python: str, architecture: str, to: Path) 
 _PLATFORMS = ["linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
 
 
+def npm() -> str:
+    """Return the program npm: ours, or the one that this machine has."""
+    found = shutil.which("npm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        raise DeployError("npm is not on this machine. Run bin/setup again.")
+    return found
+
+
 def npm_file(name: str, version: str) -> str:
     """Return what npm calls a package's tarball."""
     return f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
@@ -94,12 +102,8 @@ def npm_package(name: str, version: str, integrity: str) -> Path:
     def make(path: Path) -> None:
         logger.info(f"--> Fetching {name} {version}, once")
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            npm = shutil.which("npm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-            if npm is None:
-                raise DeployError("npm is not on this machine. Run bin/setup again.")
-            _run(
-                [npm, "pack", "--silent", f"{name}@{version}"], f"{name} cannot be fetched", scratch
-            )
+            command = [npm(), "pack", "--silent", f"{name}@{version}"]
+            _run(command, f"{name} cannot be fetched", scratch)
             shutil.move(Path(scratch) / file, path)
         found = "sha512-" + base64.b64encode(sha512(path.read_bytes()).digest()).decode()
         if found != integrity:

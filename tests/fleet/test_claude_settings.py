@@ -11,7 +11,7 @@ import pytest
 
 from fleet.claude_settings import SCHEMAS, release, releases
 from fleet.data import table
-from tools.claude_settings import changes, schema
+from tools.claude_settings import changes, main, schema
 
 # As a bundler writes it: short names, strings with brackets, and much around it.
 BUNDLE = rb"""
@@ -69,6 +69,20 @@ def test_what_changed_between_two_releases(tmp_path: Path) -> None:
         "+ env.CLAUDE_D",
     ]
     assert list(changes(old, old)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["9.9.9"], "9.9.9: there is no lock file: `bin/lock claude 9.9.9` writes it."),
+        (["no.tgz"], "no.tgz: is no client's package that can be read"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_told(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version", releases())

@@ -240,7 +240,7 @@ def test_a_machine_of_mirrors_has_no_ordinary_client() -> None:
     assert (clients.version, clients.managed) == (None, None)
     assert [(each.command, each.version) for each in clients.mirrors] == [
         ("claude-lab", "2.1.330"),
-        ("claude-out", "2.1.329"),
+        ("claude-out", "2.1.330"),
     ]
 
 

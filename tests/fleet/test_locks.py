@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import fleet
 from fleet.check import advisories, releases
 from fleet.data import table
 from fleet.locks import pins
-from tools import lock
+from tools import client_lock, lock
 
 ROOT = Path(__file__).parents[2]
 FLEET = ROOT / "tests/fleet/bad/base/whole.yml"
@@ -33,13 +35,15 @@ def test_every_release_of_litellm_has_its_known_names() -> None:
 
 
 @pytest.fixture(name="house")
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the lock files of the roles, that checks and bin/lock take for theirs."""
-    for role in ("litellm", "vllm"):
+    for role in ("claude", "litellm", "vllm"):
         shutil.copytree(ROOT / "roles" / role / "locks", tmp_path / "roles" / role / "locks")
     monkeypatch.setattr(releases, "ROLES", tmp_path / "roles")
     monkeypatch.setattr(lock, "ROOT", tmp_path)
-    return tmp_path
+    releases.locked.cache_clear()
+    yield tmp_path
+    releases.locked.cache_clear()
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -55,7 +59,7 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
         "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
-        "Write it anew: `bin/lock roles/litellm/locks/1.106.2.in`; or name another release."
+        "Write it anew: `bin/lock litellm 1.106.2`; or name another release."
     )
 
 
@@ -111,7 +115,7 @@ def test_an_emergency_is_recorded_and_told(house: Path) -> None:
     assert warning.text == (
         "gateway.version: its lock file holds releases of less than a week "
         f"(litellm, certifi, {today}): CVE-2026-1 is used against us. "
-        "A week later, write it anew: `bin/lock roles/litellm/locks/1.106.2.in`."
+        "A week later, write it anew: `bin/lock litellm 1.106.2`."
     )
 
 
@@ -123,6 +127,9 @@ def test_an_emergency_is_recorded_and_told(house: Path) -> None:
         (["litellm"], "which release"),
         (["litellm", "1.106.2", "certifi"], "go together"),
         (["roles/litellm/locks/9.9.9.in"], "there is no"),
+        (["claude"], "name one release"),
+        (["claude", "latest"], "name one release"),
+        (["claude", "2.1.340", "certifi"], "name one release"),
     ],
 )
 def test_a_lock_that_is_asked_for_wrongly(
@@ -145,3 +152,85 @@ def test_what_cannot_be_locked_leaves_everything_as_it_was(
     (house / "broken").touch()
     assert lock.main(["litellm", "1.200.0"]) == 1
     assert {path.name: path.read_bytes() for path in locks.iterdir()} == before
+
+
+CLIENT = ROOT / "roles/claude/locks/2.1.330.json"
+
+NPM = """\
+#!/bin/sh
+# A stand-in for `npm view`, whose registry has what stands in files beside it.
+for word; do
+    case $word in @*) cat "$(dirname "$0")/$(basename "$word")" 2>/dev/null && exit ;; esac
+done
+echo '{"error": {"code": "E404", "summary": "No match found"}}'
+exit 1
+"""
+
+
+@pytest.fixture(name="registry")
+def stood_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "npm").mkdir()
+    (tmp_path / "npm/npm").write_text(NPM)
+    (tmp_path / "npm/npm").chmod(0o755)
+    monkeypatch.setattr(client_lock, "npm", lambda: str(tmp_path / "npm/npm"))
+    return tmp_path / "npm"
+
+
+def publish(registry: Path, version: str, age: timedelta) -> None:
+    """Let there be a release with the packages of the pinned one."""
+    for each in json.loads(CLIENT.read_text())["packages"].values():
+        said = {
+            "version": version,
+            "dist.integrity": each["integrity"],
+            "time": {"1.0.0": "2025-01-01T00:00:00Z", version: f"{datetime.now(UTC) - age}"},
+        }
+        name = each["name"].rpartition("/")[2]
+        (registry / f"{name}@{version}").write_text(json.dumps(said))
+
+
+def test_the_lock_file_of_the_client_is_what_bin_lock_makes_of_the_registry(
+    house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    locks = house / "roles/claude/locks"
+    publish(registry, "2.1.330", timedelta(days=7, minutes=1))
+    publish(registry, "2.1.340", timedelta(days=30))
+    assert (lock.main(["claude", "2.1.340"]), lock.main(["claude", "2.1.330"])) == (0, 0)
+    assert "tools.claude_settings 2.1.330 2.1.340 " in capsys.readouterr().out
+    made = (locks / "2.1.330.json").read_bytes()
+    assert made == CLIENT.read_bytes()
+    assert (locks / "2.1.340.json").read_bytes() == made.replace(b"2.1.330", b"2.1.340")
+
+
+def test_a_client_that_is_young_or_not_there_leaves_everything_as_it_was(
+    house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(registry, "2.1.340", timedelta(days=6))
+    assert lock.main(["claude", "2.1.340"]) == 1
+    assert "nothing younger than a week" in capsys.readouterr().err
+    (registry / "claude-code-darwin-x64@2.1.340").unlink()
+    assert lock.main(["--without-cooldown", "told of a hole", "claude", "2.1.340"]) == 1
+    assert "darwin-x64 2.1.340: No match found" in capsys.readouterr().err
+    assert [path.name for path in (house / "roles/claude/locks").iterdir()] == ["2.1.330.json"]
+
+
+def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
+    house: Path, registry: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        f"include: {FLEET}\ndevelopers:\n  next:\n    {{hosts: [dev], users: [ada], scope: mirror, "
+        "model: coder, key: {env: KEY}, version: 2.1.340}\n"
+    )
+    with pytest.raises(fleet.FleetError, match=r"no lock file\. .* `bin/lock claude 2.1.340`"):
+        fleet.load(path)
+    publish(registry, "2.1.340", timedelta(0))
+    assert lock.main(["--without-cooldown", "told of a hole", "claude", "2.1.340"]) == 0
+    releases.locked.cache_clear()
+    planned = fleet.plan(fleet.load(path))
+    assert planned.hosts["dev"].clients
+    assert planned.hosts["dev"].clients.versions == ("2.1.330", "2.1.340")
+    [warning] = planned.fleet.warnings
+    assert f"less than a week (claude, {date.today()}): told of a hole." in warning.text
+    change(path, "2.1.340", "2.1.340, settings: {theme: dark}")
+    with pytest.raises(fleet.FleetError, match=r"`python -m tools.claude_settings 2.1.340` looks"):
+        fleet.load(path)

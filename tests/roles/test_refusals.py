@@ -86,13 +86,6 @@ def test_a_developer_who_has_no_login(plans: Planned, house: Path) -> None:
 
 
 @pytest.mark.usefixtures("stocked")
-def test_a_client_that_no_lock_file_pins(plans: Planned, house: Path) -> None:
-    edit(house, "lab", "version: 2.1.330", "version: 9.9.9")
-    [line] = refused(dict(plans("lab").hosts), {})
-    assert "a Claude Code that no lock file pins. Pinned are" in line
-
-
-@pytest.mark.usefixtures("stocked")
 def test_a_secret_that_is_missing(plans: Planned, house: Path) -> None:
     (house / ".lab/secrets/master").unlink()
     lines = refused(dict(plans("lab").hosts), {})
