@@ -16,20 +16,22 @@ from fleet.commands.plan import WIDEST
 from fleet.plan import DerivedKey, KeyPlan
 from fleet.plan.keys import keys
 from fleet.problems import did_you_mean
-from roles.host.secrets import reveal
+from roles.host.secrets import Guessable, reveal
 
 
 def main(path: str, name: str | None, pipe: bool) -> int:
     """Print a table of a fleet's keys, or one person's key."""
     found = {each.name: each for each in keys(fleet.load(path))}
-    if name is None:
-        _table(found.values())
-        return 0
-    if name not in found:
-        return _refused(f"There is nobody called '{name}'. {did_you_mean(name, found)}".rstrip())
-    if not pipe and not sys.stdout.isatty():
-        return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
     try:
+        if name is None:
+            _table(found.values())
+            return 0
+        if name not in found:
+            return _refused(
+                f"There is nobody called '{name}'. {did_you_mean(name, found)}".rstrip()
+            )
+        if not pipe and not sys.stdout.isatty():
+            return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
         print(reveal(found[name].key))
     except DeployError as error:
         return _refused(f"This machine {error}")
@@ -50,6 +52,8 @@ def _table(found: Iterable[KeyPlan]) -> None:
     for each in found:
         try:
             digest = sha256(reveal(each.key).encode()).hexdigest()[:12]
+        except Guessable:
+            raise
         except DeployError as error:
             missing[str(error)] = None
             digest = "?"

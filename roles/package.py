@@ -16,10 +16,10 @@ from pyinfra.api.exceptions import DeployError
 
 import fleet
 from fleet import FleetError
-from fleet.plan import ClaudePlan
+from fleet.plan import ClaudePlan, DerivedKey
 from fleet.plan.claude import packaged
 from fleet.problems import did_you_mean
-from fleet.spec import Developers
+from fleet.spec import Developers, Fleet
 from roles.claude import client, machine, mdm
 from roles.claude.installer import Packages, installer
 from roles.claude.json_file import written
@@ -47,7 +47,8 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
         if user and user not in group.logins:
             return _refused(f"'{name}' has no '{user}'. {did_you_mean(user, group.logins)}")
         clients = packaged(planned.fleet, group, user or group.logins[0])
-        if why := [*machine.unsound(clients), *_rootless(clients)]:
+        why = [*machine.unsound(clients), *_rootless(clients)]
+        if why := [*why, *(_masters(planned.fleet, clients) if user else ())]:
             return _refused("\n".join(f"{name} {each}" for each in why))
         made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
         for each in [*made, *(_clients(group.version) if with_client else ())]:
@@ -73,6 +74,26 @@ def _rootless(plan: ClaudePlan) -> Iterator[str]:
         yield (
             "cannot be given certificates by a package, unless its scope is managed: their place "
             "is root's. Name a path that the machines have."
+        )
+
+
+def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[str]:
+    """Yield why a developer must not be given a key: it opens all of LiteLLM.
+
+    A run refuses it, too; but that key opens the gateways before any run.
+    """
+    [developer] = plan.users
+    if isinstance(developer.key, DerivedKey) or not fleet.gateway:
+        return
+    master = fleet.gateway.master_key
+    try:
+        same = reveal(developer.key) == reveal(master)
+    except DeployError:  # the master key need not be where packages are made
+        return
+    if same:
+        yield (
+            f"would give '{developer.user}' the gateways' master key: {developer.key} and {master} "
+            "are the same. Make another key."
         )
 
 

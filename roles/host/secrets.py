@@ -13,7 +13,7 @@ from threading import Lock
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet.keys import DerivedKey, Key
+from fleet.keys import DerivedKey, Key, weakness
 from fleet.spec import Secret
 
 _one_at_a_time = Lock()
@@ -22,10 +22,15 @@ _one_at_a_time = Lock()
 _revealed: set[str] = set()
 
 
+class Guessable(DeployError):
+    """Why nothing is derived from a secret that is there."""
+
+
 def reveal(secret: Key) -> str:
     """Return the value behind a reference, without the line break at its end, or a derived key.
 
-    Raises ``DeployError`` that names the reference, never a value, when there is none.
+    Raises ``DeployError`` that names the reference, never a value, when there is none, or when
+    keys would be derived from one that can be guessed.
     """
     with _one_at_a_time:
         if _asked is not None:
@@ -34,6 +39,11 @@ def reveal(secret: Key) -> str:
         value = _reveal(secret.root if isinstance(secret, DerivedKey) else secret)
         _revealed.add(value)
         if isinstance(secret, DerivedKey):
+            if why := weakness(value):
+                raise Guessable(
+                    f"cannot derive keys from {secret.root}: it {why}. "
+                    "Make a random one, for example with: openssl rand -hex 32."
+                )
             value = secret.value(value)
             _revealed.add(value)
         return value

@@ -13,12 +13,11 @@ from pathlib import Path
 from pyinfra.api import State
 from pyinfra.context import ctx_state
 
-from fleet.keys import weakness
-from fleet.plan import DerivedKey, KeyPlan, LitellmPlan, http
+from fleet.plan import KeyPlan, LitellmPlan, http
 from roles.host.commands import Commands, script, telling
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
-from roles.host.secrets import reveal
+from roles.host.secrets import Guessable, reveal
 from roles.litellm.files.keyring import Entry, document, stale
 from roles.litellm.render import KEYS, USER
 
@@ -48,22 +47,17 @@ def refusals(gateway: LitellmPlan) -> Iterator[str]:
             f"would have the master key of {gateway.master_key}, which has fewer than {SHORTEST} "
             'characters. Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
         )
-    for root in dict.fromkeys(
-        each.key.root for each in gateway.keys if isinstance(each.key, DerivedKey)
-    ):
-        if why := weakness(reveal(root)):
-            yield (
-                f"cannot derive keys from {root}: it {why}. "
-                "Make a random one, for example with: openssl rand -hex 32."
-            )
     holders = {reveal(gateway.master_key): "master_key"}
-    for each in gateway.keys:
-        other = holders.setdefault(reveal(each.key), each.name)
-        if other != each.name:
-            yield (
-                f"cannot tell '{each.name}' from '{other}': they have the same key. "
-                "Make another one."
-            )
+    try:
+        for each in gateway.keys:
+            other = holders.setdefault(reveal(each.key), each.name)
+            if other != each.name:
+                yield (
+                    f"cannot tell '{each.name}' from '{other}': they have the same key. "
+                    "Make another one."
+                )
+    except Guessable as error:
+        yield str(error)
 
 
 def wanted(gateway: LitellmPlan) -> str:

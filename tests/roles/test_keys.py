@@ -171,10 +171,26 @@ def test_a_weak_root_is_refused_before_anything_is_changed(
     planned = plans("prod")
     answers = found(planned)
     monkeypatch.setenv("MIRRORFLEET_KEY_ROOT", root)
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
     secrets._reveal.cache_clear()
-    with pytest.raises(DeployError, match=f"{{env: MIRRORFLEET_KEY_ROOT}}: it {why}") as caught:
+    with pytest.raises(DeployError) as caught:
         mirror(planned.hosts, answers)
-    assert root not in str(caught.value)
+    said = str(caught.value)
+    for host in ("gw-a", "gw-b", "dev-1", "dev-2"):
+        assert f"{host} cannot derive keys from {{env: MIRRORFLEET_KEY_ROOT}}: it {why}. " in said
+    assert said.count("fewer than 16 characters") == 2, "each mistake of a gateway is told"
+    assert root not in said
+
+
+def test_a_weak_root_reaches_no_developer_whose_gateways_are_left_out(
+    plans: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plans("prod")
+    answers = found(planned)
+    monkeypatch.setenv("MIRRORFLEET_KEY_ROOT", "too-short")
+    secrets._reveal.cache_clear()
+    with pytest.raises(DeployError, match="dev-1 cannot derive keys"):
+        mirror(planned.hosts, answers, limit=["dev-1"])
 
 
 def test_a_short_master_key_is_refused_before_anything_is_changed(

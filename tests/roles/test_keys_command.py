@@ -8,6 +8,7 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.keys import DerivedKey
+from roles.host import secrets
 from tests.roles.conftest import Planned
 
 
@@ -52,6 +53,24 @@ def test_a_key_is_that_of_the_plan_and_goes_into_no_pipe_unasked(
     assert main(["keys", prod, "--print", "ada"]) == 1
     said = capsys.readouterr()
     assert (said.out, "on a terminal only" in said.err) == ("", True)
+
+
+@pytest.mark.parametrize("words", [[], ["--print", "ada", "--pipe"]])
+def test_of_a_root_that_can_be_guessed_nothing_is_told(
+    prod: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv("MIRRORFLEET_KEY_ROOT", "abc")
+    secrets._reveal.cache_clear()
+    assert main(["keys", prod, *words]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        "This machine cannot derive keys from {env: MIRRORFLEET_KEY_ROOT}: it has 3 characters, "
+        "and 32 are the least. Make a random one, for example with: openssl rand -hex 32.\n"
+    )
 
 
 def test_nobody_of_that_name(prod: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from roles import package
 from roles.claude import homes
 from roles.claude.installer import Packages, installer
 from roles.claude.json_file import written
+from roles.host import secrets
 from roles.host.observe import HomeFile, Observation
 from roles.host.secrets import reveal
 from tests.roles import programs
@@ -35,7 +36,8 @@ OWN = b'{"theme":"dark",  "env": {"EDITOR": "vi"}}'
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY"):
         monkeypatch.setenv(name, f"sk-{name.lower()}")
-    monkeypatch.setenv("KEY_ROOT", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("KEY_ROOT", "9b74c9897bac770ffc029102a200c5de")
+    secrets._reveal.cache_clear()
 
 
 def plan(group: str, login: str | None = None) -> ClaudePlan:
@@ -120,6 +122,41 @@ def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> No
 def test_who_is_not_in_the_file_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str, user: str | None, said: str
 ) -> None:
+    assert package.main(str(FLEET), group, tmp_path / "out", user, with_client=False) == 1
+    assert capsys.readouterr().err.strip() == said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("group", "user", "told", "said"),
+    [
+        (
+            "guests",
+            "linus",
+            {"KEY_ROOT": "abc"},
+            "guests cannot derive keys from {env: KEY_ROOT}: it has 3 characters, and 32 are the "
+            "least. Make a random one, for example with: openssl rand -hex 32.",
+        ),
+        (
+            "staff",
+            "ada",
+            {"KEY": "sk-staff_key"},
+            "staff would give 'ada' the gateways' master key: {env: STAFF_KEY} and {env: KEY} are "
+            "the same. Make another key.",
+        ),
+    ],
+)
+def test_a_key_that_a_run_refuses_is_in_no_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    group: str,
+    user: str,
+    told: dict[str, str],
+    said: str,
+) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
     assert package.main(str(FLEET), group, tmp_path / "out", user, with_client=False) == 1
     assert capsys.readouterr().err.strip() == said
     assert not (tmp_path / "out").exists()
