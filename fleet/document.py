@@ -52,13 +52,16 @@ class Document:
         mistake: str,
         remedy: str = "",
         severity: Literal["error", "warning"] = "error",
+        given: tuple[Key, ...] = (),
     ) -> Problem:
-        """Return a problem at ``key``."""
-        return Problem(self.place(key), key, mistake, remedy, severity)
+        """Return a problem at ``key``, which rests on what is said at the keys ``given``, too."""
+        return Problem(self.place(key), key, mistake, remedy, severity, given)
 
-    def warning(self, key: Key, mistake: str, remedy: str = "") -> Problem:
+    def warning(
+        self, key: Key, mistake: str, remedy: str = "", given: tuple[Key, ...] = ()
+    ) -> Problem:
         """Return a warning at ``key``."""
-        return self.problem(key, mistake, remedy, "warning")
+        return self.problem(key, mistake, remedy, "warning", given)
 
 
 def read(path: Path) -> Document:

@@ -29,10 +29,14 @@ def load(path: str | Path, today: date | None = None) -> spec.Fleet:
 
 
 def _beside(lost: Iterable[Key], found: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield what was found that is not at, above or below a key that was lost.
+    """Yield what was found that is not at, above or below a key that was lost, nor rests on one.
 
     A misspelt key would be told of a second time, as the contradiction that its absence makes.
     """
     for problem in found:
-        if not any(key[: len(problem.key)] == problem.key[: len(key)] for key in lost):
+        if not any(
+            key[: len(problem.key)] == problem.key[: len(key)]
+            or any(given[: len(key)] == key for given in problem.given)
+            for key in lost
+        ):
             yield problem

@@ -26,6 +26,7 @@ class Problem:
     """One mistake. Printed as ``prod.yml:12: gateway.workers: must be 2 or more. Write …``.
 
     An ``error`` refuses the file; a ``warning`` is told, and the fleet can be what the file says.
+    ``given`` are other places that it rests on: with one of them unsound, it may be none.
     """
 
     place: Place
@@ -33,6 +34,7 @@ class Problem:
     mistake: str
     remedy: str = ""
     severity: Literal["error", "warning"] = "error"
+    given: tuple[Key, ...] = ()
 
     @property
     def text(self) -> str:

@@ -39,6 +39,7 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
     name = str(key[1])
     for at, target in enumerate(targets):
         model, other = fleet.models.get(name), fleet.models.get(target)
+        windows: tuple[Key, ...] = (("models", name, "context"), ("models", target, "context"))
         if target == name:
             yield fleet.document.problem(
                 (*key, at), "falls back to itself.", "Name another model, or remove it."
@@ -52,6 +53,7 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
                     f"has a window of {other.context}, which is not larger than the "
                     f"{model.context} of '{name}'.",
                     "Name a model with a larger window.",
+                    given=windows,
                 )
         elif other.context < model.context:
             yield fleet.document.warning(
@@ -59,6 +61,7 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
                 f"has a window of {other.context}, and '{name}' one of {model.context}: "
                 "long conversations will not fit.",
                 "Name a model with a window at least as large.",
+                given=windows,
             )
 
 

@@ -54,6 +54,7 @@ def _setting(
             key,
             "is read by the client in managed settings only.",
             "Write scope: managed, or remove it.",
+            given=(("developers", group.name, "scope"),),
         )
     elif not known.fits(name, value):
         yield fleet.document.problem(key, f"must be {_wanted(known.settings[name])}.")
@@ -171,6 +172,7 @@ def _models(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
                     (*key, name, at),
                     f"names '{model}', which the gateway does not route.",
                     did_you_mean(model, answers),
+                    given=(("models",), ("aliases",)),
                 )
     own = fleet.find(group.model)
     allowed = _words(group.settings.get("availableModels"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleet.addresses import is_public
+from fleet.check.gateway import PROCESSES
 from fleet.plan.database import RESERVE, connections
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, Gateway
@@ -80,6 +81,7 @@ def _client(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             "needs LiteLLM's database client, which its vendor's server alone gives out: no lock "
             "file can pin it.",
             "Write runtime: docker, with an 'image' of LiteLLM that holds it.",
+            given=(("gateway", "runtime"),),
         )
 
 
@@ -110,6 +112,7 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             f"without redis, the limits of its keys hold for each of {gateway.processes} processes "
             "or more by itself, and a key that is deleted lives on in the others.",
             "Add 'redis', which they share.",
+            given=PROCESSES,
         )
 
 

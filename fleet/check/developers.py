@@ -30,6 +30,7 @@ def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
                 key,
                 "is read by the client in managed settings only.",
                 "Write scope: managed, or remove it.",
+                given=(("developers", group.name, "scope"),),
             )
         outside = {
             "above": Version(bound) > Version(group.version),
@@ -50,6 +51,7 @@ def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             ("developers", group.name, "command"),
             f"names a mirror's command, and the scope is {group.scope}.",
             "Write scope: mirror, or remove it.",
+            given=(("developers", group.name, "scope"),),
         )
 
 

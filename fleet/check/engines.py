@@ -10,6 +10,9 @@ from fleet.devices import assign, placed
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import Fleet, Host, VllmModel
 
+SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "nodes")
+"""What says over how many GPUs of a host a model is split."""
+
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
@@ -82,6 +85,7 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
             f"names {len(model.devices)} GPUs, and the model is split over {model.gpus}.",
             "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel"
             f"{' / nodes' if model.nodes > 1 else ''}.",
+            given=tuple((*key, each) for each in SPLIT),
         )
 
 

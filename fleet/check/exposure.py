@@ -68,6 +68,7 @@ def _gateway(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "listen" if gateway.listen else "hosts"),
             f"listens on {what}, and developers' keys come to it without TLS.",
             "Put a TLS front door before it and write its https address as 'url'.",
+            given=(("gateway", "url"),),
         )
     if gateway.metrics_port:
         yield fleet.document.problem(

@@ -20,12 +20,13 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     for name in MEANS:
         for at, who in enumerate(getattr(said, name)):
             yield from _who(fleet, ("firewall", name, at), who)
-    unsound = fleet.gateway is None and fleet.document.says("gateway")
-    if said.metrics and not unsound and not fleet.document.says("gateway", "metrics", "port"):
+    gateway = fleet.gateway
+    if said.metrics and not (gateway and gateway.metrics_port):
         yield fleet.document.problem(
             ("firewall", "metrics"),
             "guards a port that no gateway has.",
             "Add gateway.metrics.port, or remove it.",
+            given=(("gateway", "metrics", "port"),),
         )
     if said.gateways and not fleet.document.says("gateway"):
         yield fleet.document.problem(
@@ -51,6 +52,7 @@ def _who(fleet: Fleet, key: Key, who: str) -> Iterator[Problem]:
             key,
             f"'{who}' is neither an address, nor a network, nor a host of this file.",
             did_you_mean(who, known),
+            given=(("hosts",),),
         )
         return
     if wanted.network.prefixlen == 0:

@@ -61,7 +61,7 @@ def _address(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
             "their way for all to read, to where nobody listens.",
             "Write its https address.",
         )
-    elif fleet.developers and len(front.hosts) == 1 and not fleet.document.says("gateway", "url"):
+    elif fleet.developers and len(front.hosts) == 1 and not gateway.url:
         host = fleet.hosts.get(front.hosts[0])
         derived = urlsplit(gateway_url(fleet, gateway)).hostname if host else None
         if derived and is_ip(derived):
@@ -70,6 +70,7 @@ def _address(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
                 f"is looked at by clients that ask for {derived}, and certificates are mostly for "
                 "a name.",
                 "Write that name as 'gateway.url'; or the address, if the certificate is for it.",
+                given=(("gateway", "url"),),
             )
 
 
@@ -80,6 +81,7 @@ def _reached(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
             ("front", "hosts"),
             f"are {len(front.hosts)}, and 'gateway.url' does not say under which name.",
             "Write the address that leads to those that are up: DNS, or an address that moves.",
+            given=(("gateway", "url"),),
         )
     if front.listen and is_loopback(front.listen):
         yield fleet.document.problem(

@@ -10,6 +10,9 @@ from fleet.check.exposure import listeners
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, Gateway, ProviderModel
 
+PROCESSES: tuple[Key, ...] = (("gateway", "redis"), ("gateway", "workers"))
+"""What says whether processes count for themselves."""
+
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     gateway = fleet.gateway
@@ -20,7 +23,9 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             )
         return
     if not fleet.document.names("models"):
-        yield fleet.document.problem(("gateway",), "has no model to route to.", "Add 'models'.")
+        yield fleet.document.problem(
+            ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
+        )
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
     for check in (_reached, _server, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
@@ -48,6 +53,7 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "listen"),
             f"is {listen}, which no developer reaches, and there is no 'url'.",
             "Write the address of the front door before it as 'url'.",
+            given=(("gateway", "url"), ("front",)),
         )
     elif len(gateway.hosts) > 1 and not is_loopback(listen) and not is_any(listen):
         yield fleet.document.problem(
@@ -123,6 +129,7 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "limits", "models"),
             f"would hold for each of {gateway.processes} processes or more by itself.",
             "Add 'redis', which they share.",
+            given=PROCESSES,
         )
     strategy = gateway.routing.strategy
     if gateway.routing.affinity:
@@ -130,12 +137,14 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "routing", "affinity"),
             "is remembered by each process for itself: the next request may go elsewhere.",
             "Add 'redis', which they share.",
+            given=PROCESSES,
         )
     if strategy not in ("simple-shuffle", "cost-based-routing"):
         yield fleet.document.warning(
             ("gateway", "routing", "strategy"),
             f"'{strategy}' counts in each process what that one has seen.",
             "Add 'redis', which they share.",
+            given=PROCESSES,
         )
 
 

@@ -155,6 +155,7 @@ def _missing(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"has no key for '{keyless[0]}'.",
             "Add keys: {root: {env: MIRRORFLEET_KEY_ROOT}}, from which one is derived for each "
             "person; or a 'key' that the group shares.",
+            given=(("keys", "root"),),
         )
 
 
@@ -168,6 +169,7 @@ def _closed(fleet: Fleet, group: Developers) -> Iterator[Problem]:
                 (*key, *place),
                 f"leads to '{model.name}', which 'models' does not let the group's keys open.",
                 f"Add '{name}' there, or name another one.",
+                given=tuple(("aliases", each) for each in group.models),
             )
     # A tier that the group may not open leads to the group's model; for one person it cannot.
     tiers = [((), tier) for tier in table("claude_code")]
@@ -185,6 +187,7 @@ def _closed(fleet: Fleet, group: Developers) -> Iterator[Problem]:
                     f"lacks '{model.name}', to which '{name}' leads in the settings of "
                     f"'{group.name}'.",
                     f"Add '{name}', or give '{person}' a group of its own.",
+                    given=((*key, "models"),),
                 )
 
 

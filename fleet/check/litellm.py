@@ -72,7 +72,10 @@ def _extra(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         for model, parameters in said.items():
             if model not in known:
                 yield fleet.document.problem(
-                    (*key, model), "is no model of this file.", did_you_mean(model, known)
+                    (*key, model),
+                    "is no model of this file.",
+                    did_you_mean(model, known),
+                    given=(("models",),),
                 )
             yield from _settings(fleet, (*key, model), section, parameters)
 

@@ -17,6 +17,10 @@ class _Use(NamedTuple):
     kind: str
 
 
+SECTIONS = {"host": ["hosts"], "model": ["models"], "model or alias": ["models", "aliases"]}
+"""Where what is named would stand."""
+
+
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for use in (*_hosts(fleet), *_models(fleet), *_gateway(fleet), *_people(fleet)):
         if use.name not in use.known:
@@ -24,6 +28,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 use.key,
                 f"names the {use.kind} '{use.name}', which is not in this file.",
                 did_you_mean(use.name, use.known),
+                given=tuple((section,) for section in SECTIONS.get(use.kind, ())),
             )
     for key in _choices(fleet):
         yield from _unmatched(fleet, key)
@@ -94,16 +99,23 @@ def _unmatched(fleet: Fleet, key: Key) -> Iterator[Problem]:
         return
     labels, hosts = said["labels"], fleet.hosts.values()
     known = {label for host in hosts for label in host.labels}
+    given: tuple[Key, ...] = tuple(
+        ("hosts", name, "labels") for name in fleet.document.names("hosts")
+    )
     unknown = [label for label in labels if label not in known]
     for label in unknown:
         yield fleet.document.problem(
             (*key, "labels", labels.index(label)),
             f"names the label '{label}', which no host has.",
             did_you_mean(label, known),
+            given=(("hosts",), *given),
         )
     if not unknown and not any(set(labels).issubset(host.labels) for host in hosts):
         yield fleet.document.problem(
-            (*key, "labels"), "chooses no host: none has all of these labels.", "Remove some."
+            (*key, "labels"),
+            "chooses no host: none has all of these labels.",
+            "Remove some.",
+            given=given,
         )
 
 
@@ -131,6 +143,8 @@ def _models(fleet: Fleet) -> Iterator[_Use]:
 
 def _people(fleet: Fleet) -> Iterator[_Use]:
     """Whose keys are spoken of, and behind which logins they sit."""
+    if any(key[0] == "developers" for key in fleet.document.lost):
+        return  # they may be in what is unsound
     people: set[str] = set()
     groups: set[str] = set()
     for name, group in fleet.developers.items():

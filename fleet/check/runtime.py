@@ -23,6 +23,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 key,
                 "is for runtime: docker; here LiteLLM is installed from its lock file.",
                 "Add runtime: docker, or remove it.",
+                given=(("gateway", "runtime"),),
             )
     elif gateway.image is None:
         if not fleet.document.says("gateway", "image"):

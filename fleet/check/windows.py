@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fleet.data import table
 from fleet.plan.keys import opens
 from fleet.plan.settings import MARGIN
-from fleet.problems import Problem
+from fleet.problems import Key, Problem
 from fleet.spec import Developers, Fleet, Model, OllamaModel
 
 SMALLEST = 65_536
@@ -50,6 +50,7 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{other.name}' with a window of {other.context}, and the client counts with "
             f"the {model.context} of '{model.name}' for subagents too: long ones will not fit.",
             _larger(model, other),
+            given=_given(model, other),
         )
 
 
@@ -64,6 +65,15 @@ def _caught(fleet: Fleet, small: Model, model: Model) -> bool:
     return not isinstance(small, OllamaModel) and any(
         each.context >= model.context for each in targets
     )
+
+
+def _given(*models: Model) -> tuple[Key, ...]:
+    """Return what says whether a prompt fits these models, or another one answers."""
+    windows: list[Key] = [("models", each.name, "context") for each in models]
+    fallbacks: list[Key] = [
+        (kind, each.name) for kind in ("fallbacks", "context_window_fallbacks") for each in models
+    ]
+    return (*windows, *fallbacks)
 
 
 def _larger(model: Model, *small: Model) -> str:
@@ -116,4 +126,5 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{model.name}', and the client counts with its window of {model.context} "
             f"for every tier: {windows}. What is longer will not fit there.",
             _larger(model, *small.values()),
+            given=(("aliases",), *_given(model, *small.values())),
         )

@@ -7,10 +7,13 @@ them anew: MIRRORFLEET_UPDATE_GOLDEN=1 pytest tests/fleet/test_bad_fleets.py, an
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import fleet
+from fleet.problems import Key
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yml"))
@@ -84,6 +87,38 @@ def test_what_a_small_window_lets_through_to_a_larger_one(
     )
     found = [str(each) for each in fleet.load(path, TODAY).warnings]
     assert [f"is '{small}' with" in each for each in found] == ([True] if small else []), found
+
+
+@pytest.mark.parametrize("name", ["front", "keys", "gateway-options", "database", "scopes"])
+def test_what_rests_on_a_mistake_is_not_told_as_another_one(tmp_path: Path, name: str) -> None:
+    """Take any value of a good fleet, write a wrong one in its place: that alone is told."""
+    good = yaml.safe_load((HERE / "good" / f"{name}.yml").read_text("utf-8"))
+    good |= {"firewall": {"gateways": ["10.0.9.5"], "engines": ["10.0.9.6"]}}
+    if "port" in good["gateway"].get("metrics", {}):
+        good["firewall"]["metrics"] = ["10.0.9.5"]
+    path = tmp_path / "fleet.yml"
+
+    def errors(content: Any) -> set[tuple[Key, str]]:
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        try:
+            fleet.load(path, TODAY)
+        except fleet.FleetError as error:
+            return {(each.key, each.text) for each in error.problems if each.severity == "error"}
+        return set()
+
+    assert not errors(good)
+    for section, said in good.items():
+        wrong = {**good, section: [[1]]}
+        for key, content in (
+            ((section,), wrong),
+            *(
+                ((section, inner), {**good, section: {**said, inner: [[1]]}})
+                for inner in (said if isinstance(said, dict) else ())
+            ),
+        ):
+            found = errors(content)
+            assert found
+            assert all(place[: len(key)] == key for place, _ in found), (key, found)
 
 
 def test_the_fleet_below_the_bad_ones_has_no_mistake() -> None:
