@@ -24,6 +24,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 key,
                 f"is {secret}, which is {whose[which(secret)]} too: {who} would learn it.",
                 "Write a secret of its own.",
+                given=(("gateway", "master_key"), ("keys", "root")),
             )
 
 
