@@ -61,6 +61,17 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
     assert bases == ["http://[fd00::1]:8000", "http://[fd00::1]:8001"]
 
 
+def test_the_address_of_a_provider_is_used_without_its_last_slash(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        f"include: {GOOD}/front.yml\nmodels: {{cloud: {{url: 'https://anthropic.example.com/eu/'}}}}\n"
+    )
+    plan = gateway(fleet.plan(fleet.load(path)), "gw-a")
+    assert plan.passthrough
+    assert plan.routes[0].settings["api_base"] == "https://anthropic.example.com/eu"
+    assert plan.passthrough.url == "https://anthropic.example.com/eu"
+
+
 def test_every_replica_is_a_route_to_where_its_engine_listens() -> None:
     plan = planned("replicas")
     routes = [route for route in gateway(plan).routes if route.model == "coder"]
