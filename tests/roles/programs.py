@@ -13,7 +13,12 @@ from subprocess import CompletedProcess
 
 import gevent
 from gevent.fileobject import FileObject
+from gevent.monkey import get_original
 from gevent.os import fork_and_watch
+
+CLOSE = get_original("os", "close")
+"""gevent's own waits for the next turn of its loop, which may be due when a program says something:
+one that says nothing would never end for us."""
 
 
 def run(
@@ -26,6 +31,7 @@ def run(
     pipes = [os.pipe() for _ in range(3)]
     (stdin, tell), (hear_out, stdout), (hear_err, stderr) = pipes
     theirs = (stdin, stdout, stderr)
+    gevent.get_hub().loop.install_sigchld()  # else one that ends first is missed
     pid = fork_and_watch(
         fork=lambda: os.posix_spawnp(
             command[0],
@@ -35,7 +41,7 @@ def run(
         )
     )
     for pipe in theirs:
-        os.close(pipe)
+        CLOSE(pipe)
     with gevent.Timeout(30):
         hearing = [gevent.spawn(_hear, pipe) for pipe in (hear_out, hear_err)]
         _tell(tell, said)
