@@ -135,9 +135,14 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert turns.lost == []
 
 
+def start() -> str:
+    """Of the gateway that changes first, this one start."""
+    return look.run("gw-1", f"systemctl show -p InvocationID --value {UNIT}")
+
+
 def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path: Path) -> None:
     """It takes no turns; the next run finds out, and goes back to the last that has served."""
-    before = generations()
+    before, last = generations(), start()
     fleet = fleet_of(tmp_path, ELSEWHERE)
     with steady("a cut run, and the next") as turns:
         command = look.command("-y", str(fleet.with_suffix(".py")), "deploys/mirror.py")
@@ -145,6 +150,7 @@ def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path:
             wait_for(lambda: generations() != before)
             run.kill()
         look.run("gw-1", "pkill -KILL -f '[n]ot ready after the switch'")
+        wait_for(lambda: start() != last)
         wait_for(lambda: look.on("gw-1").socket("tcp://10.77.0.21:4000").is_listening)
         done = look.mirror(fleet=fleet)
     said = look.plain(done.stdout + done.stderr)
