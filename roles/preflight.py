@@ -40,12 +40,12 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
                 "what is made of them. Choose another host."
             )
     for name in _names(plan):
-        found = seen.names.get(name, "")
-        if all(map(is_loopback, found.split())):
+        [first, *_] = [*seen.names.get(name, "").split(), ""]
+        if not first or is_loopback(first):
             yield (
-                f"finds {name} at {found or 'no address'}, and its services are to listen there: "
+                f"finds {name} at {first or 'no address'}, and its services are to listen there: "
                 "nobody else would reach them. Correct its /etc/hosts, or write an address instead "
-                "of the name."
+                "of the name: 127.0.0.1, if nobody else is to."
             )
     if abs(seen.ahead) > LATE:
         way = "ahead of" if seen.ahead > 0 else "behind"

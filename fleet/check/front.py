@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from fleet.addresses import is_any, is_ip, is_loopback
-from fleet.plan.settings import gateway_url
 from fleet.problems import Problem
 from fleet.spec import Fleet, Front, Gateway
 
@@ -62,9 +60,10 @@ def _address(fleet: Fleet, front: Front, gateway: Gateway) -> Iterator[Problem]:
             "Write its https address.",
         )
     elif fleet.developers and len(front.hosts) == 1 and not gateway.url:
+        said = front.listen if front.listen and not is_any(front.listen) else None
         host = fleet.hosts.get(front.hosts[0])
-        derived = urlsplit(gateway_url(fleet, gateway)).hostname if host else None
-        if derived and is_ip(derived):
+        derived = said or (host.address if host else "")
+        if is_ip(derived):
             yield fleet.document.warning(
                 ("front", "certificate"),
                 f"is looked at by clients that ask for {derived}, and certificates are mostly for "

@@ -111,12 +111,14 @@ def _timeouts(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             ("gateway", "stream_timeout"),
             f"is {gateway.stream_timeout}, more than the {gateway.timeout} of the whole request.",
             f"Write {gateway.timeout} or less, or a longer 'timeout'.",
+            given=(("gateway", "timeout"),),
         )
     if gateway.stop_timeout and gateway.stop_timeout < gateway.timeout:
         yield fleet.document.problem(
             ("gateway", "stop_timeout"),
             f"is {gateway.stop_timeout}, less than the {gateway.timeout} that a turn may take.",
             f"Write {gateway.timeout} or more, or a shorter 'timeout'.",
+            given=(("gateway", "timeout"),),
         )
 
 

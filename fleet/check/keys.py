@@ -65,10 +65,17 @@ def _same(fleet: Fleet) -> Iterator[Problem]:
 
 def _dates(fleet: Fleet, today: date) -> Iterator[Problem]:
     """Last days that no calendar has, or that are over: they end at midnight UTC."""
+    own = fleet.keys.people
     said: list[tuple[Key, str | None]] = [
-        *((("keys", "people", name), each.expires) for name, each in fleet.keys.people.items()),
+        *((("keys", "people", name), each.expires) for name, each in own.items()),
         *((("developers", each.name), each.expires) for each in fleet.developers.values()),
     ]
+    # A group's counts for those who have none of their own.
+    counts: set[Key] = {("keys", "people", name) for name in own}
+    counts |= {("developers", group.name) for group in fleet.developers.values() if group.key}
+    for group, _, _, name in _people(fleet):
+        if name not in own or not own[name].expires:
+            counts.add(("developers", group.name))
     for key, day in said:
         try:
             over = day is not None and date.fromisoformat(day) < today
@@ -77,7 +84,7 @@ def _dates(fleet: Fleet, today: date) -> Iterator[Problem]:
                 (*key, "expires"), f"is {day}, which no calendar has.", "Write a day that there is."
             )
         else:
-            if over:
+            if over and key in counts:
                 yield fleet.document.warning(
                     (*key, "expires"),
                     f"was {day}: since then the gateways refuse the key.",
@@ -109,10 +116,14 @@ def _idle(fleet: Fleet) -> Iterator[Problem]:
             else ()
         ),
     ]
+    groups: list[Key] = [("developers", name) for name in document.names("developers")]
     for key in said:
         if key in document.places:
             yield document.problem(
-                key, "changes nothing: no key is derived with it.", "Remove it, or the 'key'."
+                key,
+                "changes nothing: no key is derived with it.",
+                "Remove it, or the 'key'.",
+                given=(("developers",), *groups),
             )
 
 

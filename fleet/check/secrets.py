@@ -42,6 +42,11 @@ def _given(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
         elif not isinstance(model, OllamaModel):
             yield ("models", model.name, "api_key"), model.api_key, "the engine"
     yield ("hub", "token"), fleet.hub.token, "the hub"
+    for guardrail in fleet.gateway.guardrails if fleet.gateway else ():
+        for name, value in guardrail.parameters.items():
+            if isinstance(value, Secret):
+                key = ("gateway", "guardrails", guardrail.name, "parameters", name)
+                yield key, value, "the guardrail"
     if fleet.gateway and (redis := fleet.gateway.redis):
         yield ("gateway", "redis", "password"), redis.password, "Redis"
     if fleet.gateway and (database := fleet.gateway.database):

@@ -126,5 +126,5 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{model.name}', and the client counts with its window of {model.context} "
             f"for every tier: {windows}. What is longer will not fit there.",
             _larger(model, *small.values()),
-            given=(("aliases",), *_given(model, *small.values())),
+            given=_given(model, *small.values()),
         )

@@ -34,13 +34,14 @@ def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
     return add
 
 
-# A controller that was killed leaves its last script running. The next run waits until it is done.
+# A controller that was killed leaves its last script running. The next run waits until it is done,
+# which may take as long as the streams of a gateway that stops.
 ALONE = f"""\
 set -eu
 umask 022
 install -d -m 755 {STATE}
 exec 9>{STATE}/lock
-flock -w 900 9 || {{ echo "another run still changes this host" >&2; exit 1; }}
+flock -w 3600 9 || {{ echo "another run still changes this host" >&2; exit 1; }}
 """
 
 

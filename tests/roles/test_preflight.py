@@ -245,7 +245,8 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     assert ("name", "gw-1.example") in preflight.questions(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
-        ("127.0.1.1 10.77.0.21", 0),
+        ("10.77.0.21 127.0.1.1", 0),
+        ("127.0.1.1 10.77.0.21", 1),  # programs listen on the first
         ("127.0.1.1", 1),
         ("::1 127.0.1.1", 1),
         ("", 1),
