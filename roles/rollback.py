@@ -1,4 +1,7 @@
-"""Back to the generation before, on purpose: any service of the fleet, host after host."""
+"""Back to the generation before, on purpose: any service of the fleet, host after host.
+
+Nothing is rendered and no secret is read: all of it is on the hosts.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan
 from fleet.problems import did_you_mean
-from roles import host, show
+from roles import host, services
 from roles.host import drift, generations, service
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
 from roles.host.rollout import in_turn
-from roles.host.service import Service
+from roles.host.service import Installed
+
+UNSEEN = Observation()
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,14 @@ class Rollback:
 
     name: str
 
-    def service(self, plan: HostPlan, seen: Observation) -> Service | None:
-        """Return the service as it should be on a host that is to have it."""
-        return next((each for each in show.services(plan, seen) if each.name == self.name), None)
+    def service(self, plan: HostPlan, seen: Observation) -> Installed | None:
+        """Return the service, on a host that is to have it."""
+        found = (each for each in services.installed(plan, seen) if each.name == self.name)
+        return next(found, None)
 
     def questions(self, plan: HostPlan) -> list[Question]:
         """What must be known of a host: the generations of the service."""
-        found = self.service(plan, show.UNSEEN)
+        found = self.service(plan, UNSEEN)
         return service.questions(found.name, found.user, found.port) if found else []
 
     def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
@@ -60,7 +66,8 @@ class Rollback:
 
 def of(name: str) -> Rollback:
     """Return the way back of a service. Raises ``DeployError`` when no host of the run has it."""
-    known = {each.name for host in inventory for each in show.services(host.data.plan, show.UNSEEN)}
+    plans = (host.data.plan for host in inventory)
+    known = {each.name for plan in plans for each in services.installed(plan, UNSEEN)}
     if name not in known:
         raise DeployError(f"no host has a service '{name}'. {did_you_mean(name, known)}")
     return Rollback(name)

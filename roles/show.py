@@ -7,7 +7,8 @@ the live host knows is said to be its own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 
 from pyinfra.api.exceptions import DeployError
@@ -66,19 +67,24 @@ def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
 
 
 def services(plan: HostPlan, seen: Observation) -> list[Service]:
-    """Return the services that a host is to run."""
-    found = [vllm.service_of(engine, seen) for engine in plan.engines]
+    """Return the services that a host is to run. Raises ``DeployError`` for a missing secret."""
+    return [make() for make in makers(plan, seen)]
+
+
+def makers(plan: HostPlan, seen: Observation) -> Iterator[Callable[[], Service]]:
+    """Yield what makes each of the services: without its secret, only that one is not known."""
+    for engine in plan.engines:
+        yield partial(vllm.service_of, engine, seen)
     if plan.ollama:
-        found.append(ollama.service_of(plan.ollama, seen))
+        yield partial(ollama.service_of, plan.ollama, seen)
     if plan.redis:
-        found.append(redis.service_of(plan.redis))
+        yield partial(redis.service_of, plan.redis)
     if plan.postgres:
-        found.append(postgres.service_of(plan.postgres, seen))
+        yield partial(postgres.service_of, plan.postgres, seen)
     if plan.gateway:
-        found.append(litellm.service_of(plan.gateway, seen))
+        yield partial(litellm.service_of, plan.gateway, seen)
     if plan.front:
-        found.append(front.service_of(plan.front, seen))
-    return found
+        yield partial(front.service_of, plan.front, seen)
 
 
 def doors(plan: HostPlan) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from fleet.addresses import is_any
 from fleet.plan import FrontPlan
 from roles.host.places import ROOT
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 from roles.host.text import template
 
 NAME = "front"
@@ -32,13 +32,27 @@ curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/read
 """
 
 
-def service(front: FrontPlan, certificate: str | None) -> Service:
-    """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
-    return Service(
+def installed(front: FrontPlan) -> Installed:
+    """Return what holds for every generation."""
+    return Installed(
         name=NAME,
         user=USER,
         port=front.port,
         software=None,
+        ready=READY.format(
+            socket=SOCKET,
+            scheme="https" if is_tls(front) else "http",
+            address=_bracketed(_probed(front.listen)),
+        ),
+        seconds=30,
+        restart="reload-or-restart",
+    )
+
+
+def service(front: FrontPlan, certificate: str | None) -> Service:
+    """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
+    return Service(
+        **vars(installed(front)),
         unit=template(
             TEMPLATES / "unit.service.j2",
             user=USER,
@@ -52,14 +66,7 @@ def service(front: FrontPlan, certificate: str | None) -> Service:
         },
         secret_files=frozenset({PEM}),
         stamp=STAMP,
-        ready=READY.format(
-            socket=SOCKET,
-            scheme="https" if is_tls(front) else "http",
-            address=_bracketed(_probed(front.listen)),
-        ),
-        seconds=30,
         check="/usr/sbin/haproxy -c -q -f haproxy.cfg -f stamp.cfg",
-        restart="reload-or-restart",
     )
 
 

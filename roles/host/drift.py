@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from roles.host.observe import Observation, Unit
 from roles.host.report import Change
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 
 Files = Mapping[str, str]
 """What stands in a directory, by name, as an observation tells it; "" is the directory itself."""
@@ -37,7 +37,7 @@ def is_started(service: Service, seen: Observation) -> bool:
     return is_placed(service, seen) and not any(_state(service, seen, renewed=False))
 
 
-def is_listening(service: Service, seen: Observation) -> bool:
+def is_listening(service: Installed, seen: Observation) -> bool:
     """Does the service's own unit answer on its port? One that starts or dies does not."""
     return service.unit_name in seen.listeners.get(service.port, frozenset())
 
@@ -47,7 +47,7 @@ def has_served(service: Service, seen: Observation) -> bool:
     return service.record not in seen.files or service.generation in served(service, seen)
 
 
-def served(service: Service, seen: Observation) -> set[str]:
+def served(service: Installed, seen: Observation) -> set[str]:
     """Return the generations that have served and are still on the host."""
     return {
         name
@@ -56,7 +56,7 @@ def served(service: Service, seen: Observation) -> set[str]:
     }
 
 
-def current(service: Service, seen: Observation) -> str:
+def current(service: Installed, seen: Observation) -> str:
     """Return the generation that `current` leads to, in whichever way it says so; or ""."""
     return seen.links.get(f"{service.directory}/current", "").rpartition("/")[2]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from pyinfra.api.command import StringCommand
 
 from roles.host.commands import Commands, script, telling
@@ -11,7 +9,7 @@ from roles.host.drift import has_served, is_listening, is_placed, is_started
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, pack
 from roles.host.places import ROOT
-from roles.host.service import NEVER, Service
+from roles.host.service import NEVER, Installed, Service
 
 KEPT = 3
 """Generations that stay on the host for going back: first those that have served."""
@@ -206,7 +204,7 @@ def stand_by(service: Service, seen: Observation) -> Commands:
     yield script(text.format(**_said(service), generation=service.generation))
 
 
-def stand_back(service: Service) -> Commands:
+def stand_back(service: Installed) -> Commands:
     """Make the last other generation that has served current of a service that follows another.
 
     If that host goes back to something else, `back` finds it.
@@ -221,7 +219,7 @@ def prove(service: Service, seen: Observation) -> Commands:
         yield _switch(service, service.generation, activate=False)
 
 
-def back(service: Service) -> Commands:
+def back(service: Installed) -> Commands:
     """Make the last other generation that has served current again; return if it fails.
 
     One that follows makes current what it has been led back to.
@@ -241,7 +239,7 @@ done)"""
 PROVE = '{ [ "$previous" = "$generation" ] || activate "$generation"; }'
 
 
-def _switch(service: Service, generation: str, *, activate: bool) -> StringCommand:
+def _switch(service: Installed, generation: str, *, activate: bool) -> StringCommand:
     return telling(
         (BEGIN + SWITCH).format(
             **_said(service),
@@ -259,7 +257,7 @@ def _switch(service: Service, generation: str, *, activate: bool) -> StringComma
     )
 
 
-def _said(service: Service) -> dict[str, object]:
+def _said(service: Installed) -> dict[str, object]:
     return {
         "directory": service.directory,
         "unit": service.unit_name,
@@ -279,4 +277,4 @@ def _prune_software(software: str | None) -> str:
     """Return what removes the environments or releases that no generation uses any more."""
     if software is None:
         return ":"
-    return PRUNE_SOFTWARE.format(environments=PurePosixPath(software).parent, root=ROOT)
+    return PRUNE_SOFTWARE.format(environments=software, root=ROOT)

@@ -26,25 +26,22 @@ NEVER = 78
 """How ``ready`` ends when waiting will not help; it has said why."""
 
 
-@dataclass(frozen=True)
-class Service:
-    """What is to run, and how to know that it does. ``ready``, ``words`` and ``check`` are shell
-    commands.
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """What holds for every generation of a service: enough to look at it, to switch and to go back.
 
-    ``software`` is the directory of its Python environment or release, ``None`` where it comes from
-    the distribution; ``tidy`` removes what else no generation uses any more. ``environment`` holds
-    the settings and secrets of the process and goes into a file for root's eyes only; ``files`` are
-    readable by the service's group. ``ready`` succeeds when the service serves on its ``$port``,
-    which may take ``seconds``; it may end with ``NEVER``.
-    ``words`` makes of the journal of a start that failed what a person reads. ``check`` is run as
-    ``user``, or as ``check_user``, in a new generation's directory, before it is accepted.
+    Needs no secret, no lock file and nothing else that only a new generation needs. ``ready`` and
+    ``words`` are shell commands.
+
+    ``software`` is the directory that holds its Python environments or releases, ``None`` where the
+    service comes from the distribution; ``tidy`` removes what else no generation uses any more.
+    ``ready`` succeeds when the service serves on its ``$port``, which may take ``seconds``; it may
+    end with ``NEVER``. ``words`` makes of the journal of a start that failed what a person reads.
 
     ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
     file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
     file: the service tells load balancers to stay away until the time of the file's last change.
-    ``abandon`` ends a start that has failed, where systemd alone could not. No diff shows
-    ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
-    piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+    ``abandon`` ends a start that has failed, where systemd alone could not.
 
     A service may do what one on another host wants of it: then that one's start ends and starts it,
     and ``follows`` is a file that holds the ``word`` of the generation that it has come to.
@@ -54,19 +51,12 @@ class Service:
     user: str
     port: int
     software: str | None
-    unit: str
-    environment: dict[str, str]
-    files: Mapping[str, str]
     ready: str
     seconds: int
     words: str = "tail -n 25"
-    check: str = "true"
-    check_user: str = ""
     ask: str = "true"
     restart: Literal["restart", "reload-or-restart"] = "restart"
     held: str = ""
-    secret_files: frozenset[str] = frozenset()
-    stamp: str = ""
     tidy: str = ":"
     abandon: str = ":"
     follows: str = ""
@@ -87,6 +77,26 @@ class Service:
     @property
     def unit_path(self) -> str:
         return f"/etc/systemd/system/{self.unit_name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Installed):
+    """A service with the generation that is to run.
+
+    ``environment`` holds the settings and secrets of the process and goes into a file for root's
+    eyes only; ``files`` are readable by the service's group. ``check`` is a shell command, run as
+    ``user``, or as ``check_user``, in a new generation's directory, before it is accepted. No diff
+    shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a piece
+    of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+    """
+
+    unit: str
+    environment: dict[str, str]
+    files: Mapping[str, str]
+    check: str = "true"
+    check_user: str = ""
+    secret_files: frozenset[str] = frozenset()
+    stamp: str = ""
 
     @property
     def generation(self) -> str:
@@ -147,7 +157,7 @@ def questions(name: str, user: str, port: int) -> list[Question]:
     ]
 
 
-def refusals(service: Service, seen: Observation) -> list[str]:
+def refusals(service: Installed, seen: Observation) -> list[str]:
     """Return who else listens on the service's port: started there, it would take another one."""
     return taken(service.port, service.unit_name, seen)
 

@@ -17,12 +17,12 @@ from fleet.spec import Secret
 from roles.host import tables
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 from roles.host.text import template
 from roles.litellm import container
 from roles.litellm.configuration import configuration
 from roles.litellm.references import references, variable
-from roles.litellm.software import LOCKS
+from roles.litellm.software import ENVIRONMENTS, LOCKS
 
 NAME = "litellm"
 USER = "mirrorfleet-litellm"
@@ -74,6 +74,24 @@ WORDS = r"""sed 's/^{"message": "//; s/", "level": .*//; s/\\n/ /g' | tail -n 12
 """Of LiteLLM's log, what it says: not the stacks, of ten thousand characters each."""
 
 
+def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
+    """Return what holds for every generation, in a container or not."""
+    contained = container.was_here(gateway.image, seen)
+    return Installed(
+        name=NAME,
+        user=USER,
+        port=gateway.port,
+        software=ENVIRONMENTS,
+        ready=_probe('prove "$outcomes"'),
+        seconds=START,
+        words=WORDS,
+        ask=_probe("ask"),
+        held=HELD,
+        tidy=container.TIDY if contained else ":",
+        abandon=container.ABANDON if contained else ":",
+    )
+
+
 def service(
     gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], seen: Observation
 ) -> Service:
@@ -84,12 +102,8 @@ def service(
     """
     count = workers(gateway, seen)
     stop = gateway.drain_seconds + gateway.stop_timeout + STOP
-    contained = container.was_here(gateway.image, seen)
     service = Service(
-        name=NAME,
-        user=USER,
-        port=gateway.port,
-        software=environment,
+        **vars(installed(gateway, seen)),
         unit=template(
             HERE / "templates" / "unit.service.j2",
             user=USER,
@@ -109,14 +123,7 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS),
         },
-        ready=_probe('prove "$outcomes"'),
-        seconds=START,
-        words=WORDS,
         check=f"{environment}/bin/python check.py",
-        ask=_probe("ask"),
-        held=HELD,
-        tidy=container.TIDY if contained else ":",
-        abandon=container.ABANDON if contained else ":",
     )
     if gateway.image is None:
         return service

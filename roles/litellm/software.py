@@ -16,6 +16,7 @@ from roles.host.report import Change
 from roles.litellm import container
 
 LOCKS = Path(__file__).parent / "locks"
+ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
 """What our own programs on a gateway need, whatever LiteLLM runs from."""

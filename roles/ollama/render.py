@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fleet.plan import OllamaPlan, http
 from roles.host.places import ROOT, STATE
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 from roles.host.text import template
 from roles.ollama import models
+from roles.ollama.release import RELEASES
 
 NAME = "ollama"
 USER = "mirrorfleet-ollama"
@@ -23,13 +24,22 @@ START = 1200
 """Seconds in which the models that were there before must answer again."""
 
 
-def service(ollama: OllamaPlan, release: str) -> Service:
-    """Return the service; ``release`` is the directory of its software."""
-    return Service(
+def installed(ollama: OllamaPlan) -> Installed:
+    """Return what holds for every generation."""
+    return Installed(
         name=NAME,
         user=USER,
         port=ollama.port,
-        software=release,
+        software=RELEASES,
+        ready=models.proof(ollama),
+        seconds=START,
+    )
+
+
+def service(ollama: OllamaPlan, release: str) -> Service:
+    """Return the service; ``release`` is the directory of its software."""
+    return Service(
+        **vars(installed(ollama)),
         unit=template(
             TEMPLATES / "unit.service.j2",
             user=USER,
@@ -40,8 +50,6 @@ def service(ollama: OllamaPlan, release: str) -> Service:
         ),
         environment=variables(ollama),
         files={},
-        ready=models.proof(ollama),
-        seconds=START,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fleet.plan import PostgresPlan
 from roles.host.files import SystemFile
 from roles.host.places import ROOT, STATE
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 from roles.host.tables import role
 from roles.host.text import template
 
@@ -53,13 +53,22 @@ ITERATIONS = 4096
 """Postgres's own; the password is a long random one."""
 
 
-def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> Service:
-    """Return the service. ``admitted`` are the networks that the gateways come from."""
-    return Service(
+def installed(postgres: PostgresPlan) -> Installed:
+    """Return what holds for every generation."""
+    return Installed(
         name=NAME,
         user=USER,
         port=postgres.port,
         software=None,
+        ready=READY,
+        seconds=START,
+    )
+
+
+def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> Service:
+    """Return the service. ``admitted`` are the networks that the gateways come from."""
+    return Service(
+        **vars(installed(postgres)),
         unit=template(
             HERE / "templates" / "unit.service.j2", user=USER, directory=f"{DIRECTORY}/current"
         ),
@@ -88,8 +97,6 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
             "retire.sql": template(HERE / "templates" / "retire.sql.j2", role=role(password)),
             **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
         },
-        ready=READY,
-        seconds=START,
         secret_files=frozenset({"setup.sql"}),
     )
 

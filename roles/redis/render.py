@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleet.plan import RedisPlan
 from roles.host.places import ROOT
-from roles.host.service import Service
+from roles.host.service import Installed, Service
 from roles.host.text import template
 
 NAME = "redis"
@@ -24,13 +24,22 @@ READY = (
 )
 
 
-def service(redis: RedisPlan, password: str) -> Service:
-    """Return the service. Its user can read the password's digest, and not the password."""
-    return Service(
+def installed(redis: RedisPlan) -> Installed:
+    """Return what holds for every generation."""
+    return Installed(
         name=NAME,
         user=USER,
         port=redis.port,
         software=None,
+        ready=READY.format(listen=redis.listen),
+        seconds=START,
+    )
+
+
+def service(redis: RedisPlan, password: str) -> Service:
+    """Return the service. Its user can read the password's digest, and not the password."""
+    return Service(
+        **vars(installed(redis)),
         unit=template(TEMPLATES / "unit.service.j2", user=USER, directory=f"{ROOT}/{NAME}"),
         environment={"REDISCLI_AUTH": password},
         files={
@@ -41,6 +50,4 @@ def service(redis: RedisPlan, password: str) -> Service:
                 digest=sha256(password.encode()).hexdigest(),
             )
         },
-        ready=READY.format(listen=redis.listen),
-        seconds=START,
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan
-from roles import show
+from roles import services, show
 from roles.host import Role
 from roles.host.asking import answers, for_all, write
-from roles.host.observe import PATIENCE, look
+from roles.host.observe import PATIENCE, Observation, look
 from roles.status import table
 from roles.status.state import HostState, asked, compared, told
 
@@ -31,7 +32,7 @@ def _tell(run: State, roles: Sequence[Role]) -> bool:
         write(report, json.dumps(table.report(found, mute), indent=1) + "\n")
     if report != "-":
         table.show(found, mute)
-    return bool(mute) or any(each.faults for each in found.values())
+    return bool(mute) or any(each.faults or each.unknown for each in found.values())
 
 
 def _ask(each: Host, roles: Sequence[Role]) -> HostState:
@@ -40,9 +41,23 @@ def _ask(each: Host, roles: Sequence[Role]) -> HostState:
     began = time.time()
     lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
     seen, running = told(lines, (began, time.time()))
-    try:
-        refusals = [why for role in roles for why in role.refusals(plan, seen)]
-        changes = [change.what for role in roles for change in role.changes(plan, seen)]
-        return compared(running, seen, show.services(plan, seen), [*refusals, *changes])
-    except DeployError as error:  # a secret that this machine does not have, as a rule
-        return compared(running, seen, [], [f"cannot be compared with the plan: {error}"])
+    differs: list[str] = []
+    unknown: list[str] = []
+    for role in roles:
+        try:
+            refusals = [*role.refusals(plan, seen)]
+            differs += [*refusals, *(change.what for change in role.changes(plan, seen))]
+        except DeployError as error:  # a secret that this machine does not have, as a rule
+            unknown.append(str(error))
+    there = services.installed(plan, seen)
+    return compared(running, seen, there, _generations(plan, seen), differs, unknown)
+
+
+def _generations(plan: HostPlan, seen: Observation) -> dict[str, str]:
+    """Return which generation of each service the fleet file wants, as far as it can be known."""
+    found = {}
+    for make in show.makers(plan, seen):
+        with suppress(DeployError):
+            service = make()
+            found[service.name] = service.generation
+    return found

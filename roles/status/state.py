@@ -11,7 +11,7 @@ from pathlib import Path
 from roles.host.observe import Observation, Question, parse, script
 from roles.host.places import ROOT, STATE
 from roles.host.report import Doubt
-from roles.host.service import Service
+from roles.host.service import Installed
 
 ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
 
@@ -52,7 +52,8 @@ class Running:
 @dataclass(frozen=True)
 class ServiceState:
     """A service and its unit, ``None`` where there is none. ``generation`` is what runs, ``wanted``
-    what the fleet file wants; both are empty where a unit has no generations."""
+    what the fleet file wants; both are empty where a unit has no generations, and ``wanted`` also
+    where a secret is missing that the generation holds."""
 
     name: str
     process: Process | None
@@ -63,13 +64,14 @@ class ServiceState:
 @dataclass(frozen=True)
 class HostState:
     """A host: what runs there, what is free, what a run of deploys/mirror.py would change or
-    refuse (``faults``), and what it would have doubts about."""
+    refuse (``faults``), what it would have doubts about, and why the rest is ``unknown`` here."""
 
     running: Running
     disk: int
     services: tuple[ServiceState, ...]
     faults: tuple[str, ...]
     doubts: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 def asked(questions: Iterable[Question]) -> str:
@@ -103,19 +105,30 @@ def told(
 
 
 def compared(
-    running: Running, seen: Observation, wanted: Sequence[Service], differs: Sequence[str]
+    running: Running,
+    seen: Observation,
+    installed: Sequence[Installed],
+    wanted: Mapping[str, str],
+    differs: Sequence[str],
+    unknown: Sequence[str] = (),
 ) -> HostState:
-    """Hold what runs on a host against the services that are wanted there.
+    """Hold what runs on a host against the services that are to be ``installed`` there.
 
-    ``differs`` are the changes, refusals and doubts of the roles. A unit that has failed is no
-    less a fault for not being named by any of them.
+    ``wanted`` maps the name of each to its generation, as far as that is known. ``differs`` are the
+    changes, refusals and doubts of the roles, ``unknown`` why some could not be compared. A unit
+    that has failed, or is not there, is no less a fault for not being named by any of them.
     """
     failed = [
         f"{unit} has failed: journalctl -u {unit} says why"
         for unit, process in running.units.items()
         if process.active == "failed" and not any(unit in why for why in differs)
     ]
-    by_unit = {service.unit_name: service for service in wanted}
+    by_unit = {service.unit_name: service for service in installed}
+    for expected in installed:
+        process = running.units.get(expected.unit_name)
+        active = process.active if process else "missing"
+        if expected.name not in wanted and active not in ("active", "failed"):
+            failed.append(f"{expected.unit_name} is {active}")
     services = []
     for unit in [*by_unit, *(unit for unit in running.units if unit not in by_unit)]:
         name = unit.removeprefix("mirrorfleet-").removesuffix(".service")
@@ -124,13 +137,14 @@ def compared(
             services.append(ServiceState(name, process))
         else:
             generation = seen.units[unit].running if unit in seen.units else ""
-            services.append(ServiceState(name, process, generation, service.generation))
+            services.append(ServiceState(name, process, generation, wanted.get(name, "")))
     return HostState(
         running=running,
         disk=min(seen.disks.get(ROOT, 0), seen.disks.get(STATE, 0)),
         services=tuple(services),
         faults=(*dict.fromkeys(why for why in differs if not isinstance(why, Doubt)), *failed),
         doubts=tuple(dict.fromkeys(why for why in differs if isinstance(why, Doubt))),
+        unknown=tuple(dict.fromkeys(unknown)),
     )
 
 

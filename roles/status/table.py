@@ -31,6 +31,9 @@ def show(found: Mapping[str, HostState], mute: Mapping[str, str]) -> None:
             console.print(Text(f"{name}: {what}", style="red"))
         for what in host.doubts:
             console.print(Text(f"{name} {what}", style="yellow"))
+        for why in host.unknown:
+            why = f"{name}: cannot be compared with the fleet file in full, because it {why}"
+            console.print(Text(why, style="yellow"))
     if any(host.faults for host in found.values()):
         console.print(Text("deploys/mirror.py makes it so; with --dry --diff it shows how."))
 
@@ -60,7 +63,7 @@ def _service(service: ServiceState) -> Iterator[Text | str]:
     yield "" if process.seconds is None else _span(process.seconds)
     yield Text(str(process.restarts), style="yellow" if process.restarts else "")
     yield "" if process.memory is None else f"{process.memory / GIB:.1f} GiB"
-    if service.generation == service.wanted:
+    if service.generation == service.wanted or not service.wanted:
         yield service.generation
     else:
         yield Text(f"{service.generation or 'none'}, not {service.wanted}", style="red")
@@ -74,7 +77,9 @@ def _hosts(found: Mapping[str, HostState], mute: Mapping[str, str]) -> Table:
         gpus = (
             f"{gpu.used / GIB:.0f}/{gpu.total / GIB:.0f} GiB {gpu.busy}%" for gpu in running.gpus
         )
-        differs = Text(f"differs in {len(host.faults)}", style="red") if host.faults else "yes"
+        differs = Text("not known in full", style="yellow") if host.unknown else Text("yes")
+        if host.faults:
+            differs = Text(f"differs in {len(host.faults)}", style="red")
         free = f"{running.available / GIB:.1f} GiB", f"{host.disk / GIB:.0f} GiB"
         table.add_row(name, running.up, running.load, *free, "\n".join(gpus), differs)
     for name in mute:

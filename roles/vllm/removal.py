@@ -16,10 +16,7 @@ from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, WEIGHTS
 from roles.host.report import Change
 from roles.vllm import environment, weights
-
-ENVIRONMENTS = f"{ROOT}/vllm/environments"
-"""A change of a model removes those that no generation needs; where the last model has left, there
-is no such change any more."""
+from roles.vllm.render import ENVIRONMENTS
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -28,7 +25,11 @@ OURS = re.compile(
 
 
 def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of any host: a model may have left this one."""
+    """What must be known of any host: a model may have left this one.
+
+    A change of a model removes the environments that no generation needs; where the last model has
+    left, there is no such change any more.
+    """
     return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
 
 

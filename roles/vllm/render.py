@@ -13,7 +13,7 @@ from typing import Any
 from fleet.plan import NodesPlan, VllmPlan, http
 from roles.host.lookup import networks
 from roles.host.places import ROOT, STATE
-from roles.host.service import NEVER, Service
+from roles.host.service import NEVER, Installed, Service
 from roles.host.text import template
 
 USER = "mirrorfleet-vllm"
@@ -23,6 +23,8 @@ PROVE, EXPLAIN, WHOLE, NODES = (
     (HERE / "files" / name).read_text(encoding="utf-8")
     for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
+
+ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 NAMES = "vllm-*"
 """The services of all engines, on any host."""
@@ -41,6 +43,23 @@ def port(engine: VllmPlan) -> int:
     return engine.port if engine.nodes is None or engine.answers else engine.nodes.port
 
 
+def installed(engine: VllmPlan, weights: str) -> Installed:
+    """Return what holds for every generation of an engine; ``weights`` are those of now."""
+    follows = engine.nodes is not None and not engine.answers
+    word = f"{STATE}/{name(engine)}/word"
+    return Installed(
+        name=name(engine),
+        user=USER,
+        port=port(engine),
+        software=ENVIRONMENTS,
+        # The first node proves them all: with it, another has come to this generation, or not.
+        ready=f"cmp -s current/word {word} || (exit {NEVER})" if follows else _ready(engine),
+        seconds=60 if follows else START,
+        words=_words(weights),
+        follows=word if follows else "",
+    )
+
+
 def service(engine: VllmPlan, environment: str, weights: str, api_key: str | None) -> Service:
     """Return the service of one engine.
 
@@ -50,16 +69,10 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
     if engine.nodes:
         return _node(engine, engine.nodes, command, environment, weights, api_key)
     return Service(
-        name=name(engine),
-        user=USER,
-        port=engine.port,
-        software=environment,
+        **vars(installed(engine, weights)),
         unit=_unit(engine, shlex.join(command).replace(" --", " \\\n    --")),
         environment=variables(engine, api_key),
         files={"serves.json": _json(expected(engine))},
-        ready=_ready(engine, environment),
-        seconds=START,
-        words=_words(environment, weights),
         check=whole("check", weights),
     )
 
@@ -73,7 +86,7 @@ def _node(
     api_key: str | None,
 ) -> Service:
     """Return the service of one of the nodes that serve a model together: see nodes.py."""
-    directory, follows = f"{ROOT}/{name(engine)}", f"{STATE}/{name(engine)}/word"
+    directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     said = {
         "addresses": [each.address for each in nodes.members],
@@ -84,10 +97,7 @@ def _node(
         "environment": {} if engine.answers else variables(engine, None),
     }
     started = Service(
-        name=name(engine),
-        user=USER,
-        port=port(engine),
-        software=environment,
+        **vars(installed(engine, weights)),
         unit=_unit(
             engine,
             f"{environment}/bin/python -I {directory}/current/nodes.py {directory}",
@@ -100,12 +110,7 @@ def _node(
             "nodes.json": _json(said),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
-        # The first node proves them all: with it, this one has come to this generation, or not.
-        ready=f"cmp -s current/word {follows} || (exit {NEVER})",
-        seconds=60,
-        words=_words(environment, weights),
         check=whole("check", weights),
-        follows=follows,
     )
     if not engine.answers:
         return started
@@ -113,9 +118,6 @@ def _node(
         started,
         environment=variables(engine, api_key),
         files={**started.files, "serves.json": _json(expected(engine))},
-        ready=_ready(engine, environment),
-        seconds=START,
-        follows="",
     )
 
 
@@ -157,8 +159,8 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
     )
 
 
-def _words(environment: str, weights: str) -> str:
-    return f"{environment}/bin/python -I -c {shlex.quote(EXPLAIN)} {weights}"
+def _words(weights: str) -> str:
+    return f"python3 -I -c {shlex.quote(EXPLAIN)} {weights}"
 
 
 def _json(said: Mapping[str, Any]) -> str:
@@ -257,12 +259,13 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
     }
 
 
-def _ready(engine: VllmPlan, environment: str) -> str:
+def _ready(engine: VllmPlan) -> str:
     """Return a command that has the engine serve: /health is well before it can.
 
-    The key goes from the environment file into the program's environment, through no argv.
+    The key goes from the environment file into the program's environment, through no argv. The
+    host's own Python runs it: going back needs no environment but that of the generation.
     """
     return (
-        f"(set -a; . current/environment; exec {environment}/bin/python -I -c "
+        "(set -a; . current/environment; exec python3 -I -c "
         f'{shlex.quote(PROVE)} "{http(engine.listen, "$port")}" <current/serves.json)'
     )

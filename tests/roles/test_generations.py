@@ -58,7 +58,7 @@ def demo(config: str, **other: object) -> Service:
         name="demo",
         user="daemon" if os.geteuid() == 0 else "root",
         port=4000,
-        software=f"{SOFTWARE}/one",
+        software=SOFTWARE,
         unit=f"[Service]\nExecStart={SOFTWARE}/one/bin/demo\n",
         environment={"KEY": 'se"cr$et'},
         files={"config": config},

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from roles import show
+from roles import services, show
 from roles.host.report import Doubt
 from roles.status import table
 from roles.status.state import HostState, asked, compared, told
@@ -30,7 +30,8 @@ DISKS = ["disk\t/opt/mirrorfleet\t104857600", "disk\t/var/lib/mirrorfleet\t20971
 def state(plans: Planned, said: list[str], *differs: str) -> HostState:
     plan = plans("lab").hosts["gpu"]
     seen, running = told([*lines(converged(plan)), *DISKS, *said])
-    return compared(running, seen, show.services(plan, seen), differs)
+    wanted = {each.name: each.generation for each in show.services(plan, seen)}
+    return compared(running, seen, services.installed(plan, seen), wanted, differs)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:

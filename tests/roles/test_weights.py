@@ -18,7 +18,7 @@ from fleet.spec import Hub, Secret, Weights
 from roles import vllm
 from roles.host.observe import Observation
 from roles.host.places import WEIGHTS
-from roles.vllm import push, removal, weights
+from roles.vllm import push, removal, render, weights
 from roles.vllm.files import whole
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
@@ -210,7 +210,7 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (below / name / "x").write_bytes(bytes(8192))
     unit = machine.at("/opt/mirrorfleet/vllm-tiny/generations/0123/a.service")
     unit.parent.mkdir(parents=True)
-    software = machine.at(removal.ENVIRONMENTS)
+    software = machine.at(render.ENVIRONMENTS)
     used, unused = (f"0.31.0-cpu-{digit * 8}" for digit in "de")
     wanted = Path(vllm.environment(host.engine).directory).name
     for name in (used, unused, f"{unused}-2", wanted, "by hand"):
@@ -222,7 +222,7 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
     seen = machine.look_as_host(*removal.questions(plan))
     assert [change.what for change in removal.changes(plan, seen)] == [
         *(
-            f"{removal.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
+            f"{render.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
             for name in (unused, f"{unused}-2")
         ),
         *(f"{WEIGHTS}/{name} (0.00 GB) will be removed" for name in (old, f"{torso}.part")),

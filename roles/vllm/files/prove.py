@@ -1,6 +1,6 @@
 """Prove that a vLLM serves Claude Code: a tool call, streamed and not, and the declared window.
 
-Runs on the host, as root, with the environment's own Python and nothing but its standard library:
+Runs on the host, as root, with its python3 and nothing but the standard library:
 
     prove.py URL <serves.json
 

@@ -1,4 +1,4 @@
-"""A configuration with which the gateway does not start."""
+"""Back to the generation before: where the gateway does not start, and on purpose."""
 
 from pathlib import Path
 
@@ -32,3 +32,23 @@ def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_
     assert generations() == before
     assert all(look.message(name, look.secret("developers"))[0] == 200 for name in look.GATEWAYS)
     assert look.changes(look.mirror("--json")) == []
+
+
+def test_rolling_back_on_purpose_needs_no_secret(tmp_path: Path) -> None:
+    before = generations()
+    changed = look.variant(tmp_path, "  workers: 2\n", "  workers: 3\n")
+    try:
+        look.changes(look.mirror("--json", fleet=changed))
+        assert all(now != before[name] for name, now in generations().items())
+        secretless = changed.read_text("utf-8").replace("{file: ../.lab/secrets/", "{env: NOT_SET_")
+        assert secretless.count("NOT_SET_") >= 3
+        changed.write_text(secretless, "utf-8")
+        done = look.pyinfra("-y", str(changed.with_suffix(".py")), "deploys/rollback.py")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert generations() == before
+        assert all(
+            look.message(name, look.secret("developers"))[0] == 200 for name in look.GATEWAYS
+        )
+    finally:
+        look.mirror()
+    assert generations() == before
