@@ -43,6 +43,7 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
             "source": model.tag or _name(model),
             "digest": model.digest,
             "context": model.context,
+            "gpus": len(plan.devices),
             "body": _body(model),
             "recipe": _digest(model),
         }
@@ -90,7 +91,7 @@ def make(plan: OllamaPlan) -> Commands:
 
 def proof(plan: OllamaPlan) -> str:
     """Return a command that has the models that are there answer, at ``$port``."""
-    names = json.dumps([{"name": model.model} for model in plan.models])
+    names = json.dumps([{"name": model.model, "gpus": len(plan.devices)} for model in plan.models])
     return (
         f"printf %s {shlex.quote(names)} | python3 -c {shlex.quote(PROGRAM)} prove "
         f'"{http(plan.listen, "$port")}" {LEDGER}'

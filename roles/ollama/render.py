@@ -78,5 +78,9 @@ def variables(ollama: OllamaPlan) -> dict[str, str]:
         "OLLAMA_NO_CLOUD": "1",
         # An index that no GPU has keeps Ollama off all of them.
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, ollama.devices)) or "-1",
+        # Numbers as nvidia-smi gives them. CUDA's own order puts the fastest GPU first.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        # Vulkan ignores CUDA_VISIBLE_DEVICES and takes the GPUs of vLLM.
+        "OLLAMA_VULKAN": "0",
         **{name: str(value) for name, value in optional.items() if value is not None},
     }

@@ -10,7 +10,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from fleet import HostPlan
-from roles.ollama import models
+from roles.ollama import models, render
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
@@ -139,3 +139,13 @@ def test_a_port_that_a_stranger_has(plans: Planned) -> None:
     assert "box has port 11434 taken by ollama.service" in refusal(
         hosts, bare(hosts["box"]) | MACHINE | taken
     )
+
+
+def test_ollama_leaves_the_gpus_of_vllm_alone(plans: Planned) -> None:
+    """Vulkan lists GPUs that CUDA_VISIBLE_DEVICES hides, and Ollama would use them."""
+    for name in ("gpu", "box"):
+        plan = plans("ollama").hosts[name].ollama
+        assert plan is not None
+        said = render.variables(plan)
+        assert said["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
+        assert (said["OLLAMA_VULKAN"], said["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")

@@ -247,6 +247,34 @@ def test_a_ledger_that_cannot_be_read_costs_no_model(host: OllamaHost) -> None:
         assert set(json.loads(host.ledger.read_text())) == {"helper"}
 
 
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0, "3.0 of its 3.0 GB are not on a GPU, so it is slow. Ollama uses none of the 2 GPUs"),
+        (0.75, "0.8 of its 3.0 GB are not on a GPU, so it is slow. The GPUs have no room for the"),
+    ],
+)
+def test_a_model_that_is_not_on_its_gpus_is_reported(
+    host: OllamaHost, share: float, told: str
+) -> None:
+    plan = replace(host.ollama(helper=HELPER), devices=(0, 1))
+    host.start(plan, vram=share)
+    made, proved = host.make(plan), host.prove(plan)
+    assert (made.returncode, proved.returncode) == (0, 0)
+    assert f"helper: warning: {told}" in made.stdout
+    assert f"helper: warning: {told}" in proved.stdout
+
+
+def test_a_model_that_belongs_on_the_cpu_or_is_on_its_gpus_is_not_reported(
+    host: OllamaHost,
+) -> None:
+    for devices in ((), (0, 1)):
+        plan = replace(host.ollama(helper=HELPER), devices=devices)
+        host.start(plan)
+        host.make(plan)
+        assert "warning" not in host.prove(plan).stdout
+
+
 def test_a_server_that_is_not_there(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     done = host.make(plan)

@@ -34,6 +34,13 @@ NEVER = 78
 TOLD = 5
 """Seconds between two lines of progress."""
 
+FITS = "The GPUs have no room for the rest: choose smaller weights or a smaller context."
+
+UNUSED = (
+    "Ollama uses none of the {} GPUs that the fleet file gives it: run nvidia-smi on the host, and "
+    "`journalctl -u mirrorfleet-ollama | grep -i gpu` for the reason."
+)
+
 TOOL = {
     "name": "look",
     "description": "Look at a file.",
@@ -224,7 +231,7 @@ def create(server: Server, model: Model, names: set[str]) -> None:
     except Failure as failure:
         raise Failure(f"{name}: cannot be created from {model['source']}: {failure}") from None
     try:
-        prove(server, name, candidate, model["context"], names)
+        prove(server, name, candidate, model["context"], model["gpus"], names)
     except BaseException:
         with suppress(Failure, OSError):
             server.remove(candidate)
@@ -235,16 +242,21 @@ def create(server: Server, model: Model, names: set[str]) -> None:
 def prove_all(server: Server, wanted: list[Model], path: str) -> None:
     """Prove the models that were made here before: a new server must serve them as the old one."""
     ledger, there = read(path), server.digests()
-    for name in (model["name"] for model in wanted):
+    for model in wanted:
+        name = model["name"]
         if is_there(name, ledger, there):
             entry = ledger[name]
-            prove(server, name, name, entry["context"], kin(entry["tag"], [], ledger))
+            names = kin(entry["tag"], [], ledger)
+            prove(server, name, name, entry["context"], model["gpus"], names)
 
 
-def prove(server: Server, name: str, asked: str, context: int, names: set[str]) -> None:
+def prove(
+    server: Server, name: str, asked: str, context: int, gpus: int, names: set[str]
+) -> None:
     """Have a model answer as Claude Code asks, streamed and not, and compare its live window.
 
-    ``asked`` is what it is called now, ``names`` what the server may call its weights.
+    ``asked`` is what it is called now, ``names`` what the server may call its weights, ``gpus``
+    how many GPUs the server has.
     """
     request = {
         "model": asked,
@@ -270,10 +282,11 @@ def prove(server: Server, name: str, asked: str, context: int, names: set[str]) 
     loaded = server.get("/api/ps")["models"] or ()
     live = [each for each in loaded if each.get("digest") == digest]
     # What was asked last is told first.
-    compare(name, context, live or [each for each in loaded if full(each["name"]) in names])
+    live = live or [each for each in loaded if full(each["name"]) in names]
+    compare(name, context, gpus, live)
 
 
-def compare(name: str, context: int, loaded: list[Model]) -> None:
+def compare(name: str, context: int, gpus: int, loaded: list[Model]) -> None:
     """Compare the window that the server really gave the model with the declared one."""
     if not loaded:
         raise Failure(
@@ -288,9 +301,11 @@ def compare(name: str, context: int, loaded: list[Model]) -> None:
             f"{name}: has a window of {window}, and the fleet file says {context}: prompts would "
             f"be cut silently. {limit if (window or 0) < context else f'Write context: {window}.'}"
         )
-    outside = live.get("size", 0) - live.get("size_vram", 0)
-    if 0 < outside < live["size"]:
-        tell(name, f"warning: {outside / 1e9:.1f} GB of it found no room on the GPUs; it is slow")
+    size = live.get("size", 0)
+    outside = size - live.get("size_vram", 0)
+    if gpus and outside:
+        where = f"{outside / 1e9:.1f} of its {size / 1e9:.1f} GB are not on a GPU, so it is slow"
+        tell(name, f"warning: {where}. {FITS if outside < size else UNUSED.format(gpus)}")
 
 
 def read(path: str) -> Ledger:

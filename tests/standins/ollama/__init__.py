@@ -32,10 +32,12 @@ def tree(
     version: str,
     registry: Mapping[str, Mapping[str, Any]] = REGISTRY,
     limit: int = UNLIMITED,
+    vram: float = 1,
 ) -> Path:
     """Lay out a release below ``directory`` and return its program.
 
-    ``limit`` is a fault that a release may have: it gives no model a larger window.
+    ``limit`` is a fault that a release may have: it gives no model a larger window. ``vram`` is
+    the share of a model that it puts on GPUs, if it is given any.
     """
     program, libraries = directory / "bin/ollama", directory / "lib/ollama"
     program.parent.mkdir(parents=True)
@@ -43,7 +45,7 @@ def tree(
     program.write_text(PROGRAM.read_text("utf-8").replace('"0.0.0"', f'"{version}"'), "utf-8")
     program.chmod(0o755)
     (libraries / "libggml-base.so").write_bytes(b"a stand-in")
-    content = json.dumps({"tags": registry, "limit": limit})
+    content = json.dumps({"tags": registry, "limit": limit, "vram": vram})
     (libraries / "registry.json").write_text(content, "utf-8")
     return program
 

@@ -26,6 +26,7 @@ VERSION = "0.0.0"
 ANSWER = "I am the stand-in for Ollama: this is the one answer I know."
 REGISTRY = Path(__file__).resolve().parents[1] / "lib/ollama/registry.json"
 HOST = os.environ.get("OLLAMA_HOST", "127.0.0.1:11434")
+SIZE = 3_000_000_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 Json = dict[str, Any]
@@ -170,6 +171,14 @@ def show(name: str) -> Json:
     }
 
 
+def on_gpus() -> float:
+    """Which share of a model is on GPUs."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "-1") == "-1":
+        return 0
+    share: float = json.loads(REGISTRY.read_text("utf-8"))["vram"]
+    return share
+
+
 def running() -> list[Json]:
     """What was asked last comes first."""
     return [
@@ -177,8 +186,8 @@ def running() -> list[Json]:
             "name": each["name"],
             "model": each["name"],
             "digest": each["digest"],
-            "size": 3_000_000_000,
-            "size_vram": 0,
+            "size": SIZE,
+            "size_vram": int(SIZE * on_gpus()),
             "context_length": each["window"],
         }
         for each in reversed(LOADED.values())
