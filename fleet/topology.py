@@ -30,11 +30,12 @@ def _lines(fleet: Fleet) -> Iterator[str]:
     for model in fleet.models.values():
         yield _node(f"model_{model.name}", model.name, *_served(model))
         if fleet.gateway:
-            names = [name for name in fleet.aliases if fleet.resolve(name) is model]
+            names = fleet.names(model)
             yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
     for why, fallbacks in (
         ("fallback", fleet.fallbacks),
         ("longer prompts", fleet.context_window_fallbacks),
+        ("refused content", fleet.content_policy_fallbacks),
     ):
         for name, targets in fallbacks.items():
             for target in targets:

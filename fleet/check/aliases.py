@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fleet.data import table
 from fleet.problems import Key, Problem
@@ -13,10 +13,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     for name in fleet.aliases:
         yield from _alias(fleet, name)
     yield from _unrouted(fleet)
-    for name, targets in fleet.fallbacks.items():
-        yield from _fallbacks(fleet, ("fallbacks", name), targets)
-    for name, targets in fleet.context_window_fallbacks.items():
-        yield from _fallbacks(fleet, ("context_window_fallbacks", name), targets)
+    for kind, lists in fleet.fallback_lists.items():
+        yield from _twice(fleet, kind, lists)
+        for name, targets in lists.items():
+            yield from _fallbacks(fleet, (kind, name), targets)
 
 
 def _alias(fleet: Fleet, name: str) -> Iterator[Problem]:
@@ -35,17 +35,37 @@ def _alias(fleet: Fleet, name: str) -> Iterator[Problem]:
         seen.add(at)
 
 
+def _twice(fleet: Fleet, kind: str, lists: Mapping[str, tuple[str, ...]]) -> Iterator[Problem]:
+    """Two names of one model, with different fallbacks: it has one list under all its names."""
+    written: dict[str, str] = {}
+    for name in lists:
+        if model := fleet.find(name):
+            other = written.setdefault(model.name, name)
+            one, two = ([fleet.find(target) for target in lists[each]] for each in (other, name))
+            if one != two:
+                yield fleet.document.problem(
+                    (kind, name),
+                    f"is another name of '{model.name}', which has other fallbacks under "
+                    f"'{other}'.",
+                    "Write them under one of the two names.",
+                )
+
+
 def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Problem]:
     name = str(key[1])
+    model = fleet.find(name)
     for at, target in enumerate(targets):
-        model, other = fleet.models.get(name), fleet.models.get(target)
-        windows: tuple[Key, ...] = (("models", name, "context"), ("models", target, "context"))
-        if target == name:
+        other = fleet.find(target)
+        if not model or not other or {name, target} & fleet.models.keys() & fleet.aliases.keys():
+            continue  # a mistake of the names themselves
+        windows: tuple[Key, ...] = (
+            ("models", model.name, "context"),
+            ("models", other.name, "context"),
+        )
+        if other is model:
             yield fleet.document.problem(
                 (*key, at), "falls back to itself.", "Name another model, or remove it."
             )
-        elif not model or not other:
-            continue
         elif key[0] == "context_window_fallbacks":
             if other.context <= model.context:
                 yield fleet.document.problem(

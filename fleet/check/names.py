@@ -124,13 +124,10 @@ def _models(fleet: Fleet) -> Iterator[_Use]:
     answers = models | fleet.document.names("aliases")
     for name, target in fleet.aliases.items():
         yield _Use(("aliases", name), target, answers, "model or alias")
-    for section, said in (
-        ("fallbacks", fleet.fallbacks),
-        ("context_window_fallbacks", fleet.context_window_fallbacks),
-    ):
+    for section, said in fleet.fallback_lists.items():
         for name, targets in said.items():
-            yield _Use((section, name), name, models, "model")
-            yield from _each((section, name), targets, models)
+            yield _Use((section, name), name, answers, "model or alias")
+            yield from _each((section, name), targets, answers, "model or alias")
     for name, group in fleet.developers.items():
         yield _Use(("developers", name, "model"), group.model, answers, "model or alias")
         if group.subagent_model:

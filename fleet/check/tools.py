@@ -35,9 +35,6 @@ def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:
     if fleet.developers:
         tiers = fleet.aliases.keys() & table("claude_code").keys()
         yield from ((("aliases", tier), tier) for tier in sorted(tiers))
-        for kind, targets in (
-            ("fallbacks", fleet.fallbacks),
-            ("context_window_fallbacks", fleet.context_window_fallbacks),
-        ):
+        for kind, targets in fleet.fallback_lists.items():
             for name, others in targets.items():
                 yield from (((kind, name), other) for other in others)

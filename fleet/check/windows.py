@@ -50,7 +50,7 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{other.name}' with a window of {other.context}, and the client counts with "
             f"the {model.context} of '{model.name}' for subagents too: long ones will not fit.",
             _larger(model, other),
-            given=_given(model, other),
+            given=_given(fleet, model, other),
         )
 
 
@@ -67,11 +67,12 @@ def _caught(fleet: Fleet, small: Model, model: Model) -> bool:
     )
 
 
-def _given(*models: Model) -> tuple[Key, ...]:
+def _given(fleet: Fleet, *models: Model) -> tuple[Key, ...]:
     """Return what says whether a prompt fits these models, or another one answers."""
     windows: list[Key] = [("models", each.name, "context") for each in models]
+    names = [name for each in models for name in (each.name, *fleet.names(each))]
     fallbacks: list[Key] = [
-        (kind, each.name) for kind in ("fallbacks", "context_window_fallbacks") for each in models
+        (kind, name) for kind in ("fallbacks", "context_window_fallbacks") for name in names
     ]
     return (*windows, *fallbacks)
 
@@ -126,5 +127,5 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"leads to '{model.name}', and the client counts with its window of {model.context} "
             f"for every tier: {windows}. What is longer will not fit there.",
             _larger(model, *small.values()),
-            given=_given(model, *small.values()),
+            given=_given(fleet, model, *small.values()),
         )

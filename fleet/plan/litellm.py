@@ -12,7 +12,7 @@ from fleet.plan import database
 from fleet.plan.database import DatabasePlan
 from fleet.plan.keys import KeyPlan, keys
 from fleet.plan.redis import reached
-from fleet.plan.routes import Route, aliases, routes
+from fleet.plan.routes import Route, aliases, by_name, routes
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Gateway, Host, Image, OllamaModel, ProviderModel, Secret, VllmModel
 from fleet.spec.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
@@ -31,6 +31,9 @@ STREAM = 1800
 
 STREAM_ALONE = 600
 """The same, where nobody else is served until it has ended."""
+
+
+BY_NAME = "under every name of a model: LiteLLM looks fallbacks up by the name that was asked"
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,13 @@ class LitellmPlan:
         "gateway.hosts",
         because="a streamed answer may take longer than `timeout`, which bounds its pauses",
     )
-    fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks")
-    context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes("context_window_fallbacks")
+    fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks", "aliases", because=BY_NAME)
+    context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes(
+        "context_window_fallbacks", "aliases", because=BY_NAME
+    )
+    content_policy_fallbacks: Mapping[str, tuple[str, ...]] = comes(
+        "content_policy_fallbacks", "aliases", because=BY_NAME
+    )
     master_key: Secret = comes("gateway.master_key")
     keys: tuple[KeyPlan, ...] = comes("developers")
     grace: int = comes("keys.grace", because="in seconds")
@@ -176,8 +184,9 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         probe=_own(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
         stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
-        fallbacks=fleet.fallbacks,
-        context_window_fallbacks=fleet.context_window_fallbacks,
+        fallbacks=by_name(fleet.fallbacks, names),
+        context_window_fallbacks=by_name(fleet.context_window_fallbacks, names),
+        content_policy_fallbacks=by_name(fleet.content_policy_fallbacks, names),
         master_key=gateway.master_key,
         keys=keys(fleet),
         grace=fleet.keys.grace,

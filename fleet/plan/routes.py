@@ -136,3 +136,14 @@ def aliases(fleet: Fleet) -> dict[str, str]:
         if identity not in fleet.models
     }
     return {**own, **named}
+
+
+def by_name(
+    fallbacks: Mapping[str, tuple[str, ...]], names: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Return fallbacks under each model's own name and the other ``names`` that lead to it."""
+    return {
+        name: targets
+        for model, targets in fallbacks.items()
+        for name in (model, *(name for name, to in names.items() if to == model))
+    }

@@ -22,6 +22,7 @@ from fleet.spec.providers import PROVIDERS, ProviderModel, provider_model
 from fleet.spec.vllm import VllmModel, Weights, vllm
 
 __all__ = [
+    "FALLBACKS",
     "PROVIDERS",
     "Developers",
     "Firewall",
@@ -47,10 +48,16 @@ __all__ = [
 
 Model = VllmModel | OllamaModel | ProviderModel
 
+FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+"""The kinds of fallbacks, as the fleet file and LiteLLM call them."""
+
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything a fleet file says. ``document`` still knows the line of each key."""
+    """Everything a fleet file says. ``document`` still knows the line of each key.
+
+    ``fallback_lists`` holds, for each of ``FALLBACKS``, the names as the file writes them.
+    """
 
     document: Document
     name: str
@@ -63,8 +70,7 @@ class Fleet:
     firewall: Firewall
     front: Front | None
     aliases: Mapping[str, str]
-    fallbacks: Mapping[str, tuple[str, ...]]
-    context_window_fallbacks: Mapping[str, tuple[str, ...]]
+    fallback_lists: Mapping[str, Mapping[str, tuple[str, ...]]]
     keys: Keys
     developers: Mapping[str, Developers]
     warnings: tuple[Problem, ...] = ()
@@ -83,6 +89,34 @@ class Fleet:
         assert model, f"the check refuses '{name}', which leads to no model"
         return model
 
+    def names(self, model: Model) -> list[str]:
+        """Return the aliases that lead to a model."""
+        return [name for name in self.aliases if self.find(name) is model]
+
+    @property
+    def fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """By model, the models that answer when it does not."""
+        return self._followed("fallbacks")
+
+    @property
+    def context_window_fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """By model, the models that answer when a prompt is too long for it."""
+        return self._followed("context_window_fallbacks")
+
+    @property
+    def content_policy_fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """By model, the models that answer when its provider's content filter refuses."""
+        return self._followed("content_policy_fallbacks")
+
+    def _followed(self, kind: str) -> dict[str, tuple[str, ...]]:
+        """Follow every alias in a kind of fallbacks to its model. Names that lead nowhere go."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, targets in self.fallback_lists[kind].items():
+            if model := self.find(name):
+                others = [other.name for each in targets if (other := self.find(each))]
+                found[model.name] = tuple(dict.fromkeys(others))
+        return found
+
 
 def fleet(document: Document) -> Fleet:
     """Build the values from a document whose shape has been checked."""
@@ -100,8 +134,7 @@ def fleet(document: Document) -> Fleet:
         firewall=firewall(said),
         front=front(said.section("front"), hosts) if "front" in said else None,
         aliases=said.get("aliases", {}),
-        fallbacks=_targets(said.section("fallbacks")),
-        context_window_fallbacks=_targets(said.section("context_window_fallbacks")),
+        fallback_lists={kind: _targets(said.section(kind)) for kind in FALLBACKS},
         keys=keys(said.section("keys")),
         developers={
             each.name: developers(each, hosts) for each in said.section("developers").sections()

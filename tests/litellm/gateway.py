@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,6 +39,7 @@ START = 300
 class Answer:
     code: int
     body: Any
+    headers: Message
 
     @property
     def text(self) -> str:
@@ -70,9 +72,9 @@ class Gateway:
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return Answer(response.status, _parsed(response.read()))
+                return Answer(response.status, _parsed(response.read()), response.headers)
         except urllib.error.HTTPError as error:
-            return Answer(error.code, _parsed(error.read()))
+            return Answer(error.code, _parsed(error.read()), error.headers)
 
     def headers(self, key: str | None = None) -> dict[str, str]:
         """Return the headers of a request with a developer's key, or with another one."""

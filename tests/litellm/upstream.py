@@ -27,6 +27,31 @@ FORBIDDEN = "forbidden"
 """A prompt of this word is refused by every guardrail that asks here."""
 
 
+OVERLONG = "overlong"
+"""A prompt of this word is too long for the engine that ``Upstream.small`` names."""
+
+TOO_LONG = (
+    "This model's maximum context length is 262144 tokens. However, your prompt contains at least "
+    "262145 input tokens, which exceeds this limit even without any output tokens. Please reduce "
+    "the length of the input prompt."
+)
+"""How vLLM 0.32 refuses it."""
+
+FILTERED = "filtered"
+"""A prompt of this word is refused by the content filter of an Azure deployment."""
+
+CONTENT_FILTER = {
+    "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
+    "management policy. Please modify your prompt and retry. To learn more about our content "
+    "filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
+    "type": None,
+    "param": "prompt",
+    "code": "content_filter",
+    "status": 400,
+    "innererror": {"code": "ResponsibleAIPolicyViolation"},
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request as it came in; ``host`` is the real host that it was meant for."""
@@ -45,6 +70,7 @@ class Upstream:
     patience: float = 7
     is_down: bool = False
     down: str = ""
+    small: str = ""
 
     def instead_of(self, url: str) -> str:
         """Return the address here that stands for a real one."""
@@ -89,6 +115,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._wait()
         if self.upstream.is_down or host == self.upstream.down:
             self.send_error(503)
+        elif host == self.upstream.small and OVERLONG in json.dumps(body):
+            error = {"type": "BadRequestError", "message": TOO_LONG}
+            self._say({"type": "error", "error": error}, 400)
+        elif "azure" in host and FILTERED in json.dumps(body):
+            self._say({"error": CONTENT_FILTER}, 400)
         elif body.get("stream") and path.endswith("v1/messages"):
             self._stream()
         else:
@@ -111,9 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.upstream.hung_up += 1
                 raise ConnectionResetError
 
-    def _say(self, answer: dict[str, Any]) -> None:
+    def _say(self, answer: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
