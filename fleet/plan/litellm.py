@@ -32,6 +32,9 @@ STREAM = 1800
 STREAM_ALONE = 600
 """The same, where nobody else is served until it has ended."""
 
+PING = "sse_keepalive_ping_interval_seconds"
+"""LiteLLM's name for the seconds of silence after which it pings a streaming client."""
+
 
 BY_NAME = "under every name of a model: LiteLLM looks fallbacks up by the name that was asked"
 
@@ -69,6 +72,10 @@ class LitellmPlan:
     stream_timeout: int | None = comes("gateway.stream_timeout")
     keepalive_timeout: int | None = comes("gateway.keepalive_timeout")
     cancel_on_disconnect: bool = comes("gateway.cancel_on_disconnect")
+    ping_seconds: float = comes(
+        f"gateway.extra.litellm_settings.{PING}",
+        because="else nothing is sent during a long prefill, and a proxy may close the connection",
+    )
     limits: Limits = comes("gateway.limits")
     routing: Routing = comes("gateway.routing")
     retries: int = comes(
@@ -158,6 +165,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         stream_timeout=gateway.stream_timeout,
         keepalive_timeout=gateway.keepalive_timeout,
         cancel_on_disconnect=gateway.cancel_on_disconnect,
+        ping_seconds=gateway.extra.get("litellm_settings", {}).get(PING, 30),
         limits=gateway.limits,
         routing=routing,
         retries=replicas - 1 if routing.retries is None else routing.retries,

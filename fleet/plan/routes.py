@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet import ollama
+from fleet.abilities import thinks
 from fleet.data import table
 from fleet.plan.why import comes
 from fleet.spec import (
@@ -45,6 +46,11 @@ class Route:
     context: int = comes("models.{model}.context")
     output: int = comes("models.{model}.output")
     base_model: str | None = comes("models.{model}.base_model")
+    adaptive_thinking: bool = comes(
+        "models.{model}.family",
+        "models.{model}.engine",
+        because="LiteLLM drops thinking and effort on their way to an engine without this flag",
+    )
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -79,6 +85,7 @@ def _to_ollama(
             context=model.context,
             output=model.output,
             base_model=None,
+            adaptive_thinking=thinks(model),
         )
         for host in model.hosts
     ]
@@ -97,6 +104,7 @@ def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
             context=model.context,
             output=model.output,
             base_model=None,
+            adaptive_thinking=thinks(model),
         )
         for host in model.heads
     ]
@@ -113,6 +121,7 @@ def _to_provider(model: ProviderModel) -> Route:
         context=model.context,
         output=model.output,
         base_model=model.base_model,
+        adaptive_thinking=False,
     )
 
 

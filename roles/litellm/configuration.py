@@ -41,6 +41,7 @@ def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "request_timeout": gateway.timeout,
         "json_logs": gateway.logging.json,
         "telemetry": False,
+        "sse_keepalive_ping_interval_seconds": gateway.ping_seconds,
     }
     callbacks = [*(["prometheus"] if gateway.metrics else []), *gateway.callbacks]
     if callbacks:
@@ -140,6 +141,9 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
     }
     if route.base_model:
         information["base_model"] = route.base_model
+    if route.adaptive_thinking:
+        # Alone: with supports_reasoning, LiteLLM turns "disabled" into a thinking budget.
+        information["supports_adaptive_thinking"] = True
     if gateway.routing.allowed_fails is None and _has_another(gateway, route):
         # The one that has just failed rests at once, so that the retry goes to another. Said here
         # and not for all: a model's only deployment must not rest.
