@@ -250,9 +250,7 @@ def prove_all(server: Server, wanted: list[Model], path: str) -> None:
             prove(server, name, name, entry["context"], model["gpus"], names)
 
 
-def prove(
-    server: Server, name: str, asked: str, context: int, gpus: int, names: set[str]
-) -> None:
+def prove(server: Server, name: str, asked: str, context: int, gpus: int, names: set[str]) -> None:
     """Have a model answer as Claude Code asks, streamed and not, and compare its live window.
 
     ``asked`` is what it is called now, ``names`` what the server may call its weights, ``gpus``
