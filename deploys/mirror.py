@@ -44,3 +44,6 @@ ollama.leave()
 redis.leave()
 postgres.leave()
 firewall.close()
+
+# Exit code 1 where something was skipped on a host.
+host.finish()

@@ -13,3 +13,6 @@ from roles.claude import removal
 host.survey(removal)
 
 removal.remove()
+
+# Exit code 1 where a home was skipped.
+host.finish()

@@ -14,3 +14,6 @@ host.survey(removal, clearance)
 
 removal.remove()
 clearance.clear()
+
+# Exit code 1 where a home was skipped.
+host.finish()

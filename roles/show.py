@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 
@@ -104,7 +105,8 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
                 yield f"{service.directory}/current/{member.name}", member.content.decode()
     if plan.gateway:
         yield keys.WANTED, keys.wanted(plan.gateway)
-    for file in claude.wanted(plan, UNSEEN):
+    logins = {each.user: "" for each in plan.clients.users} if plan.clients else {}
+    for file in claude.wanted(plan, replace(UNSEEN, users=logins)):
         if file.content is not None:
             yield f"~{file.user}/{file.path}", file.content.decode()
     for shared in (*postgres.units(plan), *machine.files(plan.clients)):

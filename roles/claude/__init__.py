@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 
 from pyinfra.api import State, deploy
-from pyinfra.context import ctx_state
+from pyinfra.context import ctx_host, ctx_state
 
 from fleet.plan import ClaudePlan, HostPlan
 from fleet.plan.settings import KEY_FILE
 from roles import host
-from roles.claude import client, homes, machine
+from roles.claude import client, homes, machine, writing
+from roles.claude.homes import Seat
+from roles.host import undone
 from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile, install, write
+from roles.host.files import HomeFile, install
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
 from roles.host.rollout import behind, serves
@@ -30,7 +33,8 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the developers of this machine cannot be given their client and settings."""
-    whys = [why for seat in machine.left(plan.clients, seen) for why in homes.leaving(seat, seen)]
+    left = machine.left(plan.clients, seen)
+    whys: list[str] = [why for seat in left for why in homes.leaving(seat, seen)]
     if plan.clients is None:
         return whys
     for each in plan.clients.users:
@@ -39,7 +43,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         *client.refusals(plan.clients, seen),
         *machine.unsound(plan.clients),
         *machine.refusals(plan.clients, seen),
-        *(why for each in plan.clients.users for why in homes.refusals(each, seen)),
+        *(why for each in plan.clients.users for why in homes.skipped(each, seen)),
         *whys,
     ]
 
@@ -50,7 +54,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         yield Change(f"{client.binary(version)} is missing")
     users = plan.clients.users if plan.clients else ()
     yield from homes.changes(wanted(plan, seen), users, seen)
-    yield from machine.changes(plan.clients, seen)
+    yield from machine.changes(plan.clients, seen, kept(machine.left(plan.clients, seen), seen))
 
 
 def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
@@ -84,16 +88,17 @@ def put_client() -> Commands:
 def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
     plan, seen = host.plan(), host.seen()
-    commands = write(wanted(plan, seen), seen, first=machine.known(plan.clients, seen))
-    yield from behind(serves, commands)
+    first = machine.known(plan.clients, seen)
+    yield from behind(serves, writing.settle(partial(wanted, plan), seen, first))
 
 
 @operation
 def share() -> Commands:
     """Write the machine's policy and commands, once those who use them have their settings."""
     plan, seen = host.plan().clients, host.seen()
+    former = machine.left(plan, seen)
     commands = install(
-        machine.files(plan),
+        machine.files(plan, kept(former, seen, undone.homes(ctx_host.get()))),  # type: ignore[no-untyped-call]
         seen,
         first=machine.unlink(plan, seen),
         then=machine.relink(plan, seen),
@@ -114,6 +119,15 @@ def taken() -> set[str]:
                 wanted_now.add(file.content)
     # Whatever else a developer has put there is no key, and nobody's to ask with.
     return {key.decode() for key in found - wanted_now if LIKE_A_KEY.fullmatch(key)}
+
+
+def kept(seats: Iterable[Seat], seen: Observation, missed: Collection[str] = ()) -> list[Seat]:
+    """Return the seats that a run does not take back: homes that are broken, or were ``missed``."""
+    return [
+        seat
+        for seat in seats
+        if seat.user in seen.users and (seat.user in missed or any(homes.leaving(seat, seen)))
+    ]
 
 
 LIKE_A_KEY = re.compile(rb"[!-~]{8,200}")

@@ -12,7 +12,7 @@ from roles.claude.json_file import NotOurs
 from roles.claude.receipt import Note, claimed, notes, ours, settled, steps
 from roles.host.files import HomeFile, outdated
 from roles.host.observe import Observation, Question
-from roles.host.report import Change
+from roles.host.report import Change, Skipped
 from roles.host.secrets import reveal
 
 RECEIPT = "mirrorfleet-receipt.json"
@@ -58,29 +58,39 @@ def questions(where: Seat) -> list[Question]:
     return [("user", where.user), *(("home_file", where.user, file) for file in files)]
 
 
-def refusals(client: ClientPlan, seen: Observation) -> Iterator[str]:
-    """Yield why a developer cannot be given the settings."""
+def skipped(client: ClientPlan, seen: Observation) -> Iterator[Skipped]:
+    """Yield why a developer's settings stay as they are."""
     if client.user not in seen.users:
-        yield f"has no user '{client.user}'. Create the login first."
+        yield Skipped(f"has no user '{client.user}'. Create the login first.")
     else:
-        yield from _unreadable(seat(client), owned(client), seen)
+        yield from _unsound(seat(client), owned(client), seen)
 
 
-def leaving(where: Seat, seen: Observation) -> Iterator[str]:
-    """Yield why the settings of somebody who leaves cannot be taken back."""
-    yield from _unreadable(where, _nothing(where), seen)
+def leaving(where: Seat, seen: Observation) -> Iterator[Skipped]:
+    """Yield why the settings of somebody who leaves are not taken back."""
+    yield from _unsound(where, _nothing(where), seen)
 
 
 def files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
     """Return the files of a developer as they are to be."""
-    where = seat(client)
-    key = HomeFile(where.user, where.key, reveal(client.key).encode())
-    return [key, *_settled(where, owned(client), seen)]
+    if client.user not in seen.users:
+        return []
+    return _wanted(seat(client), reveal(client.key).encode(), owned(client), seen)
 
 
 def former(where: Seat, seen: Observation) -> list[HomeFile]:
     """Return the files of somebody who leaves as they were before us, and no key."""
-    return [HomeFile(where.user, where.key, None), *_settled(where, _nothing(where), seen)]
+    return _wanted(where, None, _nothing(where), seen)
+
+
+def _wanted(
+    where: Seat, key: bytes | None, owned: Mapping[str, Mapping[str, Any]], seen: Observation
+) -> list[HomeFile]:
+    """Return the key, which no file of the developer's holds up, and the settings if they can be
+    read."""
+    keys = [HomeFile(where.user, where.key, key)] if _is_known(where, where.key, seen) else []
+    sound = not any(_unsound(where, owned, seen))
+    return [*keys, *(_settled(where, owned, seen) if sound else ())]
 
 
 def owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
@@ -128,31 +138,58 @@ def _notes(where: Seat, seen: Observation) -> dict[str, Note]:
     return notes(there.content if there else None)
 
 
-def _unreadable(
+UNKNOWN = {
+    "unreadable": "that {user} cannot read. Give it back: chown {user}, chmod u+rw.",
+    "irregular": "that is not a regular file. Move it, then run again.",
+    "oversized": "of more than 8 MiB. Shorten or move it, then run again.",
+    "slow": "that cannot be read in time. Mend the home's disk, then run again.",
+}
+"""Why a home's file is not known, by what an observation tells in place of its mode."""
+
+
+def _is_known(where: Seat, path: str, seen: Observation) -> bool:
+    found = seen.home_files.get((where.user, path))
+    return found is None or found.mode not in UNKNOWN
+
+
+def _unsound(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
-) -> Iterator[str]:
-    for path in (where.settings, where.state, where.receipt):
-        found = seen.home_files.get((where.user, path))
-        if found and found.mode == "unreadable":
-            yield (
-                f"has a ~{where.user}/{path} that {where.user} cannot read. "
-                f"Give it back: chown {where.user}, chmod u+rw."
-            )
-            return
+) -> Iterator[Skipped]:
+    """Yield why a home's files stay as they are. ``owned`` is to stand in them."""
+    unknown = [
+        path
+        for path in (where.key, where.settings, where.state, where.receipt)
+        if not _is_known(where, path, seen)
+    ]
+    for path in unknown[:1]:
+        why = UNKNOWN[seen.home_files[where.user, path].mode].format(user=where.user)
+        yield Skipped(f"has a ~{where.user}/{path} {why}")
+    if unknown:
+        return
+    receipt = f"~{where.user}/{where.receipt}"
     try:
         known = _notes(where, seen)
     except NotOurs as error:
-        yield (
-            f"has a ~{where.user}/{where.receipt} that {error}. Put back the one that was there; "
-            "without any, what stands in the settings is taken for the developer's."
+        yield Skipped(
+            f"has a {receipt} that {error}. Put back the one that was there; without any, what "
+            "stands in the settings is taken for the developer's."
         )
         return
+    found = False
     for path, keys in owned.items():
         there = seen.home_files.get((where.user, path))
         try:
             settled(there.content if there else None, known.get(path), keys)
         except NotOurs as error:
-            yield (
+            found = True
+            yield Skipped(
                 f"has a ~{where.user}/{path} that {error}; it is the developer's, so it stays. "
                 "Mend or move it, then run again."
             )
+    try:
+        if not found:
+            list(_settled(where, owned, seen))
+    except NotOurs as error:
+        yield Skipped(
+            f"would get a {receipt} that {error}. Shorten ~{where.user}/{where.settings}."
+        )

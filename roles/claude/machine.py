@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fleet.plan import ClaudePlan
@@ -60,8 +60,11 @@ def links(plan: ClaudePlan) -> dict[str, str]:
     return ordinary | {f"{COMMANDS}/{each.command}": _script(each.command) for each in plan.mirrors}
 
 
-def files(plan: ClaudePlan | None) -> list[SystemFile]:
-    """Return the files of the machine as they are to be."""
+def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile]:
+    """Return the files of the machine as they are to be.
+
+    ``kept`` are seats of people who leave that could not be taken back: the next run tries again.
+    """
     policy = written(plan.managed.settings) if plan and plan.managed is not None else None
     shared = [SystemFile(POLICY, policy)]
     if plan:
@@ -75,7 +78,7 @@ def files(plan: ClaudePlan | None) -> list[SystemFile]:
             if each.source
         ]
     # Last: until then, a run that was cut still knows where the one before it was.
-    return [*shared, _listed(seats(plan))]
+    return [*shared, _listed([*seats(plan), *kept])]
 
 
 def known(plan: ClaudePlan | None, seen: Observation) -> SystemFile:
@@ -83,14 +86,14 @@ def known(plan: ClaudePlan | None, seen: Observation) -> SystemFile:
     return _listed([*seats(plan), *left(plan, seen)])
 
 
-def _listed(where: list[Seat]) -> SystemFile:
+def _listed(where: Sequence[Seat]) -> SystemFile:
     lines = "".join(f"{each.user} {each.directory}\n" for each in where)
     return SystemFile(SEATS, lines.encode() or None)
 
 
-def changes(plan: ClaudePlan | None, seen: Observation) -> Iterator[Change]:
+def changes(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat]) -> Iterator[Change]:
     """Yield the files and commands of the machine that will be changed."""
-    for file in unlike(files(plan), seen):
+    for file in unlike(files(plan, kept), seen):
         if file.content is None:
             yield Change(f"{file.path} will be removed")
             continue
@@ -155,18 +158,21 @@ rm -f {POLICY}
 rmdir /etc/claude-code/managed-settings.d /etc/claude-code 2>/dev/null || :
 {{commands}}
 rm -rf {ROOT}/claude
-rm -f {SEATS}
+{{seats}}
 """
 
 
-def cleared(plan: ClaudePlan | None, seen: Observation) -> Commands:
+def cleared(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat] = ()) -> Commands:
     """Remove all that is ours on a machine but in the homes, if anything is."""
     known = {*(links(plan) if plan else ())}
     clients = {binary(version) for version in plan.versions} if plan else set()
     ours = any(seen.links.get(command, "").startswith(f"{ROOT}/") for command in known)
     if ours or {POLICY, SEATS} & seen.files.keys() or clients & seen.paths:
         known |= {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
-        yield script(CLEAR.format(commands="\n".join(map(_unlinked, sorted(known)))))
+        content = _listed(kept).content
+        listed = f"printf %s {shlex.quote(content.decode())} >{SEATS}" if content else ""
+        commands = "\n".join(map(_unlinked, sorted(known)))
+        yield script(CLEAR.format(commands=commands, seats=listed or f"rm -f {SEATS}"))
 
 
 def _script(command: str) -> str:

@@ -17,12 +17,18 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
-from roles.claude.json_file import NotOurs, parsed, written
+from roles.claude.json_file import LIMIT, NotOurs, parsed, written
+
+Kind = TypeVar("Kind")
 
 JOINED = {("permissions", name) for name in ("allow", "ask", "deny")}
 """Lists to which the fleet adds its own, as the client adds up those of all its files."""
+
+
+DEEPEST = 16
+"""Levels at which a key of ours stands at the most."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ def claimed(owned: Mapping[str, Any], note: Note | None) -> dict[str, Any]:
                 break
         else:
             if change.added:
-                inner[name] = [*(inner.get(name) or ()), *change.added]
+                there = inner.get(name)
+                inner[name] = [*(there if isinstance(there, list) else ()), *change.added]
             else:
                 inner.setdefault(name, change.now)
     return claims
@@ -151,7 +158,7 @@ def _lines(
         if isinstance(claim, Mapping) and isinstance(value, Mapping):
             yield from _lines(value, claim, path)
             continue
-        rules = path in JOINED and isinstance(value, list)
+        rules = path in JOINED and isinstance(value, list) and isinstance(claim, list)
         for each in [rule for rule in value if rule in claim] if rules else [value]:
             yield f"{'.'.join(path)}: {json.dumps(each, ensure_ascii=False)}"
 
@@ -217,11 +224,14 @@ def receipt(notes: Mapping[str, Note | None]) -> bytes | None:
     """Return the receipt, or ``None`` when there is nothing to take back."""
     files = {path: _as_json(note) for path, note in notes.items() if note}
     about = "What Mirrorfleet changed here, for the way back. Do not edit."
-    return written({"about": about, "files": files}) if files else None
+    content = written({"about": about, "files": files}) if files else None
+    if content is not None and len(content) > LIMIT:
+        raise NotOurs(f"holds more than {LIMIT >> 20} MiB")
+    return content
 
 
 def notes(content: bytes | None) -> dict[str, Note]:
-    """Read a receipt. Raises ``NotOurs`` when it is none."""
+    """Read a receipt. Raises ``NotOurs`` when it is none: it lies in a home, for all to edit."""
     try:
         files = parsed(content).get("files", {})
         return {path: _from_json(said) for path, said in files.items()}
@@ -254,25 +264,40 @@ def _fields(change: Change) -> Iterator[tuple[str, Any]]:
 def _from_json(said: dict[str, Any]) -> Note:
     packed = said["original"]
     return Note(
-        None if packed is None else zlib.decompress(base64.b64decode(packed)),
+        None if packed is None else _unpacked(packed),
         _read_version(said),
         _read_version(said["replaced"]) if "replaced" in said else None,
     )
 
 
+def _unpacked(packed: str) -> bytes:
+    """Return a file as it was; a few bytes can claim to be gigabytes."""
+    stream = zlib.decompressobj()
+    original = stream.decompress(base64.b64decode(packed, validate=True), LIMIT)
+    if not stream.eof:
+        raise ValueError
+    return original
+
+
 def _read_version(said: dict[str, Any]) -> Version:
     return Version(
-        str(said["written"]),
-        tuple(
-            Change(
-                tuple(map(str, each["path"])),
-                each.get("now"),
-                (each["before"],) if "before" in each else (),
-                tuple(each.get("added", ())),
-            )
-            for each in said["changes"]
-        ),
+        _a(str, said["written"]), tuple(_read_change(each) for each in _a(list, said["changes"]))
     )
+
+
+def _read_change(said: dict[str, Any]) -> Change:
+    path = tuple(_a(str, part) for part in _a(list, said["path"]))
+    added = tuple(_a(list, said.get("added", [])))
+    if not 0 < len(path) <= DEEPEST or (added and path not in JOINED):
+        raise ValueError
+    return Change(path, said.get("now"), (said["before"],) if "before" in said else (), added)
+
+
+def _a(kind: type[Kind], said: Any) -> Kind:
+    """Return a value that is to be of a kind. Raises ``ValueError`` when it is not."""
+    if not isinstance(said, kind):
+        raise ValueError
+    return said
 
 
 def steps(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from pyinfra.api import deploy
+from pyinfra.context import ctx_host
 
 from fleet.plan import HostPlan
-from roles import host
-from roles.claude import homes, machine
+from roles import claude, host
+from roles.claude import homes, machine, writing
 from roles.claude.homes import Seat
+from roles.host import undone
 from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile, write
+from roles.host.files import HomeFile
 from roles.host.observe import Observation, Question
-from roles.host.report import Change
+from roles.host.report import Change, Skipped
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -22,8 +25,8 @@ def questions(plan: HostPlan) -> list[Question]:
     return [*asked, *(q for seat in machine.seats(plan.clients) for q in homes.questions(seat))]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Why somebody's settings cannot be taken back."""
+def refusals(plan: HostPlan, seen: Observation) -> list[Skipped]:
+    """Why somebody's settings stay as they are."""
     return [why for seat in _seats(plan, seen) for why in homes.leaving(seat, seen)]
 
 
@@ -48,13 +51,15 @@ def remove() -> None:
 @operation
 def unsettle() -> Commands:
     """Bring each developer's files back to what they were."""
-    yield from write(former(host.plan(), host.seen()), host.seen())
+    yield from writing.settle(partial(former, host.plan()), host.seen())
 
 
 @operation
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
-    yield from machine.cleared(host.plan().clients, host.seen())
+    plan, seen = host.plan(), host.seen()
+    missed = undone.homes(ctx_host.get())  # type: ignore[no-untyped-call]
+    yield from machine.cleared(plan.clients, seen, claude.kept(_seats(plan, seen), seen, missed))
 
 
 def former(plan: HostPlan, seen: Observation) -> list[HomeFile]:

@@ -14,11 +14,12 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_state
 
 from fleet.plan import HostPlan
-from roles.host import report
+from roles.host import report, undone
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, observe
-from roles.host.report import Change, Doubt
+from roles.host.report import Change, Doubt, Skipped
 from roles.host.rollout import keep_order
+from roles.host.undone import finish as finish
 
 
 class Role(Protocol):
@@ -29,7 +30,10 @@ class Role(Protocol):
         ...
 
     def refusals(self, plan: HostPlan, seen: Observation) -> Iterable[str]:
-        """Why the plan cannot work on the host as it is: the cause and the remedy. Or a Doubt."""
+        """Why the plan cannot work on the host as it is: the cause and the remedy.
+
+        Or a Doubt, or what is Skipped on the host.
+        """
         ...
 
     def changes(self, plan: HostPlan, seen: Observation) -> Iterable[Change]:
@@ -140,7 +144,10 @@ def _survey(run: State, roles: Sequence[Role]) -> list[str]:
         for each, why in whys:
             if isinstance(why, Doubt):
                 each.log(why, logger.warning)
-        if refusals := [f"{each.name} {why}" for each, why in whys if not isinstance(why, Doubt)]:
+            elif isinstance(why, Skipped):
+                undone.skip(each, why)
+        told = (Doubt, Skipped)
+        if refusals := [f"{each.name} {why}" for each, why in whys if not isinstance(why, told)]:
             return refusals
     _tell(run, hosts, roles)
     return []

@@ -35,12 +35,16 @@ def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
 
 
 # A controller that was killed leaves its last script running. The next run waits until it is done,
-# which may take as long as the streams of a gateway that stops.
+# which may take as long as the streams of a gateway that stops. To hold a lock takes no more than
+# to open its file, so only root enters its directory. Earlier releases had one that all could open.
 ALONE = f"""\
 set -eu
-umask 022
+umask 077
 install -d -m 755 {STATE}
-exec 9>{STATE}/lock
+install -d -m 700 {STATE}/run
+[ ! -e {STATE}/lock ] || rm -f {STATE}/lock
+exec 9>{STATE}/run/lock
+umask 022
 flock -w 3600 9 || {{ echo "another run still changes this host" >&2; exit 1; }}
 """
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
-from roles.host.commands import Commands, script
+from pyinfra.api import Host, State
+from pyinfra.api.command import StringCommand
+
+from roles.host.commands import ALONE, Commands, script
 from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, Member, pack
+from roles.host.places import STATE
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class HomeFile:
             return "will be removed"
         if there is None:
             return "is missing"
+        if not there.mode.isdigit():
+            return f"is {there.mode}"
         if there.content == self.content:
             return f"has mode {there.mode}, not {self.mode}"
         return "differs"
@@ -62,57 +71,58 @@ class SystemFile:
     mode: str = "644"
 
 
-# The user's own shell writes, so neither a link nor a strange owner in the home can make root
-# write elsewhere. A file that is itself a link, as dotfile managers make them, is followed as long
-# as it stays in the home. One that has changed since it was looked at, perhaps an hour ago, is left
-# alone. What goes wrong in one home stops nothing in the others. The places are a file of the
-# archive: those of many users would be too long for a command line.
-PLACE = """\
-stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
+HOMES = re.sub(
+    r"^ *#.*\n", "", (Path(__file__).parent / "homes.sh").read_text("utf-8"), flags=re.MULTILINE
+)
+"""Without comments: it stands in a command line."""
+
+# The calls are a file of the archive: those of many users would be too long for a command line.
+WRITE = """\
 (cd "$stage" && {unpack})
-chmod 711 "$stage"
-as='set -eu; umask 077; cd "${{1:?no home}}"; stage=$2
-reach() {{
-    case $1 in */*) [ -d "${{1%/*}}" ] || mkdir -p "${{1%/*}}" ;; esac
-    to=$(readlink -f "$1")
-    case $to in
-        "$(pwd -P)"/*) ;;
-        *) echo "$PWD/$1 leads out of the home, to $to" >&2; exit 1 ;;
-    esac
-    now=none
-    [ ! -e "$to" ] || {{ now=$(sha256sum <"$to"); now=${{now%% *}}; }}
-    [ "$now" = "$2" ] || {{ echo "$PWD/$1 was changed meanwhile; run again" >&2; exit 1; }}
-    rm -f "$to".mirrorfleet.* # of a run that was cut
-}}
-place() {{
-    reach "$2" "$3"
-    new=$(mktemp "$to.mirrorfleet.XXXXXX"); trap "rm -f \\"\\$new\\"" EXIT
-    cat "$stage/$1" >"$new"; chmod "$4" "$new"; mv -fT "$new" "$to"
-}}
-remove() {{ reach "$1" "$2"; rm -f "$to"; }}
-'
-as_user() {{
-    home=$(getent passwd "$1" | cut -d : -f 6)
-    runuser -u "$1" -- sh -c "$as$2" sh "$home" "$stage"
-}}
 place() {{
     install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
     mv -fT "$3.mirrorfleet" "$3"
 }}
 {first}
-failed=0
 . "$stage/places"
-exit "$failed"
 """
 
 
+Left = Callable[[str, str, str], None]
+"""Is told ``changed`` or ``skipped``, the user and why, of each home that was not written."""
+
+
+class WriteHomes(StringCommand):
+    """A command that succeeds where single homes could not be written, and says which."""
+
+    def __init__(self, text: str, stdin: str, left: Left) -> None:
+        super().__init__(ALONE + HOMES + text, _stdin=[stdin])
+        self.left = left
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        succeeded, output = super().execute(state, host, connector_arguments)
+        self.told(output.stdout_lines)
+        return succeeded, output
+
+    def told(self, lines: Iterable[str]) -> None:
+        """Read what the script says of the homes."""
+        for line in lines:
+            match line.split("\t"):
+                case ["changed" | "skipped" as how, user, why]:
+                    self.left(how, user, why.strip())
+
+
 def write(
-    files: Sequence[HomeFile], seen: Observation, *, first: SystemFile | None = None
-) -> Commands:
+    files: Sequence[HomeFile],
+    seen: Observation,
+    left: Left,
+    *,
+    first: SystemFile | None = None,
+) -> Iterator[WriteHomes]:
     """Write the files that differ on the host, in one exec, in the order given.
 
-    If any does, ``first`` is written before them.
+    If any does, ``first`` is written before them. A file that another program has changed since it
+    was looked at, perhaps an hour ago, is left alone.
     """
     members: list[Member] = []
     calls: dict[str, list[str]] = {}
@@ -131,18 +141,19 @@ def write(
         before = shlex.join(["place", "first", first.mode, first.path])
         members.append(Member("first", first.content))
     places = "".join(
-        f"{shlex.join(['as_user', user, '; '.join(each)])} || failed=1\n"
-        for user, each in calls.items()
+        shlex.join(["as_user", user, "; ".join(each)]) + "\n" for user, each in calls.items()
     )
     members.append(Member("places", places.encode(), "600"))
-    yield script(PLACE.format(unpack=UNPACK, first=before), pack(members))
+    yield WriteHomes(WRITE.format(unpack=UNPACK, first=before), pack(members), left)
 
 
 # A reader finds the old file or the new one, whole; the name in between is one that nobody reads.
 INSTALL = """\
 umask 022
-stage=$(mktemp -d)
+stage={state}/stage
+rm -rf "$stage" # of a run that was killed
 trap 'rm -rf "$stage"' EXIT
+mkdir -m 700 "$stage"
 (cd "$stage" && {unpack})
 place() {{
     install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
@@ -169,7 +180,8 @@ def install(
             members.append(Member(str(index), file.content))
             places.append(shlex.join(["place", str(index), file.mode, file.path]))
     places.append(then)
-    yield script(INSTALL.format(unpack=UNPACK, places="\n".join(places)), pack(members))
+    text = INSTALL.format(state=STATE, unpack=UNPACK, places="\n".join(places))
+    yield script(text, pack(members))
 
 
 def unlike(files: Sequence[SystemFile], seen: Observation) -> list[SystemFile]:

@@ -21,9 +21,9 @@ from pyinfra.api.exceptions import DeployError
 
 
 def _functions(name: str) -> str:
-    """Return what a file of shell functions holds but comments: it travels to every host."""
+    """Return a file of shell functions without comments and indentation: each host is sent it."""
     text = (Path(__file__).parent / name).read_text(encoding="utf-8")
-    return re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^ *(#.*\n)?", "", text, flags=re.MULTILINE)
 
 
 FUNCTIONS = _functions("observe.sh")
@@ -52,7 +52,11 @@ class Unit:
 
 @dataclass(frozen=True)
 class HomeFile:
-    """A file of a user: its mode in octal, or "unreadable" for the user itself, and its content."""
+    """A file of a user: its mode in octal, and its content.
+
+    Or why its content is not known: ``unreadable`` for the user itself, ``irregular``,
+    ``oversized``, or ``slow`` where the home does not answer in time.
+    """
 
     mode: str
     content: bytes
@@ -273,9 +277,8 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
                 seats.add((user, directory))
             case ["content" | "answer" as kind, name, content]:
                 found.setdefault(f"{kind}s", {})[name] = base64.b64decode(content)
-            case ["home_file", user, name, mode, content]:
-                file = HomeFile(mode, base64.b64decode(content))
-                found.setdefault("home_files", {})[user, name] = file
+            case ["home_file", user, name, *said]:
+                found.setdefault("home_files", {})[user, name] = _home_file(said)
             case ["own_client", user, name, target]:
                 found.setdefault("own_clients", {})[user, name] = target
             case ["unit", name, active, enabled, running, reload, drop_ins]:
@@ -308,6 +311,17 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
         listeners={port: frozenset(owners) for port, owners in listeners.items()},
         wrong={directory: frozenset(names) for directory, names in wrong.items()},
     )
+
+
+def _home_file(said: list[str]) -> HomeFile:
+    """Read what a home says of a file: the process that says it is the user's."""
+    try:
+        mode, content = said
+        if re.fullmatch("[0-7]{1,4}|irregular|oversized|slow", mode):
+            return HomeFile(mode, base64.b64decode(content, validate=True))
+    except ValueError:
+        pass
+    return HomeFile("unreadable", b"")
 
 
 _DIGEST = re.compile(r"([0-9a-f]{64})  (/.*)")

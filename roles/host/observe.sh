@@ -144,39 +144,63 @@ answer() {
 content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
 
 # A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
-# Whose it is, root says: the user's own processes can say what they like.
+# A home may be hostile. Only regular files are read, and none of more than 8 MiB. Each home has ten
+# seconds, and one second once all homes together took a minute: a pipe that is swapped in after the
+# test blocks, and a user can stop a process of his own. What a home answers is cut at 32 MiB, keeps
+# no control characters, and each line gets its user's name from us. Nothing of the user's holds our
+# own output open.
 READ='
-cd "$1" 2>/dev/null || exit 0; mode=$2 encode=$3; shift 3
+cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
 for path do
-    [ -f "$path" ] || continue
-    if body=$($encode <"$path" 2>/dev/null); then
-        printf "%s\t%s\t%s\n" "$path" "$($mode "$path")" "$body"
+    if [ ! -f "$path" ]; then
+        [ ! -e "$path" ] || printf "%s\tirregular\t\n" "$path"
+        continue
+    fi
+    said=$($about "$path")
+    if [ "${said#*:}" -gt 8388608 ]; then
+        printf "%s\toversized\t\n" "$path"
+    elif body=$($encode <"$path" 2>/dev/null); then
+        printf "%s\t%s\t%s\n" "$path" "${said%:*}" "$body"
     else
         printf "%s\tunreadable\t\n" "$path"
     fi
 done
 '
+AS_USER='as=$1 name=$2 read=$3; shift 3; $as "$name" -- sh -c "$read" sh "$@" </dev/null 2>/dev/null | head -c 33554432'
+uptime() { { read -r up _ </proc/uptime; } 2>/dev/null || up=0; up=${up%.*}; }
+bounded() { if [ "$kernel" = Darwin ]; then "$@"; else timeout -k 1 "$patience" "$@"; fi; }
+spent=0 patience=10
 home_file() {
     case $kernel in
-        Darwin) as='sudo -n -u' mode='stat -L -f %Lp' encode=base64 ;;
-        *) as='runuser -u' mode='stat -L -c %a' encode='base64 -w 0' ;;
+        Darwin) as='sudo -n -u' about='stat -L -f %Lp:%z' encode=base64 ;;
+        *) as='runuser -u' about='stat -L -c %a:%s' encode='base64 -w 0' ;;
     esac
     name=$1; shift
     home=$(user "$name") && home=${home##*$tab}
-    [ -z "$home" ] || $as "$name" -- sh -c "$READ" sh "$home" "$mode" "$encode" "$@" </dev/null |
-        sed "s|^|home_file$tab$name$tab|"
+    [ -n "$home" ] || return 0
+    [ "$spent" -lt 60 ] || patience=1
+    uptime; began=$up
+    {
+        bounded sh -c "$AS_USER" sh "$as" "$name" "$READ" "$home" "$about" "$encode" "$@"
+        [ $? -lt 124 ] || for path do printf '%s\tslow\t\n' "$path"; done
+    } | sed "s|[^ -~$tab]||g; s|^|home_file$tab$name$tab|"
+    uptime; spent=$((spent + up - began))
 }
 
 # Clients of users' own, which a shell may find before ours. Where a user's link leads, the user
-# names: no line of such a name may pass for an answer of ours.
-own_client() {
-    user "$@" | while IFS=$tab read -r _ name home; do
-        for path in .local/bin/claude .claude/local/claude .npm-global/bin/claude; do
-            [ -x "$home/$path" ] || continue
-            say own_client "$name" "$path" "$(readlink -f "$home/$path" | tr -cd '\040-\176')"
-        done
+# names: no line of such a name may pass for an answer of ours. It may lead to a file system that
+# does not answer.
+OWN='
+tab=$(printf "\t")
+while IFS=$tab read -r _ name home; do
+    for path in .local/bin/claude .claude/local/claude .npm-global/bin/claude; do
+        [ -x "$home/$path" ] || continue
+        target=$(readlink -f "$home/$path" | tr -cd "\040-\176")
+        printf "own_client\t%s\t%s\t%s\n" "$name" "$path" "$target"
     done
-}
+done
+'
+own_client() { user "$@" | bounded sh -c "$OWN"; }
 
 # Where earlier runs left Claude Code's settings: a user and a directory per line of a list. The
 # lines that are given are asked for anyway.
@@ -221,7 +245,8 @@ port() {
     ss -Hltnp "${ports# or }" 2>/dev/null | while read -r _ _ _ local _ users; do
         while [ "${users#*pid=}" != "$users" ]; do
             users=${users#*pid=}
-            say port "${local##*:}" "$(owner "${users%%,*}")"
+            # A process names itself as it likes: no line of such a name passes for an answer.
+            say port "${local##*:}" "$(owner "${users%%,*}" | tr -cd '\040-\176')"
         done
     done
 }
@@ -229,7 +254,7 @@ owner() {
     while read -r line; do
         case $line in */*.service*) line=${line%.service*}; echo "${line##*/}.service"; return ;; esac
     done <"/proc/$1/cgroup"
-    read -r line <"/proc/$1/comm" && echo "$line"
+    read -r line <"/proc/$1/comm" && printf %s "$line"
 } 2>/dev/null
 
 # What a table of nftables holds, in short.

@@ -16,6 +16,13 @@ class Doubt(str):
     """What may yet go wrong on a host, among its refusals: told, and the run goes on."""
 
 
+class Skipped(str):
+    """What one developer's home lacks, among the refusals of its host: reported, and skipped.
+
+    The rest of the run goes on, and its exit code is 1.
+    """
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing that a run will change, in the words of a person.

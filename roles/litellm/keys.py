@@ -14,6 +14,7 @@ from pyinfra.api import State
 from pyinfra.context import ctx_state
 
 from fleet.plan import KeyPlan, LitellmPlan, http
+from roles.host import undone
 from roles.host.commands import Commands, script, telling
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
@@ -160,10 +161,19 @@ def _reached(gateway: LitellmPlan) -> set[str]:
     """Return whose former keys end with this run: it has been on all machines of theirs.
 
     Those that have failed, or that it leaves out, may still have the key; that is what grace
-    is for.
+    is for. Likewise a home that could not be written.
     """
     run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     reached = {each.data.plan.name for each in run.active_hosts}
+    missed = {
+        client.key
+        for each in run.active_hosts
+        if each.data.plan.clients
+        for client in each.data.plan.clients.users
+        if client.user in undone.homes(each) or client.user not in each.data.seen.users
+    }
     return {
-        each.name for each in gateway.keys if not gateway.grace or reached.issuperset(each.hosts)
+        each.name
+        for each in gateway.keys
+        if not gateway.grace or (reached.issuperset(each.hosts) and each.key not in missed)
     }

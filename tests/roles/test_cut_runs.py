@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,11 @@ def test_what_the_developer_writes_between_the_cuts_stays(
         assert json.dumps(after, sort_keys=True) == json.dumps(loaded(theirs), sort_keys=True)
 
 
-# The real scripts, on a machine whose `mv` stops the run when it is asked for the n-th time.
+# The real scripts, on a machine where the n-th program that puts a file in its place stops the run.
 CUT_SHORT = """\
 echo >>"$ROOT/moves"
 [ "$(wc -l <"$ROOT/moves")" -lt {moves} ] || exit 1
-exec /bin/mv "$@"
+exec {program} "$@"
 """
 
 
@@ -117,10 +118,13 @@ exec /bin/mv "$@"
 def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
     machine: Machine, developers: Path, plan: HostPlan, moves: int
 ) -> None:
-    machine.add("mv", CUT_SHORT.format(moves=moves))
+    programs = {name: shutil.which(name) for name in ("mv", "ln", "perl")}
+    for name, program in programs.items():
+        machine.add(name, CUT_SHORT.format(moves=moves, program=program))
     with pytest.raises(AssertionError):
         run(machine, plan)
-    (machine.programs / "mv").unlink()
+    for name in programs:
+        (machine.programs / name).unlink()
     undo(machine, plan)
     assert tree(developers) == {"linus/.claude/settings.json": OWN}
 
@@ -135,6 +139,9 @@ def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
     seen = machine.look_as_host(*claude.questions(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
     first = shared.known(plan.clients, seen)
-    [command] = write(claude.wanted(plan, seen), seen, first=first)
-    assert machine.run(command).returncode == 1
+    told: list[tuple[str, str, str]] = []
+    wanted = claude.wanted(plan, seen)
+    [command] = write(wanted, seen, lambda *said: told.append(said), first=first)
+    command.told(machine.run(command).stdout.splitlines())
+    assert [user for _, user, _ in told] == ["ada"]
     assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}

@@ -422,7 +422,8 @@ def test_a_script_waits_for_the_one_that_a_killed_run_left_behind(
     host: Machine, tmp_path: Path
 ) -> None:
     order = tmp_path / "order"
-    lock = host.at("/var/lib/mirrorfleet/lock")
+    lock = host.at("/var/lib/mirrorfleet/run/lock")
+    lock.parent.mkdir()
     slow = f"exec 9>{lock}; flock 9; echo locked >{order}; sleep 0.5; echo first >>{order}"
     with subprocess.Popen(["sh", "-c", slow]):
         while not order.exists():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from roles.claude import homes
-from roles.host.files import HomeFile, outdated, write
+from roles.host import files as files_of_homes
+from roles.host.files import HomeFile, outdated
 from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
 from tests.roles.machine import Machine
@@ -25,12 +25,22 @@ def home(machine: Machine) -> Path:
     return home
 
 
-def put(machine: Machine, *files: HomeFile) -> subprocess.CompletedProcess[str]:
-    seen = machine.look(*(("home_file", file.user, file.path) for file in files))
-    [command] = write(files, seen)
-    done = machine.run(command)
-    assert done.returncode == 0, done.stderr
-    return done
+def look(machine: Machine, *files: HomeFile) -> Observation:
+    return machine.look(*(("home_file", file.user, file.path) for file in files))
+
+
+def write(machine: Machine, files: list[HomeFile], seen: Observation) -> list[tuple[str, str, str]]:
+    """Write the files; return each home that was not written, with how and why."""
+    told: list[tuple[str, str, str]] = []
+    for command in files_of_homes.write(files, seen, lambda *said: told.append(said)):
+        done = machine.run(command)
+        assert (done.returncode, done.stderr) == (0, "")
+        command.told(done.stdout.splitlines())
+    return told
+
+
+def put(machine: Machine, *files: HomeFile) -> None:
+    assert write(machine, [*files], look(machine, *files)) == []
 
 
 def all_files(home: Path) -> set[str]:
@@ -80,20 +90,18 @@ def test_a_link_out_of_the_home_is_not_followed(
     (home / link).symlink_to(away if link.endswith("json") else away.parent)
     there = {("ada", SETTINGS.path): Found("600", b"of somebody else")}
     seen = Observation(home_files=there)
-    [command] = write([HomeFile("ada", SETTINGS.path, content)], seen)
-    done = machine.run(command)
-    assert done.returncode != 0
-    assert "leads out of the home" in done.stderr
+    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+    assert (how, user) == ("skipped", "ada")
+    assert "leads out of the home" in why
     assert away.read_text() == "of somebody else"
 
 
 def test_a_file_that_is_not_to_be_goes(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
-    seen = machine.look(("home_file", "ada", SETTINGS.path))
-    [command] = write([HomeFile("ada", SETTINGS.path, None)], seen)
-    assert machine.run(command).returncode == 0
+    gone = HomeFile("ada", SETTINGS.path, None)
+    assert write(machine, [gone], look(machine, SETTINGS)) == []
     assert all_files(home) == set()
-    assert list(write([HomeFile("ada", SETTINGS.path, None)], Observation())) == []
+    assert outdated([gone], Observation()) == []
 
 
 def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> None:
@@ -108,10 +116,9 @@ def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> Non
 
 def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path) -> None:
     (home / ".claude").write_text("a file where the folder should be")
-    [command] = write([SETTINGS], Observation())
-    done = machine.run(command)
-    assert done.returncode != 0
-    assert done.stderr
+    [(how, user, why)] = write(machine, [SETTINGS], Observation())
+    assert (how, user) == ("skipped", "ada")
+    assert "File exists" in why or "Not a directory" in why
 
 
 def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
@@ -119,7 +126,6 @@ def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
     seen = machine.look(("home_file", "ada", SETTINGS.path))
     other = HomeFile("ada", ".claude.json", b"{}")
     assert outdated([SETTINGS, other], seen) == [other]
-    assert list(write([SETTINGS], seen)) == []
 
 
 def test_what_was_changed_since_it_was_looked_at_is_left_alone(
@@ -129,10 +135,9 @@ def test_what_was_changed_since_it_was_looked_at_is_left_alone(
     seen = machine.look(("home_file", "ada", SETTINGS.path))
     (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
     for content in (b"{}", None):
-        [command] = write([HomeFile("ada", SETTINGS.path, content)], seen)
-        done = machine.run(command)
-        assert done.returncode == 1
-        assert "settings.json was changed meanwhile; run again" in done.stderr
+        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+        assert (how, user) == ("changed", "ada")
+        assert "settings.json was changed meanwhile; run again" in why
     assert "meanwhile" in (home / SETTINGS.path).read_text()
     assert all_files(home) == {".claude/settings.json"}
 
@@ -143,8 +148,8 @@ def test_what_goes_wrong_in_one_home_stops_nothing_in_the_others(
     (machine.root / "home/grace").mkdir()
     (home / ".claude").write_text("a file where the directory is to be")
     other = HomeFile("grace", SETTINGS.path, b"{}")
-    [command] = write([SETTINGS, other], Observation())
-    assert machine.run(command).returncode == 1
+    [(how, user, _)] = write(machine, [SETTINGS, other], Observation())
+    assert (how, user) == ("skipped", "ada")
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
 

@@ -106,8 +106,8 @@ MACOS = {
 echo "$2:********:501:20::0:0:Ada Lovelace:$ROOT/home/$2:/bin/zsh"
 """,
     "stat": """\
-[ "$1 $2 $3" = '-L -f %Lp' ] || { echo 'stat: illegal option' >&2; exit 1; }
-exec real-stat -L -c %a "$4"
+[ "$1 $2 $3" = '-L -f %Lp:%z' ] || { echo 'stat: illegal option' >&2; exit 1; }
+exec real-stat -L -c %a:%s "$4"
 """,
     "sudo": '[ "$1 $2 $4" = "-n -u --" ] || exit 1; shift 4; exec "$@"',
     "df": """\
@@ -117,7 +117,7 @@ real-df -Pk "$2" | awk 'NR == 2 { print "map auto_home", $2, $3, $4, $5, "/Syste
 """,
     "find": "echo 'find: -printf: unknown primary or operator' >&2; exit 1",
 }
-AS_EVERYWHERE = ("awk", "base64", "readlink", "sed", "sh", "tr")
+AS_EVERYWHERE = ("awk", "base64", "head", "readlink", "sed", "sh", "tr")
 
 
 def test_macos(furnished: Machine, tmp_path: Path) -> None:

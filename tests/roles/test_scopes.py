@@ -16,7 +16,7 @@ from roles import claude
 from roles.claude import machine as shared
 from roles.claude import removal
 from roles.claude.client import binary
-from roles.host.files import install, write
+from roles.host.files import WriteHomes, install, write
 from tests.roles.fleets import good, stand_in
 from tests.roles.machine import Machine
 
@@ -45,7 +45,7 @@ def run(machine: Machine, plan: HostPlan) -> int:
     seen = machine.look_as_host(*claude.questions(plan))
     assert [why for why in claude.refusals(plan, seen) if "no /etc" not in why] == []
     commands = [
-        *write(claude.wanted(plan, seen), seen),
+        *write(claude.wanted(plan, seen), seen, unexpected),
         *install(
             shared.files(plan.clients),
             seen,
@@ -60,14 +60,23 @@ def undo(machine: Machine, plan: HostPlan) -> int:
     """Do what remove_clients.py does."""
     seen = machine.look_as_host(*removal.questions(plan))
     assert removal.refusals(plan, seen) == []
-    commands = [*write(removal.former(plan, seen), seen), *shared.cleared(plan.clients, seen)]
+    commands = [
+        *write(removal.former(plan, seen), seen, unexpected),
+        *shared.cleared(plan.clients, seen),
+    ]
     return executed(machine, commands)
+
+
+def unexpected(*said: str) -> None:
+    raise AssertionError(said)
 
 
 def executed(machine: Machine, commands: list[PyinfraCommand]) -> int:
     for command in commands:
         done = machine.run(command)
         assert done.returncode == 0, done.stderr
+        if isinstance(command, WriteHomes):
+            command.told(done.stdout.splitlines())
     return len(commands)
 
 
