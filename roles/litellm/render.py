@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from roles.host import tables
 from roles.host.observe import Observation
 from roles.host.places import ROOT, STATE
 from roles.host.service import Installed, Service
-from roles.host.text import template
+from roles.host.text import exec_start, shell_lines, template
 from roles.litellm import container
 from roles.litellm.configuration import configuration
 from roles.litellm.references import references, variable
@@ -111,7 +110,7 @@ def service(
             container=container.NAME if gateway.image else "",
             command=f"/bin/sh {ROOT}/{NAME}/current/container.sh serve"
             if gateway.image
-            else _lines([f"{environment}/bin/litellm", *arguments(gateway, count)]),
+            else exec_start([f"{environment}/bin/litellm", *arguments(gateway, count)]),
             held=HELD,
             hold=START + 60,
             drain=gateway.drain_seconds,
@@ -140,7 +139,7 @@ def service(
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
-            arguments=_lines(arguments(gateway, count), indent=12),
+            arguments=shell_lines(arguments(gateway, count), indent=12),
         ),
         "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
         **_scripts("contents.py", *([PROGRAM] if gateway.database else [])),
@@ -157,10 +156,6 @@ def service(
 
 def _scripts(*names: str) -> dict[str, str]:
     return {name: (HERE / "files" / name).read_text("utf-8") for name in names}
-
-
-def _lines(command: list[str], indent: int = 4) -> str:
-    return shlex.join(command).replace(" --", f" \\\n{' ' * indent}--")
 
 
 def _probe(job: str) -> str:

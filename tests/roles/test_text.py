@@ -1,4 +1,4 @@
-"""Text for other programs: the environment file, and templates.
+"""Text for other programs: commands of units, the environment file, and templates.
 
 systemd reads an EnvironmentFile= by the rules of sh: between double quotes, a backslash goes before
 each of \\ " $ ` and means itself elsewhere (systemd.exec(5)). So sh, which reads the file before a
@@ -7,12 +7,16 @@ check, is the judge for both.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from roles.host.text import environment_file, template
+from roles.host.text import environment_file, exec_start, shell_lines, template
+from tests.roles import systemd
 
 VALUES = [
     "plain",
@@ -37,6 +41,75 @@ def test_sh_reads_the_value_that_was_meant(tmp_path: Path, value: str) -> None:
     command = 'set -aeu; . "$0"; printf "%s|%s" "$VALUE" "$AFTER"'
     read = subprocess.run(["sh", "-c", command, file], capture_output=True, check=True)
     assert read.stdout.decode() == f"{value}|x"
+
+
+PROGRAM = "/usr/bin/env"
+
+ARGUMENTS = [
+    *VALUES,
+    "--plain",
+    "100 %zz",
+    "%h/x %",
+    '--hf-overrides={"note": "a --b $HOME \\\\n 5 %"}',
+    "$HOME",
+    "${HOME}",
+    "$$",
+    "-",
+    ";",
+    "\\",
+    '--it\'s="so"',
+    "a\\x41",
+]
+
+WORDS = st.text(
+    st.sampled_from("ab-%$\\{}'\"; #@:!=n\U0001f642x")
+    | st.characters(exclude_categories=("Cc", "Cs"))
+)
+
+
+def unit(command: list[str]) -> str:
+    return f"[Service]\nExecStart={exec_start(command)}\nRemainAfterExit=yes\n"
+
+
+@given(st.lists(WORDS))
+def test_a_service_gets_the_arguments_that_were_meant(words: list[str]) -> None:
+    said = [PROGRAM, *words]
+    assert systemd.arguments(unit(said), {"HOME": "/root", "a": "b"}) == said
+
+
+@pytest.mark.parametrize("value", ARGUMENTS)
+def test_systemd_takes_the_command_of_a_service(tmp_path: Path, value: str) -> None:
+    """What it makes of it, only a running one says: tests/lab/verify/test_units.py."""
+    said = [PROGRAM, value, f"--option={value}"]
+    assert systemd.arguments(unit(said), {"HOME": "/root"}) == said
+    if not shutil.which("systemd-analyze"):
+        return
+    (tmp_path / "x.service").write_text(unit(said))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "x.service"], capture_output=True, text=True
+    )
+    assert f"{tmp_path}/x.service" not in done.stderr
+
+
+@pytest.mark.parametrize("value", ["a\nb", "bell\a", "\x1b[0m", "tab\there", "half \ud800"])
+def test_no_control_character_comes_into_a_unit(value: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        exec_start([PROGRAM, value])
+
+
+def test_each_option_of_a_command_is_on_a_line_of_its_own() -> None:
+    command = [PROGRAM, "serve", "--a=1", '--b={"x": " --c"}', "--d"]
+    assert exec_start(command) == (
+        PROGRAM + ' serve \\\n    --a=1 \'--b={"x": " --c"}\' \\\n    --d'
+    )
+
+
+@settings(max_examples=20)
+@given(st.lists(WORDS, min_size=1))
+def test_sh_gets_the_words_that_were_meant(words: list[str]) -> None:
+    command = shell_lines(["printf", "%s\\0", "--", *words])
+    read = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
+    assert read.stdout.decode().split("\0") == ["--", *words, ""]
 
 
 def test_the_order_does_not_depend_on_who_said_what_first() -> None:
