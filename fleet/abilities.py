@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.data import table
+from fleet.parsers import reasoning_parser
 from fleet.spec import Model, OllamaModel, ProviderModel, VllmModel
 
 
@@ -21,7 +21,7 @@ def thinks(model: Model) -> bool:
     and drops what a model cannot do.
     """
     if isinstance(model, VllmModel):
-        return "reasoning_parser" in table("families").get(model.family, {})
+        return reasoning_parser(model) is not None
     return isinstance(model, OllamaModel)
 
 

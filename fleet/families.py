@@ -10,7 +10,16 @@ HEAD = """\
 # Model families
 
 Made from [fleet/data/families.yml](../fleet/data/families.yml) by
-`python -m fleet schema --families`. `family` of a model on vLLM decides its parsers:
+`python -m fleet schema --families`. `family` of a model on vLLM decides its parsers. For a model of
+no family, write the parsers that its card names; with a family, each one written replaces that one
+of the family:
+
+```yaml
+models:
+  coder: {engine: vllm, tool_parser: qwen3_coder, reasoning_parser: qwen3, …}
+```
+
+A model with a `reasoning_parser` alone thinks, and has no tools.
 
 """
 
@@ -23,8 +32,9 @@ FOOT = """
 The parsers are those that vLLM 0.32.0 registers
 ([vllm_parsers.yml](../fleet/data/vllm_parsers.yml), which the lab compares with the package). In
 our lab a tiny model of the family `hermes` calls tools; the weights of the others are too large for
-it. So for these the table is the word of its sources, and each start proves it: a family with
-another parser does not serve, and the run says so
+it. vLLM's own parsers of `qwen3.5`, `qwen3.6` and `qwen3.8` read there what these models write.
+For the rest, the table is the word of its sources. Each start proves it: a model with the wrong
+parser does not serve, and the run says so
 ([how it works](how-it-works.md#when-a-vllm-serves)).
 
 A chat template that is named comes with vLLM's sources, in `examples/`, not with its package: put
@@ -33,8 +43,8 @@ it on the hosts and write `arguments: {chat-template: /srv/templates/…}`. Sett
 
 Sources: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
 [reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's
-documentation; *vendor*, the card of the model; *registry*, the name under which vLLM 0.32.0
-registers a parser for the family.
+documentation; *recipes*, [vLLM's recipes](https://github.com/vllm-project/recipes); *vendor*, the
+card of the model; *registry*, the name under which vLLM 0.32.0 registers a parser for the family.
 """
 
 

@@ -20,7 +20,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from advisories.problems(
                 fleet, ("models", model.name, "version"), "vllm", model.version
             )
-            yield from _family(fleet, model)
             yield from _weights(fleet, model)
             yield from _arguments(fleet, model)
             yield from _parallel(fleet, model)
@@ -29,16 +28,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         host = fleet.hosts.get(name)
         if host and (host.gpus or not fleet.document.says("hosts", name, "gpus")):
             yield from _gpus(fleet, host, models)
-
-
-def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
-    families = table("families")
-    if model.family not in families:
-        yield fleet.document.problem(
-            ("models", model.name, "family"),
-            f"'{model.family}' has no known tool parser.",
-            did_you_mean(model.family, families),
-        )
 
 
 def _weights(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:

@@ -10,12 +10,13 @@ from fleet import modelfile, ollama
 from fleet.check import advisories
 from fleet.data import table
 from fleet.problems import Key, Problem
+from fleet.sandbox import HOMES, TEMPORARY, hidden
 from fleet.spec import Fleet, Host, OllamaModel, OllamaServer
 
 MESSAGES_SINCE = "0.14.0"
 """The first release that speaks /v1/messages, which gateways pass through untranslated."""
 
-UNREACHABLE = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/usr")
+UNREACHABLE = (*HOMES, *TEMPORARY, "/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 """What the service sees nothing of, or cannot write to, wherever its models are to be."""
 
 
@@ -96,9 +97,7 @@ def _release(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
 
 def _directory(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
     directory = model.server.get("models_directory", "")
-    if ".." in directory.split("/") or f"{directory}/".startswith(
-        tuple(f"{each}/" for each in UNREACHABLE)
-    ):
+    if ".." in directory.split("/") or hidden(directory, UNREACHABLE):
         yield fleet.document.problem(
             ("models", model.name, "models_directory"),
             f"is {directory}, where the service cannot write.",

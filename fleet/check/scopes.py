@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from fleet import parsers
 from fleet.data import table
 from fleet.plan.settings import Path, settings
 from fleet.problems import Problem, dotted
@@ -124,7 +125,7 @@ def _sound(fleet: Fleet, group: Developers) -> bool:
         gateway is not None
         and (bool(gateway.url) or (bool(reached) and set(reached[:1]) <= fleet.hosts.keys()))
         and model is not None
-        and (not isinstance(model, VllmModel) or model.family in table("families"))
+        and (not isinstance(model, VllmModel) or parsers.is_known(model))
         and all(fleet.find(name) for name in names)
         and isinstance(group.settings.get("env", {}), dict)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet import parsers
 from fleet.data import table
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
@@ -15,15 +16,20 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if isinstance(model, VllmModel) and not has_tools(model):
             yield fleet.document.problem(
                 key,
-                f"leads to '{model.name}', whose family '{model.family}' has no tools: Claude Code "
-                "cannot use it.",
-                "Name another model, or correct its family.",
+                f"leads to '{model.name}', {_why(model)}: Claude Code cannot use it.",
+                "Name another model, or correct its 'family' or 'tool_parser'.",
             )
 
 
 def has_tools(model: VllmModel) -> bool:
-    """Has its family a tool parser? One that is not known is told of elsewhere."""
-    return "tool_parser" in table("families").get(model.family, {"tool_parser": ""})
+    """Has it a tool parser? Another check reports a family that is unknown, or missing."""
+    return not parsers.is_known(model) or parsers.tool_parser(model) is not None
+
+
+def _why(model: VllmModel) -> str:
+    if model.family is None:
+        return "which has no 'tool_parser'"
+    return f"whose family '{model.family}' has no tools"
 
 
 def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:

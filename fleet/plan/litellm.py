@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fleet.data import table
+from fleet.parsers import tool_parser
 from fleet.plan import database
 from fleet.plan.database import DatabasePlan
 from fleet.plan.keys import KeyPlan, keys
@@ -206,8 +206,7 @@ def _own(fleet: Fleet) -> tuple[str, ...]:
     return tuple(
         model.name
         for model in fleet.models.values()
-        if isinstance(model, OllamaModel)
-        or (isinstance(model, VllmModel) and "tool_parser" in table("families")[model.family])
+        if isinstance(model, OllamaModel) or (isinstance(model, VllmModel) and tool_parser(model))
     )
 
 

@@ -47,6 +47,7 @@ class Route:
     output: int = comes("models.{model}.output")
     base_model: str | None = comes("models.{model}.base_model")
     adaptive_thinking: bool = comes(
+        "models.{model}.reasoning_parser",
         "models.{model}.family",
         "models.{model}.engine",
         because="LiteLLM drops thinking and effort on their way to an engine without this flag",

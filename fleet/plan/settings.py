@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fleet.addresses import is_any
 from fleet.data import table
+from fleet.parsers import reasoning_parser
 from fleet.plan.keys import opens
 from fleet.plan.routes import http
 from fleet.plan.why import Why
@@ -191,7 +192,7 @@ def _engine(group: Developers, model: Model) -> Settings:
             Setting(
                 "1",
                 Why(
-                    (_said(group, "thinking"), f"{served}.family"),
+                    (_said(group, "thinking"), f"{served}.reasoning_parser", f"{served}.family"),
                     "asked for where no parser tells it from the answer, it would be mixed in",
                 ),
             ),
@@ -208,7 +209,7 @@ def _engine(group: Developers, model: Model) -> Settings:
 def _thinks(group: Developers, model: Model) -> bool:
     if group.thinking is not None or not isinstance(model, VllmModel):
         return group.thinking is not False
-    return "reasoning_parser" in table("families")[model.family]
+    return reasoning_parser(model) is not None
 
 
 def _privacy(group: Developers) -> Settings:

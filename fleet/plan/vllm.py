@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fleet.data import table
 from fleet.devices import Share, assign, placed
+from fleet.parsers import reasoning_parser, tool_parser
 from fleet.plan.firewall import askers
 from fleet.plan.why import comes
 from fleet.spec import Fleet, Host, Hub, Secret, VllmModel, Weights
@@ -76,9 +76,18 @@ class VllmPlan:
         "models.{model}.concurrency",
         because="asked of the engine's KV cache when it has started",
     )
-    tool_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
-    reasoning_parser: str | None = comes("models.{model}.family", because="fleet/data/families.yml")
+    tool_parser: str | None = comes(
+        "models.{model}.tool_parser",
+        "models.{model}.family",
+        because="named by the model, else by its family in fleet/data/families.yml",
+    )
+    reasoning_parser: str | None = comes(
+        "models.{model}.reasoning_parser",
+        "models.{model}.family",
+        because="named by the model, else by its family in fleet/data/families.yml",
+    )
     arguments: Mapping[str, Any] = comes("models.{model}.arguments")
+    environment: Mapping[str, str] = comes("models.{model}.environment")
     api_key: Secret | None = comes("models.{model}.api_key")
     nodes: NodesPlan | None = comes("models.{model}.nodes")
 
@@ -125,7 +134,6 @@ def _nodes(
 
 def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> VllmPlan:
     model = share.model
-    parsers = table("families")[model.family]
     return VllmPlan(
         model=model.name,
         version=model.version,
@@ -146,9 +154,10 @@ def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> 
         kv_cache_dtype=model.kv_cache_dtype,
         max_num_seqs=model.max_num_seqs,
         concurrency=model.concurrency,
-        tool_parser=parsers.get("tool_parser"),
-        reasoning_parser=parsers.get("reasoning_parser"),
+        tool_parser=tool_parser(model),
+        reasoning_parser=reasoning_parser(model),
         arguments=model.arguments,
+        environment=model.environment,
         api_key=model.api_key,
         nodes=nodes,
     )

@@ -21,13 +21,18 @@ class Weights:
 
 @dataclass(frozen=True)
 class VllmModel:
-    """``devices`` are GPU indices, derived when not said; ``arguments`` are vLLM's own options."""
+    """``devices`` are GPU indices, derived when not said; ``arguments`` are vLLM's own options.
+
+    ``family`` decides the parsers that the model does not name itself: see fleet/parsers.py.
+    """
 
     name: str
     version: str
     build: Literal["cuda", "cpu"]
     weights: Weights
-    family: str
+    family: str | None
+    tool_parser: str | None
+    reasoning_parser: str | None
     hosts: tuple[str, ...]
     nodes: int
     node_port: int
@@ -45,6 +50,7 @@ class VllmModel:
     max_num_seqs: int | None
     concurrency: int | None
     arguments: Mapping[str, Any]
+    environment: Mapping[str, str]
     api_key: Secret | None
 
     @property
@@ -72,7 +78,9 @@ def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
         version=said["version"],
         build=said.get("build", "cuda"),
         weights=_weights(said),
-        family=said["family"],
+        family=said.get("family"),
+        tool_parser=said.get("tool_parser"),
+        reasoning_parser=said.get("reasoning_parser"),
         hosts=chosen(said, hosts),
         nodes=said.get("nodes", 1),
         node_port=said.get("node_port", 29500),
@@ -90,6 +98,7 @@ def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
         max_num_seqs=said.get("max_num_seqs"),
         concurrency=said.get("concurrency"),
         arguments=said.get("arguments", {}),
+        environment={name: str(value) for name, value in said.get("environment", {}).items()},
         api_key=said.secret("api_key"),
     )
 

@@ -174,7 +174,10 @@ def _tool(turn: Turn, seat: Seat, line: Line) -> Iterator[Fault]:
         return  # a call that the developer's permissions deny is a call
     if AS_TEXT.search(text):
         cause = f"the tool call of '{line.model}' came as text"
-        remedy = f"Its tool parser is another one: see the family of models.{line.model}."
+        remedy = (
+            "The engine has the wrong tool parser: correct 'family' or 'tool_parser' of "
+            f"models.{line.model}."
+        )
         yield Fault("engine", cause, remedy)
     else:
         cause = f"'{line.model}' did not call the tool: {text[:80]!r}"

@@ -14,7 +14,7 @@ from fleet.plan import NodesPlan, VllmPlan, http
 from roles.host.lookup import networks
 from roles.host.places import ROOT, STATE
 from roles.host.service import NEVER, Installed, Service
-from roles.host.text import template
+from roles.host.text import exec_start, template
 
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
@@ -70,7 +70,7 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
         return _node(engine, engine.nodes, command, environment, weights, api_key)
     return Service(
         **vars(installed(engine, weights)),
-        unit=_unit(engine, shlex.join(command).replace(" --", " \\\n    --")),
+        unit=_unit(engine, exec_start(command)),
         environment=variables(engine, api_key),
         files={"serves.json": _json(expected(engine))},
         check=whole("check", weights),
@@ -88,6 +88,7 @@ def _node(
     """Return the service of one of the nodes that serve a model together: see nodes.py."""
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
+    shared += sorted(engine.environment.items())
     said = {
         "addresses": [each.address for each in nodes.members],
         "rank": nodes.rank,
@@ -243,7 +244,8 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         said["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     if api_key:
         said["VLLM_API_KEY"] = api_key
-    return said
+    # Last: what the fleet file says, and the check has let pass.
+    return said | dict(engine.environment)
 
 
 def expected(engine: VllmPlan) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 import fleet
 from fleet.__main__ import main
+from fleet.check.parsers import meant
 from fleet.data import table
 from fleet.plan.explain import values
 from fleet.schema import SCHEMA, resolve
@@ -89,6 +91,19 @@ def test_why_of_what_one_model_says_for_the_ollama_of_its_hosts(
     assert "ollama-beside-vllm.yml:18 models.helper.keep_alive: -1" in said
 
 
+def test_why_a_model_has_its_parsers(capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = str(HERE / "good" / "parsers.yml")
+    main(["plan", fleet, "--why", "engines.mixed.tool_parser"])
+    said = capsys.readouterr().out
+    assert "models.mixed.tool_parser: qwen3_xml" in said
+    main(["plan", fleet, "--why", "engines.of-a-family.tool_parser"])
+    said = capsys.readouterr().out
+    assert "models.of-a-family.family: qwen3.6" in said
+    assert "named by the model, else by its family in fleet/data/families.yml" in said
+    main(["plan", fleet, "--why", "engines.named.environment"])
+    assert "models.named.environment.NCCL_DEBUG: WARN" in capsys.readouterr().out
+
+
 def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "gateway.port"]) == 0
     assert "gateway.port: not in the file" in capsys.readouterr().out
@@ -164,6 +179,26 @@ def test_every_family_names_parsers_that_vllm_has() -> None:
         assert {each[f"{kind}_parser"] for each in families if f"{kind}_parser" in each} <= set(
             known[kind]
         )
+
+
+@pytest.mark.parametrize("family", table("families"))
+def test_no_family_is_suggested_for_another_generation(family: str) -> None:
+    """The calls of the next one may be written in another way: then the parser is the wrong one."""
+    later = re.sub(r"\d+(\.\d+)?", lambda found: f"{float(found[0]) + 7:g}", family)
+    others = [each for each in table("families") if each != family]
+    assert later == family or meant(later, table("families")) == ""
+    assert meant(f"{family}x", table("families")) in ("", f"Did you mean '{family}'?")
+    assert family not in meant(family, others)
+
+
+def test_a_slip_in_a_family_is_told() -> None:
+    families = table("families")
+    for slip, family in (
+        ("qwen3_coder", "qwen3-coder"),
+        ("glm4.7", "glm-4.7"),
+        ("qwen-3", "qwen3"),
+    ):
+        assert meant(slip, families) == f"Did you mean '{family}'?"
 
 
 def test_every_key_of_the_schema_is_described() -> None:

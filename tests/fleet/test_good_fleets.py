@@ -176,6 +176,22 @@ def test_a_family_decides_the_parsers() -> None:
     assert (small.tool_parser, small.reasoning_parser) == ("hermes", None)
 
 
+def test_qwen3_6_thinks_as_qwen3_and_calls_tools_as_qwen3_coder() -> None:
+    [_, engine, *_] = planned("parsers").hosts["gpu"].engines
+    assert (engine.model, engine.tool_parser, engine.reasoning_parser) == (
+        "of-a-family",
+        "qwen3_coder",
+        "qwen3",
+    )
+
+
+def test_a_model_names_its_parsers_itself_or_beside_its_family() -> None:
+    named, _, mixed, thinks_only = planned("parsers").hosts["gpu"].engines
+    assert (named.tool_parser, named.reasoning_parser) == ("qwen3_coder", "qwen3")
+    assert (mixed.tool_parser, mixed.reasoning_parser) == ("qwen3_xml", "qwen3")
+    assert (thinks_only.tool_parser, thinks_only.reasoning_parser) == (None, "deepseek_r1")
+
+
 def test_merged_keys_give_way_to_own_ones() -> None:
     hosts = planned("engines-only").fleet.hosts
     assert (hosts["gpu-b"].address, hosts["gpu-b"].user) == ("10.0.0.2", "admin")

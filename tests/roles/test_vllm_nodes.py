@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_only_the_first_node_answers_and_has_the_key() -> None:
     assert routes
     bases = [each.settings["api_base"] for each in routes.routes if each.model == "large"]
     assert bases == ["http://10.0.0.11:8000", "http://10.0.0.13:8000"]
+
+
+def test_every_node_gets_a_changed_variable_and_goes_back_with_it() -> None:
+    """The first node names what the others run by a word: it is another one for other variables."""
+    [engine] = [each for each in plans()["gpu-2"].engines if each.model == "large"]
+    changed = replace(engine, environment={"NCCL_DEBUG": "WARN"})
+    before, after = (render.service(each, "/e", "/w", None) for each in (engine, changed))
+    assert json.loads(after.files["nodes.json"])["environment"]["NCCL_DEBUG"] == "WARN"
+    assert after.files["word"] != before.files["word"]
 
 
 def test_a_node_exchanges_packets_with_nobody_else() -> None:

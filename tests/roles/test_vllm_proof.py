@@ -48,7 +48,8 @@ def test_a_call_streamed_and_not_and_the_room_is_told() -> None:
         pytest.param(
             Engine(content=[], stop="end_turn"),
             {},
-            "the parser 'hermes' does not see it",
+            "Another parser reads its calls: correct 'family', or write 'tool_parser' and "
+            "'reasoning_parser'.",
             id="the call is swallowed",
         ),
         pytest.param(

@@ -55,8 +55,8 @@ REMEDIES = {
         "give it more memory."
     ),
     r"invalid (?:tool call|reasoning) parser|[Pp]arser '?\w+'? (?:is )?not found": (
-        "This release of vLLM does not know the parser of the family. Choose another family or "
-        "another version."
+        "This release of vLLM does not know the parser. Correct 'family', 'tool_parser' or "
+        "'reasoning_parser', or choose another version."
     ),
     r"unrecognized arguments|invalid choice": (
         "This release of vLLM does not know this option, or this value of it. Correct 'arguments', "

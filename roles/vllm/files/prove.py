@@ -52,6 +52,11 @@ REMAINS = re.compile(
     r'|\[TOOL_CALLS|"name"\s*:\s*"Bash"|"command"\s*:|functions?\.Bash|Bash\(command'
 )
 
+ANOTHER = (
+    "Another parser reads its calls: correct 'family', or write 'tool_parser' and "
+    "'reasoning_parser'."
+)
+
 Json = dict[str, Any]
 
 # The server is on this machine, whatever proxy the machine uses.
@@ -224,7 +229,7 @@ def call(engine: Engine, body: Json, wanted: Json, *, streamed: bool) -> list[st
         if REMAINS.search(text) or (not text and message.get("stop_reason") != "max_tokens"):
             raise Failure(
                 f"calls a tool, and the parser '{wanted['parser']}' does not see it ({how}): "
-                f"the answer is {text[:200]!r}. Its family has another parser: correct 'family'."
+                f"the answer is {text[:200]!r}. {ANOTHER}"
             )
     forced = {**body, "tool_choice": {"type": "tool", "name": TOOL["name"]}}
     message = engine.message(forced, streamed=streamed)
@@ -245,7 +250,7 @@ def understood(used: Json, message: Json, wanted: Json, how: str) -> None:
     if used["name"] != TOOL["name"] or not isinstance(given, dict) or "command" not in given:
         raise Failure(
             f"calls a tool, and the parser '{wanted['parser']}' makes of it ({how}) "
-            f"{used['name']!r} with {given!r}. Its family has another parser: correct 'family'."
+            f"{used['name']!r} with {given!r}. {ANOTHER}"
         )
     if message.get("stop_reason") != "tool_use":
         raise Failure(

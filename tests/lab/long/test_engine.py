@@ -48,7 +48,7 @@ def test_a_changed_option_is_taken_over_and_taken_back(tmp_path: Path) -> None:
 BROKEN = {
     "another family": (
         ("family: hermes", "family: qwen3-coder"),
-        ["the parser 'qwen3_coder'", "Its family has another parser: correct 'family'."],
+        ["the parser 'qwen3_coder'", "Another parser reads its calls: correct 'family'"],
     ),
     "a window that the weights do not have": (
         ("context: 131072", "context: 262144"),

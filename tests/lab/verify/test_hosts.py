@@ -109,3 +109,17 @@ def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
     data = places.REPOSITORY / "fleet" / "data" / "vllm_parsers.yml"
     assert found == yaml.safe_load(data.read_text("utf-8"))
+
+
+def test_the_variables_that_we_know_are_those_of_the_package() -> None:
+    """fleet/data/vllm_environment.yml, against vLLM's own table."""
+    program = (
+        "import glob, json, runpy\n"
+        "[path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
+        "                   'site-packages/vllm/envs.py')\n"
+        "names = runpy.run_path(path)['environment_variables']\n"
+        "print(json.dumps(sorted(name for name in names if name.startswith('VLLM_'))))\n"
+    )
+    found = json.loads(look.run("gpu", "python3 -", stdin=program))
+    data = places.REPOSITORY / "fleet" / "data" / "vllm_environment.yml"
+    assert found == yaml.safe_load(data.read_text("utf-8"))["known"]
