@@ -14,18 +14,23 @@ from fleet.problems import FleetError, Key, Place, Problem
 
 INCLUDE = "include"
 
+REMOVE = "Remove it"
+"""How the remedy begins that takes a value out."""
+
 
 @dataclass(frozen=True)
 class Document:
     """A parsed file: its data (dicts, lists, scalars) and the place at which each key stands.
 
-    ``lost`` are the keys that are in the file, and not in the data because they are unsound.
+    ``lost`` are the keys that are in the file, and not in the data because they are unsound;
+    ``covering`` those that are laid over the value of an included file.
     """
 
     path: Path
     data: Any
     places: Mapping[Key, Place] = field(repr=False)
     lost: frozenset[Key] = frozenset()
+    covering: frozenset[Key] = frozenset()
 
     def place(self, key: Key) -> Place:
         """Return where ``key`` stands, or the nearest parent that is in the file."""
@@ -54,7 +59,13 @@ class Document:
         severity: Literal["error", "warning"] = "error",
         given: tuple[Key, ...] = (),
     ) -> Problem:
-        """Return a problem at ``key``, which rests on what is said at the keys ``given``, too."""
+        """Return a problem at ``key``, which rests on what is said at the keys ``given``, too.
+
+        Where an included file says the key as well, a value that is removed would only give way to
+        that one's.
+        """
+        if remedy.startswith(REMOVE) and self._is_included(key):
+            remedy = f"Write '{key[-1]}: null' in {self.path.name}{remedy.removeprefix(REMOVE)}"
         return Problem(self.place(key), key, mistake, remedy, severity, given)
 
     def warning(
@@ -62,6 +73,15 @@ class Document:
     ) -> Problem:
         """Return a warning at ``key``."""
         return self.problem(key, mistake, remedy, "warning", given)
+
+    def _is_included(self, key: Key) -> bool:
+        """Does a file below this one say a key of a mapping?"""
+        found = self.places.get(key)
+        return (
+            found is not None
+            and all(isinstance(part, str) for part in key)
+            and (found.file != str(self.path) or key in self.covering)
+        )
 
 
 def read(path: Path) -> Document:
@@ -71,7 +91,9 @@ def read(path: Path) -> Document:
     """
     tree = _read(path, ())
     places: dict[Key, Place] = {}
-    return Document(path, _plain(tree, (), places), places)
+    covering: set[Key] = set()
+    data = _plain(tree, (), places, covering)
+    return Document(path, data, places, covering=frozenset(covering))
 
 
 def _read(path: Path, including: tuple[Path, ...]) -> Node:
@@ -124,10 +146,14 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _plain(node: Node, key: Key, places: dict[Key, Place]) -> Any:
+def _plain(node: Node, key: Key, places: dict[Key, Place], covering: set[Key]) -> Any:
     places[key] = node.place
+    if node.covers:
+        covering.add(key)
     if isinstance(node.value, dict):
-        return {name: _plain(each, (*key, name), places) for name, each in node.value.items()}
+        return {
+            name: _plain(each, (*key, name), places, covering) for name, each in node.value.items()
+        }
     if isinstance(node.value, list):
-        return [_plain(each, (*key, at), places) for at, each in enumerate(node.value)]
+        return [_plain(each, (*key, at), places, covering) for at, each in enumerate(node.value)]
     return node.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -30,10 +30,14 @@ DEEPEST = 100
 
 @dataclass(frozen=True)
 class Node:
-    """A value and its place: a ``dict`` or ``list`` of nodes, or a scalar as it is."""
+    """A value and its place: a ``dict`` or ``list`` of nodes, or a scalar as it is.
+
+    ``covers`` says that it is laid over the value of another file.
+    """
 
     value: Any
     place: Place
+    covers: bool = False
 
 
 def parse(path: Path) -> Node:
@@ -70,16 +74,16 @@ def overlay(under: Node, over: Node) -> Node:
     and an empty value (null) takes away what is below.
     """
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
-        return over
+        return replace(over, covers=True)
     if any(_says_one(under, ways) and _says_one(over, ways) for ways in WAYS):
-        return over
+        return replace(over, covers=True)
     merged = dict(under.value)
     for name, node in over.value.items():
         if name in merged and node.value is None:
             del merged[name]
         else:
             merged[name] = overlay(merged[name], node) if name in merged else node
-    return Node(merged, over.place)
+    return Node(merged, over.place, covers=True)
 
 
 def _says_one(node: Node, ways: frozenset[str]) -> bool:

@@ -33,6 +33,7 @@ from fleet.check import (
     scopes,
     secrets,
     tools,
+    weights,
     windows,
 )
 from fleet.problems import Problem
@@ -45,6 +46,7 @@ CHECKS = (
     models.problems,
     providers.problems,
     engines.problems,
+    weights.problems,
     parsers.problems,
     engine_environment.problems,
     paths.problems,

@@ -20,7 +20,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from advisories.problems(
                 fleet, ("models", model.name, "version"), "vllm", model.version
             )
-            yield from _weights(fleet, model)
             yield from _arguments(fleet, model)
             yield from _parallel(fleet, model)
             yield from _concurrency(fleet, model)
@@ -28,23 +27,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         host = fleet.hosts.get(name)
         if host and (host.gpus or not fleet.document.says("hosts", name, "gpus")):
             yield from _gpus(fleet, host, models)
-
-
-def _weights(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
-    key: Key = ("models", model.name)
-    said = fleet.document.says("models", model.name, "revision")
-    if model.weights.kind == "hub" and not said:
-        yield fleet.document.problem(
-            (*key, "weights"),
-            "comes from a repository without a 'revision'.",
-            "Write the 40-digit commit: what a branch holds changes under you.",
-        )
-    if model.weights.kind != "hub" and said:
-        yield fleet.document.problem(
-            (*key, "revision"),
-            "says nothing about weights that come from a directory.",
-            "Remove it.",
-        )
 
 
 def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from fleet.data import table
 from fleet.plan import HostPlan, VllmPlan
 from roles.host.observe import Observation, Question
 from roles.host.report import Doubt
+from roles.vllm import fit
 from roles.vllm.memory import GIB, need
 
 SLACK = 1.05
@@ -74,6 +75,7 @@ def refusals(
             f"needs {oldest} or newer. {job if plan.driver else install}; or, for datacenter GPUs "
             f"only, NVIDIA's package cuda-compat, and write its directory as {key}."
         )
+    yield from fit.refusals(engine, _model(engine, weights, seen)[0])
     yield from _memory(engine, weights, seen)
 
 

@@ -7,11 +7,11 @@ graphs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleet.model_config import read
 from fleet.plan import VllmPlan
 
 GIB = 1024**3
@@ -47,7 +47,7 @@ def need(engine: VllmPlan, config: bytes, weights: int) -> Need | None:
 
     ``config`` is the model's config.json, ``weights`` the bytes of its files.
     """
-    model = _model(config)
+    model = read(config)
     if not model or any(name in engine.arguments for name in ELSEWHERE):
         return None
     if engine.quantization and "quantization_config" not in model:
@@ -63,17 +63,6 @@ def need(engine: VllmPlan, config: bytes, weights: int) -> Need | None:
     if cache is None:
         return Need(weights / split, f"{how}, KV cache not estimated")
     return Need(weights / split + cache.bytes, f"{how} + one window {cache.how}")
-
-
-def _model(config: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(config)
-    except ValueError:
-        return {}
-    if not isinstance(said, dict):
-        return {}
-    inner = said.get("text_config")
-    return {**said, **inner} if isinstance(inner, dict) else said
 
 
 def _cache(engine: VllmPlan, model: Mapping[str, Any]) -> Need | None:

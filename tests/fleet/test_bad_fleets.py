@@ -137,6 +137,37 @@ def test_a_mistake_in_an_included_file_is_told_there(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "said", ["", "tensor_parallel: 4, "], ids=["below an include", "over the value of an include"]
+)
+def test_what_an_included_file_says_is_taken_out_with_null(tmp_path: Path, said: str) -> None:
+    """Without its line, the value of the included file would hold, and be refused again."""
+    path = tmp_path / "lab.yml"
+
+    def found(model: str) -> list[str]:
+        path.write_text(
+            f"include: {HERE}/bad/base/whole.yml\nmodels:\n  coder: {{{model}build: cpu}}\n"
+        )
+        return [each.removeprefix(f"{path}:3: ") for each in told(path)]
+
+    [mistake] = found(said)
+    assert mistake.endswith(
+        "models.coder.tensor_parallel: needs GPUs, and the build is cpu. "
+        "Write 'tensor_parallel: null' in lab.yml."
+    )
+    assert found("tensor_parallel: null, ") == []
+
+
+def test_what_no_other_file_says_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(
+        f"include: {HERE}/bad/base/whole.yml\n"
+        "models: {coder: {build: cpu, tensor_parallel: null, devices: [0]}}\n"
+    )
+    [mistake] = told(path)
+    assert mistake.endswith("models.coder.devices: needs GPUs, and the build is cpu. Remove it.")
+
+
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(fleet.FleetError, match=r"nowhere.yml:1: No such file"):
         fleet.load("nowhere.yml")

@@ -147,6 +147,43 @@ def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic(plans: Planned
     )
 
 
+def test_heads_that_the_gpus_do_not_divide_are_refused_before_a_change(plans: Planned) -> None:
+    [why] = judged(plans, found(200), tensor_parallel=3)
+    assert not isinstance(why, Doubt)
+    assert "over 3 GPUs, which do not divide its 32 attention heads evenly" in why
+    [doubt] = judged(plans, with_config(num_attention_heads=24), tensor_parallel=3)
+    assert isinstance(doubt, Doubt), "some models copy them"
+    assert "do not divide its 4 KV heads evenly" in doubt
+    latent = with_config(num_attention_heads=96, kv_lora_rank=512, qk_rope_head_dim=64)
+    assert judged(plans, latent, tensor_parallel=3) == []
+    assert judged(plans, found(200), tensor_parallel=8) == [], "KV heads are copied"
+
+
+def test_a_window_that_the_weights_were_not_trained_for_is_refused_before_a_change(
+    plans: Planned,
+) -> None:
+    trained = with_config(max_position_embeddings=262144)
+    [why] = judged(plans, trained, context=1_000_000)
+    assert "with a context of 1000000, and config.json of its weights allows 262144" in why
+    assert judged(plans, trained, context=262144) == []
+    stretched = {"hf-overrides": {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}}
+    assert judged(plans, trained, context=1_000_000, arguments=stretched) == []
+    allowed = {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}
+    assert judged(plans, trained, context=1_000_000, environment=allowed) == []
+    scaled = with_config(max_position_embeddings=32768, rope_scaling={"factor": 4.0})
+    assert judged(plans, scaled, context=131072) == []
+
+
+def test_a_window_that_two_small_gpus_have_no_room_for_is_refused(plans: Planned) -> None:
+    [why] = judged(plans, found(24, weights=30), context=1_000_000)
+    assert "one window 45.8 GiB" in why
+
+
+def with_config(**said: Any) -> Observation:
+    content = json.dumps({**QWEN3, **said}).encode()
+    return replace(found(200), contents={f"{PLACE}/config.json": content})
+
+
 def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     assert judged(plans, found(80, count=1)) == [
         "has 1 GPUs, counted from 0, and 'helper' is to have GPU 1. Correct hosts.gpu-c.gpus.count."

@@ -154,6 +154,16 @@ LOGS = {
         "What to do: This release of vLLM does not know this option, or this value of it. Correct "
         "'arguments', or choose another version.\n",
     ),
+    "heads that the GPUs do not divide": (
+        "pydantic_core.ValidationError: 1 validation error for VllmConfig\n"
+        "  Value error, Total number of attention heads (32) must be divisible by tensor parallel "
+        "size (3). [type=value_error]\n",
+        "pydantic_core.ValidationError: 1 validation error for VllmConfig\n"
+        "Value error, Total number of attention heads (32) must be divisible by tensor parallel "
+        "size (3). [type=value_error]\n"
+        "What to do: The model's attention or KV heads cannot be split over so many GPUs. Write a "
+        "tensor_parallel that divides them evenly: 1, 2, 4 or 8 mostly.\n",
+    ),
     "no compiler, told after all that it was started with": (
         "(EngineCore pid=9) ERROR 11-22 17:58:40 [dump_input.py:72] Dumping input data for V1 LLM "
         "engine (v0.31.0) with config: model='/srv/tiny', trust_remote_code=False\n"

@@ -14,6 +14,7 @@ from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import VllmPlan
+from fleet.sandbox import HOMES, TEMPORARY
 from fleet.spec import Hub, Secret, Weights
 from roles import vllm
 from roles.host.observe import Observation
@@ -176,6 +177,35 @@ def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path:
         assert machine.run(command).returncode == 0
         assert host.there() == FILES
         assert [each[0] for each in hub.asked] == ["model-2.safetensors"]
+
+
+@pytest.mark.parametrize("of_files", [False, True], ids=["the directory", "a file of it"])
+def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    of_files: bool,
+) -> None:
+    assert (*HOMES, *TEMPORARY) == whole.HIDDEN
+    monkeypatch.setattr(whole, "HIDDEN", (str(tmp_path / "home"),))
+    there, place = write(tmp_path / "home" / "big"), tmp_path / "srv"
+    if of_files:
+        write(place)
+        (place / "model-2.safetensors").unlink()
+        (place / "model-2.safetensors").symlink_to(there / "model-2.safetensors")
+    else:
+        place.symlink_to(there)
+    assert whole.main("check", str(place)) == 1
+    said = capsys.readouterr().err
+    assert f"and systemd hides {tmp_path}/home from the service" in said
+    assert ("model-2.safetensors leads to" if of_files else "srv leads to") in said
+
+    # As a cache of the hub's: a snapshot's files are links to blobs beside it.
+    snapshot, blobs = tmp_path / "cache" / "snapshot", write(tmp_path / "cache" / "blobs")
+    snapshot.mkdir()
+    for each in blobs.iterdir():
+        (snapshot / each.name).symlink_to(each)
+    assert whole.main("check", str(snapshot)) == 0
 
 
 def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:

@@ -71,6 +71,10 @@ REMEDIES = {
         "It compiles a part of itself on the host, which lacks a compiler or Python's headers: "
         "apt-get install g++ python3-dev."
     ),
+    r"must be divisible by tensor parallel size|\d+ is not divisible by \d+": (
+        "The model's attention or KV heads cannot be split over so many GPUs. Write a "
+        "tensor_parallel that divides them evenly: 1, 2, 4 or 8 mostly."
+    ),
     r"trust_remote_code": (
         "These weights bring programs of their own. If you trust whoever made them, write "
         "arguments: {{trust-remote-code: true}}."

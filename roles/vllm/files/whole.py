@@ -24,6 +24,9 @@ from typing import Any
 LIST = ".mirrorfleet"
 INDEX = "model.safetensors.index.json"
 
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
+"""What systemd hides from a service of ours: see fleet/sandbox.py."""
+
 
 def problems(directory: Path) -> Iterator[str]:
     """Yield what is wrong with a model: a file that is missing, and one that was cut."""
@@ -42,6 +45,24 @@ def problems(directory: Path) -> Iterator[str]:
     for file in sorted(directory.glob("*.safetensors")):
         if why := cut(file):
             yield f"{file.name} {why}"
+
+
+def unseen(directory: Path) -> Iterator[str]:
+    """Yield the first link that leads to where the service sees nothing."""
+    if _hidden(directory):
+        return
+    for path in (directory, *(sorted(directory.iterdir()) if directory.is_dir() else ())):
+        real = Path(os.path.realpath(path))
+        if place := _hidden(real):
+            yield (
+                f"{path.name} leads to {real}, and systemd hides {place} from the service: put "
+                "the files themselves here, or a bind mount"
+            )
+            return
+
+
+def _hidden(path: Path) -> str:
+    return next((each for each in HIDDEN if path.is_relative_to(each)), "")
 
 
 def cut(file: Path) -> str:
@@ -107,7 +128,7 @@ def main(mode: str, place: str) -> int:
         for name in found if mode == "accept" else ():
             (directory / name).unlink(missing_ok=True)
         found = [f"{name} is not what it was sent as" for name in found]
-    found += problems(directory)
+    found += (mode == "check" and [*unseen(directory)]) or problems(directory)
     for each in found:
         print(f"{place}: {each}", file=sys.stderr)
     return 1 if found else 0
