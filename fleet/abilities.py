@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.parsers import reasoning_parser
+from fleet import parsers
 from fleet.spec import Model, OllamaModel, ProviderModel, VllmModel
 
 
@@ -11,7 +11,9 @@ def is_claude(model: Model) -> bool:
     if not isinstance(model, ProviderModel):
         return False
     identity = f"{model.id} {model.base_model or ''}".lower()
-    return model.provider == "anthropic" or "claude" in identity
+    # Others are asked in another API, into which LiteLLM translates.
+    native = model.provider in ("bedrock", "vertex_ai") and "claude" in identity
+    return native or model.provider == "anthropic"
 
 
 def thinks(model: Model) -> bool:
@@ -21,10 +23,18 @@ def thinks(model: Model) -> bool:
     and drops what a model cannot do.
     """
     if isinstance(model, VllmModel):
-        return reasoning_parser(model) is not None
+        return parsers.reasoning_parser(model) is not None
     return isinstance(model, OllamaModel)
 
 
 def searches(model: Model) -> bool:
-    """Does the provider run WebSearch? Anthropic's API does, Bedrock and engines refuse it."""
-    return isinstance(model, ProviderModel) and is_claude(model) and model.provider != "bedrock"
+    """Can it run WebSearch, a tool of the provider? Bedrock and engines refuse it."""
+    refuse = ("bedrock", "openai_compatible")
+    return isinstance(model, ProviderModel) and model.provider not in refuse
+
+
+def has_tools(model: Model) -> bool:
+    """Can Claude Code use it at all? Another check reports a family that is unknown."""
+    if isinstance(model, VllmModel):
+        return not parsers.is_known(model) or parsers.tool_parser(model) is not None
+    return True

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
+from fleet.abilities import is_claude
+from fleet.plan.keys import opens
 from fleet.problems import Problem
 from fleet.spec import Developers, Fleet
 
@@ -57,9 +59,33 @@ def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
 def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     mode = group.permissions.default_mode
+    if mode == "auto" and "disableAutoMode" in group.settings:
+        yield fleet.document.problem(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is auto, the mode that settings.disableAutoMode forbids.",
+            "Write default_mode: default, or remove disableAutoMode.",
+        )
+    elif mode == "auto":
+        yield from _unchecked(fleet, group)
     if group.permissions.disable_bypass and mode == "bypassPermissions":
         yield fleet.document.problem(
             ("developers", group.name, "permissions", "default_mode"),
             "is the mode that disable_bypass forbids.",
             "Write another one.",
+        )
+
+
+def _unchecked(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    others = [
+        model.name
+        for model in fleet.models.values()
+        if not is_claude(model) and opens(fleet, group, model)
+    ]
+    if others:
+        yield fleet.document.warning(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is auto, whose safety check runs at Anthropic: with "
+            f"{', '.join(map(repr, others))}, the first risky action stops the turn, and "
+            "`claude -p` exits with 1.",
+            "Write default_mode: acceptEdits or default.",
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 from fleet import parsers
 from fleet.data import table
-from fleet.plan.settings import Path, settings
+from fleet.plan.setting import Path
+from fleet.plan.settings import settings
 from fleet.problems import Problem, dotted
 from fleet.spec import Developers, Fleet, VllmModel
 

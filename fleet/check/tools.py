@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet import parsers
+from fleet.abilities import has_tools
 from fleet.data import table
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
@@ -19,11 +19,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 f"leads to '{model.name}', {_why(model)}: Claude Code cannot use it.",
                 "Name another model, or correct its 'family' or 'tool_parser'.",
             )
-
-
-def has_tools(model: VllmModel) -> bool:
-    """Has it a tool parser? Another check reports a family that is unknown, or missing."""
-    return not parsers.is_known(model) or parsers.tool_parser(model) is not None
 
 
 def _why(model: VllmModel) -> str:

@@ -16,12 +16,16 @@ SMALLEST = 65_536
 ROOM = 32_768
 """Tokens of a conversation, that prompt among them, without which compacting gains little."""
 
+PAGE = 35_000
+"""Tokens of a page of the web: WebFetch sends 100,000 characters at most; three make a token."""
+
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for group in fleet.developers.values():
         yield from _window(fleet, group)
         yield from _answers(fleet, group)
         yield from _tiers(fleet, group)
+        yield from _pages(fleet, group)
 
 
 def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
@@ -105,7 +109,7 @@ def _answers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     """Tiers of which a session or a subagent may make its model, and whose windows it overruns.
 
-    The client itself asks ``haiku`` for short things alone: titles, what a page of the web says.
+    The client itself asks ``haiku`` for titles, and what a page of the web says: ``_pages``.
     """
     model = fleet.find(group.model)
     small = {
@@ -128,4 +132,23 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             f"for every tier: {windows}. What is longer will not fit there.",
             _larger(model, *small.values()),
             given=_given(fleet, model, *small.values()),
+        )
+
+
+def _pages(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    """A small ``haiku`` that WebFetch sends whole pages, with the answers of ``model`` reserved."""
+    model, small = fleet.find(group.model), fleet.find("haiku")
+    denied = "WebFetch" in group.permissions.deny
+    if not model or not small or small is model or denied or not opens(fleet, group, small):
+        return
+    needed = PAGE + model.output
+    if model.output < small.context < needed and not _caught(fleet, small, model):
+        yield fleet.document.warning(
+            ("developers", group.name, "model"),
+            f"leads to '{model.name}', and haiku is '{small.name}' with a window of "
+            f"{small.context}: WebFetch sends it up to 100000 characters of a page, about {PAGE} "
+            f"tokens, and reserves {model.output} for the answer. Long pages will not fit.",
+            f"Give '{small.name}' a context of {needed} or more, write another model for haiku, or "
+            "permissions: {deny: [WebFetch]}.",
+            given=_given(fleet, model, small),
         )

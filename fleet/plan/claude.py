@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.keys import Key
-from fleet.plan.keys import key_of
+from fleet.plan.keys import allowed, key_of, opened
 from fleet.plan.settings import certificates, nested, settings
 from fleet.plan.why import comes
 from fleet.spec import Developers, Fleet
@@ -110,10 +110,14 @@ class ClaudePlan:
 
 @dataclass(frozen=True)
 class _Policy:
-    """What holds for all of a group, worked out once however many they are."""
+    """What holds for all of a group, worked out once however many they are.
+
+    ``own`` are the settings of those whose keys open other models than the group's.
+    """
 
     group: Developers
     settings: Mapping[str, Any]
+    own: Mapping[str, Mapping[str, Any]]
 
     @property
     def mirror(self) -> bool:
@@ -135,7 +139,7 @@ def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
     """Derive the clients of every host on which somebody works."""
     found: dict[str, list[_Policy]] = {}
     for group in fleet.developers.values():
-        policy = _Policy(group, nested(settings(fleet, group)))
+        policy = _policy(fleet, group)
         for host in group.hosts:
             found.setdefault(host, []).append(policy)
     return {host: _clients(fleet, host, policies) for host, policies in found.items()}
@@ -143,9 +147,19 @@ def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
 
 def packaged(fleet: Fleet, group: Developers, login: str) -> ClaudePlan:
     """Derive the clients of a machine that is no host of the fleet, where ``login`` works."""
-    policy = _Policy(group, nested(settings(fleet, group)))
+    policy = _policy(fleet, group)
     alone = replace(group, seats={"": (login,)})
     return _clients(fleet, "", [replace(policy, group=alone)])
+
+
+def _policy(fleet: Fleet, group: Developers) -> _Policy:
+    models = {name: allowed(fleet, group, name) for name in fleet.keys.people}
+    own = {
+        name: nested(settings(fleet, group, its))
+        for name, its in models.items()
+        if its != opened(fleet, group)
+    }
+    return _Policy(group, nested(settings(fleet, group)), own)
 
 
 def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
@@ -171,17 +185,17 @@ def _mirror(policy: _Policy) -> MirrorPlan:
 
 
 def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
-    group = policy.group
+    group, person = policy.group, policy.group.person(host, user)
     return ClientPlan(
         user=user,
         group=group.name,
         scope=group.scope,
         directory=policy.directory,
         # Machine policy stands in one file of the host; in a home it would be said twice.
-        settings={} if group.scope == "managed" else policy.settings,
+        settings={} if group.scope == "managed" else policy.own.get(person, policy.settings),
         state={"hasCompletedOnboarding": True},
-        person=group.person(host, user),
-        key=key_of(fleet, group, group.person(host, user)),
+        person=person,
+        key=key_of(fleet, group, person),
     )
 
 

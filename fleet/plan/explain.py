@@ -11,7 +11,9 @@ from fleet import ollama
 from fleet.keys import DerivedKey
 from fleet.plan import FleetPlan, HostPlan
 from fleet.plan.claude import ClientPlan, PolicyPlan
-from fleet.plan.settings import Setting, settings
+from fleet.plan.keys import allowed, opened
+from fleet.plan.setting import Setting
+from fleet.plan.settings import settings
 from fleet.plan.why import Why
 from fleet.problems import Key, Place
 from fleet.spec import Fleet, Secret
@@ -55,7 +57,7 @@ _Leaf = tuple[tuple[str, ...], Any, Why, Names]
 class _Telling:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.derived: dict[str, dict[tuple[str, ...], Setting]] = {}
+        self.derived: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], Setting]] = {}
 
     def walk(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
         if isinstance(value, Secret | DerivedKey):
@@ -89,10 +91,15 @@ class _Telling:
     ) -> Iterator[_Leaf]:
         if not plan.settings:
             return
-        if plan.group not in self.derived:
-            group = self.fleet.developers[plan.group]
-            self.derived[plan.group] = settings(self.fleet, group)
-        for inner, setting in self.derived[plan.group].items():
+        group = self.fleet.developers[plan.group]
+        if isinstance(plan, ClientPlan):
+            models = allowed(self.fleet, group, plan.person)
+        else:
+            models = opened(self.fleet, group)
+        derived = self.derived.get((group.name, models))
+        if derived is None:
+            derived = self.derived[group.name, models] = settings(self.fleet, group, models)
+        for inner, setting in derived.items():
             yield (*path, "settings", *inner), setting.value, setting.why, names
 
     def each(self, dotted: str, host: str) -> list[str]:

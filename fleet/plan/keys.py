@@ -83,10 +83,14 @@ def allowed(fleet: Fleet, group: Developers, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model.name for each in said if (model := fleet.find(each))))
 
 
+def opened(fleet: Fleet, group: Developers) -> tuple[str, ...]:
+    """Return the models that the group lets its people's keys open; none where it opens all."""
+    return tuple(dict.fromkeys(found.name for each in group.models if (found := fleet.find(each))))
+
+
 def opens(fleet: Fleet, group: Developers, model: Model) -> bool:
     """Does the group let its people's keys open a model?"""
-    said = [found.name for each in group.models if (found := fleet.find(each))]
-    return not group.models or model.name in said
+    return not group.models or model.name in opened(fleet, group)
 
 
 def _key(fleet: Fleet, group: Developers, name: str) -> KeyPlan:

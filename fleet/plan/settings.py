@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from fleet.addresses import is_any
 from fleet.data import table
-from fleet.parsers import reasoning_parser
-from fleet.plan.keys import opens
+from fleet.plan.fitting import choice, fitting
+from fleet.plan.keys import opened, opens
 from fleet.plan.routes import http
+from fleet.plan.setting import Path, Setting, Settings, group_key
 from fleet.plan.why import Why
-from fleet.spec import Developers, Fleet, Gateway, Model, ProviderModel, VllmModel
-
-Path = tuple[str, ...]
-"""A place in settings.json: ``("env", "API_TIMEOUT_MS")``."""
+from fleet.spec import Developers, Fleet, Gateway, Model, ProviderModel
 
 KEY_FILE = "mirrorfleet-key"
 """The developer's gateway key, in the client's own directory, for the owner's eyes only."""
@@ -30,18 +28,13 @@ CERTIFICATES = "/opt/mirrorfleet/claude/certificates"
 """Where pushed certificates stand on a host, a file per group."""
 
 
-class Setting(NamedTuple):
-    """A value of a client's settings, and where it comes from."""
+def settings(
+    fleet: Fleet, group: Developers, allowed: Sequence[str] | None = None
+) -> dict[Path, Setting]:
+    """Derive the settings of a group from what it says and the engine behind its model.
 
-    value: Any
-    why: Why
-
-
-Settings = Iterator[tuple[Path, Setting]]
-
-
-def settings(fleet: Fleet, group: Developers) -> dict[Path, Setting]:
-    """Derive the settings of a group from what it wants and the engine behind its model."""
+    ``allowed`` are the models that a developer's key opens, if not those of the group.
+    """
     gateway = fleet.gateway
     assert gateway is not None, "check refuses developers without a gateway"
     model = fleet.resolve(group.model)
@@ -53,6 +46,7 @@ def settings(fleet: Fleet, group: Developers) -> dict[Path, Setting]:
             *_privacy(group),
             *_network(fleet, group, gateway),
             *_policy(group),
+            *fitting(choice(fleet, group, opened(fleet, group) if allowed is None else allowed)),
             *_extra(group),
         ]
     )
@@ -108,7 +102,7 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
         Setting(
             # The same words in every scope: the client tells them which directory is its own.
             f'cat "${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/{KEY_FILE}"',
-            Why((_said(group, "key"), "keys.root"), "read from a file of the developer's own"),
+            Why((group_key(group, "key"), "keys.root"), "read from a file of the developer's own"),
         ),
     )
     yield (
@@ -123,7 +117,7 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
     )
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         reason = "empty: one of the user's own shell would go to the gateway instead of the key"
-        yield ("env", name), Setting("", Why((_said(group, "key"), "keys.root"), reason))
+        yield ("env", name), Setting("", Why((group_key(group, "key"), "keys.root"), reason))
     yield (
         ("env", "API_TIMEOUT_MS"),
         Setting(
@@ -138,12 +132,19 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
 
 
 def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
-    wanted = _said(group, "model")
+    wanted = group_key(group, "model")
     yield (
         ("model",),
         Setting(
             model.name,
             Why((wanted,), "pinned, because without it the client takes a window of its own"),
+        ),
+    )
+    yield (
+        ("env", "ANTHROPIC_DEFAULT_MODEL"),
+        Setting(
+            model.name,
+            Why((wanted,), "else `/model default` takes it for one with a window of 1,000,000"),
         ),
     )
     for tier in table("claude_code"):
@@ -153,7 +154,7 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
             why = Why((wanted,), f"nothing is called {tier}, and its calls must be answered")
             serving = model
         elif not opens(fleet, group, serving):
-            said = _said(group, "models")
+            said = group_key(group, "models")
             why = Why((said, wanted), f"{tier} is not among them, and its calls must be answered")
             serving = model
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, why)
@@ -161,13 +162,13 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         yield (
             ("env", "CLAUDE_CODE_SUBAGENT_MODEL"),
             Setting(
-                fleet.resolve(group.subagent_model).name, Why((_said(group, "subagent_model"),))
+                fleet.resolve(group.subagent_model).name, Why((group_key(group, "subagent_model"),))
             ),
         )
 
 
 def _engine(group: Developers, model: Model) -> Settings:
-    wanted, served = _said(group, "model"), f"models.{model.name}"
+    wanted, served = group_key(group, "model"), f"models.{model.name}"
     yield (
         ("env", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"),
         Setting(
@@ -186,17 +187,6 @@ def _engine(group: Developers, model: Model) -> Settings:
             Why((f"{served}.output", wanted), "so that prompt and answer fit the window"),
         ),
     )
-    if not _thinks(group, model):
-        yield (
-            ("env", "CLAUDE_CODE_DISABLE_THINKING"),
-            Setting(
-                "1",
-                Why(
-                    (_said(group, "thinking"), f"{served}.reasoning_parser", f"{served}.family"),
-                    "asked for where no parser tells it from the answer, it would be mixed in",
-                ),
-            ),
-        )
     if not isinstance(model, ProviderModel):
         for name, value, what in (
             ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", "a header that changes with every request"),
@@ -206,15 +196,9 @@ def _engine(group: Developers, model: Model) -> Settings:
             yield ("env", name), Setting(value, Why((wanted,), reason))
 
 
-def _thinks(group: Developers, model: Model) -> bool:
-    if group.thinking is not None or not isinstance(model, VllmModel):
-        return group.thinking is not False
-    return reasoning_parser(model) is not None
-
-
 def _privacy(group: Developers) -> Settings:
     level = table("claude_privacy")[group.privacy]
-    key = _said(group, "privacy")
+    key = group_key(group, "privacy")
     for name, reason in level.get("settings", {}).items():
         yield (name,), Setting(True, Why((key,), reason))
     for name, reason in level.get("env", {}).items():
@@ -223,10 +207,10 @@ def _privacy(group: Developers) -> Settings:
 
 def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
     if path := certificates(group):
-        why = Why((_said(group, "ca_certificates"),))
+        why = Why((group_key(group, "ca_certificates"),))
         yield ("env", "NODE_EXTRA_CA_CERTS"), Setting(path, why)
     if group.proxy:
-        key = _said(group, "proxy")
+        key = group_key(group, "proxy")
         for name in ("HTTPS_PROXY", "HTTP_PROXY"):
             yield ("env", name), Setting(group.proxy.url, Why((f"{key}.url",)))
         straight = group.proxy.no_proxy
@@ -245,9 +229,11 @@ def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
 def _policy(group: Developers) -> Settings:
     if group.scope == "managed":
         reason = "a policy for a gateway lets no client around it"
-        why = Why((_said(group, "scope"), _said(group, "settings.allowedProviders")), reason)
+        why = Why(
+            (group_key(group, "scope"), group_key(group, "settings.allowedProviders")), reason
+        )
         yield ("allowedProviders",), Setting(["customEndpoint"], why)
-    key = _said(group, "permissions")
+    key = group_key(group, "permissions")
     for name in ("allow", "ask", "deny"):
         if rules := getattr(group.permissions, name):
             yield ("permissions", name), Setting(list(rules), Why((f"{key}.{name}",)))
@@ -263,18 +249,14 @@ def _policy(group: Developers) -> Settings:
     ):
         if version:
             said = "minimum_version" if "Minimum" in name else "maximum_version"
-            yield (name,), Setting(version, Why((_said(group, said),)))
+            yield (name,), Setting(version, Why((group_key(group, said),)))
 
 
 def _extra(group: Developers) -> Settings:
-    key = _said(group, "settings")
+    key = group_key(group, "settings")
     for name, value in group.settings.items():
         if name == "env":
             for variable, content in value.items():
                 yield ("env", variable), Setting(content, Why((f"{key}.env.{variable}",)))
         else:
             yield (name,), Setting(value, Why((f"{key}.{name}",)))
-
-
-def _said(group: Developers, key: str) -> str:
-    return f"developers.{group.name}.{key}"

@@ -71,9 +71,9 @@ CAUGHT = "{middle: [cloud], coder: [cloud]}"
         (f"fallbacks: {CAUGHT}", None),
         (f"fallbacks: {CAUGHT}\ncontext_window_fallbacks: {{middle: [cloud]}}", "coder"),
         (f"context_window_fallbacks: {CAUGHT}\naliases: {{sonnet: own, fable: middle}}", "own"),
-        (f"context_window_fallbacks: {CAUGHT}\naliases: {{haiku: own}}", None),
+        (f"context_window_fallbacks: {CAUGHT}\naliases: {{haiku: own}}", "own"),
     ],
-    ids=["for windows", "for all", "not for both", "Ollama cuts", "haiku is asked short things"],
+    ids=["for windows", "for all", "not for both", "Ollama cuts", "WebFetch sends haiku pages"],
 )
 def test_what_a_small_window_lets_through_to_a_larger_one(
     tmp_path: Path, said: str, small: str | None

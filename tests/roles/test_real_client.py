@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,29 +19,17 @@ from roles.claude.homes import seat
 from roles.claude.installer import installer
 from roles.claude.json_file import written
 from roles.claude.render import mirror
-from roles.host.cache import directory
 from tests.roles.fleets import ROOT
+from tests.roles.real_client import SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder
 
-PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
-pytestmark = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")
-
-# What a developer's own shell may hold, and our gateway must not see.
-SHELL = {
-    "PATH": "/usr/bin:/bin",
-    "ANTHROPIC_API_KEY": "sk-of-the-vendor",
-    "ANTHROPIC_AUTH_TOKEN": "sk-of-another-gateway",
-    "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
-}
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    place = tmp_path_factory.mktemp("client")
-    with tarfile.open(PACKAGE) as archive:
-        archive.extract("package/claude", place, filter="data")
-    yield place / "package/claude"
-    (place / "package/claude").unlink()  # pytest keeps its directories, and this is 380 MB
+    with unpacked(tmp_path_factory.mktemp("client")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -67,20 +54,6 @@ def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
         (home / where.state).write_bytes(written(each.state))
         (home / where.settings).write_bytes(written(each.settings))
     return clients
-
-
-def ask(home: Path, *command: str | Path, **shell: str) -> str:
-    done = subprocess.run(
-        [*command, "-p", "Say something."],
-        env=SHELL | {"HOME": str(home)} | shell,
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
 
 
 def heard(gateway: Recorder) -> tuple[str, int, tuple[str, str]]:

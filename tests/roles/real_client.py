@@ -1,0 +1,86 @@
+"""The pinned Claude Code, asked as a developer asks it: without a terminal, and with one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from roles.host.cache import directory
+
+PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
+needed = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")
+
+# What a developer's own shell may hold, and our gateway must not see.
+SHELL = {
+    "PATH": "/usr/bin:/bin",
+    "ANTHROPIC_API_KEY": "sk-of-the-vendor",
+    "ANTHROPIC_AUTH_TOKEN": "sk-of-another-gateway",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+    # Else root may not skip permissions.
+    "IS_SANDBOX": "1",
+}
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>()][A-Z0-9]?")
+
+
+@contextmanager
+def unpacked(place: Path) -> Iterator[Path]:
+    """Give the client until the block ends: pytest keeps its directories, and this is 380 MB."""
+    with tarfile.open(PACKAGE) as archive:
+        archive.extract("package/claude", place, filter="data")
+    try:
+        yield place / "package/claude"
+    finally:
+        (place / "package/claude").unlink()
+
+
+def ask(home: Path, *command: str | Path, prompt: str = "Say something.") -> str:
+    """Ask the client of a home without a terminal; return what it says."""
+    done = subprocess.run(
+        [*command, "-p", prompt],
+        env=SHELL | {"HOME": str(home)},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def on_terminal(home: Path, client: Path, prompt: str, enough: Callable[[str], bool]) -> str:
+    """Start a session with a prompt; return what the screen has shown until it was ``enough``."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(home)
+        shell = SHELL | {"HOME": str(home), "TERM": "xterm", "COLUMNS": "150", "LINES": "50"}
+        os.execve(client, [str(client), prompt], shell)
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while time.monotonic() < end and not enough(_words(shown)):
+            if select.select([terminal], [], [], 0.2)[0]:
+                shown += os.read(terminal, 65536)
+    except OSError:
+        pass  # it has ended
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
+    return _words(shown)
+
+
+def _words(shown: bytes) -> str:
+    """Return what a terminal was sent as plain words: a redrawn screen stands there twice."""
+    return " ".join(ESCAPES.sub(" ", shown.decode(errors="replace")).split())
