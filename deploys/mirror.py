@@ -11,6 +11,7 @@ from roles import (
     litellm,
     migrations,
     ollama,
+    ports,
     postgres,
     preflight,
     redis,
@@ -18,10 +19,14 @@ from roles import (
 )
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(preflight, firewall, vllm, ollama, redis, postgres, migrations, litellm, front, claude)
+host.survey(
+    *(preflight, firewall, ports, vllm, ollama, redis, postgres),
+    *(migrations, litellm, front, claude),
+)
 
 # Each role changes the hosts that the plan gives it, and no others.
 firewall.admit()
+ports.reserve()
 vllm.serve()
 ollama.serve()
 redis.serve()
@@ -43,6 +48,7 @@ vllm.leave()
 ollama.leave()
 redis.leave()
 postgres.leave()
+ports.release()
 firewall.close()
 
 # Exit code 1 where something was skipped on a host.

@@ -13,6 +13,7 @@ from roles import (
     litellm,
     migrations,
     ollama,
+    ports,
     postgres,
     preflight,
     redis,
@@ -20,4 +21,7 @@ from roles import (
     vllm,
 )
 
-status.tell(preflight, firewall, vllm, ollama, redis, postgres, migrations, litellm, front, claude)
+status.tell(
+    *(preflight, firewall, ports, vllm, ollama, redis, postgres),
+    *(migrations, litellm, front, claude),
+)

@@ -14,6 +14,7 @@ from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
+from roles.host.reserved import RELEASE
 from roles.ollama.render import ELSEWHERE
 
 KEPT = {
@@ -80,6 +81,7 @@ def remove() -> Commands:
             CLEAR.format(
                 root=ROOT,
                 state=STATE,
+                release=RELEASE,
                 stays=" ".join(f"! -path {path}" for path in _stays(host.seen())),
                 users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
             )
@@ -100,6 +102,7 @@ done
 rm -rf /etc/systemd/system/mirrorfleet-*
 systemctl daemon-reload
 nft delete table inet mirrorfleet 2>/dev/null || true
+{release}
 find /usr/local/bin -maxdepth 1 -lname '{root}/*' -delete
 rm -rf {root}
 find {state} -mindepth 1 -maxdepth 1 {stays} -exec rm -rf {{}} +

@@ -11,6 +11,7 @@ from roles.host.leaving import absent, last
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
+from roles.host.reserved import AGAIN
 
 
 def question(names: str) -> Question:
@@ -62,6 +63,7 @@ for name in {names}; do
     rmdir {root}/$name 2>/dev/null || true
 done
 systemctl daemon-reload
+{reserve}
 """
 
 
@@ -72,6 +74,7 @@ def remove(services: Iterable[str]) -> Commands:
             names=" ".join(map(shlex.quote, names)),
             root=ROOT,
             state=STATE,
+            reserve=AGAIN,
             kept=" ".join(f"! -name {name}" for name in KEPT),
         )
         yield from last([script(text)])

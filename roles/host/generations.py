@@ -9,6 +9,7 @@ from roles.host.drift import has_served, is_listening, is_placed, is_started
 from roles.host.observe import Observation
 from roles.host.payload import UNPACK, pack
 from roles.host.places import ROOT
+from roles.host.reserved import AGAIN
 from roles.host.service import NEVER, Installed, Service
 
 KEPT = 3
@@ -46,6 +47,7 @@ if [ -e generations/{generation} ]; then
 fi
 mv generations/{generation}.new generations/{generation}
 rm -rf generations/was.new
+{reserve}
 """
 
 
@@ -62,6 +64,7 @@ def place(service: Service, seen: Observation) -> Commands:
             checker=service.check_user or service.user,
             check=service.check,
             unpack=UNPACK,
+            reserve=AGAIN,
         ),
         pack(service.members()),
     )
@@ -110,16 +113,30 @@ tidy() {{
 }}
 
 invocation() {{ systemctl show -p InvocationID --value "$unit"; }}
+# No key goes to a port before it is known whose it is: every process that listens there must be in
+# the control group of the system's unit, or of its container. A user's own unit can have the same
+# name, but not the same group.
 ours() {{
-    ss -Hltnp "sport = :$port" | grep -o 'pid=[0-9]*' | while IFS== read -r _ pid; do
-        grep -q "/$unit" "/proc/$pid/cgroup" && echo yes
-    done | grep -q yes
+    ss -Hltnp "sport = :$port" | {{
+        found=no
+        while read -r listener; do
+            pids=$(echo "$listener" | grep -o 'pid=[0-9]*') || exit 1
+            for pid in $pids; do
+                pid=${{pid#pid=}}
+                [ -e "/proc/$pid" ] || continue # it has ended just now
+                grep -Eq "^(0:|[0-9]+:name=systemd):{groups}" "/proc/$pid/cgroup" || exit 1
+                found=yes
+            done
+        done
+        [ "$found" = yes ]
+    }}
 }}
+port_of_current() {{ sed -n 's/^MIRRORFLEET_PORT=//p' current/environment; }}
 restarts() {{ systemctl show -p NRestarts --value "$unit"; }}
 # The port is that of the generation: one that is gone back to may have another. What is said goes
 # into a file: told to a controller that has gone, it would never count as ready.
 serves() {{
-    port=$(sed -n 's/^MIRRORFLEET_PORT=//p' current/environment)
+    port=$(port_of_current)
     end=$(($(date +%s) + {seconds}))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
@@ -139,10 +156,14 @@ prune() {{
     {{ ls -t served; ls -t generations; }} | awk '!seen[$0]++' | grep -vx "$generation" |
         tail -n +{kept} | while read -r each; do rm -rf "generations/$each" "served/$each"; done
     {prune_software}
+    {reserve}
 }}
 
 # After a run that was cut, the answers that it got from what had served count, not those of now.
-[ -e "$outcomes" ] && [ ! -e "served/$previous" ] || {ask} >"$outcomes" 2>/dev/null
+[ -e "$outcomes" ] && [ ! -e "served/$previous" ] || {{
+    port=$(port_of_current)
+    ours && {ask}
+}} >"$outcomes" 2>/dev/null
 rm -f "served/$generation"
 begun=
 {start} && begun=$(invocation) && serves && {{
@@ -253,8 +274,14 @@ def _switch(service: Installed, generation: str, *, activate: bool) -> StringCom
             prune_software=_prune_software(service.software),
             tidy=service.tidy,
             abandon=service.abandon,
+            reserve=AGAIN,
+            groups=GROUPS.format(unit=service.unit_name.replace(".", r"\.")),
         )
     )
+
+
+GROUPS = r"(/system\.slice/{unit}|(/mirrorfleet\.slice)?/{unit}\.slice)(/|\$)"
+"""The control groups of a unit of ours and of its container, in a pattern in double quotes."""
 
 
 def _said(service: Installed) -> dict[str, object]:

@@ -29,8 +29,13 @@ def _functions(name: str) -> str:
 FUNCTIONS = _functions("observe.sh")
 """What every run takes along."""
 
-RARE = {"driver": _functions("driver.sh"), "name": _functions("name.sh")}
-"""By the question: what only a run that asks it takes along."""
+RARE = {
+    ("driver",): _functions("driver.sh"),
+    ("name",): _functions("name.sh"),
+    ("weights", "shared", "unused"): _functions("weights.sh"),
+    ("database",): _functions("database.sh"),
+}
+"""By the questions: what only a run that asks one of them takes along."""
 
 PATIENCE = 120
 """Seconds for all questions, and one more for each ten: whoever needs longer hangs on something."""
@@ -168,7 +173,8 @@ def script(questions: Iterable[Question], then: str = "") -> str:
     calls: dict[tuple[str, ...], list[str]] = {}
     for *call, thing in dict.fromkeys(questions):
         calls.setdefault(tuple(call), []).append(thing)
-    rare = [text for kind, text in RARE.items() if (kind,) in calls]
+    kinds = {call[0] for call in calls}
+    rare = [text for several, text in RARE.items() if kinds.intersection(several)]
     asked = [shlex.join([*call, *things]) for call, things in calls.items()]
     return "\n".join([FUNCTIONS, *rare, "machine", *asked, then, "exit 0", ""])
 

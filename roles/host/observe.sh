@@ -93,42 +93,6 @@ tree() {
         -type f -exec sha256sum {} + 2>/dev/null
 }
 
-# Of weights, whose sizes were noted when they arrived, what has another size by now or is gone. An
-# 80 GB model is not read for this.
-weights() {
-    for directory do
-        sizes=$directory/.mirrorfleet/sizes
-        [ -f "$sizes" ] || continue
-        path "$directory"
-        find "$directory" -type f -printf '%s %P\n' | grep -vxFf - "$sizes" |
-            while read -r _ name; do say wrong "$directory" "$name"; done
-    done
-}
-
-# Of weights that others put there, what their own index names and is not.
-shared() {
-    for directory do
-        path "$directory"
-        { echo config.json; grep -o '"[^"/]*\.safetensors"' "$directory/model.safetensors.index.json"; } 2>/dev/null |
-            sort -u | while IFS='"' read -r name quoted _; do
-                name=$name${quoted-}
-                [ -s "$directory/$name" ] || say wrong "$directory" "$name"
-            done
-    done
-}
-
-# Of a directory of weights, those that no generation of a service starts with, and their KiB.
-unused() {
-    root=$1; shift
-    for directory do
-        for each in "$directory"/*; do
-            [ -d "$each" ] || continue
-            grep -qsF "$each" "$root"/*/generations/*/*.service ||
-                say unused "$each" "$(du -sk "$each" | cut -f 1)"
-        done
-    done
-}
-
 # How much of a file that is sent piece by piece has arrived.
 sizes() { find "$@" -type f -printf 'size\t%p\t%s\n' 2>/dev/null; }
 
@@ -239,7 +203,8 @@ generation() {
     done
 } 2>/dev/null
 
-# Who listens on a TCP port: the systemd unit, or the command of a process that has none.
+# Who listens on a TCP port: the system's unit, or the command of a process that has none. A user's
+# own unit has any name, and is none of the system's.
 port() {
     ports=$(printf ' or sport = :%s' "$@")
     ss -Hltnp "${ports# or }" 2>/dev/null | while read -r _ _ _ local _ users; do
@@ -251,10 +216,13 @@ port() {
     done
 }
 owner() {
-    while read -r line; do
-        case $line in */*.service*) line=${line%.service*}; echo "${line##*/}.service"; return ;; esac
+    while IFS= read -r group; do
+        group=${group#*:} group=${group#name=systemd}
+        case $group in :/system.slice/*.service* | :/mirrorfleet*.service.slice/*)
+            group=${group%%.service*}; echo "${group##*/}.service"; return ;;
+        esac
     done <"/proc/$1/cgroup"
-    read -r line <"/proc/$1/comm" && printf %s "$line"
+    read -r command <"/proc/$1/comm" && printf %s "$command"
 } 2>/dev/null
 
 # What a table of nftables holds, in short.
@@ -306,21 +274,6 @@ services() {
 image() {
     for name do
         ! docker image inspect "$name" >/dev/null 2>&1 </dev/null || say image "$name"
-    done
-}
-
-# How many connections a database admits, and what we have noted about it. Asked with the settings
-# that are wanted, and no others.
-database() {
-    wanted=$1; shift
-    for path do
-        set -- $(sha256sum "$path" 2>/dev/null)
-        [ "${1-}" = "$wanted" ] || continue
-        said=$(
-            set -a; . "$path"
-            exec psql -XAtqw -F ' ' -c "SELECT current_setting('max_connections'),
-                obj_description(to_regclass('_prisma_migrations'), 'pg_class')" 2>/dev/null </dev/null
-        ) && say database "$path" "$said"
     done
 }
 

@@ -170,6 +170,7 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
     """Return probe.json: what the gateway must do before it takes turns."""
     return {
         "url": http(probed(gateway.listen), gateway.port),
+        "user": USER,
         "workers": count,
         "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
         "turns": list(gateway.probe),

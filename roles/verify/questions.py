@@ -19,9 +19,11 @@ ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
 LIMIT = 120
 """Seconds for one call of the client: a model on a cold engine takes its time."""
 
-# What a service answers to the holder of its key, which stands in the file of its environment.
+# What a service answers to the holder of its key, which stands in the file of its environment. The
+# key goes to the service's own unit only.
 KEYED = """\
 keyed() {
+    [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
     body=$(
         . "$1/current/environment" || exit
         eval "key=\\${$2-}"
@@ -158,10 +160,14 @@ def _questions(plan: HostPlan) -> Iterator[Question]:
 def _keyed(plan: HostPlan) -> Iterator[str]:
     for engine in filter(lambda each: each.answers, plan.engines):
         directory = f"{ROOT}/vllm-{engine.model}"
-        yield shlex.join(["keyed", directory, "VLLM_API_KEY", engine_url(plan, engine.model)])
+        asked = [directory, "VLLM_API_KEY", engine_url(plan, engine.model)]
+        unit = f"mirrorfleet-vllm-{engine.model}.service"
+        yield shlex.join(["keyed", *asked, unit, str(engine.port)])
     if plan.gateway:
         url = gateway_urls(plan.gateway)[1]
-        yield shlex.join(["keyed", f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url])
+        asked = [f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url]
+        unit, port = "mirrorfleet-litellm.service", str(plan.gateway.port)
+        yield shlex.join(["keyed", *asked, unit, port])
 
 
 def _seat(seat: Seat) -> str:

@@ -269,5 +269,5 @@ def _ready(engine: VllmPlan) -> str:
     """
     return (
         "(set -a; . current/environment; exec python3 -I -c "
-        f'{shlex.quote(PROVE)} "{http(engine.listen, "$port")}" <current/serves.json)'
+        f'{shlex.quote(PROVE)} "{http(engine.listen, "$port")}" {USER} <current/serves.json)'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -17,6 +18,9 @@ from tests.litellm.conftest import Serve
 from tests.litellm.gateway import Gateway
 from tests.litellm.upstream import Upstream
 
+ME = pwd.getpwuid(os.getuid()).pw_name
+"""The user that runs the gateway under test."""
+
 
 @pytest.fixture
 def gateway(serve: Serve, upstream: Upstream) -> Iterator[Gateway]:
@@ -29,7 +33,7 @@ def probe(gateway: Gateway, job: str, *more: str, **expected: object) -> tuple[i
     """Run the probe as on a host; ``expected`` changes what it is to find."""
     path = gateway.directory / "probe.json"
     said = json.loads(path.read_text())
-    told = {"url": gateway.url, "workers": 1, "patience": 0} | expected
+    told = {"url": gateway.url, "workers": 1, "patience": 0, "user": ME} | expected
     path.write_text(json.dumps(said | told))
     done = subprocess.run(
         [sys.executable, "-I", "probe.py", job, *more],

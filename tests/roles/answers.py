@@ -15,6 +15,7 @@ from roles import (
     litellm,
     migrations,
     ollama,
+    ports,
     postgres,
     preflight,
     redis,
@@ -25,6 +26,8 @@ from roles.claude import machine
 from roles.claude.client import binary
 from roles.firewall import render as rules
 from roles.host.observe import Observation, parse
+from roles.host.reserved import UNIT
+from roles.host.rollout import serves
 from roles.host.service import Service
 from roles.host.tables import fingerprint
 from roles.litellm import container, keys
@@ -109,6 +112,8 @@ def converged(plan: HostPlan) -> Answers:
         found |= running(service)
     if plan.firewall and plan.firewall.doors:
         found |= guarded(plan)
+    if serves(plan):
+        found |= reserved()
     if plan.clients:
         for version in plan.clients.versions:
             found |= _path(binary(version))
@@ -157,6 +162,18 @@ def guarded(plan: HostPlan) -> Answers:
         ("table", rules.TABLE): ("digest of the table",),
         ("file", firewall.UNIT_PATH): ("f 644 root:root", unit),
         ("unit", firewall.UNIT): ("active", "enabled", "", "no", ""),
+    }
+
+
+def reserved() -> Answers:
+    """The answers about ports that are reserved."""
+    return {
+        **{
+            ("file", path): ("f 644 root:root", sha256(text.encode()).hexdigest())
+            for path, text in ports.installed().items()
+        },
+        ("unit", UNIT): ("active", "enabled", "", "no", ""),
+        ("content", ports.STATE): _text(b"reserved 4000\n"),
     }
 
 

@@ -21,6 +21,8 @@ PATTERNS = {
     "directory": r"install -d -m 750 -o",
     "models": r"keeper\.py make\|prove",
     "doors": r"nft -c -f new/rules\.nft",
+    "ports": r"reserve_ports\.py /opt/mirrorfleet|mv -f new/reserve_ports",
+    "no ports": r"reserve_ports\.py release",
     "no doors": r"disable --now mirrorfleet-firewall",
     "departure": r"find /opt/mirrorfleet/\$name -mindepth 1",
     "clear": r"rm -rf /opt/mirrorfleet/claude",

@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from roles import clearance
 from roles.host import departure
+from roles.host.reserved import RELEASE
 from roles.ollama.render import ELSEWHERE
 from tests.roles.answers import MACHINE, Answers, converged
 from tests.roles.conftest import Planned
@@ -44,7 +45,7 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
     edit(house, "lab", "hosts: [gpu]", "hosts: [gw-1]")
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic)[-2:] for name, traffic in done.items()} == {
-        "gpu": ["departure", "no doors"],
+        "gpu": ["no ports", "no doors"],
         "gw-1": ["restart", "departure"],
         "gw-2": ["generation", "restart"],
         "dev": ["home files"],
@@ -206,7 +207,11 @@ def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     host.at("/etc/systemd/system/mirrorfleet-vllm-stubborn.service").unlink()
     weights = "/var/lib/mirrorfleet/weights"
     text = clearance.CLEAR.format(
-        root="/opt/mirrorfleet", state="/var/lib/mirrorfleet", stays=f"! -path {weights}", users=""
+        root="/opt/mirrorfleet",
+        state="/var/lib/mirrorfleet",
+        stays=f"! -path {weights}",
+        release=RELEASE,
+        users="",
     )
     assert host.run(StringCommand("set -eu\n" + text)).returncode == 0
     assert [path.name for path in host.at("/usr/local/bin").iterdir()] == ["other"]

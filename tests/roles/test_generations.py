@@ -247,11 +247,49 @@ def test_one_that_knows_that_it_never_will_is_not_waited_for(host: Machine) -> N
     assert f"rolled back to {good.generation}, which serves" in done.stderr
 
 
-def test_another_program_on_the_port_does_not_count_as_the_service(host: Machine) -> None:
-    host.at("/proc/7/cgroup").write_text("0::/system.slice/nginx.service\n")
+@pytest.mark.parametrize(
+    "group",
+    [
+        "/system.slice/nginx.service",
+        f"/user.slice/user-1000.slice/user@1000.service/app.slice/{UNIT}",
+        f"/user.slice/user-1000.slice/user@1000.service/system.slice/{UNIT}",
+        f"/user.slice/user-1000.slice/user@1000.service/mirrorfleet.slice/{UNIT}.slice/x.scope",
+        f"/system.slice/{UNIT[:-8]}-copy.service",
+        f"/system.slice/cron.service/system.slice/{UNIT}",
+    ],
+)
+def test_another_program_on_the_port_does_not_count_as_the_service(
+    host: Machine, group: str
+) -> None:
+    host.at("/proc/7/cgroup").write_text(f"0::{group}\n")
     wanted = demo("serves")
     place(host, wanted)
     assert switch(host, wanted).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"0::/system.slice/{UNIT}/worker",
+        f"1:name=systemd:/system.slice/{UNIT}",
+        f"0::/mirrorfleet.slice/{UNIT}.slice/docker-1.scope",
+        f"0::/{UNIT}.slice/1",
+    ],
+)
+def test_a_service_is_known_by_its_control_group(host: Machine, line: str) -> None:
+    host.at("/proc/7/cgroup").write_text(f"12:pids:/elsewhere\n{line}\n")
+    deploy(host, demo("serves"))
+
+
+def test_a_generation_is_asked_before_its_end_only_where_it_has_its_port(host: Machine) -> None:
+    """What asks has the master key."""
+    deploy(host, demo("serves"))
+    ask = 'echo asked >>"$ROOT/asked"'
+    new = demo("serves too", ask=ask)
+    host.at("/proc/7/cgroup").write_text("0::/user.slice/user-1000.slice/session-1.scope\n")
+    place(host, new)
+    switch(host, new)
+    assert not (host.root / "asked").exists()
 
 
 def test_a_first_one_that_does_not_serve_is_stopped_and_nothing_is_current(host: Machine) -> None:

@@ -211,6 +211,7 @@ def test_a_short_master_key_is_refused_before_anything_is_changed(
 @pytest.fixture
 def ring(machine: Machine) -> Path:
     machine.at(KEYS).parent.mkdir()
+    machine.at("/proc/net").symlink_to("/proc/net")
     return machine.at(KEYS)
 
 
@@ -310,4 +311,13 @@ def test_a_key_that_lives_on_fails_the_run(machine: Machine, ring: Path) -> None
     assert "a key that is revoked was answered 200, not 401" in done.stderr
     assert "sk-left" not in done.stdout + done.stderr
     done = run(machine, "retire", url="http://127.0.0.1:9/v1/models", **told)
-    assert "was answered URLError, not 401" in done.stderr
+    assert "was answered by nobody, not 401" in done.stderr
+
+
+def test_another_users_process_on_the_port_gets_no_key(machine: Machine, ring: Path) -> None:
+    told = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
+    with gateway() as url:
+        command = keys._command("retire", url).replace(USER, "daemon")
+        done = machine.run(script(command, json.dumps(told)))
+    assert done.returncode == 1
+    assert "was answered by another process, not 401" in done.stderr

@@ -33,8 +33,8 @@ def test_the_first_run(plans: Planned) -> None:
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     service = ["generation", "restart", "models"]
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
-        "gpu": [*PACKAGES, *USER, *UPLOAD, "directory", *service],
-        "box": [*PACKAGES, *USER, *UPLOAD, *service],
+        "gpu": ["ports", *PACKAGES, *USER, *UPLOAD, "directory", *service],
+        "box": ["ports", *PACKAGES, *USER, *UPLOAD, *service],
     }
     assert {name: len(traffic.uploads) for name, traffic in done.items()} == {"gpu": 1, "box": 1}
 
@@ -43,8 +43,8 @@ def test_a_host_with_internet_gets_the_release_by_itself(plans: Planned, house: 
     edit(house, "ollama", "packages: controller", "packages: registry")
     hosts = plans("ollama").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    assert jobs(done["gpu"])[7:8] == ["download"]
-    assert jobs(done["box"])[7:9] == UPLOAD, "a file of the controller is on the controller"
+    assert jobs(done["gpu"])[8:9] == ["download"]
+    assert jobs(done["box"])[8:10] == UPLOAD, "a file of the controller is on the controller"
 
 
 def test_a_new_window_of_one_model_restarts_nothing(plans: Planned, house: Path) -> None:

@@ -48,18 +48,18 @@ WRONG = {
     "its unit is stopped": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: ("inactive", right[1], "", *right[3:]),
         RESTART,
         "is inactive",
     ),
     "its unit failed": Wrong(
-        "gw-1", "unit", "", lambda right: ("failed", *right[1:]), RESTART, "is failed"
+        "gw-1", "unit", "litellm", lambda right: ("failed", *right[1:]), RESTART, "is failed"
     ),
     "its unit is not enabled": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: (right[0], "disabled", *right[2:]),
         RESTART,
         "is not enabled",
@@ -67,7 +67,7 @@ WRONG = {
     "another generation runs": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: (*right[:2], "0123456789ab", *right[3:]),
         RESTART,
         "runs 0123456789ab",
@@ -75,7 +75,7 @@ WRONG = {
     "something runs that is no generation": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: (*right[:2], "", *right[3:]),
         RESTART,
         "runs no generation of ours",
@@ -83,7 +83,7 @@ WRONG = {
     "systemd has not read the unit": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: (*right[:3], "yes", right[4]),
         RESTART,
         "is not what systemd has read",
@@ -91,7 +91,7 @@ WRONG = {
     "its unit has a drop-in": Wrong(
         "gw-1",
         "unit",
-        "",
+        "litellm",
         lambda right: (*right[:4], DROP_IN),
         RESTART,
         "is overridden by /etc/systemd/system/",
@@ -99,7 +99,7 @@ WRONG = {
     "its unit file was edited": Wrong(
         "gw-1",
         "file",
-        "/system/",
+        "/system/mirrorfleet-litellm",
         lambda right: (right[0], "0" * 64),
         RESTART,
         "/etc/systemd/system/mirrorfleet-litellm.service differs",
@@ -107,7 +107,7 @@ WRONG = {
     "its unit file can be written by all": Wrong(
         "gw-1",
         "file",
-        "/system/",
+        "/system/mirrorfleet-litellm",
         lambda right: ("f 666 root:root", right[1]),
         RESTART,
         "has mode and owner 666 root:root, not 644",
@@ -115,7 +115,7 @@ WRONG = {
     "its unit file is gone": Wrong(
         "gw-1",
         "file",
-        "/system/",
+        "/system/mirrorfleet-litellm",
         None,
         RESTART,
         "/etc/systemd/system/mirrorfleet-litellm.service is missing",

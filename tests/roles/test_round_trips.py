@@ -43,9 +43,9 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     service = ["generation", "restart"]
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         # Its environment and its weights, behind a door.
-        "gpu": [*PACKAGES, "doors", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
-        "gw-1": [*PACKAGES, *USER, "keys", *UPLOAD, *service],
-        "gw-2": [*PACKAGES, *USER, "keys", *UPLOAD, *service],
+        "gpu": [*PACKAGES, "doors", "ports", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
+        "gw-1": ["ports", *PACKAGES, *USER, "keys", *UPLOAD, *service],
+        "gw-2": ["ports", *PACKAGES, *USER, "keys", *UPLOAD, *service],
         "dev": [*UPLOAD, "home files", "machine files"],
     }
     uploads = {name: len(traffic.uploads) for name, traffic in done.items()}
@@ -57,8 +57,8 @@ def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) 
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     service = ["generation", "restart"]
-    assert jobs(done["gpu-a"])[2:] == [*PACKAGES, *USER, *UPLOAD, "download", *service]
-    assert jobs(done["gpu-c"])[2:] == [*PACKAGES, *USER, *UPLOAD, *service]
+    assert jobs(done["gpu-a"])[3:] == [*PACKAGES, *USER, *UPLOAD, "download", *service]
+    assert jobs(done["gpu-c"])[3:] == [*PACKAGES, *USER, *UPLOAD, *service]
 
 
 @pytest.mark.usefixtures("stocked")

@@ -93,7 +93,7 @@ def test_any_machine_of_ours_understands_the_question() -> None:
 def test_it_asks_for_what_mirror_would_do() -> None:
     """With the same roles, in the same order."""
     mirror, status = (
-        re.search(rf"{call}\((.*)\)", (ROOT / "deploys" / f"{name}.py").read_text())
+        re.search(rf"{call}\((.*?)\n\)", (ROOT / "deploys" / f"{name}.py").read_text(), re.DOTALL)
         for name, call in (("mirror", "host.survey"), ("status", "status.tell"))
     )
     assert mirror and status and mirror[1] == status[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import subprocess
 import sys
 from typing import Any
@@ -20,9 +22,12 @@ LEFT = says('<tool_call>\n{"name": "Bash", "arguments": {"command": "echo ready"
 WANTED = {"model": "tiny", "context": 131072, "parser": "hermes", "concurrency": None}
 
 
-def prove(engine: Engine, **other: Any) -> subprocess.CompletedProcess[str]:
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+def prove(engine: Engine, user: str = ME, **other: Any) -> subprocess.CompletedProcess[str]:
     with served(engine) as url:
-        command = [sys.executable, "-I", str(PROVE), url]
+        command = [sys.executable, "-I", str(PROVE), url, user]
         return programs.run(command, json.dumps(WANTED | other))
 
 
@@ -34,6 +39,12 @@ def test_a_call_streamed_and_not_and_the_room_is_told() -> None:
         "tiny: serves, with a KV cache of 262144 tokens, room for 2.00 full windows of 131072\n"
     )
     assert [body["stream"] for body in engine.asked] == [False, True]
+
+
+def test_another_users_process_on_the_port_is_asked_nothing() -> None:
+    engine = Engine()
+    done = prove(engine, user="daemon")
+    assert (done.returncode, done.stdout, engine.asked) == (1, "", [])
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 Entry = dict[str, Any]
 
@@ -118,15 +121,34 @@ def retire(directory: Path, group: str, said: dict[str, Any], url: str) -> list[
         print(f"the former key of {each['name']} still counts until {each['expires']}")
     alive = {*entries(directory / "keys.json"), *entries(path)}
     dead = [key for key in said["dead"] if sha256(key.encode()).hexdigest() not in alive]
+    user = pwd.getpwnam(group).pw_uid
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda key: asked(url, key), dead))
+        answers = list(pool.map(lambda key: asked(url, key, user), dead))
     if dead:
         print(f"asked with {len(dead)} keys that are revoked: {answers.count('401')} are refused")
     return sorted({answer for answer in answers if answer != "401"})
 
 
-def asked(url: str, key: str) -> str:
-    """Return the status with which the gateway answers a key, or why it does not."""
+def listeners(port: int) -> set[int]:
+    """Return the user IDs that listen on a TCP port of this host."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError):  # a host without IPv6
+            for line in Path(table).read_text("ascii").splitlines()[1:]:
+                _, local, _, state, _, _, _, user, *_ = line.split()
+                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+                    found.add(int(user))
+    return found
+
+
+def asked(url: str, key: str, user: int) -> str:
+    """Return the status with which the gateway answers a key, or why it does not.
+
+    The gateway runs as ``user``: nothing else gets the key.
+    """
+    owners = listeners(urlsplit(url).port or 80)
+    if owners != {user}:
+        return "by another process" if owners else "by nobody"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
     try:

@@ -16,13 +16,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +54,8 @@ Outcomes = dict[str, int]
 
 def main(job: str, before: str = "") -> int:
     wanted = json.loads(Path("probe.json").read_text(encoding="utf-8"))
-    gateway = Gateway(wanted["url"], os.environ["LITELLM_MASTER_KEY"])
+    user = pwd.getpwnam(wanted["user"]).pw_uid
+    gateway = Gateway(wanted["url"], os.environ["LITELLM_MASTER_KEY"], user)
     if job == "ask":
         print(json.dumps(outcomes(gateway, wanted["turns"])))
         return 0
@@ -72,10 +74,14 @@ def main(job: str, before: str = "") -> int:
 
 
 class Gateway:
-    """A gateway at a URL, asked with the master key and through no proxy."""
+    """A gateway at a URL, asked with the master key and through no proxy.
 
-    def __init__(self, url: str, key: str) -> None:
+    It runs as ``user``: whatever listens there as another user never gets the key.
+    """
+
+    def __init__(self, url: str, key: str, user: int) -> None:
         self.address = urlsplit(url)
+        self.user = user
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -84,6 +90,9 @@ class Gateway:
 
     def ask(self, path: str, body: Any = None, timeout: float = 10) -> tuple[int, bytes]:
         """Return status and content; 0 where there is no answer."""
+        owners = listeners(self.address.port or 80)
+        if owners != {self.user}:
+            return 0, b"another process has its port" if owners else b"nothing listens on its port"
         connection = self.connect(timeout)
         try:
             text = None if body is None else json.dumps(body)
@@ -94,6 +103,18 @@ class Gateway:
             return 0, str(error).encode()
         finally:
             connection.close()
+
+
+def listeners(port: int) -> set[int]:
+    """Return the user IDs that listen on a TCP port of this host."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError):  # a host without IPv6
+            for line in Path(table).read_text("ascii").splitlines()[1:]:
+                _, local, _, state, _, _, _, user, *_ = line.split()
+                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+                    found.add(int(user))
+    return found
 
 
 def faults(gateway: Gateway, wanted: dict[str, Any]) -> Iterator[str]:

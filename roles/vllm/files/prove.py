@@ -2,24 +2,27 @@
 
 Runs on the host, as root, with its python3 and nothing but the standard library:
 
-    prove.py URL <serves.json
+    prove.py URL USER <serves.json
 
-The key comes by the environment, as VLLM_API_KEY. Ends with 0 when the engine serves, with 1 while
-it starts, and with NEVER when waiting will not help.
+The key comes by the environment, as VLLM_API_KEY, and goes to a process of USER only. Ends with 0
+when the engine serves, with 1 while it starts, and with NEVER when waiting will not help.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 NEVER = 78
@@ -74,14 +77,17 @@ class NotYet(Exception):
 class Engine:
     """vLLM's API, as far as it is needed here."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, user: int) -> None:
         self.url = url
+        self.user = user
         self.headers = {"Content-Type": "application/json"}
         if key:
             self.headers["Authorization"] = f"Bearer {key}"
 
     @contextmanager
     def request(self, path: str, body: Json | None = None) -> Iterator[Any]:
+        if listeners(urlsplit(self.url).port or 80) != {self.user}:
+            raise NotYet
         data = None if body is None else json.dumps(body).encode()
         try:
             with _open(Request(self.url + path, data, self.headers), timeout=PATIENCE) as answer:
@@ -120,6 +126,18 @@ class Engine:
         """Return the answer, put together again where it comes in pieces."""
         with self.request("/v1/messages", {**body, "stream": streamed}) as answer:
             return joined(answer) if streamed else json.load(answer)
+
+
+def listeners(port: int) -> set[int]:
+    """Return the user IDs that listen on a TCP port of this host."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError):  # a host without IPv6
+            for line in Path(table).read_text("ascii").splitlines()[1:]:
+                _, local, _, state, _, _, _, user, *_ = line.split()
+                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+                    found.add(int(user))
+    return found
 
 
 def joined(stream: Any) -> Json:
@@ -269,12 +287,13 @@ def _late(*_: object) -> None:
     raise Failure(f"has not answered within {PATIENCE} seconds. Look at its GPUs and its log.")
 
 
-def main(url: str) -> int:
+def main(url: str, user: str) -> int:
     wanted = json.load(sys.stdin)
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(PATIENCE)
     try:
-        prove(Engine(url, os.environ.get("VLLM_API_KEY", "")), wanted)
+        key = os.environ.get("VLLM_API_KEY", "")
+        prove(Engine(url, key, pwd.getpwnam(user).pw_uid), wanted)
     except Failure as failure:
         print(f"{wanted['model']}: {failure}", file=sys.stderr)
         return NEVER

@@ -1,0 +1,171 @@
+"""Reserved ports: who can listen on them, by the kernel's own word, and what a run makes of it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roles import ports
+from roles.host.reserved import PROGRAM, UNIT, UNIT_PATH
+from roles.ports.files import reserve_ports
+from roles.ports.files.reserve_ports import attach, cgroup_root, reserved
+from tests.roles.answers import Answers, bare, converged, seen
+from tests.roles.conftest import Planned
+from tests.roles.fake import mirror
+from tests.roles.jobs import jobs
+
+SERVICE, OTHER = 997, 65534
+
+# Who can listen? Run in the cgroup, as the user, on each port.
+LISTEN = """
+import os, socket, sys
+user, *ports = map(int, sys.argv[1:])
+os.setuid(user)
+for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    for port in ports:
+        with socket.socket(family) as listener:
+            try:
+                listener.bind((address, port))
+                print(port, "yes")
+            except PermissionError:
+                print(port, "no")
+"""
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A control group of its own, so that this machine's ports stay as they are."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    try:
+        place = cgroup_root() / f"mirrorfleet-test-{os.getpid()}"
+        place.mkdir()
+        attach({1: frozenset({0})}, place)
+    except OSError as error:
+        pytest.skip(f"needs BPF and cgroup v2: {error}")
+    yield place
+    place.rmdir()
+
+
+def listens(cgroup: Path, user: int, *wanted: int, inside: tuple[str, ...] = ()) -> set[str]:
+    """Return on which ports a user can listen, and on which not; both families agree."""
+    join = f'echo $$ >{cgroup}/cgroup.procs && exec "$@"'
+    words = [*inside, sys.executable, "-c", LISTEN, str(user), *map(str, wanted)]
+    done = subprocess.run(
+        ["sh", "-c", join, "sh", *words], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines())
+
+
+def test_another_user_cannot_listen_on_a_services_port(cgroup: Path) -> None:
+    attach({4000: frozenset({SERVICE}), 8000: frozenset({SERVICE, 996})}, cgroup)
+    assert listens(cgroup, OTHER, 4000, 8000, 4001) == {"4000 no", "8000 no", "4001 yes"}
+    assert listens(cgroup, SERVICE, 4000, 8000) == {"4000 yes", "8000 yes"}
+    assert listens(cgroup, 996, 4000, 8000) == {"4000 no", "8000 yes"}
+    assert listens(cgroup, 0, 4000, 8000) == {"4000 yes", "8000 yes"}
+
+
+def test_containers_with_a_network_of_their_own_listen_where_they_like(cgroup: Path) -> None:
+    attach({4000: frozenset({SERVICE})}, cgroup)
+    own = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
+    assert listens(cgroup, OTHER, 4000, inside=own) == {"4000 yes"}
+
+
+def test_a_later_run_replaces_what_is_reserved_and_can_release_it(cgroup: Path) -> None:
+    for port in (4000, 4100, 4200):
+        attach({port: frozenset({SERVICE})}, cgroup)
+    assert listens(cgroup, OTHER, 4000, 4100, 4200) == {"4000 yes", "4100 yes", "4200 no"}
+    attach({}, cgroup)
+    assert listens(cgroup, OTHER, 4200) == {"4200 yes"}
+
+
+def test_many_ports_with_large_user_ids_can_be_reserved(cgroup: Path) -> None:
+    user = 2**32 - 3
+    attach({port: frozenset({user}) for port in range(5000, 5200)}, cgroup)
+    assert listens(cgroup, OTHER, 5000, 5199, 5200) == {"5000 no", "5199 no", "5200 yes"}
+
+
+def test_the_ports_of_all_generations_are_reserved_for_the_users_of_their_services(
+    tmp_path: Path,
+) -> None:
+    me = pwd.getpwuid(os.getuid())
+    for service, generation, port in (
+        ("litellm", "new", 4100),
+        ("litellm", "old", 4000),
+        ("redis", "one", 6379),
+    ):
+        directory = tmp_path / service / "generations" / generation
+        directory.mkdir(parents=True)
+        directory.joinpath("environment").write_text(f'KEY="a"\nMIRRORFLEET_PORT={port}\n')
+        os.chown(directory, -1, me.pw_gid)
+    (tmp_path / "litellm" / "environments" / "x").mkdir(parents=True)
+    assert reserved(tmp_path) == dict.fromkeys((4000, 4100, 6379), frozenset({me.pw_uid}))
+
+
+def test_a_kernel_that_cannot_is_said_and_does_not_fail_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> Path:
+        raise OSError("cgroup v2 is not mounted")
+
+    monkeypatch.setattr(reserve_ports, "cgroup_root", none)
+    monkeypatch.setattr(reserve_ports, "GENERATIONS", tmp_path)
+    monkeypatch.setattr(reserve_ports, "STATE", tmp_path / "run" / "ports")
+    reserve_ports.main()
+    assert (tmp_path / "run" / "ports").read_text() == ("not reserved: cgroup v2 is not mounted\n")
+    assert "not reserved" in capsys.readouterr().out
+
+
+WRONG: dict[str, tuple[Answers, str]] = {
+    "another program": ({("file", PROGRAM): ("f 644 root:root", "0" * 64)}, "differs"),
+    "another unit": ({("file", UNIT_PATH): ("f 644 root:root", "0" * 64)}, "differs"),
+    "stopped": ({("unit", UNIT): ("inactive", "enabled", "", "no", "")}, "is inactive, enabled"),
+}
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("name", WRONG)
+def test_what_another_hand_did_is_said_and_repaired(plans: Planned, name: str) -> None:
+    plan = plans("lab").hosts["gw-1"]
+    wrong, what = WRONG[name]
+    found = converged(plan) | wrong
+    [change] = ports.changes(plan, seen(found))
+    assert what in change.what
+    assert jobs(mirror({"gw-1": plan}, {"gw-1": found})["gw-1"]) == ["ports"]
+
+
+@pytest.mark.usefixtures("stocked")
+def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: Planned) -> None:
+    """One that was provisioned before there were reserved ports."""
+    hosts = {name: plan for name, plan in plans("lab").hosts.items() if name != "dev"}
+    found = {name: converged(plan) for name, plan in hosts.items()}
+    for each in found.values():
+        for question in (("file", PROGRAM), ("file", UNIT_PATH), ("unit", UNIT)):
+            del each[question]
+    done = mirror(hosts, found)
+    assert {name: jobs(done[name]) for name in hosts} == {name: ["ports"] for name in hosts}
+
+
+def test_a_host_whose_kernel_cannot_is_told_of_at_each_run(plans: Planned) -> None:
+    plan = plans("lab").hosts["gw-1"]
+    said = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
+    [remark] = ports.remarks(plan, seen(bare(plan) | {("content", ports.STATE): (said,)}))
+    assert remark.startswith("ports are not reserved: bpf: Operation not permitted. A local user")
+    assert list(ports.remarks(plan, seen(bare(plan)))) == []
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    (tmp_path / UNIT).write_text(ports.installed()[UNIT_PATH].replace(PROGRAM, "/dev/null"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / UNIT)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
