@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -67,6 +68,7 @@ def _extra(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         key: Key = ("gateway", "extra", section)
         if section != "models":
             yield from _settings(fleet, key, section, said)
+            yield from _endpoints(fleet, key, said)
             continue
         known = fleet.document.names("models")
         for model, parameters in said.items():
@@ -89,6 +91,18 @@ def _settings(fleet: Fleet, key: Key, section: str, said: Values) -> Iterator[Pr
         else:
             yield from _known(fleet, (*key, name), name, section, "setting")
     yield from _open(fleet, key, said)
+
+
+def _endpoints(fleet: Fleet, key: Key, said: Values) -> Iterator[Problem]:
+    """Endpoints that LiteLLM would open to everybody, with the keys that stand in their headers."""
+    endpoints = said.get("pass_through_endpoints")
+    for at, each in enumerate(endpoints if isinstance(endpoints, list) else ()):
+        if isinstance(each, dict) and each.get("auth", True) is not True:
+            yield fleet.document.problem(
+                (*key, "pass_through_endpoints", at, "auth"),
+                f"is {json.dumps(each['auth'], default=str)}: the endpoint would need no key.",
+                "Remove it.",
+            )
 
 
 def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 SCRIPTS = (
     "mirrorfleet_auth.py",
     "mirrorfleet_gate.py",
+    "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
     "mirrorfleet_succession.py",
     "mirrorfleet_workers.py",
@@ -219,7 +220,7 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
 
 def hooks(gateway: LitellmPlan, workers: int) -> str:
     """Return what LiteLLM calls in every worker when it starts."""
-    modules = ["mirrorfleet_gate", "mirrorfleet_routes"]
+    modules = ["mirrorfleet_gate", "mirrorfleet_requests", "mirrorfleet_routes"]
     if workers > 1:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:

@@ -19,8 +19,8 @@ PACKAGES = ["packages"]
 USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes anything
 UPLOAD = ["inbox", "take"]
 
-# Characters. A generation of twelve files is sent gzipped, between two scripts.
-QUESTIONS, GENERATION = 10_000, 25_000
+# Characters. A generation of thirteen files is sent gzipped, between two scripts.
+QUESTIONS, GENERATION = 10_000, 32_000
 
 
 @pytest.mark.usefixtures("stocked")

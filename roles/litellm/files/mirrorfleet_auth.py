@@ -8,8 +8,9 @@ that is added or revoked needs no restart, and going back a generation revives n
      "expires": "2027-04-01T00:00:00+00:00", "sha256": "9f…"}]}
 
 `role` is developer or admin. Without `models` a key may use every model, without `expires` it
-counts for ever. `routes` are paths that every key opens beside Claude Code's own. `former.json` is
-the same of keys that were rotated, while machines may still have them; there, each one expires.
+counts for ever. `routes` are paths that a key without `models` opens beside Claude Code's own.
+`former.json` is the same of keys that were rotated, while machines may still have them; there, each
+one expires.
 
 Both are looked at on every request (two stats) and read again when they changed, so that a key
 added or revoked counts in every worker at once, without a restart.
@@ -22,6 +23,7 @@ not by which worker answers.
 A developer's key opens only what Claude Code asks for. With a custom_auth hook LiteLLM checks no
 role of its own: any key could list the engines' addresses, have every model called (/health), or
 spend the gateway's provider keys through the passthrough routes, past `models` and past budgets.
+`mirrorfleet_requests` asks here as well, before LiteLLM sees the request.
 
 Where the gateway has a database, a key that is not in these files may be one of LiteLLM's own: it
 is held to all that LiteLLM holds them to, budgets, limits and roles.
@@ -230,15 +232,28 @@ def decide(presented: str | None, path: str, ring: KeyRing, master: str | None) 
         raise Unknown(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
     if key.expires is not None and key.expires <= time.time():
         raise Refused(401, f"The API key of {key.name} has expired. Ask for another one.")
-    if key.role != "admin" and path not in DEVELOPER_ROUTES and path not in routes:
-        raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
+    if key.role != "admin" and path not in DEVELOPER_ROUTES:
+        if path not in routes:
+            raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
+        if key.models:
+            # The names of a provider's models are not those of the fleet.
+            raise Refused(
+                403, f"The API key of {key.name} is for certain models: use /v1/messages."
+            )
     return key
 
 
 OURS = "sk-mf-"
 """How a key begins that is derived from the fleet's root."""
 
-KINDS = {401: "authentication_error", 403: "permission_error", 503: "api_error"}
+KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    503: "api_error",
+}
+"""What Anthropic's API calls an error of a status; else it is an invalid_request_error."""
 
 ring = KeyRing(Path(os.environ["MIRRORFLEET_KEYS"]))
 
@@ -253,7 +268,7 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     try:
         key = decide(api_key, path, ring, proxy_server.master_key)
     except Refused as refused:
-        if isinstance(refused, Unknown) and _may_be_litellms(api_key):
+        if isinstance(refused, Unknown) and may_be_litellms(api_key):
             if proxy_server.prisma_client is not None:
                 return await _as_litellms(request, api_key)
             refused = AWAY
@@ -275,9 +290,26 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
     return auth
 
 
-def _may_be_litellms(key: str) -> bool:
+def may_be_litellms(key: str) -> bool:
     """Is there a database that may know the key? It knows none that was derived for a developer."""
     return "DATABASE_URL" in os.environ and key.startswith("sk-") and not key.startswith(OURS)
+
+
+async def is_litellms(key: str) -> bool:
+    """Does LiteLLM's database know the key? Raises Refused where it cannot be asked."""
+    from litellm.proxy import proxy_server
+    from litellm.proxy.auth.resolvers.exceptions import KeyNotFoundError
+    from litellm.proxy.auth.resolvers.store import IdentityStore
+
+    store = IdentityStore(proxy_server.prisma_client, proxy_server.user_api_key_cache)
+    try:
+        await store.resolve(hashed_token=digest(key))
+    except KeyNotFoundError:
+        return False
+    except Exception as error:  # whose text may hold the URL of the database
+        log.error("mirrorfleet: a key cannot be looked up (%s)", type(error).__name__)
+        raise AWAY from None
+    return True
 
 
 async def _as_litellms(request: Request, api_key: str) -> UserAPIKeyAuth:
