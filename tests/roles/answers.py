@@ -74,7 +74,10 @@ def bare(plan: HostPlan) -> Answers:
     return {
         **MACHINE,
         **{("path", path): () for path in (preflight.SYSTEMD, preflight.APT)},
-        **{("gpu", str(at)): ("81559", "580.95.05") for at in range(max(gpus, default=-1) + 1)},
+        **{
+            ("gpu", str(at)): ("81559", "580.95.05", "9.0")
+            for at in range(max(gpus, default=-1) + 1)
+        },
         **{("user", client.user): (f"/home/{client.user}",) for client in users},
         **{("path", path): () for path in disks},
     }
@@ -87,6 +90,11 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", name): () for name in vllm.packages(plan)}
         found |= {("environment", vllm.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
+    if any(engine.build == "cuda" for engine in plan.engines):
+        found |= {("unit", vllm.devices.UNIT): ("active", "enabled", "", "no", "")}
+        for each in vllm.devices.units(plan):
+            digest = sha256(each.content or b"").hexdigest()
+            found["file", each.path] = (f"f {each.mode} root:root", digest)
     if plan.ollama:
         found |= {("package", name): () for name in ollama.PACKAGES}
         found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
