@@ -35,6 +35,12 @@ def is_ip(address: str) -> bool:
     return True
 
 
+def is_name(address: str) -> bool:
+    """Can DNS have such a name? Its parts have 63 characters at most, all together 253."""
+    parts = address.removesuffix(".").split(".")
+    return len(address) <= 253 and all(1 <= len(part) <= 63 for part in parts)
+
+
 def before_v1(url: str) -> str | None:
     """Return what a URL says before the ``/v1`` or ``/v1/messages`` at its end, if it has one."""
     found = re.fullmatch(r"(https?://[^/]+.*?)/+v1(/messages)?/*", url)

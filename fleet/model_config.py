@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fleet import reading
 from fleet.spec import Weights
 
 LENGTHS = (
@@ -29,7 +30,7 @@ def read(text: bytes) -> dict[str, Any]:
     """Return the configuration of the model that writes; empty if it is not understood."""
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(said, dict):
         return {}
@@ -42,8 +43,8 @@ def of_controller(weights: Weights) -> bytes:
     if weights.kind != "push":
         return b""
     try:
-        return (Path(weights.source) / "config.json").read_bytes()
-    except OSError:
+        return reading.content(Path(weights.source) / "config.json")
+    except reading.Unreadable:
         return b""
 
 

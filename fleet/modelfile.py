@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fleet import reading
+
 WORDS = ("template", "system", "renderer", "parser", "requires")
 """Instructions with one text; a later one replaces an earlier."""
 
@@ -39,11 +41,9 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises ``NotUsable``.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise NotUsable(f"{error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise NotUsable("is not UTF-8 text.") from None
+        text = reading.text(path)
+    except reading.Unreadable as error:
+        raise NotUsable(error.mistake, error.remedy) from None
     return parse(text, Path(path).parent)
 
 
@@ -115,10 +115,11 @@ def _is_file(said: str) -> bool:
 def _gguf(line: int, path: Path) -> dict[str, str]:
     """Return a file of weights by its name. It starts at the Modelfile, or at a home directory."""
     try:
-        with path.open("rb") as file:
+        with reading.opened(path) as file:
             magic = file.read(4)
-    except OSError as error:
-        raise NotUsable(f"names {path} in line {line}: {error.strerror}.") from None
+    except reading.Unreadable as error:
+        what = f"names {path} in line {line}: {error.mistake}"
+        raise NotUsable(what, error.remedy) from None
     if magic != b"GGUF":
         raise NotUsable(
             f"names {path} in line {line}, which is no GGUF file.",

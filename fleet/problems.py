@@ -12,13 +12,13 @@ Key = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A line of a file, counted from 1."""
+    """A line of a file, counted from 1; 0 stands for the file as a whole."""
 
     file: str
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Problem:
     def text(self) -> str:
         """What is wrong and what to do, without the place."""
         key = f"{dotted(self.key)}: " if self.key else ""
-        return f"{key}{self.mistake} {self.remedy}".rstrip()
+        return printable(f"{key}{self.mistake} {self.remedy}".rstrip())
 
     def __str__(self) -> str:
         warning = "warning: " if self.severity == "warning" else ""
-        return f"{self.place}: {warning}{self.text}"
+        return f"{printable(str(self.place))}: {warning}{self.text}"
 
 
 class FleetError(Exception):
@@ -60,6 +60,16 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(set(problems), key=lambda each: (each.place, str(each))))
 
 
+def printable(text: str) -> str:
+    """Return a text on one line, with what no terminal should be sent written as its escape.
+
+    Names and values of a file may hold line breaks: a CI job would read a command there.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def dotted(key: Key) -> str:
     """Write a key as people say it: ``fallbacks.coder[0]``."""
     text = ""
@@ -68,13 +78,13 @@ def dotted(key: Key) -> str:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:
     """Return the closest known word as a question, or the list of all known ones."""
     words = sorted(known)
     close = get_close_matches(word, words, n=1)
     if close:
         return f"Did you mean '{close[0]}'?"
-    if len(words) > SHOWN:
+    if len(words) > SHOWN or not listed:
         return ""
     return f"Known here: {', '.join(words)}." if words else ""
 

@@ -22,8 +22,14 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
     ``None`` when too little is.
     """
     errors = list(validator().iter_errors(document.data))
-    problems = [problem for error in errors for problem in explain(document, error)]
-    data, lost = deepcopy(document.data) if errors else document.data, set[Key]()
+    problems = [*document.problems]
+    problems += [
+        problem
+        for error in errors
+        if not _is_of_what_was_lost(error, document.lost)
+        for problem in explain(document, error)
+    ]
+    data, lost = deepcopy(document.data) if errors else document.data, set(document.lost)
     while errors:
         gone = {key: instead for error in errors for key, instead in _unsound(error)}
         if () in gone:
@@ -35,6 +41,18 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
         lost.update(gone)
         errors = list(validator().iter_errors(data))
     return replace(document, data=data, lost=frozenset(lost)), problems
+
+
+PARTS = ("required", "oneOf", "anyOf", "minProperties", "minItems")
+"""What a mapping or list may fail to fit only because a part of it was lost."""
+
+
+def _is_of_what_was_lost(error: ValidationError, lost: frozenset[Key]) -> bool:
+    """Is it an error only because something was taken out before, which is told already?"""
+    key: Key = tuple(error.absolute_path)
+    if error.validator == "required":
+        return (*key, missing(error)) in lost
+    return error.validator in PARTS and any(each[: len(key)] == key for each in lost)
 
 
 def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:

@@ -10,7 +10,7 @@ from jsonschema.exceptions import ValidationError
 
 from fleet.document import Document
 from fleet.problems import Key, Problem, did_you_mean
-from fleet.schema import resolve, validator
+from fleet.schema import CONTROL, resolve, validator
 
 
 def explain(
@@ -116,6 +116,8 @@ def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
             return "says more than one thing."
         case "uniqueItems":
             return "repeats an entry."
+        case _ if error.validator == CONTROL:
+            return f"is {value}: it holds a line break or another control character."
         case "pattern":
             return f"cannot be {value}: it does not fit {limit}."
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleet import ollama
-from fleet.addresses import is_ip
+from fleet.addresses import is_ip, is_name
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
 
@@ -31,6 +31,12 @@ def _addresses(fleet: Fleet) -> Iterator[Problem]:
                 key,
                 f"is '{address}', which is no IPv4 address.",
                 "Four numbers of 0 to 255 make one, with dots between them.",
+            )
+        elif not is_ip(address) and not is_name(address):
+            yield fleet.document.problem(
+                key,
+                f"is '{address}', which no name of a host can be.",
+                "A name has 253 characters at most, and 1 to 63 between two dots.",
             )
     taken: dict[tuple[str, int], str] = {}
     for host in fleet.hosts.values():
@@ -127,6 +133,7 @@ def _groups(fleet: Fleet) -> Iterator[Problem]:
         "hosts": "pyinfra's group of all hosts",
         fleet.document.path.stem: "this file, of which pyinfra makes a group of all hosts",
     }
+    names = fleet.document.names("hosts")
     for host in fleet.hosts.values():
         if host.name in everybody:
             yield fleet.document.problem(
@@ -141,7 +148,7 @@ def _groups(fleet: Fleet) -> Iterator[Problem]:
                 yield fleet.document.problem(
                     key, f"is '{label}', pyinfra's group of all hosts.", "Choose another word."
                 )
-            elif label != host.name and label in fleet.document.names("hosts"):
+            elif label != host.name and label in names:
                 yield fleet.document.problem(
                     key,
                     f"is '{label}', the name of a host: `--limit {label}` would mean this one too.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import fleet
 from fleet.commands import Commands
-from fleet.problems import Problem, dotted
+from fleet.problems import Problem, dotted, printable
 
 
 def declare(commands: Commands) -> None:
@@ -31,7 +31,8 @@ def run(chosen: argparse.Namespace) -> int:
         for problem in problems:
             print(_annotation(problem) if chosen.github else problem, file=sys.stderr)
         result = "refused" if hosts is None else _number(hosts, "host")
-        print(f"{file}: {result}, {_count(problems)}")
+        if hosts is not None or any(problem.place.line for problem in problems):
+            print(f"{printable(file)}: {result}, {_count(problems)}")
     return 1 if any(hosts is None for _, hosts, _ in results) else 0
 
 
@@ -66,7 +67,7 @@ def _plain(file: str, hosts: int | None, problems: tuple[Problem, ...]) -> dict[
         "problems": [
             {
                 "file": problem.place.file,
-                "line": problem.place.line,
+                "line": problem.place.line or None,
                 "key": dotted(problem.key),
                 "severity": problem.severity,
                 "mistake": problem.mistake,
@@ -82,6 +83,8 @@ def _annotation(problem: Problem) -> str:
 
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
-    text = problem.text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    file = problem.place.file.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
-    return f"::{problem.severity} file={file},line={problem.place.line}::{text}"
+    text = problem.text.replace("%", "%25")
+    file = printable(problem.place.file)
+    file = file.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
+    line = f",line={problem.place.line}" if problem.place.line else ""
+    return f"::{problem.severity} file={file}{line}::{text}"

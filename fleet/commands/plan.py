@@ -15,7 +15,7 @@ import fleet
 from fleet.commands import Commands
 from fleet.plan import FleetPlan, HostPlan
 from fleet.plan.explain import Source, Value, alike, values
-from fleet.problems import did_you_mean
+from fleet.problems import did_you_mean, printable
 
 WIDEST = 1000
 """Columns of a table that goes into a file or another program: nothing is cut there."""
@@ -62,7 +62,8 @@ def _table(planned: FleetPlan, plan: HostPlan) -> Table:
     table.add_column("because of", overflow="fold", style="dim")
     for each in values(planned, plan):
         if each.value is not None and each.path != ("name",):
-            table.add_row(Text(".".join(each.path)), Text(_show(each.value)), Text(_origin(each)))
+            cells = (".".join(each.path), _show(each.value), _origin(each))
+            table.add_row(*map(_line, cells))
     return table
 
 
@@ -87,14 +88,18 @@ def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], wanted
     if not found:
         return _unknown("value", wanted, {each.path[-1] for each in every})
     for same in alike(found):
-        console.print(Text(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
-        console.print(Text(f"    on {_some(same.hosts)}"))
+        console.print(_line(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
+        console.print(_line(f"    on {_some(same.hosts)}"))
         sources = same.value.sources
         for source in [it for it in sources if it.place] or sources[-1:]:
-            console.print(Text(f"    {_source(source)}"))
+            console.print(_line(f"    {_source(source)}"))
         if same.value.reason:
-            console.print(Text(f"    {same.value.reason}"))
+            console.print(_line(f"    {same.value.reason}"))
     return 0
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style)
 
 
 def _some(words: list[str]) -> str:

@@ -14,7 +14,7 @@ from fleet.plan.claude import ClientPlan, PolicyPlan
 from fleet.plan.keys import allowed, opened
 from fleet.plan.setting import Setting
 from fleet.plan.settings import settings
-from fleet.plan.why import Why
+from fleet.plan.why import Why, literal
 from fleet.problems import Key, Place
 from fleet.spec import Fleet, Secret
 
@@ -67,7 +67,7 @@ class _Telling:
         elif isinstance(value, Mapping) and value:
             for name, each in value.items():
                 # Where the file has a mapping of the same names, the line of the name is nearer.
-                nearer = tuple(f"{key}.{name}" for key in why.keys[:1])
+                nearer = tuple(f"{key}.{literal(str(name))}" for key in why.keys[:1])
                 inner = Why(nearer + why.keys, why.reason)
                 yield from self.walk(each, (*path, str(name)), inner, names)
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):

@@ -12,7 +12,7 @@ from fleet.plan.fitting import choice, fitting
 from fleet.plan.keys import opened, opens
 from fleet.plan.routes import http
 from fleet.plan.setting import Path, Setting, Settings, group_key
-from fleet.plan.why import Why
+from fleet.plan.why import Why, literal
 from fleet.spec import Developers, Fleet, Gateway, Model, ProviderModel
 
 KEY_FILE = "mirrorfleet-key"
@@ -257,6 +257,6 @@ def _extra(group: Developers) -> Settings:
     for name, value in group.settings.items():
         if name == "env":
             for variable, content in value.items():
-                yield ("env", variable), Setting(content, Why((f"{key}.env.{variable}",)))
+                yield ("env", variable), Setting(content, Why((f"{key}.env.{literal(variable)}",)))
         else:
-            yield (name,), Setting(value, Why((f"{key}.{name}",)))
+            yield (name,), Setting(value, Why((f"{key}.{literal(name)}",)))

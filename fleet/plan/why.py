@@ -12,11 +12,17 @@ class Why:
 
     In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
     ``{user}``, ``{group}``, ``{host}``; ``*`` for each model of the host's Ollama that has the key.
+    Names that come from the file are put in by ``literal``.
     ``reason`` says what is not plain from the key.
     """
 
     keys: tuple[str, ...]
     reason: str = ""
+
+
+def literal(name: str) -> str:
+    """Return a name of the fleet file as it stands in a key: it may hold braces itself."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def comes(*keys: str, because: str = "") -> Any:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from fleet import reading
 from fleet.plan import ClaudePlan
 from fleet.plan.settings import KEY_FILE
 from roles.claude.json_file import written
@@ -36,7 +37,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
         "SETTINGS": written(plan.managed.settings if plan.managed else client.settings).decode(),
         "STATE": written(client.state).decode(),
         "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
-        "CERTIFICATES": "".join(each.source.read_text() for each in certificates if each.source),
+        "CERTIFICATES": "".join(reading.text(each.source) for each in certificates if each.source),
         "MIRROR": "".join(mirror(each, CLIENT, KEY_FILE).decode() for each in plan.mirrors),
         "OWN_FILES": own_files(),
         "PACKAGES": "\n".join(

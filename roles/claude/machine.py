@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fleet import reading
 from fleet.plan import ClaudePlan
 from fleet.plan.settings import KEY_FILE
 from roles.claude.client import binary
@@ -73,7 +74,7 @@ def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile
             for each in plan.mirrors
         ]
         shared += [
-            SystemFile(each.path, each.source.read_bytes())
+            SystemFile(each.path, reading.content(each.source))
             for each in plan.certificates
             if each.source
         ]
@@ -143,9 +144,9 @@ def unsound(plan: ClaudePlan) -> Iterator[str]:
         if each.source is None:
             continue
         try:
-            content = each.source.read_bytes()
-        except OSError as error:
-            yield f"cannot be given {each.source}: {error.strerror}."
+            content = reading.content(each.source)
+        except reading.Unreadable as error:
+            yield f"cannot be given {each.source}: {error.told}"
             continue
         if b"-----BEGIN CERTIFICATE-----" not in content:
             yield f"cannot be given {each.source}: it holds no certificate in PEM."

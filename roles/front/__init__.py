@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 
+from fleet import reading
 from fleet.plan import FrontPlan, HostPlan
 from roles import host
 from roles.front import render
@@ -113,10 +114,9 @@ def service_of(front: FrontPlan, seen: Observation) -> service.Service:
     if front.certificate is None:
         return render.service(front, None)
     try:
-        certificate = front.certificate.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise DeployError(f"cannot be given {front.certificate}: {why}.") from None
+        certificate = reading.text(front.certificate)
+    except reading.Unreadable as error:
+        raise DeployError(f"cannot be given {front.certificate}: {error.told}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
         raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
     assert front.key, "the check wants a key for a certificate that is pushed"

@@ -11,6 +11,7 @@ from threading import Lock
 
 from gevent import get_hub
 
+from fleet import reading
 from roles.host import cache
 
 _lock = Lock()
@@ -23,6 +24,7 @@ def digest(file: Path) -> str:
 
 def digests(files: Sequence[Path]) -> list[str]:
     """Return the sha256 of each file, remembered from the last time unless the file has changed.
+    Raises ``Unreadable``.
 
     Files are read in threads of their own: weights take minutes, and other hosts go on meanwhile.
     """
@@ -42,12 +44,15 @@ def digests(files: Sequence[Path]) -> list[str]:
 
 def _state(file: Path) -> str:
     """Return what changes when a file does."""
-    stat = file.stat()
+    try:
+        stat = file.stat()
+    except OSError as error:
+        raise reading.why(file, error) from None
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
 
 def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
+    with reading.opened(path) as file:
         return file_digest(file, "sha256").hexdigest()
 
 

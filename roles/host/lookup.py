@@ -29,9 +29,10 @@ def networks(admitted: str) -> frozenset[Network]:
         pass
     try:
         found = socket.getaddrinfo(admitted, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # no name, or none that DNS could have
+        why = getattr(error, "strerror", None) or error
         raise DeployError(
             f"is to admit {admitted}, and this machine finds no address of that name "
-            f"({error.strerror or error}). Write an address in the fleet file."
+            f"({why}). Write an address in the fleet file."
         ) from None
     return frozenset(network(str(address[0])) for *_, address in found)

@@ -13,8 +13,12 @@ from threading import Lock
 
 from pyinfra.api.exceptions import DeployError
 
+from fleet import reading
 from fleet.keys import DerivedKey, Key, weakness
 from fleet.spec import Secret
+
+LARGEST = 1024**2
+"""Bytes of a secret: a private key with its certificates has some thousands."""
 
 _one_at_a_time = Lock()
 """Hosts are prepared in parallel, and a command that unlocks a vault asks its person once."""
@@ -118,24 +122,33 @@ def _read(secret: Secret) -> str:
                 )
             return os.environ[secret.value]
         case "file":
-            path = secret.directory / Path(secret.value).expanduser()
             try:
-                return path.read_text(encoding="utf-8")
-            except OSError as error:
-                raise DeployError(f"lacks the secret {secret}: {error.strerror}.") from None
-            except UnicodeDecodeError:
-                raise DeployError(f"lacks the secret {secret}: it is not text.") from None
+                path = secret.directory / Path(secret.value).expanduser()
+                return reading.text(path, LARGEST)
+            except reading.Unreadable as error:
+                remedy = f"Write {{command: cat {secret.value}}}." if error.endless else ""
+                why = f"{error.mistake} {remedy}".rstrip()
+            except RuntimeError as error:  # a home directory that nobody has
+                why = str(error)
+            raise DeployError(f"lacks the secret {secret}: {why}")
         case "command":
             return _run(secret)
 
 
 def _run(secret: Secret) -> str:
+    with subprocess.Popen(
+        secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout
+        found = running.stdout.read(LARGEST + 1)
+        if len(found) > LARGEST:
+            running.kill()
+            why = f"the command printed more than {LARGEST // 1024**2} MiB"
+            raise DeployError(f"lacks the secret {secret}: {why}.")
+        code = running.wait()
+    if code:
+        raise DeployError(f"lacks the secret {secret}: the command ended with {code}.")
     try:
-        done = subprocess.run(
-            secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE, encoding="utf-8"
-        )
+        return found.decode("utf-8")
     except UnicodeDecodeError:
         raise DeployError(f"lacks the secret {secret}: it is not text.") from None
-    if done.returncode:
-        raise DeployError(f"lacks the secret {secret}: the command ended with {done.returncode}.")
-    return done.stdout

@@ -10,6 +10,7 @@ from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
+from fleet import reading
 from fleet.data import table
 from fleet.plan import LitellmPlan
 from fleet.spec import Image
@@ -101,8 +102,8 @@ def fetch(image: Image, seen: Observation) -> None:
         return
     try:
         found = digest(Path(image.file))
-    except OSError as error:
-        raise DeployError(f"LiteLLM's image {image.file}: {error.strerror}.") from None
+    except reading.Unreadable as error:
+        raise DeployError(f"LiteLLM's image {error}") from None
     if found != image.sha256:
         raise DeployError(
             f"{image.file} is not the image that is wanted: its sha256 is {found}, not "

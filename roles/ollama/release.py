@@ -11,6 +11,7 @@ from urllib.request import urlopen
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
+from fleet import reading
 from fleet.plan import HostPlan, OllamaPlan
 from fleet.spec import Release
 from roles.host.cache import cached
@@ -74,10 +75,10 @@ def _download(version: str, release: Release) -> Path:
 
 def _verified(path: Path, release: Release) -> Path:
     try:
-        with path.open("rb") as file:
+        with reading.opened(path) as file:
             found = file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DeployError(f"Ollama's release {path}: {error.strerror}.") from None
+    except reading.Unreadable as error:
+        raise DeployError(f"Ollama's release {error}") from None
     if found != release.sha256:
         raise DeployError(
             f"{release.url or release.file} is not the release that is wanted: its sha256 is "

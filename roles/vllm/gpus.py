@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from fleet import reading
 from fleet.data import table
 from fleet.plan import HostPlan, VllmPlan
 from roles.host.observe import Observation, Question, Unit
@@ -153,7 +154,10 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
     config = seen.contents.get(f"{place}/config.json", b"")
     source = Path(engine.weights.source)
     if not config and engine.weights.kind == "push":
-        config = file.read_bytes() if (file := source / "config.json").is_file() else b""
+        try:
+            config = reading.content(source / "config.json")
+        except reading.Unreadable:
+            config = b""  # which is told by push.files
         parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
         return config, sum(part.stat().st_size for part in parts if part.is_file())
     return config, seen.bulk.get(place, 0)

@@ -169,17 +169,24 @@ def test_what_no_other_file_says_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(fleet.FleetError, match=r"nowhere.yml:1: No such file"):
+    with pytest.raises(fleet.FleetError, match=r"^nowhere.yml: No such file or directory.$"):
         fleet.load("nowhere.yml")
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(fleet.FleetError, match=r"fleet.yml:1: is not UTF-8 text"):
+    with pytest.raises(fleet.FleetError, match=r"fleet.yml: Not UTF-8 text, in line 1. Save it"):
         fleet.load(path)
 
 
 def test_twenty_mistakes_are_twenty_messages_on_twenty_lines() -> None:
     said = told(HERE / "bad" / "twenty-mistakes.yml")
     assert len(said) == 20
+
+
+def test_a_control_character_is_told_at_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text("version: 1\nname: café\nhosts: \x07\n")
+    with pytest.raises(fleet.FleetError, match=r"fleet.yml:3: control characters are not allowed"):
+        fleet.load(path)

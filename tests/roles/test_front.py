@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_no_diff_shows_the_private_key(
     ("said", "instead", "why"),
     [
         ("tls/llm.pem", "tls/none.pem", "No such file"),
+        ("tls/llm.pem", "tls/pipe", "Not a regular file"),
+        ("tls/llm.key", "tls/pipe", "Not a regular file"),
         ("tls/llm.pem", "tls/llm.key", "holds no certificate"),
         ("tls/llm.key", "tls/none.key", "lacks the secret"),
     ],
@@ -87,6 +90,7 @@ def test_no_diff_shows_the_private_key(
 def test_a_certificate_that_cannot_be_pushed_refuses_the_run(
     plans: Planned, house: Path, said: str, instead: str, why: str
 ) -> None:
+    os.mkfifo(house / "tls/pipe")
     edit(house, "front", said, instead)
     hosts = plans("front").hosts
     with pytest.raises(DeployError, match=why):

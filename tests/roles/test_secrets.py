@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +52,7 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
         ("env", "EMPTY", "{env: EMPTY}: it is empty. Put a value there."),
         ("file", "nowhere", "{file: nowhere}: No such file or directory."),
         ("file", ".", "{file: .}: Is a directory."),
-        ("file", "binary", "{file: binary}: it is not text."),
+        ("file", "binary", "{file: binary}: Not UTF-8 text, in line 1."),
         ("file", "blank", "{file: blank}: it is empty. Put a value there."),
         ("command", "exit 3", "{command: exit 3}: the command ended with 3."),
         ("command", "true", "{command: true}: it is empty. Put a value there."),
@@ -80,3 +81,24 @@ def test_a_json_document_becomes_one_line(tmp_path: Path) -> None:
     (tmp_path / "key").write_text('{\n  "type": "service_account",\n  "key": "a\\nb"\n}\n')
     revealed = reveal(Secret("file", "key", tmp_path))
     assert revealed == '{"type": "service_account", "key": "a\\nb"}'
+
+
+def test_one_that_never_ends_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").open("wb").truncate(1024**3)
+    for path, why in (
+        ("pipe", "Not a regular file, but a pipe. Write {command: cat pipe}."),
+        ("/dev/zero", "Not a regular file, but a device. Write {command: cat /dev/zero}."),
+        ("large", "Larger than 1 MiB."),
+        ("~nobody-at-all/key", "Could not determine home directory."),
+    ):
+        said = refusal(Secret("file", path, tmp_path))
+        assert said == f"lacks the secret {{file: {path}}}: {why}"
+    endless = Secret("command", "cat /dev/zero", tmp_path)
+    assert refusal(endless) == f"lacks the secret {endless}: the command printed more than 1 MiB."
+
+
+def test_a_pipe_can_be_read_by_a_command(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    secret = Secret("command", "(echo sk-4 >pipe &) ; cat pipe", tmp_path)
+    assert reveal(secret) == "sk-4"

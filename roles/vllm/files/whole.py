@@ -27,6 +27,9 @@ INDEX = "model.safetensors.index.json"
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What systemd hides from a service of ours: see fleet/sandbox.py."""
 
+LARGEST_HEADER = 100_000_000
+"""Bytes: safetensors itself reads no larger one."""
+
 
 def problems(directory: Path) -> Iterator[str]:
     """Yield what is wrong with a model: a file that is missing, and one that was cut."""
@@ -36,7 +39,7 @@ def problems(directory: Path) -> Iterator[str]:
     named = set()
     if (directory / INDEX).exists():
         try:
-            named = set(_json(directory / INDEX)["weight_map"].values())
+            named = set(_index(directory / INDEX)["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError):
             yield f"{INDEX} is no index"
     for name in sorted(named):
@@ -68,12 +71,16 @@ def _hidden(path: Path) -> str:
 def cut(file: Path) -> str:
     """Say how a safetensors file is not whole; nothing if it is. Only its header is read."""
     try:
+        if not file.is_file():
+            return "is no file"
         size = file.stat().st_size
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length)) if 8 + length <= size else None
-        if header is None:
-            return f"ends within its header: it has {size} bytes"
+            if 8 + length > size:
+                return f"ends within its header: it has {size} bytes"
+            if length > LARGEST_HEADER:
+                return "is no safetensors file"
+            header = json.loads(stream.read(length))
         ends = (said["data_offsets"][1] for name, said in header.items() if name != "__metadata__")
         whole = 8 + length + max(ends, default=0)
     except OSError as error:
@@ -114,7 +121,9 @@ def note(directory: Path, names: list[str]) -> None:
     sizes.write_text("".join(f"{line}\n" for line in sorted([*kept, *noted])), "utf-8")
 
 
-def _json(file: Path) -> Any:
+def _index(file: Path) -> Any:
+    if not file.is_file() or file.stat().st_size > LARGEST_HEADER:
+        raise ValueError("no index")  # a pipe would never end
     return json.loads(file.read_text("utf-8"))
 
 

@@ -1,0 +1,257 @@
+"""Files that are no ordinary files, fleets of many files, and names that a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import fleet
+from fleet import reading
+from fleet.__main__ import main
+from fleet.document import Document
+from fleet.nodes import Parsed, parse
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+WHOLE = HERE / "bad" / "base" / "whole.yml"
+
+PATIENCE = 120
+"""Seconds after which a program hangs, on the slowest machine."""
+
+MEMORY = 1024**3
+"""Bytes that a check may take: for a small fleet it needs a tenth."""
+
+
+def check(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the check in a process of its own, which may neither hang nor fill the memory."""
+    return subprocess.run(
+        [sys.executable, "-m", "fleet", "check", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+    )
+
+
+def refusals(path: Path) -> list[str]:
+    with pytest.raises(fleet.FleetError) as refused:
+        fleet.load(path)
+    return str(refused.value).splitlines()
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_fleet_file_that_is_a_pipe_or_a_device(pipe: Path) -> None:
+    for path, kind in (
+        (pipe, "pipe"),
+        (Path("/dev/zero"), "device"),
+        (Path("/dev/full"), "device"),
+    ):
+        done = check(path)
+        assert done.returncode == 1
+        assert done.stderr == f"{path}: Not a regular file, but a {kind}. Name a file.\n"
+
+
+def test_an_include_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
+    for other, kind in ((str(pipe), "pipe"), ("/dev/zero", "device")):
+        path = tmp_path / "fleet.yml"
+        path.write_text(f"include: {other}\n")
+        done = check(path)
+        assert done.returncode == 1
+        assert done.stderr == f"{other}: Not a regular file, but a {kind}. Name a file.\n"
+
+
+def test_a_modelfile_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
+    said = yaml.safe_load((HERE / "good" / "one-host-ollama.yml").read_text("utf-8"))
+    [name] = [name for name, model in said["models"].items() if model.get("engine") == "ollama"][:1]
+    said["models"][name].pop("digest", None)
+    weights = tmp_path / "of-a-pipe.modelfile"
+    weights.write_text(f"FROM {pipe}\n".replace(str(pipe), "./pipe"))
+    for other in (str(pipe), "/dev/zero", str(weights)):
+        said["models"][name]["weights"] = {"modelfile": other}
+        path = tmp_path / "fleet.yml"
+        path.write_text(yaml.safe_dump(said))
+        done = check(path)
+        assert done.returncode == 1
+        assert "Not a regular file, but a" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_fleet_file_that_never_ends(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    with path.open("wb") as file:
+        file.truncate(50 * 1024**3)
+    assert check(path).stderr == f"{path}: Larger than 16 MiB. Name another file.\n"
+
+
+def test_a_file_of_more_values_than_any_fleet(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text("- \n" * (reading.LARGEST // 3 - 1))
+    done = check(path)
+    assert done.stderr == f"{path}:1: has more than 1000000 values. Split the fleet.\n"
+
+
+def test_mappings_that_merge_two_others_each_do_not_fill_the_memory(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{at}: &a{at} {{<<: [*a{at - 1}, *a{at - 1}]}}" for at in range(1, 60)]
+    inner = "&b0 {x: 1}"
+    for at in range(1, 40):
+        inner = f"&b{at} {{<<: [{inner}, *b{at - 1}]}}"
+    lines += [f"b: {{<<: {inner}}}"]
+    path = tmp_path / "fleet.yml"
+    path.write_text("\n".join(lines))
+    done = check(path)
+    assert f"{path}:1: a0: is not a key of this file." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mapping_that_is_there_twice_keeps_what_it_merges(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        "version: 1\nname: x\nhosts:\n"
+        "  a: &a {user: me, port: 2222, address: 10.0.0.1}\n"
+        "  b: &b {<<: *a, port: 22, address: 10.0.0.2}\n"
+        "  c: {<<: [*b, *a], address: 10.0.0.3}\n"
+    )
+    hosts = fleet.load(path).hosts
+    assert [(each.user, each.port) for each in hosts.values()] == [
+        ("me", 2222),
+        ("me", 22),
+        ("me", 22),
+    ]
+
+
+def test_files_that_include_each_other_crosswise_are_read_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ways from each of 22 files to the next: four million ways to the last."""
+    for at in range(22):
+        (tmp_path / f"{at}.yml").write_text(f"include: [{at + 1}.yml, {at + 1}.yml]\n")
+    (tmp_path / "22.yml").write_text(f"include: {WHOLE}\n")
+    read: list[Path] = []
+
+    def counted(path: Path, room: int) -> Parsed:
+        read.append(path)
+        return parse(path, room)
+
+    monkeypatch.setattr("fleet.document.parse", counted)
+    assert fleet.load(tmp_path / "0.yml").name == "whole"
+    assert len(read) == 24
+
+
+def test_files_that_include_one_another_in_a_long_row(tmp_path: Path) -> None:
+    for at in range(1500):
+        (tmp_path / f"{at}.yml").write_text(f"include: {at + 1}.yml\n")
+    (tmp_path / "1500.yml").write_text(f"include: {WHOLE}\n")
+    assert refusals(tmp_path / "0.yml") == [
+        f"{tmp_path}/49.yml:1: include: is the 50th in a row. Include the files side by side."
+    ]
+    assert fleet.load(tmp_path / "1470.yml").name == "whole"
+
+
+def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").symlink_to("b.yml")
+    (tmp_path / "b.yml").symlink_to("a.yml")
+    path = tmp_path / "fleet.yml"
+    path.write_text("include: a.yml\n")
+    assert refusals(path) == [
+        f"{path}:1: include: names 'a.yml', which is not there. "
+        "The path starts at the file that says it."
+    ]
+    assert refusals(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
+
+
+def test_a_file_that_is_not_there_is_no_mistake_in_its_first_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prod.yml").write_text("")
+    for name, more in (("pord.yml", " Did you mean 'prod.yml'?"), ("x/nope.yml", "")):
+        path = tmp_path / name
+        assert main(["check", str(path)]) == 1
+        told = capsys.readouterr()
+        assert (told.out, told.err) == ("", f"{path}: No such file or directory.{more}\n")
+    main(["check", "--github", str(path)])
+    assert capsys.readouterr().err == f"::error file={path}::No such file or directory.\n"
+    main(["check", "--json", str(path)])
+    [said] = json.loads(capsys.readouterr().out)
+    assert said["problems"][0]["line"] is None
+
+
+FORGED = "x\n::error file=forged.yml,line=1::forged\x1b[2J\u202e"
+
+
+@pytest.mark.parametrize("options", [[], ["--github"]], ids=["for people", "for GitHub"])
+def test_a_name_with_a_line_break_makes_no_line_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    said = {
+        "include": str(WHOLE),
+        FORGED: 1,
+        "hosts": {"gw": {FORGED: 1}, FORGED: {"address": FORGED}},
+        "aliases": {"haiku": FORGED},
+        "models": {"coder": {"family": FORGED, "arguments": {FORGED: 1}}},
+        "developers": {"team": {"settings": {FORGED: 1, "env": {FORGED: "x"}}, "model": FORGED}},
+    }
+    path = tmp_path / "fleet.yml"
+    path.write_text(yaml.safe_dump(said, allow_unicode=False))
+    assert main(["check", *options, str(path)]) == 1
+    told = capsys.readouterr()
+    begin = f"::error file={path}" if options else f"{path}:"
+    lines = told.err.splitlines()
+    assert len(lines) >= 7
+    assert all(line.startswith((begin, begin.replace("error", "warning"))) for line in lines)
+    assert all(line.isprintable() for line in (*lines, *told.out.splitlines()))
+
+
+def test_a_plan_shows_names_with_braces_and_line_breaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = yaml.safe_load((HERE / "good" / "smallest.yml").read_text("utf-8"))
+    env = {"{user}": "1", "{x}": "2", "A\nB": "3\n4", "{": "5", "}": "6"}
+    group = next(iter(said["developers"].values()))
+    group["settings"] = {"env": env}
+    path = tmp_path / "fleet.yml"
+    path.write_text(yaml.safe_dump(said))
+    assert main(["plan", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert all(line.isprintable() for line in told.splitlines())
+    for name in ("{user}", "{x}", "A\\nB", "{", "}"):
+        assert f"settings.env.{name} " in told
+    assert main(["plan", str(path), "--why", "env.{x}"]) == 0
+    assert "settings.env.{x}: 2" in capsys.readouterr().out
+
+
+def test_the_names_of_all_hosts_are_not_gone_through_for_each_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet of 60,000 hosts with labels took more than ten minutes."""
+    looks: list[str] = []
+    real = Document.names
+
+    def names(self: Document, section: str) -> frozenset[str]:
+        looks.append(section)
+        return real(self, section)
+
+    monkeypatch.setattr(Document, "names", names)
+    counts = []
+    for hosts in (10, 100):
+        lines = [f"  h{at}: {{address: 10.0.0.{at}, labels: [all-of-us]}}" for at in range(hosts)]
+        path = tmp_path / f"of-{hosts}.yml"
+        path.write_text("\n".join(["version: 1", "name: x", "hosts:", *lines]))
+        looks.clear()
+        fleet.load(path)
+        counts.append(len(looks))
+    assert counts[0] == counts[1]

@@ -1,0 +1,152 @@
+"""Change fleets and key files, and let the product read them: python -m tests.fuzz [COUNT] [SEED]
+
+Ends with 1 and the traceback of each kind of crash; the files that led to one are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from pyinfra.api.exceptions import DeployError
+
+import fleet
+from fleet.keys import weakness
+from fleet.monitoring import files as monitoring
+from fleet.plan.explain import values
+from fleet.plan.keys import keys
+from fleet.problems import FleetError
+from fleet.section import Secret
+from fleet.topology import mermaid
+from roles import show
+from roles.host.secrets import _reveal, _reveal_text, reveal, reveal_text
+from tests.fuzz import mutations
+
+ROOT = Path(__file__).parents[2]
+
+MEMORY = 1536 * 1024**2
+"""Bytes of address space that all of it may take. A run without any change takes a third."""
+
+KEY_FILES = (
+    "sk-1234567890abcdef\n",
+    "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26",
+    '{"type": "service_account", "private_key": "-----BEGIN\\n"}',
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n",
+)
+
+
+def corpus(directory: Path) -> list[Path]:
+    """Copy all fleets, and YAML that is none, into a directory; return the files."""
+    for source in ("tests/fleet/good", "tests/fleet/bad", "tests/fleet/warned"):
+        shutil.copytree(ROOT / source, directory / source)
+    shutil.copytree(ROOT / "tests/fleet/foreign", directory / "tests/fleet/foreign")
+    shutil.copytree(ROOT / "inventories", directory / "inventories")
+    (directory / "tests/roles").mkdir()
+    for path in (ROOT / "tests/roles").glob("*.yml"):
+        shutil.copy(path, directory / "tests/roles")
+    found = sorted(directory.rglob("*.yml"))
+    # Of a file with mistakes, most mutants are refused for those: the whole ones are worth more.
+    return found + 5 * [path for path in found if path.parent.name in ("good", "inventories")]
+
+
+def fleet_file(path: Path) -> str:
+    """Read a fleet file as all commands do; return how it went. Whatever it raises is a crash."""
+    try:
+        accepted = fleet.load(path)
+    except FleetError as error:
+        lines = str(error).splitlines()
+        assert lines and all(line.isprintable() for line in lines), "a message of several lines"
+        assert len(lines) == len(error.problems)
+        return "refused"
+    assert all(str(each).isprintable() for each in accepted.warnings)
+    planned = fleet.plan(accepted)
+    mermaid(accepted)
+    list(keys(accepted))
+    monitoring(planned)
+    for plan in planned.hosts.values():
+        plan.to_json()
+        list(values(planned, plan))
+        try:
+            list(show.files(plan))
+        except (DeployError, OSError):
+            return "not shown"
+    return "accepted"
+
+
+def key_file(path: Path) -> str:
+    """Read a key file; return how it went."""
+    secret = Secret("file", path.name, path.parent)
+    _reveal.cache_clear()
+    _reveal_text.cache_clear()
+    for read in (reveal, reveal_text):
+        try:
+            value = read(secret)
+            assert value and (read is reveal_text or value.isprintable())
+            weakness(value)
+        except DeployError as error:
+            assert str(error).startswith(f"lacks the secret {{file: {path.name}}}:") or str(
+                error
+            ).startswith(f"cannot use the secret {{file: {path.name}}}:")
+            return "no key"
+    return "a key"
+
+
+def run(count: int, seed: int) -> Counter[str]:
+    """Try as many mutants; return how they went, with the crashes among them."""
+    outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        files = corpus(Path(scratch))
+        given = mutations.donors(path.read_text("utf-8", "replace") for path in files)
+        for number in range(count):
+            chance = random.Random(seed * 1_000_003 + number)
+            if number % 10 == 9:
+                path = Path(scratch) / "key"
+                content = mutations.text(chance.choice(KEY_FILES), chance)
+            else:
+                original = chance.choice(files)
+                path = original.with_name(f"mutant-{original.name}")
+                said = original.read_text("utf-8", "replace")
+                if chance.random() < 0.4:
+                    content = mutations.text(said, chance)
+                else:
+                    content = mutations.data(said, chance, given)
+            path.write_bytes(content)
+            try:
+                went = key_file(path) if path.name == "key" else fleet_file(path)
+                outcomes[went] += 1
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                kind = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
+                if kind not in outcomes:
+                    kept = Path(tempfile.gettempdir()) / f"mirrorfleet-crash-{seed}-{number}"
+                    kept.write_bytes(content)
+                    print(f"{kind}: {path.relative_to(scratch)}, kept as {kept}", file=sys.stderr)
+                    traceback.print_exc()
+                outcomes[kind] += 1
+            finally:
+                path.unlink()
+    return outcomes
+
+
+FINE = {"accepted", "refused", "not shown", "a key", "no key"}
+
+
+def main(arguments: list[str]) -> int:
+    count, seed = (*map(int, arguments), *(1000, 0)[len(arguments) :])
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    os.environ.pop("HOME", None)
+    outcomes = run(count, seed)
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{count} files, seed {seed}: {dict(outcomes)}, {largest} MiB at most")
+    return 1 if outcomes.keys() - FINE else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
