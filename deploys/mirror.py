@@ -21,12 +21,12 @@ from roles import (
 host.survey(preflight, firewall, vllm, ollama, redis, postgres, migrations, litellm, front, claude)
 
 # Each role changes the hosts that the plan gives it, and no others.
+litellm.admit()  # first: a key that was revoked opens nothing, whatever becomes of the rest
 firewall.admit()
 vllm.serve()
 ollama.serve()
 redis.serve()
 postgres.serve()
-litellm.admit()  # a key that was revoked opens nothing, whatever becomes of the rest
 migrations.serve()
 litellm.serve()
 front.serve()
