@@ -14,9 +14,9 @@ from packaging.version import Version
 
 DATA = Path(__file__).parent / "data" / "litellm_models"
 
-ROUTE = re.compile(r"^(converse|invoke|converse_like)/")
+ROUTE = re.compile(r"^(converse|invoke|converse_like|responses)/")
 REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
-"""What stands before the id of a model on Bedrock: LiteLLM's route, and a group of regions."""
+"""What stands before the id of a model: LiteLLM's route, and a group of Bedrock's regions."""
 
 
 @dataclass(frozen=True)

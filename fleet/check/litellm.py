@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from fleet.check import literals
 from fleet.check.releases import locked
@@ -92,7 +92,12 @@ def _settings(
             yield fleet.document.problem((*key, name), "is ours to set.", ours[name])
         else:
             yield from _known(fleet, (*key, name), name, section, "setting")
-    others = {name: each for name, each in said.items() if name not in ours}
+    known = _names(fleet, section)
+    others = {
+        name: each
+        for name, each in said.items()
+        if name not in ours and (known is None or name in known)
+    }
     yield from literals.problems(fleet, key, others)
 
 
@@ -130,6 +135,9 @@ def _budgets(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     """Budgets that nothing counts, or that count for others than their writer means."""
     for section in ("litellm_settings", "general_settings"):
         for name, said in gateway.extra.get(section, {}).items():
+            known = _names(fleet, section)
+            if known is not None and name not in known:
+                continue  # which is told
             if "budget" not in name and not (isinstance(said, dict) and "max_budget" in said):
                 continue
             key: Key = ("gateway", "extra", section, name)
@@ -149,14 +157,32 @@ def _budgets(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
 
 
 def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator[Problem]:
-    gateway = fleet.gateway
-    assert gateway, "it is its settings that are looked at"
-    if gateway.version not in locked("litellm"):
-        return  # which is told of the release
-    known: Iterable[str] = table(f"litellm_known/{gateway.version}")[names]
-    if name not in known:
+    known = _names(fleet, names)
+    if known is not None and name not in known:
+        elsewhere = (
+            [section for section in SECTIONS if name in (_names(fleet, section) or ())]
+            if names in SECTIONS
+            else []
+        )
         yield fleet.document.problem(
             key,
-            f"'{name}' is no {kind} that this LiteLLM knows.",
-            did_you_mean(name, known),
+            f"'{name}' is no {kind} that this LiteLLM knows here."
+            if elsewhere
+            else f"'{name}' is no {kind} that this LiteLLM knows.",
+            f"Write it under gateway.extra.{elsewhere[0]}."
+            if elsewhere
+            else did_you_mean(name, known),
         )
+
+
+SECTIONS = ("litellm_settings", "router_settings", "general_settings")
+"""Sections of LiteLLM's own settings, in which a name may stand that is meant for another one."""
+
+
+def _names(fleet: Fleet, section: str) -> frozenset[str] | None:
+    """Return the names that the gateway's release knows; ``None`` where it has no lock file, which
+    is told of the release."""
+    assert fleet.gateway, "it is its settings that are looked at"
+    if fleet.gateway.version not in locked("litellm"):
+        return None
+    return frozenset(table(f"litellm_known/{fleet.gateway.version}")[section])

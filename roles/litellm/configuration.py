@@ -75,7 +75,7 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "disable_cooldowns": not gateway.cooldowns,
         **_said(
             content_policy_fallbacks=_fallbacks(gateway.content_policy_fallbacks) or None,
-            cooldown_time=routing.cooldown_time,
+            cooldown_time=routing.cooldown_time or None,
             allowed_fails=routing.allowed_fails,
             optional_pre_call_checks=checks or None,
         ),

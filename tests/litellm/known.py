@@ -57,9 +57,15 @@ def litellm_settings() -> set[str]:
         *special,
         # Names that nothing declares: the section sets them, and other files ask for them.
         *_read(r'getattr\(litellm, "([a-z]\w+)"', lambda name: not hasattr(litellm, name)),
+        # Switches without a type.
+        *_read(r"\blitellm\.([a-z]\w+)\b", _is_switch),
         *_read(r'litellm_settings(?:\.get\(\s*|\[)"([a-z]\w+)"'),
         *("drop_params", "json_logs", "modify_params"),
     }
+
+
+def _is_switch(name: str) -> bool:
+    return isinstance(getattr(litellm, name, ""), bool | None) and not INTERNAL.search(name)
 
 
 def _read(pattern: str, counts: Callable[[str], bool] = bool, folders: str = "") -> set[str]:
