@@ -110,7 +110,7 @@ def test_a_callback_reports_with_the_secret_of_an_extra_setting(
 
 
 def test_metrics_are_for_the_master_key_or_at_a_port_of_their_own(gateway: Gateway) -> None:
-    assert gateway.ask("/metrics/").code == 401
+    assert gateway.ask("/metrics/").code == 403
     assert "litellm_" in gateway.ask("/metrics/", key=gateway.master).body
     with urllib.request.urlopen(gateway.metrics, timeout=10) as response:
         assert b"litellm_" in response.read()

@@ -16,11 +16,12 @@ import pytest
 from roles import ports
 from roles.host.reserved import PROGRAM, UNIT, UNIT_PATH
 from roles.ports.files import reserve_ports
-from roles.ports.files.reserve_ports import attach, cgroup_root, reserved
+from roles.ports.files.reserve_ports import attach, reserved
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.jobs import jobs
+from tests.roles.scratch_cgroup import JOIN, scratch_cgroup
 
 SERVICE, OTHER = 997, 65534
 
@@ -42,25 +43,15 @@ for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A control group of its own, so that this machine's ports stay as they are."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    try:
-        place = cgroup_root() / f"mirrorfleet-test-{os.getpid()}"
-        place.mkdir()
-        attach({1: frozenset({0})}, place)
-    except OSError as error:
-        pytest.skip(f"needs BPF and cgroup v2: {error}")
-    yield place
-    place.rmdir()
+    with scratch_cgroup() as place:
+        yield place
 
 
 def listens(cgroup: Path, user: int, *wanted: int, inside: tuple[str, ...] = ()) -> set[str]:
     """Return on which ports a user can listen, and on which not; both families agree."""
-    join = f'echo $$ >{cgroup}/cgroup.procs && exec "$@"'
     words = [*inside, sys.executable, "-c", LISTEN, str(user), *map(str, wanted)]
     done = subprocess.run(
-        ["sh", "-c", join, "sh", *words], capture_output=True, text=True, check=True
+        ["sh", "-c", JOIN, str(cgroup), *words], capture_output=True, text=True, check=True
     )
     return set(done.stdout.splitlines())
 
