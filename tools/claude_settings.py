@@ -14,20 +14,18 @@ from typing import Any
 from pyinfra.api.exceptions import DeployError
 
 from roles.host.cache import npm_package
+from tools.claude_types import Modules, Names, Reader
+from tools.javascript import split, within
 
 ROOT = Path(__file__).parent.parent
 
-# The client's bundle holds its source: one object lists every setting by a validator. Two letters
-# there mean another type in each release, so each is told by a setting whose type cannot change.
+# The client's bundle holds its source: one object lists every setting by a validator.
 START = b"return{$schema:()=>"
 SETTING = re.compile(r"[,{](\$?[A-Za-z]\w*):\(\)=>")
-ANCHORS = {
-    "$schema": {"type": "string"},
-    "verbose": {"type": "boolean"},
-    "cleanupPeriodDays": {"type": "number"},
-}
-STRINGS = "deniedModels"
-ENUM = "autoUpdatesChannel"
+
+# Settings of parts that a build may leave out stand beside it; those of this build say !0.
+PART = re.compile(r"buildGate:\(\)=>!0,shape:\(\)=>\(\{")
+INNER = re.compile(r"(?:^|,)([A-Za-z]\w*):(?=[\w$]+\()")
 
 MANAGED = re.compile(
     r"^.{0,40}(Managed settings only|set in (device )?managed settings)"
@@ -48,26 +46,36 @@ OWN = re.compile(rb"\b(?:ANTHROPIC|API|BASH|CLAUDE|DISABLE|ENABLE|MAX|MCP|OTEL|T
 
 def settings(bundle: bytes) -> dict[str, dict[str, Any]]:
     """Return each setting's name and what is sure of its type."""
-    source = _object(bundle, bundle.index(START) + len("return")).decode("latin-1")
-    found = list(SETTING.finditer(source))
-    ends = [each.start() for each in found[1:]] + [len(source)]
-    said = {each[1]: source[each.end() : end] for each, end in zip(found, ends, strict=True)}
-    calls: dict[str, dict[str, Any]] = {
-        said[name].split("(")[0]: dict(kind) for name, kind in ANCHORS.items()
-    }
-    text = said["$schema"].split("(")[0]
-    listed, enum = said[STRINGS].split("(")[0], said[ENUM].split("(")[0]
+    at = bundle.index(START)
+    modules = Modules.found(bundle)
+    module = modules.at(at)
+    source = modules.source(module)
+    start = source.index(START.decode()) + len("return{")
+    said = {**dict(_listed("{" + within(source, start))), **dict(_parts(source))}
+    reader = Reader(modules, module, Names.learned(said))
     schemas = {}
     for name, how in said.items():
-        schema = dict(calls.get(how.split("(")[0], {}))
-        if how.startswith(f"{listed}({text}())"):
-            schema = {"type": "array", "items": {"type": "string"}}
-        elif words := re.match(rf'{re.escape(enum)}\((\["[^\]]*"\])\)', how):
-            schema = {"enum": json.loads(words[1])}
+        schema = reader.schema(how)
         if MANAGED.search("".join(re.findall(r"describe\(.(.*)", how, re.DOTALL))):
-            schema["managedOnly"] = True
+            schema = {**schema, "managedOnly": True}
         schemas[name] = schema
     return schemas
+
+
+def _listed(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each setting of the list with its validator."""
+    found = list(SETTING.finditer(source))
+    ends = [each.start() for each in found[1:]] + [len(source)]
+    for each, end in zip(found, ends, strict=True):
+        yield each[1], source[each.end() : end]
+
+
+def _parts(source: str) -> Iterator[tuple[str, str]]:
+    """Yield the settings of the parts that this build has."""
+    for each in PART.finditer(source):
+        for said in split(within(source, each.end())):
+            if found := INNER.match(said):
+                yield found[1], said[found.end() :]
 
 
 def environment(bundle: bytes) -> list[str]:
@@ -132,26 +140,6 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
 
 def _type(schema: dict[str, Any]) -> str:
     return json.dumps(schema)
-
-
-def _object(bundle: bytes, start: int) -> bytes:
-    """Return the bracketed expression that starts here; brackets in strings do not count."""
-    depth, quote, at = 0, b"", start
-    while True:
-        byte = bundle[at : at + 1]
-        if byte == b"\\" and quote:
-            at += 1
-        elif quote:
-            quote = b"" if byte == quote else quote
-        elif byte in (b'"', b"'", b"`"):
-            quote = byte
-        elif byte in (b"{", b"(", b"["):
-            depth += 1
-        elif byte in (b"}", b")", b"]"):
-            depth -= 1
-            if depth == 0:
-                return bundle[start : at + 1]
-        at += 1
 
 
 def package_of(release: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fleet.check.releases import locked
@@ -42,11 +42,7 @@ def _setting(
     if name in derived:
         yield fleet.document.problem(key, "is derived, never said here.", derived[name])
     elif name not in known.settings:
-        yield fleet.document.problem(
-            key,
-            f"is no setting of Claude Code {group.version}.",
-            did_you_mean(name, known.settings),
-        )
+        yield _unknown(fleet, group, known, key)
     elif name in HOPELESS:
         yield fleet.document.problem(key, *HOPELESS[name])
     elif known.managed_only(name) and group.scope != "managed":
@@ -56,29 +52,48 @@ def _setting(
             "Write scope: managed, or remove it.",
             given=(("developers", group.name, "scope"),),
         )
-    elif not known.fits(name, value):
-        yield fleet.document.problem(key, f"must be {_wanted(known.settings[name])}.")
-    elif name == "env":
+    elif name == "env" and isinstance(value, dict):
         for variable, content in value.items():
             yield from _variable(fleet, group, known, (*key, variable), content)
+    elif mistakes := list(known.mistakes(name, value)):
+        for inner, mistake, fix in mistakes:
+            yield fleet.document.problem((*key, *inner), mistake, fix)
     elif name == "allowedProviders" and "customEndpoint" not in _words(value):
         yield fleet.document.problem(
             key, "shuts out the gateway, which is a custom endpoint.", "Add customEndpoint."
         )
 
 
+def _unknown(fleet: Fleet, group: Developers, known: Release, key: Key) -> Problem:
+    name = str(key[-1])
+    mistake, fix = (
+        f"is no setting of Claude Code {group.version}",
+        did_you_mean(name, known.settings),
+    )
+    if outer := known.around(name):
+        mistake += f", but a key of '{outer}'"
+        fix = table("claude_derived")["settings"].get(outer, f"Write settings: {{{outer}: …}}.")
+    return fleet.document.problem(key, f"{mistake}.", fix)
+
+
 def _variable(
-    fleet: Fleet, group: Developers, known: Release, key: Key, value: str
+    fleet: Fleet, group: Developers, known: Release, key: Key, value: Any
 ) -> Iterator[Problem]:
     name = str(key[-1])
     derived = table("claude_derived")["env"]
     if name in derived:
         yield fleet.document.problem(key, "is derived, never said here.", derived[name])
-    elif known.misspelt(name):
+    elif meant := known.meant(name):
         yield fleet.document.problem(
+            key, f"is no variable of Claude Code {group.version}.", f"Did you mean '{meant}'?"
+        )
+    elif not isinstance(value, str):
+        yield fleet.document.problem(key, "must be text.", "Quote it.")
+    elif known.foreign(name):
+        yield fleet.document.warning(
             key,
-            f"is no variable of Claude Code {group.version}.",
-            did_you_mean(name, known.environment),
+            f"is no variable of Claude Code {group.version}: only what the client starts reads it.",
+            "Remove it, unless a hook or a tool of yours reads it.",
         )
     elif name.startswith("CLAUDE_CODE_USE_") and name.removeprefix("CLAUDE_CODE_USE_") in AROUND:
         yield fleet.document.problem(
@@ -114,27 +129,20 @@ LIMITS = {
 }
 
 
-def _wanted(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return f"one of {', '.join(map(str, schema['enum']))}"
-    return WANTED[schema["type"]]
-
-
-WANTED = {
-    "string": "text",
-    "boolean": "true or false",
-    "number": "a number",
-    "array": "a list of texts",
-    "object": "a mapping of names to texts",
-}
-
-
 def _words(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 SECRET = re.compile(r"(token|secret|password|authorization|api[_-]?key)$", re.IGNORECASE)
 LOOKS_SECRET = re.compile(r"^(Bearer |sk-|ghp_|github_pat_|xox[a-z]-|AKIA)|:[^/@\s]+@")
+REFERENCE = re.compile(r"^((Bearer|Basic|Token) )?\$")
+"""What a hook's headers say instead of a secret: a variable of the developer's own shell."""
+
+HEADER = re.compile(r"\s*([^\s:=,]+)\s*[:=]\s*([^\n,]*)")
+IN_HEADERS = re.compile(
+    r"key|token|secret|auth|cookie|password|credential|honeycomb", re.IGNORECASE
+)
+"""Names of headers by which servers know who asks; Honeycomb calls its key x-honeycomb-team."""
 
 
 def _secrets(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
@@ -145,15 +153,34 @@ def _secrets(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
     elif isinstance(value, list):
         for at, each in enumerate(value):
             yield from _secrets(fleet, (*key, at), each)
-    elif isinstance(value, str) and value and not value.startswith("$"):
-        named = isinstance(key[-1], str) and SECRET.search(key[-1])
-        derived = key[-1] in table("claude_derived")["env"]
-        if (named or LOOKS_SECRET.search(value)) and not derived:
-            yield fleet.document.problem(
-                key,
-                "holds a secret, in a file that many read.",
-                "Let a helper of the client fetch it, such as otelHeadersHelper.",
-            )
+    elif isinstance(value, str) and value and not REFERENCE.match(value):
+        yield from _secret(fleet, key, value)
+
+
+def _secret(fleet: Fleet, key: Key, value: str) -> Iterator[Problem]:
+    name = str(key[-1])
+    if name in table("claude_derived")["env"]:
+        return
+    headers = HEADER.findall(value) if name.endswith("_HEADERS") else []
+    opening = [header for header, said in headers if _opens(header, said)]
+    if opening:
+        yield fleet.document.problem(
+            key,
+            f"holds a secret in the header '{opening[0]}', in a file that many read.",
+            "Remove it: the gateway knows a developer by the key."
+            if name == "ANTHROPIC_CUSTOM_HEADERS"
+            else "Write settings: {otelHeadersHelper: COMMAND}, which prints the headers.",
+        )
+    elif SECRET.search(name) or LOOKS_SECRET.search(value):
+        yield fleet.document.problem(
+            key,
+            "holds a secret, in a file that many read.",
+            "Let a helper of the client fetch it, such as otelHeadersHelper.",
+        )
+
+
+def _opens(header: str, said: str) -> bool:
+    return bool(said) and bool(IN_HEADERS.search(header) or LOOKS_SECRET.search(said))
 
 
 ROUTED = ("availableModels", "fallbackModel")

@@ -6,23 +6,35 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+import fleet
 from fleet.claude_settings import SCHEMAS, release, releases
 from fleet.data import table
 from tools.claude_settings import changes, main, schema
 
-# As a bundler writes it: short names, strings with brackets, and much around it.
+# As a bundler writes it: short names, strings with brackets, and much around it. Two modules, each
+# with the list of what it exports at its end; a local name may stand for other things elsewhere.
 BUNDLE = rb"""
+var Ev=["Stop","PreToolUse"],Co=p(()=>c({type:E("command"),command:n(),timeout:v().optional()}));
+function Hk(){return c({matcher:n().optional(),hooks:A(Co())})}export{Ev,Hk as Hk};
 var x=1;var q={};Wr(q,{ANTHROPIC_BASE_URL:()=>a,API_TIMEOUT_MS:()=>b});var o={};Wr(o,{Up:()=>c});
+var Co=n(),Me=["low","high"];var parts={auto:{buildGate:()=>!0,shape:()=>({autoYes:P().optional(),
+autoRules:c({allow:A(n()).optional()}).optional()})},gone:{buildGate:()=>!1,shape:()=>({no:P()})}};
 function s(){return{$schema:()=>n().optional().describe("A {[( \" schema"),
 verbose:()=>P().optional(),cleanupPeriodDays:()=>v().int(),deniedModels:()=>A(n()).optional(),
 autoUpdatesChannel:()=>F(["latest","stable"]).optional(),env:()=>ye(()=>Ou()),
-theme:()=>je([F($u),n()]),onlyHere:()=>P().describe("Only enforced from managed settings."),
+theme:()=>n().or(P()),onlyHere:()=>P().describe("Only enforced from managed settings."),
+statusLine:()=>c({type:E("command"),command:n(),padding:v().optional()}).optional(),
+modelOverrides:()=>he(n(),n()).optional(),forceLoginOrgUUID:()=>je([n(),A(n())]).optional(),
+hooks:()=>ye(()=>nE(F(Ev),A(Hk()))).describe("Commands"),level:()=>F(Me),
+voice:()=>c({start:n().regex(/^[)"]$/).optional(),...later}).optional(),
 minimumVersion:()=>n().optional()}}
 var t=process.env.CLAUDE_CODE_LATE,y=["BASH_TIMEOUT","CLAUDE_A","CLAUDE_B","CLAUDE_C"],z=NOT_ONE;
-""".replace(b"\n", b"")
+export{s};""".replace(b"\n", b"")
 
 
 def package(path: Path, bundle: bytes) -> Path:
@@ -51,7 +63,61 @@ def test_settings_types_and_variables_come_from_the_clients_own_source(tmp_path:
         "theme": {},
         "onlyHere": {"type": "boolean", "managedOnly": True},
         "minimumVersion": {"type": "string"},
+        "statusLine": {
+            "type": "object",
+            "properties": {
+                "type": {"enum": ["command"]},
+                "command": {"type": "string"},
+                "padding": {"type": "number"},
+            },
+            "required": ["type", "command"],
+            "additionalProperties": False,
+        },
+        "modelOverrides": {"type": "object", "additionalProperties": {"type": "string"}},
+        "forceLoginOrgUUID": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+        },
+        "hooks": HOOKS,
+        "level": {"enum": ["low", "high"]},
+        # It may have more: what the rest is cannot be seen.
+        "voice": {"type": "object", "properties": {"start": {"type": "string"}}},
+        "autoYes": {"type": "boolean"},
+        "autoRules": {
+            "type": "object",
+            "properties": {"allow": {"type": "array", "items": {"type": "string"}}},
+            "additionalProperties": False,
+        },
     }
+
+
+HOOKS = {
+    "type": "object",
+    "propertyNames": {"enum": ["Stop", "PreToolUse"]},
+    "additionalProperties": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "matcher": {"type": "string"},
+                "hooks": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "type": {"enum": ["command"]},
+                            "command": {"type": "string"},
+                            "timeout": {"type": "number"},
+                        },
+                        "required": ["type", "command"],
+                        "additionalProperties": False,
+                    },
+                },
+            },
+            "required": ["hooks"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 def test_what_changed_between_two_releases(tmp_path: Path) -> None:
@@ -101,3 +167,68 @@ def test_what_we_derive_is_known_to_every_release(version: str) -> None:
 def test_every_pinned_client_has_its_list() -> None:
     locks = SCHEMAS.parent / "roles/claude/locks"
     assert {path.stem for path in locks.glob("*.json")} <= set(releases())
+
+
+# What people write in settings.json and managed-settings.json of public repositories.
+ACCEPTED = {
+    "hooks of every kind": """
+hooks:
+  SessionStart: [{matcher: startup|resume, hooks: [{type: command, command: ./start.sh}]}]
+  PreToolUse: [{matcher: Bash, hooks: [{type: command, command: ./guard.js, if: "Bash(rm *)"}]}]
+  Stop: [{hooks: [{type: command, command: ./stop.sh, timeout: 15}]}]
+  PostToolUse:
+    - hooks:
+        - type: http
+          url: http://localhost:4000/tool
+          headers: {Authorization: Bearer $TOOL_TOKEN}
+          allowedEnvVars: [TOOL_TOKEN]
+""",
+    "a sandbox": """
+sandbox:
+  enabled: true
+  failIfUnavailable: true
+  excludedCommands: [docker]
+  network: {allowedDomains: ["*.npmjs.org"], allowLocalBinding: false, allowUnixSockets: []}
+  filesystem: {denyRead: [~/.aws/**]}
+  credentials: {files: [{path: ~/.ssh, mode: deny}], envVars: [{name: GITHUB_TOKEN, mode: deny}]}
+""",
+    "plugins": """
+enabledPlugins: {formatter@acme: true}
+extraKnownMarketplaces: {acme: {source: {source: github, repo: acme/plugins}}}
+strictKnownMarketplaces:
+  - {source: github, repo: acme/plugins}
+  - {source: npm, package: "@acme/plugins"}
+  - {source: hostPattern, hostPattern: ^git\\.example\\.com$}
+""",
+    "telemetry": """
+env:
+  CLAUDE_CODE_ENABLE_TELEMETRY: "1"
+  OTEL_METRICS_EXPORTER: otlp
+  OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf
+  OTEL_EXPORTER_OTLP_ENDPOINT: http://localhost:4318
+  OTEL_EXPORTER_OTLP_HEADERS: tenant=7
+  ANTHROPIC_CUSTOM_HEADERS: "X-Team: platform"
+""",
+    "appearance": """
+attribution: {commit: "", pr: ""}
+statusLine: {type: command, command: ./line.sh, padding: 0}
+theme: dark
+skipAutoPermissionPrompt: true
+companyAnnouncements: [Read the README.]
+spinnerVerbs: {mode: replace, verbs: [Working]}
+""",
+}
+
+
+@pytest.mark.parametrize("said", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_people_write_is_accepted(said: str, tmp_path: Path) -> None:
+    group: dict[str, Any] = {"settings": yaml.safe_load(said), "permissions": {}}
+    aliases = dict.fromkeys(("opus", "sonnet", "haiku"), "coder")
+    content = {
+        "include": str(SCHEMAS.parent / "tests/fleet/good/smallest.yml"),
+        "aliases": aliases,
+        "developers": {"team": group},
+    }
+    path = tmp_path / "fleet.yml"
+    path.write_text(yaml.safe_dump(content))
+    assert fleet.load(path).warnings == ()
