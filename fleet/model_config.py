@@ -25,11 +25,15 @@ ALLOWED = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 """With it, vLLM takes a window that the model was not trained for."""
 
 
+LARGEST = 10**6
+"""Bytes of a config.json; those of real models have some thousands."""
+
+
 def read(text: bytes) -> dict[str, Any]:
     """Return the configuration of the model that writes; empty if it is not understood."""
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(said, dict):
         return {}
@@ -39,12 +43,13 @@ def read(text: bytes) -> dict[str, Any]:
 
 def of_controller(weights: Weights) -> bytes:
     """Return the config.json of weights that the controller pushes; empty if there is none here."""
-    if weights.kind != "push":
-        return b""
+    file = Path(weights.source) / "config.json"
     try:
-        return (Path(weights.source) / "config.json").read_bytes()
+        if weights.kind == "push" and file.is_file() and file.stat().st_size <= LARGEST:
+            return file.read_bytes()
     except OSError:
-        return b""
+        pass
+    return b""
 
 
 def uneven(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
@@ -70,7 +75,7 @@ def trained(model: Mapping[str, Any]) -> int | None:
         return None
     inner = [each for each in scaling.values() if isinstance(each, dict)]
     factors = [each.get("factor") for each in (scaling, *inner)]
-    known = [factor for factor in factors if isinstance(factor, int | float) and factor > 1]
+    known = [each for each in factors if isinstance(each, int | float) and 1 < each < 1000]
     # With both lengths, vLLM takes the larger one.
     return int(max(lengths) * max(known, default=1))
 
