@@ -25,6 +25,9 @@ LENGTHS = (
 ALLOWED = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 """With it, vLLM takes a window that the model was not trained for."""
 
+LARGEST = 10**6
+"""Bytes of a config.json; those of real models have some thousands."""
+
 
 def read(text: bytes) -> dict[str, Any]:
     """Return the configuration of the model that writes; empty if it is not understood."""
@@ -43,7 +46,7 @@ def of_controller(weights: Weights) -> bytes:
     if weights.kind != "push":
         return b""
     try:
-        return reading.content(Path(weights.source) / "config.json")
+        return reading.content(Path(weights.source) / "config.json", LARGEST)
     except reading.Unreadable:
         return b""
 
@@ -71,7 +74,7 @@ def trained(model: Mapping[str, Any]) -> int | None:
         return None
     inner = [each for each in scaling.values() if isinstance(each, dict)]
     factors = [each.get("factor") for each in (scaling, *inner)]
-    known = [factor for factor in factors if isinstance(factor, int | float) and factor > 1]
+    known = [each for each in factors if isinstance(each, int | float) and 1 < each < 1000]
     # With both lengths, vLLM takes the larger one.
     return int(max(lengths) * max(known, default=1))
 

@@ -8,6 +8,9 @@ from fleet import model_config
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
 
+MOST = 1024
+"""GPUs that anybody would split a layer over."""
+
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
@@ -58,7 +61,8 @@ def _split(fleet: Fleet, model: VllmModel, config: dict[str, object]) -> Iterato
 
 def _even(config: dict[str, object], gpus: int) -> int:
     """Return the next smaller number of GPUs that the heads can be shared out among."""
-    return next(each for each in range(gpus, 0, -1) if not [*model_config.uneven(config, each)])
+    fewer = range(min(gpus, MOST), 0, -1)
+    return next(each for each in fewer if not [*model_config.uneven(config, each)])
 
 
 def _window(fleet: Fleet, model: VllmModel, config: dict[str, object]) -> Iterator[Problem]:

@@ -1,0 +1,66 @@
+"""config.json of weights: what is not understood of it counts as nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import fleet
+from fleet import model_config
+
+FLEET = """\
+version: 1
+name: x
+firewall: none
+hosts: {gpu: {address: 10.0.0.2, gpus: {count: 64}}}
+models:
+  m: {engine: vllm, version: 0.32.0, weights: {push: w}, family: hermes, hosts: [gpu],
+      context: 65536, output: 8192, tensor_parallel: 24}
+"""
+
+STRANGE = [
+    b"",
+    b"[]",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"max_position_embeddings": 1e99, "num_attention_heads": "32"}',
+    b'{"num_attention_heads": [32], "num_key_value_heads": -4, "max_position_embeddings": 0}',
+    b'{"max_position_embeddings": 1000000, "rope_scaling": {"factor": Infinity}}',
+    b'{"max_position_embeddings": 1000000, "rope_parameters": {"a": {"factor": NaN}, "b": 1}}',
+    b'{"max_position_embeddings": true, "rope_scaling": [4]}',
+    b'{"text_config": 5}',
+]
+
+
+@pytest.mark.parametrize("content", STRANGE, ids=range(len(STRANGE)))
+def test_a_strange_config_refuses_no_fleet(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "config.json").write_bytes(content)
+    (tmp_path / "fleet.yml").write_text(FLEET)
+    fleet.load(tmp_path / "fleet.yml")
+
+
+def test_the_number_of_gpus_that_is_suggested_divides_the_heads(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    path = tmp_path / "fleet.yml"
+    for heads, cached, said, suggested in ((32, 8, 24, 16), (24, 4, 3, 2), (40, 8, 10**9, 40)):
+        config = {"num_attention_heads": heads, "num_key_value_heads": cached}
+        (tmp_path / "w" / "config.json").write_text(json.dumps(config))
+        path.write_text(FLEET.replace("tensor_parallel: 24", f"tensor_parallel: {said}"))
+        try:
+            told = fleet.load(path).warnings
+        except fleet.FleetError as error:
+            told = error.problems
+        assert any(
+            f"is {said}, which does not divide" in str(each)
+            and str(each).endswith(f"Write {suggested}.")
+            for each in told
+        ), told
+
+
+def test_a_window_counts_rope_scaling_of_any_layer() -> None:
+    config = {"max_position_embeddings": 8192, "rope_parameters": {"full": {"factor": 8.0}}}
+    assert model_config.trained(config) == 65536
+    assert model_config.trained({"text_config": {}}) is None
