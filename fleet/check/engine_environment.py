@@ -11,7 +11,7 @@ from fleet.sandbox import has_controls
 from fleet.spec import Fleet, VllmModel
 
 NAMES = re.compile(r"(^|_)(key|key_id|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
-"""Names of variables whose values are secrets."""
+"""Names of variables whose values are secrets, but for the paths of files."""
 
 VALUES = re.compile(
     r"^(Bearer |Basic |sk-|hf_|ghp_|github_pat_|glpat-|xox[a-z]-|AKIA|-----BEGIN )|://[^/@\s]*:[^/@\s]+@"
@@ -31,7 +31,7 @@ def _variable(fleet: Fleet, model: VllmModel, name: str, value: str) -> Iterator
     known = table("vllm_environment")["known"]
     if remedy := _derived(model, name):
         yield fleet.document.problem(key, "is derived, and cannot be written here.", remedy)
-    elif NAMES.search(name) or VALUES.search(value):
+    elif VALUES.search(value) or (NAMES.search(name) and not value.startswith("/")):
         yield fleet.document.problem(
             key,
             "holds a secret, or has the name of one: this file is read by many.",

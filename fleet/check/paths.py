@@ -20,8 +20,15 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 yield from _argument(fleet, (*key, "arguments", name), value)
                 yield from _text(fleet, (*key, "arguments", name), value)
             for name, value in model.environment.items():
-                # A directory for passing things is there all the same: one of its own.
+                # A program that writes below /tmp finds one there: the service's own.
                 yield from _path(fleet, (*key, "environment", name), value, HOMES)
+    for name, value in fleet.gateway.environment.items() if fleet.gateway else ():
+        if isinstance(value, str):
+            yield from _path(fleet, ("gateway", "environment", name), value, HOMES)
+            # systemd passes these two on.
+            yield from _text(
+                fleet, ("gateway", "environment", name), value.translate({9: " ", 10: " "})
+            )
     for host in fleet.hosts.values():
         if host.cuda_compat:
             yield from _path(fleet, ("hosts", host.name, "gpus", "cuda_compat"), host.cuda_compat)
@@ -41,13 +48,13 @@ def _argument(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
         yield from _path(fleet, key, value)
 
 
-def _text(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
+def _text(fleet: Fleet, key: Key, value: object) -> Iterator[Problem]:
     """JSON spells control characters otherwise; a plain option cannot."""
     if isinstance(value, str) and has_controls(value):
         yield fleet.document.problem(
             key,
             "holds a control character, and systemd passes none on.",
-            "Write one line; vLLM reads longer texts, such as a chat template, from a file.",
+            "Remove it; a longer text, such as a chat template, is read from a file.",
         )
 
 
