@@ -25,13 +25,13 @@ host.survey(
 )
 
 # Each role changes the hosts that the plan gives it, and no others.
+litellm.admit()  # first: a key that was revoked opens nothing, whatever becomes of the rest
 firewall.admit()
 ports.reserve()
 vllm.serve()
 ollama.serve()
 redis.serve()
 postgres.serve()
-litellm.admit()  # a key that was revoked opens nothing, whatever becomes of the rest
 migrations.serve()
 litellm.serve()
 front.serve()

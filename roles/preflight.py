@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from fleet.addresses import is_ip, is_loopback
 from fleet.plan import HostPlan
 from roles.host.observe import Observation, Question
-from roles.host.report import Change
+from roles.host.report import Change, lacking
+from roles.host.rollout import answers_others
 
 SYSTEMD, APT = "/run/systemd/system", "/usr/bin/apt-get"
 """What is there where systemd is process 1, and where packages come by apt."""
@@ -28,8 +29,12 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """Yield why no service of ours can run on this host."""
-    if not _serves(plan):
-        return
+    if _serves(plan):
+        whys = _refusals(plan, seen)
+        yield from whys if answers_others(plan) else lacking("engines", whys)
+
+
+def _refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
     if seen.architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
         yield f"is {seen.architecture}; our services run on {known}. Choose another host."

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from functools import partial
 
 from pyinfra.api import State, deploy
-from pyinfra.context import ctx_host, ctx_state
+from pyinfra.context import ctx_state
 
 from fleet.plan import ClaudePlan, HostPlan
 from fleet.plan.settings import KEY_FILE
 from roles import host
-from roles.claude import client, homes, machine, writing
+from roles.claude import client, homes, machine, waiting, writing
 from roles.claude.homes import Seat
 from roles.host import undone
 from roles.host.commands import Commands, operation
 from roles.host.files import HomeFile, install
 from roles.host.observe import Observation, Question, once
-from roles.host.report import Change
-from roles.host.rollout import behind, serves
+from roles.host.report import Change, lacking
+from roles.host.rollout import answers_others, behind
 from roles.host.secrets import reveal
 from roles.host.upload import upload
 
@@ -39,10 +38,10 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         return whys
     for each in plan.clients.users:
         reveal(each.key)
+    lacks = [*client.refusals(plan.clients, seen), *machine.refusals(plan.clients, seen)]
     return [
-        *client.refusals(plan.clients, seen),
         *machine.unsound(plan.clients),
-        *machine.refusals(plan.clients, seen),
+        *lacking("clients", lacks),
         *(why for each in plan.clients.users for why in homes.skipped(each, seen)),
         *whys,
     ]
@@ -50,11 +49,15 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on a developer's machine, one by one."""
+    if undone.skips(plan, "clients"):
+        return
     for version in client.missing(plan.clients, seen) if plan.clients else ():
         yield Change(f"{client.binary(version)} is missing")
     users = plan.clients.users if plan.clients else ()
-    yield from homes.changes(wanted(plan, seen), users, seen)
-    yield from machine.changes(plan.clients, seen, kept(machine.left(plan.clients, seen), seen))
+    mine = waiting.without(plan, wanted(plan, seen), seen)
+    yield from homes.changes(mine, users, seen)
+    if not waiting.policy(plan, seen):
+        yield from machine.changes(plan.clients, seen, kept(machine.left(plan.clients, seen), seen))
 
 
 def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
@@ -64,6 +67,8 @@ def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
+    if undone.skips(plan, "clients"):
+        return
     for version in client.missing(plan.clients, seen) if plan.clients else ():
         client.package(version, seen)
 
@@ -71,6 +76,8 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Claude Code")
 def configure() -> None:
     """Install the client, and write what this machine's developers need, if it has any."""
+    if undone.skips(host.plan(), "clients"):
+        return
     put_client(name="client")
     settle(name="settings and keys")
     share(name="commands and policy")
@@ -89,7 +96,11 @@ def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
     plan, seen = host.plan(), host.seen()
     first = machine.known(plan.clients, seen)
-    yield from behind(serves, writing.settle(partial(wanted, plan), seen, first))
+
+    def mine(seen: Observation) -> list[HomeFile]:
+        return waiting.without(plan, wanted(plan, seen), seen)
+
+    yield from behind(answers_others, writing.settle(mine, seen, first))
 
 
 @operation
@@ -98,12 +109,13 @@ def share() -> Commands:
     plan, seen = host.plan().clients, host.seen()
     former = machine.left(plan, seen)
     commands = install(
-        machine.files(plan, kept(former, seen, undone.homes(ctx_host.get()))),  # type: ignore[no-untyped-call]
+        machine.files(plan, kept(former, seen, undone.homes(host.plan()))),
         seen,
         first=machine.unlink(plan, seen),
         then=machine.relink(plan, seen),
     )
-    yield from behind(serves, commands)
+    if not waiting.policy(host.plan(), seen):
+        yield from behind(answers_others, commands)
 
 
 def taken() -> set[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from pyinfra.api import deploy
-from pyinfra.context import ctx_host
 
 from fleet.plan import HostPlan
 from roles import claude, host
@@ -58,7 +57,7 @@ def unsettle() -> Commands:
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
     plan, seen = host.plan(), host.seen()
-    missed = undone.homes(ctx_host.get())  # type: ignore[no-untyped-call]
+    missed = undone.homes(plan)
     yield from machine.cleared(plan.clients, seen, claude.kept(_seats(plan, seen), seen, missed))
 
 

@@ -28,7 +28,7 @@ def settle(
     cannot be written is skipped.
     """
     this: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    homes = undone.of(this).homes
+    homes = undone.of(this.data.plan).homes
     changed: set[str] = set()
 
     def left(how: str, user: str, why: str) -> None:

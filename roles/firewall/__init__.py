@@ -16,12 +16,14 @@ from fleet.plan import HostPlan
 from roles import host
 from roles.firewall import render
 from roles.firewall.render import Doors
+from roles.host import undone
 from roles.host.commands import Commands, operation, script
 from roles.host.leaving import last
 from roles.host.lookup import networks
 from roles.host.observe import Observation, Question, Unit
 from roles.host.payload import UNPACK, Member, pack
-from roles.host.report import Change
+from roles.host.report import Change, lacking
+from roles.host.rollout import answers_others
 from roles.host.text import template
 
 UNIT = "mirrorfleet-firewall.service"
@@ -46,11 +48,14 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Why the doors would shut out somebody who has to come in."""
-    return [*_strangers(plan, seen), *_shut_out(plan, seen)]
+    whys = [*_strangers(plan, seen), *_shut_out(plan, seen)]
+    return whys if answers_others(plan) else [*lacking("engines", whys)]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about the doors of a host."""
+    if _skipped(plan):
+        return
     if not _has_doors(plan):
         if render.RULES in seen.contents:
             yield Change(f"{render.RULES} and {UNIT} will be removed")
@@ -68,7 +73,7 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Firewall")
 def admit() -> None:
     """Let in whoever is to come in; whoever could before still can."""
-    if not _has_doors(host.plan()):
+    if not _has_doors(host.plan()) or _skipped(host.plan()):
         return
     host.ensure_packages(*PACKAGES)
     open_doors(name="rules: admit the new, keep the old")
@@ -77,7 +82,8 @@ def admit() -> None:
 @deploy("Firewall")
 def close() -> None:
     """Close the doors to everybody else."""
-    close_doors(name="rules: as the fleet file says")
+    if not _skipped(host.plan()):
+        close_doors(name="rules: as the fleet file says")
 
 
 @operation
@@ -114,6 +120,11 @@ def unit() -> str:
 
 def _has_doors(plan: HostPlan) -> bool:
     return plan.firewall is not None and bool(plan.firewall.doors)
+
+
+def _skipped(plan: HostPlan) -> bool:
+    """Are the only services of the host engines, and skipped?"""
+    return undone.skips(plan, "engines") and not answers_others(plan)
 
 
 def _before(seen: Observation) -> Doors:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import gevent
+from gevent import GreenletExit
 from pyinfra import host, logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_state
 
 from fleet.plan import HostPlan
-from roles.host import report, undone
+from roles.host import nodes, report, undone
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, observe
-from roles.host.report import Change, Doubt, Skipped
-from roles.host.rollout import keep_order
+from roles.host.report import Change, Doubt, Lacking, Skipped
+from roles.host.rollout import answers_others, keep_order, serves
 from roles.host.undone import finish as finish
 
 
@@ -32,7 +33,7 @@ class Role(Protocol):
     def refusals(self, plan: HostPlan, seen: Observation) -> Iterable[str]:
         """Why the plan cannot work on the host as it is: the cause and the remedy.
 
-        Or a Doubt, or what is Skipped on the host.
+        Or a Doubt, or what is Lacking or Skipped on the host: then the run goes on without that.
         """
         ...
 
@@ -71,6 +72,8 @@ def survey(*roles: Role) -> None:
             _surveys[run] = _survey(run, roles)
     if refusals := _surveys[run]:
         raise DeployError("nothing was changed, because\n    " + "\n    ".join(refusals))
+    if host in run.failed_hosts:
+        raise GreenletExit
 
 
 def seen() -> Observation:
@@ -135,29 +138,59 @@ def lacks(found: Observation, packages: Iterable[str], user: str) -> Iterator[Ch
 
 def _survey(run: State, roles: Sequence[Role]) -> list[str]:
     keep_order(run)
-    hosts = list(run.inventory.get_active_hosts())
-    for step in (_look, _fetch):
-        # As many at a time as pyinfra itself would take.
-        jobs = {each: run.fact_pool.spawn(step, each, roles) for each in hosts}
-        gevent.joinall(list(jobs.values()), raise_error=True)
-        whys = [(each, why) for each, job in jobs.items() for why in job.value]
-        for each, why in whys:
-            if isinstance(why, Doubt):
-                each.log(why, logger.warning)
-            elif isinstance(why, Skipped):
-                undone.skip(each, why)
-        told = (Doubt, Skipped)
-        if refusals := [f"{each.name} {why}" for each, why in whys if not isinstance(why, told)]:
-            return refusals
-    _tell(run, hosts, roles)
+    refusals = _step(run, _look, roles)
+    nodes.skip_together(run)
+    silent = {each for each in run.inventory.get_active_hosts() if not each.data.get("seen")}
+    if refusals or len(silent) == len(run.active_hosts):
+        return refusals or [
+            f"{each.name} {why}" for each in silent for why in undone.of(each.data.plan).whys
+        ]
+    run.fail_hosts(silent)  # type: ignore[no-untyped-call]
+    if refusals := _step(run, _fetch, roles):
+        return refusals
+    _tell(run, list(run.inventory.get_active_hosts()), roles)
     return []
 
 
+def _step(
+    run: State, step: Callable[[Host, Sequence[Role]], list[str]], roles: Sequence[Role]
+) -> list[str]:
+    """Take a step on all hosts; report what is skipped on them, and return what ends the run."""
+    # As many at a time as pyinfra itself would take.
+    hosts = run.inventory.get_active_hosts()
+    jobs = {each: run.fact_pool.spawn(step, each, roles) for each in hosts}
+    gevent.joinall(list(jobs.values()), raise_error=True)
+    refusals = []
+    for each, why in [(each, why) for each, job in jobs.items() for why in job.value]:
+        match why:
+            case Doubt():
+                each.log(why, logger.warning)
+            case Skipped():
+                undone.skip(each, why)
+            case Lacking():
+                undone.skip(each, why, why.part)
+            case _:
+                refusals.append(f"{each.name} {why}")
+    return refusals
+
+
 def _look(each: Host, roles: Sequence[Role]) -> list[str]:
-    """Observe one host, keep the answer, and return what speaks against its plan."""
+    """Observe one host, keep the answer, and return what speaks against its plan.
+
+    A host of engines or clients alone that does not answer is as good as one that is switched off.
+    """
     wanted: HostPlan = each.data.plan
     try:
-        found = observe(each, [q for role in roles for q in role.questions(wanted)])
+        questions = [q for role in roles for q in role.questions(wanted)]
+    except DeployError as error:
+        return [str(error)]
+    try:
+        found = observe(each, questions)
+    except DeployError as error:
+        if answers_others(wanted):
+            return [str(error)]
+        return [Lacking(str(error), "engines" if serves(wanted) else "clients")]
+    try:
         each.data.seen = found
         return list(dict.fromkeys(why for role in roles for why in role.refusals(wanted, found)))
     except DeployError as error:

@@ -8,6 +8,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.context import ctx_state
 
+from roles.host import undone
 from roles.host.commands import Commands, script
 from roles.host.rollout import serves
 
@@ -40,17 +41,18 @@ def left_out() -> list[Host]:
 
 
 def _left_out(run: State, each: Host) -> bool:
-    """Is a host not among those of the run, or a server that cannot be reached?
+    """Is a host not among those of the run, or a server that cannot be reached, or is skipped?
 
     A developer's machine that is switched off holds up nothing: it will be told when it is on.
     """
-    if not run.is_host_in_limit(each):
+    plan = each.data.plan
+    if not run.is_host_in_limit(each) or undone.skips(plan, "gateway"):
         return True
-    return serves(each.data.plan) and each not in run.activated_hosts
+    return serves(plan) and (each not in run.activated_hosts or undone.skips(plan, "engines"))
 
 
 def _failed(run: State, each: Host) -> bool:
-    return _counts(each) and each in run.failed_hosts and each in run.activated_hosts
+    return serves(each.data.plan) and each in run.failed_hosts and each in run.activated_hosts
 
 
 def _counts(each: Host) -> bool:

@@ -146,14 +146,25 @@ def _wait(run: State, progress: _Progress, step: Step) -> Host | None:
     return None
 
 
-def serves_gateways(plan: HostPlan) -> bool:
-    """Is it a host that gateways lead to, or count with?"""
-    return bool(plan.engines or plan.ollama or plan.redis or plan.postgres)
+def has_engines(plan: HostPlan) -> bool:
+    """Is it a host that gateways lead to?"""
+    return bool(plan.engines or plan.ollama)
+
+
+def backs_gateways(plan: HostPlan) -> bool:
+    """Is it a host without which no gateway works: what it counts and stores is there?"""
+    return bool(plan.redis or plan.postgres)
+
+
+def answers_others(plan: HostPlan) -> bool:
+    """Is it a host that all developers depend on? An engine is one of several, and a machine of
+    developers is theirs alone."""
+    return backs_gateways(plan) or plan.gateway is not None or plan.front is not None
 
 
 def serves(plan: HostPlan) -> bool:
     """Is it a host without which developers get no answer, or not the one they should?"""
-    return serves_gateways(plan) or plan.gateway is not None or plan.front is not None
+    return has_engines(plan) or answers_others(plan)
 
 
 def behind(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from pyinfra.api import deploy
+from pyinfra.api import State, deploy
+from pyinfra.context import ctx_state
 
 from fleet.plan import HostPlan, LitellmPlan
 from roles import host
-from roles.host import data, departure, drift, generations, python, service
+from roles.host import data, departure, drift, generations, python, service, undone
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question, once
 from roles.host.report import Change
-from roles.host.rollout import behind, in_turn, serves_gateways
+from roles.host.rollout import backs_gateways, behind, in_turn
 from roles.host.secrets import reveal
-from roles.litellm import keys, references, render, software
+from roles.litellm import keys, needs, references, render, software
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -54,7 +55,10 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     yield from host.lacks(seen, software.packages(plan.gateway, seen), render.USER)
     yield from software.changes(plan.gateway, seen)
     yield from keys.changes(plan.gateway, seen)
-    yield from drift.changes(service_of(plan.gateway, seen), seen)
+    if why := _waits(plan, seen):
+        yield Change(f"litellm {why}")
+    else:
+        yield from drift.changes(service_of(plan.gateway, seen), seen)
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -78,7 +82,7 @@ def admit() -> None:
 def serve() -> None:
     """Make this host a gateway, if it is to be one. Its keys are there already: ``admit``."""
     gateway = host.plan().gateway
-    if not gateway:
+    if not gateway or _waits(host.plan(), host.seen()):
         return
     install(name="image, by its digest" if gateway.image else "Python environment, hash-locked")
     place(name="new generation, beside the running one")
@@ -130,10 +134,11 @@ def place() -> Commands:
 @operation
 def switch() -> Commands:
     """Switch to a changed generation. A gateway that fails, at this or before, stops those after
-    it; an engine that failed stops all of them."""
-    if gateway := host.plan().gateway:
+    it; an engine that failed, those that newly need it."""
+    gateway = host.plan().gateway
+    if gateway and not _waits(host.plan(), host.seen()):
         commands = generations.switch(service_of(gateway, host.seen()), host.seen())
-        yield from behind(serves_gateways, in_turn(commands), ahead=lambda plan: plan.gateway)
+        yield from behind(backs_gateways, in_turn(commands), ahead=lambda plan: plan.gateway)
 
 
 @operation
@@ -144,6 +149,33 @@ def stop() -> Commands:
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
+
+
+def _waits(plan: HostPlan, seen: Observation) -> str:
+    """Return why the gateway keeps its running generation, if it does, and remember it."""
+    this = undone.host_of(plan)
+    if not plan.gateway or this is None:
+        return ""
+    wanted = service_of(plan.gateway, seen)
+    if generations.is_switched(wanted, seen):
+        return ""
+    if why := needs.waits(this, wanted):
+        undone.skip(this, why, "gateway")
+    return why
+
+
+def unavailable() -> needs.Unavailable:
+    """Return what the gateways of this run cannot newly give to developers."""
+    if not needs.troubled():
+        return needs.Unavailable(frozenset(), frozenset())
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    gateways = {
+        each: service_of(each.data.plan.gateway, each.data.seen)
+        for each in run.inventory
+        if each.data.plan.gateway and each.data.get("seen")
+    }
+    down = {name for each in gateways for name in needs.down(each.data.plan.gateway)}
+    return needs.Unavailable(needs.lost(gateways), down)
 
 
 def _moved(wanted: service.Service, seen: Observation) -> Iterator[str]:

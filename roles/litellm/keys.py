@@ -170,7 +170,9 @@ def _reached(gateway: LitellmPlan) -> set[str]:
         for each in run.active_hosts
         if each.data.plan.clients
         for client in each.data.plan.clients.users
-        if client.user in undone.homes(each) or client.user not in each.data.seen.users
+        if undone.skips(each.data.plan, "clients")
+        or client.user in undone.homes(each.data.plan)
+        or client.user not in each.data.seen.users
     }
     return {
         each.name

@@ -18,7 +18,7 @@ from roles.host import data
 from roles.host.commands import Commands, operation, script, telling
 from roles.host.observe import Observation, Question
 from roles.host.report import Change
-from roles.host.rollout import behind, serves
+from roles.host.rollout import answers_others, behind
 from roles.host.secrets import reveal
 from roles.host.tables import fingerprint
 from roles.migrations import render, wheel
@@ -93,7 +93,7 @@ def migrate() -> Commands:
     """Run the migrations that are missing. If one fails, no gateway changes in this run."""
     wanted = host.plan().migrations
     if wanted and _is_due(wanted, host.seen()):
-        yield from behind(serves, _migrate(wanted))
+        yield from behind(answers_others, _migrate(wanted))
 
 
 @operation

@@ -10,10 +10,10 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, OllamaPlan
 from roles import host
-from roles.host import departure, drift, generations, service
+from roles.host import departure, drift, generations, service, undone
 from roles.host.commands import Commands, operation, script
 from roles.host.observe import Observation, Question, once
-from roles.host.report import Change
+from roles.host.report import Change, lacking
 from roles.host.rollout import Step, due_before, step_by_step
 from roles.ollama import models, release, render
 
@@ -36,18 +36,20 @@ def questions(plan: HostPlan) -> list[Question]:
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Why Ollama cannot run on this host."""
+    """What this host lacks for its Ollama."""
     if plan.ollama is None:
         return []
     try:
-        return service.refusals(service_of(plan.ollama, seen), seen)
+        return [*lacking("engines", service.refusals(service_of(plan.ollama, seen), seen))]
     except DeployError as error:
-        return [str(error)]
+        return [*lacking("engines", [str(error)])]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Ollama, one by one."""
     ollama = plan.ollama
+    if undone.skips(plan, "engines"):
+        return
     if ollama is None:
         yield from departure.changes(_departed(plan, seen))
         return
@@ -63,14 +65,14 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
-    if plan.ollama is not None:
+    if plan.ollama is not None and not undone.skips(plan, "engines"):
         release.fetch(plan, seen)
 
 
 @deploy("Ollama")
 def serve() -> None:
     """Make the host's Ollama serve its models, if it is to have one."""
-    if not host.plan().ollama:
+    if not host.plan().ollama or undone.skips(host.plan(), "engines"):
         return
     host.ensure_packages(*PACKAGES)
     host.ensure_user(render.USER)
@@ -83,7 +85,8 @@ def serve() -> None:
 @deploy("Ollama")
 def leave() -> None:
     """Take Ollama off this host, if it has left the fleet file."""
-    stop(name="server that has left the fleet file")
+    if not undone.skips(host.plan(), "engines"):
+        stop(name="server that has left the fleet file")
 
 
 @operation

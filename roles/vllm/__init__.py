@@ -11,11 +11,11 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.plan import HostPlan, VllmPlan
 from roles import host
-from roles.host import departure, drift, generations, python, service
+from roles.host import departure, drift, generations, python, service, undone
 from roles.host.commands import Commands, operation
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
-from roles.host.report import Change
+from roles.host.report import Change, lacking
 from roles.host.rollout import Step, behind, due_before, step_by_step
 from roles.host.secrets import reveal
 from roles.vllm import gpus, nodes, render, weights
@@ -56,7 +56,7 @@ def questions(plan: HostPlan) -> list[Question]:
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Why the engines cannot run on this host."""
+    """What this host lacks for its engines."""
     if not plan.engines:
         return []
     whys = python.refusals(
@@ -69,11 +69,13 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
         whys += nodes.refusals(plan, engine, seen)
         if not generations.is_switched(service_of(engine, seen), seen):
             whys += nodes.left_out(engine)
-    return [*whys, *weights.refusals(plan.engines, seen)]
+    return [*lacking("engines", [*whys, *weights.refusals(plan.engines, seen)])]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on an engine host, one by one."""
+    if undone.skips(plan, "engines"):
+        return
     if plan.engines:
         yield from host.lacks(seen, packages(plan), render.USER)
     for engine in plan.engines:
@@ -88,14 +90,14 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
-    for engine in plan.engines:
+    for engine in plan.engines if not undone.skips(plan, "engines") else ():
         python.fetch(environment(engine), plan, seen)
 
 
 @deploy("vLLM")
 def serve() -> None:
     """Make the engines of this host serve their models, if it is to have any."""
-    if not host.plan().engines:
+    if not host.plan().engines or undone.skips(host.plan(), "engines"):
         return
     host.ensure_packages(*packages(host.plan()))
     host.ensure_user(render.USER)
@@ -111,7 +113,8 @@ def serve() -> None:
 @deploy("vLLM")
 def leave() -> None:
     """Take the engines that have left the fleet file off this host."""
-    stop(name="engines that have left the fleet file")
+    if not undone.skips(host.plan(), "engines"):
+        stop(name="engines that have left the fleet file")
 
 
 @operation

@@ -103,11 +103,6 @@ def refusal(plan: HostPlan, found: Answers) -> str:
     return str(caught.value)
 
 
-def test_a_command_that_is_not_ours_is_refused(dev: HostPlan) -> None:
-    said = refusal(dev, bare(dev) | {("path", "/usr/local/bin/claude-lab"): ()})
-    assert "has a /usr/local/bin/claude-lab that is not ours" in said
-
-
 def with_certificates(directory: Path, said: str) -> HostPlan:
     text = (Path(__file__).parents[1] / "fleet/good/scopes.yml").read_text()
     text = text.replace("    model: opus\n", f"    model: opus\n    ca_certificates: {said}\n")
@@ -132,7 +127,6 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
 @pytest.mark.parametrize(
     ("said", "content", "reason"),
     [
-        ("{path: /etc/ssl/ca.pem}", None, "has no /etc/ssl/ca.pem, which clients are to trust"),
         ("{push: ca.pem}", None, "ca.pem: No such file or directory"),
         ("{push: ca.pem}", "x", "ca.pem: it holds no certificate in PEM"),
         (

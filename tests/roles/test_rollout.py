@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.roles.answers import Answers, bare, converged
 from tests.roles.conftest import Planned
-from tests.roles.fake import mirror
+from tests.roles.fake import Exec, Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 
@@ -87,23 +88,32 @@ def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
 
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("what", ["begun=", "mkdir -m 750"], ids=["switch", "generation"])
-def test_an_engine_that_fails_holds_back_its_replicas_the_gateways_and_the_clients(
-    plans: Planned, changed: dict[str, Answers], what: str
+def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
+    plans: Planned, changed: dict[str, Answers], what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hosts = plans("prod").hosts
-    fail = {name: ["left as it is"] for name in hosts} | {"gpu-a": [what]}
-    done = mirror(hosts, changed, fail=fail)
+    done = mirror(hosts, changed, fail={"gpu-a": [what], "gpu-b": ["left as it is"]})
     assert {name for name, traffic in done.items() if traffic.failed} == hosts.keys() - {"gpu-c"}
-    left = ["generation", "left alone"]
     assert {name: jobs(done[name]) for name in hosts if name != "gpu-a"} == {
-        "gpu-b": left,
+        "gpu-b": ["generation", "left alone"],
         "gpu-c": ["generation", "restart"],
-        "gw-a": left,
-        "gw-b": left,
-        "dev-1": ["left alone"],
-        "dev-2": ["left alone"],
+        "gw-a": ["generation"],
+        "gw-b": ["generation"],
+        "dev-1": [],
+        "dev-2": [],
     }
-    assert "because @fake/gpu-a failed" in done["dev-1"].execs[-1].command
+    told = [click.unstyle(line) for line in caplog.messages]
+    assert (
+        "[@fake/gw-a] skipped: keeps its running generation, because the new one needs 'coder' on "
+        "@fake/gpu-a. Mend @fake/gpu-a, then run again."
+    ) in [" ".join(line.split()) for line in told]
+
+
+def _after_keys(traffic: Traffic) -> list[tuple[Exec, str]]:
+    """Return what was done on a host, of a gateway without its keys: they come before all else."""
+    said = jobs(traffic)
+    begin = said.index("keys") + 1 if "keys" in said else 0
+    return [*zip(traffic.execs, said, strict=True)][begin:]
 
 
 @pytest.mark.usefixtures("stocked")
@@ -114,7 +124,7 @@ def test_engines_come_first_then_gateways_then_clients(plans: Planned, fleet: st
     turns = sorted(
         (each.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
         for name, traffic in done.items()
-        for each, job in zip(traffic.execs, jobs(traffic), strict=True)
+        for each, job in _after_keys(traffic)
         if job != "ports"  # reserved before anything restarts
     )
     kinds = [kind for _, kind in turns]

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
-from pyinfra.api.exceptions import DeployError
 
 import fleet
 from fleet import HostPlan
@@ -170,25 +170,36 @@ CARD, WAY = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
 @pytest.mark.parametrize(
     ("instead", "why"),
     [
-        ({}, "gpu-2 has no network card with the address 10.0.0.12"),
+        ({}, "has no network card with the address 10.0.0.12"),
         (
             {CARD: ("eth1",), WAY: ()},
-            "gpu-2 gets no answer of 10.0.0.11 29501 by eth1 within 3 seconds",
+            "gets no answer of 10.0.0.11 29501 by eth1 within 3 seconds",
         ),
     ],
 )
-def test_a_network_that_is_none_is_told_before_a_change(instead: Answers, why: str) -> None:
-    answers = {name: found(plan) for name, plan in plans().items()}
+def test_without_a_network_both_nodes_are_skipped(
+    instead: Answers, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = {name: found(plan, new=True) for name, plan in plans().items()}
     del answers["gpu-2"][CARD]
     answers["gpu-2"] |= instead
-    with pytest.raises(DeployError, match=why):
-        mirror(plans(), answers)
+    done = mirror(plans(), answers)
+    assert done["gpu-1"].execs == done["gpu-2"].execs == []
+    assert done["gpu-3"].execs, "the other replica"
+    assert done["gpu-1"].failed and done["gpu-2"].failed
+    told = [" ".join(click.unstyle(line).split()) for line in caplog.messages]
+    assert any(f"[@fake/gpu-2] skipped: {why}" in line for line in told)
+    assert (
+        "[@fake/gpu-1] skipped: serves 'large' together with @fake/gpu-2, which is skipped" in told
+    )
 
 
-def test_a_node_does_not_change_without_the_others() -> None:
+def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixture) -> None:
     answers = {name: found(plan, new=True) for name, plan in plans().items()}
-    with pytest.raises(DeployError, match="serves 'large' together with gpu-2, absent from this"):
-        mirror(plans(), answers, limit=["gpu-1", "gw"])
+    done = mirror(plans(), answers, limit=["gpu-1", "gw"])
+    assert done["gpu-1"].execs == []
+    assert done["gpu-1"].failed
+    assert "serves 'large' together with gpu-2, absent from this" in caplog.text
 
 
 # The program, with sleep for vLLM, and two addresses of this machine for two hosts.

@@ -1,0 +1,92 @@
+"""Developers whose new settings ask for a model that this run could not bring: they keep theirs.
+
+Keys are no settings: they change all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
+from typing import Any
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+
+from fleet.plan import HostPlan
+from roles.claude.homes import seat
+from roles.claude.json_file import NotOurs, parsed
+from roles.claude.machine import POLICY, files
+from roles.host import undone
+from roles.host.files import HomeFile, outdated, unlike
+from roles.host.observe import Observation, observe
+from roles.litellm import needs, unavailable
+
+
+def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[HomeFile]:
+    """Return the files of homes but the settings of those who wait for a model."""
+    this = undone.host_of(plan)
+    if not plan.clients or this is None or not needs.troubled():
+        return every
+    missing, waits = unavailable(), set()
+    for client in plan.clients.users:
+        where = seat(client)
+        paths = (where.settings, where.state, where.receipt)
+        own = [file for file in every if file.user == where.user and file.path in paths]
+        there = seen.home_files.get((where.user, where.settings))
+        now = _asked(there.content if there else None)
+        model = _newly(client.settings, now, missing)
+        if model and outdated(own, seen):
+            waits |= {(file.user, file.path) for file in own}
+            _skip(this, f"the settings of ~{where.user}/{where.directory} stay", model)
+    return [file for file in every if (file.user, file.path) not in waits]
+
+
+def policy(plan: HostPlan, seen: Observation) -> bool:
+    """Does the machine's policy wait for a model?"""
+    this = undone.host_of(plan)
+    managed = plan.clients.managed if plan.clients else None
+    if managed is None or this is None or not needs.troubled():
+        return False
+    if not unlike([file for file in files(plan.clients) if file.path == POLICY], seen):
+        return False
+    try:
+        there = observe(this, [("content", POLICY)]).contents.get(POLICY)
+    except DeployError:
+        there = None
+    model = _newly(managed.settings, _asked(there), unavailable())
+    if model:
+        _skip(this, f"{POLICY} stays", model)
+    return bool(model)
+
+
+def _newly(settings: Mapping[str, Any], now: Set[str], missing: needs.Unavailable) -> str:
+    """Return a model that the settings newly need, and that is not there; or ""."""
+    asked = {*_names(settings)}
+    needed = (asked & missing.changed) | ((asked - now) & missing.down)
+    return min(needed, default="")
+
+
+def _asked(content: bytes | None) -> Set[str]:
+    """Return what settings that stand on the host ask for."""
+    with suppress(NotOurs):
+        return {*_names(parsed(content))}
+    return frozenset()
+
+
+def _names(said: Any) -> Iterator[str]:
+    """Yield each text of some settings, which may be the name of a model."""
+    match said:
+        case str():
+            yield said.removesuffix("[1m]")
+        case Mapping():
+            for value in said.values():
+                yield from _names(value)
+        case list() | tuple():
+            for value in said:
+                yield from _names(value)
+
+
+def _skip(this: Host, what: str, model: str) -> None:
+    hosts = ", ".join(each.name for each in needs.troubled())
+    why = f"{what} as they are: the new ones need '{model}'. Mend {hosts}, then run again."
+    undone.skip(this, why)

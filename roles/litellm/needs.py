@@ -1,0 +1,171 @@
+"""What a gateway's change newly needs of engine hosts that are skipped, or have failed.
+
+A gateway keeps its running generation as long as the new one would lead where nothing answers yet:
+to a model, an address, a window or a key that only a change of that host brings. Everything else
+about it changes, also while an engine host that it leads to already is down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import yaml
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
+from pyinfra.context import ctx_state
+
+from fleet.plan import HostPlan, LitellmPlan, http
+from roles.host import undone
+from roles.host.observe import observe
+from roles.host.rollout import has_engines
+from roles.host.service import Service
+from roles.host.text import environment_file
+from roles.litellm import render
+
+CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
+FILES = (f"{CURRENT}/config.yaml", f"{CURRENT}/environment")
+
+Names = Mapping[str, frozenset["Deployment"]]
+"""What stands behind each name of a gateway."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a gateway counts on: where a model is asked, by which name, window and key."""
+
+    url: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Names of models that no developer is newly given: those that gateways do not have as the
+    fleet file says (``changed``), and those whose engines are all in trouble (``down``)."""
+
+    changed: Set[str]
+    down: Set[str]
+
+
+def troubled() -> list[Host]:
+    """Return the engine hosts that this run skips, could not reach, or failed on."""
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    return [
+        each
+        for each in run.inventory
+        if has_engines(each.data.plan)
+        and (undone.skips(each.data.plan, "engines") or each in run.failed_hosts)
+    ]
+
+
+def waits(this: Host, wanted: Service) -> str:
+    """Return why a gateway keeps its running generation, or "" where nothing is in the way."""
+    hosts = troubled()
+    if not hosts:
+        return ""
+    new, now = names(wanted), running(this)
+    known = {each for deployments in now.values() for each in deployments}
+    for host in hosts:
+        urls = addresses(host.data.plan)
+        for model, deployments in new.items():
+            if any(each.url in urls for each in deployments - known):
+                return (
+                    f"keeps its running generation, because the new one needs '{model}' on "
+                    f"{host.name}. Mend {host.name}, then run again."
+                )
+    return ""
+
+
+def lost(gateways: Mapping[Host, Service]) -> set[str]:
+    """Return the models and names that developers cannot newly be given in this run.
+
+    Those of a gateway that keeps its running generation, where they differ from the wanted one.
+    """
+    return {
+        name
+        for host, wanted in gateways.items()
+        if undone.skips(host.data.plan, "gateway")
+        for name, deployments in names(wanted).items()
+        if running(host).get(name) != deployments
+    }
+
+
+def down(gateway: LitellmPlan) -> set[str]:
+    """Return the names of models whose engine hosts are all skipped, or have failed."""
+    urls = {url for host in troubled() for url in addresses(host.data.plan)}
+    bases: dict[str, set[str]] = {}
+    for route in gateway.routes:
+        bases.setdefault(route.model, set()).add(route.settings.get("api_base", ""))
+    models = {model for model, asked in bases.items() if asked <= urls}
+    return models | {alias for alias, model in gateway.aliases.items() if model in models}
+
+
+def addresses(plan: HostPlan) -> set[str]:
+    """Return where gateways ask the models of a host; of one on several nodes, the first node."""
+    heads = {
+        http(engine.nodes.members[0].address if engine.nodes else engine.listen, engine.port)
+        for engine in plan.engines
+    }
+    return heads | ({http(plan.ollama.listen, plan.ollama.port)} if plan.ollama else set())
+
+
+def names(wanted: Service) -> Names:
+    """Return what stands behind each name of the generation that is wanted."""
+    return _names(wanted.files["config.yaml"], environment_file(wanted.environment))
+
+
+_running: WeakKeyDictionary[State, dict[str, Names]] = WeakKeyDictionary()
+
+
+def running(host: Host) -> Names:
+    """Return what stands behind each name of a gateway as it was before this run.
+
+    Looked at when it is first asked for, and only where an engine host is in trouble.
+    """
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    known = _running.setdefault(run, {})
+    if host.name not in known:
+        try:
+            found = observe(host, [("content", path) for path in FILES]).contents
+        except DeployError:
+            found = {}
+        config, environment = (found.get(path, b"").decode(errors="replace") for path in FILES)
+        known[host.name] = _names(config, environment)
+    return known[host.name]
+
+
+def _names(config: str, environment: str) -> Names:
+    try:
+        said = yaml.safe_load(config) or {}
+        values = dict(line.split("=", 1) for line in environment.splitlines() if "=" in line)
+        found: dict[str, set[Deployment]] = {}
+        for name, deployment in _deployments(said, values):
+            found.setdefault(name, set()).add(deployment)
+        for alias, model in said["router_settings"]["model_group_alias"].items():
+            found.setdefault(alias, set()).update(found.get(model, set()))
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # none that we wrote
+    return {name: frozenset(deployments) for name, deployments in found.items()}
+
+
+def _deployments(said: Any, values: Mapping[str, str]) -> Iterator[tuple[str, Deployment]]:
+    for each in said["model_list"]:
+        parameters, information = each["litellm_params"], each.get("model_info", {})
+        asked = [
+            parameters["model"],
+            _secret(parameters.get("api_key"), values),
+            information.get("max_input_tokens"),
+            information.get("max_output_tokens"),
+        ]
+        url = parameters.get("api_base", "")
+        yield each["model_name"], Deployment(url, json.dumps(asked))
+
+
+def _secret(reference: Any, values: Mapping[str, str]) -> str:
+    """Return what tells one secret from another, and is none."""
+    name = str(reference).removeprefix("os.environ/")
+    return sha256(values.get(name, name).encode()).hexdigest()

@@ -1,0 +1,324 @@
+"""An engine host that lacks something is skipped with what newly needs it; the rest goes on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet import HostPlan
+from roles import litellm, vllm
+from roles.claude.machine import POLICY
+from roles.host import secrets
+from roles.host.text import environment_file
+from roles.litellm.needs import FILES
+from tests.roles.answers import Answers, converged, seen
+from tests.roles.conftest import Planned
+from tests.roles.fake import Traffic, mirror
+from tests.roles.fleets import edit
+from tests.roles.jobs import jobs
+
+pytestmark = pytest.mark.usefixtures("stocked")
+
+
+def content(said: str) -> tuple[str]:
+    return (base64.b64encode(said.encode()).decode(),)
+
+
+def gateway_files(plan: HostPlan) -> Answers:
+    """What a gateway answers when it is asked for its running generation."""
+    assert plan.gateway
+    service = litellm.service_of(plan.gateway, seen(converged(plan)))
+    texts = (service.files["config.yaml"], environment_file(service.environment))
+    return {("content", path): content(text) for path, text in zip(FILES, texts, strict=True)}
+
+
+@pytest.fixture(autouse=True)
+def _all_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+@pytest.fixture
+def found(plans: Planned) -> dict[str, Answers]:
+    """The production as a complete run left it."""
+    hosts = plans("prod").hosts
+    answers = {name: converged(plan) for name, plan in hosts.items()}
+    for name in ("gw-a", "gw-b"):
+        answers[name] |= gateway_files(hosts[name])
+    return answers
+
+
+def lose_gpus(found: dict[str, Answers], *names: str) -> None:
+    for name in names:
+        found[name] = {key: value for key, value in found[name].items() if key[0] != "gpu"}
+
+
+def run(
+    plans: Planned, found: Mapping[str, Answers], **other: dict[str, list[str]]
+) -> tuple[dict[str, Traffic], dict[str, list[str]]]:
+    """Return what was done on all hosts, and by its jobs on those where anything was."""
+    done = mirror(plans("prod").hosts, found, **other)  # type: ignore[arg-type]
+    return done, {name: jobs(traffic) for name, traffic in done.items() if traffic.execs}
+
+
+def failed(done: Mapping[str, Traffic]) -> set[str]:
+    return {name for name, traffic in done.items() if traffic.failed}
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [" ".join(click.unstyle(line).split()) for line in caplog.messages]
+
+
+def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
+    plans: Planned, house: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    lose_gpus(found, "gpu-c")
+    for name in ("dev-1", "dev-2"):
+        found[name]["seat", "grace"] = (".claude",)
+    edit(house, "prod", "users: [ada, grace]", "users: [ada]")
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    done, changed = run(plans, found)
+    assert changed == {
+        "gw-a": ["keys", "former keys"],
+        "gw-b": ["keys", "former keys"],
+        "dev-1": ["home files", "machine files"],
+        "dev-2": ["home files", "machine files"],
+    }
+    admitted = json.loads(json.loads(done["gw-a"].execs[0].stdin)["keys"])["keys"]
+    assert [each["name"] for each in admitted] == ["ada"]
+    assert failed(done) == {"gpu-c"}
+    said = "[@fake/gpu-c] skipped: shows no NVIDIA GPU (nvidia-smi), and 'helper' is to have 2."
+    assert sum(line.startswith(said) for line in told(caplog)) == 2, "at once, and at the end"
+
+
+@pytest.mark.parametrize("lacks", ["driver", "disk", "weights", "clock", "port"])
+def test_whatever_it_lacks_the_others_are_changed(
+    plans: Planned, house: Path, found: dict[str, Answers], lacks: str
+) -> None:
+    weights = "/srv/models/qwen3-coder-30b"
+    answers = found["gpu-c"]
+    match lacks:
+        case "driver":
+            answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
+        case "disk":
+            [engine] = plans("prod").hosts["gpu-c"].engines
+            del answers["environment", vllm.environment(engine).directory]
+            answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
+        case "weights":
+            del answers["path", weights]
+        case "clock":
+            answers |= {("clock", "utc"): ("1000",)}
+        case "port":
+            answers |= {("port", "8000"): ("nginx.service",)}
+    edit(house, "prod", "workers: auto", "workers: 3")
+    done, changed = run(plans, found)
+    assert changed == {name: ["generation", "restart"] for name in ("gw-a", "gw-b")}
+    assert failed(done) == {"gpu-c"}
+
+
+def test_an_engine_that_fails_in_the_run_holds_up_no_gateway_that_asks_it_already(
+    plans: Planned, house: Path, found: dict[str, Answers]
+) -> None:
+    edit(house, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
+    edit(house, "prod", "workers: auto", "workers: 3")
+    done, changed = run(plans, found, fail={"gpu-c": ["begun="]})
+    assert changed == {name: ["generation", "restart"] for name in ("gpu-c", "gw-a", "gw-b")}
+    assert failed(done) == {"gpu-c"}
+
+
+NEW = {
+    "a larger window": ("context: 131072", "context: 262144", "helper"),
+    "another key": ("MODEL_KEY", "", "helper"),
+    "another port": ("tensor_parallel: 2", "tensor_parallel: 2\n    port: 8100", "helper"),
+}
+
+
+@pytest.mark.parametrize(("said", "instead", "model"), NEW.values(), ids=NEW.keys())
+def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys(
+    plans: Planned,
+    house: Path,
+    found: dict[str, Answers],
+    said: str,
+    instead: str,
+    model: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lose_gpus(found, "gpu-c")
+    if instead:
+        edit(house, "prod", said, instead)
+    else:
+        monkeypatch.setenv("ENGINE_KEY", "another-key-of-the-engines")
+        secrets._reveal.cache_clear()
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    done, changed = run(plans, found)
+    for name in ("gw-a", "gw-b"):
+        assert changed[name] == ["keys", "former keys"]
+    assert changed["dev-1"] == changed["dev-2"] == ["home files"]
+    assert {"gw-a", "gw-b", "gpu-c"} <= failed(done)
+    wanted = f"the new one needs '{model}' on @fake/gpu-c. Mend @fake/gpu-c, then run again."
+    assert f"[@fake/gw-a] skipped: keeps its running generation, because {wanted}" in told(caplog)
+    assert f"[@fake/gw-a] litellm keeps its running generation, because {wanted}" in told(caplog)
+    assert not any("[@fake/gw-a] mirrorfleet-litellm.service will be" in x for x in told(caplog))
+
+
+def test_a_replica_on_a_host_that_lacks_something_is_not_asked_yet(
+    plans: Planned, house: Path, found: dict[str, Answers]
+) -> None:
+    edit(house, "prod", "hosts: [gpu-a, gpu-b]", "hosts: [gpu-a]")
+    before = plans("prod").hosts
+    found |= {name: converged(before[name]) for name in ("gpu-b", "gw-a", "gw-b")}
+    for name in ("gw-a", "gw-b"):
+        found[name] |= gateway_files(before[name])
+    edit(house, "prod", "hosts: [gpu-a]", "hosts: [gpu-a, gpu-b]")
+    lose_gpus(found, "gpu-b")
+    done, changed = run(plans, found)
+    assert "restart" not in [job for each in changed.values() for job in each]
+    assert failed(done) == {"gpu-b", "gw-a", "gw-b"}
+
+
+GROUPS = """\
+  platform: {hosts: [dev-1], users: [ada], model: opus, version: 2.1.330}
+  quick: {hosts: [dev-2], users: [grace], model: haiku, version: 2.1.330}
+"""
+
+
+@pytest.fixture
+def groups(plans: Planned, house: Path, found: dict[str, Answers]) -> dict[str, Answers]:
+    """Two groups on two hosts: one whose first model is `coder`, and one that has `helper`."""
+    both = "platform: {hosts: [dev-1, dev-2], users: [ada, grace], model: sonnet, version: 2.1.330}"
+    edit(house, "prod", f"  {both}\n", GROUPS)
+    edit(house, "prod", "haiku: helper", "haiku: cloud")
+    edit(house, "prod", "model: haiku", "model: helper")
+    hosts = plans("prod").hosts
+    for name in ("dev-1", "dev-2", "gw-a", "gw-b"):
+        found[name] = converged(hosts[name])
+        if hosts[name].gateway:
+            found[name] |= gateway_files(hosts[name])
+    return found
+
+
+def test_clients_of_other_models_go_on(
+    plans: Planned, house: Path, groups: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    lose_gpus(groups, "gpu-c")
+    edit(house, "prod", "output: 16384", "output: 8192")  # of helper
+    edit(house, "prod", "model: opus", "settings: {cleanupPeriodDays: 9}, model: opus")
+    done, changed = run(plans, groups)
+    assert changed == {"dev-1": ["home files"]}
+    assert failed(done) == {"gpu-c", "gw-a", "gw-b", "dev-2"}
+    assert any(
+        line.startswith("[@fake/dev-2] skipped: the settings of ~grace/.claude stay as they are")
+        for line in told(caplog)
+    )
+
+
+def test_a_client_that_has_the_model_already_goes_on_and_one_that_newly_wants_it_waits(
+    plans: Planned, house: Path, groups: dict[str, Answers]
+) -> None:
+    lose_gpus(groups, "gpu-c")
+    edit(house, "prod", "model: opus", "model: helper")
+    edit(
+        house,
+        "prod",
+        "users: [grace], model",
+        "users: [grace], settings: {cleanupPeriodDays: 9}, model",
+    )
+    done, changed = run(plans, groups)
+    assert changed == {"dev-2": ["home files"]}
+    assert failed(done) == {"gpu-c", "dev-1"}
+
+
+def test_a_policy_waits_like_settings(
+    plans: Planned, house: Path, groups: dict[str, Answers]
+) -> None:
+    edit(house, "prod", "model: opus", "scope: managed, model: opus")
+    managed = plans("prod").hosts["dev-1"]
+    assert managed.clients and managed.clients.managed
+    groups["dev-1"] = converged(managed)
+    now = json.dumps(managed.clients.managed.settings, default=dict)
+    groups["dev-1"]["content", POLICY] = content(now)
+    lose_gpus(groups, "gpu-c")
+    edit(house, "prod", "scope: managed, model: opus", "scope: managed, model: helper")
+    done, changed = run(plans, groups)
+    assert "dev-1" not in changed
+    assert "dev-1" in failed(done)
+
+
+def test_nothing_leaves_while_an_engine_host_is_skipped(
+    plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    lose_gpus(found, "gpu-c")
+    found["gpu-a"]["service", "vllm-former"] = ()
+    _, changed = run(plans, found)
+    assert changed == {}
+    line = "[@fake/gpu-a] mirrorfleet-vllm-former.service is to go, and stays until @fake/gpu-c"
+    assert any(each.startswith(line) for each in told(caplog))
+
+
+def test_what_is_wrong_with_the_plan_still_ends_the_run(
+    plans: Planned, house: Path, found: dict[str, Answers]
+) -> None:
+    lose_gpus(found, "gpu-c")
+    found["gw-b"] |= {("port", "4000"): ("nginx.service",)}
+    with pytest.raises(DeployError, match="gw-b has port 4000 taken by nginx"):
+        run(plans, found)
+
+
+def test_a_host_of_engines_or_developers_that_does_not_answer_holds_up_nobody(
+    plans: Planned, house: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+) -> None:
+    nonsense: Answers = {("machine",): ("debian",)}
+    found["gpu-c"] |= nonsense
+    found["dev-2"] |= nonsense
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    done, changed = run(plans, found)
+    assert changed == {
+        "gw-a": ["keys", "former keys"],
+        "gw-b": ["keys", "former keys"],
+        "dev-1": ["home files"],
+    }
+    assert failed(done) == {"gpu-c", "dev-2"}
+    assert json.loads(done["gw-a"].execs[-1].stdin)["reached"] == []
+    assert any("[@fake/dev-2] skipped: gave an answer that cannot" in x for x in told(caplog))
+
+
+def test_a_gateway_that_does_not_answer_ends_the_run(
+    plans: Planned, found: dict[str, Answers]
+) -> None:
+    found["gw-b"] |= {("machine",): ("debian",)}
+    with pytest.raises(DeployError, match="gw-b gave an answer that cannot be read"):
+        run(plans, found)
+
+
+LAPTOP: dict[str, Answers] = {
+    "a command that is not ours": {
+        ("path", "/usr/local/bin/claude"): (),
+        ("link", "/usr/local/bin/claude"): ("/x",),
+    },
+    "an unknown processor": {("machine",): ("debian", "13", "riscv64", "2", "4096")},
+    "macOS": {("machine",): ("macos", "26.1", "arm64", "2", "4096")},
+}
+
+
+@pytest.mark.parametrize("odd", LAPTOP.values(), ids=LAPTOP.keys())
+def test_a_machine_of_developers_that_cannot_be_set_up_holds_up_nobody(
+    plans: Planned, house: Path, found: dict[str, Answers], odd: Answers
+) -> None:
+    found["dev-1"] |= odd
+    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(house, "prod", "workers: auto", "workers: 3")
+    done, changed = run(plans, found)
+    assert changed == {
+        "gw-a": ["keys", "generation", "restart", "former keys"],
+        "gw-b": ["keys", "generation", "restart", "former keys"],
+        "dev-2": ["home files"],
+    }
+    assert failed(done) == {"dev-1"}
+    assert json.loads(done["gw-a"].execs[-1].stdin)["reached"] == []
