@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import ip_address
+from pathlib import Path
 
 from pyinfra.api import StringCommand, deploy
 
@@ -28,6 +29,9 @@ from roles.host.text import template
 
 UNIT = "mirrorfleet-firewall.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+DROP_IN = "/etc/systemd/system/mirrorfleet-.service.d/firewall.conf"
+"""What systemd adds to each unit whose name begins so. That restarts none."""
+
 LOADED = f"{render.DIRECTORY}/loaded"
 """What the kernel was seen to hold once it had the rules: each hand that changes it shows."""
 
@@ -39,7 +43,8 @@ def questions(plan: HostPlan) -> list[Question]:
     asked: list[Question] = [("content", render.RULES)]
     if _has_doors(plan):
         asked += [("package", name) for name in PACKAGES]
-        asked += [("content", LOADED), ("tree", UNIT_PATH), ("unit", UNIT), ("table", render.TABLE)]
+        asked += [("content", LOADED), ("unit", UNIT), ("table", render.TABLE)]
+        asked += [("tree", path) for path in units()]
         asked += [("port", str(port)) for port in wanted(plan)]
     if plan.firewall:
         asked += [("route", address) for address in plan.firewall.passes]
@@ -118,6 +123,14 @@ def unit() -> str:
     return template(render.TEMPLATES / "unit.service.j2", rules=render.RULES, table=render.TABLE)
 
 
+def units() -> dict[str, str]:
+    """Return the files that systemd reads, by path."""
+    drop_in = template(
+        render.TEMPLATES / "drop-in.conf.j2", unit=UNIT, rules=render.RULES, table=render.TABLE
+    )
+    return {UNIT_PATH: unit(), DROP_IN: drop_in}
+
+
 def _has_doors(plan: HostPlan) -> bool:
     return plan.firewall is not None and bool(plan.firewall.doors)
 
@@ -142,9 +155,10 @@ def _drift(doors: Doors, seen: Observation) -> Iterator[Change]:
         yield Change(f"table {render.TABLE} of nftables is not loaded")
     elif seen.contents.get(LOADED) != held(rules, seen.tables[render.TABLE]):
         yield Change(f"table {render.TABLE} of nftables is not what we loaded")
-    if seen.files.get(UNIT_PATH) != f"644 root:root {_digest(unit())}":
-        how = "differs" if UNIT_PATH in seen.files else "is missing"
-        yield Change(f"{UNIT_PATH} {how}", old=UNIT_PATH, new=unit())
+    for path, text in units().items():
+        if seen.files.get(path) != f"644 root:root {_digest(text)}":
+            how = "differs" if path in seen.files else "is missing"
+            yield Change(f"{path} {how}", old=path, new=text)
     state = seen.units.get(UNIT, Unit())
     if found is not None and (state.active, state.enabled) != ("active", "enabled"):
         yield Change(f"{UNIT} is {state.active}, {state.enabled}")
@@ -170,6 +184,8 @@ mkdir new
 nft -c -f new/rules.nft
 mv -f new/rules.nft rules.nft
 mv -f new/{UNIT} {UNIT_PATH}
+mkdir -p {Path(DROP_IN).parent}
+mv -f new/firewall.conf {DROP_IN}
 rm -rf new {UNIT_PATH}.d
 systemctl daemon-reload
 systemctl --quiet enable {UNIT}
@@ -180,7 +196,7 @@ echo "{{digest}} $(printf %s "$held" | sha256sum | cut -d ' ' -f 1)" >loaded
 
 REMOVE = f"""\
 systemctl --quiet disable --now {UNIT} || true
-rm -rf {UNIT_PATH} {UNIT_PATH}.d {render.DIRECTORY}
+rm -rf {UNIT_PATH} {UNIT_PATH}.d {Path(DROP_IN).parent} {render.DIRECTORY}
 systemctl daemon-reload
 printf 'table inet {render.TABLE}\\ndelete table inet {render.TABLE}\\n' | nft -f -
 """
@@ -188,8 +204,9 @@ printf 'table inet {render.TABLE}\\ndelete table inet {render.TABLE}\\n' | nft -
 
 def _load(doors: Doors) -> StringCommand:
     rules = render.rules(doors)
-    members = [Member("rules.nft", rules.encode()), Member(UNIT, unit().encode())]
-    return script(LOAD.format(unpack=UNPACK, digest=_digest(rules)), pack(members))
+    members = [Member(Path(path).name, text.encode()) for path, text in units().items()]
+    text = LOAD.format(unpack=UNPACK, digest=_digest(rules))
+    return script(text, pack([Member("rules.nft", rules.encode()), *members]))
 
 
 def _strangers(plan: HostPlan, seen: Observation) -> Iterator[str]:

@@ -14,7 +14,8 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
-from hashlib import sha256, sha512
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 from threading import Lock
 
@@ -105,11 +106,27 @@ def npm_package(name: str, version: str, integrity: str) -> Path:
             command = [npm(), "pack", "--silent", f"{name}@{version}"]
             _run(command, f"{name} cannot be fetched", scratch)
             shutil.move(Path(scratch) / file, path)
-        found = "sha512-" + base64.b64encode(sha512(path.read_bytes()).digest()).decode()
+        found = _integrity(path)
         if found != integrity:
             raise DeployError(f"{name} {version} is not what the lock file pins: {found}.")
 
-    return cached(f"npm/{file}", make)
+    path = cached(f"npm/{file}", make)
+    if _integrity(path) != integrity:  # cut short, or of another hand: it is fetched again
+        path.unlink()
+        path = cached(f"npm/{file}", make)
+    return path
+
+
+def _integrity(path: Path) -> str:
+    """Return what npm's lock files write of a file; each is read once in a run."""
+    stat = path.stat()
+    return _sha512(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache
+def _sha512(path: Path, *state: int) -> str:
+    with path.open("rb") as file:
+        return "sha512-" + base64.b64encode(file_digest(file, "sha512").digest()).decode()
 
 
 def _run(command: list[str], failure: str, directory: str | None = None) -> None:

@@ -162,13 +162,13 @@ def made(plan: OllamaPlan) -> Answers:
 def guarded(plan: HostPlan) -> Answers:
     """The answers about a firewall that is as it should be."""
     text = rules.rules(firewall.wanted(plan))
-    unit = sha256(firewall.unit().encode()).hexdigest()
+    units = {path: sha256(text.encode()).hexdigest() for path, text in firewall.units().items()}
     return {
         **{("package", name): () for name in firewall.PACKAGES},
+        **{("file", path): ("f 644 root:root", digest) for path, digest in units.items()},
         ("content", rules.RULES): _text(text.encode()),
         ("content", firewall.LOADED): _text(firewall.held(text, "digest of the table")),
         ("table", rules.TABLE): ("digest of the table",),
-        ("file", firewall.UNIT_PATH): ("f 644 root:root", unit),
         ("unit", firewall.UNIT): ("active", "enabled", "", "no", ""),
     }
 

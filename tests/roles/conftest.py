@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     import pyinfra_cli  # noqa: F401
 
 from fleet import FleetPlan
+from roles.claude import client
 from roles.host import cache
 from tests.roles.fleets import furnish, planned
 from tests.roles.machine import Machine
@@ -55,6 +56,10 @@ def plans(house: Path) -> Planned:
     return lambda name: planned(house, name)
 
 
+NAME = "@anthropic-ai/claude-code-linux-x64"
+CLIENT = cache.npm_file(NAME, "2.1.330")
+
+
 @pytest.fixture
 def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that never asks a registry: stand-ins for the client and for Ollama are there, the
@@ -63,12 +68,15 @@ def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     The archives are made and named as always; only pip is not run.
     """
     for name in (
-        "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz",
+        f"npm/{CLIENT}",
         "ollama/0.32.7-ed1e39fe8fea90bd.tar.zst",
     ):
         file = house / "cache/mirrorfleet" / name
         file.parent.mkdir(parents=True)
         file.write_bytes(b"a stand-in")
+    integrity = cache._integrity(house / "cache/mirrorfleet/npm" / CLIENT)
+    lock = {"version": "2.1.330", "packages": {"x86_64": {"name": NAME, "integrity": integrity}}}
+    monkeypatch.setattr(client, "_lock", lambda version: lock)
     monkeypatch.setattr(cache, "_pip_download", lambda *_: None)
 
 

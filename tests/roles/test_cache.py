@@ -77,6 +77,16 @@ def test_a_package_that_is_another_one_is_not_kept(
     assert everything(empty) == []
 
 
+@pytest.mark.parametrize("found", [b"evil", b"", b"righ"])
+def test_a_package_in_the_cache_that_is_another_one_by_now_is_fetched_again(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, found: bytes
+) -> None:
+    integrity = pack(b"right", monkeypatch)
+    path = cache.npm_package("@a/b", "1.0.0", integrity)
+    path.write_bytes(found)
+    assert cache.npm_package("@a/b", "1.0.0", integrity).read_bytes() == b"right"
+
+
 def test_wheels_are_asked_for_by_the_hosts_python_not_by_this_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

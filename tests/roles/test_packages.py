@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import plistlib
 import re
 import shutil
@@ -288,6 +289,60 @@ def test_a_mirror_is_a_command_and_a_directory_and_leaves_what_was_changed_by_ha
     (home / ".claude-lab/settings.json").unlink()
     assert run(script, home, "--remove").returncode == 0
     assert tree(home).keys() <= {".claude-lab/.claude.json"}
+
+
+# A program that ends the installer when it is asked for the n-th time.
+CUT = """\
+echo >>"$CUTS/done"
+[ "$(wc -l <"$CUTS/done")" -lt "$(cat "$CUTS/at")" ] || {{ kill -9 $PPID; exit 1; }}
+exec {program} "$@"
+"""
+
+
+def cut(script: Path, home: Path, at: int, *arguments: str) -> bool:
+    """Run an installer that is killed at the n-th program; return whether it was."""
+    cuts = script.parent / "cuts"
+    cuts.mkdir(exist_ok=True)
+    (cuts / "at").write_text(str(at))
+    (cuts / "done").unlink(missing_ok=True)
+    for name in ("chmod", "mv", "rm"):
+        stand_in(cuts / name, CUT.format(program=shutil.which(name)))
+    done = programs.run(
+        [*as_developer(), "sh", str(script), *arguments],
+        env={"HOME": str(home), "PATH": f"{cuts}:{os.environ['PATH']}", "CUTS": str(cuts)},
+    )
+    return done.returncode != 0
+
+
+def test_a_mirror_that_is_cut_anywhere_can_be_finished_and_removed(
+    tmp_path: Path, home: Path
+) -> None:
+    new = carried(tmp_path / "new", "lab", "sk-lab_key")
+    old = carried(tmp_path / "old", "lab", "sk-former")
+    text = old.read_text()
+    assert text.count('"DISABLE_AUTOUPDATER": "1"') == 1
+    old.write_text(text.replace('"DISABLE_AUTOUPDATER": "1"', '"DISABLE_AUTOUPDATER": "0"'))
+    assert run(old, home).returncode == 0
+    shutil.copytree(home, tmp_path / "before", symlinks=True)
+
+    def again(name: str) -> None:
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / name, home, symlinks=True)
+
+    for at in range(1, 100):
+        again("before")
+        was_cut = cut(new, home, at)
+        shutil.copytree(home, tmp_path / f"cut-{at}", symlinks=True)
+        done = run(old, home)
+        assert (done.returncode, done.stderr) == (0, ""), at
+        assert tree(home) == tree(tmp_path / "before"), at
+        again(f"cut-{at}")
+        if cut(new, home, at, "--remove"):
+            assert run(new, home, "--remove").returncode == 0, at
+        assert tree(home).keys() <= {".claude-lab/.claude.json"}, at
+        if not was_cut:
+            break
+    assert 10 < at < 99, "every program that changes something"
 
 
 def test_of_two_packages_each_leaves_the_client_to_the_other(tmp_path: Path, home: Path) -> None:

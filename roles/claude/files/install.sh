@@ -67,6 +67,7 @@ package() {
 put() {
     mkdir -p "$(dirname "$1")"
     [ ! -d "$1" ] || fail "finds a directory where $1 is to be"
+    rm -f "$1".mirrorfleet.* # of one that was cut
     new=$(mktemp "$1.mirrorfleet.XXXXXX")
     cat >"$new"
     chmod "$2" "$new"
@@ -123,11 +124,15 @@ hand_over_key() {
     told "key: $key"
 }
 
-# The settings of a mirror are a file of ours, as long as nobody else writes into it.
+# The settings of a mirror are a file of ours, as long as nobody else writes into it. What they are
+# about to be is written down before, and what they are afterwards: it may be cut in between.
 mirrored() {
-    last=$home/mirrorfleet-settings.json
-    [ ! -e "$home/settings.json" ] || cmp -s "$home/settings.json" "$last" ||
-        fail "finds $home/settings.json changed by hand. Move it away, then run this again"
+    last=$home/mirrorfleet-settings.json next=$home/mirrorfleet-settings.next.json
+    if [ -e "$home/settings.json" ] && ! cmp -s "$home/settings.json" "$last"; then
+        cmp -s "$home/settings.json" "$next" ||
+            fail "finds $home/settings.json changed by hand. Move it away, then run this again"
+        mv -f "$next" "$last"
+    fi
 }
 
 install() {
@@ -149,8 +154,9 @@ install() {
             mirrored
             client
             [ -e "$state" ] || own_state | put "$state" 600
-            settings | put "$last" 600
+            settings | put "$next" 600
             settings | put "$home/settings.json" 600
+            mv -f "$next" "$last"
             ;;
         managed)
             if [ ! -e "$state" ]; then own_state | put "$state" 600
@@ -190,17 +196,19 @@ remove() {
         rmdir "$(dirname "$policy")" 2>/dev/null || :
         [ -z "$certificate" ] || rm -f "$certificate"
     else
-        rm -f "$key"
+        rm -f "$key" "$key".mirrorfleet.*
         case $scope in
             mirror)
                 mirrored
-                rm -f "$home/settings.json" "$last"
+                rm -f "$home/settings.json" "$home/settings.json".mirrorfleet.* "$last"* "$next"*
                 rmdir "$home" 2>/dev/null || :
                 ;;
             *) [ ! -e "$home/mirrorfleet-receipt.json" ] || settle remove ;;
         esac
     fi
+    rm -f "$state".mirrorfleet.*
     for each in claude "$command"; do
+        [ -z "$each" ] || rm -f "$commands/$each".mirrorfleet "$commands/$each".mirrorfleet.*
         [ -z "$each" ] || [ "$scope$each" = mirrorclaude ] || [ "$scope$personal" = managedyes ] ||
             ! command_of_ours "$commands/$each" || rm -f "$commands/$each"
     done

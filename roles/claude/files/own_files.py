@@ -26,10 +26,11 @@ def place(path: str) -> Path:
 
 
 def read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    if not path.is_file():
+        sys.exit(f"{path} is not a regular file: move it; nothing was changed")
+    return path.read_bytes()
 
 
 def write(path: Path, content: bytes | None) -> None:
