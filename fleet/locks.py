@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 
+from packaging.requirements import Requirement
+
 WITHOUT_COOLDOWN = "# Without the cooldown"
 """How a lock file begins that was made in an emergency; packages, date and reason follow."""
 
@@ -31,3 +33,40 @@ def emergency(text: str) -> str | None:
     if not first.startswith(WITHOUT_COOLDOWN):
         return None
     return first.removeprefix(WITHOUT_COOLDOWN).strip()
+
+
+CUDA_COMPILER = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm")
+"""Packages that must have the same release of CUDA as the runtime whose headers they compile."""
+
+CUDA_RUNTIME = "nvidia-cuda-runtime"
+OLDER_CUDA_RUNTIME = f"{CUDA_RUNTIME}-cu12"
+"""Of CUDA 12: its packages do not share one directory, which the compiler expects."""
+
+
+def cuda_mismatch(text: str) -> str:
+    """Return what in a lock file of the CUDA build cannot compile for the GPU; "" if all fits."""
+    for machine in ("x86_64", "aarch64"):
+        found = _on_linux(text, machine)
+        if OLDER_CUDA_RUNTIME in found:
+            return f"{OLDER_CUDA_RUNTIME} {found[OLDER_CUDA_RUNTIME]}, and CUDA 13 is the oldest"
+        runtime = found.get(CUDA_RUNTIME, "")
+        for name in CUDA_COMPILER:
+            release = found.get(name, "")
+            if not release or release.split(".")[:2] != runtime.split(".")[:2]:
+                return (
+                    f"{name} {release or 'missing'} beside {CUDA_RUNTIME} {runtime or 'missing'}, "
+                    "and their releases of CUDA must be equal"
+                )
+    return ""
+
+
+def _on_linux(text: str, machine: str) -> dict[str, str]:
+    """Return the pins of the CUDA compiler and runtime that a Linux host of this machine gets."""
+    platform = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": machine}
+    found = {}
+    for line in text.splitlines():
+        if line.startswith(("nvidia-cuda-", "nvidia-nvvm")) and "==" in line:
+            requirement = Requirement(line.rstrip(" \\"))
+            if requirement.marker is None or requirement.marker.evaluate(platform):
+                found[requirement.name] = str(requirement.specifier).removeprefix("==")
+    return found

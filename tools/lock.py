@@ -15,13 +15,15 @@ from pathlib import Path
 from packaging.version import Version
 
 from fleet.check import advisories
-from fleet.locks import WITHOUT_COOLDOWN
+from fleet.locks import WITHOUT_COOLDOWN, cuda_mismatch
 from tools import client_lock
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).parent / "uv"
 COOLDOWN = timedelta(days=7)
 ROLES = ("litellm", "vllm")
+CUDA_TOOLKIT = Path("roles/vllm/cuda_toolkit.in")
+"""Resolved together with every CUDA build of vLLM."""
 
 
 def main(arguments: list[str]) -> int:
@@ -76,7 +78,9 @@ def lock(source: Path, reason: str | None, early: list[str]) -> int:
     if source.name == "pyproject.toml":
         target, options = ROOT / "requirements.lock", ["--universal", "--group", "dev"]
     today = date.today()
-    command = [str(UV), "pip", "compile", str(relative), *options, "--upgrade", "--quiet"]
+    cuda = source.parent == ROOT / "roles/vllm/locks" and not source.stem.endswith("-cpu")
+    sources = [relative, CUDA_TOOLKIT] if cuda else [relative]
+    command = [str(UV), "pip", "compile", *map(str, sources), *options, "--upgrade", "--quiet"]
     command += ["--python-version=3.11", "--generate-hashes", "--no-annotate"]
     command += [f"--exclude-newer={today - COOLDOWN}"]
     if reason:
@@ -87,6 +91,9 @@ def lock(source: Path, reason: str | None, early: list[str]) -> int:
         return done.returncode
     if bad := list(advisories.locked(done.stdout)):
         print("\n".join(f"lock: {relative} leads to {each}" for each in bad), file=sys.stderr)
+        return 1
+    if cuda and (why := cuda_mismatch(done.stdout)):
+        print(f"lock: {relative} leads to {why}. Choose a release for CUDA 13.", file=sys.stderr)
         return 1
     note = f"{WITHOUT_COOLDOWN} ({', '.join(early)}, {today}): {reason}\n" if reason else ""
     target.write_text(note + done.stdout, "utf-8")

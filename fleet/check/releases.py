@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from fleet.check import advisories
-from fleet.locks import emergency
+from fleet.locks import cuda_mismatch, emergency
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
 
@@ -59,6 +59,12 @@ def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
     for bad in advisories.locked(text):
         yield fleet.document.problem(
             key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
+        )
+    if role == "vllm" and not name.endswith("-cpu") and (unfit := cuda_mismatch(text)):
+        yield fleet.document.problem(
+            key,
+            f"its lock file pins {unfit}: no engine could compile its kernels.",
+            f"Write it anew: {again}; or name another release.",
         )
     if why := emergency(text):
         yield fleet.document.warning(

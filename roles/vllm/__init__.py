@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,13 @@ WHEELS = {"cpu": 600 * 10**6, "cuda": 3900 * 10**6}
 
 PACKAGES = {"cpu": ["libnuma1"], "cuda": ["g++", "python3-dev"]}
 """With CUDA, Triton and FlashInfer compile for the GPU and the Python that they find: without a
-compiler and Python's headers, no engine starts."""
+compiler and Python's headers, no engine starts. They are installed before the environment, which
+needs the compiler too: see cuda_tree.sh."""
+
+CUDA_TREE = re.sub(
+    r"^#.*\n", "", (Path(__file__).parent / "files/cuda_tree.sh").read_text("utf-8"), flags=re.M
+)
+"""Without its comments: what completes an environment is part of the environment's name."""
 
 # The command looks itself up under the name of the CUDA build.
 CPU_BUILD_IS_VLLM = """\
@@ -234,8 +241,9 @@ def environment(engine: VllmPlan) -> python.Environment:
         raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
     size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
-        return python.Environment("vllm", lock, size=size, wheels=wheels)
-    finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
+        finish = f"environment={{directory}}\n{CUDA_TREE}"
+    else:
+        finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
     return python.Environment("vllm", lock, finish, size=size, wheels=wheels)
 
 

@@ -33,6 +33,13 @@ START = 1200
 """Seconds: a large model needs up to 20 minutes to load."""
 
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+JOBS = "8"
+"""Kernels that ninja compiles at the same time: by itself it takes every core, and one of
+FlashInfer's can take several GB of memory."""
+
+
 def name(engine: VllmPlan) -> str:
     """Return the name of an engine's service."""
     return f"vllm-{engine.model}"
@@ -55,7 +62,7 @@ def installed(engine: VllmPlan, weights: str) -> Installed:
         # The first node proves them all: with it, another has come to this generation, or not.
         ready=f"cmp -s current/word {word} || (exit {NEVER})" if follows else _ready(engine),
         seconds=60 if follows else START,
-        words=_words(weights),
+        words=_words(engine, weights),
         follows=word if follows else "",
     )
 
@@ -71,7 +78,7 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
     return Service(
         **vars(installed(engine, weights)),
         unit=_unit(engine, exec_start(command)),
-        environment=variables(engine, api_key),
+        environment=variables(engine, environment, api_key),
         files={"serves.json": _json(expected(engine))},
         check=whole("check", weights),
     )
@@ -95,7 +102,7 @@ def _node(
         "port": nodes.port,
         "command": [*command, *_place(nodes)],
         # The first node's stand in its environment file, with the key.
-        "environment": {} if engine.answers else variables(engine, None),
+        "environment": {} if engine.answers else variables(engine, environment, None),
     }
     started = Service(
         **vars(installed(engine, weights)),
@@ -117,7 +124,7 @@ def _node(
         return started
     return replace(
         started,
-        environment=variables(engine, api_key),
+        environment=variables(engine, environment, api_key),
         files={**started.files, "serves.json": _json(expected(engine))},
     )
 
@@ -160,8 +167,9 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
     )
 
 
-def _words(weights: str) -> str:
-    return f"python3 -I -c {shlex.quote(EXPLAIN)} {weights}"
+def _words(engine: VllmPlan, weights: str) -> str:
+    nodes = len(engine.nodes.members) if engine.nodes else 1
+    return f"python3 -I -c {shlex.quote(EXPLAIN)} {weights} {nodes}"
 
 
 def _json(said: Mapping[str, Any]) -> str:
@@ -219,8 +227,11 @@ def option(name: str, value: Any) -> str:
     return f"--{name}={value}"
 
 
-def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
-    """Return the environment of the process; the key is here and never on the command line."""
+def variables(engine: VllmPlan, environment: str, api_key: str | None) -> dict[str, str]:
+    """Return the environment of the process; the key is here and never on the command line.
+
+    ``environment`` is the directory of its Python environment.
+    """
     state = f"{STATE}/{name(engine)}"
     said = {
         "HOME": state,
@@ -238,7 +249,9 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         said["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.devices))
     if engine.cuda_compat:
         said["LD_LIBRARY_PATH"] = engine.cuda_compat
-    if engine.build == "cpu":
+    if engine.build == "cuda":
+        said |= _cuda(environment)
+    else:
         # One process less, and none pinned to the core that everybody uses.
         said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         said["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
@@ -246,6 +259,20 @@ def variables(engine: VllmPlan, api_key: str | None) -> dict[str, str]:
         said["VLLM_API_KEY"] = api_key
     # Last: what the fleet file says, and the check has let pass.
     return said | dict(engine.environment)
+
+
+def _cuda(environment: str) -> dict[str, str]:
+    """Return what FlashInfer, DeepGEMM and Triton need to compile for the GPU, and how GPUs count.
+
+    With CUDA_HOME, no older toolkit of the host's is found first.
+    """
+    return {
+        "PATH": f"{environment}/bin:{environment}/cuda/bin:{SYSTEM_PATH}",
+        "CUDA_HOME": f"{environment}/cuda",
+        "MAX_JOBS": JOBS,
+        # As nvidia-smi counts, and so the fleet file: CUDA by itself begins with the fastest.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    }
 
 
 def expected(engine: VllmPlan) -> dict[str, Any]:

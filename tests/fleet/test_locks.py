@@ -102,6 +102,52 @@ def test_the_builds_of_vllm_follow_their_own(house: Path) -> None:
     assert "torch==2.13.0+cpu" in made
 
 
+UV_OF_CUDA = """\
+#!/bin/sh
+# A stand-in for uv: as the index, it has a newer nvcc than runtime, unless cuda-toolkit binds it.
+nvcc=13.5.37
+for file; do ! grep -qs '^cuda-toolkit.nvcc' "$file" || nvcc=$(cat release); done
+for name in nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm; do
+    echo "$name==$nvcc ; sys_platform == 'linux'"
+    echo "$name==13.5.37 ; sys_platform == 'darwin'"
+done
+echo "nvidia-cuda-runtime==13.0.96"
+"""
+
+
+def test_a_lock_of_the_cuda_build_has_a_compiler_that_fits(
+    uv: Path, house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uv.write_text(UV_OF_CUDA)
+    shutil.copy(ROOT / lock.CUDA_TOOLKIT, house / lock.CUDA_TOOLKIT)
+    (house / "release").write_text("13.0.88")
+    assert lock.main(["vllm", "0.40.0"]) == 0
+    made = house / "roles/vllm/locks/0.40.0.txt"
+    assert "nvidia-cuda-nvcc==13.0.88 ; sys_platform == 'linux'" in made.read_text()
+    (house / "release").write_text("13.1.80")
+    assert lock.main(["vllm", "0.41.0"]) == 1
+    assert capsys.readouterr().err == (
+        "lock: roles/vllm/locks/0.41.0.in leads to nvidia-cuda-nvcc 13.1.80 beside "
+        "nvidia-cuda-runtime 13.0.96, and their releases of CUDA must be equal. Choose a release "
+        "for CUDA 13.\n"
+    )
+    assert not made.with_name("0.41.0.txt").exists()
+
+
+def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
+    path = house / "roles/vllm/locks/0.32.0.txt"
+    path.write_text(
+        path.read_text().replace("nvidia-cuda-nvcc==13.0.88", "nvidia-cuda-nvcc==13.5.37")
+    )
+    with pytest.raises(fleet.FleetError) as error:
+        fleet.load(ROOT / "inventories/prod.yml")
+    assert (
+        "its lock file pins nvidia-cuda-nvcc 13.5.37 beside nvidia-cuda-runtime 13.0.96, and their "
+        "releases of CUDA must be equal: no engine could compile its kernels. "
+        "Write it anew: `bin/lock vllm 0.32.0`; or name another release."
+    ) in str(error.value)
+
+
 @pytest.mark.usefixtures("uv")
 def test_an_emergency_is_recorded_and_told(house: Path) -> None:
     why = ["--without-cooldown", "CVE-2026-1 is used against us"]

@@ -221,7 +221,7 @@ def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Pl
     there = replace(old, paths=frozenset({f"{directory}/libcuda.so.1"}))
     assert judged(plans, there, cuda_compat=directory) == []
     engine = replace(plans("prod").hosts["gpu-c"].engines[0], cuda_compat=directory)
-    assert render.variables(engine, None)["LD_LIBRARY_PATH"] == directory
+    assert render.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
     asked = gpus.questions(engine, PLACE)
     assert ("path", f"{directory}/libcuda.so.1") in asked
 

@@ -66,8 +66,8 @@ def test_a_service_gets_its_options_as_the_fleet_file_has_them() -> None:
 def test_an_engine_gets_the_variables_of_the_fleet_file() -> None:
     [named, *others] = fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines
     said = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
-    assert said.items() <= render.variables(named, None).items()
-    assert not any(said.keys() & render.variables(other, None).keys() for other in others)
+    assert said.items() <= render.variables(named, "/env", None).items()
+    assert not any(said.keys() & render.variables(other, "/env", None).keys() for other in others)
 
 
 @pytest.mark.parametrize("build", ["cuda", "cpu"])
@@ -75,7 +75,7 @@ def test_no_variable_that_is_derived_can_be_written(
     tmp_path: Path, build: Literal["cuda", "cpu"]
 ) -> None:
     engine = replace(engines()["large"], build=build, cuda_compat="/c")
-    derived = render.variables(engine, "key").keys() - OURS_TO_TUNE
+    derived = render.variables(engine, "/env", "key").keys() - OURS_TO_TUNE
     written = dict.fromkeys(derived, "x")
     path = tmp_path / "fleet.yml"
     path.write_text(
@@ -95,5 +95,6 @@ OURS_TO_TUNE = {"MAX_JOBS"}
 
 
 def test_an_engine_sees_its_own_gpus_only() -> None:
-    assert render.variables(engines()["large"], None)["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
-    assert render.variables(engines()["pinned"], None)["CUDA_VISIBLE_DEVICES"] == "0,7"
+    said = {name: render.variables(engines()[name], "/env", None) for name in ("large", "pinned")}
+    assert said["large"]["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
+    assert said["pinned"]["CUDA_VISIBLE_DEVICES"] == "0,7"

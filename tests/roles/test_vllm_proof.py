@@ -193,8 +193,67 @@ LOGS = {
 }
 
 
+def explain(journal: str, nodes: int = 1) -> subprocess.CompletedProcess[str]:
+    return programs.run([sys.executable, "-I", str(EXPLAIN), "/srv/tiny", str(nodes)], journal)
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_what_its_log_says(name: str) -> None:
     journal, told = LOGS[name]
-    done = programs.run([sys.executable, "-I", str(EXPLAIN), "/srv/tiny"], journal)
+    done = explain(journal)
     assert (done.returncode, done.stdout) == (0, told)
+
+
+COMPILER = "the CUDA compiler of its environment is not complete. Run deploys/mirror.py"
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("RuntimeError: Could not find nvcc and default cuda_home='/usr/local/cuda'", COMPILER),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'ninja'", COMPILER),
+        (
+            "/x/cuda_runtime.h(5): error: #error directive: CUDA compiler and CUDA toolkit headers "
+            "are incompatible, please check your include paths",
+            COMPILER,
+        ),
+        ("RuntimeError: /usr/bin/ld: cannot find -lcudart: No such file or directory", COMPILER),
+        ("RuntimeError: /usr/bin/ld: cannot find -lcuda: No such file or directory", COMPILER),
+        ("RuntimeError: DeepGEMM backend is unavailable in the current environment", COMPILER),
+        (
+            "torch.AcceleratorError: CUDA error: no kernel image is available for execution",
+            "needs compute capability 7.5 or newer",
+        ),
+        (
+            "RuntimeError: CUDA unknown error - this may be due to an incorrectly set up "
+            "environment",
+            "nvidia-modprobe -c0 -u",
+        ),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet "
+            "initialized",
+            "systemctl enable --now nvidia-fabricmanager",
+        ),
+        (
+            "RuntimeError: NCCL error: unhandled cuda error. Cuda failure 802 'system not yet "
+            "initialized'",
+            "systemctl enable --now nvidia-fabricmanager",
+        ),
+        (
+            "pynvml.NVMLError_LibRmVersionMismatch: NVMLError: Driver/library version mismatch",
+            "the kernel still runs the former one. Reboot the host",
+        ),
+    ],
+)
+def test_a_start_that_failed_at_the_gpu_says_what_to_do(line: str, remedy: str) -> None:
+    told = explain(f"(EngineCore pid=9) ERROR 11-22 17:58:40 [core.py:1] {line}\n").stdout
+    [shown, advice] = told.splitlines()
+    assert shown == line
+    assert remedy in advice
+
+
+def test_nccl_on_one_host_is_not_the_network() -> None:
+    line = "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:94\n"
+    assert "it is not the network" in explain(line).stdout
+    assert "nodes of the model do not reach each other" not in explain(line).stdout
+    assert "nodes of the model do not reach each other" in explain(line, nodes=2).stdout

@@ -1,7 +1,8 @@
 """Make of the journal of a vLLM that did not start what a person wants to know.
 
-Runs on the host with its python3: explain.py <journal. Prints the exceptions that
-ended it and the errors that it logged, without the stacks, and for the known ones the remedy.
+Runs on the host with its python3: explain.py WEIGHTS NODES <journal, where NODES is how many hosts
+serve the model together. Prints the exceptions that ended it and the errors that it logged, without
+the stacks, and for the known ones the remedy.
 """
 
 from __future__ import annotations
@@ -33,7 +34,30 @@ ECHOES = re.compile(
 SYSTEMD = re.compile(r"OOM killer|oom-kill|Failed at step|status=9/KILL|core-dump|timed out")
 """What systemd says of it, where it had no time to say anything itself."""
 
+BETWEEN_PROCESSES = r"NCCL|[Gg]loo|connectFullMesh|DistNetworkError|DistStoreError|client socket"
+
 REMEDIES = {
+    r"[Ee]rror 802|system not yet initialized|cudaErrorSystemNotReady": (
+        "GPUs that are joined by NVSwitch need nvidia-fabricmanager, of the same release as the "
+        "driver. Install it, run systemctl enable --now nvidia-fabricmanager, and see its status."
+    ),
+    r"no kernel image": (
+        "vLLM has no code for this GPU: CUDA 13 needs compute capability 7.5 or newer. See "
+        "nvidia-smi --query-gpu=name,compute_cap --format=csv, and choose another host."
+    ),
+    r"CUDA unknown error": (
+        "The driver does not answer: /dev/nvidia-uvm is missing, or the driver was upgraded. Run "
+        "nvidia-modprobe -c0 -u and restart the engine; if that does not help, reboot the host."
+    ),
+    r"Driver/library version mismatch": (
+        "NVIDIA's driver was upgraded, and the kernel still runs the former one. Reboot the host."
+    ),
+    r"Could not find nvcc|No such file or directory: '(?:ninja|nvcc)'|headers are incompatible|"
+    r"cannot find -l(?:cuda|nvrtc|cublas)|DeepGEMM backend is unavailable|NVCC version must be": (
+        "vLLM compiles kernels for the GPU, and the CUDA compiler of its environment is not "
+        "complete. Run deploys/mirror.py, which builds such an environment anew. If it has its own "
+        "lock file, write that with bin/lock first."
+    ),
     r"max_model_len \(\d+\) is greater than the derived": (
         "The weights were trained for a smaller window than the declared context. Write a context "
         "that is not above the derived max_model_len."
@@ -96,12 +120,22 @@ REMEDIES = {
         "Its port, or that for the other nodes, is taken: see ss -ltnp on the host. Stop whoever "
         "has it, or write another 'port'."
     ),
-    r"NCCL|[Gg]loo|connectFullMesh|DistNetworkError|DistStoreError|client socket": (
+    BETWEEN_PROCESSES: (
         "The nodes of the model do not reach each other. Each must reach all ports of the others "
         "at the addresses of 'hosts'."
     ),
     r"No space left on device": "A disk of the host is full: see df -h.",
 }
+
+ONE_HOST = {
+    BETWEEN_PROCESSES: (
+        "The processes of this engine do not reach each other: they are on one host, so it is not "
+        "the network. See nvidia-smi topo -m for how its GPUs are joined, and dmesg for errors "
+        "(Xid) of a GPU; on virtual machines and with IOMMU, GPUs often cannot reach each other "
+        "directly: write environment: {{NCCL_P2P_DISABLE: 1}}."
+    ),
+}
+"""Remedies that differ where all GPUs of a model are on one host."""
 
 
 def errors(lines: list[str]) -> list[str]:
@@ -125,16 +159,17 @@ def _stack(text: str) -> bool:
     return not text or text.startswith((" ", "Traceback"))
 
 
-def remedies(found: list[str], weights: str) -> Iterator[str]:
+def remedies(found: list[str], weights: str, nodes: int) -> Iterator[str]:
     """Yield what to do about the first of the known causes in each error."""
+    known = REMEDIES if nodes > 1 else {**REMEDIES, **ONE_HOST}
     for text in found:
-        for pattern, remedy in REMEDIES.items():
+        for pattern, remedy in known.items():
             if re.search(pattern, text):
                 yield remedy.format(weights=weights)
                 break
 
 
-def main(weights: str) -> None:
+def main(weights: str, nodes: str) -> None:
     lines = sys.stdin.read().splitlines()
     found = errors(lines)
     if found:
@@ -142,7 +177,7 @@ def main(weights: str) -> None:
     elif not any("Application startup complete" in line for line in lines):
         # It has been killed, or is still at it.
         print("\n".join(lines[-25:]))
-    for remedy in dict.fromkeys(remedies(found, weights)):
+    for remedy in dict.fromkeys(remedies(found, weights, int(nodes))):
         print(f"What to do: {remedy}")
 
 
