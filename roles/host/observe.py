@@ -31,6 +31,7 @@ FUNCTIONS = _functions("observe.sh")
 
 RARE = {
     ("driver",): _functions("driver.sh"),
+    ("gpus",): _functions("gpus.sh"),
     ("name",): _functions("name.sh"),
     ("weights", "shared", "unused"): _functions("weights.sh"),
     ("database",): _functions("database.sh"),
@@ -69,10 +70,12 @@ class HomeFile:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its memory in bytes, 0 where it shares the machine's, and its driver's release."""
+    """One GPU: its memory in bytes, 0 where it shares the machine's, its driver's release, and its
+    compute capability, like "9.0", or "" where the driver does not report it."""
 
     memory: int
     driver: str
+    capability: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,8 @@ class Observation:
     ``drivers`` is what driver.sh tells of a driver's package and the kernel, by the word it uses;
     ``offers`` maps the packages that apt would install with it to their versions, and those that
     it would remove to "". ``names`` maps a name to the addresses that the host finds for it.
+    ``smi`` is what nvidia-smi says beside its GPUs, and ``nvswitch`` whether GPUs are joined by
+    NVSwitch.
     """
 
     system: str = "unknown"
@@ -109,6 +114,8 @@ class Observation:
     memory: int = 0
     python: str = "none"
     gpus: tuple[Gpu, ...] = ()
+    smi: str = ""
+    nvswitch: bool = False
     disks: Mapping[str, int] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
@@ -242,8 +249,12 @@ def parse(lines: Iterable[str], during: tuple[float, float] = (0, inf)) -> Obser
                 }
             case ["python", version]:
                 facts["python"] = version
-            case ["gpu", _, memory, driver]:
-                gpus.append(Gpu(int(memory or 0) * 1024**2, driver))
+            case ["gpu", _, memory, driver, capability]:
+                gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability))
+            case ["smi", *said]:
+                facts["smi"] = " ".join([str(facts.get("smi", "")), *said]).strip()
+            case ["nvswitch", _]:
+                facts["nvswitch"] = True
             case ["clock", _, now]:
                 ahead = max(0.0, int(now) - during[1]) + min(0.0, int(now) + 1 - during[0])
             case ["bulk", name, size]:

@@ -45,14 +45,6 @@ environment() {
     done
 }
 
-# A GPU that shares the machine's memory has none of its own to tell of.
-gpus() {
-    "$1" --query-gpu=index,memory.total,driver_version --format=csv,noheader,nounits 2>/dev/null |
-        while IFS=', ' read -r index memory driver; do
-            case $driver in [0-9]*) say gpu "$index" "${memory%%[!0-9]*}" "$driver" ;; esac
-        done
-}
-
 # What is free where a path is, or will be.
 disk() {
     for path do

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from fleet.data import table
 from fleet.plan import HostPlan, VllmPlan
-from roles.host.observe import Observation, Question
+from roles.host.observe import Observation, Question, Unit
 from roles.host.report import Doubt
 from roles.vllm import fit
 from roles.vllm.memory import GIB, need
@@ -20,12 +20,24 @@ SLACK = 1.05
 """What is beyond the memory by less is told, not refused: files may hold layers that vLLM does not
 load, such as those that predict tokens ahead."""
 
+FABRIC = "nvidia-fabricmanager.service"
+"""What joins the GPUs of a host with NVSwitch."""
+
+HINTS = {
+    "version mismatch": "The driver was upgraded, and the kernel still runs the former one. Reboot "
+    "the host.",
+    "No devices were found": "The driver is loaded and finds no GPU: see lspci -d 10de: and dmesg.",
+    "no answer within": "A GPU or the driver hangs: see dmesg, and reboot the host.",
+    "Unknown Error": "A GPU has failed: see dmesg, and reboot the host.",
+}
+"""What to do about words of nvidia-smi."""
+
 
 def questions(engine: VllmPlan, weights: str) -> list[Question]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
     if engine.build != "cuda":
         return []
-    asked: list[Question] = [("gpus", "nvidia-smi"), ("bulk", weights)]
+    asked: list[Question] = [("gpus", "nvidia-smi"), ("unit", FABRIC), ("bulk", weights)]
     asked += [("path", path) for path in _compat(engine)]
     return [*asked, ("content", f"{weights}/config.json")]
 
@@ -46,17 +58,22 @@ def refusals(
             f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
             f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
         )
+        said = f"nvidia-smi says: {seen.smi.rstrip('.')}" if seen.smi else "nvidia-smi"
+        hint = _hint(seen) or f"{job if plan.driver else install}."
         yield (
-            f"shows no NVIDIA GPU (nvidia-smi), and '{engine.model}' is to have "
-            f"{len(engine.devices)}. {job if plan.driver else install}."
+            f"shows no NVIDIA GPU ({said}), and '{engine.model}' is to have "
+            f"{len(engine.devices)}. {hint}"
         )
         return
     if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
+        said = f" (nvidia-smi says: {seen.smi.rstrip('.')})" if seen.smi else ""
+        hint = _hint(seen) or f"Correct hosts.{plan.name}.gpus.count."
         yield (
-            f"has {len(seen.gpus)} GPUs, counted from 0, and '{engine.model}' is to have GPU "
-            f"{beyond[0]}. Correct hosts.{plan.name}.gpus.count."
+            f"has {len(seen.gpus)} GPUs, counted from 0{said}, and '{engine.model}' is to have GPU "
+            f"{beyond[0]}. {hint}"
         )
         return
+    yield from _generation(engine, cuda, seen)
     driver = seen.gpus[0].driver
     key = f"hosts.{plan.name}.gpus.cuda_compat"
     if engine.cuda_compat:
@@ -77,6 +94,30 @@ def refusals(
         )
     yield from fit.refusals(engine, _model(engine, weights, seen)[0])
     yield from _memory(engine, weights, seen)
+
+
+def _hint(seen: Observation) -> str:
+    """Return what to do about what nvidia-smi says; "" where that is not known."""
+    return next((hint for words, hint in HINTS.items() if words in seen.smi), "")
+
+
+def _generation(engine: VllmPlan, cuda: str, seen: Observation) -> Iterator[str]:
+    """Yield a GPU that is too old for the CUDA of a lock file, and GPUs that nothing joins."""
+    oldest = table("drivers")["capability"].get(cuda, "")
+    for at in engine.devices:
+        if (found := seen.gpus[at].capability) and older(found, oldest):
+            yield (
+                f"has a GPU {at} of compute capability {found}, and vLLM {engine.version} brings "
+                f"CUDA {cuda}, which needs {oldest} or newer: V100 and older GPUs are not "
+                f"supported. Choose another host for '{engine.model}'."
+            )
+            break
+    if seen.nvswitch and seen.units.get(FABRIC, Unit()).active != "active":
+        yield Doubt(
+            f"has GPUs that are joined by NVSwitch, and {FABRIC} does not run: without it, every "
+            "CUDA call fails with error 802. Install nvidia-fabricmanager of the driver's release, "
+            f"{seen.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager."
+        )
 
 
 def _compat(engine: VllmPlan) -> list[str]:

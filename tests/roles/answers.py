@@ -74,7 +74,10 @@ def bare(plan: HostPlan) -> Answers:
     return {
         **MACHINE,
         **{("path", path): () for path in (preflight.SYSTEMD, preflight.APT)},
-        **{("gpu", str(at)): ("81559", "580.95.05") for at in range(max(gpus, default=-1) + 1)},
+        **{
+            ("gpu", str(at)): ("81559", "580.95.05", "9.0")
+            for at in range(max(gpus, default=-1) + 1)
+        },
         **{("user", client.user): (f"/home/{client.user}",) for client in users},
         **{("path", path): () for path in disks},
     }

@@ -25,6 +25,7 @@ PLACES = (
     "/etc/claude-code",
     "/usr/local/bin",
     "/proc",
+    "/sys/bus/pci/devices",
 )
 """The places of a real host that our scripts name."""
 

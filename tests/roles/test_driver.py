@@ -30,11 +30,11 @@ INSTALLED: Answers = UBUNTU | {("driver", "installed"): (VERSION,)}
 NOUVEAU: Answers = {("driver", "nouveau"): ("",)}
 OLDER: Answers = {
     ("driver", "nvidia"): ("550.163.01",),
-    **{("gpu", str(at)): ("81559", "550.163.01") for at in range(2)},
+    **{("gpu", str(at)): ("81559", "550.163.01", "9.0") for at in range(2)},
 }
 RUNS: Answers = {
     ("driver", "nvidia"): ("580.95.05",),
-    **{("gpu", str(at)): ("81559", "580.95.05") for at in range(2)},
+    **{("gpu", str(at)): ("81559", "580.95.05", "9.0") for at in range(2)},
 }
 
 

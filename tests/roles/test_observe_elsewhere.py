@@ -52,7 +52,7 @@ def furnished(machine: Machine) -> Machine:
     (machine.root / "link").symlink_to("a directory")
     machine.add("systemctl", "exit 1")
     machine.add("ss", "exit 1")
-    machine.add("nvidia-smi", "echo '0, 81559, 580.65.06'; echo '1, [N/A], 580.65.06'")
+    machine.add("nvidia-smi", "echo '0, 81559, 580.65.06, 9.0'; echo '1, [N/A], 580.65.06, 12.1'")
     return machine
 
 
@@ -76,7 +76,10 @@ def test_shells(furnished: Machine, shell: list[str]) -> None:
         pytest.skip(f"no {shell[0]} on this machine")
     seen = furnished.look(*questions(furnished.root), shell=shell)
     expected(seen, furnished.root)
-    assert seen.gpus == (Gpu(81559 * 1024**2, "580.65.06"), Gpu(0, "580.65.06"))
+    assert seen.gpus == (
+        Gpu(81559 * 1024**2, "580.65.06", "9.0"),
+        Gpu(0, "580.65.06", "12.1"),
+    )
 
 
 def test_where_a_users_link_leads_is_no_answer_of_the_host(furnished: Machine) -> None:
@@ -90,9 +93,47 @@ def test_where_a_users_link_leads_is_no_answer_of_the_host(furnished: Machine) -
     assert seen.users == {}
 
 
-def test_a_driver_that_does_not_answer_is_no_gpu(furnished: Machine) -> None:
-    furnished.add("nvidia-smi", "echo 'NVIDIA-SMI has failed, because of the driver.'; exit 9")
-    assert furnished.look(("gpus", "nvidia-smi")).gpus == ()
+def test_a_driver_that_does_not_answer_is_no_gpu_and_its_words_are_kept(furnished: Machine) -> None:
+    words = "Failed to initialize NVML: Driver/library version mismatch"
+    furnished.add("nvidia-smi", f"echo '{words}'; echo 'NVML library version: 570.195'; exit 18")
+    seen = furnished.look(("gpus", "nvidia-smi"))
+    assert seen.gpus == ()
+    assert seen.smi == f"{words} NVML library version: 570.195"
+
+
+def test_a_gpu_that_has_failed_is_reported_beside_the_others(furnished: Machine) -> None:
+    words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
+    furnished.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
+    seen = furnished.look(("gpus", "nvidia-smi"))
+    assert (len(seen.gpus), seen.smi) == (1, words)
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "vendor", "joined"),
+    [
+        ("an NVSwitch", "0x068000", "0x10de", True),
+        ("a GPU", "0x030200", "0x10de", False),
+        ("a bridge of another vendor", "0x068000", "0x8086", False),
+    ],
+)
+def test_gpus_that_are_joined_by_nvswitch(
+    furnished: Machine, device: str, kind: str, vendor: str, joined: bool
+) -> None:
+    directory = furnished.at("/sys/bus/pci/devices/0000:87:00.0")
+    directory.mkdir()
+    (directory / "class").write_text(f"{kind}\n")
+    (directory / "vendor").write_text(f"{vendor}\n")
+    assert furnished.look_as_host(("gpus", "nvidia-smi")).nvswitch == joined, device
+
+
+def test_a_driver_of_before_compute_cap_is_asked_without(furnished: Machine) -> None:
+    furnished.add(
+        "nvidia-smi",
+        """case $* in *compute_cap*) echo 'Field "compute_cap" is not a valid field'; exit 2 ;; esac
+echo '0, 16160, 450.80.02'""",
+    )
+    seen = furnished.look(("gpus", "nvidia-smi"))
+    assert (seen.gpus, seen.smi) == ((Gpu(16160 * 1024**2, "450.80.02"),), "")
 
 
 # Stand-ins for macOS's programs: they take what those take, and refuse what only GNU's take.

@@ -12,7 +12,7 @@ import pytest
 from fleet.plan import VllmPlan
 from fleet.spec import Weights
 from roles import litellm, preflight, vllm
-from roles.host.observe import Gpu, Observation, parse
+from roles.host.observe import Gpu, Observation, Unit, parse
 from roles.host.places import ROOT, STATE
 from roles.host.report import Doubt
 from roles.vllm import gpus, render
@@ -199,6 +199,54 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
         "hand; or, for datacenter GPUs only, NVIDIA's package cuda-compat, and write its directory "
         "as hosts.gpu-c.gpus.cuda_compat."
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "Failed to initialize NVML: Driver/library version mismatch",
+            "the kernel still runs the former one. Reboot the host.",
+        ),
+        ("No devices were found", "The driver is loaded and finds no GPU"),
+        ("NVIDIA-SMI has failed because it couldn't communicate", "Install NVIDIA's driver"),
+    ],
+)
+def test_nvidia_smi_that_reports_no_gpu_is_quoted(plans: Planned, words: str, hint: str) -> None:
+    [why] = judged(plans, replace(found(80, count=0), smi=words))
+    assert why.startswith(f"shows no NVIDIA GPU (nvidia-smi says: {words}), and 'helper'")
+    assert hint in why
+
+
+def test_a_gpu_that_has_failed_is_named_where_it_is_missing(plans: Planned) -> None:
+    words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
+    [why] = judged(plans, replace(found(80, count=1), smi=words))
+    assert words in why
+    assert why.endswith("A GPU has failed: see dmesg, and reboot the host.")
+
+
+def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
+    def of(capability: str) -> Observation:
+        seen = found(80)
+        return replace(seen, gpus=tuple(replace(gpu, capability=capability) for gpu in seen.gpus))
+
+    assert judged(plans, of("7.0")) == [
+        "has a GPU 0 of compute capability 7.0, and vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
+        "newer: V100 and older GPUs are not supported. Choose another host for 'helper'."
+    ]
+    for capability in ("7.5", "8.0", "9.0", "10.0", "12.0", ""):
+        assert judged(plans, of(capability)) == []
+
+
+def test_gpus_behind_nvswitch_need_the_fabric_manager(plans: Planned) -> None:
+    joined = replace(found(80), nvswitch=True)
+    [why] = judged(plans, joined)
+    assert isinstance(why, Doubt), "the engine's own check has the last word"
+    assert "without it, every CUDA call fails with error 802" in why
+    assert "of the driver's release, 580.95.05" in why
+    runs = {"nvidia-fabricmanager.service": Unit("active", "enabled")}
+    assert judged(plans, replace(joined, units=runs)) == []
+    assert judged(plans, found(80)) == [], "GPUs that nothing joins"
 
 
 def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
