@@ -109,7 +109,8 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
     for file in claude.wanted(plan, replace(UNSEEN, users=logins)):
         if file.content is not None:
             yield f"~{file.user}/{file.path}", file.content.decode()
-    for shared in (*postgres.units(plan), *machine.files(plan.clients)):
+    devices = [each for each in vllm.devices.units(plan) if each.path == vllm.devices.UNIT_PATH]
+    for shared in (*devices, *postgres.units(plan), *machine.files(plan.clients)):
         if shared.content is not None:
             yield shared.path, shared.content.decode(errors="replace")
     if plan.gateway and plan.gateway.workers == "auto":

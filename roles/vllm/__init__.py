@@ -19,7 +19,7 @@ from roles.host.places import ROOT, STATE
 from roles.host.report import Change
 from roles.host.rollout import Step, behind, due_before, step_by_step
 from roles.host.secrets import reveal
-from roles.vllm import gpus, nodes, render, weights
+from roles.vllm import devices, gpus, nodes, render, weights
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -50,7 +50,7 @@ printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metad
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of an engine host, or of one that was."""
-    asked: list[Question] = [departure.question(render.NAMES)]
+    asked: list[Question] = [departure.question(render.NAMES), *devices.questions(plan)]
     for engine in plan.engines:
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
@@ -83,6 +83,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on an engine host, one by one."""
     if plan.engines:
         yield from host.lacks(seen, packages(plan), render.USER)
+        yield from devices.changes(plan, seen)
     for engine in plan.engines:
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine, seen)
@@ -106,6 +107,7 @@ def serve() -> None:
         return
     host.ensure_packages(*packages(host.plan()))
     host.ensure_user(render.USER)
+    prepare(name="device files of the GPUs, at every boot")
     install(name="Python environment, hash-locked")
     fetch_weights(name="weights")
     place(name="new generation, beside the running one")
@@ -119,6 +121,12 @@ def serve() -> None:
 def leave() -> None:
     """Take the engines that have left the fleet file off this host."""
     stop(name="engines that have left the fleet file")
+
+
+@operation
+def prepare() -> Commands:
+    """Have the GPUs' device files made before any engine starts."""
+    yield from devices.install(host.plan(), host.seen())
 
 
 @operation
@@ -224,7 +232,8 @@ def stop() -> Commands:
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return departure.departed(render.NAMES, map(render.name, plan.engines), seen)
+    engines = departure.departed(render.NAMES, map(render.name, plan.engines), seen)
+    return [*engines, *devices.departed(plan, seen)]
 
 
 def packages(plan: HostPlan) -> list[str]:

@@ -15,6 +15,8 @@ from roles.host.lookup import networks
 from roles.host.places import ROOT, STATE
 from roles.host.service import NEVER, Installed, Service
 from roles.host.text import exec_start, template
+from roles.vllm import accept
+from roles.vllm.devices import UNIT as DEVICES
 
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
@@ -80,7 +82,8 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
         unit=_unit(engine, exec_start(command)),
         environment=variables(engine, environment, api_key),
         files={"serves.json": _json(expected(engine))},
-        check=whole("check", weights),
+        check=_check(engine, environment, weights),
+        check_user="root" if engine.build == "cuda" else "",
     )
 
 
@@ -118,7 +121,8 @@ def _node(
             "nodes.json": _json(said),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
-        check=whole("check", weights),
+        check=_check(engine, environment, weights),
+        check_user="root" if engine.build == "cuda" else "",
     )
     if not engine.answers:
         return started
@@ -158,12 +162,28 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
         name=name(engine),
         model=engine.model,
         build=engine.build,
+        devices=DEVICES,
         user=USER,
         directory=f"{ROOT}/{name(engine)}",
         command=command,
         nodes=engine.nodes,
         weights=weights,
         peers=peers,
+    )
+
+
+def _check(engine: VllmPlan, environment: str, weights: str) -> str:
+    """Return the command that accepts a new generation: with CUDA, as root, to start a unit."""
+    if engine.build == "cpu":
+        return whole("check", weights)
+    return accept.command(
+        name=name(engine),
+        user=USER,
+        directory=f"{ROOT}/{name(engine)}",
+        environment=environment,
+        weights=weights,
+        whole=WHOLE,
+        variables=variables(engine, environment, None),
     )
 
 

@@ -90,6 +90,11 @@ def converged(plan: HostPlan) -> Answers:
         found |= {("package", name): () for name in vllm.packages(plan)}
         found |= {("environment", vllm.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
+    if any(engine.build == "cuda" for engine in plan.engines):
+        found |= {("unit", vllm.devices.UNIT): ("active", "enabled", "", "no", "")}
+        for each in vllm.devices.units(plan):
+            digest = sha256(each.content or b"").hexdigest()
+            found["file", each.path] = (f"f {each.mode} root:root", digest)
     if plan.ollama:
         found |= {("package", name): () for name in ollama.PACKAGES}
         found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))

@@ -57,8 +57,10 @@ def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) 
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     service = ["generation", "restart"]
-    assert jobs(done["gpu-a"])[3:] == [*PACKAGES, *USER, *UPLOAD, "download", *service]
-    assert jobs(done["gpu-c"])[3:] == [*PACKAGES, *USER, *UPLOAD, *service]
+    # Device files of the GPUs, made at every boot.
+    prepared = [*PACKAGES, *USER, "machine files"]
+    assert jobs(done["gpu-a"])[3:] == [*prepared, *UPLOAD, "download", *service]
+    assert jobs(done["gpu-c"])[3:] == [*prepared, *UPLOAD, *service]
 
 
 @pytest.mark.usefixtures("stocked")

@@ -1,0 +1,54 @@
+# Accept a new generation of an engine for NVIDIA's GPUs, in the directory of that generation: its
+# weights are whole, and it can compile for the GPUs. That is tried in a copy of the engine's own unit,
+# so with its user, its sandbox, its devices and its caches, while the former generation serves.
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # all by the environment: see accept.py
+set -eu
+runuser -u "$user" -- python3 -c "$whole" check "$weights"
+
+engine=mirrorfleet-$name.service unit=mirrorfleet-check-$name.service
+stage=/run/mirrorfleet-check-$name units=/run/systemd/system
+proof=$directory/compiles
+# What compiled before compiles again, unless the environment, the sandbox, the host's compiler, the
+# driver or a GPU has changed.
+proved=$({
+    printf '%s\n' "$environment" "$variables" "$toolchain"
+    sed '/^ExecStart=/,/[^\\]$/d' "$engine"
+    g++ --version
+    nvidia-smi --query-gpu=uuid,driver_version --format=csv,noheader
+} 2>/dev/null | sha256sum)
+[ "$(cat "$proof" 2>/dev/null)" != "$proved" ] || exit 0
+
+clean() {
+    rm -rf "$stage" "${units:?}/$unit" "$units/$unit.d"
+    systemctl daemon-reload
+    systemctl --quiet reset-failed "$unit" 2>/dev/null || true
+}
+trap clean EXIT
+mkdir -p "$stage" "$units/$unit.d"
+printf '%s' "$toolchain" >"$stage/toolchain.py"
+printf '%s' "$variables" >"$stage/environment"
+cp "$engine" "$units/$unit"
+cat >"$units/$unit.d/check.conf" <<END
+[Service]
+Type=oneshot
+Restart=no
+RemoveIPC=no
+TimeoutStartSec=1800
+EnvironmentFile=
+EnvironmentFile=$stage/environment
+ExecStart=
+ExecStart=$environment/bin/python -I $stage/toolchain.py $capability
+StandardOutput=truncate:$stage/output
+END
+systemctl daemon-reload
+if systemctl start "$unit" 2>"$stage/said"; then
+    echo "$proved" >"$proof"
+    exit 0
+fi
+# The packages that compile are talkative: of them, only what this program makes of it.
+if ! sed -n '/^The engine cannot compile/,$p' "$stage/output" 2>/dev/null | grep . >&2; then
+    cat "$stage/said" >&2
+    journalctl --no-pager -q -o cat -n 12 -u "$unit" >&2
+fi
+exit 1

@@ -1,0 +1,229 @@
+"""The compiler of the CUDA build, in the unit and the environment of a real engine.
+
+No GPU is here, and the engine itself is too large: its environment holds the packages of the CUDA
+lock file that compile, and PyTorch's CPU build. Unit, variables, tree and check are those of a
+production host.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api.command import FileUploadCommand
+
+import fleet
+from fleet.plan import HostPlan
+from roles import vllm
+from roles.host import cache, generations, python
+from roles.host.observe import Observation
+from roles.host.service import Service
+from tests.lab import keys, look
+from tests.lab.hosts import BY_NAME
+
+HOST = "dev-2"
+"""A bare host, which the fleet of the lab leaves alone."""
+
+COMPILER = """
+    apache-tvm-ffi cuda-bindings cuda-core cuda-pathfinder cuda-python einops filelock
+    flashinfer-python fsspec jinja2 markupsafe mpmath networkx ninja numpy nvidia-cublas
+    nvidia-cuda-cccl nvidia-cuda-crt nvidia-cuda-nvcc nvidia-cuda-nvrtc nvidia-cuda-runtime
+    nvidia-curand nvidia-ml-py nvidia-nvjitlink nvidia-nvvm packaging requests certifi
+    charset-normalizer idna urllib3 setuptools sympy tabulate tqdm click triton typing-extensions
+"""
+"""Packages of the CUDA lock file that FlashInfer and Triton compile with, and import."""
+
+NEWER = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm")
+
+FLEET = f"""\
+version: 1
+name: toolchain
+firewall: none
+hosts: {{{HOST}: {{address: {BY_NAME[HOST].address}, gpus: {{count: 1}}}}}}
+models:
+  coder: {{engine: vllm, version: 0.32.0, weights: {{path: /srv/coder}}, family: hermes,
+    hosts: [{HOST}], context: 65536, output: 8192}}
+"""
+
+# A stand-in for what needs a GPU: the unit that makes its device files.
+DEVICES = f"""\
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+# {vllm.devices.UNIT}
+"""
+
+CHECKED = "journalctl -q -o cat -u mirrorfleet-check-vllm-coder | grep -c '^Starting' || true"
+
+
+@dataclass(frozen=True)
+class Engine:
+    service: Service
+    environment: str
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine whose environment is on the host; nothing of it is left behind."""
+    directory = tmp_path_factory.mktemp("toolchain")
+    (directory / "toolchain.yml").write_text(FLEET)
+    plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
+    [wanted] = plan.engines
+    whole = vllm.environment(wanted)
+    lock = directory / whole.lock.name
+    lock.write_text(picked(whole.lock))
+    environment = replace(whole, lock=lock)
+    look.run(
+        HOST,
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; "
+        "apt-get -qq -y --no-install-recommends install python3 curl g++ python3-dev >/dev/null; "
+        f"id {vllm.render.USER} >/dev/null 2>&1 || useradd --system --no-create-home "
+        f"{vllm.render.USER}; mkdir -p /srv/coder; echo '{{}}' >/srv/coder/config.json; "
+        f"cat >{vllm.devices.UNIT_PATH}; systemctl daemon-reload; [ ! -e /usr/local/cuda ]",
+        stdin=DEVICES,
+    )
+    build(environment, replace(plan, packages="controller"))
+    yield Engine(
+        vllm.render.service(wanted, environment.directory, "/srv/coder", None),
+        environment.directory,
+    )
+    look.run(
+        HOST,
+        f"systemctl stop {vllm.devices.UNIT}; rm -rf {vllm.devices.UNIT_PATH} /opt/mirrorfleet "
+        f"/var/lib/mirrorfleet /srv/coder; userdel {vllm.render.USER}; systemctl daemon-reload",
+    )
+
+
+def entries(lock: Path) -> dict[str, list[str]]:
+    """Return the pins of a lock file with their hashes, by package."""
+    found: dict[str, list[str]] = {}
+    for entry in re.findall(r"^[a-z0-9].*(?:\n .*)*", lock.read_text("utf-8"), re.MULTILINE):
+        found.setdefault(entry.partition("==")[0], []).append(entry)
+    return found
+
+
+def picked(lock: Path) -> str:
+    """Return what compiles of the CUDA build's lock file, and PyTorch of the CPU build's."""
+    names = COMPILER.split()
+    pinned, cpu = entries(lock), entries(lock.with_name(f"{lock.stem}-cpu.txt"))
+    assert not [name for name in names if name not in pinned]
+    return "\n".join([*(each for name in names for each in pinned[name]), *cpu["torch"]]) + "\n"
+
+
+def build(environment: python.Environment, plan: HostPlan) -> None:
+    """Build the environment as a run does, from wheels of this machine."""
+    seen = Observation(python=look.run(HOST, "python3 -V").split()[1], architecture="x86_64")
+    for command in python.install(environment, plan, seen):
+        if isinstance(command, FileUploadCommand):
+            with Path(str(command.src)).open("rb") as file:
+                line = keys.ssh(HOST, [f"cat >{command.dest}"])
+                subprocess.run(line, stdin=file, check=True)
+        else:
+            look.run(HOST, str(command))
+
+
+def place(engine: Engine, check: str) -> subprocess.CompletedProcess[str]:
+    """Place a generation of the engine as a run does, and return what is said of it."""
+    # Where there is no GPU, nobody but the test can say of which kind it would be.
+    given = check.replace(" capability= ", " capability=9.0 ")
+    assert given != check
+    [command] = generations.place(replace(engine.service, check=given), Observation())
+    [archive] = command.connector_arguments["_stdin"]
+    line = keys.ssh(HOST, ["sudo", "sh", "-c", shlex.quote(str(command))])
+    return subprocess.run(line, input=archive, capture_output=True, text=True, check=False)
+
+
+def test_an_engine_compiles_for_hopper_and_is_accepted(engine: Engine) -> None:
+    done = place(engine, engine.service.check)
+    assert (done.returncode, done.stderr) == (0, "")
+    cache_of_engine = "/var/lib/mirrorfleet/vllm-coder/.cache/flashinfer"
+    found = look.run(HOST, f"find {cache_of_engine} -name sampling.so").split()
+    assert len(found) == 1, "the sampler is where the engine looks for it"
+    assert "/90a/" in found[0]
+
+
+def test_what_compiled_is_not_compiled_again(engine: Engine) -> None:
+    before = look.run(HOST, CHECKED)
+    look.run(HOST, f"rm -r {engine.service.generation_path}")
+    assert place(engine, engine.service.check).returncode == 0
+    assert look.run(HOST, CHECKED) == before
+
+
+def refused(engine: Engine, check: str) -> str:
+    """Return why a generation is refused; what is on record of earlier ones counts for nothing."""
+    look.run(HOST, f"rm -rf {engine.service.directory}")
+    done = place(engine, check)
+    assert done.returncode != 0
+    assert "the new generation is refused; what ran before runs on" in done.stderr
+    assert look.run(HOST, f"ls {engine.service.directory}/generations") == ""
+    return done.stderr
+
+
+def without(check: str, text: str) -> str:
+    assert text in check
+    return check.replace(text, "")
+
+
+def test_without_its_programs_in_path_it_is_refused(engine: Engine) -> None:
+    check = without(
+        engine.service.check, f"{engine.environment}/bin:{engine.environment}/cuda/bin:"
+    )
+    assert "ninja is not in PATH (/usr/local/sbin:" in refused(engine, check)
+
+
+def test_without_cuda_home_it_is_refused(engine: Engine) -> None:
+    check = without(engine.service.check, f'CUDA_HOME="{engine.environment}/cuda"\n')
+    assert "CUDA_HOME is not set" in refused(engine, check)
+
+
+@pytest.mark.parametrize(
+    ("link", "why"),
+    [
+        ("lib64", "cannot find -lcudart"),
+        ("lib/libcudart.so", "cannot find -lcudart"),
+        ("lib/libnvrtc.so", "cannot find -lnvrtc"),
+        ("lib/libcublasLt.so", "cannot find -lcublasLt"),
+        ("lib/stubs", "cannot find -lcuda"),
+    ],
+)
+def test_without_a_link_of_the_tree_it_is_refused(engine: Engine, link: str, why: str) -> None:
+    path = f"{engine.environment}/cuda/{link}"
+    look.run(HOST, f"mv {path} {path}.away")
+    try:
+        assert why in refused(engine, engine.service.check)
+    finally:
+        look.run(HOST, f"mv {path}.away {path}")
+
+
+def test_with_a_compiler_of_another_release_it_is_refused(engine: Engine, tmp_path: Path) -> None:
+    """As the lock file had it: nothing bound nvcc, so the newest was beside an older runtime."""
+    pinned = entries(next(iter(Path(vllm.__file__).parent.glob("locks/0.32.0.txt"))))
+    newer = "\n".join(
+        re.sub(r" ;[^\\]*", " ", each, count=1)
+        for name in NEWER
+        for each in pinned[name]
+        if "== 'darwin'" in each
+    )
+    archive = cache.wheels(newer, "nvcc", "3.11.2", "x86_64", also="")
+    look.run(HOST, "rm -rf /srv/newer; mkdir -m 777 -p /srv/newer/wheels")
+    with archive.open("rb") as file:
+        subprocess.run(keys.ssh(HOST, ["tar -xC /srv/newer/wheels"]), stdin=file, check=True)
+    tree = f"{engine.environment}/cuda"
+    look.run(
+        HOST,
+        f"cp -a $(readlink -f {tree}) /srv/newer/cu13; cd /srv/newer; "
+        "for wheel in wheels/*.whl; do python3 -m zipfile -e $wheel packages; done; "
+        "cp -a packages/nvidia/cu13/. cu13; chmod -R a+rx cu13/bin cu13/nvvm/bin; "
+        f"mv {tree} {tree}.away; ln -s /srv/newer/cu13 {tree}",
+    )
+    try:
+        why = refused(engine, engine.service.check)
+        assert "CUDA compiler and CUDA toolkit headers are incompatible" in why
+    finally:
+        look.run(HOST, f"rm {tree}; mv {tree}.away {tree}; rm -rf /srv/newer")

@@ -1,0 +1,180 @@
+"""What accepts a new generation of a CUDA engine on its host, and the unit of the device files."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+from pyinfra.api.command import StringCommand
+
+from fleet import HostPlan
+from roles import vllm
+from roles.host import generations
+from roles.host.observe import Observation, Unit
+from roles.host.service import Service
+from tests.roles.answers import converged, seen, services
+from tests.roles.conftest import Planned
+from tests.roles.machine import Machine
+
+# A stand-in for systemd: it starts a unit by writing down what it was given, and fails if it is to.
+SYSTEMCTL = """\
+case "$*" in
+    start*)
+        unit="$ROOT/run/systemd/system/$2"
+        cat "$unit" "$unit.d/check.conf" >>"$ROOT/started"
+        [ ! -e "$ROOT/broken" ] || {
+            echo "noise of a compiler" >"$ROOT/run/mirrorfleet-check-vllm-coder/output"
+            cat "$ROOT/broken" >>"$ROOT/run/mirrorfleet-check-vllm-coder/output"
+            exit 1
+        } ;;
+esac
+"""
+
+
+@pytest.fixture(name="host")
+def gpu_host(machine: Machine) -> Machine:
+    for folder in ("/run/systemd/system", "/srv"):
+        machine.at(folder).mkdir(parents=True)
+    machine.add("systemctl", SYSTEMCTL)
+    machine.add("chgrp", "exit 0")
+    machine.add("python3", "exit 0")  # the weights are whole
+    machine.add("nvidia-smi", 'cat "$ROOT/gpus"')
+    (machine.root / "gpus").write_text("GPU-1, 580.95.05\n")
+    return machine
+
+
+@pytest.fixture
+def engine(plans: Planned) -> Service:
+    [service, *_] = services(plans("prod").hosts["gpu-a"])
+    assert service.name == "vllm-coder"
+    return service
+
+
+def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
+    [command] = generations.place(engine, Observation())
+    text = str(command).replace("=/run/", f"={host.root}/run/")
+    # The engine's PATH is for its own programs: the stand-ins come first all the same.
+    text = text.replace("&& set -a && . ./environment", f"&& PATH={host.programs}:$PATH")
+    return host.run(StringCommand(text, **command.connector_arguments))
+
+
+def started(host: Machine) -> str:
+    file = host.root / "started"
+    return file.read_text() if file.exists() else ""
+
+
+def test_a_generation_is_accepted_by_a_copy_of_its_own_unit(host: Machine, engine: Service) -> None:
+    done = place(host, engine)
+    assert (done.returncode, done.stderr) == (0, "")
+    unit, _, change = started(host).replace(str(host.root), "").partition("[Service]\nType=oneshot")
+    assert unit == engine.unit, "so its sandbox is the engine's"
+    stage = "/run/mirrorfleet-check-vllm-coder"
+    python = f"{engine.environment['CUDA_HOME'].removesuffix('/cuda')}/bin/python"
+    assert f"\nExecStart=\nExecStart={python} -I {stage}/toolchain.py " in change
+    assert f"\nEnvironmentFile=\nEnvironmentFile={stage}/environment\n" in change
+    assert not list(host.at("/run/systemd/system").iterdir()), "and is gone afterwards"
+    assert [each.name for each in host.at("/run").iterdir()] == ["systemd"]
+
+
+def test_what_compiled_is_tried_again_only_after_a_change(host: Machine, engine: Service) -> None:
+    place(host, engine)
+    once = started(host)
+    # Another window: nothing that has to do with compiling.
+    other = replace(engine, unit=engine.unit.replace("--max-model-len=", "--max-model-len=1"))
+    assert other.unit != engine.unit
+    assert place(host, other).returncode == 0
+    assert started(host) == once
+    (host.root / "gpus").write_text("GPU-1, 590.44.01\n")
+    assert place(host, replace(engine, files={"another": ""})).returncode == 0
+    assert len(started(host)) > len(once), "another driver"
+
+
+def test_what_cannot_compile_is_refused_with_the_reason_alone(
+    host: Machine, engine: Service
+) -> None:
+    why = "The engine cannot compile for its GPUs: ninja is not in PATH (/usr/bin). Run it again.\n"
+    (host.root / "broken").write_text(why)
+    done = place(host, engine)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{why}{engine.unit_name}: the new generation is refused; what ran before runs on\n"
+    )
+    assert list(host.at(engine.directory).glob("generations/*")) == []
+    (host.root / "broken").unlink()
+    assert place(host, engine).returncode == 0, "and it is tried again"
+
+
+def test_weights_that_are_not_whole_are_refused_first(host: Machine, engine: Service) -> None:
+    host.add("python3", "echo 'weights are cut' >&2; exit 1")
+    done = place(host, engine)
+    assert "weights are cut" in done.stderr
+    assert done.returncode == 1
+    assert started(host) == ""
+
+
+def test_no_key_is_given_to_the_check(host: Machine, engine: Service) -> None:
+    secret = engine.environment["VLLM_API_KEY"]
+    assert secret not in engine.check
+
+
+# Stand-ins for a driver that is slow to answer.
+NVIDIA_SMI = """\
+echo x >>"$ROOT/asked"
+[ "$(wc -l <"$ROOT/asked")" -gt 2 ] && echo 'GPU 0: NVIDIA H200'
+"""
+
+
+@pytest.mark.parametrize("module", [True, False], ids=["the driver is late", "it never comes"])
+def test_engines_wait_until_the_devices_of_the_gpus_are_there(
+    machine: Machine, module: bool
+) -> None:
+    machine.add("nvidia-smi", NVIDIA_SMI)
+    machine.add("modprobe", "exit 0")
+    machine.add("nvidia-modprobe", 'echo "$*" >>"$ROOT/modprobe"')
+    machine.add("sleep", "exit 0")
+    device = "/dev/null" if module else str(machine.root / "nowhere")
+    text = (vllm.devices.HERE / "files/nvidia.sh").read_text()
+    command = StringCommand(f"PATIENCE={5 if module else 0}\n{text.replace(UVM, device)}")
+    done = machine.run(command)
+    assert (machine.root / "modprobe").read_text().splitlines()[0] == "-c 0 -u"
+    if module:
+        assert (done.returncode, done.stdout) == (0, "GPU 0: NVIDIA H200\n")
+    else:
+        assert done.returncode == 1
+        assert "NVIDIA's driver does not answer" in done.stderr
+
+
+UVM = "/dev/nvidia-uvm"
+
+
+def changes(plan: HostPlan, found: Observation) -> list[str]:
+    return [each.what for each in vllm.changes(plan, found)]
+
+
+def test_engines_start_after_the_devices_of_their_gpus(plans: Planned, engine: Service) -> None:
+    unit = "mirrorfleet-nvidia.service"
+    assert f"Requires={unit}\n" in engine.unit
+    for first in (unit, "nvidia-persistenced.service", "nvidia-fabricmanager.service"):
+        [after] = [line for line in engine.unit.splitlines() if line.startswith(f"After={unit}")]
+        assert first in after
+    [cpu] = services(plans("lab").hosts["gpu"])
+    assert unit not in cpu.unit
+
+
+def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> None:
+    plan = plans("prod").hosts["gpu-a"]
+    whole = seen(converged(plan))
+    assert changes(plan, whole) == []
+    failed = replace(whole, units={**whole.units, vllm.devices.UNIT: Unit("failed", "enabled")})
+    assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
+    [command] = vllm.devices.install(plan, failed)
+    assert "systemctl start mirrorfleet-nvidia.service" in str(command)
+    assert "systemctl restart" not in str(command), "engines that require it would be stopped"
+
+
+def test_the_unit_of_the_devices_leaves_with_the_last_engine(plans: Planned) -> None:
+    plan = plans("prod").hosts["gpu-a"]
+    found = replace(seen(converged(plan)), services=frozenset({"nvidia", "vllm-coder"}))
+    assert vllm.devices.departed(plan, found) == []
+    assert vllm.devices.departed(replace(plan, engines=()), found) == ["nvidia"]
