@@ -71,13 +71,16 @@ def dotted(key: Key) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the closest known word as a question, or the list of all known ones."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1)
+    close = get_close_matches(word, words, n=1, cutoff=CLOSE if len(words) > SHOWN else 0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
     if len(words) > SHOWN:
         return ""
     return f"Known here: {', '.join(words)}." if words else ""
 
+
+CLOSE = 0.7
+"""How alike a word of a long list must be to be suggested: among hundreds, one always is a bit."""
 
 SHOWN = 30
 """Known words that are still listed; a longer list helps nobody."""

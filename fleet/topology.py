@@ -81,7 +81,7 @@ def _node(name: str, *lines: str) -> str:
 
 def _name(text: str) -> str:
     """Make an identifier of Mermaid's; dots and dashes have meanings there."""
-    return text.replace(".", "_").replace("-", "_")
+    return text.replace(".", "__").replace("-", "_")
 
 
 def _label(names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,32 @@ def explain(
             yield document.problem(
                 (*key, str(error.instance)), "cannot have this name.", _fitting(error)
             )
+        case _ if variable := _variable(error.instance):
+            yield from _reference(document, key, error, schema, variable)
         case _:
             yield document.problem(key, _mistake(error, schema), remedy)
+
+
+VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Z_][A-Z0-9_]*)\}")
+"""How a config.yaml of LiteLLM, or a shell, names a variable."""
+
+
+def _variable(value: Any) -> str:
+    """Return the name of the variable that a value is another language's word for."""
+    found = VARIABLE.fullmatch(value) if isinstance(value, str) else None
+    return (found[1] or found[2]) if found else ""
+
+
+def _reference(
+    document: Document, key: Key, error: ValidationError, schema: dict[str, Any], name: str
+) -> Iterator[Problem]:
+    """A variable in the words of LiteLLM or a shell: only secrets are read from variables."""
+    if schema.get("writeOnly"):
+        mistake, remedy = f"must be a mapping, not '{error.instance}'.", f"Write {{env: {name}}}."
+    else:
+        mistake = f"is '{error.instance}', and a fleet file reads only secrets from variables."
+        remedy = "Write the value itself."
+    yield document.problem(key, mistake, remedy)
 
 
 def _referring(error: ValidationError) -> dict[str, Any]:

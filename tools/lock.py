@@ -13,10 +13,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from packaging.version import Version
+from pyinfra.api.exceptions import DeployError
 
 from fleet.check import advisories
 from fleet.locks import WITHOUT_COOLDOWN
-from tools import client_lock
+from tools import client_lock, litellm_models
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).parent / "uv"
@@ -53,6 +54,12 @@ def main(arguments: list[str]) -> int:
     done = lock(source, chosen.without_cooldown, early)
     if done and text:
         source.unlink()
+    if what == "litellm" and not done:
+        try:
+            litellm_models.write(ROOT, release)
+        except DeployError as error:
+            print(f"lock: no price list of LiteLLM {release}: {error}", file=sys.stderr)
+            return 1
     return done
 
 

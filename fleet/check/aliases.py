@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from fleet.data import table
 from fleet.problems import Key, Problem
-from fleet.spec import Fleet
+from fleet.spec import Fleet, Model, ProviderModel
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -66,6 +66,8 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
             yield fleet.document.problem(
                 (*key, at), "falls back to itself.", "Name another model, or remove it."
             )
+        elif _assumed(model) or _assumed(other):
+            continue  # the check of providers says so, and what to write
         elif key[0] == "context_window_fallbacks":
             if other.context <= model.context:
                 yield fleet.document.problem(
@@ -85,15 +87,21 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
             )
 
 
+def _assumed(model: Model) -> bool:
+    """Is a window no more than a guess?"""
+    return isinstance(model, ProviderModel) and "context" in model.assumed
+
+
 def _unrouted(fleet: Fleet) -> Iterator[Problem]:
     """Model ids that Claude Code asks for by itself, and that no gateway would know."""
     answers = fleet.document.names("models") | fleet.document.names("aliases")
     unknown = {
-        tier: ", ".join(each for each in table("claude_code")[tier] if each not in answers)
+        tier: ", ".join(ids)
         for tier in REQUESTED
         if tier not in answers
+        and (ids := [each for each in table("claude_code")[tier] if each not in answers])
     }
-    if fleet.gateway and fleet.developers and any(unknown.values()):
+    if fleet.gateway and fleet.developers and unknown:
         yield fleet.document.warning(
             ("aliases",),
             f"do not say who answers to {', '.join(unknown.values())}, which Claude Code asks for "

@@ -23,9 +23,13 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             )
         return
     if not fleet.document.names("models"):
-        yield fleet.document.problem(
-            ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
-        )
+        if fleet.document.says("models"):
+            empty = "is empty, and the gateway has no model to route to."
+            yield fleet.document.problem(("models",), empty, "Add a model.", given=(("models",),))
+        else:
+            yield fleet.document.problem(
+                ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
+            )
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
     for check in (_reached, _server, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)

@@ -9,16 +9,7 @@ from fleet.spec import Fleet
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    plain: dict[str, str] = {}
     for model in fleet.models.values():
-        # As the environment variables of its secrets spell it.
-        twin = plain.setdefault(model.name.replace(".", "-"), model.name)
-        if twin != model.name:
-            yield fleet.document.problem(
-                ("models", model.name),
-                f"differs from '{twin}' in punctuation only.",
-                "Rename one of the two.",
-            )
         if model.output >= model.context:
             yield fleet.document.problem(
                 ("models", model.name, "output"),

@@ -1,4 +1,4 @@
-"""What a provider wants to know of us, by halves."""
+"""What a provider must be told, and what is assumed of its models because nobody says it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fleet.addresses import before_v1
 from fleet.problems import Problem
-from fleet.spec import Fleet, ProviderModel
+from fleet.spec import Fleet, Gateway, ProviderModel
 
 TOGETHER = (
     ("access_key_id", "secret_access_key"),
@@ -20,6 +20,8 @@ TOGETHER = (
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
+        if isinstance(model, ProviderModel) and fleet.gateway:
+            yield from _assumed(fleet, fleet.gateway, model)
         if isinstance(model, ProviderModel) and model.provider == "anthropic":
             url = model.settings["url"]
             if wanted := before_v1(url):
@@ -41,3 +43,33 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                     "stands beside an access key: only one of the two can log in.",
                     "Remove one.",
                 )
+
+
+def _assumed(fleet: Fleet, gateway: Gateway, model: ProviderModel) -> Iterator[Problem]:
+    """What neither the file nor LiteLLM's price list says of a model."""
+    key = ("models", model.name)
+    given = (("gateway", "version"), ("models", model.name, "id"))
+    name = model.base_model or model.id
+    another = "" if model.base_model else "base_model, the model whose limits it has, or "
+    if model.assumed:
+        numbers = {
+            "context": f"a window of {model.context} tokens",
+            "output": f"answers of up to {model.output} tokens",
+        }
+        yield fleet.document.warning(
+            key,
+            f"'{name}' is not in the price list of LiteLLM {gateway.version}, so Mirrorfleet "
+            f"assumes {' and '.join(numbers[each] for each in model.assumed)}.",
+            f"Write {another}{' and '.join(model.assumed)}.",
+            given=given,
+        )
+    priced = gateway.extra.get("models", {}).get(model.name, {})
+    if gateway.database and not model.has_price and "input_cost_per_token" not in priced:
+        yield fleet.document.warning(
+            key,
+            f"'{name}' has no price in LiteLLM {gateway.version}: its use counts as free, and no "
+            "budget ends it.",
+            f"Write {another}input_cost_per_token and output_cost_per_token in "
+            f"gateway.extra.models.{model.name}.",
+            given=given,
+        )

@@ -169,9 +169,10 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         limits=gateway.limits,
         routing=routing,
         retries=replicas - 1 if routing.retries is None else routing.retries,
-        cooldowns=replicas > 1
-        or routing.cooldown_time is not None
-        or routing.allowed_fails is not None,
+        cooldowns=routing.cooldown_time != 0
+        and (
+            replicas > 1 or routing.cooldown_time is not None or routing.allowed_fails is not None
+        ),
         redis=reached(fleet, gateway.redis),
         database=database.reached(fleet),
         logging=gateway.logging,

@@ -20,6 +20,8 @@ from fleet.spec import (
     VllmModel,
 )
 
+LISTED = "of a provider's model, if not said: what LiteLLM's price list of this release says"
+
 
 @dataclass(frozen=True)
 class Route:
@@ -43,8 +45,12 @@ class Route:
     bearer: bool = comes(
         "models.{model}.api_key", because="vLLM looks for its key in no other header"
     )
-    context: int = comes("models.{model}.context")
-    output: int = comes("models.{model}.output")
+    drop_params: bool = comes(
+        "models.{model}.provider",
+        because="what the client sends and only Anthropic's own API knows is left out",
+    )
+    context: int = comes("models.{model}.context", because=LISTED)
+    output: int = comes("models.{model}.output", because=LISTED)
     base_model: str | None = comes("models.{model}.base_model")
     adaptive_thinking: bool = comes(
         "models.{model}.reasoning_parser",
@@ -83,6 +89,7 @@ def _to_ollama(
             settings={"api_base": http(fleet.hosts[host].address, servers[host].port)},
             secrets={},
             bearer=False,
+            drop_params=True,
             context=model.context,
             output=model.output,
             base_model=None,
@@ -102,6 +109,7 @@ def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
             settings={"api_base": http(fleet.hosts[host].address, model.port)},
             secrets={"api_key": model.api_key} if model.api_key else {},
             bearer=model.api_key is not None,
+            drop_params=True,
             context=model.context,
             output=model.output,
             base_model=None,
@@ -119,6 +127,7 @@ def _to_provider(model: ProviderModel) -> Route:
         settings={provider.settings[key]: value for key, value in model.settings.items()},
         secrets={provider.secrets[key]: value for key, value in model.secrets.items()},
         bearer=False,
+        drop_params=model.provider != "anthropic",
         context=model.context,
         output=model.output,
         base_model=model.base_model,

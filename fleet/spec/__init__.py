@@ -129,7 +129,10 @@ def fleet(document: Document) -> Fleet:
         packages=said.get("packages", "registry"),
         hub=hub(said.section("hub")),
         hosts=hosts,
-        models={each.name: _model(each, hosts) for each in said.section("models").sections()},
+        models={
+            each.name: _model(each, hosts, said.section("gateway").get("version", ""))
+            for each in said.section("models").sections()
+        },
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
         firewall=firewall(said),
         front=front(said.section("front"), hosts) if "front" in said else None,
@@ -142,9 +145,9 @@ def fleet(document: Document) -> Fleet:
     )
 
 
-def _model(said: Section, hosts: Mapping[str, Host]) -> Model:
+def _model(said: Section, hosts: Mapping[str, Host], release: str) -> Model:
     if "provider" in said:
-        return provider_model(said)
+        return provider_model(said, release)
     return ollama(said, hosts) if said["engine"] == "ollama" else vllm(said, hosts)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fleet import price_list
+from fleet.price_list import Listed
 from fleet.section import Secret, Section
 
 
@@ -61,13 +63,16 @@ PROVIDERS: Mapping[str, Provider] = {
         {"project": "vertex_project", "region": "vertex_location"},
         {"credentials": "vertex_credentials"},
     ),
-    "gemini": Provider("gemini"),
+    "gemini": Provider("gemini", {"url": "api_base"}),
 }
 
 
 @dataclass(frozen=True)
 class ProviderModel:
-    """``settings`` and ``secrets`` are what the provider wants to know, by the file's own keys."""
+    """``settings`` and ``secrets`` are what the provider wants to know, by the file's own keys.
+
+    ``assumed`` are the keys among context and output that nobody says, the price list neither.
+    """
 
     name: str
     provider: str
@@ -77,11 +82,23 @@ class ProviderModel:
     context: int
     output: int
     base_model: str | None
+    assumed: tuple[str, ...]
+    has_price: bool
 
 
-def provider_model(said: Section) -> ProviderModel:
+CONTEXT = 200_000
+"""Tokens of a window that neither the file nor LiteLLM's price list tells."""
+
+OUTPUT = 32_000
+"""Tokens of an answer at most, unless the file says more: they are kept free in every window."""
+
+
+def provider_model(said: Section, release: str) -> ProviderModel:
+    """Read a model; what it leaves out is what the price list of LiteLLM's ``release`` says."""
     provider = PROVIDERS[said["provider"]]
-    secrets = {key: said.secret(key) for key in provider.secrets}
+    listed = price_list.listed(release, said["provider"], said["id"], said.get("base_model"))
+    context, output = _limits(said, listed)
+    secrets = {key: said.secret(key) for key in provider.secrets if said.get(key) != "none"}
     return ProviderModel(
         name=said.name,
         provider=said["provider"],
@@ -92,7 +109,26 @@ def provider_model(said: Section) -> ProviderModel:
             **{key: said[key].rstrip("/") for key in provider.settings if key in said},
         },
         secrets={key: secret for key, secret in secrets.items() if secret},
-        context=said.get("context", 200_000),
-        output=said.get("output", 32_000),
+        context=context,
+        output=output,
         base_model=said.get("base_model"),
+        assumed=tuple(
+            key
+            for key, known in (
+                ("context", listed and listed.prompt),
+                ("output", listed and listed.output),
+            )
+            if key not in said and not known
+        ),
+        has_price=bool(listed and listed.has_price),
     )
+
+
+def _limits(said: Section, listed: Listed | None) -> tuple[int, int]:
+    """Return the window and the cap of answers: the file's, the list's, or what is assumed.
+
+    The list counts a prompt alone; where prompt and answer share a window, that is the window.
+    """
+    context: int = said.get("context") or (listed and listed.prompt) or CONTEXT
+    output: int = said.get("output") or min((listed and listed.output) or OUTPUT, OUTPUT)
+    return context, output if "output" in said else min(output, context // 2)

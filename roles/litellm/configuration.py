@@ -8,7 +8,7 @@ from typing import Any
 from fleet.plan import LitellmPlan, Route
 from fleet.spec import Secret
 from fleet.spec.litellm import Guardrail
-from roles.litellm.references import references, resolved, variable
+from roles.litellm.references import references, resolved, variables
 
 AFFINITY = {
     "session": "session_affinity",
@@ -18,9 +18,13 @@ AFFINITY = {
 """What stays with one deployment, as LiteLLM's router calls the check."""
 
 
+FOREIGN = ("speed",)
+"""What the client may send that LiteLLM hands on untranslated to other APIs."""
+
+
 def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     """Return config.yaml as plain data; secrets stand in the environment, by name."""
-    names = references(gateway)
+    names, of_models = references(gateway), variables(gateway.routes)
     extra = resolved(dict(gateway.extra), names)
     sections: dict[str, Any] = {
         "litellm_settings": _litellm_settings(gateway),
@@ -28,7 +32,10 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
         "general_settings": _general_settings(gateway, names),
     }
     said: dict[str, Any] = {
-        "model_list": [_deployment(gateway, route, extra) for route in gateway.routes],
+        "model_list": [
+            _deployment(gateway, route, of_models, extra.get("models", {}).get(route.model, {}))
+            for route in gateway.routes
+        ],
         **{name: {**ours, **extra.get(name, {})} for name, ours in sections.items()},
     }
     if gateway.guardrails:
@@ -68,7 +75,7 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "disable_cooldowns": not gateway.cooldowns,
         **_said(
             content_policy_fallbacks=_fallbacks(gateway.content_policy_fallbacks) or None,
-            cooldown_time=routing.cooldown_time,
+            cooldown_time=routing.cooldown_time or None,
             allowed_fails=routing.allowed_fails,
             optional_pre_call_checks=checks or None,
         ),
@@ -121,16 +128,28 @@ def _fallbacks(said: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]
     return [{name: list(to)} for name, to in said.items()]
 
 
-def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> dict[str, Any]:
+def _deployment(
+    gateway: LitellmPlan,
+    route: Route,
+    variables: Mapping[tuple[str, str], str],
+    extra: dict[str, Any],
+) -> dict[str, Any]:
     parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
     for name in route.secrets:
-        parameters[name] = f"os.environ/{variable(route, name)}"
+        parameters[name] = f"os.environ/{variables[route.model, name]}"
     if "api_base" in route.settings and not route.secrets:
         # LiteLLM wants a key for a server of one's own, also where that asks for none.
         parameters["api_key"] = "none"
     if route.bearer:
-        authorization = f"os.environ/{variable(route, 'bearer')}"
+        authorization = f"os.environ/{variables[route.model, 'bearer']}"
         parameters["extra_headers"] = {"Authorization": authorization}
+    if route.drop_params:
+        # Without it a request with `thinking` or `speed` is a 400 for a model that has neither.
+        parameters["drop_params"] = True
+    if route.drop_params and not route.upstream.startswith("anthropic/"):
+        # A translated request would keep it, and a strict server refuses what it does not know.
+        others = extra.get("additional_drop_params", [])
+        extra = {**extra, "additional_drop_params": list(dict.fromkeys([*FOREIGN, *others]))}
     # Said for the whole router, it would not count for /v1/messages.
     parameters |= _said(stream_timeout=gateway.stream_timeout)
     if rate := gateway.limits.models.get(route.model):
@@ -150,7 +169,7 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
         information["allowed_fails"] = 0
     return {
         "model_name": route.model,
-        "litellm_params": {**parameters, **extra.get("models", {}).get(route.model, {})},
+        "litellm_params": {**parameters, **extra},
         "model_info": information,
     }
 

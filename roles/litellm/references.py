@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from fleet.plan import DatabasePlan, LitellmPlan, Route
 from fleet.spec import Secret
 
 
-def variable(route: Route, name: str) -> str:
-    """Return the environment variable of a model's secret: MODEL_CODER_API_KEY."""
-    return _spell("MODEL", route.model, name)
+def variables(routes: Iterable[Route]) -> dict[tuple[str, str], str]:
+    """Return the variable of each secret of a model: MODEL_CODER_API_KEY, by ("coder", "api_key").
+
+    Two whose places are spelt alike, of `gpt-5.4` and `gpt-5-4`, have two.
+    """
+    names: dict[tuple[str, str], str] = {}
+    for route in routes:
+        for name in (*route.secrets, *(["bearer"] if route.bearer else [])):
+            place = (route.model, name)
+            if place not in names:
+                names[place] = _free(_spell("MODEL", *place), names.values())
+    return names
 
 
 def references(gateway: LitellmPlan) -> dict[Secret, str]:
@@ -22,11 +31,16 @@ def references(gateway: LitellmPlan) -> dict[Secret, str]:
     """
     names: dict[Secret, str] = {}
     for place, secret in _places(gateway):
-        name = _spell("MIRRORFLEET", *place)
-        while name in names.values() and secret not in names:
-            name += "_2"
-        names.setdefault(secret, name)
+        if secret not in names:
+            names[secret] = _free(_spell("MIRRORFLEET", *place), names.values())
     return names
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken yet."""
+    while name in taken:
+        name += "_2"
+    return name
 
 
 def resolved(value: Any, names: dict[Secret, str]) -> Any:

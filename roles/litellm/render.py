@@ -20,7 +20,8 @@ from roles.host.service import Installed, Service
 from roles.host.text import exec_start, shell_lines, template
 from roles.litellm import container
 from roles.litellm.configuration import configuration
-from roles.litellm.references import references, variable
+from roles.litellm.references import references
+from roles.litellm.references import variables as variables_of
 from roles.litellm.software import ENVIRONMENTS, LOCKS
 
 NAME = "litellm"
@@ -267,11 +268,12 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
     if gateway.passthrough:
         said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
         said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
+    names = variables_of(gateway.routes)
     for route in gateway.routes:
         for name, secret in route.secrets.items():
-            said[variable(route, name)] = secrets[secret]
+            said[names[route.model, name]] = secrets[secret]
         if route.bearer:
-            said[variable(route, "bearer")] = f"Bearer {secrets[route.secrets['api_key']]}"
+            said[names[route.model, "bearer"]] = f"Bearer {secrets[route.secrets['api_key']]}"
     for secret, name in references(gateway).items():
         said[name] = secrets[secret]
     for name, value in gateway.environment.items():

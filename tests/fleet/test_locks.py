@@ -15,7 +15,7 @@ import fleet
 from fleet.check import advisories, releases
 from fleet.data import table
 from fleet.locks import pins
-from tools import client_lock, lock
+from tools import client_lock, litellm_models, lock
 
 ROOT = Path(__file__).parents[2]
 FLEET = ROOT / "tests/fleet/bad/base/whole.yml"
@@ -27,6 +27,12 @@ def test_nothing_is_locked_that_must_not_be_installed(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(list(pins(text))) == len(re.findall(r"^[^#\s-]", text, re.M)) > 0
     assert not list(advisories.locked(text))
+
+
+def test_every_release_of_litellm_has_its_price_list() -> None:
+    locks = {path.stem for path in (ROOT / "roles/litellm/locks").glob("*.txt")}
+    lists = {path.stem for path in (ROOT / "fleet/data/litellm_models").glob("*.json")}
+    assert lists == locks
 
 
 def test_every_release_of_litellm_has_its_known_names() -> None:
@@ -79,6 +85,9 @@ def standing_in(house: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(UV)
     path.chmod(0o755)
     monkeypatch.setattr(lock, "UV", path)
+    # What stands in the wheel of a release that no registry has.
+    listed = {"gpt-9": {"mode": "chat", "litellm_provider": "openai", "max_input_tokens": 9000}}
+    monkeypatch.setattr(litellm_models, "price_list", lambda *_: json.dumps(listed).encode())
     return path
 
 
@@ -91,6 +100,8 @@ def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) 
     assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
     assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "asked").read_text()
     assert "--exclude-newer-package" not in (house / "asked").read_text()
+    models = json.loads((house / "fleet/data/litellm_models/1.200.0.json").read_text())
+    assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
 
 
 @pytest.mark.usefixtures("uv")

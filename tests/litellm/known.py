@@ -15,6 +15,9 @@ import inspect
 import logging
 import os
 import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,13 +28,16 @@ from litellm._logging import verbose_logger
 from litellm.litellm_core_utils import litellm_logging
 from litellm.proxy import proxy_server
 from litellm.proxy._types import ConfigGeneralSettings
+from litellm.proxy.common_utils import callback_utils
 from litellm.types.guardrails import (
     GuardrailEventHooks,
     LitellmParams,
     SupportedGuardrailIntegrations,
 )
 from litellm.types.litellm_params import RoutingStrategyName
-from litellm.types.router import GenericLiteLLMParams
+from litellm.types.llms.anthropic import AnthropicMessagesRequestOptionalParams
+from litellm.types.router import GenericLiteLLMParams, LiteLLMParamsTypedDict
+from litellm.types.utils import all_litellm_params
 
 PLAIN = (bool, int, float, str, list, dict, type(None))
 INTERNAL = re.compile("^_|_models$|_models_list$|_list$|_instance$|^initialized_")
@@ -46,17 +52,36 @@ def litellm_settings() -> set[str]:
         if isinstance(getattr(litellm, name, None), PLAIN) and not INTERNAL.search(name)
     }
     special = re.findall(r'key == "(\w+)"', inspect.getsource(proxy_server.ProxyConfig.load_config))
-    return attributes | set(special) | {"drop_params", "json_logs", "modify_params"}
+    return {
+        *attributes,
+        *special,
+        # Names that nothing declares: the section sets them, and other files ask for them.
+        *_read(r'getattr\(litellm, "([a-z]\w+)"', lambda name: not hasattr(litellm, name)),
+        # Switches without a type.
+        *_read(r"\blitellm\.([a-z]\w+)\b", _is_switch),
+        *_read(r'litellm_settings(?:\.get\(\s*|\[)"([a-z]\w+)"'),
+        *("drop_params", "json_logs", "modify_params"),
+    }
+
+
+def _is_switch(name: str) -> bool:
+    return isinstance(getattr(litellm, name, ""), bool | None) and not INTERNAL.search(name)
+
+
+def _read(pattern: str, counts: Callable[[str], bool] = bool, folders: str = "") -> set[str]:
+    """Return the names that LiteLLM's source reads in a certain way."""
+    package, read = Path(litellm.__file__).parent, re.compile(pattern)
+    roots = [package / folder for folder in folders.split()] or [package]
+    files = [path for root in roots for path in (root.rglob("*.py") if root.is_dir() else [root])]
+    found = {name for path in files for name in read.findall(path.read_text("utf-8"))}
+    return {name for name in found if counts(name)}
 
 
 def general_settings() -> set[str]:
     """Fields of its model, and what the proxy reads of the section beside them."""
-    read = re.compile(r'general_settings(?:\.get\(\s*|\[)"(\w+)"')
-    package = Path(proxy_server.__file__).parent
-    sources = [path.read_text("utf-8") for path in package.rglob("*.py")]
     return {
         *ConfigGeneralSettings.model_fields,
-        *(name for source in sources for name in read.findall(source)),
+        *_read(r'general_settings(?:\.get\(\s*|\[)"(\w+)"', folders="proxy"),
     }
 
 
@@ -66,29 +91,70 @@ def router_settings() -> set[str]:
 
 
 def model_parameters() -> set[str]:
-    """Parameters of a deployment: LiteLLM's own, and those that go on to a provider."""
-    return {
-        *(name for name in GenericLiteLLMParams.model_fields if name != "model_info"),
+    """Parameters of a deployment: LiteLLM's own, and those that go on to a provider.
+
+    Declared ones, and what the code of the providers that a fleet file knows reads beside them.
+    """
+    names = {
+        *GenericLiteLLMParams.model_fields,
+        *LiteLLMParamsTypedDict.__annotations__,
+        *all_litellm_params,
         *litellm.OPENAI_CHAT_COMPLETION_PARAMS,
+        *AnthropicMessagesRequestOptionalParams.__annotations__,
+        *inspect.signature(litellm.utils.get_optional_params).parameters,
         *("model", "extra_headers", "extra_body", "weight", "order", "max_parallel_requests"),
+        *_read(READ, folders="integrations/anthropic_cache_control_hook.py"),
+        *_read(READ, folders=" ".join(f"llms/{each}" for each in CHAT)),
     }
+    return {name for name in names if not REQUEST.search(name)}
+
+
+CHAT = (
+    *("anthropic/chat", "anthropic/pass_through", "azure/chat", "azure/azure.py", "bedrock/chat"),
+    *("hosted_vllm/chat", "openai/chat", "openai/openai.py", "vertex_ai/gemini"),
+    "vertex_ai/common_utils.py",
+)
+
+READ = r'(?:optional_params|non_default_params|litellm_params)\.(?:get|pop)\(\s*"([a-z]\w+)"'
+
+REQUEST = re.compile(
+    "^_|^a(completion|embedding|img_generation|text_completion|llm_passthrough_route)$|^async_call$"
+    "|^litellm_(logging_obj|call_id|metadata|session_id)$|^(self|kwargs|client|messages)$"
+    "|^model_(info|list)$|^complete_response$|^(final|initial)_prompt_value$|^proxy_server_request$"
+    "|^secret_fields$|^attempted_targets$|^fallback_depth$|^shared_session$"
+    "|^additional_args$|^original_|^completion_call_id$|^logger_fn$"
+)
+"""What LiteLLM itself hands on with each request."""
 
 
 def guardrail_parameters() -> set[str]:
-    ours = ("guardrail", "mode", "default_on")
-    return {name for name in LitellmParams.model_fields if name not in ours}
+    return set(LitellmParams.model_fields)
 
 
-NO_DESTINATION = re.compile("rate_limiter|hook|agent$|interception|prompt|bitbucket|gitlab")
-"""Callbacks that change requests or fetch prompts, and send nothing anywhere."""
+INTERNAL_CALLBACK = re.compile("rate_limiter|hook|agent$|prompt|bitbucket|gitlab")
+"""Callbacks that LiteLLM adds itself, or that fetch prompts by a section of their own."""
 
 LACKING = re.compile("install|No module|No package|Enterprise|enterprise|not available")
 
 
 def callbacks() -> set[str]:
-    """Callbacks that log, trace or measure somewhere, and need no package that is not locked."""
-    names = set(litellm._known_custom_logger_compatible_callbacks) - {"prometheus"}
-    return {name for name in names if not NO_DESTINATION.search(name) and _can_start(name)}
+    """Callbacks that log, trace, measure or intercept, and need no package that is not locked."""
+    logging = set(litellm._known_custom_logger_compatible_callbacks) - {"prometheus"}
+    source = inspect.getsource(callback_utils.initialize_callbacks_on_proxy)
+    return {
+        *(name for name in logging if not INTERNAL_CALLBACK.search(name) and _can_start(name)),
+        *(name for name in re.findall(r'callback == "(\w+)"', source) if _proxy_has(name)),
+    }
+
+
+def _proxy_has(name: str) -> bool:
+    """Is it one that the proxy makes itself, and not for paying users alone?"""
+    try:
+        with redirect_stdout(StringIO()):
+            callback_utils.initialize_callbacks_on_proxy([name], False, "", {}, {})
+    except Exception as error:
+        return not LACKING.search(str(error))
+    return True
 
 
 def _can_start(name: str) -> bool:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import yaml
 
+from fleet import price_list
 from fleet.data import table
 from fleet.schema import SCHEMA
 from tests.litellm.environment import LOCK, environment
+from tools import litellm_models
 
 MAKER = Path(__file__).with_name("known.py")
 
@@ -20,6 +22,12 @@ def test_the_names_are_those_of_the_locked_release() -> None:
         [environment() / "bin/python", MAKER], stdout=subprocess.PIPE, text=True, check=True
     )
     assert yaml.load(made.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
+
+
+def test_windows_and_caps_are_those_of_the_locked_release() -> None:
+    [listed] = environment().glob(f"lib/python3*/site-packages/{litellm_models.LIST}")
+    made = litellm_models.text(litellm_models.models(json.loads(listed.read_text("utf-8"))))
+    assert made == (price_list.DATA / f"{LOCK.stem}.json").read_text("utf-8")
 
 
 def test_the_strategies_of_the_schema_are_known() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import litellm
 import yaml
 from litellm.litellm_core_utils.litellm_logging import _init_custom_logger_compatible_class
 from litellm.proxy import proxy_server
@@ -36,8 +37,9 @@ async def main() -> list[str]:
         wrong += await database_faults()
     if len(router.model_list) != len(written["model_list"]):
         wrong.append(f"only {len(router.model_list)} of the deployments are loaded")
-    # A callback that lacks an address or a key is left out, with a word in the log at most.
-    for name in written["litellm_settings"].get("callbacks", ()):
+    # A callback that lacks an address or a key is left out, with a word in the log at most. Those
+    # that are still names are started with the first request; the others stand there already.
+    for name in set(written["litellm_settings"].get("callbacks", ())) & waiting():
         usage = proxy_server.proxy_logging_obj.internal_usage_cache
         if _init_custom_logger_compatible_class(name, usage, router) is None:
             wrong.append(f"the callback '{name}' does not start: its environment is incomplete")
@@ -54,6 +56,11 @@ async def main() -> list[str]:
         except Exception as error:
             wrong.append(f"the name '{name}' leads to no model ({type(error).__name__})")
     return [*wrong, *hook_faults()]
+
+
+def waiting() -> set[str]:
+    """Return the callbacks that LiteLLM has only noted so far."""
+    return {each for each in litellm.callbacks if isinstance(each, str)}
 
 
 def hook_faults() -> Iterator[str]:

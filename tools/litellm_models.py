@@ -1,0 +1,94 @@
+"""Windows, caps and prices of providers' models, from the price list in LiteLLM's own wheel.
+
+`bin/lock litellm VERSION` writes fleet/data/litellm_models/VERSION.json with it; for a lock file
+that is there already:
+
+    .venv/bin/python -m tools.litellm_models 1.109.1
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roles.host import cache
+
+ROOT = Path(__file__).parents[1]
+LIST = "litellm/model_prices_and_context_window_backup.json"
+PIN = re.compile(r"^litellm==(?:.*\\\n)*.*", re.MULTILINE)
+
+PROVIDERS = {
+    "anthropic": re.compile("anthropic"),
+    "azure": re.compile("azure"),
+    "bedrock": re.compile("bedrock(_converse)?"),
+    "gemini": re.compile("gemini"),
+    "openai": re.compile("openai"),
+    "vertex_ai": re.compile("vertex_ai(-.*)?"),
+}
+"""The providers of a fleet file, and how the list calls each."""
+
+Models = Mapping[str, Mapping[str, tuple[int | None, int | None, bool]]]
+"""By provider and model: the most tokens of a prompt, of an answer, and whether it has a price."""
+
+
+def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
+    """Return what a price list says of the models that chat, by the ids of a fleet file."""
+    found: dict[str, dict[str, tuple[int | None, int | None, bool]]] = {}
+    for provider, pattern in PROVIDERS.items():
+        mine = found.setdefault(provider, {})
+        for name, said in listed.items():
+            if said.get("mode") in ("chat", "responses") and pattern.fullmatch(
+                said.get("litellm_provider", "")
+            ):
+                mine[name.removeprefix(f"{provider}/")] = (
+                    _tokens(said.get("max_input_tokens")),
+                    _tokens(said.get("max_output_tokens")),
+                    "input_cost_per_token" in said,
+                )
+    return found
+
+
+def _tokens(said: Any) -> int | None:
+    return int(said) if isinstance(said, int | float) and said > 0 else None
+
+
+def text(found: Models) -> str:
+    """Return the content of a data file: one line a model, so that releases can be compared."""
+    providers = []
+    for provider, listed in found.items():
+        lines = [f"  {json.dumps(name)}: {json.dumps(listed[name])}" for name in sorted(listed)]
+        providers.append(f" {json.dumps(provider)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(providers) + "\n}\n"
+
+
+def write(root: Path, release: str) -> Path:
+    """Write the data file of a release, whose lock file is below ``root`` as well."""
+    lock = (root / "roles/litellm/locks" / f"{release}.txt").read_text("utf-8")
+    target = root / "fleet/data/litellm_models" / f"{release}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text(models(json.loads(price_list(release, lock)))), "utf-8")
+    return target
+
+
+def price_list(release: str, lock: str) -> bytes:
+    """Return the price list of the wheel that a lock file pins, checked against its hash."""
+    pin = PIN.search(lock)
+    assert pin, "a lock file of LiteLLM pins LiteLLM"
+    with tarfile.open(
+        cache.wheels(f"{pin[0]}\n", f"litellm {release}", "3.11", "x86_64", also="")
+    ) as archive:
+        [name] = [each for each in archive.getnames() if each.endswith(".whl")]
+        wheel = archive.extractfile(name)
+        assert wheel, "a wheel is a file"
+        return zipfile.ZipFile(io.BytesIO(wheel.read())).read(LIST)
+
+
+if __name__ == "__main__":
+    print(*[write(ROOT, release) for release in sys.argv[1:]], sep="\n")
