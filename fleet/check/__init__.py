@@ -7,6 +7,7 @@ from datetime import date
 
 from fleet.check import (
     aliases,
+    budgets,
     claude,
     database,
     developers,
@@ -57,6 +58,7 @@ CHECKS = (
     runtime.problems,
     front.problems,
     litellm.problems,
+    budgets.problems,
     redis.problems,
     database.problems,
     exposure.problems,

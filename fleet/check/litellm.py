@@ -19,7 +19,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield from _guardrails(fleet, gateway)
         yield from _environment(fleet, gateway)
         yield from _extra(fleet, gateway)
-        yield from _budgets(fleet, gateway)
 
 
 def _callbacks(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
@@ -84,6 +83,25 @@ def _extra(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
                 )
             ours = _ours(fleet.models.get(name))
             yield from _settings(fleet, (*key, name), section, parameters, ours)
+            yield from _lists(fleet, gateway, (*key, name), parameters)
+
+
+def _lists(fleet: Fleet, gateway: Gateway, key: Key, parameters: Values) -> Iterator[Problem]:
+    """Lists of a model: what is dropped, and guardrails, which LiteLLM passes over if unknown."""
+    for setting in ("additional_drop_params", "guardrails"):
+        said = parameters.get(setting, [])
+        if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+            yield fleet.document.problem((*key, setting), "must be a list of names.")
+            return
+    known = {each.name for each in gateway.guardrails}
+    for at, name in enumerate(parameters.get("guardrails", [])):
+        if name not in known:
+            yield fleet.document.problem(
+                (*key, "guardrails", at),
+                f"names '{name}', which is not under gateway.guardrails.",
+                did_you_mean(name, known) or "Add it there.",
+                given=(("gateway", "guardrails"),),
+            )
 
 
 def _settings(
@@ -94,7 +112,7 @@ def _settings(
             yield fleet.document.problem((*key, name), "is ours to set.", ours[name])
         else:
             yield from _known(fleet, (*key, name), name, section, "setting")
-    known = _names(fleet, section)
+    known = known_names(fleet, section)
     others = {
         name: each
         for name, each in said.items()
@@ -133,31 +151,6 @@ def _ours(model: Model | None) -> dict[str, str]:
     return {**common, **derived, "api_key": f"Write models.{model.name}.api_key."}
 
 
-def _budgets(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """Budgets that nothing counts, or that count for others than their writer means."""
-    for section in ("litellm_settings", "general_settings"):
-        for name, said in gateway.extra.get(section, {}).items():
-            known = _names(fleet, section)
-            if known is not None and name not in known:
-                continue  # which is told
-            if "budget" not in name and not (isinstance(said, dict) and "max_budget" in said):
-                continue
-            key: Key = ("gateway", "extra", section, name)
-            if not gateway.database:
-                yield fleet.document.problem(
-                    key,
-                    "holds back nobody: LiteLLM counts money in a database.",
-                    "Add gateway.database, or remove it.",
-                    given=(("gateway", "database"),),
-                )
-            elif name == "max_budget":
-                yield fleet.document.warning(
-                    key,
-                    "holds for LiteLLM's own keys alone: the keys of developers have no budget.",
-                    "See docs/database.md.",
-                )
-
-
 def _endpoints(fleet: Fleet, key: Key, said: Values) -> Iterator[Problem]:
     """Endpoints that LiteLLM would open to everybody, with the keys that stand in their headers."""
     endpoints = said.get("pass_through_endpoints")
@@ -171,10 +164,10 @@ def _endpoints(fleet: Fleet, key: Key, said: Values) -> Iterator[Problem]:
 
 
 def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator[Problem]:
-    known = _names(fleet, names)
+    known = known_names(fleet, names)
     if known is not None and name not in known:
         elsewhere = (
-            [section for section in SECTIONS if name in (_names(fleet, section) or ())]
+            [section for section in SECTIONS if name in (known_names(fleet, section) or ())]
             if names in SECTIONS
             else []
         )
@@ -193,7 +186,7 @@ SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 """Sections of LiteLLM's own settings, in which a name may stand that is meant for another one."""
 
 
-def _names(fleet: Fleet, section: str) -> frozenset[str] | None:
+def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
     """Return the names that the gateway's release knows; ``None`` where it has no lock file, which
     is told of the release."""
     assert fleet.gateway, "it is its settings that are looked at"

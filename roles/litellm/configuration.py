@@ -148,7 +148,7 @@ def _deployment(
         parameters["drop_params"] = True
     if route.drop_params and not route.upstream.startswith("anthropic/"):
         # A translated request would keep it, and a strict server refuses what it does not know.
-        others = extra.get("additional_drop_params") or []
+        others = extra.get("additional_drop_params", [])
         extra = {**extra, "additional_drop_params": list(dict.fromkeys([*FOREIGN, *others]))}
     # Said for the whole router, it would not count for /v1/messages.
     parameters |= _said(stream_timeout=gateway.stream_timeout)

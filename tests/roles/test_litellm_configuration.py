@@ -78,6 +78,16 @@ def test_secrets_whose_places_are_spelt_alike_have_variables_of_their_own() -> N
     }
 
 
+def test_models_that_differ_in_punctuation_have_keys_of_their_own() -> None:
+    plan = next(gateways(ROOT / "tests/fleet/good/moved-in.yml"))
+    one, other = (each for each in plan.routes if each.model in ("gpt-5.4", "gpt-5-4"))
+    deployed = {each["model_name"]: each for each in configuration(plan)["model_list"]}
+    variables = render.variables(plan, values(plan), 2)
+    for route in (one, other):
+        name = deployed[route.model]["litellm_params"]["api_key"].removeprefix("os.environ/")
+        assert variables[name] == f"value-of-{route.secrets['api_key'].value}"
+
+
 @pytest.mark.parametrize(
     ("listen", "probe"),
     [("0.0.0.0", "http://127.0.0.1:"), ("::", "http://[::1]:"), ("fd00::1", "http://[fd00::1]:")],

@@ -1,0 +1,41 @@
+"""The window of a provider's model is found under every id that a fleet file may write."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.price_list import Listed, listed
+
+RELEASE = "1.106.2"
+
+HAIKU = Listed(200_000, 64_000, has_price=True)
+GPT_4O = Listed(128_000, 16_384, has_price=True)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "base_model", "found"),
+    [
+        ("anthropic", "claude-haiku-4-5", None, HAIKU),
+        ("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0", None, HAIKU),
+        ("bedrock", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", None, HAIKU),
+        ("bedrock", "converse/global.anthropic.claude-haiku-4-5-20251001-v1:0", None, HAIKU),
+        ("vertex_ai", "claude-haiku-4-5@20251001", None, HAIKU),
+        ("openai", "gpt-4o", None, GPT_4O),
+        ("azure", "gpt-4o", None, GPT_4O),
+        ("azure", "responses/gpt-4o", None, GPT_4O),
+        ("azure", "our-deployment", "azure/gpt-4o", GPT_4O),
+        ("openai_compatible", "our-model", "gpt-4o", GPT_4O),
+        ("azure", "our-deployment", None, None),
+        ("azure", "gpt-4o", "azure/our-deployment", None),
+        ("openai", "claude-haiku-4-5", None, None),
+        ("openai_compatible", "gpt-4o", None, None),
+    ],
+)
+def test_a_model_is_found_by_its_id(
+    provider: str, name: str, base_model: str | None, found: Listed | None
+) -> None:
+    assert listed(RELEASE, provider, name, base_model) == found
+
+
+def test_a_release_without_a_list_gets_the_newest() -> None:
+    assert listed("9.9.9", "openai", "gpt-4o", None) == GPT_4O
