@@ -44,8 +44,8 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         # Its environment and its weights, behind a door.
         "gpu": [*PACKAGES, "doors", "ports", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
-        "gw-1": ["ports", *PACKAGES, *USER, "keys", *UPLOAD, *service],
-        "gw-2": ["ports", *PACKAGES, *USER, "keys", *UPLOAD, *service],
+        "gw-1": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
+        "gw-2": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
         "dev": [*UPLOAD, "home files", "machine files"],
     }
     uploads = {name: len(traffic.uploads) for name, traffic in done.items()}
