@@ -133,12 +133,6 @@ def prepare() -> Commands:
 
 
 @operation
-def prepare() -> Commands:
-    """Have the GPUs' device files made before any engine starts."""
-    yield from devices.install(host.plan(), host.seen())
-
-
-@operation
 def install() -> Commands:
     """Build the environments that the host lacks."""
     built = set()
