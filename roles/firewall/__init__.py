@@ -213,7 +213,8 @@ def _strangers(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """A door on a port that somebody else has would shut out whoever comes to that one."""
     for port in wanted(plan):
         for owner in sorted(seen.listeners.get(port, frozenset())):
-            if not owner.startswith("mirrorfleet-"):
+            # The name of a process, which its user chooses, is no longer than 15 characters.
+            if not (owner.startswith("mirrorfleet-") and owner.endswith(".service")):
                 yield (
                     f"has port {port} taken by {owner}, and our firewall is to guard it. "
                     "Stop that, or write another port."

@@ -18,7 +18,7 @@ from roles.host.report import Change
 from roles.host.rollout import in_turn
 from roles.host.secrets import reveal_text
 
-PACKAGES = ("haproxy", "socat", "curl")
+PACKAGES = ("haproxy", "socat", "curl", "python3")
 
 
 def questions(plan: HostPlan) -> list[Question]:

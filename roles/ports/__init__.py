@@ -18,6 +18,7 @@ from roles.host.commands import Commands, operation, script
 from roles.host.leaving import last
 from roles.host.observe import Observation, Question, Unit
 from roles.host.payload import UNPACK, Member, pack
+from roles.host.places import ROOT
 from roles.host.report import Change
 from roles.host.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
 from roles.host.rollout import serves
@@ -107,7 +108,8 @@ def installed() -> dict[str, str]:
     }
 
 
-# A new host may have no Python yet. It has no generation then, and the first one starts the unit.
+# A new host may have no Python yet: its first generation starts the unit. One with generations may
+# have none because no service there needed it.
 INSTALL = f"""\
 mkdir -p {Path(PROGRAM).parent}
 cd {Path(PROGRAM).parent}
@@ -119,6 +121,8 @@ mv -f new/{UNIT} {UNIT_PATH}
 rm -rf new {UNIT_PATH}.d
 systemctl daemon-reload
 systemctl --quiet enable {UNIT}
+if ! command -v python3 >/dev/null && [ "$(ls -d {ROOT}/*/generations 2>/dev/null)" ]; then
+{host.INSTALL.format(names="python3")}fi
 ! command -v python3 >/dev/null || systemctl reload-or-restart {UNIT}
 """
 

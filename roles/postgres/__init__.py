@@ -21,6 +21,7 @@ from roles.host.secrets import reveal
 from roles.postgres import render
 
 PACKAGE = "postgresql"
+PACKAGES = (PACKAGE, "python3")
 
 # The package makes a cluster of its own and starts it. Not with us.
 ALONE = """\
@@ -36,7 +37,7 @@ def questions(plan: HostPlan) -> list[Question]:
         return [former]
     return [
         former,
-        ("package", PACKAGE),
+        *(("package", name) for name in PACKAGES),
         *service.questions(render.NAME, render.USER, plan.postgres.port),
         *(("tree", file.path) for file in units(plan)),
         ("unit", render.TIMER),
@@ -67,7 +68,7 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Postgres, one by one."""
     if plan.postgres:
-        yield from host.lacks(seen, (PACKAGE,), render.USER)
+        yield from host.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.postgres, seen), seen)
         for file in files.unlike(units(plan), seen):
             how = "differs" if file.path in seen.files else "is missing"
@@ -104,7 +105,7 @@ def serve() -> None:
     if not host.plan().postgres:
         return
     prepare(name="no cluster of the package's own")
-    host.ensure_packages(PACKAGE)
+    host.ensure_packages(*PACKAGES)
     host.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it answers")

@@ -16,6 +16,7 @@ from roles.host.secrets import reveal
 from roles.redis import render
 
 PACKAGE = "redis-server"
+PACKAGES = (PACKAGE, "python3")
 
 # The package starts a server of its own, open to every user of the host. Not with us.
 MASK = "systemctl --quiet mask redis-server.service\n"
@@ -27,7 +28,7 @@ def questions(plan: HostPlan) -> list[Question]:
     if plan.redis is None:
         return [former]
     asked = service.questions(render.NAME, render.USER, plan.redis.port)
-    return [former, ("package", PACKAGE), *asked]
+    return [former, *(("package", name) for name in PACKAGES), *asked]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
@@ -38,7 +39,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Redis, one by one."""
     if plan.redis:
-        yield from host.lacks(seen, (PACKAGE,), render.USER)
+        yield from host.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.redis), seen)
     yield from departure.changes(_departed(plan, seen))
 
@@ -53,7 +54,7 @@ def serve() -> None:
     if not host.plan().redis:
         return
     mask(name="no server of the package's own")
-    host.ensure_packages(PACKAGE)
+    host.ensure_packages(*PACKAGES)
     host.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it answers")

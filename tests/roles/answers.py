@@ -101,9 +101,10 @@ def converged(plan: HostPlan) -> Answers:
         found |= _path(plan.ollama.models_directory) | _path(ollama_render.ELSEWHERE)
         found |= made(plan.ollama)
     if plan.redis:
-        found |= {("package", redis.PACKAGE): ()}
+        found |= {("package", name): () for name in redis.PACKAGES}
     if plan.postgres:
-        found |= {("package", postgres.PACKAGE): ()} | timed(plan) | _path(MADE)
+        found |= {("package", name): () for name in postgres.PACKAGES}
+        found |= timed(plan) | _path(MADE)
     if plan.migrations:
         found |= migrated(plan.migrations)
     if plan.gateway:

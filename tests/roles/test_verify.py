@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api import StringCommand
 
 from fleet import HostPlan
 from roles.host.observe import Observation, Unit
@@ -23,6 +24,7 @@ from roles.verify.seats import Seat, seats
 from roles.verify.table import report
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good
+from tests.roles.machine import Machine
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("verify.json").read_text("utf-8"))
 ADA = ("lab", "ada")
@@ -247,3 +249,35 @@ def test_the_report_for_programs_is_plain_data(ada: Seat, plan: Mapping[str, Hos
     found = report(serving(plan), [row(ada, serving(plan), {})], {})
     assert json.loads(json.dumps(found)) == found
     assert found["developers"][0]["tiers"] == ["opus", "sonnet", "haiku", "fable"]
+
+
+@pytest.mark.parametrize(
+    ("group", "asks"),
+    [
+        ("/system.slice/mirrorfleet-litellm.service", True),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/mirrorfleet-litellm.service",
+            False,
+        ),
+        ("/user.slice/user-1000.slice/session-1.scope", False),
+    ],
+)
+def test_a_gateways_key_goes_to_its_own_unit_only(
+    plan: Mapping[str, HostPlan], machine: Machine, group: str, asks: bool
+) -> None:
+    """A local user may have its port, and a unit of its name."""
+    listens = 'LISTEN 0 9 10.77.0.21:4000 0.0.0.0:* users:(("litellm",pid=7,fd=3))'
+    machine.add("ss", f"echo '{listens}'")
+    machine.add("curl", 'echo "$*" >>"$ROOT/asked"; cat >>"$ROOT/asked"')
+    for path, text in (
+        ("/proc/7/cgroup", f"0::{group}\n"),
+        ("/proc/7/comm", "mirrorfleet-lit\n"),
+        ("/proc/meminfo", "MemTotal: 1 kB\n"),
+        ("/opt/mirrorfleet/litellm/current/environment", "LITELLM_MASTER_KEY=sk-master\n"),
+    ):
+        machine.at(path).parent.mkdir(parents=True, exist_ok=True)
+        machine.at(path).write_text(text)
+    machine.run(StringCommand(asked(plan["gw-1"], [])))
+    said = (machine.root / "asked").read_text()
+    assert "/health/readiness" in said, "which needs no key"
+    assert ("sk-master" in said) is asks
