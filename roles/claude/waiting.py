@@ -73,17 +73,16 @@ def _asked(content: bytes | None) -> Set[str]:
     return frozenset()
 
 
-def _names(said: Any) -> Iterator[str]:
-    """Yield each text of some settings, which may be the name of a model."""
-    match said:
-        case str():
-            yield said.removesuffix("[1m]")
-        case Mapping():
-            for value in said.values():
-                yield from _names(value)
-        case list() | tuple():
-            for value in said:
-                yield from _names(value)
+def _names(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the models that a client asks by itself; those to choose from are no need."""
+    variables = settings.get("env")
+    asked = [settings.get("model"), settings.get("fallbackModel")]
+    if isinstance(variables, Mapping):
+        asked += [value for name, value in variables.items() if str(name).endswith("_MODEL")]
+    for said in asked:
+        for each in said if isinstance(said, list | tuple) else [said]:
+            if isinstance(each, str):
+                yield each.removesuffix("[1m]")
 
 
 def _skip(this: Host, what: str, model: str) -> None:

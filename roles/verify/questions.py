@@ -20,7 +20,8 @@ LIMIT = 120
 """Seconds for one call of the client: a model on a cold engine takes its time."""
 
 # What a service answers to the holder of its key, which stands in the file of its environment. The
-# key goes to the service's own unit only.
+# key goes to the service's own unit only. A developer's login shell may hang, greet, or speak for
+# another one: two kinds of its lines count, and for this developer only.
 KEYED = """\
 keyed() {
     [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
@@ -36,8 +37,9 @@ as_developer() {
     say developer "$1" "$2"
     case $kernel in
         Darwin) sudo -n -i -u "$2" sh -s ;;
-        *) runuser -l "$2" -c 'sh -s' ;;
-    esac
+        *) timeout -k 5 "$3" runuser -l "$2" -c 'sh -s' ;;
+    esac 2>/dev/null | head -c 33554432 |
+        sed -n -e "s/[^ -~$tab]//g" -e "/^login$tab/p" -e "/^turn$tab/p"
 }
 """
 
@@ -107,7 +109,7 @@ def told(lines: Iterable[str]) -> Told:
                 turns[who] = {}
             case ["login", program, directory]:
                 logins[who] = (program, directory)
-            case ["turn", name, code, made, out, err]:
+            case ["turn", name, code, made, out, err] if code.isdecimal():
                 turns[who][name] = Turn(int(code), made == "yes", _text(out), _text(err))
             case _:
                 pass  # a login shell may greet
@@ -177,9 +179,10 @@ def _seat(seat: Seat) -> str:
         ["turn", "doctor", "doctor"],
         *(_turn(kind, line) for line in seat.lines for kind in TURNS),
     ]
+    asked = [seat.group, seat.user, str(LIMIT * len(calls))]
     return "\n".join(
         [
-            f"as_developer {shlex.join([seat.group, seat.user])} <<'END OF THE DEVELOPER'",
+            f"as_developer {shlex.join(asked)} <<'END OF THE DEVELOPER'",
             *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
             ASK,
             *map(shlex.join, calls),
@@ -194,4 +197,7 @@ def _turn(kind: str, line: Line) -> list[str]:
 
 
 def _text(packed: str) -> str:
-    return base64.b64decode(packed).decode(errors="replace")
+    try:
+        return base64.b64decode(packed).decode(errors="replace")
+    except ValueError:
+        return ""

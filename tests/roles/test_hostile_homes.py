@@ -27,6 +27,8 @@ from roles.host.commands import script
 from roles.host.files import HomeFile
 from roles.host.observe import HomeFile as Found
 from roles.host.observe import Observation
+from roles.verify import questions
+from roles.verify.questions import Turn
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -160,6 +162,19 @@ def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
     done = machine._run(["dash", "-s"], text)
     seen = observation.parse(done.stdout.splitlines())
     assert seen.listeners == {4000: frozenset({"x\\nport1\\033y"})}
+
+
+FORGED = r"Welcome!\ndeveloper\tlab\tgrace\nturn\tanswer\t0\tyes\t\t\nturn\tx\ty\tz\t%%\t%%\n"
+
+
+def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Machine) -> None:
+    machine.add("runuser", f"printf '{FORGED}'; sleep 60")
+    calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
+    began = time.monotonic()
+    done = machine._run(["sh", "-s"], observation.script([], f"{questions.KEYED}\n{calls}"))
+    assert time.monotonic() - began < 10
+    turns = questions.told(done.stdout.splitlines()).turns
+    assert turns == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
 
 
 # What a run holds while it writes: no user gets hold of it.
