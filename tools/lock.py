@@ -20,7 +20,7 @@ from pyinfra.api.exceptions import DeployError
 
 from fleet.check import advisories
 from fleet.locks import INDEX, WITHOUT_COOLDOWN, cuda_mismatch, indexes, page
-from tools import client_lock, litellm_models
+from tools import client_lock, litellm_environment, litellm_models
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).parent / "uv"
@@ -65,7 +65,22 @@ def main(arguments: list[str]) -> int:
         except DeployError as error:
             print(f"lock: no price list of LiteLLM {release}: {error}", file=sys.stderr)
             return 1
+        done = _known(release)
     return done
+
+
+def _known(release: str) -> int:
+    """Write what the release knows by name; without it, the check refuses fleets of the release."""
+    try:
+        litellm_environment.write_known(ROOT, release, UV)
+    except (subprocess.CalledProcessError, OSError) as error:
+        print(
+            f"lock: the lock file is written; what LiteLLM {release} knows by name is not: {error}."
+            f" Mend that, and run: .venv/bin/python -m tools.litellm_environment {release}",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
 
 
 def like_the_newest(source: Path) -> str:

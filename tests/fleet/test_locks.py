@@ -72,6 +72,14 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
 UV = """\
 #!/bin/sh
 # A stand-in for uv, which tells what it was asked and resolves without a registry.
+case $1 in
+    venv) for directory; do :; done
+        mkdir -p "$directory/bin"
+        printf '#!/bin/sh\necho "callbacks: [of the stand-in]"\n' >"$directory/bin/python"
+        chmod +x "$directory/bin/python"
+        exit ;;
+    pip) [ "$2" = compile ] || exit 0 ;;
+esac
 echo "$*" >>asked
 [ ! -e broken ] || exit 1
 case "$*" in *find-links=https:*) ;; *) [ ! -e "$(basename "$3").elsewhere" ] || exit 1 ;; esac
@@ -103,6 +111,8 @@ def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) 
     assert "--exclude-newer-package" not in (house / "asked").read_text()
     models = json.loads((house / "fleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
+    known = house / "fleet/data/litellm_known/1.200.0.yml"
+    assert known.read_text() == "callbacks: [of the stand-in]\n"
 
 
 @pytest.mark.usefixtures("uv")
