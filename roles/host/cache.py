@@ -132,7 +132,8 @@ def _one_from_elsewhere(
 def _first_error(said: str) -> str:
     """Return what pip calls the error; what follows it is detail."""
     lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-    return (lines or said.splitlines())[0].removeprefix("ERROR: ")
+    first = (lines or said.splitlines())[0].removeprefix("ERROR: ")
+    return re.sub(r" \(from versions: .*\)", "", first)
 
 
 _nowhere: dict[tuple[str, str, str], str] = {}

@@ -27,9 +27,13 @@ case $1 in
 esac
 """
 
-LOCK = (
-    "import sys; from pathlib import Path; from tools import lock; lock.UV = Path('uv').resolve(); "
-)
+LOCK = """\
+import sys
+from pathlib import Path
+from tools import lock
+lock.UV = Path("uv").resolve()
+lock.litellm_models.price_list = lambda *_: b"{}"  # of a wheel that no registry has
+"""
 
 
 @pytest.fixture
