@@ -70,3 +70,19 @@ def _on_linux(text: str, machine: str) -> dict[str, str]:
             if requirement.marker is None or requirement.marker.evaluate(platform):
                 found[requirement.name] = str(requirement.specifier).removeprefix("==")
     return found
+
+
+INDEX = "# index:"
+"""How a line begins that says which other index has a package: its name and a URL follow. Of a lock
+file and of its .in file."""
+
+
+def indexes(text: str) -> dict[str, str]:
+    """Return the indexes of those packages that the registry of all others does not have."""
+    said = (line.split() for line in text.splitlines() if line.startswith(INDEX))
+    return {words[2]: words[3] for words in said}
+
+
+def page(index: str, package: str) -> str:
+    """Return the page of an index that lists the files of a package (PEP 503)."""
+    return f"{index.rstrip('/')}/{package}/"

@@ -6,18 +6,21 @@ Options of one file stand in it, in a line that starts with "# lock:".
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+from ast import literal_eval
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 from pyinfra.api.exceptions import DeployError
 
 from fleet.check import advisories
-from fleet.locks import WITHOUT_COOLDOWN, cuda_mismatch
-from tools import client_lock, litellm_models
+from fleet.locks import INDEX, WITHOUT_COOLDOWN, cuda_mismatch, indexes, page
+from tools import client_lock, litellm_environment, litellm_models
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).parent / "uv"
@@ -62,7 +65,22 @@ def main(arguments: list[str]) -> int:
         except DeployError as error:
             print(f"lock: no price list of LiteLLM {release}: {error}", file=sys.stderr)
             return 1
+        done = _known(release)
     return done
+
+
+def _known(release: str) -> int:
+    """Write what the release knows by name; without it, the check refuses fleets of the release."""
+    try:
+        litellm_environment.write_known(ROOT, release, UV)
+    except (subprocess.CalledProcessError, OSError) as error:
+        print(
+            f"lock: the lock file is written; what LiteLLM {release} knows by name is not: {error}."
+            f" Mend that, and run: .venv/bin/python -m tools.litellm_environment {release}",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
 
 
 def like_the_newest(source: Path) -> str:
@@ -93,7 +111,8 @@ def lock(source: Path, reason: str | None, early: list[str]) -> int:
     if reason:
         command += [f"--exclude-newer-package={name}={today}" for name in early]
     command += [f"--custom-compile-command=bin/lock {relative}"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    elsewhere = indexes(source.read_text("utf-8"))
+    done = _compiled(command, elsewhere) if elsewhere else _run(command)
     if done.returncode:
         return done.returncode
     if bad := list(advisories.locked(done.stdout)):
@@ -103,8 +122,51 @@ def lock(source: Path, reason: str | None, early: list[str]) -> int:
         print(f"lock: {relative} leads to {why}. Choose a release for CUDA 13.", file=sys.stderr)
         return 1
     note = f"{WITHOUT_COOLDOWN} ({', '.join(early)}, {today}): {reason}\n" if reason else ""
-    target.write_text(note + done.stdout, "utf-8")
+    where = "".join(f"{INDEX} {name} {url}\n" for name, url in elsewhere.items())
+    target.write_text(note + where + done.stdout, "utf-8")
     return 0
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+def _run(command: list[str], **more: Any) -> Done:
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **more)
+
+
+IMPATIENT = {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"}
+"""Until an index counts as away."""
+
+
+def _compiled(command: list[str], elsewhere: dict[str, str]) -> Done:
+    """Resolve with packages that an index of their own has: from where pip looks on this machine,
+    or else from that index."""
+    pages = [page(url, name) for name, url in elsewhere.items()]
+    said = []
+    for places in (_folders(), pages):
+        links = [f"--find-links={place}" for place in places]
+        done = _run([*command, *links], stderr=subprocess.PIPE, env={**os.environ, **IMPATIENT})
+        if done.returncode == 0:
+            return done
+        said.append(done.stderr.strip())
+    print("\n".join(dict.fromkeys(said)), file=sys.stderr)
+    print(
+        f"lock: {', '.join(elsewhere)} comes from an index of its own: neither uv and pip, as they "
+        f"are configured on this machine, nor {', '.join(pages)} led to a lock. If it cannot be "
+        "reached from here, download its wheels with another machine, put them into a folder, and "
+        f"run: {sys.executable} -m pip config set global.find-links FOLDER",
+        file=sys.stderr,
+    )
+    return done
+
+
+def _folders() -> list[str]:
+    """Return the places where pip looks for files, as it is configured here: uv does not ask it."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    said = dict(line.split("=", 1) for line in lines if "=" in line)
+    links = [value for name, value in said.items() if name.endswith(".find-links")]
+    return [*dict.fromkeys(place for value in links for place in literal_eval(value).split())]
 
 
 def _package(role: str, release: str) -> str:

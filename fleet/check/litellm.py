@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from fleet.check import literals
-from fleet.check.releases import locked
-from fleet.data import table
+from fleet.data import is_there, table
 from fleet.problems import Key, Problem, did_you_mean
 from fleet.spec import PROVIDERS, Fleet, Gateway, Model, OllamaModel, ProviderModel
 from fleet.spec.litellm import Values
@@ -187,9 +186,9 @@ SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 
 
 def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
-    """Return the names that the gateway's release knows; ``None`` where it has no lock file, which
-    is told of the release."""
+    """Return the names that the gateway's release knows; ``None`` where they are not known here,
+    which is told of the release."""
     assert fleet.gateway, "it is its settings that are looked at"
-    if fleet.gateway.version not in locked("litellm"):
+    if not is_there(f"litellm_known/{fleet.gateway.version}"):
         return None
     return frozenset(table(f"litellm_known/{fleet.gateway.version}")[section])

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from fleet.check import advisories
+from fleet.data import is_there
 from fleet.locks import cuda_mismatch, emergency
 from fleet.problems import Key, Problem
 from fleet.spec import Fleet, VllmModel
@@ -28,6 +29,13 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             # whose names and settings are known here.
             judge = fleet.gateway.runtime != "docker"
             yield from _unlocked(fleet, key, "litellm", version, judge=judge)
+            if version in locked("litellm") and not is_there(f"litellm_known/{version}"):
+                yield fleet.document.problem(
+                    key,
+                    f"is {version}, of which it is not known here what names it has: "
+                    f"fleet/data/litellm_known/{version}.yml is missing.",
+                    f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
+                )
     for group in fleet.developers.values():
         yield from _unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
 

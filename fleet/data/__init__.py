@@ -9,6 +9,11 @@ from typing import Any
 import yaml
 
 
+def is_there(name: str) -> bool:
+    """Is there a data file of this name?"""
+    return (Path(__file__).parent / f"{name}.yml").is_file()
+
+
 @cache
 def table(name: str) -> dict[str, Any]:
     """Return the data file ``name`` (without ``.yml``) of this folder."""

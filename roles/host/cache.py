@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 
+from packaging.requirements import Requirement
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
+
+from fleet.locks import page
+from roles.host.locks import split
 
 _lock = Lock()
 """Hosts are prepared in parallel, and the same file is fetched for all of them once."""
@@ -46,11 +52,20 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     return path
 
 
-def wheels(requirements: str, name: str, python: str, architecture: str, *, also: str) -> Path:
+def wheels(
+    requirements: str,
+    name: str,
+    python: str,
+    architecture: str,
+    *,
+    also: str,
+    indexes: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Return a tar of the wheels that ``requirements`` pin, for a host's Python and architecture.
 
     ``requirements`` is a lock file's text, ``also`` that of one whose wheels are not to be packed;
-    both texts are: as pushed.txt and requirements.txt.
+    both texts are: as pushed.txt and requirements.txt. ``indexes`` maps a package to an index that
+    has it where pip's own do not.
     """
     key = sha256(f"{requirements}\n{also}\n{python} {architecture}".encode()).hexdigest()[:16]
 
@@ -58,9 +73,15 @@ def wheels(requirements: str, name: str, python: str, architecture: str, *, also
         logger.info(f"--> Fetching the wheels of {name} for Python {python}, once")
         with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
             directory = Path(scratch)
+            apart, ordinary = split(requirements, indexes)
+            # First: where one of these is nowhere to be had, nobody waits for hundreds of others.
+            if apart:
+                _from_elsewhere(apart, indexes, python, architecture, directory)
+            if ordinary:
+                (directory / "pushed.txt").write_text(ordinary)
+                _pip_download(directory / "pushed.txt", python, architecture, directory)
             (directory / "pushed.txt").write_text(requirements)
             (directory / "requirements.txt").write_text(also)
-            _pip_download(directory / "pushed.txt", python, architecture, directory)
             with tarfile.open(archive, "w") as tar:
                 for file in sorted(directory.iterdir()):
                     tar.add(file, file.name)
@@ -68,7 +89,63 @@ def wheels(requirements: str, name: str, python: str, architecture: str, *, also
     return cached(f"wheels/{name}-{key}.tar", make)
 
 
-def _pip_download(requirements: Path, python: str, architecture: str, to: Path) -> None:
+def _from_elsewhere(
+    requirements: str, indexes: Mapping[str, str], python: str, architecture: str, to: Path
+) -> None:
+    """Fetch what an index of its own has, unless pip finds it as it is configured here.
+
+    Raises ``DeployError`` when it is nowhere to be had: for all hosts alike, after one look.
+    """
+    for entry in re.findall(r"^\S.*(?:\n .*)*", requirements, re.MULTILINE):
+        wanted = (entry, python, architecture)
+        if why := _nowhere.get(wanted) or _one_from_elsewhere(*wanted, indexes, to):
+            _nowhere[wanted] = why
+            raise DeployError(why)
+
+
+def _one_from_elsewhere(
+    entry: str, python: str, architecture: str, indexes: Mapping[str, str], to: Path
+) -> str:
+    """Fetch one requirement. Return why it is not to be had, if so."""
+    requirement = Requirement(entry.partition(" ")[0])
+    where = page(indexes[requirement.name], requirement.name)
+    file = to / "elsewhere.txt"
+    file.write_text(f"{entry}\n")
+    said = []
+    for options in ((), ("--no-index", f"--find-links={where}")):
+        try:
+            patience = (f"--timeout={SILENCE}", "--retries=1")
+            _pip_download(file, python, architecture, to, *patience, *options)
+            file.unlink()
+            return ""
+        except DeployError as error:
+            said.append(_first_error(str(error)))
+    return (
+        f"needs the wheel of {requirement} for Python {python} on {architecture}, which PyPI does "
+        f"not have. pip, as it is configured on this machine, says: {said[0]}\n"
+        f"    Of {where} it says: {said[1]}\n"
+        "    Download the wheel there with another machine, put it into a folder, and run: "
+        f"{sys.executable} -m pip config set global.find-links FOLDER"
+    )
+
+
+def _first_error(said: str) -> str:
+    """Return what pip calls the error; what follows it is detail."""
+    lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+    first = (lines or said.splitlines())[0].removeprefix("ERROR: ")
+    return re.sub(r" \(from versions: .*\)", "", first)
+
+
+_nowhere: dict[tuple[str, str, str], str] = {}
+"""What was asked for of an index of its own in vain, and why."""
+
+SILENCE = 15
+"""Seconds without a byte after which an index counts as away: all are asked within two minutes."""
+
+
+def _pip_download(
+    requirements: Path, python: str, architecture: str, to: Path, *options: str
+) -> None:
     version = ".".join(python.split(".")[:2])
     abi = f"cp{version.replace('.', '')}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -77,6 +154,7 @@ def _pip_download(requirements: Path, python: str, architecture: str, to: Path) 
     command += [f"--abi={name}" for name in (abi, "abi3", "none")]
     command += [f"--platform={name}_{architecture}" for name in _PLATFORMS]
     command += ["--platform=any", "--dest", str(to), "--requirement", str(requirements)]
+    command += options
     _run(command, "The wheels cannot be fetched")
 
 

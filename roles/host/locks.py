@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 
 from packaging.requirements import Requirement
@@ -31,6 +31,15 @@ def for_host(lock: str, python: str, architecture: str) -> str:
             requirement.marker = None
             kept.append(" \\\n    ".join([str(requirement), *hashes]))
     return "\n".join(kept) + "\n"
+
+
+def split(requirements: str, names: Collection[str]) -> tuple[str, str]:
+    """Return the requirements of what ``for_host`` returns: of these names, and all others."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    for requirement, hashes in _entries(requirements):
+        entry = " \\\n    ".join([str(requirement), *hashes])
+        parts[requirement.name not in names].append(f"{entry}\n")
+    return "".join(parts[0]), "".join(parts[1])
 
 
 def _entries(lock: str) -> Iterator[tuple[Requirement, list[str]]]:

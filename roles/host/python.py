@@ -8,10 +8,11 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from fleet.locks import INDEX, indexes
 from fleet.plan import HostPlan
 from roles.host.cache import wheels
 from roles.host.commands import Commands
-from roles.host.locks import for_host
+from roles.host.locks import for_host, split
 from roles.host.observe import Observation, Question
 from roles.host.places import ROOT, STATE
 from roles.host.report import Change
@@ -70,7 +71,10 @@ class Environment:
 @cache
 def _digest(lock: Path, changed: int, finish: str) -> str:
     """Return the digest of a lock file as it was when last ``changed``: every host asks for it."""
-    return sha256(lock.read_bytes() + finish.encode()).hexdigest()[:8]
+    # Where else a package is had changes nothing about what is installed.
+    lines = lock.read_bytes().splitlines(keepends=True)
+    content = b"".join(line for line in lines if not line.startswith(INDEX.encode()))
+    return sha256(content + finish.encode()).hexdigest()[:8]
 
 
 def python(seen: Observation) -> str:
@@ -170,7 +174,9 @@ def install(environment: Environment, plan: HostPlan, seen: Observation) -> Comm
     if archive is None:
         return
     environment = standing(environment, seen)
-    source = "--offline --no-index --find-links ." if plan.packages == "controller" else ""
+    source = "--find-links ."
+    if plan.packages == "controller":
+        source = f"--offline --no-index {source}"
     yield from upload(
         archive,
         INSTALL.format(
@@ -187,13 +193,15 @@ def install(environment: Environment, plan: HostPlan, seen: Observation) -> Comm
 def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path | None:
     """Bring what the host will be sent into the cache: uv, and the wheels unless it has a registry.
 
-    Returns the archive, or None when the host has the environment.
+    Wheels that no registry has are sent in any case. Returns the archive, or None when the host has
+    the environment.
     """
     if standing(environment, seen).directory in seen.environments:
         return None
     host = (python(seen), seen.architecture)
-    installer, wanted = (
-        for_host(lock.read_text("utf-8"), *host) for lock in (UV, environment.lock)
-    )
-    pushed = installer + wanted if plan.packages == "controller" else installer
-    return wheels(pushed, f"{environment.role}-{environment.lock.stem}", *host, also=wanted)
+    text = environment.lock.read_text("utf-8")
+    installer, wanted = (for_host(each, *host) for each in (UV.read_text("utf-8"), text))
+    others = indexes(text)
+    sent = wanted if plan.packages == "controller" else split(wanted, others)[0]
+    name = f"{environment.role}-{environment.lock.stem}"
+    return wheels(installer + sent, name, *host, also=wanted, indexes=others)

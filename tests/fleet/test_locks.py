@@ -72,8 +72,17 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
 UV = """\
 #!/bin/sh
 # A stand-in for uv, which tells what it was asked and resolves without a registry.
-echo "$*" >asked
+case $1 in
+    venv) for directory; do :; done
+        mkdir -p "$directory/bin"
+        printf '#!/bin/sh\necho "callbacks: [of the stand-in]"\n' >"$directory/bin/python"
+        chmod +x "$directory/bin/python"
+        exit ;;
+    pip) [ "$2" = compile ] || exit 0 ;;
+esac
+echo "$*" >>asked
 [ ! -e broken ] || exit 1
+case "$*" in *find-links=https:*) ;; *) [ ! -e "$(basename "$3").elsewhere" ] || exit 1 ;; esac
 echo "# made by uv"
 grep -h '^litellm' "$3" | sed 's/.*==/litellm==/'
 """
@@ -102,6 +111,8 @@ def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) 
     assert "--exclude-newer-package" not in (house / "asked").read_text()
     models = json.loads((house / "fleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
+    known = house / "fleet/data/litellm_known/1.200.0.yml"
+    assert known.read_text() == "callbacks: [of the stand-in]\n"
 
 
 @pytest.mark.usefixtures("uv")
@@ -157,6 +168,36 @@ def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
         "releases of CUDA must be equal: no engine could compile its kernels. "
         "Write it anew: `bin/lock vllm 0.32.0`; or name another release."
     ) in str(error.value)
+
+
+TORCH = "# index: torch https://download.pytorch.org/whl/cpu\n"
+
+
+@pytest.mark.usefixtures("uv")
+def test_what_an_index_of_its_own_has_comes_from_where_pip_looks_or_from_there(
+    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels /srv/more")
+    page = "--find-links=https://download.pytorch.org/whl/cpu/torch/"
+    assert lock.main(["vllm", "0.40.0-cpu"]) == 0
+    [asked] = (house / "asked").read_text().splitlines()
+    assert "--find-links=/srv/wheels --find-links=/srv/more" in asked
+    assert page not in asked
+    made = house / "roles/vllm/locks/0.40.0-cpu.txt"
+    assert made.read_text() == f"{TORCH}# made by uv\n"
+    assert TORCH in made.with_suffix(".in").read_text()
+
+    (house / "0.41.0-cpu.in.elsewhere").touch()
+    assert lock.main(["vllm", "0.41.0-cpu"]) == 0
+    assert page in (house / "asked").read_text().splitlines()[-1]
+    assert made.with_name("0.41.0-cpu.txt").read_text() == f"{TORCH}# made by uv\n"
+
+    (house / "broken").touch()
+    assert lock.main(["vllm", "0.42.0-cpu"]) == 1
+    told = capsys.readouterr().err
+    for part in ("torch", "https://download.pytorch.org/whl/cpu/torch/", "global.find-links"):
+        assert part in told
+    assert not list(made.parent.glob("0.42*"))
 
 
 @pytest.mark.usefixtures("uv")

@@ -19,9 +19,10 @@ import pytest
 
 from roles.litellm import render
 from tests.litellm.conftest import GOOD
-from tests.litellm.environment import ROOT, environment
+from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
 from tests.litellm.upstream import Upstream
+from tools.litellm_environment import ROOT
 
 KEYS = {
     "sk-anything": {},

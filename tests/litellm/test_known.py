@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import yaml
 
@@ -13,13 +12,12 @@ from fleet.data import table
 from fleet.schema import SCHEMA
 from tests.litellm.environment import LOCK, environment
 from tools import litellm_models
-
-MAKER = Path(__file__).with_name("known.py")
+from tools.litellm_environment import PROGRAM
 
 
 def test_the_names_are_those_of_the_locked_release() -> None:
     made = subprocess.run(
-        [environment() / "bin/python", MAKER], stdout=subprocess.PIPE, text=True, check=True
+        [environment() / "bin/python", PROGRAM], stdout=subprocess.PIPE, text=True, check=True
     )
     assert yaml.load(made.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
 

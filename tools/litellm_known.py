@@ -1,11 +1,7 @@
 """What a locked LiteLLM knows by name, as a file of fleet/data/litellm_known/ has it.
 
-Run by the Python of the environment of a gateway (tests/litellm/environment.py), it prints the
-file; test_known.py compares. For a new lock file:
-
-    export MIRRORFLEET_LITELLM=1.109.1
-    .venv/bin/python -m tests.litellm.environment
-    .venv/bin/python -m tests.litellm.environment known >fleet/data/litellm_known/1.109.1.yml
+Run by the Python of the environment of a gateway, it prints the file: litellm_environment.py, which
+`bin/lock litellm VERSION` uses, writes it. tests/litellm/test_known.py compares.
 """
 
 from __future__ import annotations
@@ -189,7 +185,7 @@ def known() -> dict[str, Any]:
 
 if __name__ == "__main__":
     print(f"# Names that LiteLLM {importlib.metadata.version('litellm')} knows.", end=" ")
-    print("Made by tests/litellm/known.py; not for editing.")
+    print("Made by tools/litellm_known.py; not for editing.")
     for section, names in known().items():
         print(f"\n{section}:")
         for name in sorted(names):

