@@ -14,7 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-PROGRAM = Path(__file__).parent / "program.py"
+HERE = Path(__file__).parent
+
+PROGRAM = HERE / "program.py"
+PARTS = ("prompt.py", "tokenizer.py", "merges.txt")
+"""What the program imports: a release has it in the same packages as we do."""
 
 REGISTRY: Mapping[str, Mapping[str, Any]] = {
     "qwen3:4b": {"trained": 262144, "capabilities": ["completion", "tools"]},
@@ -33,11 +37,13 @@ def tree(
     registry: Mapping[str, Mapping[str, Any]] = REGISTRY,
     limit: int = UNLIMITED,
     vram: float = 1,
+    debug: bool = True,
 ) -> Path:
     """Lay out a release below ``directory`` and return its program.
 
     ``limit`` is a fault that a release may have: it gives no model a larger window. ``vram`` is
-    the share of a model that it puts on GPUs, if it is given any.
+    the share of a model that it puts on GPUs, if it is given any. One without ``debug`` answers
+    where it was to show a prompt only.
     """
     program, libraries = directory / "bin/ollama", directory / "lib/ollama"
     program.parent.mkdir(parents=True)
@@ -45,7 +51,11 @@ def tree(
     program.write_text(PROGRAM.read_text("utf-8").replace('"0.0.0"', f'"{version}"'), "utf-8")
     program.chmod(0o755)
     (libraries / "libggml-base.so").write_bytes(b"a stand-in")
-    content = json.dumps({"tags": registry, "limit": limit, "vram": vram})
+    parts = libraries / "tests/standins/ollama"
+    parts.mkdir(parents=True)
+    for part in PARTS:
+        (parts / part).write_bytes((HERE / part).read_bytes())
+    content = json.dumps({"tags": registry, "limit": limit, "vram": vram, "debug": debug})
     (libraries / "registry.json").write_text(content, "utf-8")
     return program
 

@@ -2,19 +2,21 @@
 """A stand-in for the program `ollama`: its API and its habits, without a model behind them.
 
 It keeps manifests below OLLAMA_MODELS as the real one does, pulls from lib/ollama/registry.json
-beside itself, cuts a window that a model was not trained for, and knows one answer by heart.
+beside itself, cuts a window that a model was not trained for, and prompts that are longer than it
+(prompt.py), and knows one answer by heart.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from socketserver import ThreadingTCPServer
@@ -22,9 +24,16 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+LIBRARY = Path(__file__).resolve().parents[1] / "lib/ollama"
+sys.path.insert(0, str(LIBRARY))
+
+from tests.standins.ollama import prompt  # noqa: E402
+
 VERSION = "0.0.0"
 ANSWER = "I am the stand-in for Ollama: this is the one answer I know."
-REGISTRY = Path(__file__).resolve().parents[1] / "lib/ollama/registry.json"
+REGISTRY = LIBRARY / "registry.json"
+BREAK = "break off"
+"""A prompt with these words is answered by a stream that ends after its first event."""
 HOST = os.environ.get("OLLAMA_HOST", "127.0.0.1:11434")
 SIZE = 3_000_000_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -195,20 +204,33 @@ def running() -> list[Json]:
     ]
 
 
+def read(request: Json, manifest: Json, truncate: bool = True) -> prompt.Prompt:
+    """Return what the model reads of a request to /api/chat."""
+    return prompt.prompt(request, LOADED[manifest["layer"]]["window"], truncate)
+
+
 def message(body: Json) -> Json:
-    """Answer as /v1/messages does: with a tool when a message says "use" and its name."""
+    """Answer as /v1/messages does: with a tool when a message says "use", its name and its input.
+
+    For example: use Bash {"command": "date"}
+    """
     manifest = load(body["model"])
     if body.get("tools") and "tools" not in manifest["capabilities"]:
         raise Refused(
             400, f"registry.ollama.ai/library/{full(body['model'])} does not support tools"
         )
-    text = json.dumps(body["messages"][-1]["content"])
+    *_, last = (each["content"] for each in body["messages"] if each["role"] == "user")
+    text = last if isinstance(last, str) else "\n".join(each.get("text", "") for each in last)
     for tool in body.get("tools", ()):
-        if f"use {tool['name']}" in text:
-            block = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": {}}
+        if found := re.search(rf"use {re.escape(tool['name'])}( {{.*}})?", text):
+            given = json.loads(found[1] or "{}")
+            block = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": given}
             break
     else:
         block = {"type": "text", "text": ANSWER}
+    _, tokens, whole = read(prompt.chat(body), manifest)
+    cut = f"cut: {whole} tokens to {tokens}" if tokens < whole else f"turn: {tokens} tokens"
+    print(f"{cut}, {body['max_tokens']} more at most", flush=True)
     return {
         "id": "msg_1",
         "type": "message",
@@ -216,19 +238,44 @@ def message(body: Json) -> Json:
         "model": body["model"],
         "content": [block],
         "stop_reason": "tool_use" if block["type"] == "tool_use" else "end_turn",
-        "usage": {"input_tokens": len(text) // 4, "output_tokens": 16},
+        "usage": {"input_tokens": tokens, "output_tokens": 16},
     }
 
 
-def events(whole: Json) -> Iterator[Json]:
-    """The same answer as a stream."""
+def chat(body: Json) -> Json:
+    """Answer as /api/chat does, or show the prompt as it was cut."""
+    manifest = load(body["model"])
+    found = read(body, manifest, body.get("truncate", True))
+    has_debug = json.loads(REGISTRY.read_text("utf-8"))["debug"]
+    if body.get("_debug_render_only") and has_debug:
+        return {"model": body["model"], "_debug_info": {"rendered_template": found.text}}
+    window = LOADED[manifest["layer"]]["window"]
+    if found.tokens >= window:
+        sizes = f"({found.tokens} tokens) exceeds the available context size ({window} tokens)"
+        raise Refused(400, f"request {sizes}, try increasing it")
+    said = {"role": "assistant", "content": ANSWER}
+    counts = {"prompt_eval_count": found.tokens, "eval_count": 16}
+    return {"model": body["model"], "message": said, "done": True, **counts}
+
+
+def estimated(body: Json) -> int:
+    """Return the guess that the beginning of a stream tells: a token has four characters."""
+    parts = [body.get("system") or "", body["messages"], body.get("tools") or ""]
+    return sum(len(each if isinstance(each, str) else json.dumps(each)) for each in parts) // 4
+
+
+def events(whole: Json, guess: int) -> Iterator[Json]:
+    """The same answer as a stream. Only its end tells how many tokens were read."""
     [block] = whole["content"]
     is_text = block["type"] == "text"
-    delta = {"type": "text_delta", "text": ANSWER} if is_text else {"type": "input_json_delta"}
-    start = {**block, "text": ""} if is_text else block
-    yield {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None}}
+    given = {"type": "input_json_delta", "partial_json": json.dumps(block.get("input"))}
+    delta = {"type": "text_delta", "text": ANSWER} if is_text else given
+    start = {**block, "text": ""} if is_text else {**block, "input": {}}
+    usage = {"input_tokens": guess, "output_tokens": 0}
+    first = {**whole, "content": [], "stop_reason": None, "usage": usage}
+    yield {"type": "message_start", "message": first}
     yield {"type": "content_block_start", "index": 0, "content_block": start}
-    yield {"type": "content_block_delta", "index": 0, "delta": {"partial_json": "{}", **delta}}
+    yield {"type": "content_block_delta", "index": 0, "delta": delta}
     yield {"type": "content_block_stop", "index": 0}
     ends = {"stop_reason": whole["stop_reason"]}
     yield {"type": "message_delta", "delta": ends, "usage": whole["usage"]}
@@ -303,15 +350,14 @@ class Handler(BaseHTTPRequestHandler):
                 STORE.path(body["model"]).unlink()
                 self.send(200, "")
             case "POST /api/chat":
-                load(body["model"])
-                said = {"role": "assistant", "content": ANSWER}
-                self.send(200, json.dumps({"model": body["model"], "message": said, "done": True}))
+                self.send(200, json.dumps(chat(body)))
             case "POST /v1/messages":
                 whole = message(body)
                 if body.get("stream"):
-                    lines = (
-                        f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events(whole)
-                    )
+                    said = events(whole, estimated(body))
+                    if BREAK in json.dumps(body["messages"][-1]):
+                        said = islice(said, 1)
+                    lines = (f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in said)
                     self.stream("text/event-stream", lines)
                 else:
                     self.send(200, json.dumps(whole))
