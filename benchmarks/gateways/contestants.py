@@ -64,6 +64,15 @@ def ours(name: str, upstream: Upstream, directory: Path, **changes: Any) -> Iter
         )
 
 
+def before_ollama(
+    name: str, upstream: Upstream, directory: Path
+) -> AbstractContextManager[Running]:
+    """Ours, with a look at every prompt whether it fits: mirrorfleet_ollama.py."""
+    routes = planned(HERE / "fleet.yml").routes
+    checked = tuple(replace(route, checked_weights="weights") for route in routes)
+    return ours(name, upstream, directory, routes=checked)
+
+
 @contextmanager
 def quick_start(name: str, upstream: Upstream, directory: Path, route: str) -> Iterator[Running]:
     """LiteLLM as its documentation starts it: installed by pip, one worker, a short config.yaml."""
@@ -127,6 +136,7 @@ VARIANTS: dict[str, Start] = {
     "gunicorn": partial(ours, server="gunicorn"),
     "granian": partial(ours, server="granian"),
     "metrics": partial(ours, metrics=True),
+    "before Ollama": before_ollama,
 }
 """Ours with one thing different, to judge a default by."""
 

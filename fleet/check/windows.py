@@ -8,7 +8,7 @@ from fleet.data import table
 from fleet.plan.keys import opens
 from fleet.plan.settings import MARGIN
 from fleet.problems import Key, Problem
-from fleet.spec import Developers, Fleet, Model, OllamaModel
+from fleet.spec import Developers, Fleet, Model
 
 SMALLEST = 65_536
 """Tokens. Claude Code's own prompt takes 15,000 to 57,000 of them before the work begins."""
@@ -61,14 +61,11 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 def _caught(fleet: Fleet, small: Model, model: Model) -> bool:
     """Does a model with the window of ``model`` answer what is too long for a smaller one?
 
-    LiteLLM asks the general fallbacks where the fleet has none for windows. Ollama refuses no
-    prompt that would fall back: it cuts it.
+    LiteLLM asks the general fallbacks where the fleet has none for windows.
     """
     said = fleet.context_window_fallbacks or fleet.fallbacks
     targets = [fleet.models[name] for name in said.get(small.name, ()) if name in fleet.models]
-    return not isinstance(small, OllamaModel) and any(
-        each.context >= model.context for each in targets
-    )
+    return any(each.context >= model.context for each in targets)
 
 
 def _given(fleet: Fleet, *models: Model) -> tuple[Key, ...]:
@@ -83,8 +80,6 @@ def _given(fleet: Fleet, *models: Model) -> tuple[Key, ...]:
 
 def _larger(model: Model, *small: Model) -> str:
     """Return what to do where windows are smaller than that of ``model``."""
-    if any(isinstance(each, OllamaModel) for each in small):
-        return "Choose a model with a window at least as large."
     fallbacks = ", ".join(dict.fromkeys(f"{each.name}: [{model.name}]" for each in small))
     return (
         "Choose a model with a window at least as large, or add context_window_fallbacks: "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 from fleet import ollama
 from fleet.abilities import thinks
@@ -52,6 +54,11 @@ class Route:
         "models.{model}.engine",
         because="LiteLLM drops thinking and effort on their way to an engine without this flag",
     )
+    checked_weights: str | None = comes(
+        "models.{model}.engine",
+        "models.{model}.weights",
+        because="Ollama cuts what does not fit: the gateway refuses it, by counts of these weights",
+    )
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -87,9 +94,17 @@ def _to_ollama(
             output=model.output,
             base_model=None,
             adaptive_thinking=thinks(model),
+            checked_weights=_weights(model),
         )
         for host in model.hosts
     ]
+
+
+def _weights(model: OllamaModel) -> str:
+    """Return a name that changes with the weights, as far as the fleet file tells."""
+    if model.modelfile:
+        return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
+    return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
 
 
 def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
@@ -106,6 +121,7 @@ def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
             output=model.output,
             base_model=None,
             adaptive_thinking=thinks(model),
+            checked_weights=None,
         )
         for host in model.heads
     ]
@@ -123,6 +139,7 @@ def _to_provider(model: ProviderModel) -> Route:
         output=model.output,
         base_model=model.base_model,
         adaptive_thinking=False,
+        checked_weights=None,
     )
 
 

@@ -144,6 +144,12 @@ def _deployment(gateway: LitellmPlan, route: Route, extra: dict[str, Any]) -> di
     if route.adaptive_thinking:
         # Alone: with supports_reasoning, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
+    if route.checked_weights:
+        # What mirrorfleet_ollama.py holds prompts to, and whose counts it takes.
+        information |= {
+            "mirrorfleet_window": route.context,
+            "mirrorfleet_weights": route.checked_weights,
+        }
     if gateway.routing.allowed_fails is None and _has_another(gateway, route):
         # The one that has just failed rests at once, so that the retry goes to another. Said here
         # and not for all: a model's only deployment must not rest.

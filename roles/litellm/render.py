@@ -41,6 +41,15 @@ SCRIPTS = (
     "probe.py",
 )
 
+OLLAMA_SCRIPTS = (
+    "mirrorfleet_counts.py",
+    "mirrorfleet_ollama.py",
+    "mirrorfleet_prompt.py",
+    "mirrorfleet_question.py",
+    "mirrorfleet_turn.py",
+)
+"""What a gateway has besides, if engines behind it cut prompts."""
+
 PROGRAM = "mirrorfleet_database.py"
 """What LiteLLM with a database is started by, in an image."""
 
@@ -49,6 +58,9 @@ PLACE = "database"
 
 HELD = "/run/mirrorfleet/litellm.held"
 """While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
+
+COUNTS = f"{STATE}/{NAME}/counts-1"
+"""What all workers know of the lengths of prompts; another layout is another file."""
 
 WORKER_MEMORY = 420 * 1024**2
 """Bytes that a worker was measured to take under load; half of the memory is for workers."""
@@ -121,7 +133,7 @@ def service(
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **_scripts(*SCRIPTS),
+            **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _cuts(gateway) else ())),
         },
         check=f"{environment}/bin/python check.py",
     )
@@ -137,6 +149,7 @@ def service(
             directory=service.directory,
             keys=KEYS,
             held=str(PurePosixPath(HELD).parent),
+            state=str(PurePosixPath(COUNTS).parent) if _cuts(gateway) else "",
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
@@ -225,9 +238,16 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
         modules.append("mirrorfleet_succession")
+    if _cuts(gateway):
+        modules.append("mirrorfleet_ollama")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
+
+
+def _cuts(gateway: LitellmPlan) -> bool:
+    """Does the gateway serve models whose engine cuts prompts?"""
+    return any(route.checked_weights for route in gateway.routes)
 
 
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
@@ -250,6 +270,8 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
+    if _cuts(gateway):
+        said["MIRRORFLEET_COUNTS"] = COUNTS
     if not gateway.image:
         # An image has a home of its own, and may keep something there.
         said["HOME"] = f"{STATE}/{NAME}"

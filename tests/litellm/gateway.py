@@ -246,6 +246,7 @@ def _variables(
         "MIRRORFLEET_KEYS": str(directory),
         "PYTHONPATH": str(directory),
         "MIRRORFLEET_HELD": str(directory / "held"),
+        "MIRRORFLEET_COUNTS": str(directory / "counts"),
         # As PrivateTmp does: workers count in files there, which another gateway would wipe.
         "TMPDIR": str(directory),
     }

@@ -48,6 +48,9 @@ TOOL = {
     "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
 }
 
+SAMPLE = Path(__file__).read_text(encoding="utf-8")[:3000]
+"""Words and code: by the count of its tokens, a gateway learns how long an Ollama's prompts are."""
+
 Outcomes = dict[str, int]
 """Of each question about a model, the status of the answer; 0 is none, or not what it should be."""
 
@@ -201,7 +204,7 @@ def outcomes(gateway: Gateway, models: list[str]) -> Outcomes:
         turn = {
             "model": model,
             "max_tokens": 16,
-            "messages": [{"role": "user", "content": "Hello"}],
+            "messages": [{"role": "user", "content": f"What is this?\n\n{SAMPLE}"}],
             "tools": [TOOL],
         }
         found[f"a turn of '{model}'"] = _outcome(gateway, "/v1/messages", turn, b'"content"')

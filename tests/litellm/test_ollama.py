@@ -1,0 +1,304 @@
+"""Prompts and the window of a model on Ollama, through two workers of the real LiteLLM.
+
+What serves is the stand-in for Ollama, or a real one: tests/litellm/ollama.py. The truth about a
+prompt's length comes from the engine itself, from the same weights with a window eight times as
+large.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.litellm import ollama
+from tests.litellm.gateway import Answer, Gateway, message
+from tests.litellm.ollama import LIMIT, REAL, RESERVE, WINDOW, Engine
+from tests.litellm.upstream import Upstream
+
+TURNS = 200
+
+TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+) maximum")
+
+TOOL = {
+    "name": "Read",
+    "description": "Read a file.",
+    "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
+}
+
+needs_standin = pytest.mark.skipif(bool(REAL), reason="a fault of the stand-in's")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with ollama.engine(tmp_path_factory.mktemp("engine")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    engine: Engine, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    with ollama.gateway(tmp_path_factory.mktemp("gateway"), upstream, engine.url) as found:
+        yield found
+
+
+class Texts:
+    """Text of every kind that fills a window, the same in every run."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        root = Path(json.__file__).parents[1]
+        self.code = "".join(path.read_text("utf-8", "replace") for path in root.glob("a*.py"))
+        self.prose = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text("utf-8")
+
+    def text(self, size: int) -> str:
+        """Return some ``size`` characters."""
+        match self.random.randrange(6):
+            case 0:
+                return self.slice(self.prose, size)
+            case 1:
+                return self.slice(self.code, size)
+            case 2:
+                rows = [{"id": n, "name": f"row {n}", "on": n % 2 == 0} for n in range(size // 40)]
+                return json.dumps(rows)
+            case 3:
+                return "".join(chr(self.random.randrange(0x4E00, 0x9FFF)) for _ in range(size // 3))
+            case 4:
+                return base64.b64encode(self.random.randbytes(size * 3 // 4)).decode()
+            case _:
+                return " " * size + "end"
+
+    def slice(self, text: str, size: int) -> str:
+        at = self.random.randrange(max(len(text) - size, 1))
+        return text[at : at + size]
+
+
+class Conversation:
+    """A session as Claude Code has it: it asks, calls a tool, and sends the tool's result."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts, self.turn = texts, 0
+        self.messages: list[dict[str, Any]] = []
+
+    def grow(self, size: int) -> None:
+        """Add the next thing that is sent: what somebody asks, or the result of a tool."""
+        self.turn += 1
+        text = self.texts.text(size)
+        if not self.messages or self.turn % 3 == 0:
+            self.add("user", [{"type": "text", "text": text}])
+            return
+        call = {"id": f"toolu_{self.turn}", "name": "Read", "input": {"path": f"/src/{self.turn}"}}
+        self.messages[-1]["content"].append({"type": "tool_use", **call})
+        result = {"type": "tool_result", "tool_use_id": call["id"], "content": text}
+        self.add("user", [result])
+
+    def answered(self, answer: Answer) -> None:
+        self.add("assistant", list(answer.body["content"]))
+
+    def add(self, role: str, content: list[dict[str, Any]]) -> None:
+        self.messages.append({"role": role, "content": content})
+
+    def request(self, **more: Any) -> dict[str, Any]:
+        return {
+            "model": "sonnet",
+            "max_tokens": 16,
+            "system": [{"type": "text", "text": "You are careful. " * 20}],
+            "tools": [TOOL],
+            "messages": self.messages,
+            **more,
+        }
+
+
+def refused(answer: Answer) -> bool:
+    """Is it refused as too long, in Anthropic's words?"""
+    if answer.code == 200:
+        return False
+    error = answer.body["error"]
+    assert (answer.code, error["type"]) == (400, "invalid_request_error"), answer
+    found = TOO_LONG.search(error["message"])
+    assert found, error["message"]
+    assert int(found[1]) > int(found[2]) == LIMIT
+    return True
+
+
+def session(gateway: Gateway, engine: Engine, seed: int, turns: int) -> list[tuple[int, int]]:
+    """Hold conversations that grow until they are refused.
+
+    Return of each turn how long its prompt was, and how much of it was read: 0 where it was
+    refused.
+    """
+    texts = Texts(seed)
+    talk, found = Conversation(texts), []
+    for _ in range(turns):
+        size = texts.random.choice((40, 400, 1200, 4000, WINDOW // 2))
+        talk.grow(size)
+        answer = gateway.ask("/v1/messages", talk.request())
+        truth = engine.truth(talk.request())
+        if refused(answer):
+            found.append((truth, 0))
+            talk = Conversation(texts)
+        else:
+            found.append((truth, answer.body["usage"]["input_tokens"]))
+            talk.answered(answer)
+    return found
+
+
+def test_no_prompt_is_cut_and_none_that_fits_is_refused(gateway: Gateway, engine: Engine) -> None:
+    """200 turns of four conversations at a time, of every kind of text, over two workers."""
+    before = engine.cuts()
+    with ThreadPoolExecutor(4) as pool:
+        held = list(pool.map(lambda seed: session(gateway, engine, seed, TURNS // 4), range(4)))
+    turns = [turn for each in held for turn in each]
+    fitted = [truth for truth, read in turns if read]
+    too_long = [truth for truth, read in turns if not read]
+    print(
+        f"{len(fitted)} answered, of up to {max(fitted)} tokens; {len(too_long)} refused, of "
+        f"{min(too_long)} and more; {questions(gateway):g} questions"
+    )
+    assert all(read in (0, truth) for truth, read in turns), "a prompt was cut"
+    assert max(fitted) <= WINDOW
+    assert min(too_long) > 0.9 * WINDOW
+    assert len(too_long) > 10
+    assert max(fitted) > 0.7 * WINDOW
+    assert engine.cuts() == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_long_prompt_between_short_ones_is_refused(gateway: Gateway, stream: bool) -> None:
+    """Ollama would drop the request, and the model would answer the reminder at its end."""
+    long = "Please read this. " + "word " * (2 * WINDOW)
+    request = message("coder", long, stream=stream, system="Be brief.")
+    request["messages"].append({"role": "system", "content": "A reminder."})
+    assert refused(gateway.ask("/v1/messages", request))
+
+
+def test_a_long_tool_result_is_refused(gateway: Gateway) -> None:
+    talk = Conversation(Texts(1))
+    talk.grow(100)
+    talk.answered(gateway.ask("/v1/messages", talk.request()))
+    talk.turn = 0
+    talk.grow(100)
+    talk.messages[-1]["content"][0]["content"] = [{"type": "text", "text": "row 1\n" * WINDOW}]
+    assert refused(gateway.ask("/v1/messages", talk.request()))
+
+
+def test_what_one_worker_has_counted_the_other_knows(gateway: Gateway, engine: Engine) -> None:
+    """Each turn comes over a connection of its own. After its first one, the engine is asked
+    about none: what is new is short."""
+    talk = Conversation(Texts(2))
+    talk.add("user", [{"type": "text", "text": "word " * (WINDOW // 4)}])
+    talk.answered(gateway.ask("/v1/messages", talk.request()))
+    time.sleep(1)
+    asked = questions(gateway)
+    for _ in range(12):
+        talk.add("user", [{"type": "text", "text": "And then?"}])
+        talk.answered(gateway.ask("/v1/messages", talk.request()))
+        time.sleep(0.3)
+    assert questions(gateway) == asked
+
+
+def questions(gateway: Gateway) -> float:
+    """Return how often the workers together have asked the engine whether a prompt fits."""
+    text = gateway.ask("/metrics/", key=gateway.master).body
+    found = re.findall(r"^mirrorfleet_window_questions_total\{.*\} (\S+)$", text, re.M)
+    return sum(map(float, found))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_of_a_prompt_that_was_read_are_counted_exactly(
+    gateway: Gateway, engine: Engine, stream: bool
+) -> None:
+    request = message("coder", f"{stream} " + Texts(3).prose[:3000])
+    assert gateway.ask("/v1/messages", {**request, "stream": stream}).code == 200
+    truth = engine.truth(request)
+    assert waited(gateway, request, truth) == truth
+
+
+def test_tokens_of_other_prompts_are_estimated_by_what_was_learnt(
+    gateway: Gateway, engine: Engine
+) -> None:
+    for seed in range(20, 26):
+        text = Texts(seed)
+        for source in (text.prose, text.code):
+            gateway.message("coder", text.slice(source, 4000))
+    time.sleep(1)
+    new = message("coder", Texts(40).slice(Texts(40).code, 9000))
+    truth, said = engine.truth(new), counted(gateway, new)
+    assert 0.8 * truth < said < 1.25 * truth
+
+
+def counted(gateway: Gateway, request: dict[str, Any]) -> int:
+    asked = {name: request[name] for name in ("model", "messages")}
+    found: int = gateway.ask("/v1/messages/count_tokens", asked).body["input_tokens"]
+    return found
+
+
+def waited(gateway: Gateway, request: dict[str, Any], wanted: int) -> int:
+    """Return the count once it is as wanted: LiteLLM tells of a turn after its answer."""
+    for _ in range(50):
+        if (found := counted(gateway, request)) == wanted:
+            break
+        time.sleep(0.1)
+    return found
+
+
+@needs_standin
+def test_a_stream_that_broke_off_teaches_nothing(gateway: Gateway, engine: Engine) -> None:
+    """Its beginning has a guess of Ollama's in the place of the count."""
+    request = message("coder", "break off " + Texts(4).text(600))
+    gateway.ask("/v1/messages", {**request, "stream": True})
+    time.sleep(1)
+    guess = len(json.dumps(request["messages"])) // 4
+    assert counted(gateway, request) not in (guess, 0)
+
+
+@needs_standin
+def test_an_answer_ends_where_the_window_does(gateway: Gateway, engine: Engine) -> None:
+    """A model that goes on would forget the beginning of its prompt."""
+    request = message("coder", "word " * (WINDOW // 2))
+    assert gateway.ask("/v1/messages", {**request, "max_tokens": 32000}).code == 200
+    tokens, most = re.findall(r"turn: (\d+) tokens, (\d+) more", engine.log.read_text())[-1]
+    assert RESERVE <= int(most) <= WINDOW - int(tokens)
+
+
+def test_a_prompt_that_does_not_fit_goes_to_a_model_with_a_larger_window(
+    engine: Engine, upstream: Upstream, tmp_path: Path
+) -> None:
+    more = "context_window_fallbacks: {coder: [cloud]}\n"
+    with ollama.gateway(tmp_path, upstream, engine.url, more, workers=1) as gateway:
+        long = "word " * (2 * WINDOW)
+        for name in ("coder", "sonnet"):
+            assert gateway.message(name, long).text == "pong"
+            stream = gateway.ask("/v1/messages", message(name, long, stream=True))
+            assert "heard" in stream.body, "the answer of the stand-in for the provider"
+        assert gateway.message("coder", "short").text != "pong"
+
+
+@needs_standin
+def test_a_cut_that_could_not_be_foreseen_is_reported_and_not_repeated(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """An engine that does not say whether a prompt fits, and text with more tokens than any."""
+    with (
+        ollama.engine(tmp_path / "engine", debug=False) as engine,
+        ollama.gateway(tmp_path / "gateway", upstream, engine.url, workers=1) as gateway,
+    ):
+        texts = Texts(5)
+        wide = "".join(chr(texts.random.randrange(0x4E00, 0x9FFF)) for _ in range(WINDOW * 3 // 5))
+        answer = gateway.message("coder", wide)
+        assert answer.body["usage"]["input_tokens"] < 0.6 * WINDOW, "it was cut"
+        time.sleep(1)
+        log = (gateway.directory / "log").read_text()
+        assert log.count("mirrorfleet: Ollama cut a prompt of about") == 1
+        text = gateway.ask("/metrics/", key=gateway.master).body
+        assert 'mirrorfleet_prompts_cut_total{model="coder"} 1.0' in text
+        assert refused(gateway.message("coder", wide[1:]))
