@@ -30,7 +30,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import litellm
-from httpx import AsyncClient, HTTPError
+from httpx import AsyncClient, HTTPError, Timeout, TimeoutException
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.llms.base_llm.base_utils import BaseTokenCounter
 from litellm.types.utils import CallTypes, TokenCountResponse
@@ -50,6 +50,9 @@ Json = dict[str, Any]
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
 
 WINDOW, WEIGHTS = "mirrorfleet_window", "mirrorfleet_weights"
+
+CONNECT = 10
+"""Seconds until an engine takes a connection."""
 
 AT_HAND = 256
 """Turns of a worker whose counts are waited for: of more, the oldest teach nothing."""
@@ -95,7 +98,12 @@ class Windows(CustomLogger):  # type: ignore[misc]
         request = Request(self.weighed(info, kwargs), kwargs)
         turn = request.turn
         if turn.most > turn.limit:
-            fits = await self.ask(request)
+            try:
+                fits = await self.ask(request)
+            except TimeoutException:
+                # The turn would wait as long once more. Another deployment may answer it.
+                message = f"Ollama at {request.url} does not say whether the prompt fits"
+                raise litellm.Timeout(message, request.model, "anthropic") from None
             if fits is False or (fits is None and turn.estimate > turn.limit):
                 raise _refusal(request)
         self.at_hand[call] = request
@@ -106,16 +114,23 @@ class Windows(CustomLogger):  # type: ignore[misc]
         return None
 
     async def ask(self, request: Request) -> bool | None:
-        """Ask the engine whether a prompt fits; None is no answer."""
+        """Ask the engine whether a prompt fits; None is no answer that can be used.
+
+        Raises ``TimeoutException``.
+        """
         if self._client is None:
             # It is asked past any proxy of this machine, and loads the model if need be.
-            self._client = AsyncClient(trust_env=False, timeout=litellm.request_timeout)
+            patience = Timeout(litellm.request_timeout, connect=CONNECT)
+            self._client = AsyncClient(trust_env=False, timeout=patience)
         body, word = question(request.model, request.body, request.turn.reserve)
         fits = None
         try:
             answer = await self._client.post(request.url, json=body)
             if answer.status_code == 200:
                 fits = word in answer.json()["_debug_info"]["rendered_template"]
+        except TimeoutException:
+            ASKED.labels(request.model, "none").inc()
+            raise
         except (HTTPError, ValueError, KeyError, TypeError):
             pass
         said = {True: "fits", False: "too_long", None: "none"}[fits]
@@ -130,7 +145,7 @@ class Windows(CustomLogger):  # type: ignore[misc]
         if request is None or not tokens:
             return
         turn = request.turn
-        if turn.is_suspect(tokens) and await self.ask(request) is not True:
+        if turn.is_suspect(tokens) and not await self.fits_after_all(request):
             CUT.labels(request.model).inc()
             log.error(
                 "mirrorfleet: Ollama cut a prompt of about %d tokens to %d: the window of %s is %d",
@@ -140,6 +155,12 @@ class Windows(CustomLogger):  # type: ignore[misc]
             learn(self.counts, turn, max(turn.window, turn.estimate))
             return
         count(self.counts, turn, tokens)
+
+    async def fits_after_all(self, request: Request) -> bool:
+        try:
+            return await self.ask(request) is True
+        except TimeoutException:
+            return False
 
     async def async_log_failure_event(
         self, kwargs: Json, response_obj: Any, start_time: Any, end_time: Any
