@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,13 @@ def gateway(
     more: str = "",
     workers: int = 2,
     window: int = WINDOW,
+    timeout: int | None = None,
 ) -> Iterator[Gateway]:
     """Serve a gateway before an Ollama at this URL. ``more`` ends the fleet file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "fleet.yml"
     path.write_text(FLEET.format(window=window) + more)
-    with serving(planned(path), At(upstream, engine), directory, workers) as running:
+    plan = planned(path)
+    plan = replace(plan, timeout=timeout or plan.timeout)
+    with serving(plan, At(upstream, engine), directory, workers) as running:
         yield running

@@ -57,7 +57,9 @@ class Texts:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         root = Path(json.__file__).parents[1]
-        self.code = "".join(path.read_text("utf-8", "replace") for path in root.glob("a*.py"))
+        self.code = "".join(
+            path.read_text("utf-8", "replace") for path in sorted(root.glob("a*.py"))
+        )
         self.prose = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text("utf-8")
 
     def text(self, size: int) -> str:
@@ -286,6 +288,22 @@ def test_a_prompt_that_does_not_fit_goes_to_a_model_with_a_larger_window(
             stream = gateway.ask("/v1/messages", message(name, long, stream=True))
             assert "heard" in stream.body, "the answer of the stand-in for the provider"
         assert gateway.message("coder", "short").text != "pong"
+
+
+@needs_standin
+def test_an_engine_that_hangs_is_not_waited_for_twice(upstream: Upstream, tmp_path: Path) -> None:
+    """It does not say whether the prompt fits, and would not answer the turn either."""
+    more = "fallbacks: {coder: [cloud]}\n"
+    with (
+        ollama.engine(tmp_path / "engine", hangs=True) as engine,
+        ollama.gateway(
+            tmp_path / "gateway", upstream, engine.url, more, workers=1, timeout=3
+        ) as gateway,
+    ):
+        asked = time.monotonic()
+        assert gateway.message("coder", "word " * (WINDOW // 4)).text == "pong"
+        assert 3 < time.monotonic() - asked < 6
+        assert "turn: " not in engine.log.read_text()
 
 
 @needs_standin

@@ -38,12 +38,13 @@ def tree(
     limit: int = UNLIMITED,
     vram: float = 1,
     debug: bool = True,
+    hangs: bool = False,
 ) -> Path:
     """Lay out a release below ``directory`` and return its program.
 
     ``limit`` is a fault that a release may have: it gives no model a larger window. ``vram`` is
     the share of a model that it puts on GPUs, if it is given any. One without ``debug`` answers
-    where it was to show a prompt only.
+    where it was to show a prompt only; one that ``hangs`` never shows one.
     """
     program, libraries = directory / "bin/ollama", directory / "lib/ollama"
     program.parent.mkdir(parents=True)
@@ -55,7 +56,9 @@ def tree(
     parts.mkdir(parents=True)
     for part in PARTS:
         (parts / part).write_bytes((HERE / part).read_bytes())
-    content = json.dumps({"tags": registry, "limit": limit, "vram": vram, "debug": debug})
+    content = json.dumps(
+        {"tags": registry, "limit": limit, "vram": vram, "debug": debug, "hangs": hangs}
+    )
     (libraries / "registry.json").write_text(content, "utf-8")
     return program
 

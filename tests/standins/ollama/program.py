@@ -246,8 +246,10 @@ def chat(body: Json) -> Json:
     """Answer as /api/chat does, or show the prompt as it was cut."""
     manifest = load(body["model"])
     found = read(body, manifest, body.get("truncate", True))
-    has_debug = json.loads(REGISTRY.read_text("utf-8"))["debug"]
-    if body.get("_debug_render_only") and has_debug:
+    release = json.loads(REGISTRY.read_text("utf-8"))
+    if body.get("_debug_render_only") and release["hangs"]:
+        time.sleep(600)
+    if body.get("_debug_render_only") and release["debug"]:
         return {"model": body["model"], "_debug_info": {"rendered_template": found.text}}
     window = LOADED[manifest["layer"]]["window"]
     if found.tokens >= window:
