@@ -16,7 +16,7 @@ mkdir -m 711 "$stage"
 in_home='set -eu; umask 077; export LC_ALL=C; cd "${1:?no home}"; stage=$2
 fail() { printf "%s\n" "$1" >&2; exit "${2-1}"; }
 changed() { fail "$PWD/$path was changed meanwhile; run again" 75; }
-digest() { set -- $(sha256sum <"$1"); echo "$1"; }
+digest() { set -- $(sha256sum <"$1" 2>/dev/null) unreadable; echo "$1"; }
 now() { if [ -e "$to" ]; then digest "$to"; else echo none; fi; }
 reach() {
     path=$1
@@ -72,7 +72,7 @@ remove() {
 }
 '
 
-patience=60
+patience=30
 as_user() {
     home=$(getent passwd "$1" | cut -d : -f 6)
     status=0

@@ -114,7 +114,7 @@ def test_a_home_that_blocks_the_writing_is_left_in_time(
     (machine.root / "home/grace").mkdir()
     shell = 'case $PWD in *ada) kill -STOP $PPID; sleep 60 ;; esac; exec /bin/mktemp "$@"'
     machine.add("mktemp", shell)
-    monkeypatch.setattr(files, "HOMES", files.HOMES.replace("patience=60", "patience=1"))
+    monkeypatch.setattr(files, "HOMES", files.HOMES.replace("patience=30", "patience=1"))
     began = time.monotonic()
     told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], Observation())
     assert time.monotonic() - began < 10
