@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -140,8 +141,15 @@ def compiled_by_nvcc(capability: str, scratch: Path) -> None:
 def _run(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        last = "\n".join(done.stdout.strip().splitlines()[:8])
-        raise Missing(f"{' '.join(command)} fails:\n{last}\n{REBUILD.format(sys.prefix)}")
+        words = _errors(done.stdout)
+        raise Missing(f"{' '.join(command)} fails:\n{words}\n{REBUILD.format(sys.prefix)}")
+
+
+def _errors(output: str) -> str:
+    """Return the errors of a compiler, without the many lines that lead to them."""
+    lines = output.strip().splitlines()
+    found = [line for line in lines if re.search("error|fatal|cannot find", line, re.IGNORECASE)]
+    return "\n".join(line[:600] for line in (found or lines)[:8])
 
 
 def compiled_by_triton(capability: str, scratch: Path) -> None:
@@ -190,11 +198,8 @@ def main(*given: str) -> int:
         lacks.append(str(error))
     except Exception as error:
         # Of the packages that compile: their own words say best what it was.
-        text = "".join(traceback.format_exception_only(error)).strip()
-        lines = [line for line in text.splitlines() if "error" in line.lower()] or [text]
-        lacks.append(
-            "\n".join(line[:600] for line in lines[:8]) + f"\n{REBUILD.format(sys.prefix)}"
-        )
+        text = _errors("".join(traceback.format_exception_only(error)))
+        lacks.append(f"{text}\n{REBUILD.format(sys.prefix)}")
     for each in lacks:
         print(f"The engine cannot compile for its GPUs: {each}", file=sys.stderr)
     return 1 if lacks else 0
