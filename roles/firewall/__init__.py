@@ -17,14 +17,13 @@ from fleet.plan import HostPlan
 from roles import host
 from roles.firewall import render
 from roles.firewall.render import Doors
-from roles.host import undone
 from roles.host.commands import Commands, operation, script
 from roles.host.leaving import last
 from roles.host.lookup import networks
 from roles.host.observe import Observation, Question, Unit
 from roles.host.payload import UNPACK, Member, pack
 from roles.host.report import Change, lacking
-from roles.host.rollout import answers_others
+from roles.host.rollout import answers_others, is_skipped
 from roles.host.text import template
 
 UNIT = "mirrorfleet-firewall.service"
@@ -59,7 +58,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about the doors of a host."""
-    if _skipped(plan):
+    if is_skipped(plan):
         return
     if not _has_doors(plan):
         if render.RULES in seen.contents:
@@ -78,7 +77,7 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Firewall")
 def admit() -> None:
     """Let in whoever is to come in; whoever could before still can."""
-    if not _has_doors(host.plan()) or _skipped(host.plan()):
+    if not _has_doors(host.plan()) or is_skipped(host.plan()):
         return
     host.ensure_packages(*PACKAGES)
     open_doors(name="rules: admit the new, keep the old")
@@ -87,7 +86,7 @@ def admit() -> None:
 @deploy("Firewall")
 def close() -> None:
     """Close the doors to everybody else."""
-    if not _skipped(host.plan()):
+    if not is_skipped(host.plan()):
         close_doors(name="rules: as the fleet file says")
 
 
@@ -133,11 +132,6 @@ def units() -> dict[str, str]:
 
 def _has_doors(plan: HostPlan) -> bool:
     return plan.firewall is not None and bool(plan.firewall.doors)
-
-
-def _skipped(plan: HostPlan) -> bool:
-    """Are the only services of the host engines, and skipped?"""
-    return undone.skips(plan, "engines") and not answers_others(plan)
 
 
 def _before(seen: Observation) -> Doors:

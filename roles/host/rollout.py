@@ -16,6 +16,7 @@ from pyinfra.api import Host, State
 from pyinfra.context import ctx_host, ctx_state
 
 from fleet.plan import HostPlan
+from roles.host import undone
 from roles.host.commands import Commands, script
 from roles.host.observe import Observation
 
@@ -160,6 +161,11 @@ def answers_others(plan: HostPlan) -> bool:
     """Is it a host that all developers depend on? An engine is one of several, and a machine of
     developers is theirs alone."""
     return backs_gateways(plan) or plan.gateway is not None or plan.front is not None
+
+
+def is_skipped(plan: HostPlan) -> bool:
+    """Are the only services of the host engines, and does this run skip them?"""
+    return undone.skips(plan, "engines") and not answers_others(plan)
 
 
 def serves(plan: HostPlan) -> bool:

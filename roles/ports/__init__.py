@@ -21,7 +21,7 @@ from roles.host.payload import UNPACK, Member, pack
 from roles.host.places import ROOT
 from roles.host.report import Change
 from roles.host.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
-from roles.host.rollout import serves
+from roles.host.rollout import is_skipped, serves
 from roles.host.text import template
 
 HERE = Path(__file__).parent
@@ -45,6 +45,8 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about reserved ports."""
+    if is_skipped(plan):
+        return
     if not serves(plan):
         if PROGRAM in seen.files:
             yield Change(f"{UNIT} will be removed")
