@@ -13,8 +13,9 @@ from pathlib import Path
 
 from benchmarks.endstate import SECRETS
 from benchmarks.machine import REPOSITORY, VENV
-from roles import claude, host, litellm, vllm
-from roles.host.observe import script
+from mirrorfleet import runtime
+from mirrorfleet.roles import claude, litellm, vllm
+from mirrorfleet.runtime.observe import script
 from tests.lab import keys
 
 ANSIBLE = Path(__file__).parent / "peers" / "ansible"
@@ -53,11 +54,11 @@ def ours(scratch: Path) -> Contestant:
 
 def write_observation(scratch: Path) -> None:
     """Write the script that our deploy sends to a host, for the second floor."""
-    import fleet
+    from mirrorfleet import fleet
 
     planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
     plan = next(iter(planned.hosts.values()))
-    roles: tuple[host.Role, ...] = (vllm, litellm, claude)
+    roles: tuple[runtime.Role, ...] = (vllm, litellm, claude)
     asked = [question for role in roles for question in role.questions(plan)]
     (scratch / "observe.sh").write_text(script(asked), "utf-8")
 

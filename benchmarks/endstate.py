@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-import fleet
-from fleet.plan import LitellmPlan
-from fleet.spec import Secret
-from roles import litellm
-from roles.host.observe import Observation
-from roles.host.python import Environment
-from roles.host.service import Service
-from roles.litellm import render
+from mirrorfleet import fleet
+from mirrorfleet.config import Secret
+from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles import litellm
+from mirrorfleet.roles.litellm import render
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.python import Environment
+from mirrorfleet.runtime.service import Service
 from tests.lab import keys
 from tests.lab.hosts import OPERATOR, Host
 

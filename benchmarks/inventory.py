@@ -2,6 +2,6 @@
 
 import os
 
-from roles.host.ssh import groups
+from mirrorfleet.runtime.inventory import groups
 
 globals().update(groups(os.environ["BENCHMARK_FLEET"]))

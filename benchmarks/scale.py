@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-import fleet
+from mirrorfleet import fleet
 
 SIZES = (10, 30, 100, 300, 1000)
 RUNS = 5

@@ -7,9 +7,10 @@ Where another driver is loaded, the new one runs after a reboot: the run says so
 reboots nothing.
 """
 
-from roles import driver, host
+from mirrorfleet import runtime
+from mirrorfleet.jobs import drivers
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(driver)
+runtime.survey(drivers)
 
-driver.install()
+drivers.install()

@@ -3,11 +3,11 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from roles import (
+from mirrorfleet import runtime
+from mirrorfleet.roles import (
     claude,
     firewall,
     front,
-    host,
     litellm,
     migrations,
     ollama,
@@ -19,7 +19,7 @@ from roles import (
 )
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(
+runtime.survey(
     *(preflight, firewall, ports, vllm, ollama, redis, postgres),
     *(migrations, litellm, front, claude),
 )
@@ -52,4 +52,4 @@ ports.release()
 firewall.close()
 
 # Exit code 1 where something was skipped on a host.
-host.finish()
+runtime.finish()

@@ -6,13 +6,13 @@ A developer's own file comes back byte for byte, if nobody has changed it since;
 keys and keeps all others. Engines and gateways are left as they are.
 """
 
-from roles import host
-from roles.claude import removal
+from mirrorfleet import runtime
+from mirrorfleet.roles.claude import removal
 
 # One look at every host; what cannot work is refused here, before the first change on any.
-host.survey(removal)
+runtime.survey(removal)
 
 removal.remove()
 
 # Exit code 1 where a home was skipped.
-host.finish()
+runtime.finish()

@@ -6,14 +6,15 @@ Hosts that still have a part in the fleet file are refused. Weights and Ollama's
 you add --data models=remove; a database with its backups, unless you add --data database=remove.
 """
 
-from roles import clearance, host
-from roles.claude import removal
+from mirrorfleet import runtime
+from mirrorfleet.jobs import decommission
+from mirrorfleet.roles.claude import removal
 
 # One look at every host; what cannot be is refused here, before the first change on any.
-host.survey(removal, clearance)
+runtime.survey(removal, decommission)
 
 removal.remove()
-clearance.clear()
+decommission.clear()
 
 # Exit code 1 where a home was skipped.
-host.finish()
+runtime.finish()

@@ -8,9 +8,9 @@ What one of the last three generations of a service starts with stays, so that i
 to; so does what the fleet file wants.
 """
 
-from roles import host
-from roles.vllm import removal
+from mirrorfleet import runtime
+from mirrorfleet.roles.vllm import removal
 
-host.survey(removal)
+runtime.survey(removal)
 
 removal.remove()

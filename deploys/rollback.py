@@ -9,10 +9,11 @@ goes forward again to what the fleet file says.
 
 from pyinfra import host as this
 
-from roles import host, rollback
+from mirrorfleet import runtime
+from mirrorfleet.jobs import rollback
 
 back = rollback.of(this.data.get("service") or "litellm")
 
-host.survey(back)
+runtime.survey(back)
 
 rollback.go(back)

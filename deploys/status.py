@@ -6,7 +6,8 @@ pyinfra inventories/prod.py deploys/status.py --data report=-
 One exec on each host, and no change. Ends with 1 where anything is not as it should be.
 """
 
-from roles import (
+from mirrorfleet.jobs import status
+from mirrorfleet.roles import (
     claude,
     firewall,
     front,
@@ -17,7 +18,6 @@ from roles import (
     postgres,
     preflight,
     redis,
-    status,
     vllm,
 )
 

@@ -6,6 +6,6 @@ pyinfra inventories/prod.py deploys/verify.py --data who=all --data models=coder
 One developer of each group is asked, or all; no host is changed. Ends with 1 where anything fails.
 """
 
-from roles import verify
+from mirrorfleet.jobs import verify
 
 verify.prove()

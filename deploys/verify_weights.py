@@ -6,9 +6,9 @@ What is wrong is named and noted: the next run of deploys/mirror.py fetches it a
 runs is touched. Takes some minutes per 100 GB.
 """
 
-from roles import host
-from roles.vllm import verification
+from mirrorfleet import runtime
+from mirrorfleet.roles.vllm import verification
 
-host.survey(verification)
+runtime.survey(verification)
 
 verification.verify()

@@ -1,5 +1,5 @@
 """The pyinfra face of prod.yml: its hosts, and a group for each label."""
 
-from roles.host.ssh import groups
+from mirrorfleet.runtime.inventory import groups
 
 globals().update(groups(__file__))

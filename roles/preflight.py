@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.addresses import is_ip, is_loopback
-from fleet.plan import HostPlan
-from roles.host.observe import Observation, Question
-from roles.host.report import Change, lacking
-from roles.host.rollout import answers_others
+from mirrorfleet.config.addresses import is_ip, is_loopback
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.rollout import answers_others
 
 SYSTEMD, APT = "/run/systemd/system", "/usr/bin/apt-get"
 """What is there where systemd is process 1, and where packages come by apt."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
-from roles.host.cache import npm_package
+from mirrorfleet.runtime.cache import npm_package
 from tools.claude_types import Modules, Names, Reader
 from tools.javascript import split, within
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from packaging.version import Version
 from pyinfra.api.exceptions import DeployError
 
-from fleet.locks import NPM_WITHOUT_COOLDOWN
-from roles.host.cache import npm
+from mirrorfleet.config.lock_files import NPM_WITHOUT_COOLDOWN
+from mirrorfleet.runtime.cache import npm
 
 
 class Package(NamedTuple):

@@ -2,8 +2,9 @@
 
     .venv/bin/python -m tools.litellm_environment 1.109.1
 
-writes fleet/data/litellm_known/1.109.1.yml, as `bin/lock litellm 1.109.1` does. The environment is
-built as roles/host/python.py does it: by uv, hashes checked, bytecode compiled.
+writes mirrorfleet/data/litellm_known/1.109.1.yml, as `bin/lock litellm 1.109.1` does. The
+environment is built as mirrorfleet/runtime/python.py does it: by uv, hashes checked, bytecode
+compiled.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def write_known(root: Path, release: str, uv: Path = UV) -> Path:
     environment = build(root, root / "roles/litellm/locks" / f"{release}.txt", uv)
     command = [str(environment / "bin/python"), str(PROGRAM)]
     made = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    target = root / "fleet/data/litellm_known" / f"{release}.yml"
+    target = root / "mirrorfleet/data/litellm_known" / f"{release}.yml"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(made)
     return target

@@ -1,4 +1,4 @@
-"""What a locked LiteLLM knows by name, as a file of fleet/data/litellm_known/ has it.
+"""What a locked LiteLLM knows by name, as a file of mirrorfleet/data/litellm_known/ has it.
 
 Run by the Python of the environment of a gateway, it prints the file: litellm_environment.py, which
 `bin/lock litellm VERSION` uses, writes it. tests/litellm/test_known.py compares.

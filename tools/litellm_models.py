@@ -1,7 +1,7 @@
 """Windows, caps and prices of providers' models, from the price list in LiteLLM's own wheel.
 
-`bin/lock litellm VERSION` writes fleet/data/litellm_models/VERSION.json with it; for a lock file
-that is there already:
+`bin/lock litellm VERSION` writes mirrorfleet/data/litellm_models/VERSION.json with it; for a lock
+file that is there already:
 
     .venv/bin/python -m tools.litellm_models 1.109.1
 """
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from roles.host import cache
+from mirrorfleet.runtime import cache
 
 ROOT = Path(__file__).parents[1]
 LIST = "litellm/model_prices_and_context_window_backup.json"
@@ -71,7 +71,7 @@ def text(found: Models) -> str:
 def write(root: Path, release: str) -> Path:
     """Write the data file of a release, whose lock file is below ``root`` as well."""
     lock = (root / "roles/litellm/locks" / f"{release}.txt").read_text("utf-8")
-    target = root / "fleet/data/litellm_models" / f"{release}.json"
+    target = root / "mirrorfleet/data/litellm_models" / f"{release}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text(models(json.loads(price_list(release, lock)))), "utf-8")
     return target

@@ -18,8 +18,8 @@ from typing import Any
 from packaging.version import Version
 from pyinfra.api.exceptions import DeployError
 
-from fleet.check import advisories
-from fleet.locks import INDEX, WITHOUT_COOLDOWN, cuda_mismatch, indexes, page
+from mirrorfleet.checks import advisories
+from mirrorfleet.config.lock_files import INDEX, WITHOUT_COOLDOWN, cuda_mismatch, indexes, page
 from tools import client_lock, litellm_environment, litellm_models
 
 ROOT = Path(__file__).parents[1]

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from benchmarks.machine import VENV
-from roles.host.cache import npm_package
-from roles.host.observe import Observation
-from roles.litellm import render
+from mirrorfleet.roles.litellm import render
+from mirrorfleet.runtime.cache import npm_package
+from mirrorfleet.runtime.observe import Observation
 from tests.litellm.environment import LOCK
 from tests.litellm.gateway import free_port, planned, serving, started
 from tests.litellm.upstream import Upstream

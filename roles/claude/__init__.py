@@ -8,19 +8,19 @@ from collections.abc import Collection, Iterable, Iterator
 from pyinfra.api import State, deploy
 from pyinfra.context import ctx_state
 
-from fleet.plan import ClaudePlan, HostPlan
-from fleet.plan.settings import KEY_FILE
-from roles import host
-from roles.claude import client, homes, machine, waiting, writing
-from roles.claude.homes import Seat
-from roles.host import undone
-from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile, install
-from roles.host.observe import Observation, Question, once
-from roles.host.report import Change, lacking
-from roles.host.rollout import answers_others, behind
-from roles.host.secrets import reveal
-from roles.host.upload import upload
+from mirrorfleet import runtime
+from mirrorfleet.planning import ClaudePlan, HostPlan
+from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.roles.claude import client, homes, machine, waiting, writing
+from mirrorfleet.roles.claude.homes import Seat
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.files import HomeFile, install
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.rollout import answers_others, behind
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.upload import upload
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -76,7 +76,7 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Claude Code")
 def configure() -> None:
     """Install the client, and write what this machine's developers need, if it has any."""
-    if undone.skips(host.plan(), "clients"):
+    if undone.skips(runtime.plan(), "clients"):
         return
     put_client(name="client")
     settle(name="settings and keys")
@@ -86,7 +86,7 @@ def configure() -> None:
 @operation
 def put_client() -> Commands:
     """Put the pinned clients on the machine, for all its users."""
-    plan, seen = host.plan().clients, host.seen()
+    plan, seen = runtime.plan().clients, runtime.seen()
     for version in client.missing(plan, seen) if plan else ():
         yield from upload(client.package(version, seen), client.unpack(version))
 
@@ -94,7 +94,7 @@ def put_client() -> Commands:
 @operation
 def settle() -> Commands:
     """Write each developer's key and settings, as that developer; take back what others had."""
-    plan, seen = host.plan(), host.seen()
+    plan, seen = runtime.plan(), runtime.seen()
     first = machine.known(plan.clients, seen)
 
     def mine(seen: Observation) -> list[HomeFile]:
@@ -106,15 +106,15 @@ def settle() -> Commands:
 @operation
 def share() -> Commands:
     """Write the machine's policy and commands, once those who use them have their settings."""
-    plan, seen = host.plan().clients, host.seen()
+    plan, seen = runtime.plan().clients, runtime.seen()
     former = machine.left(plan, seen)
     commands = install(
-        machine.files(plan, kept(former, seen, undone.homes(host.plan()))),
+        machine.files(plan, kept(former, seen, undone.homes(runtime.plan()))),
         seen,
         first=machine.unlink(plan, seen),
         then=machine.relink(plan, seen),
     )
-    if not waiting.policy(host.plan(), seen):
+    if not waiting.policy(runtime.plan(), seen):
         yield from behind(answers_others, commands)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fleet.plan import ClaudePlan
-from roles.host.cache import npm_package
-from roles.host.observe import Observation
-from roles.host.places import ROOT
+from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.runtime.cache import npm_package
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import ROOT
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -80,7 +80,7 @@ def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
     if seen.system == "macos":
         yield (
             "runs macOS, where nothing is set up over SSH. Name its people under 'packaged', and "
-            "give them what `python -m fleet package` writes."
+            "give them what `mirrorfleet package` writes."
         )
         return
     for version in plan.versions:

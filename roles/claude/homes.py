@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.plan import ClientPlan
-from fleet.plan.settings import KEY_FILE
-from roles.claude.json_file import NotOurs
-from roles.claude.receipt import Note, claimed, notes, ours, settled, steps
-from roles.host.files import HomeFile, outdated
-from roles.host.observe import Observation, Question
-from roles.host.report import Change, Skipped
-from roles.host.secrets import reveal
+from mirrorfleet.planning import ClientPlan
+from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.roles.claude.json_file import NotOurs
+from mirrorfleet.roles.claude.receipt import Note, claimed, notes, ours, settled, steps
+from mirrorfleet.runtime.files import HomeFile, outdated
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change, Skipped
+from mirrorfleet.runtime.secrets import reveal
 
 RECEIPT = "mirrorfleet-receipt.json"
 

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet import reading
-from fleet.plan import ClaudePlan
-from fleet.plan.settings import KEY_FILE
-from roles.claude.json_file import written
-from roles.claude.render import mirror
+from mirrorfleet.config import reading
+from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.render import mirror
 
 HERE = Path(__file__).parent
 OWN_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/own_files.py"]
@@ -54,5 +54,5 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
 def own_files() -> str:
     """Return json_file.py, receipt.py and own_files.py as one program."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in OWN_FILES)
-    alone = re.sub(r"^from (__future__|roles\.\S+) import .*\n", "", text, flags=re.MULTILINE)
+    alone = re.sub(r"^from (__future__|mirrorfleet\.\S+) import .*\n", "", text, flags=re.MULTILINE)
     return f"from __future__ import annotations\n\n{alone}"

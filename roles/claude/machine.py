@@ -6,18 +6,18 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fleet import reading
-from fleet.plan import ClaudePlan
-from fleet.plan.settings import KEY_FILE
-from roles.claude.client import binary
-from roles.claude.homes import Seat, seat
-from roles.claude.json_file import written
-from roles.claude.render import mirror
-from roles.host.commands import Commands, script
-from roles.host.files import SystemFile, unlike
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT, STATE
-from roles.host.report import Change
+from mirrorfleet.config import reading
+from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.roles.claude.client import binary
+from mirrorfleet.roles.claude.homes import Seat, seat
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.render import mirror
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.files import SystemFile, unlike
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.report import Change
 
 POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
 SEATS = f"{STATE}/claude-seats"

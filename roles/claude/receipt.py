@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from roles.claude.json_file import LIMIT, NotOurs, parsed, written
+from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs, parsed, written
 
 Kind = TypeVar("Kind")
 

@@ -7,15 +7,16 @@ from functools import partial
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan
-from roles import claude, host
-from roles.claude import homes, machine, writing
-from roles.claude.homes import Seat
-from roles.host import undone
-from roles.host.commands import Commands, operation
-from roles.host.files import HomeFile
-from roles.host.observe import Observation, Question
-from roles.host.report import Change, Skipped
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import claude
+from mirrorfleet.roles.claude import homes, machine, writing
+from mirrorfleet.roles.claude.homes import Seat
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.files import HomeFile
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change, Skipped
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -50,13 +51,13 @@ def remove() -> None:
 @operation
 def unsettle() -> Commands:
     """Bring each developer's files back to what they were."""
-    yield from writing.settle(partial(former, host.plan()), host.seen())
+    yield from writing.settle(partial(former, runtime.plan()), runtime.seen())
 
 
 @operation
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
-    plan, seen = host.plan(), host.seen()
+    plan, seen = runtime.plan(), runtime.seen()
     missed = undone.homes(plan)
     yield from machine.cleared(plan.clients, seen, claude.kept(_seats(plan, seen), seen, missed))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.plan import MirrorPlan
+from mirrorfleet.planning import MirrorPlan
 
 # A user's own shell may say where the ordinary client is to go, and with which key; here that would
 # send a key of another to our gateway, or around it.

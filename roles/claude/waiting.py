@@ -12,14 +12,14 @@ from typing import Any
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import HostPlan
-from roles.claude.homes import seat
-from roles.claude.json_file import NotOurs, parsed
-from roles.claude.machine import POLICY, files
-from roles.host import undone
-from roles.host.files import HomeFile, outdated, unlike
-from roles.host.observe import Observation, observe
-from roles.litellm import needs, unavailable
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.claude.homes import seat
+from mirrorfleet.roles.claude.json_file import NotOurs, parsed
+from mirrorfleet.roles.claude.machine import POLICY, files
+from mirrorfleet.roles.litellm import needs, unavailable
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.files import HomeFile, outdated, unlike
+from mirrorfleet.runtime.observe import Observation, observe
 
 
 def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[HomeFile]:

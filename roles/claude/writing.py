@@ -8,10 +8,10 @@ from dataclasses import replace
 from pyinfra.api import Host
 from pyinfra.context import ctx_host
 
-from roles.host import undone
-from roles.host.commands import Commands
-from roles.host.files import HomeFile, SystemFile, write
-from roles.host.observe import Observation, observe
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.files import HomeFile, SystemFile, write
+from mirrorfleet.runtime.observe import Observation, observe
 
 AGAIN = 3
 """How often a home that keeps changing is looked at again."""

@@ -13,18 +13,18 @@ from pathlib import Path
 
 from pyinfra.api import StringCommand, deploy
 
-from fleet.plan import HostPlan
-from roles import host
-from roles.firewall import render
-from roles.firewall.render import Doors
-from roles.host.commands import Commands, operation, script
-from roles.host.leaving import last
-from roles.host.lookup import networks
-from roles.host.observe import Observation, Question, Unit
-from roles.host.payload import UNPACK, Member, pack
-from roles.host.report import Change, lacking
-from roles.host.rollout import answers_others, is_skipped
-from roles.host.text import template
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.firewall import render
+from mirrorfleet.roles.firewall.render import Doors
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.deferred_removal import last
+from mirrorfleet.runtime.dns import networks
+from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.rollout import answers_others, is_skipped
+from mirrorfleet.runtime.text import template
 
 UNIT = "mirrorfleet-firewall.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
@@ -77,34 +77,34 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Firewall")
 def admit() -> None:
     """Let in whoever is to come in; whoever could before still can."""
-    if not _has_doors(host.plan()) or is_skipped(host.plan()):
+    if not _has_doors(runtime.plan()) or is_skipped(runtime.plan()):
         return
-    host.ensure_packages(*PACKAGES)
+    runtime.ensure_packages(*PACKAGES)
     open_doors(name="rules: admit the new, keep the old")
 
 
 @deploy("Firewall")
 def close() -> None:
     """Close the doors to everybody else."""
-    if not is_skipped(host.plan()):
+    if not is_skipped(runtime.plan()):
         close_doors(name="rules: as the fleet file says")
 
 
 @operation
 def open_doors() -> Commands:
     """Load rules that admit whom the plan admits, and whom the rules of before do."""
-    doors = render.both(wanted(host.plan()), _before(host.seen()))
-    if any(_drift(doors, host.seen())):
+    doors = render.both(wanted(runtime.plan()), _before(runtime.seen()))
+    if any(_drift(doors, runtime.seen())):
         yield _load(doors)
 
 
 @operation
 def close_doors() -> Commands:
     """Load rules that admit whom the plan admits."""
-    doors = wanted(host.plan())
-    if not doors and render.RULES in host.seen().contents:
+    doors = wanted(runtime.plan())
+    if not doors and render.RULES in runtime.seen().contents:
         yield from last([script(REMOVE)])
-    elif doors != render.both(doors, _before(host.seen())):
+    elif doors != render.both(doors, _before(runtime.seen())):
         yield from last([_load(doors)])
 
 

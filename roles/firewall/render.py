@@ -8,9 +8,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from roles.host.lookup import Network, network
-from roles.host.places import ROOT
-from roles.host.text import template
+from mirrorfleet.runtime.dns import Network, network
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.text import template
 
 TABLE = "mirrorfleet"
 DIRECTORY = f"{ROOT}/firewall"

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 from pyinfra.api.exceptions import DeployError
 
-from fleet import reading
-from fleet.plan import FrontPlan, HostPlan
-from roles import host
-from roles.front import render
-from roles.host import departure, drift, generations, service
-from roles.host.commands import Commands, operation, script
-from roles.host.observe import Observation, Question, once
-from roles.host.report import Change
-from roles.host.rollout import in_turn
-from roles.host.secrets import reveal_text
+from mirrorfleet import runtime
+from mirrorfleet.config import reading
+from mirrorfleet.planning import FrontPlan, HostPlan
+from mirrorfleet.roles.front import render
+from mirrorfleet.runtime import drift, generations, service, service_removal
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.rollout import in_turn
+from mirrorfleet.runtime.secrets import reveal_text
 
 PACKAGES = ("haproxy", "socat", "curl", "python3")
 
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host with a front door, or of one that had it."""
-    former = departure.question(render.NAME)
+    former = service_removal.question(render.NAME)
     if plan.front is None:
         return [former]
     return [
@@ -50,9 +50,9 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a front door, one by one."""
     if plan.front is not None:
-        yield from host.lacks(seen, PACKAGES, render.USER)
+        yield from runtime.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.front, seen), seen)
-    yield from departure.changes(_departed(plan, seen))
+    yield from service_removal.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -62,11 +62,11 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Front door")
 def serve() -> None:
     """Give this host a front door, if it is to have one."""
-    if not host.plan().front:
+    if not runtime.plan().front:
         return
-    host.ensure_packages(*PACKAGES)
+    runtime.ensure_packages(*PACKAGES)
     leave_alone(name="the distribution's own haproxy.service, not needed")
-    host.ensure_user(render.USER)
+    runtime.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     # One after the other: the first shows whether the change is good.
     switch(name="switch, reload, wait until it serves", _serial=True)
@@ -81,32 +81,32 @@ def leave() -> None:
 @operation
 def leave_alone() -> Commands:
     """Stop what the package starts when it is installed; one that was there before is not ours."""
-    if host.plan().front and "haproxy" not in host.seen().packages:
+    if runtime.plan().front and "haproxy" not in runtime.seen().packages:
         yield script("systemctl --quiet disable --now haproxy.service\n")
 
 
 @operation
 def place() -> Commands:
     """Put a changed generation on the host, checked by HAProxy; what runs is not touched."""
-    if front := host.plan().front:
-        yield from generations.place(service_of(front, host.seen()), host.seen())
+    if front := runtime.plan().front:
+        yield from generations.place(service_of(front, runtime.seen()), runtime.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation: streams end where they began, new turns come to the new."""
-    if front := host.plan().front:
-        yield from in_turn(generations.switch(service_of(front, host.seen()), host.seen()))
+    if front := runtime.plan().front:
+        yield from in_turn(generations.switch(service_of(front, runtime.seen()), runtime.seen()))
 
 
 @operation
 def stop() -> Commands:
     """Stop and remove the front door, its certificate's key among what goes."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return departure.departed(render.NAME, [render.NAME] if plan.front else [], seen)
+    return service_removal.departed(render.NAME, [render.NAME] if plan.front else [], seen)
 
 
 @once

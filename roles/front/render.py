@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet.addresses import is_any
-from fleet.plan import FrontPlan
-from roles.host.places import ROOT
-from roles.host.service import Installed, Service
-from roles.host.text import template
+from mirrorfleet.config.addresses import is_any
+from mirrorfleet.planning import FrontPlan
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.text import template
 
 NAME = "front"
 USER = "mirrorfleet-front"

@@ -7,20 +7,28 @@ from collections.abc import Callable, Collection, Iterator
 from pyinfra.api import State, deploy
 from pyinfra.context import ctx_state
 
-from fleet.plan import HostPlan, LitellmPlan
-from roles import host
-from roles.host import data, departure, drift, generations, python, service, undone
-from roles.host.commands import Commands, operation
-from roles.host.observe import Observation, Question, once
-from roles.host.report import Change
-from roles.host.rollout import backs_gateways, behind, in_turn
-from roles.host.secrets import reveal
-from roles.litellm import keys, needs, references, render, software
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan, LitellmPlan
+from mirrorfleet.roles.litellm import keys, needs, references, render, software
+from mirrorfleet.runtime import (
+    cli_options,
+    drift,
+    generations,
+    python,
+    service,
+    service_removal,
+    undone,
+)
+from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.rollout import backs_gateways, behind, in_turn
+from mirrorfleet.runtime.secrets import reveal
 
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a gateway, or of a host that was one."""
-    former = departure.question(render.NAME)
+    former = service_removal.question(render.NAME)
     if plan.gateway is None:
         return [former]
     return [
@@ -50,9 +58,9 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on a gateway, one by one."""
     if plan.gateway is None:
-        yield from departure.changes(_departed(plan, seen))
+        yield from service_removal.changes(_departed(plan, seen))
         return
-    yield from host.lacks(seen, software.packages(plan.gateway, seen), render.USER)
+    yield from runtime.lacks(seen, software.packages(plan.gateway, seen), render.USER)
     yield from software.changes(plan.gateway, seen)
     yield from keys.changes(plan.gateway, seen)
     if why := _waits(plan, seen):
@@ -70,19 +78,19 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("LiteLLM")
 def admit() -> None:
     """Have the gateway, if this host is one, know whose keys count."""
-    gateway = host.plan().gateway
+    gateway = runtime.plan().gateway
     if not gateway:
         return
-    host.ensure_packages(*software.packages(gateway, host.seen()))
-    host.ensure_user(render.USER)
+    runtime.ensure_packages(*software.packages(gateway, runtime.seen()))
+    runtime.ensure_user(render.USER)
     let_in(name="keys of developers")
 
 
 @deploy("LiteLLM")
 def serve() -> None:
     """Make this host a gateway, if it is to be one. Its keys are there already: ``admit``."""
-    gateway = host.plan().gateway
-    if not gateway or _waits(host.plan(), host.seen()):
+    gateway = runtime.plan().gateway
+    if not gateway or _waits(runtime.plan(), runtime.seen()):
         return
     install(name="image, by its digest" if gateway.image else "Python environment, hash-locked")
     place(name="new generation, beside the running one")
@@ -98,57 +106,57 @@ def leave() -> None:
 
 def retire(taken: Callable[[], Collection[str]]) -> None:
     """End the keys that the machines of this run had until now. ``taken`` gives those."""
-    if host.plan().gateway:
+    if runtime.plan().gateway:
         end(taken, name="former keys go, and open nothing")
 
 
 @operation
 def let_in() -> Commands:
     """Let in whose keys are wanted, and no others but the former ones of those who stay."""
-    if gateway := host.plan().gateway:
-        yield from keys.admit(gateway, host.seen())
+    if gateway := runtime.plan().gateway:
+        yield from keys.admit(gateway, runtime.seen())
 
 
 @operation
 def end(taken: Callable[[], Collection[str]]) -> Commands:
     """Take away the former keys, and ask with those that must be dead."""
-    if gateway := host.plan().gateway:
+    if gateway := runtime.plan().gateway:
         address = render.probed(gateway.listen)
-        yield from keys.retire(gateway, host.seen(), address, taken)
+        yield from keys.retire(gateway, runtime.seen(), address, taken)
 
 
 @operation
 def install() -> Commands:
     """Bring what LiteLLM runs from, if the host lacks it."""
-    if gateway := host.plan().gateway:
-        yield from software.install(gateway, host.plan(), host.seen())
+    if gateway := runtime.plan().gateway:
+        yield from software.install(gateway, runtime.plan(), runtime.seen())
 
 
 @operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
-    if gateway := host.plan().gateway:
-        yield from generations.place(service_of(gateway, host.seen()), host.seen())
+    if gateway := runtime.plan().gateway:
+        yield from generations.place(service_of(gateway, runtime.seen()), runtime.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation. A gateway that fails, at this or before, stops those after
     it; an engine that failed, those that newly need it."""
-    gateway = host.plan().gateway
-    if gateway and not _waits(host.plan(), host.seen()):
-        commands = generations.switch(service_of(gateway, host.seen()), host.seen())
+    gateway = runtime.plan().gateway
+    if gateway and not _waits(runtime.plan(), runtime.seen()):
+        commands = generations.switch(service_of(gateway, runtime.seen()), runtime.seen())
         yield from behind(backs_gateways, in_turn(commands), ahead=lambda plan: plan.gateway)
 
 
 @operation
 def stop() -> Commands:
     """Stop the gateway, which finishes its turns, and remove it. Its environment stays."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return departure.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
+    return service_removal.departed(render.NAME, [render.NAME] if plan.gateway else [], seen)
 
 
 def _waits(plan: HostPlan, seen: Observation) -> str:
@@ -180,7 +188,7 @@ def unavailable() -> needs.Unavailable:
 
 def _moved(wanted: service.Service, seen: Observation) -> Iterator[str]:
     """Yield that the database is another one than the gateway has now."""
-    if drift.is_another(wanted, render.PLACE, seen) and data.said("database") != "moved":
+    if drift.is_another(wanted, render.PLACE, seen) and cli_options.said("database") != "moved":
         yield (
             "has its keys in a database at another host, port or name than the fleet file leads "
             "to, which knows none of them. Take them along (docs/database.md, Moving); then, or "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.plan import LitellmPlan, Route
-from fleet.spec import Secret
-from fleet.spec.litellm import Guardrail
-from roles.litellm.references import references, resolved, variables
+from mirrorfleet.config import Secret
+from mirrorfleet.config.litellm import Guardrail
+from mirrorfleet.planning import LitellmPlan, Route
+from mirrorfleet.roles.litellm.references import references, resolved, variables
 
 AFFINITY = {
     "session": "session_affinity",

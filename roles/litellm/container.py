@@ -10,16 +10,15 @@ from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet import reading
-from fleet.data import table
-from fleet.plan import LitellmPlan
-from fleet.spec import Image
-from roles.host.commands import Commands, telling
-from roles.host.digests import digest
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT
-from roles.host.report import Change
-from roles.host.upload import upload
+from mirrorfleet.config import Image, reading
+from mirrorfleet.data import table
+from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.digests import digest
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.upload import upload
 
 NAME = "mirrorfleet-litellm"
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from pyinfra.api import State
 from pyinfra.context import ctx_state
 
-from fleet.plan import KeyPlan, LitellmPlan, http
-from roles.host import undone
-from roles.host.commands import Commands, script, telling
-from roles.host.observe import Observation, Question
-from roles.host.report import Change
-from roles.host.secrets import Guessable, reveal
-from roles.litellm.files.keyring import Entry, document, stale
-from roles.litellm.render import KEYS, USER
+from mirrorfleet.planning import KeyPlan, LitellmPlan, http
+from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
+from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.commands import Commands, script, telling
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.secrets import Guessable, reveal
 
 WANTED = f"{KEYS}/keys.json"
 FORMER = f"{KEYS}/former.json"

@@ -19,13 +19,13 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_state
 
-from fleet.plan import HostPlan, LitellmPlan, http
-from roles.host import undone
-from roles.host.observe import observe
-from roles.host.rollout import has_engines
-from roles.host.service import Service
-from roles.host.text import environment_file
-from roles.litellm import render
+from mirrorfleet.planning import HostPlan, LitellmPlan, http
+from mirrorfleet.roles.litellm import render
+from mirrorfleet.runtime import undone
+from mirrorfleet.runtime.observe import observe
+from mirrorfleet.runtime.rollout import has_engines
+from mirrorfleet.runtime.service import Service
+from mirrorfleet.runtime.text import environment_file
 
 CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
 FILES = (f"{CURRENT}/config.yaml", f"{CURRENT}/environment")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from fleet.plan import DatabasePlan, LitellmPlan, Route
-from fleet.spec import Secret
+from mirrorfleet.config import Secret
+from mirrorfleet.planning import DatabasePlan, LitellmPlan, Route
 
 
 def variables(routes: Iterable[Route]) -> dict[tuple[str, str], str]:

@@ -11,18 +11,18 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
-from fleet.plan import DatabasePlan, LitellmPlan, http
-from fleet.spec import Secret
-from roles.host import tables
-from roles.host.observe import Observation
-from roles.host.places import ROOT, STATE
-from roles.host.service import Installed, Service
-from roles.host.text import exec_start, shell_lines, template
-from roles.litellm import container
-from roles.litellm.configuration import configuration
-from roles.litellm.references import references
-from roles.litellm.references import variables as variables_of
-from roles.litellm.software import ENVIRONMENTS, LOCKS
+from mirrorfleet.config import Secret
+from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
+from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm.configuration import configuration
+from mirrorfleet.roles.litellm.references import references
+from mirrorfleet.roles.litellm.references import variables as variables_of
+from mirrorfleet.roles.litellm.software import ENVIRONMENTS, LOCKS
+from mirrorfleet.runtime import tables
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.text import exec_start, shell_lines, template
 
 NAME = "litellm"
 USER = "mirrorfleet-litellm"

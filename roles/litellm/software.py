@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import HostPlan, LitellmPlan
-from roles.host import python
-from roles.host.commands import Commands
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT
-from roles.host.report import Change
-from roles.litellm import container
+from mirrorfleet.planning import HostPlan, LitellmPlan
+from mirrorfleet.roles.litellm import container
+from mirrorfleet.runtime import python
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.report import Change
 
 LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/litellm/environments"

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
-from fleet.keys import weakness
-from fleet.plan import HostPlan, MigrationsPlan
-from roles import host
-from roles.host import data
-from roles.host.commands import Commands, operation, script, telling
-from roles.host.observe import Observation, Question
-from roles.host.report import Change
-from roles.host.rollout import answers_others, behind
-from roles.host.secrets import reveal
-from roles.host.tables import fingerprint
-from roles.migrations import render, wheel
+from mirrorfleet import runtime
+from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.planning import HostPlan, MigrationsPlan
+from mirrorfleet.roles.migrations import render, wheel
+from mirrorfleet.runtime import cli_options
+from mirrorfleet.runtime.commands import Commands, operation, script, telling
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.rollout import answers_others, behind
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.tables import fingerprint
 
 PACKAGE = "postgresql-client"
 
@@ -79,10 +79,10 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Database")
 def serve() -> None:
     """Make the tables of the gateways' database what their LiteLLM needs."""
-    plan = host.plan()
+    plan = runtime.plan()
     if plan.migrations:
-        if _lacks_client(plan, host.seen()):
-            host.ensure_packages(PACKAGE)
+        if _lacks_client(plan, runtime.seen()):
+            runtime.ensure_packages(PACKAGE)
         migrate(name="backup, migrations of LiteLLM")
     else:
         forget(name="settings of a database that others look after")
@@ -91,15 +91,15 @@ def serve() -> None:
 @operation
 def migrate() -> Commands:
     """Run the migrations that are missing. If one fails, no gateway changes in this run."""
-    wanted = host.plan().migrations
-    if wanted and _is_due(wanted, host.seen()):
+    wanted = runtime.plan().migrations
+    if wanted and _is_due(wanted, runtime.seen()):
         yield from behind(answers_others, _migrate(wanted))
 
 
 @operation
 def forget() -> Commands:
     """Remove what this host knew of the database."""
-    if host.plan().migrations is None and render.DIRECTORY in host.seen().paths:
+    if runtime.plan().migrations is None and render.DIRECTORY in runtime.seen().paths:
         yield script(f"rm -rf {render.DIRECTORY}\n")
 
 
@@ -125,7 +125,7 @@ def _lacks_client(plan: HostPlan, seen: Observation) -> bool:
 
 def _is_asked() -> bool:
     """Did somebody say `--data salt_key=changed`?"""
-    return data.said("salt_key") == "changed"
+    return cli_options.said("salt_key") == "changed"
 
 
 def _url(wanted: MigrationsPlan) -> str:

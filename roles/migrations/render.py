@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import MigrationsPlan
-from roles.host.observe import Observation
-from roles.host.payload import Member, pack
-from roles.host.places import ROOT
-from roles.host.tables import fingerprint
-from roles.host.text import environment_file
+from mirrorfleet.planning import MigrationsPlan
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.payload import Member, pack
+from mirrorfleet.runtime.tables import fingerprint
+from mirrorfleet.runtime.text import environment_file
 
 DIRECTORY = f"{ROOT}/migrations"
 SETTINGS = f"{DIRECTORY}/settings"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import MigrationsPlan
-from roles.host import cache, tables
-from roles.host.tables import PACKAGE
+from mirrorfleet.planning import MigrationsPlan
+from mirrorfleet.runtime import cache, tables
+from mirrorfleet.runtime.tables import PACKAGE
 
 LOCKS = Path(__file__).parents[1] / "litellm" / "locks"
 _ENTRY = re.compile(rf"^{PACKAGE}==(?:.*\\\n)*.*", re.MULTILINE)

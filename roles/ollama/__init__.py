@@ -8,21 +8,21 @@ from functools import partial
 from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import HostPlan, OllamaPlan
-from roles import host
-from roles.host import departure, drift, generations, service, undone
-from roles.host.commands import Commands, operation, script
-from roles.host.observe import Observation, Question, once
-from roles.host.report import Change, lacking
-from roles.host.rollout import Step, due_before, step_by_step
-from roles.ollama import models, release, render
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.roles.ollama import models, release, render
+from mirrorfleet.runtime import drift, generations, service, service_removal, undone
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.rollout import Step, due_before, step_by_step
 
 PACKAGES = ("python3", "curl", "zstd")
 
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host with Ollama, or of one that had it."""
-    ollama, former = plan.ollama, departure.question(render.NAME)
+    ollama, former = plan.ollama, service_removal.question(render.NAME)
     if ollama is None:
         return [former]
     return [
@@ -51,9 +51,9 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     if undone.skips(plan, "engines"):
         return
     if ollama is None:
-        yield from departure.changes(_departed(plan, seen))
+        yield from service_removal.changes(_departed(plan, seen))
         return
-    yield from host.lacks(seen, PACKAGES, render.USER)
+    yield from runtime.lacks(seen, PACKAGES, render.USER)
     binary = release.binary(ollama, release.chosen(ollama, seen))
     if binary not in seen.paths:
         yield Change(f"{binary} is missing")
@@ -72,10 +72,10 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Ollama")
 def serve() -> None:
     """Make the host's Ollama serve its models, if it is to have one."""
-    if not host.plan().ollama or undone.skips(host.plan(), "engines"):
+    if not runtime.plan().ollama or undone.skips(runtime.plan(), "engines"):
         return
-    host.ensure_packages(*PACKAGES)
-    host.ensure_user(render.USER)
+    runtime.ensure_packages(*PACKAGES)
+    runtime.ensure_user(render.USER)
     install(name="release, checked by its sha256")
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it serves")
@@ -85,14 +85,14 @@ def serve() -> None:
 @deploy("Ollama")
 def leave() -> None:
     """Take Ollama off this host, if it has left the fleet file."""
-    if not undone.skips(host.plan(), "engines"):
+    if not undone.skips(runtime.plan(), "engines"):
         stop(name="server that has left the fleet file")
 
 
 @operation
 def install() -> Commands:
     """Unpack the release if the host lacks it, and make room for models where that is wanted."""
-    plan, seen = host.plan(), host.seen()
+    plan, seen = runtime.plan(), runtime.seen()
     if plan.ollama is None:
         return
     yield from release.install(plan, seen, render.USER)
@@ -118,8 +118,8 @@ def _lacks_directory(ollama: OllamaPlan, seen: Observation) -> bool:
 @operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
-    if ollama := host.plan().ollama:
-        yield from generations.place(service_of(ollama, host.seen()), host.seen())
+    if ollama := runtime.plan().ollama:
+        yield from generations.place(service_of(ollama, runtime.seen()), runtime.seen())
 
 
 @operation
@@ -128,15 +128,15 @@ def switch() -> Commands:
 
     Servers that have a model in common do so one after the other.
     """
-    if ollama := host.plan().ollama:
-        commands = generations.switch(service_of(ollama, host.seen()), host.seen())
+    if ollama := runtime.plan().ollama:
+        commands = generations.switch(service_of(ollama, runtime.seen()), runtime.seen())
         yield from step_by_step([Step(render.NAME, partial(_ahead, ollama), commands)])
 
 
 def _ahead(ollama: OllamaPlan) -> list[Host]:
     """Return the hosts that are switched before this one. One that does not serve yet waits for
     none."""
-    if not drift.is_listening(service_of(ollama, host.seen()), host.seen()):
+    if not drift.is_listening(service_of(ollama, runtime.seen()), runtime.seen()):
         return []
     models = {model.model for model in ollama.models}
 
@@ -154,7 +154,7 @@ def _ahead(ollama: OllamaPlan) -> list[Host]:
 @operation
 def make_models() -> Commands:
     """Make the models what they should be. A new one proves itself before the old one goes."""
-    plan, seen = host.plan().ollama, host.seen()
+    plan, seen = runtime.plan().ollama, runtime.seen()
     if plan and (not _runs(plan, seen) or any(models.changes(plan, seen))):
         yield from models.send(plan, seen)
         yield from models.make(plan)
@@ -163,11 +163,11 @@ def make_models() -> Commands:
 @operation
 def stop() -> Commands:
     """Stop and remove the server. Its models and releases stay."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return departure.departed(render.NAME, [render.NAME] if plan.ollama else [], seen)
+    return service_removal.departed(render.NAME, [render.NAME] if plan.ollama else [], seen)
 
 
 def _runs(ollama: OllamaPlan, seen: Observation) -> bool:

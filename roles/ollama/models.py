@@ -9,14 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fleet.plan import OllamaModelPlan, OllamaPlan, http
-from roles.host.commands import Commands, telling
-from roles.host.digests import digest
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT
-from roles.host.report import Change
-from roles.host.upload import upload
-from roles.ollama.files.keeper import full, is_made
+from mirrorfleet.planning import OllamaModelPlan, OllamaPlan, http
+from mirrorfleet.roles.ollama.files.keeper import full, is_made
+from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.digests import digest
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.upload import upload
 
 LEDGER = f"{ROOT}/ollama/models.json"
 """What was made by us. Root's, and not the server's: a service does not say what may be removed."""

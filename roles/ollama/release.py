@@ -11,14 +11,13 @@ from urllib.request import urlopen
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
-from fleet import reading
-from fleet.plan import HostPlan, OllamaPlan
-from fleet.spec import Release
-from roles.host.cache import cached
-from roles.host.commands import Commands, script
-from roles.host.observe import Observation
-from roles.host.places import ROOT, STATE
-from roles.host.upload import upload
+from mirrorfleet.config import Release, reading
+from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.runtime.cache import cached
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.upload import upload
 
 RELEASES = f"{ROOT}/ollama/releases"
 SILENCE = 60

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet.plan import OllamaPlan, http
-from roles.host.places import ROOT, STATE
-from roles.host.service import Installed, Service
-from roles.host.text import template
-from roles.ollama import models
-from roles.ollama.release import RELEASES
+from mirrorfleet.planning import OllamaPlan, http
+from mirrorfleet.roles.ollama import models
+from mirrorfleet.roles.ollama.release import RELEASES
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.text import template
 
 NAME = "ollama"
 USER = "mirrorfleet-ollama"

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan
-from roles import host
-from roles.host.commands import Commands, operation, script
-from roles.host.leaving import last
-from roles.host.observe import Observation, Question, Unit
-from roles.host.payload import UNPACK, Member, pack
-from roles.host.places import ROOT
-from roles.host.report import Change
-from roles.host.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
-from roles.host.rollout import is_skipped, serves
-from roles.host.text import template
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.deferred_removal import last
+from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
+from mirrorfleet.runtime.rollout import is_skipped, serves
+from mirrorfleet.runtime.text import template
 
 HERE = Path(__file__).parent
 
@@ -90,7 +90,7 @@ def release() -> None:
 @operation
 def install() -> Commands:
     """Install the program and its unit, and run it."""
-    if serves(host.plan()) and any(changes(host.plan(), host.seen())):
+    if serves(runtime.plan()) and any(changes(runtime.plan(), runtime.seen())):
         members = [Member(Path(path).name, text.encode()) for path, text in installed().items()]
         yield script(INSTALL, pack(members))
 
@@ -98,7 +98,7 @@ def install() -> Commands:
 @operation
 def remove() -> Commands:
     """Release the ports, and remove the program and its unit."""
-    if not serves(host.plan()) and PROGRAM in host.seen().files:
+    if not serves(runtime.plan()) and PROGRAM in runtime.seen().files:
         yield from last([script(REMOVE)])
 
 
@@ -124,7 +124,7 @@ rm -rf new {UNIT_PATH}.d
 systemctl daemon-reload
 systemctl --quiet enable {UNIT}
 if ! command -v python3 >/dev/null && [ "$(ls -d {ROOT}/*/generations 2>/dev/null)" ]; then
-{host.INSTALL.format(names="python3")}fi
+{runtime.INSTALL.format(names="python3")}fi
 ! command -v python3 >/dev/null || systemctl reload-or-restart {UNIT}
 """
 

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 from pyinfra.context import ctx_state
 
-from fleet.keys import weakness
-from fleet.plan import HostPlan, PostgresPlan
-from roles import host
-from roles.host import data, departure, drift, files, generations, service
-from roles.host.commands import Commands, operation, script
-from roles.host.leaving import absent
-from roles.host.lookup import networks
-from roles.host.observe import Observation, Question, Unit, once
-from roles.host.report import Change
-from roles.host.rollout import behind
-from roles.host.secrets import reveal
-from roles.postgres import render
+from mirrorfleet import runtime
+from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.planning import HostPlan, PostgresPlan
+from mirrorfleet.roles.postgres import render
+from mirrorfleet.runtime import cli_options, drift, files, generations, service, service_removal
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.deferred_removal import absent
+from mirrorfleet.runtime.dns import networks
+from mirrorfleet.runtime.observe import Observation, Question, Unit, once
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.rollout import behind
+from mirrorfleet.runtime.secrets import reveal
 
 PACKAGE = "postgresql"
 PACKAGES = (PACKAGE, "python3")
@@ -32,7 +32,7 @@ echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/mirro
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of the host with the gateways' Postgres, or of one that had it."""
-    former = departure.question(render.SERVICES)
+    former = service_removal.question(render.SERVICES)
     if plan.postgres is None:
         return [former]
     return [
@@ -50,7 +50,7 @@ def questions(plan: HostPlan) -> list[Question]:
 def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """Yield why Postgres cannot run on this host, or not leave it yet."""
     if plan.postgres is None:
-        if _departed(plan, seen) and _is_elsewhere() and data.said("database") != "moved":
+        if _departed(plan, seen) and _is_elsewhere() and cli_options.said("database") != "moved":
             yield (
                 "has the database with LiteLLM's keys, and the fleet file names another one, which "
                 "knows none of them. Take them along (docs/database.md, Moving); then, or to begin "
@@ -68,7 +68,7 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Postgres, one by one."""
     if plan.postgres:
-        yield from host.lacks(seen, PACKAGES, render.USER)
+        yield from runtime.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.postgres, seen), seen)
         for file in files.unlike(units(plan), seen):
             how = "differs" if file.path in seen.files else "is missing"
@@ -81,7 +81,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
                 yield Change(f"{former} counts until {', '.join(waits)} take part in a run")
             else:
                 yield Change(f"{former} goes")
-    yield from departure.changes(_departed(plan, seen))
+    yield from service_removal.changes(_departed(plan, seen))
 
 
 def remarks(plan: HostPlan, seen: Observation) -> Iterator[str]:
@@ -102,11 +102,11 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
 @deploy("Postgres")
 def serve() -> None:
     """Make the host serve the gateways' Postgres, if it is to."""
-    if not host.plan().postgres:
+    if not runtime.plan().postgres:
         return
     prepare(name="no cluster of the package's own")
-    host.ensure_packages(*PACKAGES)
-    host.ensure_user(render.USER)
+    runtime.ensure_packages(*PACKAGES)
+    runtime.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it answers")
     time(name="a backup every day")
@@ -115,7 +115,7 @@ def serve() -> None:
 @deploy("Postgres")
 def retire() -> None:
     """End the passwords that the gateways had until now."""
-    if host.plan().postgres:
+    if runtime.plan().postgres:
         end(name="former passwords go, and let nobody in")
 
 
@@ -128,28 +128,28 @@ def leave() -> None:
 @operation
 def prepare() -> Commands:
     """Keep the package from starting a server of its own when it is installed."""
-    if PACKAGE not in host.seen().packages:
+    if PACKAGE not in runtime.seen().packages:
         yield script(ALONE)
 
 
 @operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
-    if postgres := host.plan().postgres:
-        yield from generations.place(service_of(postgres, host.seen()), host.seen())
+    if postgres := runtime.plan().postgres:
+        yield from generations.place(service_of(postgres, runtime.seen()), runtime.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation."""
-    if postgres := host.plan().postgres:
-        yield from generations.switch(service_of(postgres, host.seen()), host.seen())
+    if postgres := runtime.plan().postgres:
+        yield from generations.switch(service_of(postgres, runtime.seen()), runtime.seen())
 
 
 @operation
 def end() -> Commands:
     """Once all gateways have the password that is wanted, let in nobody with another one."""
-    postgres, seen = host.plan().postgres, host.seen()
+    postgres, seen = runtime.plan().postgres, runtime.seen()
     if postgres and _has_former(postgres, seen) and not absent():
         yield from behind(lambda plan: plan.gateway, _retire())
 
@@ -157,7 +157,7 @@ def end() -> Commands:
 @operation
 def time() -> Commands:
     """Have a backup made every day."""
-    wanted, seen = units(host.plan()), host.seen()
+    wanted, seen = units(runtime.plan()), runtime.seen()
     if wanted and (files.unlike(wanted, seen) or not _is_timed(seen)):
         yield from files.install(wanted, seen, then=render.START_TIMER)
 
@@ -165,7 +165,7 @@ def time() -> Commands:
 @operation
 def stop() -> Commands:
     """Stop and remove the server and its backups' timer. Its data and its backups stay."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _has_former(postgres: PostgresPlan, seen: Observation) -> bool:
@@ -187,7 +187,7 @@ def _is_timed(seen: Observation) -> bool:
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
     wanted = [render.NAME, f"{render.NAME}-backup"] if plan.postgres else []
-    return departure.departed(render.SERVICES, wanted, seen)
+    return service_removal.departed(render.SERVICES, wanted, seen)
 
 
 def _is_elsewhere() -> bool:

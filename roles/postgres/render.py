@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
 
-from fleet.plan import PostgresPlan
-from roles.host.files import SystemFile
-from roles.host.places import ROOT, STATE
-from roles.host.service import Installed, Service
-from roles.host.tables import role
-from roles.host.text import template
+from mirrorfleet.planning import PostgresPlan
+from mirrorfleet.runtime.files import SystemFile
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.tables import role
+from mirrorfleet.runtime.text import template
 
 NAME = "postgres"
 USER = "mirrorfleet-postgres"

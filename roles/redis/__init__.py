@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan, RedisPlan
-from roles import host
-from roles.host import departure, drift, generations, service
-from roles.host.commands import Commands, operation, script
-from roles.host.observe import Observation, Question
-from roles.host.report import Change
-from roles.host.secrets import reveal
-from roles.redis import render
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan, RedisPlan
+from mirrorfleet.roles.redis import render
+from mirrorfleet.runtime import drift, generations, service, service_removal
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.secrets import reveal
 
 PACKAGE = "redis-server"
 PACKAGES = (PACKAGE, "python3")
@@ -24,7 +24,7 @@ MASK = "systemctl --quiet mask redis-server.service\n"
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of the host with the gateways' Redis, or of one that had it."""
-    former = departure.question(render.NAME)
+    former = service_removal.question(render.NAME)
     if plan.redis is None:
         return [former]
     asked = service.questions(render.NAME, render.USER, plan.redis.port)
@@ -39,9 +39,9 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Redis, one by one."""
     if plan.redis:
-        yield from host.lacks(seen, PACKAGES, render.USER)
+        yield from runtime.lacks(seen, PACKAGES, render.USER)
         yield from drift.changes(service_of(plan.redis), seen)
-    yield from departure.changes(_departed(plan, seen))
+    yield from service_removal.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -51,11 +51,11 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("Redis")
 def serve() -> None:
     """Make the host serve the gateways' Redis, if it is to."""
-    if not host.plan().redis:
+    if not runtime.plan().redis:
         return
     mask(name="no server of the package's own")
-    host.ensure_packages(*PACKAGES)
-    host.ensure_user(render.USER)
+    runtime.ensure_packages(*PACKAGES)
+    runtime.ensure_user(render.USER)
     place(name="new generation, beside the running one")
     switch(name="switch, restart, wait until it answers")
 
@@ -69,32 +69,32 @@ def leave() -> None:
 @operation
 def mask() -> Commands:
     """Keep the package from starting its own server when it is installed."""
-    if PACKAGE not in host.seen().packages:
+    if PACKAGE not in runtime.seen().packages:
         yield script(MASK)
 
 
 @operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
-    if redis := host.plan().redis:
-        yield from generations.place(service_of(redis), host.seen())
+    if redis := runtime.plan().redis:
+        yield from generations.place(service_of(redis), runtime.seen())
 
 
 @operation
 def switch() -> Commands:
     """Switch to a changed generation."""
-    if redis := host.plan().redis:
-        yield from generations.switch(service_of(redis), host.seen())
+    if redis := runtime.plan().redis:
+        yield from generations.switch(service_of(redis), runtime.seen())
 
 
 @operation
 def stop() -> Commands:
     """Stop and remove the server: what it counted, the next one counts anew."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return departure.departed(render.NAME, [render.NAME] if plan.redis else [], seen)
+    return service_removal.departed(render.NAME, [render.NAME] if plan.redis else [], seen)
 
 
 def service_of(redis: RedisPlan) -> service.Service:

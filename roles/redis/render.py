@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from fleet.plan import RedisPlan
-from roles.host.places import ROOT
-from roles.host.service import Installed, Service
-from roles.host.text import template
+from mirrorfleet.planning import RedisPlan
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.text import template
 
 NAME = "redis"
 USER = "mirrorfleet-redis"

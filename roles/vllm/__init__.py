@@ -10,16 +10,16 @@ from pathlib import Path
 from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import HostPlan, VllmPlan
-from roles import host
-from roles.host import departure, drift, generations, python, service, undone
-from roles.host.commands import Commands, operation
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT, STATE
-from roles.host.report import Change, lacking
-from roles.host.rollout import Step, behind, due_before, step_by_step
-from roles.host.secrets import reveal
-from roles.vllm import devices, gpus, nodes, render, weights
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.roles.vllm import devices, gpus, nodes, render, weights
+from mirrorfleet.runtime import drift, generations, python, service, service_removal, undone
+from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.rollout import Step, behind, due_before, step_by_step
+from mirrorfleet.runtime.secrets import reveal
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -50,7 +50,7 @@ printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metad
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of an engine host, or of one that was."""
-    asked: list[Question] = [departure.question(render.NAMES), *devices.questions(plan)]
+    asked: list[Question] = [service_removal.question(render.NAMES), *devices.questions(plan)]
     for engine in plan.engines:
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
@@ -84,7 +84,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     if undone.skips(plan, "engines"):
         return
     if plan.engines:
-        yield from host.lacks(seen, packages(plan), render.USER)
+        yield from runtime.lacks(seen, packages(plan), render.USER)
         yield from devices.changes(plan, seen)
     for engine in plan.engines:
         yield from python.changes(environment(engine), seen)
@@ -93,7 +93,7 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
         if _follows(engine) and generations.is_switched(service_of(engine, seen), seen):
             unit = service_of(engine, seen).unit_name
             yield Change(f"{unit} will be restarted, with another node of '{engine.model}'")
-    yield from departure.changes(_departed(plan, seen))
+    yield from service_removal.changes(_departed(plan, seen))
 
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
@@ -105,10 +105,10 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
 @deploy("vLLM")
 def serve() -> None:
     """Make the engines of this host serve their models, if it is to have any."""
-    if not host.plan().engines or undone.skips(host.plan(), "engines"):
+    if not runtime.plan().engines or undone.skips(runtime.plan(), "engines"):
         return
-    host.ensure_packages(*packages(host.plan()))
-    host.ensure_user(render.USER)
+    runtime.ensure_packages(*packages(runtime.plan()))
+    runtime.ensure_user(render.USER)
     prepare(name="device files of the GPUs, at every boot")
     install(name="Python environment, hash-locked")
     fetch_weights(name="weights")
@@ -122,40 +122,40 @@ def serve() -> None:
 @deploy("vLLM")
 def leave() -> None:
     """Take the engines that have left the fleet file off this host."""
-    if not undone.skips(host.plan(), "engines"):
+    if not undone.skips(runtime.plan(), "engines"):
         stop(name="engines that have left the fleet file")
 
 
 @operation
 def prepare() -> Commands:
     """Have the GPUs' device files made before any engine starts."""
-    yield from devices.install(host.plan(), host.seen())
+    yield from devices.install(runtime.plan(), runtime.seen())
 
 
 @operation
 def install() -> Commands:
     """Build the environments that the host lacks."""
     built = set()
-    for engine in host.plan().engines:
+    for engine in runtime.plan().engines:
         wanted = environment(engine)
         if wanted not in built:
-            yield from python.install(wanted, host.plan(), host.seen())
+            yield from python.install(wanted, runtime.plan(), runtime.seen())
         built.add(wanted)
 
 
 @operation
 def fetch_weights() -> Commands:
     """Bring the weights that the host lacks, or what has gone wrong of them."""
-    for engine in host.plan().engines:
-        directory = python.standing(environment(engine), host.seen()).directory
-        yield from weights.fetch(engine, directory, host.seen())
+    for engine in runtime.plan().engines:
+        directory = python.standing(environment(engine), runtime.seen()).directory
+        yield from weights.fetch(engine, directory, runtime.seen())
 
 
 @operation
 def place() -> Commands:
     """Put changed generations on the host; what runs is not touched."""
-    for engine in host.plan().engines:
-        yield from generations.place(service_of(engine, host.seen()), host.seen())
+    for engine in runtime.plan().engines:
+        yield from generations.place(service_of(engine, runtime.seen()), runtime.seen())
 
 
 @operation
@@ -164,17 +164,17 @@ def join() -> Commands:
 
     All of them before any first one is switched: that one waits for them, and ends what they run.
     """
-    for engine in host.plan().engines:
+    for engine in runtime.plan().engines:
         if not engine.answers:
-            yield from generations.stand_by(service_of(engine, host.seen()), host.seen())
+            yield from generations.stand_by(service_of(engine, runtime.seen()), runtime.seen())
 
 
 @operation
 def follow() -> Commands:
     """Put on record that nodes have come to what their first one has proved, or go back with it."""
-    for engine in host.plan().engines:
+    for engine in runtime.plan().engines:
         if not engine.answers:
-            yield from generations.prove(service_of(engine, host.seen()), host.seen())
+            yield from generations.prove(service_of(engine, runtime.seen()), runtime.seen())
 
 
 @operation
@@ -182,14 +182,14 @@ def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
     yield from step_by_step(
         Step(engine.model, partial(_ahead, engine), _switch(engine))
-        for engine in host.plan().engines
+        for engine in runtime.plan().engines
         if engine.answers
     )
 
 
 def _switch(engine: VllmPlan) -> Commands:
     """Switch one engine, and with it the other nodes of its model."""
-    wanted, seen = service_of(engine, host.seen()), host.seen()
+    wanted, seen = service_of(engine, runtime.seen()), runtime.seen()
     commands = generations.switch(wanted, seen, anew=_follows(engine))
     return behind(nodes.is_other(engine), commands) if engine.nodes else commands
 
@@ -209,7 +209,7 @@ def _ahead(engine: VllmPlan) -> list[Host]:
 
     One that does not serve yet takes nothing from anybody: it waits for none.
     """
-    if not drift.is_listening(service_of(engine, host.seen()), host.seen()):
+    if not drift.is_listening(service_of(engine, runtime.seen()), runtime.seen()):
         return []
     return due_before(
         lambda plan, seen: any(
@@ -231,11 +231,11 @@ def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
 @operation
 def stop() -> Commands:
     """Stop and remove engines. Weights and environments stay."""
-    yield from departure.remove(_departed(host.plan(), host.seen()))
+    yield from service_removal.remove(_departed(runtime.plan(), runtime.seen()))
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    engines = departure.departed(render.NAMES, map(render.name, plan.engines), seen)
+    engines = service_removal.departed(render.NAMES, map(render.name, plan.engines), seen)
     return [*engines, *devices.departed(plan, seen)]
 
 

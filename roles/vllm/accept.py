@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from roles.host.text import environment_file
+from mirrorfleet.runtime.text import environment_file
 
 FILES = Path(__file__).parent / "files"
 ACCEPT = re.sub(r"^#.*\n", "", (FILES / "accept.sh").read_text("utf-8"), flags=re.MULTILINE)

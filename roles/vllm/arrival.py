@@ -6,7 +6,7 @@ name is changed when every file in it has been proved.
 
 from __future__ import annotations
 
-from roles.vllm.render import whole
+from mirrorfleet.roles.vllm.render import whole
 
 # What is right is told by its size, as it was when these weights were proved.
 BEGIN = """\

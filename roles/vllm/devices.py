@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fleet.plan import HostPlan
-from roles.host import departure, files
-from roles.host.commands import Commands
-from roles.host.observe import Observation, Question, Unit
-from roles.host.places import ROOT
-from roles.host.report import Change
-from roles.host.text import template
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import files, service_removal
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.text import template
 
 NAME = "nvidia"
 UNIT = f"mirrorfleet-{NAME}.service"
@@ -45,7 +45,7 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host with such an engine, or that had one."""
-    asked: list[Question] = [departure.question(NAME)]
+    asked: list[Question] = [service_removal.question(NAME)]
     if _needed(plan):
         asked += [("tree", SCRIPT), ("tree", UNIT_PATH), ("unit", UNIT)]
     return asked
@@ -70,7 +70,7 @@ def install(plan: HostPlan, seen: Observation) -> Commands:
 
 def departed(plan: HostPlan, seen: Observation) -> list[str]:
     """Return the unit, where no engine needs it any more."""
-    return departure.departed(NAME, [NAME] if _needed(plan) else [], seen)
+    return service_removal.departed(NAME, [NAME] if _needed(plan) else [], seen)
 
 
 def _needed(plan: HostPlan) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet import model_config
-from fleet.plan import VllmPlan
-from roles.host.report import Doubt
+from mirrorfleet.engines import model_config
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.runtime.report import Doubt
 
 
 def refusals(engine: VllmPlan, config: bytes) -> Iterator[str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from fleet import reading
-from fleet.data import table
-from fleet.plan import HostPlan, VllmPlan
-from roles.host.observe import Observation, Question, Unit
-from roles.host.report import Doubt
-from roles.vllm import fit
-from roles.vllm.memory import GIB, need
+from mirrorfleet.config import reading
+from mirrorfleet.data import table
+from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.roles.vllm import fit
+from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.report import Doubt
 
 SLACK = 1.05
 """What is beyond the memory by less is told, not refused: files may hold layers that vLLM does not

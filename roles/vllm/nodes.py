@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_state
 
-from fleet.plan import HostPlan, NodesPlan, VllmPlan
-from roles.host import leaving
-from roles.host.observe import Observation, Question
+from mirrorfleet.planning import HostPlan, NodesPlan, VllmPlan
+from mirrorfleet.runtime import deferred_removal
+from mirrorfleet.runtime.observe import Observation, Question
 
 
 def questions(engine: VllmPlan) -> list[Question]:
@@ -53,7 +53,9 @@ def left_out(engine: VllmPlan) -> Iterator[str]:
     if engine.nodes is None:
         return
     is_one = is_other(engine)
-    if away := [each.data.plan.name for each in leaving.left_out() if is_one(each.data.plan)]:
+    if away := [
+        each.data.plan.name for each in deferred_removal.left_out() if is_one(each.data.plan)
+    ]:
         yield (
             f"serves '{engine.model}' together with {', '.join(away)}, absent from this run, and "
             "all nodes of a model change together. Run with all of them."

@@ -16,12 +16,12 @@ from pyinfra import logger
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from roles.host.commands import Commands, script, telling
-from roles.host.digests import digests
-from roles.host.observe import Observation
-from roles.host.upload import INBOX, OPEN, upload
-from roles.vllm.arrival import accept, begin
-from roles.vllm.files.whole import LIST, problems
+from mirrorfleet.roles.vllm.arrival import accept, begin
+from mirrorfleet.roles.vllm.files.whole import LIST, problems
+from mirrorfleet.runtime.commands import Commands, script, telling
+from mirrorfleet.runtime.digests import digests
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.upload import INBOX, OPEN, upload
 
 SMALL = 16 * 1024**2
 """Bytes up to which files travel together."""

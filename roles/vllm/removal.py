@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan
-from roles import host
-from roles.host.commands import Commands, operation, script
-from roles.host.observe import Observation, Question
-from roles.host.places import ROOT, WEIGHTS
-from roles.host.report import Change
-from roles.vllm import environment, weights
-from roles.vllm.render import ENVIRONMENTS
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.vllm import environment, weights
+from mirrorfleet.roles.vllm.render import ENVIRONMENTS
+from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT, WEIGHTS
+from mirrorfleet.runtime.report import Change
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -57,7 +57,7 @@ def remove() -> None:
 @operation
 def clear() -> Commands:
     """Remove what no generation starts with and the fleet file does not want."""
-    if unused := _unused(host.plan(), host.seen()):
+    if unused := _unused(runtime.plan(), runtime.seen()):
         yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
 
 

@@ -10,13 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fleet.plan import NodesPlan, VllmPlan, http
-from roles.host.lookup import networks
-from roles.host.places import ROOT, STATE
-from roles.host.service import NEVER, Installed, Service
-from roles.host.text import exec_start, template
-from roles.vllm import accept
-from roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.planning import NodesPlan, VllmPlan, http
+from mirrorfleet.roles.vllm import accept
+from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.runtime.dns import networks
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.service import NEVER, Installed, Service
+from mirrorfleet.runtime.text import exec_start, template
 
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from pyinfra.api import deploy
 
-from fleet.plan import HostPlan, VllmPlan
-from roles import host
-from roles.host.commands import Commands, operation, telling
-from roles.host.observe import Observation, Question
-from roles.host.report import Change
-from roles.vllm import weights
-from roles.vllm.render import whole
+from mirrorfleet import runtime
+from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.roles.vllm import weights
+from mirrorfleet.roles.vllm.render import whole
+from mirrorfleet.runtime.commands import Commands, operation, telling
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.report import Change
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -47,7 +47,7 @@ def verify() -> None:
 @operation
 def read() -> Commands:
     """Read all; what is wrong of one hides nothing of the others."""
-    engines = host.plan().engines
+    engines = runtime.plan().engines
     if engines:
         lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in engines]
         yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from pyinfra.api.command import PyinfraCommand
 
-from fleet.plan import VllmPlan
-from fleet.spec import Weights
-from roles.host.commands import Commands, telling
-from roles.host.observe import Observation, Question
-from roles.host.places import STATE, WEIGHTS
-from roles.host.report import Change
-from roles.host.secrets import reveal
-from roles.vllm import push
-from roles.vllm.arrival import accept, begin
-from roles.vllm.render import USER
+from mirrorfleet.config import Weights
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.roles.vllm import push
+from mirrorfleet.roles.vllm.arrival import accept, begin
+from mirrorfleet.roles.vllm.render import USER
+from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import STATE, WEIGHTS
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.secrets import reveal
 
 HUB = (Path(__file__).parent / "files" / "hub.py").read_text(encoding="utf-8")
 

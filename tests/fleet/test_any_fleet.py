@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fleet
-from fleet.plan.explain import values
-from fleet.problems import FleetError
+from mirrorfleet import fleet
+from mirrorfleet.config.problems import FleetError
+from mirrorfleet.planning.explain import values
 
 HERE = Path(__file__).parent
 WHOLE = [

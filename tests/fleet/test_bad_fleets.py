@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-import fleet
-from fleet.problems import Key
+from mirrorfleet import fleet
+from mirrorfleet.config.problems import Key
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yml"))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-import fleet
-from fleet.claude_settings import SCHEMAS, release, releases
-from fleet.data import table
+from mirrorfleet import fleet
+from mirrorfleet.data import table
+from mirrorfleet.data.claude_settings import SCHEMAS, release, releases
 from tools.claude_settings import changes, main, schema
 
 # As a bundler writes it: short names, strings with brackets, and much around it. Two modules, each

@@ -1,4 +1,4 @@
-"""python -m fleet, as a person and as a CI job start it."""
+"""mirrorfleet, as a person and as a CI job start it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet.__main__ import main
-from fleet.check.parsers import meant
-from fleet.data import table
-from fleet.plan.explain import values
-from fleet.schema import SCHEMA, resolve
+from mirrorfleet import fleet
+from mirrorfleet.checks.parsers import meant
+from mirrorfleet.cli.main import main
+from mirrorfleet.config.schema import SCHEMA, resolve
+from mirrorfleet.data import table
+from mirrorfleet.planning.explain import values
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -99,7 +99,7 @@ def test_why_a_model_has_its_parsers(capsys: pytest.CaptureFixture[str]) -> None
     main(["plan", fleet, "--why", "engines.of-a-family.tool_parser"])
     said = capsys.readouterr().out
     assert "models.of-a-family.family: qwen3.6" in said
-    assert "named by the model, else by its family in fleet/data/families.yml" in said
+    assert "named by the model, else by its family in mirrorfleet/data/families.yml" in said
     main(["plan", fleet, "--why", "engines.named.environment"])
     assert "models.named.environment.NCCL_DEBUG: WARN" in capsys.readouterr().out
 
@@ -168,7 +168,7 @@ def test_a_page_that_is_made_from_data_is_as_that_says(
     assert main(["schema", option]) == 0
     page = (ROOT / "docs" / name).read_text("utf-8")
     assert capsys.readouterr().out == page, (
-        f"write it anew: python -m fleet schema {option} > docs/{name}"
+        f"write it anew: mirrorfleet schema {option} > docs/{name}"
     )
 
 
@@ -223,8 +223,9 @@ def test_the_schema_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_domain_imports_neither_pyinfra_nor_roles() -> None:
-    program = "import sys, fleet.__main__; print(*{name.split('.')[0] for name in sys.modules})"
+    program = "import sys, mirrorfleet.cli.main; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert not {"pyinfra", "roles", "gevent", "paramiko"} & set(done.stdout.split())
+    loaded = set(done.stdout.split())
+    assert not {"pyinfra", "mirrorfleet.roles", "gevent", "paramiko"} & loaded

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-import fleet
-from fleet import FleetPlan
-from fleet.plan.explain import values
+from mirrorfleet import fleet
+from mirrorfleet.planning import FleetPlan
+from mirrorfleet.planning.explain import values
 
 DERIVED = Path(__file__).parents[1] / "roles/derived.yml"
 LOCAL = "-mid_conv_system,-mid_conv_tool_change"

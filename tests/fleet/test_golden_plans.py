@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import fleet
+from mirrorfleet import fleet
 
 HERE = Path(__file__).parent
 GOOD = sorted((HERE / "good").glob("*.yml"))

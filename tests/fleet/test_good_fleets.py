@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet import FleetPlan, HostPlan
-from fleet.plan import ClientPlan, LitellmPlan
+from mirrorfleet import fleet
+from mirrorfleet.planning import ClientPlan, FleetPlan, HostPlan, LitellmPlan
 
 GOOD = Path(__file__).parent / "good"
 INVENTORIES = Path(__file__).parents[2] / "inventories"

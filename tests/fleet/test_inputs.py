@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-import fleet
-from fleet import reading
-from fleet.__main__ import main
-from fleet.document import Document
-from fleet.nodes import Parsed, parse
+from mirrorfleet import fleet
+from mirrorfleet.cli.main import main
+from mirrorfleet.config import reading
+from mirrorfleet.config.document import Document
+from mirrorfleet.config.yaml_nodes import Parsed, parse
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -32,7 +32,7 @@ MEMORY = 1024**3
 def check(path: Path) -> subprocess.CompletedProcess[str]:
     """Run the check in a process of its own, which may neither hang nor fill the memory."""
     return subprocess.run(
-        [sys.executable, "-m", "fleet", "check", str(path)],
+        [sys.executable, "-m", "mirrorfleet", "check", str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,

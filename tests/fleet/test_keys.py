@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet.keys import DerivedKey, weakness
-from fleet.plan import KeyPlan
-from fleet.section import Secret
+from mirrorfleet import fleet
+from mirrorfleet.config.key_derivation import DerivedKey, weakness
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.planning import KeyPlan
 
 ROOT = "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26"
 GOOD = Path(__file__).parent / "good" / "keys.yml"

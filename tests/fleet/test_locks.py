@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet.check import advisories, releases
-from fleet.data import table
-from fleet.locks import pins
+from mirrorfleet import fleet
+from mirrorfleet.checks import advisories, releases
+from mirrorfleet.config.lock_files import pins
+from mirrorfleet.data import table
 from tools import client_lock, litellm_models, lock
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_nothing_is_locked_that_must_not_be_installed(path: Path) -> None:
 
 def test_every_release_of_litellm_has_its_price_list() -> None:
     locks = {path.stem for path in (ROOT / "roles/litellm/locks").glob("*.txt")}
-    lists = {path.stem for path in (ROOT / "fleet/data/litellm_models").glob("*.json")}
+    lists = {path.stem for path in (ROOT / "mirrorfleet/data/litellm_models").glob("*.json")}
     assert lists == locks
 
 
@@ -109,9 +109,9 @@ def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) 
     assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
     assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "asked").read_text()
     assert "--exclude-newer-package" not in (house / "asked").read_text()
-    models = json.loads((house / "fleet/data/litellm_models/1.200.0.json").read_text())
+    models = json.loads((house / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
-    known = house / "fleet/data/litellm_known/1.200.0.yml"
+    known = house / "mirrorfleet/data/litellm_known/1.200.0.yml"
     assert known.read_text() == "callbacks: [of the stand-in]\n"
 
 

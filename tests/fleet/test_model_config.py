@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet import model_config
+from mirrorfleet import fleet
+from mirrorfleet.engines import model_config
 
 FLEET = """\
 version: 1

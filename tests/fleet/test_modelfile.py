@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.modelfile import NotUsable, parse, read
+from mirrorfleet.config.modelfile import NotUsable, parse, read
 
 
 def test_every_instruction() -> None:

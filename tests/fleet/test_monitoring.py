@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.__main__ import main
+from mirrorfleet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PROD = (ROOT / "inventories/prod.yml").read_text("utf-8")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ROOT / "fleet/data/litellm_known/1.106.2.yml"
+KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.2.yml"
 
 # The environment's Python says what the release knows; the real one takes minutes to install.
 UV = f"""\
@@ -39,9 +39,9 @@ lock.litellm_models.price_list = lambda *_: b"{}"  # of a wheel that no registry
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what makes locks and checks fleets."""
-    for name in ("fleet", "roles", "tools", "schemas"):
+    for name in ("mirrorfleet", "roles", "deploys", "tools", "schemas"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
     (tmp_path / "uv").write_text(UV)
     (tmp_path / "uv").chmod(0o755)
     for source in ("good", "bad/base"):
@@ -66,7 +66,7 @@ def check(tree: Path, fleet: str, **changed: dict[str, object]) -> subprocess.Co
     """Check a fleet of the copy with some keys of its sections changed."""
     path = tree / "fleets" / fleet
     path.with_name("new.yml").write_text(yaml.safe_dump({"include": path.name, **changed}))
-    return run(tree, "-m", "fleet", "check", str(path.with_name("new.yml")))
+    return run(tree, "-m", "mirrorfleet", "check", str(path.with_name("new.yml")))
 
 
 def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) ->
 
 def test_a_lock_file_without_the_names_of_its_release_is_told_with_the_fix(tree: Path) -> None:
     pin(tree, "litellm", "1.200.0")
-    (tree / "fleet/data/litellm_known/1.200.0.yml").unlink()
+    (tree / "mirrorfleet/data/litellm_known/1.200.0.yml").unlink()
     done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
     assert done.returncode == 1
     [told] = [line for line in done.stderr.splitlines() if "warning" not in line]

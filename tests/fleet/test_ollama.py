@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fleet
-from fleet import FleetPlan
-from fleet.plan import OllamaPlan
+from mirrorfleet import fleet
+from mirrorfleet.planning import FleetPlan, OllamaPlan
 
 GOOD = Path(__file__).parent / "good"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.price_list import Listed, listed
+from mirrorfleet.data.price_list import Listed, listed
 
 RELEASE = "1.106.2"
 

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
-import fleet
-from fleet.keys import weakness
-from fleet.monitoring import files as monitoring
-from fleet.plan.explain import values
-from fleet.plan.keys import keys
-from fleet.problems import FleetError
-from fleet.section import Secret
-from fleet.topology import mermaid
-from roles import show
-from roles.host.secrets import _reveal, _reveal_text, reveal, reveal_text
+from mirrorfleet import fleet
+from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.config.problems import FleetError
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.jobs import show
+from mirrorfleet.monitoring import files as monitoring
+from mirrorfleet.planning.explain import values
+from mirrorfleet.planning.keys import keys
+from mirrorfleet.planning.topology import mermaid
+from mirrorfleet.runtime.secrets import _reveal, _reveal_text, reveal, reveal_text
 from tests.fuzz import mutations
 
 ROOT = Path(__file__).parents[2]

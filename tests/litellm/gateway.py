@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import fleet
-from fleet.plan import DerivedKey, LitellmPlan
-from roles.host.observe import Observation
-from roles.litellm import keys, references, render
-from roles.litellm.files import keyring
+from mirrorfleet import fleet
+from mirrorfleet.planning import DerivedKey, LitellmPlan
+from mirrorfleet.roles.litellm import keys, references, render
+from mirrorfleet.roles.litellm.files import keyring
+from mirrorfleet.runtime.observe import Observation
 from tests.litellm.environment import environment
 from tests.litellm.upstream import Upstream
 from tests.roles.answers import MACHINE, seen
@@ -218,7 +218,7 @@ def _secrets(plan: LitellmPlan) -> dict[Any, str]:
 def write_keys(plan: LitellmPlan, values: Mapping[Any, str], directory: Path) -> None:
     """Write the keys as a run does: a file in the place of the one before."""
     new = directory / "keys.new"
-    with patch("roles.litellm.keys.reveal", values.__getitem__):
+    with patch("mirrorfleet.roles.litellm.keys.reveal", values.__getitem__):
         new.write_text(keys.wanted(plan))
     new.replace(directory / "keys.json")
     (directory / "former.json").write_text(keyring.document([], []))

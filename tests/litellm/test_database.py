@@ -17,7 +17,7 @@ from threading import Event
 
 import pytest
 
-from roles.litellm import render
+from mirrorfleet.roles.litellm import render
 from tests.litellm.conftest import GOOD
 from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving

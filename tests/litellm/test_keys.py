@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.plan import KeyPlan
+from mirrorfleet.planning import KeyPlan
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import Gateway, message, planned, serving, write_keys
 from tests.litellm.upstream import SLOW, Upstream

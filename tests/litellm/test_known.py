@@ -7,9 +7,8 @@ import subprocess
 
 import yaml
 
-from fleet import price_list
-from fleet.data import table
-from fleet.schema import SCHEMA
+from mirrorfleet.config.schema import SCHEMA
+from mirrorfleet.data import price_list, table
 from tests.litellm.environment import LOCK, environment
 from tools import litellm_models
 from tools.litellm_environment import PROGRAM

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet import monitoring
-from fleet.spec.litellm import Limits
+from mirrorfleet import monitoring
+from mirrorfleet.config.litellm import Limits
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import Gateway, message, planned, serving
 from tests.litellm.upstream import SLOW, Upstream

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-import fleet
-from roles.claude.homes import seat
-from roles.claude.json_file import written
-from roles.host.cache import directory
+from mirrorfleet import fleet
+from mirrorfleet.roles.claude.homes import seat
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.runtime.cache import directory
 from tests.litellm import ollama
 from tests.litellm.gateway import Gateway
 from tests.litellm.ollama import REAL, Engine

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from roles.ports.files.reserve_ports import attach
+from mirrorfleet.roles.ports.files.reserve_ports import attach
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import Gateway, free_port, planned, serving
 from tests.litellm.upstream import Upstream

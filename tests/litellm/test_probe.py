@@ -13,7 +13,7 @@ from threading import Timer
 
 import pytest
 
-from roles.host.service import NEVER
+from mirrorfleet.runtime.service import NEVER
 from tests.litellm.conftest import Serve
 from tests.litellm.gateway import Gateway
 from tests.litellm.upstream import Upstream

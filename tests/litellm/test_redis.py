@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.plan import RedisPlan
-from fleet.section import Secret
-from fleet.spec.litellm import Limits, Rate, Redis
-from roles.redis import render
+from mirrorfleet.config.litellm import Limits, Rate, Redis
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.planning import RedisPlan
+from mirrorfleet.roles.redis import render
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import free_port, planned, serving
 from tests.litellm.upstream import Upstream

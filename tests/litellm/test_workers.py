@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from roles.litellm import render
+from mirrorfleet.roles.litellm import render
 from tests.litellm.conftest import GOOD
 from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, message, planned, serving

@@ -6,9 +6,9 @@ import base64
 import json
 from hashlib import sha256
 
-from fleet import HostPlan
-from fleet.plan import LitellmPlan, MigrationsPlan, OllamaPlan
-from roles import (
+from mirrorfleet.jobs import show
+from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan
+from mirrorfleet.roles import (
     claude,
     firewall,
     front,
@@ -19,24 +19,23 @@ from roles import (
     postgres,
     preflight,
     redis,
-    show,
     vllm,
 )
-from roles.claude import machine
-from roles.claude.client import binary
-from roles.firewall import render as rules
-from roles.host.observe import Observation, parse
-from roles.host.reserved import UNIT
-from roles.host.rollout import serves
-from roles.host.service import Service
-from roles.host.tables import fingerprint
-from roles.litellm import container, keys
-from roles.litellm.render import KEYS, USER
-from roles.migrations import render, wheel
-from roles.ollama import models, release
-from roles.ollama import render as ollama_render
-from roles.postgres.render import BACKUP, MADE, TIMER
-from roles.vllm import weights
+from mirrorfleet.roles.claude import machine
+from mirrorfleet.roles.claude.client import binary
+from mirrorfleet.roles.firewall import render as rules
+from mirrorfleet.roles.litellm import container, keys
+from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.roles.migrations import render, wheel
+from mirrorfleet.roles.ollama import models, release
+from mirrorfleet.roles.ollama import render as ollama_render
+from mirrorfleet.roles.postgres.render import BACKUP, MADE, TIMER
+from mirrorfleet.roles.vllm import weights
+from mirrorfleet.runtime.observe import Observation, parse
+from mirrorfleet.runtime.reserved import UNIT
+from mirrorfleet.runtime.rollout import serves
+from mirrorfleet.runtime.service import Service
+from mirrorfleet.runtime.tables import fingerprint
 from tests.roles.fleets import SECRETS
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]

@@ -17,9 +17,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import pyinfra_cli  # noqa: F401
 
-from fleet import FleetPlan
-from roles.claude import client
-from roles.host import cache
+from mirrorfleet.planning import FleetPlan
+from mirrorfleet.roles.claude import client
+from mirrorfleet.runtime import cache
 from tests.roles.fleets import furnish, planned
 from tests.roles.machine import Machine
 

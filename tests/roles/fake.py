@@ -20,7 +20,7 @@ from pyinfra.connectors.fake import FakeConnector
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import load_deploy_file
 
-from fleet import HostPlan
+from mirrorfleet.planning import HostPlan
 from tests.roles.answers import Answers, lines
 
 MIRROR = Path(__file__).parents[2] / "deploys" / "mirror.py"

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-import fleet
-from fleet import FleetPlan
+from mirrorfleet import fleet
+from mirrorfleet.planning import FleetPlan
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.command import PyinfraCommand
 
-from roles.host.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.observe import Observation, Question, parse, script
 from tests.roles import programs
 from tests.roles.fleets import stand_in
 

@@ -16,11 +16,10 @@ from urllib.request import Request, urlopen
 
 from pyinfra.api.command import FileUploadCommand, PyinfraCommand
 
-import fleet
-from fleet import HostPlan
-from fleet.plan import OllamaPlan
-from roles.host.commands import script
-from roles.ollama import models, render
+from mirrorfleet import fleet
+from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.roles.ollama import models, render
+from mirrorfleet.runtime.commands import script
 from tests.roles.machine import Machine
 from tests.standins import ollama as standin
 

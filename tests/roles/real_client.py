@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.cache import directory
+from mirrorfleet.runtime.cache import directory
 
 PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
 needed = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")

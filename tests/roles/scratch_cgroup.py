@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.ports.files.reserve_ports import attach, cgroup_root
+from mirrorfleet.roles.ports.files.reserve_ports import attach, cgroup_root
 
 JOIN = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
 """A shell script: run the arguments in the control group that is named first."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from roles.host import cache
+from mirrorfleet.runtime import cache
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ import pytest
 from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from fleet.spec import Image
-from roles import litellm
-from roles.host import departure
-from roles.host.commands import script
-from roles.host.observe import Observation
-from roles.litellm import container
-from roles.litellm.files import contents
+from mirrorfleet.config import Image
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import litellm
+from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm.files import contents
+from mirrorfleet.runtime import service_removal
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
@@ -163,11 +163,11 @@ def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
 def test_a_gateway_that_leaves_takes_its_image_with_it(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(departure, "last", iter)
+    monkeypatch.setattr(service_removal, "last", iter)
     host.add("systemctl", '[ "$2" != is-active ]')
     host.at(container.IMAGES).mkdir(parents=True)
     (host.at(container.IMAGES) / "one").write_text("one@sha256:1\n")
-    assert run(host, departure.remove(["litellm"])) == ""
+    assert run(host, service_removal.remove(["litellm"])) == ""
     assert done(host) == ["docker rm --force mirrorfleet-litellm", "docker image rm one@sha256:1"]
     assert not host.at("/opt/mirrorfleet/litellm").exists()
 

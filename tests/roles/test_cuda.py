@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.plan import VllmPlan
-from roles import vllm
-from roles.host import python
-from roles.host.locks import for_host
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.roles import vllm
+from mirrorfleet.runtime import python
+from mirrorfleet.runtime.locks import for_host
 from tests.roles import programs
 from tests.roles.answers import converged, seen, services
 from tests.roles.conftest import Planned

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.plan import ClientPlan, HostPlan
-from fleet.section import Secret
-from roles import claude
-from roles.claude import homes
-from roles.claude import machine as shared
-from roles.host.files import HomeFile, outdated, write
-from roles.host.observe import HomeFile as Found
-from roles.host.observe import Observation
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.planning import ClientPlan, HostPlan
+from mirrorfleet.roles import claude
+from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import machine as shared
+from mirrorfleet.runtime.files import HomeFile, outdated, write
+from mirrorfleet.runtime.observe import HomeFile as Found
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.machine import Machine
 from tests.roles.test_receipt import FILES, VALUES, loaded, objects
 from tests.roles.test_scopes import OWN, run, tree, undo

@@ -13,13 +13,12 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from fleet.plan import MigrationsPlan
-from fleet.section import Secret
-from roles.host import tables
-from roles.litellm.render import PLACE
-from roles.migrations import render, wheel
-from roles.postgres.render import FORMER, HERE, MADE, verifier
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.planning import HostPlan, MigrationsPlan
+from mirrorfleet.roles.litellm.render import PLACE
+from mirrorfleet.roles.migrations import render, wheel
+from mirrorfleet.roles.postgres.render import FORMER, HERE, MADE, verifier
+from mirrorfleet.runtime import tables
 from tests.roles.answers import Answers, bare, converged, migrated
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

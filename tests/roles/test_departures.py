@@ -11,10 +11,10 @@ import pytest
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
-from roles import clearance
-from roles.host import departure
-from roles.host.reserved import RELEASE
-from roles.ollama.render import ELSEWHERE
+from mirrorfleet.jobs import decommission
+from mirrorfleet.roles.ollama.render import ELSEWHERE
+from mirrorfleet.runtime import service_removal
+from mirrorfleet.runtime.reserved import RELEASE
 from tests.roles.answers import MACHINE, Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import MIRROR, mirror
@@ -119,20 +119,22 @@ def host(machine: Machine) -> Machine:
 def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
     host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
-    seen = host.look_as_host(departure.question("vllm-*"), departure.question("litellm"))
+    seen = host.look_as_host(
+        service_removal.question("vllm-*"), service_removal.question("litellm")
+    )
     wanted = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso", "litellm"}
     assert seen.services == wanted
-    assert departure.departed("vllm-*", ["vllm-tiny"], seen) == [
+    assert service_removal.departed("vllm-*", ["vllm-tiny"], seen) == [
         "vllm-former",
         "vllm-stubborn",
         "vllm-torso",
     ]
-    assert departure.departed("litellm", ["litellm"], seen) == []
+    assert service_removal.departed("litellm", ["litellm"], seen) == []
 
 
 def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
-    monkeypatch.setattr(departure, "last", iter)
-    [command] = departure.remove(names)
+    monkeypatch.setattr(service_removal, "last", iter)
+    [command] = service_removal.remove(names)
     return host.run(command).returncode
 
 
@@ -206,7 +208,7 @@ def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     host.at("/var/lib/mirrorfleet/vllm-tiny").mkdir()
     host.at("/etc/systemd/system/mirrorfleet-vllm-stubborn.service").unlink()
     weights = "/var/lib/mirrorfleet/weights"
-    text = clearance.CLEAR.format(
+    text = decommission.CLEAR.format(
         root="/opt/mirrorfleet",
         state="/var/lib/mirrorfleet",
         stays=f"! -path {weights}",

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import fleet
-from fleet.plan import ClientPlan
-from roles.claude.homes import seat
-from roles.claude.json_file import written
+from mirrorfleet import fleet
+from mirrorfleet.planning import ClientPlan
+from mirrorfleet.roles.claude.homes import seat
+from mirrorfleet.roles.claude.json_file import written
 from tests.roles.real_client import ask, needed, on_terminal, unpacked
 from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-import fleet
-from fleet import FleetPlan, HostPlan
-from fleet.plan.settings import settings
+from mirrorfleet import fleet
+from mirrorfleet.planning import FleetPlan, HostPlan
+from mirrorfleet.planning.settings import settings
 from tests.roles.answers import Answers, bare, converged
 from tests.roles.fake import MIRROR, Exec, mirror
 from tests.roles.fleets import good
@@ -162,7 +162,7 @@ def test_settings_are_derived_once_for_a_group_however_many_they_are(
         calls.append(arguments)
         return settings(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(import_module("fleet.plan.claude"), "settings", counted)
+    monkeypatch.setattr(import_module("mirrorfleet.planning.claude"), "settings", counted)
     clients = many(tmp_path, 5000).hosts["dev"].clients
     assert clients and len(clients.users) == 5000
     assert len(calls) == 1

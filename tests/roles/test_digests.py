@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.host import digests
+from mirrorfleet.runtime import digests
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from roles import driver
+from mirrorfleet.jobs import drivers
+from mirrorfleet.planning import HostPlan
 from tests.roles.answers import MACHINE, Answers, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
@@ -184,7 +184,7 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
             "has no headers of its kernel, 6.8.0-1-generic",
         ),
         ({("driver", "unsigned"): ("",)}, "has Secure Boot on"),
-        ({("path", driver.UNINSTALL): ()}, f"Remove that: {driver.UNINSTALL}."),
+        ({("path", drivers.UNINSTALL): ()}, f"Remove that: {drivers.UNINSTALL}."),
         (
             {("offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
             f"would get driver 535.247.01 with {PACKAGE}, and vLLM 0.32.0 brings CUDA 13, which "
@@ -197,7 +197,7 @@ def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str)
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
     offer = {question for question in found if question[0] == "offer"}
-    assert offer or not list(driver.refusals(plan, seen(INSTALLED | RUNS | found)))
+    assert offer or not list(drivers.refusals(plan, seen(INSTALLED | RUNS | found)))
 
 
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
@@ -205,7 +205,7 @@ def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
 ) -> None:
     found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
     ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
-    assert list(driver.refusals(plan, seen(ready | found))) == []
+    assert list(drivers.refusals(plan, seen(ready | found))) == []
 
 
 # As apt-cache policy tells it. Of the headers that are named last, there are none.

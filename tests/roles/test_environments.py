@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roles import litellm
-from roles.host import python
+from mirrorfleet.roles import litellm
+from mirrorfleet.runtime import python
 from tests.roles.answers import converged, seen
 from tests.roles.conftest import Planned
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from fleet.plan import DoorPlan, FirewallPlan
-from roles import firewall
-from roles.firewall.render import RULES, TABLE, doors, rules
-from roles.host.lookup import networks
-from roles.host.observe import parse, script
+from mirrorfleet.planning import DoorPlan, FirewallPlan, HostPlan
+from mirrorfleet.roles import firewall
+from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
+from mirrorfleet.runtime.dns import networks
+from mirrorfleet.runtime.observe import parse, script
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
-from roles.host import drift, generations
-from roles.host.commands import script
-from roles.host.generations import KEPT
-from roles.host.observe import Observation, Unit
-from roles.host.service import NEVER, Service, questions
+from mirrorfleet.runtime import drift, generations
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.generations import KEPT
+from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.service import NEVER, Service, questions
 from tests.roles.answers import MACHINE, running, seen
 from tests.roles.machine import Machine
 

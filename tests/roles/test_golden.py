@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet import HostPlan
-from roles import claude, postgres, show
-from roles.claude import machine
-from roles.litellm import keys
-from roles.litellm.render import USER
+from mirrorfleet.jobs import show
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import claude, postgres
+from mirrorfleet.roles.claude import machine
+from mirrorfleet.roles.litellm import keys
+from mirrorfleet.roles.litellm.render import USER
 from tests.roles.answers import bare, seen, services
 from tests.roles.conftest import Planned
 

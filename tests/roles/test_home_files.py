@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from roles.claude import homes
-from roles.host import files as files_of_homes
-from roles.host.files import HomeFile, outdated
-from roles.host.observe import HomeFile as Found
-from roles.host.observe import Observation
+from mirrorfleet.roles.claude import homes
+from mirrorfleet.runtime import files as files_of_homes
+from mirrorfleet.runtime.files import HomeFile, outdated
+from mirrorfleet.runtime.observe import HomeFile as Found
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.machine import Machine
 
 SETTINGS = HomeFile("ada", ".claude/settings.json", b'{"model": "coder"}\n')

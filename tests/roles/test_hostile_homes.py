@@ -19,16 +19,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roles.claude import homes
-from roles.claude.json_file import LIMIT, NotOurs
-from roles.claude.receipt import notes
-from roles.host import files
-from roles.host.commands import script
-from roles.host.files import HomeFile
-from roles.host.observe import HomeFile as Found
-from roles.host.observe import Observation
-from roles.verify import questions
-from roles.verify.questions import Turn
+from mirrorfleet.jobs.verify import questions
+from mirrorfleet.jobs.verify.questions import Turn
+from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
+from mirrorfleet.roles.claude.receipt import notes
+from mirrorfleet.runtime import files
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.files import HomeFile
+from mirrorfleet.runtime.observe import HomeFile as Found
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -40,7 +40,7 @@ from tests.roles.test_home_files import SETTINGS, all_files, look, write
 from tests.roles.test_home_files import home as _home
 
 home = _home
-observation = import_module("roles.host.observe")
+observation = import_module("mirrorfleet.runtime.observe")
 CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.receipt)
 
 

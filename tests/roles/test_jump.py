@@ -11,10 +11,10 @@ import paramiko
 import pytest
 from pyinfra.api import Host
 
-import fleet
-from roles.host import jump
-from roles.host.observe import observe
-from roles.host.ssh import groups
+from mirrorfleet import fleet
+from mirrorfleet.runtime import jump
+from mirrorfleet.runtime.inventory import groups
+from mirrorfleet.runtime.observe import observe
 
 BASTION = Path(__file__).parents[1] / "fleet" / "good" / "bastion.yml"
 

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import FleetPlan
-from roles.host import secrets
-from roles.host.commands import script
-from roles.litellm import keys
-from roles.litellm.files import keyring
-from roles.litellm.render import KEYS, USER
+from mirrorfleet.planning import FleetPlan
+from mirrorfleet.roles.litellm import keys
+from mirrorfleet.roles.litellm.files import keyring
+from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.runtime import secrets
+from mirrorfleet.runtime.commands import script
 from tests.roles.answers import Answers, admitted, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

@@ -1,4 +1,4 @@
-"""python -m fleet keys: who has which key, and the key itself for whoever may see it."""
+"""mirrorfleet keys: who has which key, and the key itself for whoever may see it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.__main__ import main
-from fleet.keys import DerivedKey
-from roles.host import secrets
+from mirrorfleet.cli.main import main
+from mirrorfleet.config.key_derivation import DerivedKey
+from mirrorfleet.runtime import secrets
 from tests.roles.conftest import Planned
 
 

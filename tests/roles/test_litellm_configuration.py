@@ -12,12 +12,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-import fleet
-from fleet.plan import LitellmPlan
-from fleet.section import Secret
-from roles.host.secrets import references_only
-from roles.litellm import keys, references, render
-from roles.litellm.configuration import configuration
+from mirrorfleet import fleet
+from mirrorfleet.config.reader import Secret
+from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm import keys, references, render
+from mirrorfleet.roles.litellm.configuration import configuration
+from mirrorfleet.runtime.secrets import references_only
 from tests.roles.test_golden import GOLDEN, UPDATE, compare, read
 from tests.roles.test_golden import replace as write
 

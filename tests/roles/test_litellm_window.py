@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from roles.litellm.files import mirrorfleet_counts, mirrorfleet_prompt
-from roles.litellm.files.mirrorfleet_counts import Counts
+from mirrorfleet.roles.litellm.files import mirrorfleet_counts, mirrorfleet_prompt
+from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
 from tests.standins.ollama import prompt as standin
 
 WINDOW = 16384
@@ -64,7 +64,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Modul
     found = {"mirrorfleet_prompt": mirrorfleet_prompt, "mirrorfleet_counts": mirrorfleet_counts}
     for name, module in found.items():
         monkeypatch.setitem(sys.modules, name, module)
-    from roles.litellm.files import mirrorfleet_question, mirrorfleet_turn
+    from mirrorfleet.roles.litellm.files import mirrorfleet_question, mirrorfleet_turn
 
     yield mirrorfleet_question, mirrorfleet_turn
 

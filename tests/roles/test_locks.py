@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from roles.host.locks import for_host
+from mirrorfleet.runtime.locks import for_host
 
 ROLES = Path(__file__).parents[2] / "roles"
 LOCKS = sorted(ROLES.glob("*/locks/*.txt"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.plan import HostPlan
+from mirrorfleet.planning import HostPlan
 from tests.roles.answers import bare, converged
 from tests.roles.fake import mirror
 from tests.roles.fleets import planned

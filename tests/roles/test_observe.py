@@ -15,7 +15,7 @@ from threading import Thread
 
 import pytest
 
-from roles.host.observe import HomeFile, Observation, Unit, parse
+from mirrorfleet.runtime.observe import HomeFile, Observation, Unit, parse
 from tests.roles.machine import Machine
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.observe import Gpu, HomeFile, Observation, parse, script
+from mirrorfleet.runtime.observe import Gpu, HomeFile, Observation, parse, script
 from tests.roles.fleets import stand_in
 from tests.roles.machine import Machine
 

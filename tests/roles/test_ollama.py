@@ -10,8 +10,8 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from roles.ollama import models, render
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.ollama import models, render
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

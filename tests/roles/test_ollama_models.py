@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from roles.host.commands import script
-from roles.host.digests import digest
-from roles.host.observe import Observation
-from roles.host.service import NEVER
-from roles.ollama import models
-from roles.ollama.files.keeper import CANDIDATE
+from mirrorfleet.roles.ollama import models
+from mirrorfleet.roles.ollama.files.keeper import CANDIDATE
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.digests import digest
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.service import NEVER
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import REGISTRY

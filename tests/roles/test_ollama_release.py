@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from fleet import HostPlan
-from roles.host.observe import Observation
-from roles.ollama import release
-from roles.ollama.render import USER
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.ollama import release
+from mirrorfleet.roles.ollama.render import USER
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import MACHINE, seen
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost

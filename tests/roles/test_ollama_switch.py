@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from fleet import HostPlan
-from roles.host import generations
-from roles.host.commands import script
-from roles.host.observe import Observation
-from roles.host.places import ROOT
-from roles.ollama import models, release, service_of
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.ollama import models, release, service_of
+from mirrorfleet.runtime import generations
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import ROOT
 from tests.roles.answers import MACHINE, seen
 from tests.roles.machine import Machine, as_root
 from tests.roles.ollama_host import HELPER, OllamaHost

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from fleet.plan import ClaudePlan
-from fleet.plan.claude import packaged
-from roles import package
-from roles.claude import homes
-from roles.claude.installer import Packages, installer
-from roles.claude.json_file import written
-from roles.host import secrets
-from roles.host.observe import HomeFile, Observation
-from roles.host.secrets import reveal
+from mirrorfleet.jobs import package
+from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.planning.claude import packaged
+from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.installer import Packages, installer
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.runtime import secrets
+from mirrorfleet.runtime.observe import HomeFile, Observation
+from mirrorfleet.runtime.secrets import reveal
 from tests.roles import programs
 from tests.roles.fleets import ROOT, good, stand_in
 from tests.roles.machine import as_root

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.commands import script
-from roles.host.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from tests.roles.machine import Machine
 
 # Another group than root's can be given to a file by the real root only.

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from roles import ports
-from roles.host.reserved import PROGRAM, UNIT, UNIT_PATH
-from roles.ports.files import reserve_ports
-from roles.ports.files.reserve_ports import attach, reserved
+from mirrorfleet.roles import ports
+from mirrorfleet.roles.ports.files import reserve_ports
+from mirrorfleet.roles.ports.files.reserve_ports import attach, reserved
+from mirrorfleet.runtime.reserved import PROGRAM, UNIT, UNIT_PATH
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

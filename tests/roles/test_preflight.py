@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import pytest
 
-from fleet.plan import VllmPlan
-from fleet.spec import Weights
-from roles import litellm, preflight, vllm
-from roles.host.observe import Gpu, Observation, Unit, parse
-from roles.host.places import ROOT, STATE
-from roles.host.report import Doubt
-from roles.vllm import gpus, render
-from roles.vllm.memory import GIB, need
+from mirrorfleet.config import Weights
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.roles import litellm, preflight, vllm
+from mirrorfleet.roles.vllm import gpus, render
+from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.report import Doubt
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-import fleet
-from fleet.plan import ClaudePlan
-from roles.claude.homes import seat
-from roles.claude.installer import installer
-from roles.claude.json_file import written
-from roles.claude.render import mirror
+from mirrorfleet import fleet
+from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.roles.claude.homes import seat
+from mirrorfleet.roles.claude.installer import installer
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.render import mirror
 from tests.roles.fleets import ROOT
 from tests.roles.real_client import SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roles.claude.json_file import NotOurs
-from roles.claude.receipt import Note, notes, receipt, settled, taken_back
+from mirrorfleet.roles.claude.json_file import NotOurs
+from mirrorfleet.roles.claude.receipt import Note, notes, receipt, settled, taken_back
 
 OWNED = {"model": "coder", "env": {"ANTHROPIC_BASE_URL": "http://gw:4000", "API_TIMEOUT_MS": "1"}}
 WRITTEN = (json.dumps(OWNED, indent=2) + "\n").encode()

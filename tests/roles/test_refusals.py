@@ -8,7 +8,7 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
+from mirrorfleet.planning import HostPlan
 from tests.roles.answers import Answers, bare
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror, recorded

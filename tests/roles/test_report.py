@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from roles import claude
-from roles.host import secrets
-from roles.host.diff import difference
-from roles.litellm import keys
+from mirrorfleet.roles import claude
+from mirrorfleet.roles.litellm import keys
+from mirrorfleet.runtime import secrets
+from mirrorfleet.runtime.diff import difference
 from tests.roles.answers import Answers, bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

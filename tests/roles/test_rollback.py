@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from roles import rollback, show
+from mirrorfleet.jobs import rollback, show
 from tests.roles.answers import Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from roles import claude, firewall, litellm, vllm
-from roles.host import Role
-from roles.host.payload import pack
+from mirrorfleet.roles import claude, firewall, litellm, vllm
+from mirrorfleet.runtime import Role
+from mirrorfleet.runtime.payload import pack
 from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

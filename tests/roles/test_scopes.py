@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pyinfra.api.command import PyinfraCommand
 
-from fleet.plan import HostPlan
-from roles import claude
-from roles.claude import machine as shared
-from roles.claude import removal
-from roles.claude.client import binary
-from roles.host.files import WriteHomes, install, write
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import claude
+from mirrorfleet.roles.claude import machine as shared
+from mirrorfleet.roles.claude import removal
+from mirrorfleet.roles.claude.client import binary
+from mirrorfleet.runtime.files import WriteHomes, install, write
 from tests.roles.fleets import good, stand_in
 from tests.roles.machine import Machine
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from roles.host.observe import script
+from mirrorfleet.runtime.observe import script
 from tests.roles import programs
 from tests.roles.answers import bare
 from tests.roles.conftest import Planned

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet.spec import Secret
-from roles.host.secrets import reveal
+from mirrorfleet.config import Secret
+from mirrorfleet.runtime.secrets import reveal
 
 Source = Literal["env", "file", "command"]
 

@@ -1,4 +1,4 @@
-"""python -m fleet show: what hosts will get, without a host and without a secret."""
+"""mirrorfleet show: what hosts will get, without a host and without a secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.__main__ import main
+from mirrorfleet.cli.main import main
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
 KEY = "{key of ada, rotation 1.1.1, from {env: MIRRORFLEET_KEY_ROOT}}"

@@ -12,12 +12,12 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from roles import litellm, vllm
-from roles.claude.machine import POLICY
-from roles.host import secrets
-from roles.host.text import environment_file
-from roles.litellm.needs import FILES
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import litellm, vllm
+from mirrorfleet.roles.claude.machine import POLICY
+from mirrorfleet.roles.litellm.needs import FILES
+from mirrorfleet.runtime import secrets
+from mirrorfleet.runtime.text import environment_file
 from tests.roles.answers import Answers, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

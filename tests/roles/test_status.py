@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from roles import services, show
-from roles.host.report import Doubt
-from roles.status import table
-from roles.status.state import HostState, asked, compared, told
+from mirrorfleet.jobs import services, show
+from mirrorfleet.jobs.status import table
+from mirrorfleet.jobs.status.state import HostState, asked, compared, told
+from mirrorfleet.runtime.report import Doubt
 from tests.roles.answers import converged, lines
 from tests.roles.conftest import Planned
 from tests.roles.fleets import ROOT
@@ -94,6 +94,6 @@ def test_it_asks_for_what_mirror_would_do() -> None:
     """With the same roles, in the same order."""
     mirror, status = (
         re.search(rf"{call}\((.*?)\n\)", (ROOT / "deploys" / f"{name}.py").read_text(), re.DOTALL)
-        for name, call in (("mirror", "host.survey"), ("status", "status.tell"))
+        for name, call in (("mirror", "runtime.survey"), ("status", "status.tell"))
     )
     assert mirror and status and mirror[1] == status[1]

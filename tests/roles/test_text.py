@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roles.host.text import environment_file, exec_start, shell_lines, template
+from mirrorfleet.runtime.text import environment_file, exec_start, shell_lines, template
 from tests.roles import systemd
 
 VALUES = [

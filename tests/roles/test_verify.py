@@ -15,13 +15,21 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from fleet import HostPlan
-from roles.host.observe import Observation, Unit
-from roles.verify.judge import Row, rows
-from roles.verify.layers import Layer, layers
-from roles.verify.questions import Told, Turn, asked, engine_url, gateway_urls, reached, told
-from roles.verify.seats import Seat, seats
-from roles.verify.table import report
+from mirrorfleet.jobs.verify.judge import Row, rows
+from mirrorfleet.jobs.verify.layers import Layer, layers
+from mirrorfleet.jobs.verify.questions import (
+    Told,
+    Turn,
+    asked,
+    engine_url,
+    gateway_urls,
+    reached,
+    told,
+)
+from mirrorfleet.jobs.verify.seats import Seat, seats
+from mirrorfleet.jobs.verify.table import report
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.observe import Observation, Unit
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good
 from tests.roles.machine import Machine

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from pyinfra.api.command import StringCommand
 
-from fleet import HostPlan
-from roles import vllm
-from roles.host import generations
-from roles.host.observe import Observation, Unit
-from roles.host.service import Service
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import vllm
+from mirrorfleet.runtime import generations
+from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.service import Service
 from tests.roles.answers import converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.machine import Machine

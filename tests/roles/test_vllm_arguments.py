@@ -9,9 +9,9 @@ from typing import Literal
 
 import pytest
 
-import fleet
-from fleet.plan import VllmPlan
-from roles.vllm import render
+from mirrorfleet import fleet
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.roles.vllm import render
 from tests.roles import systemd
 
 GOOD = Path(__file__).parents[1] / "fleet" / "good"

@@ -16,11 +16,11 @@ from pathlib import Path
 import click
 import pytest
 
-import fleet
-from fleet import HostPlan
-from roles import show
-from roles.host.service import Service
-from roles.vllm import render
+from mirrorfleet import fleet
+from mirrorfleet.jobs import show
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.vllm import render
+from mirrorfleet.runtime.service import Service
 from tests.roles import fleets
 from tests.roles.answers import Answers, bare, converged, seen, served
 from tests.roles.fake import mirror

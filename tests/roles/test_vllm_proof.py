@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from roles.host.service import NEVER
-from roles.vllm import render
+from mirrorfleet.roles.vllm import render
+from mirrorfleet.runtime.service import NEVER
 from tests.roles import programs
 from tests.standins.vllm import CALL, Engine, says, served
 

@@ -13,14 +13,14 @@ import pytest
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from fleet.plan import VllmPlan
-from fleet.sandbox import HOMES, TEMPORARY
-from fleet.spec import Hub, Secret, Weights
-from roles import vllm
-from roles.host.observe import Observation
-from roles.host.places import WEIGHTS
-from roles.vllm import push, removal, render, weights
-from roles.vllm.files import whole
+from mirrorfleet.config import Hub, Secret, Weights
+from mirrorfleet.config.sandbox import HOMES, TEMPORARY
+from mirrorfleet.planning import VllmPlan
+from mirrorfleet.roles import vllm
+from mirrorfleet.roles.vllm import push, removal, render, weights
+from mirrorfleet.roles.vllm.files import whole
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import WEIGHTS
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
 from tests.standins.hub import Hub as StandIn

@@ -12,8 +12,8 @@ from threading import Event
 
 import pytest
 
-from roles.vllm.files import hub as program
-from roles.vllm.weights import HUB
+from mirrorfleet.roles.vllm.files import hub as program
+from mirrorfleet.roles.vllm.weights import HUB
 from tests.roles.fleets import safetensors
 from tests.standins.hub import Hub, running
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.__main__ import main
-from roles import claude, litellm, ollama, vllm
-from roles.host import cache
+from mirrorfleet.cli.main import main
+from mirrorfleet.roles import claude, litellm, ollama, vllm
+from mirrorfleet.runtime import cache
 from tests.roles.answers import bare, seen
 from tests.roles.conftest import Planned
 from tests.roles.fleets import edit

@@ -16,9 +16,9 @@ from threading import Thread
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet.locks import indexes
-from roles import vllm
-from roles.host import cache, python
+from mirrorfleet.config.lock_files import indexes
+from mirrorfleet.roles import vllm
+from mirrorfleet.runtime import cache, python
 from tests.roles.answers import bare, seen
 from tests.roles.conftest import Planned
 from tests.roles.fleets import edit

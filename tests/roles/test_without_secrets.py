@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from fleet import HostPlan
-from roles import services, show
-from roles.host import secrets
-from roles.host.observe import Observation
+from mirrorfleet.jobs import services, show
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import secrets
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from roles.claude.json_file import NotOurs
-from roles.claude.receipt import steps
+from mirrorfleet.roles.claude.json_file import NotOurs
+from mirrorfleet.roles.claude.receipt import steps
 
 
 def place(path: str) -> Path:

@@ -37,9 +37,9 @@ from litellm.types.utils import CallTypes, TokenCountResponse
 from prometheus_client import Counter
 
 if TYPE_CHECKING:
-    from roles.litellm.files.mirrorfleet_counts import Counts
-    from roles.litellm.files.mirrorfleet_question import question
-    from roles.litellm.files.mirrorfleet_turn import Turn, count, learn, weighed
+    from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
+    from mirrorfleet.roles.litellm.files.mirrorfleet_question import question
+    from mirrorfleet.roles.litellm.files.mirrorfleet_turn import Turn, count, learn, weighed
 else:
     from mirrorfleet_counts import Counts
     from mirrorfleet_question import question

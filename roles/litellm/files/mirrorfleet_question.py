@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roles.litellm.files.mirrorfleet_prompt import blocks, dumped, encoded, text
+    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt import blocks, dumped, encoded, text
 else:
     from mirrorfleet_prompt import blocks, dumped, encoded, text
 

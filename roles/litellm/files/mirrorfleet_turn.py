@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roles.litellm.files.mirrorfleet_counts import Counts
-    from roles.litellm.files.mirrorfleet_prompt import DIGEST, Kinds, Piece, digests, kinds, pieces
+    from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
+    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt import (
+        DIGEST,
+        Kinds,
+        Piece,
+        digests,
+        kinds,
+        pieces,
+    )
 else:
     from mirrorfleet_prompt import DIGEST, Kinds, Piece, digests, kinds, pieces
 

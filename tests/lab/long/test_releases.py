@@ -27,9 +27,9 @@ LOCKS = Path(__file__).parent / "locks"
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The project with a lock file more. Afterwards the lab is as it was."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("deploys", "fleet", "inventories", "roles", "schemas"):
+    for name in ("deploys", "inventories", "mirrorfleet", "roles", "schemas"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(places.REPOSITORY / name, copy / name, ignore=ignored)
+        shutil.copytree(places.REPOSITORY / name, copy / name, symlinks=True, ignore=ignored)
     for name in (".lab", ".venv"):
         (copy / name).symlink_to(places.REPOSITORY / name)
     shutil.copy(LOCKS / "0.31.0-cpu.txt", copy / "roles/vllm/locks")

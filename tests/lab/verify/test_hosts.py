@@ -94,7 +94,7 @@ def test_developer() -> None:
 
 
 def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
-    """fleet/data/vllm_parsers.yml, against the tables in vLLM's own source."""
+    """mirrorfleet/data/vllm_parsers.yml, against the tables in vLLM's own source."""
     program = (
         "import ast, glob, json\n"
         "def names(path, table):\n"
@@ -112,7 +112,7 @@ def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
 
 
 def test_the_variables_that_we_know_are_those_of_the_package() -> None:
-    """fleet/data/vllm_environment.yml, against vLLM's own table."""
+    """mirrorfleet/data/vllm_environment.yml, against vLLM's own table."""
     program = (
         "import glob, json, runpy\n"
         "[path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"

@@ -2,7 +2,7 @@
 
 import re
 
-from fleet import monitoring
+from mirrorfleet import monitoring
 from tests.lab import look
 from tests.lab.hosts import BY_NAME
 

@@ -10,7 +10,7 @@ import yaml
 from tests.lab import look, places
 
 PROGRAM = Path(__file__).parents[1] / "parse.py"
-FAMILIES = yaml.safe_load((places.REPOSITORY / "fleet/data/families.yml").read_text("utf-8"))
+FAMILIES = yaml.safe_load((places.REPOSITORY / "mirrorfleet/data/families.yml").read_text("utf-8"))
 
 LATER = ("qwen3.5", "qwen3.6", "qwen3.8")
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from pyinfra.api.command import FileUploadCommand
 
-import fleet
-from fleet.plan import HostPlan
-from roles import vllm
-from roles.host import cache, generations, python
-from roles.host.observe import Observation
-from roles.host.service import Service
+from mirrorfleet import fleet
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import vllm
+from mirrorfleet.runtime import cache, generations, python
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.service import Service
 from tests.lab import keys, look
 from tests.lab.hosts import BY_NAME
 

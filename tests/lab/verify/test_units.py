@@ -4,7 +4,7 @@ import json
 import random
 import shlex
 
-from roles.host.text import exec_start
+from mirrorfleet.runtime.text import exec_start
 from tests.lab import look
 
 NASTY = [

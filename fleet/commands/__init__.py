@@ -1,6 +1,0 @@
-"""The commands of `python -m fleet`: one module each, with `declare` for its options and `run`."""
-
-import argparse
-from typing import TypeAlias
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

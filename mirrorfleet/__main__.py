@@ -1,0 +1,5 @@
+"""`python -m mirrorfleet`, which is the command `mirrorfleet`."""
+
+from mirrorfleet.cli.main import run
+
+run()

@@ -1,0 +1,86 @@
+"""The meaning of a fleet file: what fits the schema and still cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from mirrorfleet.checks import (
+    aliases,
+    budgets,
+    claude,
+    database,
+    developers,
+    engine_environment,
+    engines,
+    exposure,
+    firewall,
+    front,
+    gateway,
+    hosts,
+    hub,
+    keys,
+    litellm,
+    models,
+    names,
+    nodes,
+    ollama,
+    parsers,
+    paths,
+    providers,
+    redis,
+    releases,
+    runtime,
+    scopes,
+    secrets,
+    tools,
+    weights,
+    windows,
+)
+from mirrorfleet.config import Fleet
+from mirrorfleet.config.problems import Problem
+
+CHECKS = (
+    names.problems,
+    hosts.problems,
+    hub.problems,
+    models.problems,
+    providers.problems,
+    engines.problems,
+    weights.problems,
+    parsers.problems,
+    engine_environment.problems,
+    paths.problems,
+    nodes.problems,
+    releases.problems,
+    ollama.problems,
+    gateway.problems,
+    runtime.problems,
+    front.problems,
+    litellm.problems,
+    budgets.problems,
+    redis.problems,
+    database.problems,
+    exposure.problems,
+    firewall.problems,
+    aliases.problems,
+    developers.problems,
+    windows.problems,
+    secrets.problems,
+    claude.problems,
+    scopes.problems,
+    tools.problems,
+)
+
+
+def problems(fleet: Fleet, today: date) -> Iterator[Problem]:
+    """Yield every contradiction in a fleet whose shape is right, or has been made so.
+
+    ``today`` is what the last days of keys are held against.
+
+    What another problem took out of the fleet is not there for the checks to find: a name may lead
+    to nothing, and that is for ``names`` alone to tell.
+    """
+    for check in CHECKS:
+        yield from check(fleet)
+    yield from keys.problems(fleet, today)

@@ -1,0 +1,54 @@
+"""Releases that must not be installed: malicious ones, and those with known holes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from packaging.version import Version
+
+from mirrorfleet.config import Fleet
+from mirrorfleet.config.lock_files import pins
+from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.data import table
+
+
+def problems(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Problem]:
+    if reasons := _reasons(package, version):
+        advisories = table("advisories")[package]
+        fixed = max((each["below"] for each in advisories if "below" in each), key=Version)
+        yield fleet.document.problem(
+            key,
+            f"{package} {version} must not be installed: {reasons}.",
+            f"Write {fixed} or newer.",
+        )
+
+
+def locked(text: str) -> Iterator[str]:
+    """Say of each package that a lock file pins and that must not be installed, why."""
+    for package, version in pins(text):
+        # The package of that name is a client of the server that the advisories are about.
+        if package == "ollama":
+            continue
+        if reasons := _reasons(package, version):
+            yield f"{package} {version}, which must not be installed: {reasons}."
+
+
+def _reasons(package: str, version: str) -> str:
+    hits = [
+        advisory
+        for advisory in table("advisories").get(package, ())
+        if version in advisory.get("only", ())
+        or ("below" in advisory and Version(version) < Version(advisory["below"]))
+    ]
+    alike: dict[str, list[str]] = {}
+    for hit in hits:
+        alike.setdefault(f"{hit['what']}; {_told(hit)}", []).append(hit["id"])
+    return "; ".join(f"{', '.join(ids)} ({what})" for what, ids in alike.items())
+
+
+def _told(advisory: dict[str, str]) -> str:
+    """Return where an advisory is told: a site that knows it by its id, or a page."""
+    source = urlsplit(advisory["source"])
+    site = source.netloc.removeprefix("www.")
+    return site if advisory["id"] in source.query else f"{site}{source.path}"

@@ -1,0 +1,91 @@
+"""Developers whose settings contradict each other, or their release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from mirrorfleet.config import Developers, Fleet
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.engines.abilities import is_claude
+from mirrorfleet.planning.keys import opens
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for group in fleet.developers.values():
+        yield from _bounds(fleet, group)
+        yield from _command(fleet, group)
+        yield from _bypass(fleet, group)
+
+
+def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    for name, bound, beyond in (
+        ("minimum_version", group.minimum_version, "above"),
+        ("maximum_version", group.maximum_version, "below"),
+    ):
+        if bound is None:
+            continue
+        key = ("developers", group.name, name)
+        if group.scope != "managed":
+            yield fleet.document.problem(
+                key,
+                "is read by the client in managed settings only.",
+                "Write scope: managed, or remove it.",
+                given=(("developers", group.name, "scope"),),
+            )
+        outside = {
+            "above": Version(bound) > Version(group.version),
+            "below": Version(bound) < Version(group.version),
+        }
+        if outside[beyond]:
+            yield fleet.document.problem(
+                key,
+                f"is {bound}, {beyond} the group's own version {group.version}: its client would "
+                "not start.",
+                f"Write {group.version}, or another version.",
+            )
+
+
+def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    if group.scope != "mirror" and "command" in fleet.document.data["developers"][group.name]:
+        yield fleet.document.problem(
+            ("developers", group.name, "command"),
+            f"names a mirror's command, and the scope is {group.scope}.",
+            "Write scope: mirror, or remove it.",
+            given=(("developers", group.name, "scope"),),
+        )
+
+
+def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    mode = group.permissions.default_mode
+    if mode == "auto" and "disableAutoMode" in group.settings:
+        yield fleet.document.problem(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is auto, the mode that settings.disableAutoMode forbids.",
+            "Write default_mode: default, or remove disableAutoMode.",
+        )
+    elif mode == "auto":
+        yield from _unchecked(fleet, group)
+    if group.permissions.disable_bypass and mode == "bypassPermissions":
+        yield fleet.document.problem(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is the mode that disable_bypass forbids.",
+            "Write another one.",
+        )
+
+
+def _unchecked(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    others = [
+        model.name
+        for model in fleet.models.values()
+        if not is_claude(model) and opens(fleet, group, model)
+    ]
+    if others:
+        yield fleet.document.warning(
+            ("developers", group.name, "permissions", "default_mode"),
+            "is auto, whose safety check runs at Anthropic: with "
+            f"{', '.join(map(repr, others))}, the first risky action stops the turn, and "
+            "`claude -p` exits with 1.",
+            "Write default_mode: acceptEdits or default.",
+        )

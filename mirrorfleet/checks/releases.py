@@ -1,0 +1,94 @@
+"""Releases without a lock file, or with one that must not be used: nothing else is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from mirrorfleet.checks import advisories
+from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config.lock_files import cuda_mismatch, emergency
+from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.data import is_there
+
+ROLES = Path(__file__).parents[1] / "roles"
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for model in fleet.models.values():
+        if isinstance(model, VllmModel):
+            key: Key = ("models", model.name, "version")
+            if not any(advisories.problems(fleet, key, "vllm", model.version)):
+                suffix = "-cpu" if model.build == "cpu" else ""
+                yield from _unlocked(fleet, key, "vllm", model.version, suffix)
+    if fleet.gateway:
+        key, version = ("gateway", "version"), fleet.gateway.version
+        if not any(advisories.problems(fleet, key, "litellm", version)):
+            # What an image holds is looked at on the gateway: the lock file stands for a release
+            # whose names and settings are known here.
+            judge = fleet.gateway.runtime != "docker"
+            yield from _unlocked(fleet, key, "litellm", version, judge=judge)
+            if version in locked("litellm") and not is_there(f"litellm_known/{version}"):
+                yield fleet.document.problem(
+                    key,
+                    f"is {version}, of which it is not known here what names it has: "
+                    f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
+                    f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
+                )
+    for group in fleet.developers.values():
+        yield from _unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
+
+
+def _unlocked(
+    fleet: Fleet, key: Key, role: str, release: str, suffix: str = "", *, judge: bool = True
+) -> Iterator[Problem]:
+    """Yield a problem unless a lock file pins the release in the build that the suffix tells.
+
+    ``judge`` says whether that file's own pins are to be looked at.
+    """
+    names, name = locked(role), f"{release}{suffix}"
+    if name not in names:
+        known = [
+            name.removesuffix("-cpu") for name in names if name.endswith("-cpu") == bool(suffix)
+        ]
+        yield fleet.document.problem(
+            key,
+            f"is {release}, for which there is no lock file.",
+            f"Pinned are {', '.join(known)}; `bin/lock {role} {name}` pins another.",
+        )
+    elif judge:
+        yield from _judged(fleet, key, role, name)
+
+
+def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
+    """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
+    text, again = _files(role)[name].read_text("utf-8"), f"`bin/lock {role} {name}`"
+    for bad in advisories.locked(text):
+        yield fleet.document.problem(
+            key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
+        )
+    if role == "vllm" and not name.endswith("-cpu") and (unfit := cuda_mismatch(text)):
+        yield fleet.document.problem(
+            key,
+            f"its lock file pins {unfit}: no engine could compile its kernels.",
+            f"Write it anew: {again}; or name another release.",
+        )
+    if why := emergency(text):
+        yield fleet.document.warning(
+            key,
+            f"its lock file holds releases of less than a week {why}.",
+            f"A week later, write it anew: {again}.",
+        )
+
+
+@cache
+def locked(role: str) -> tuple[str, ...]:
+    """Return the releases that a role has lock files for."""
+    return tuple(sorted(_files(role)))
+
+
+def _files(role: str) -> dict[str, Path]:
+    """Return a role's lock files by release: of packages for Python, or in JSON for npm."""
+    files = (ROLES / role / "locks").iterdir()
+    return {path.stem: path for path in files if path.suffix in (".txt", ".json")}

@@ -1,0 +1,54 @@
+"""The keys that open the whole fleet, handed to somebody who needs another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirrorfleet.config import Fleet, OllamaModel, ProviderModel, Secret
+from mirrorfleet.config.problems import Key, Problem
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    master = fleet.gateway.master_key if fleet.gateway else None
+    whose = {
+        which(secret): name
+        for secret, name in (
+            (fleet.keys.root, "the root of the keys"),
+            (master, "the master key of the gateways"),
+        )
+        if secret
+    }
+    for key, secret, who in _given(fleet):
+        if secret and which(secret) in whose:
+            yield fleet.document.problem(
+                key,
+                f"is {secret}, which is {whose[which(secret)]} too: {who} would learn it.",
+                "Write a secret of its own.",
+                given=(("gateway", "master_key"), ("keys", "root")),
+            )
+
+
+def which(secret: Secret) -> str:
+    """Tell secrets apart; a variable is the same for all files of a fleet."""
+    return str(secret) if secret.source == "env" else f"{secret.directory} {secret}"
+
+
+def _given(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
+    """Yield the secrets that the fleet shows to others, and who they are."""
+    for model in fleet.models.values():
+        if isinstance(model, ProviderModel):
+            for name, secret in model.secrets.items():
+                yield ("models", model.name, name), secret, "the provider"
+        elif not isinstance(model, OllamaModel):
+            yield ("models", model.name, "api_key"), model.api_key, "the engine"
+    yield ("hub", "token"), fleet.hub.token, "the hub"
+    for guardrail in fleet.gateway.guardrails if fleet.gateway else ():
+        for name, value in guardrail.parameters.items():
+            if isinstance(value, Secret):
+                key = ("gateway", "guardrails", guardrail.name, "parameters", name)
+                yield key, value, "the guardrail"
+    if fleet.gateway and (redis := fleet.gateway.redis):
+        yield ("gateway", "redis", "password"), redis.password, "Redis"
+    if fleet.gateway and (database := fleet.gateway.database):
+        yield ("gateway", "database", "url"), database.url, "Postgres"
+        yield ("gateway", "database", "password"), database.password, "Postgres"

@@ -1,0 +1,41 @@
+"""Claude Code works by calling tools: who it is led to must have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import has_tools
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for key, name in _led(fleet):
+        model = fleet.find(name)
+        if isinstance(model, VllmModel) and not has_tools(model):
+            yield fleet.document.problem(
+                key,
+                f"leads to '{model.name}', {_why(model)}: Claude Code cannot use it.",
+                "Name another model, or correct its 'family' or 'tool_parser'.",
+            )
+
+
+def _why(model: VllmModel) -> str:
+    if model.family is None:
+        return "which has no 'tool_parser'"
+    return f"whose family '{model.family}' has no tools"
+
+
+def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:
+    """Yield all names that a client asks for, or that answer in another's place, and their keys."""
+    for group in fleet.developers.values():
+        yield ("developers", group.name, "model"), group.model
+        if group.subagent_model:
+            yield ("developers", group.name, "subagent_model"), group.subagent_model
+    if fleet.developers:
+        tiers = fleet.aliases.keys() & table("claude_code").keys()
+        yield from ((("aliases", tier), tier) for tier in sorted(tiers))
+        for kind, targets in fleet.fallback_lists.items():
+            for name, others in targets.items():
+                yield from (((kind, name), other) for other in others)

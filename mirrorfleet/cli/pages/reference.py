@@ -1,0 +1,125 @@
+"""The reference of the fleet file, made from its schema: docs/reference.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from mirrorfleet.config.schema import resolve, validator
+
+HEAD = """\
+# Reference of the fleet file
+
+Made from [the schema](../schemas/fleet.schema.json) by `mirrorfleet schema --reference`.
+How the parts go together is told in [fleet-file.md](fleet-file.md).
+"""
+
+TOP = "The file"
+
+Schema = dict[str, Any]
+
+
+def markdown() -> str:
+    """Return the page: one table per part of the file."""
+    schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
+    parts = [*_part(TOP, schema), *_part("`secret`", schema["$defs"]["secret"])]
+    return "\n".join([HEAD, *parts])
+
+
+def _part(title: str, schema: Schema) -> Iterator[str]:
+    """Yield a table of a mapping's keys, and after it the mappings below."""
+    properties = {
+        name: resolve(each) for name, each in schema["properties"].items() if each is not True
+    }
+    required = set(schema.get("required", ()))
+    yield f"## {title}\n"
+    if said := schema.get("description"):
+        yield f"{said}\n"
+    yield "| key | is | meaning |\n|---|---|---|"
+    for name, each in properties.items():
+        must = " **required**" if name in required else ""
+        yield f"| `{name}`{must} | {_kind(each)} | {_meaning(each)} |"
+    yield ""
+    above = "" if title == TOP else f"{title.split('`')[1]}."
+    for name, each in properties.items():
+        for inner_title, inner in _below(above + name, each):
+            yield from _part(inner_title, inner)
+
+
+def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """Yield the mappings that a key's value holds and that deserve a table of their own."""
+    if "writeOnly" in schema:
+        return
+    entry = schema.get("additionalProperties")
+    if "allOf" in schema:
+        yield from _variants(path, schema)
+    elif "properties" in schema:
+        yield f"`{path}`", schema
+    elif "oneOf" in schema:
+        forms = [
+            each
+            for each in map(resolve, schema["oneOf"])
+            # Hosts by their labels: fleet-file.md tells it once for all.
+            if each.get("properties", {}).keys() not in ({"labels"}, set())
+        ]
+        for form in forms:
+            which = "" if len(forms) == 1 else f" with `{next(iter(form['properties']))}`"
+            for _, part in _below(path, form):
+                yield f"`{path}`{which}", part
+    elif isinstance(entry, dict):
+        name = {"models": "model", "hosts": "host", "developers": "group"}.get(path, "name")
+        for each in [entry[side] for side in ("else", "then") if side in entry] or [entry]:
+            yield from _below(f"{path}.<{name}>", resolve(each))
+
+
+def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """Yield the part of each engine or provider, with the key that chooses it."""
+    for rule in schema["allOf"]:
+        [(key, chosen)] = rule["if"]["properties"].items()
+        part = resolve(rule["then"])
+        own = {key: {**schema["properties"][key], "enum": [chosen["const"]]}}
+        yield (
+            f"`{path}` with `{key}: {chosen['const']}`",
+            {**part, "properties": {**part["properties"], **own}},
+        )
+
+
+def _kind(schema: Schema) -> str:
+    if "writeOnly" in schema and schema.get("type") != "string":
+        return "secret"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{each}`" for each in schema["enum"])
+    if "oneOf" in schema and "type" not in schema:
+        return " or ".join(dict.fromkeys(_kind(resolve(each)) for each in schema["oneOf"]))
+    kind = schema.get("type", "mapping")
+    if isinstance(kind, list):
+        return " or ".join(NAMES[each] for each in kind)
+    if kind == "array":
+        return f"list of {_kind(resolve(schema.get('items', {})))}"
+    limits = [
+        f"{word} {schema[limit]}"
+        for limit, word in (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"))
+        if limit in schema
+    ]
+    return " ".join([NAMES[kind], *limits])
+
+
+NAMES = {
+    "object": "mapping",
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+}
+
+
+def _meaning(schema: Schema) -> str:
+    said = [schema.get("description", "")]
+    if "default" in schema:
+        said.append(f"Default: `{json.dumps(schema['default'])}`.")
+    if schema.get("examples") and "writeOnly" not in schema:
+        said.append(f"For example `{json.dumps(schema['examples'][0])}`.")
+    return " ".join(filter(None, said)).replace("|", "\\|")

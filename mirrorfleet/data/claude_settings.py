@@ -1,0 +1,162 @@
+"""The settings that a release of Claude Code knows: schemas/claude-settings-VERSION.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from mirrorfleet.config.problems import Key, did_you_mean
+
+SCHEMAS = Path(__file__).parent.parent / "schemas"
+
+OWN = ("ANTHROPIC_", "CLAUDE_", "DISABLE_", "OTEL_")
+"""Variables with these beginnings are meant for the client; others may be for what it starts."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release knows. ``managed_only`` are settings that it reads as policy alone."""
+
+    settings: Mapping[str, Any]
+    environment: frozenset[str]
+
+    def managed_only(self, name: str) -> bool:
+        return bool(self.settings[name].get("managedOnly"))
+
+    def mistakes(self, name: str, value: Any) -> Iterator[tuple[Key, str, str]]:
+        """Yield each place in a value that the client would ignore, what is wrong, and the fix."""
+        found = list(Draft202012Validator(self.settings[name]).iter_errors(value))
+        unknown = {(*error.absolute_path, error.instance) for error in found if _is_of_name(error)}
+        for error in found:
+            at = tuple(error.absolute_path)
+            if _is_of_name(error) or not any(at[: len(key)] == key for key in unknown):
+                yield from _explained(error)
+
+    def around(self, name: str) -> str | None:
+        """Return the setting that holds a key of this name, if it is one of several."""
+        holders = (
+            outer
+            for outer, schema in self.settings.items()
+            if outer != "env" and name in schema.get("properties", {})
+        )
+        return next(holders, None)
+
+    def meant(self, variable: str) -> str | None:
+        """Return the variable of the client that another one is most like, if it is close."""
+        if variable in self.environment:
+            return None
+        close = get_close_matches(variable, self.environment, n=1, cutoff=0.88)
+        return close[0] if close else None
+
+    def foreign(self, variable: str) -> bool:
+        """Has it the name of a variable of the client, without being one?"""
+        return variable.startswith(OWN) and variable not in self.environment
+
+
+def _is_of_name(error: ValidationError) -> bool:
+    return "propertyNames" in error.absolute_schema_path
+
+
+def _explained(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
+    at: Key = tuple(error.absolute_path)
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = schema["properties"]
+            for name in sorted(set(error.instance) - set(known)):  # type: ignore[arg-type]
+                yield (
+                    (*at, name),
+                    "is not known there, and would be ignored.",
+                    did_you_mean(name, known),
+                )
+        case "required":
+            lacking = [name for name in wanted if name not in error.instance]  # type: ignore[operator]
+            for name in lacking[:1]:
+                fix = f"Add {name}: {_kind(schema['properties'].get(name, {}))}."
+                yield at, f"has no '{name}'.", fix
+        case "anyOf":
+            yield from _nearest(error)
+        case _ if _is_of_name(error):
+            name = str(error.instance)
+            yield (
+                (*at, name),
+                "is not known there, and would be ignored.",
+                did_you_mean(name, wanted),
+            )
+        case _:
+            yield at, f"must be {_kind(schema)}.", ""
+
+
+def _nearest(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
+    """Explain a value that is none of several things by the one that it has the most of."""
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    branches = {
+        at: [each for each in error.context or () if each.schema_path[0] == at]
+        for at in range(len(schema["anyOf"]))
+    }
+    same_type = [found for found in branches.values() if not _is_of_another_kind(error, found)]
+    if len(same_type) == 1:
+        for each in same_type[0]:
+            yield from _explained(each)
+        return
+    kinds = dict.fromkeys(_kind(each) for each in schema["anyOf"])
+    yield tuple(error.absolute_path), f"must be {' or '.join(kinds)}.", ""
+
+
+def _is_of_another_kind(error: ValidationError, found: list[ValidationError]) -> bool:
+    """Does a branch fail on the value itself, or on the word that tells it from the others?"""
+    here = len(error.absolute_path)
+    return any(
+        (each.validator == "type" and len(each.absolute_path) == here)
+        or (each.validator == "enum" and len(each.absolute_path) <= here + 1)
+        for each in found
+    )
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """Say what the client wants, in words."""
+    if "enum" in schema:
+        words = [str(each) for each in schema["enum"]]
+        return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+    if schema.get("type") == "array" and schema.get("items", {}).get("type") == "string":
+        return "a list of texts"
+    if schema.get("type") == "object" and "properties" not in schema:
+        inner = schema.get("additionalProperties", {}).get("type")
+        return "a mapping of names to texts" if inner == "string" else "a mapping"
+    return KINDS.get(schema.get("type", ""), "something else")
+
+
+KINDS = {
+    "string": "text",
+    "boolean": "true or false",
+    "number": "a number",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
+def releases() -> list[str]:
+    """Return the versions whose settings are known."""
+    return sorted(path.stem.removeprefix(PREFIX) for path in SCHEMAS.glob(f"{PREFIX}*.json"))
+
+
+PREFIX = "claude-settings-"
+
+
+@cache
+def release(version: str) -> Release | None:
+    """Return what a version knows, or ``None`` where nobody has looked."""
+    path = SCHEMAS / f"{PREFIX}{version}.json"
+    if not path.is_file():
+        return None
+    properties = json.loads(path.read_text(encoding="utf-8"))["properties"]
+    return Release(properties, frozenset(properties["env"]["known"]))

@@ -1,0 +1,79 @@
+"""Who has which key at the gateways: mirrorfleet keys FILE"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from pyinfra.api.exceptions import DeployError
+from rich.console import Console
+from rich.table import Table
+
+from mirrorfleet import fleet
+from mirrorfleet.cli.plan import WIDEST
+from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.planning import DerivedKey, KeyPlan
+from mirrorfleet.planning.keys import keys
+from mirrorfleet.runtime.secrets import Guessable, reveal
+
+
+def main(path: str, name: str | None, pipe: bool) -> int:
+    """Print a table of a fleet's keys, or one person's key."""
+    found = {each.name: each for each in keys(fleet.load(path))}
+    try:
+        if name is None:
+            _table(found.values())
+            return 0
+        if name not in found:
+            return _refused(
+                f"There is nobody called '{name}'. {did_you_mean(name, found)}".rstrip()
+            )
+        if not pipe and not sys.stdout.isatty():
+            return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
+        print(reveal(found[name].key))
+    except DeployError as error:
+        return _refused(f"This machine {error}")
+    return 0
+
+
+def _refused(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 1
+
+
+def _table(found: Iterable[KeyPlan]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    table = Table()
+    for column in ("name", "group", "rotation", "opens", "until", "on", "sha256"):
+        table.add_column(column, overflow="fold")
+    missing = dict[str, None]()
+    for each in found:
+        try:
+            digest = sha256(reveal(each.key).encode()).hexdigest()[:12]
+        except Guessable:
+            raise
+        except DeployError as error:
+            missing[str(error)] = None
+            digest = "?"
+        table.add_row(
+            each.name,
+            each.group,
+            ".".join(map(str, each.key.rotation)) if isinstance(each.key, DerivedKey) else "-",
+            ", ".join(each.models) or "all",
+            _until(each),
+            ", ".join(host or "a package" for host in each.hosts),
+            digest,
+        )
+    console.print(table)
+    for why in missing:
+        print(f"This machine {why}", file=sys.stderr)
+
+
+def _until(key: KeyPlan) -> str:
+    if key.revoked:
+        return "revoked"
+    if not key.expires:
+        return "-"
+    return f"{key.expires}, expired" if key.expires < f"{datetime.now(UTC):%F}" else key.expires

@@ -1,0 +1,163 @@
+"""What machines that no SSH reaches install: mirrorfleet package FILE --group NAME --out DIR
+
+For everybody of a group, without any key: files for device management, if the group is policy, and
+an installer. For one developer, with --user: the installer with the key.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet import fleet
+from mirrorfleet.config import Developers, Fleet
+from mirrorfleet.config.problems import FleetError, did_you_mean
+from mirrorfleet.planning import ClaudePlan, DerivedKey
+from mirrorfleet.planning.claude import packaged
+from mirrorfleet.roles.claude import client, machine, mdm
+from mirrorfleet.roles.claude.installer import Packages, installer
+from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.runtime.cache import npm_file, npm_package
+from mirrorfleet.runtime.secrets import reveal
+
+
+class File(NamedTuple):
+    """One file of a package, and what it is for. What holds a key is for its owner's eyes only."""
+
+    path: str
+    content: bytes
+    about: str
+    secret: bool = False
+
+
+def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool) -> int:
+    """Write the package of a group into a directory. 0: it is there; 1: why it cannot be."""
+    try:
+        planned = fleet.plan(fleet.load(file))
+        groups = planned.fleet.developers
+        if name not in groups:
+            return _refused(f"There is no group '{name}'. {did_you_mean(name, groups)}")
+        group = groups[name]
+        if user and user not in group.logins:
+            return _refused(f"'{name}' has no '{user}'. {did_you_mean(user, group.logins)}")
+        clients = packaged(planned.fleet, group, user or group.logins[0])
+        why = [*machine.unsound(clients), *_rootless(clients)]
+        if why := [*why, *(_masters(planned.fleet, clients) if user else ())]:
+            return _refused("\n".join(f"{name} {each}" for each in why))
+        made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
+        for each in [*made, *(_clients(group.version) if with_client else ())]:
+            _write(out / each.path, each.content, secret=each.secret)
+            print(f"{out / each.path}: {each.about}")
+    except FleetError as error:
+        return _refused(str(error))
+    except DeployError as error:
+        return _refused(f"{name} {error}")
+    except OSError as error:
+        return _refused(f"{error.filename}: {error.strerror}")
+    return 0
+
+
+def _refused(why: str) -> int:
+    print(why.rstrip(), file=sys.stderr)
+    return 1
+
+
+def _rootless(plan: ClaudePlan) -> Iterator[str]:
+    """Yield why an installer that runs without root cannot do what is asked."""
+    if plan.managed is None and any(each.source for each in plan.certificates):
+        yield (
+            "cannot be given certificates by a package, unless its scope is managed: their place "
+            "is root's. Name a path that the machines have."
+        )
+
+
+def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[str]:
+    """Yield why a developer must not be given a key: it opens all of LiteLLM.
+
+    A run refuses it, too; but that key opens the gateways before any run.
+    """
+    [developer] = plan.users
+    if isinstance(developer.key, DerivedKey) or not fleet.gateway:
+        return
+    master = fleet.gateway.master_key
+    try:
+        same = reveal(developer.key) == reveal(master)
+    except DeployError:  # the master key need not be where packages are made
+        return
+    if same:
+        yield (
+            f"would give '{developer.user}' the gateways' master key: {developer.key} and {master} "
+            "are the same. Make another key."
+        )
+
+
+def _shared(group: Developers, plan: ClaudePlan, fleet_name: str) -> Iterator[File]:
+    """Yield the files for everybody of a group: there is no key in them."""
+    yield File(
+        "install.sh",
+        installer(plan, _packages(group.version)),
+        f"for Linux, WSL and macOS{', as root' if plan.managed else ', as the developer'}",
+    )
+    if plan.managed is None:
+        return
+    settings = plan.managed.settings
+    yield File(
+        "macos/managed-settings.json",
+        written(settings),
+        "into /Library/Application Support/ClaudeCode",
+    )
+    try:
+        profile = mdm.mobileconfig(settings, fleet_name, group.name)
+    except TypeError:
+        raise DeployError("has a setting that is null, which no profile of macOS holds.") from None
+    yield File(f"macos/{group.name}.mobileconfig", profile, "the same as a profile")
+    if plan.certificates:
+        print("nothing for Windows: the certificates have no place there that is known here")
+        return
+    windows = mdm.on_windows(settings)
+    yield File(
+        "windows/managed-settings.json", written(windows), r"into C:\Program Files\ClaudeCode"
+    )
+    yield File(f"windows/{group.name}.reg", mdm.registry(windows), "the same for the registry")
+    yield File("windows/install.ps1", mdm.powershell(group.name), "copies the first of the two")
+
+
+def _own(group: Developers, plan: ClaudePlan, user: str) -> Iterator[File]:
+    """Yield the files for one developer, the key in them."""
+    [developer] = plan.users
+    key = reveal(developer.key)
+    script = installer(plan, _packages(group.version), key)
+    yield File(f"{user}/install.sh", script, f"for {user} alone, with the key", secret=True)
+    if plan.managed is not None:
+        content = mdm.powershell(group.name, key)
+        yield File(f"{user}/key.ps1", content, f"{user}'s key, for Windows", secret=True)
+
+
+def _packages(version: str) -> Packages:
+    return {
+        kind: (name, npm_file(name, version), sha512)
+        for kind, (name, sha512) in client.packages(version).items()
+    }
+
+
+def _clients(version: str) -> Iterator[File]:
+    """Yield the client's packages, to stand beside an installer."""
+    for kind, (name, integrity) in client.pinned(version).items():
+        package = npm_package(name, version, integrity)
+        yield File(package.name, package.read_bytes(), f"the client for {kind}")
+
+
+def _write(path: Path, content: bytes, *, secret: bool) -> None:
+    """Write a file whole, beside its place first; a secret one is never readable by others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644
+    with os.fdopen(os.open(new, flags, mode), "wb") as stream:
+        stream.write(content)
+    new.replace(path)

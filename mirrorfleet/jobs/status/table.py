@@ -1,0 +1,94 @@
+"""How the fleet is, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mirrorfleet.jobs.status.state import HostState, ServiceState
+from mirrorfleet.runtime.readonly import WIDEST
+
+GIB = 1024**3
+
+
+def show(found: Mapping[str, HostState], mute: Mapping[str, str]) -> None:
+    """Print the tables, and below them what differs from the fleet file."""
+    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    services, hosts = _services(found), _hosts(found, mute)
+    if services.row_count:
+        console.print(services)
+    console.print(hosts)
+    for name, why in mute.items():
+        console.print(Text(f"{name} {why}", style="red"))
+    for name, host in found.items():
+        for what in host.faults:
+            console.print(Text(f"{name}: {what}", style="red"))
+        for what in host.doubts:
+            console.print(Text(f"{name} {what}", style="yellow"))
+        for why in host.unknown:
+            why = f"{name}: cannot be compared with the fleet file in full, because it {why}"
+            console.print(Text(why, style="yellow"))
+    if any(host.faults for host in found.values()):
+        console.print(Text("deploys/mirror.py makes it so; with --dry --diff it shows how."))
+
+
+def report(found: Mapping[str, HostState], mute: Mapping[str, str]) -> dict[str, Any]:
+    """Return all that was found out as plain data."""
+    hosts = {name: asdict(host) for name, host in found.items()}
+    return {"hosts": hosts, "unreachable": dict(mute)}
+
+
+def _services(found: Mapping[str, HostState]) -> Table:
+    table = Table("host", "service", "state", "for", "restarts", "memory", "generation")
+    table.title = "Services"
+    for name, host in found.items():
+        for service in host.services:
+            table.add_row(name, service.name, *_service(service))
+    return table
+
+
+def _service(service: ServiceState) -> Iterator[Text | str]:
+    process = service.process
+    if process is None:
+        yield from (Text("missing", style="red"), "", "", "", "")
+        return
+    well = process.active == "active" or (process.active == "inactive" and not process.lasting)
+    yield Text(process.active, style="" if well else "red")
+    yield "" if process.seconds is None else _span(process.seconds)
+    yield Text(str(process.restarts), style="yellow" if process.restarts else "")
+    yield "" if process.memory is None else f"{process.memory / GIB:.1f} GiB"
+    if service.generation == service.wanted or not service.wanted:
+        yield service.generation
+    else:
+        yield Text(f"{service.generation or 'none'}, not {service.wanted}", style="red")
+
+
+def _hosts(found: Mapping[str, HostState], mute: Mapping[str, str]) -> Table:
+    table = Table("host", "up", "load", "free memory", "free disk", "GPUs", "as the file says")
+    table.title = "Hosts"
+    for name, host in found.items():
+        running = host.running
+        gpus = (
+            f"{gpu.used / GIB:.0f}/{gpu.total / GIB:.0f} GiB {gpu.busy}%" for gpu in running.gpus
+        )
+        differs = Text("not known in full", style="yellow") if host.unknown else Text("yes")
+        if host.faults:
+            differs = Text(f"differs in {len(host.faults)}", style="red")
+        free = f"{running.available / GIB:.1f} GiB", f"{host.disk / GIB:.0f} GiB"
+        table.add_row(name, running.up, running.load, *free, "\n".join(gpus), differs)
+    for name in mute:
+        table.add_row(name, *[""] * 5, Text("not known", style="red"))
+    return table
+
+
+def _span(seconds: int) -> str:
+    """Say a time in its two largest units."""
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min")]
+    said = [f"{number} {unit}" for number, unit in parts if number][:2]
+    return " ".join(said) or f"{seconds} s"

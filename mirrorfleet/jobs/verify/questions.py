@@ -1,0 +1,203 @@
+"""Pure: what is asked of a host, as one script, and what it answered."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+
+from mirrorfleet.jobs.verify.seats import Line, Seat
+from mirrorfleet.planning import HostPlan, LitellmPlan, http
+from mirrorfleet.runtime.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.paths import ROOT
+
+ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
+
+LIMIT = 120
+"""Seconds for one call of the client: a model on a cold engine takes its time."""
+
+# What a service answers to the holder of its key, which stands in the file of its environment. The
+# key goes to the service's own unit only. A developer's login shell may hang, greet, or speak for
+# another one: two kinds of its lines count, and for this developer only.
+KEYED = """\
+keyed() {
+    [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
+    body=$(
+        . "$1/current/environment" || exit
+        eval "key=\\${$2-}"
+        printf 'Authorization: Bearer %s\\n' "$key" |
+            curl -fs --noproxy '*' -m 20 -H @- "$3" | base64
+    ) 2>/dev/null
+    [ -z "$body" ] || say answer "$3" "$(printf %s "$body" | tr -d '\\n')"
+}
+as_developer() {
+    say developer "$1" "$2"
+    case $kernel in
+        Darwin) sudo -n -i -u "$2" sh -s ;;
+        *) timeout -k 5 "$3" runuser -l "$2" -c 'sh -s' ;;
+    esac 2>/dev/null | head -c 33554432 |
+        sed -n -e "s/[^ -~$tab]//g" -e "/^login$tab/p" -e "/^turn$tab/p"
+}
+"""
+
+ANSWER = "Count from one to twenty, in words."
+NOTE = "Please leave a note: with the Bash tool, run `echo hello | tee mirrorfleet-note.txt`."
+
+# No hooks and servers of the developer's own, nothing kept; and what fails is told soon.
+COMMON = (
+    "--no-session-persistence",
+    "--strict-mcp-config",
+    "--settings",
+    '{"disableAllHooks": true, "env": {"CLAUDE_CODE_MAX_RETRIES": "1"}}',
+)
+STREAM = ("--output-format", "stream-json", "--verbose")
+TURNS = {
+    "answer": ("-p", ANSWER, "--output-format", "json"),
+    "stream": ("-p", ANSWER, *STREAM, "--include-partial-messages"),
+    "tool": ("-p", NOTE, *STREAM, "--allowedTools", "Bash(echo:*)", "Bash(tee:*)"),
+    "subagent": ("-p", "/mirrorfleet-verify", *STREAM, "--forward-subagent-text"),
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One call of the client: how it ended, whether the note is there, and what it printed."""
+
+    code: int
+    made: bool
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a host told: how it was found, and each developer's turns, by group and user.
+
+    ``logins`` has, for each, which program the command is and the value of CLAUDE_CONFIG_DIR.
+    """
+
+    seen: Observation
+    turns: Mapping[tuple[str, str], Mapping[str, Turn]] = field(default_factory=dict)
+    logins: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+
+
+def asked(plan: HostPlan, seats: Iterable[Seat]) -> str:
+    """Return the script for a host: its services first, then its developers."""
+    then = [KEYED, *_keyed(plan), *(_seat(seat) for seat in seats)]
+    return script(_questions(plan), "\n".join(then))
+
+
+def patience(seats: Iterable[Seat]) -> int:
+    """Return the seconds that a host may take: all that its developers' turns may."""
+    return 120 + LIMIT * sum(2 + len(TURNS) * len(seat.lines) for seat in seats)
+
+
+def told(lines: Iterable[str]) -> Told:
+    """Read what a host has printed. Raises ``ValueError`` on what no host of ours prints."""
+    lines = list(lines)
+    services = list(takewhile(lambda line: not line.startswith("developer\t"), lines))
+    turns: dict[tuple[str, str], dict[str, Turn]] = {}
+    logins: dict[tuple[str, str], tuple[str, str]] = {}
+    who = ("", "")
+    for line in lines[len(services) :]:
+        match line.split("\t"):
+            case ["developer", group, user]:
+                who = (group, user)
+                turns[who] = {}
+            case ["login", program, directory]:
+                logins[who] = (program, directory)
+            case ["turn", name, code, made, out, err] if code.isdecimal():
+                turns[who][name] = Turn(int(code), made == "yes", _text(out), _text(err))
+            case _:
+                pass  # a login shell may greet
+    return Told(parse(services), turns, logins)
+
+
+def engine_url(plan: HostPlan, model: str) -> str:
+    """Return where an engine of a host lists its models."""
+    [engine] = [each for each in plan.engines if each.model == model]
+    return f"{http(engine.listen, engine.port)}/v1/models"
+
+
+def ollama_url(plan: HostPlan) -> str:
+    assert plan.ollama
+    return f"{http(plan.ollama.listen, plan.ollama.port)}/api/tags"
+
+
+def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
+    """Return where a gateway says that it is ready, and where it lists its models."""
+    listen = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.listen, gateway.listen)
+    base = http(listen, gateway.port)
+    return f"{base}/health/readiness", f"{base}/v1/models"
+
+
+def reached(gateway: LitellmPlan) -> dict[str, list[tuple[str, ...]]]:
+    """Return, for each model on engines of the fleet, the URLs by which a gateway knows that it
+    reaches each of them: one of an engine's answers, asked without a key."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for route in gateway.routes:
+        base = route.settings.get("api_base")
+        if base and route.upstream == f"anthropic/{route.model}":
+            urls = (f"{base}/version", f"{base}/api/version")  # vLLM's, Ollama's
+            found.setdefault(route.model, []).append(urls)
+    return found
+
+
+def _questions(plan: HostPlan) -> Iterator[Question]:
+    for engine in plan.engines:
+        yield ("unit", f"mirrorfleet-vllm-{engine.model}.service")
+    if plan.ollama:
+        yield ("unit", "mirrorfleet-ollama.service")
+        yield ("answer", ollama_url(plan))
+    if plan.gateway:
+        yield ("unit", "mirrorfleet-litellm.service")
+        yield ("answer", gateway_urls(plan.gateway)[0])
+        for engines in reached(plan.gateway).values():
+            yield from (("answer", url) for urls in engines for url in urls)
+
+
+def _keyed(plan: HostPlan) -> Iterator[str]:
+    for engine in filter(lambda each: each.answers, plan.engines):
+        directory = f"{ROOT}/vllm-{engine.model}"
+        asked = [directory, "VLLM_API_KEY", engine_url(plan, engine.model)]
+        unit = f"mirrorfleet-vllm-{engine.model}.service"
+        yield shlex.join(["keyed", *asked, unit, str(engine.port)])
+    if plan.gateway:
+        url = gateway_urls(plan.gateway)[1]
+        asked = [f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url]
+        unit, port = "mirrorfleet-litellm.service", str(plan.gateway.port)
+        yield shlex.join(["keyed", *asked, unit, port])
+
+
+def _seat(seat: Seat) -> str:
+    values = {"command": seat.command, "directory": seat.directory, "limit": str(LIMIT)}
+    calls = [
+        ["turn", "version", "--version"],
+        ["turn", "doctor", "doctor"],
+        *(_turn(kind, line) for line in seat.lines for kind in TURNS),
+    ]
+    asked = [seat.group, seat.user, str(LIMIT * len(calls))]
+    return "\n".join(
+        [
+            f"as_developer {shlex.join(asked)} <<'END OF THE DEVELOPER'",
+            *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
+            ASK,
+            *map(shlex.join, calls),
+            "END OF THE DEVELOPER",
+        ]
+    )
+
+
+def _turn(kind: str, line: Line) -> list[str]:
+    model = ["--model", line.asked] if line.asked else []
+    return ["turn", f"{kind} {line.model}", *TURNS[kind], *model, *COMMON]
+
+
+def _text(packed: str) -> str:
+    try:
+        return base64.b64decode(packed).decode(errors="replace")
+    except ValueError:
+        return ""

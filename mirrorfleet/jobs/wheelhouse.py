@@ -1,0 +1,48 @@
+"""All that hosts will be sent, brought to this machine beforehand: mirrorfleet fetch FILE
+
+No host is asked: which Python and architecture they have, the caller says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet import fleet
+from mirrorfleet.config.problems import FleetError
+from mirrorfleet.roles import claude, litellm, migrations, ollama, vllm
+from mirrorfleet.runtime import cache
+from mirrorfleet.runtime.observe import Observation
+
+
+def main(path: str, python: str, architecture: str, to: str | None) -> int:
+    """Fetch for the hosts of a fleet, into this user's cache or into the directory ``to``."""
+    try:
+        planned = fleet.plan(fleet.load(path))
+    except FleetError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if planned.fleet.packages != "controller":
+        print(
+            f"{path}: packages: is '{planned.fleet.packages}': hosts would fetch for themselves. "
+            "Write packages: controller.",
+            file=sys.stderr,
+        )
+        return 1
+    if to:
+        os.environ["XDG_CACHE_HOME"] = str(Path(to).resolve())
+    host = Observation(architecture=architecture, python=python)
+    try:
+        for plan in planned.hosts.values():
+            for role in (vllm, ollama, litellm, migrations, claude):
+                role.fetch(plan, host)
+    except (DeployError, OSError) as error:
+        print(f"{plan.name}: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{cache.directory()} holds what {path} sends to hosts with Python {python}, {architecture}"
+    )
+    return 0

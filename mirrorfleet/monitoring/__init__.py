@@ -1,0 +1,124 @@
+"""Pure: from a plan to what watches the fleet: a Prometheus with alerts, and a dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mirrorfleet.planning import FleetPlan, http
+
+HERE = Path(__file__).parent
+ANYWHERE = {"0.0.0.0", "::"}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+WIDTH, HEIGHT = 12, 8
+"""Of a panel, in Grafana's grid of 24 columns."""
+
+
+def files(planned: FleetPlan) -> dict[str, str]:
+    """Return the files that a Prometheus and a Grafana are given, by name."""
+    return {
+        "prometheus.yml": yaml.safe_dump(_configuration(planned), sort_keys=False),
+        "mirrorfleet-rules.yml": (HERE / "rules.yml").read_text("utf-8"),
+        "mirrorfleet-dashboard.json": json.dumps(_dashboard(), indent=1) + "\n",
+    }
+
+
+def unwatched(planned: FleetPlan) -> Iterator[str]:
+    """Say which gateways cannot be watched, why, and what to write."""
+    for name, host in planned.hosts.items():
+        gateway = host.gateway
+        if gateway and gateway.metrics_port is None:
+            yield f"{name}: tells no metrics. Write gateway.metrics: {{port: 9464}}."
+        elif gateway and gateway.listen in LOOPBACK:
+            yield f"{name}: tells its metrics on {gateway.listen} only: run a Prometheus there."
+
+
+def _configuration(planned: FleetPlan) -> dict[str, Any]:
+    gateways, engines = [], []
+    for name, host in planned.hosts.items():
+        labels = {"fleet": planned.fleet.name, "host": name}
+        if host.gateway and host.gateway.metrics_port:
+            listen = host.gateway.listen
+            address = planned.fleet.hosts[name].address if listen in ANYWHERE else listen
+            gateways.append(_target(address, host.gateway.metrics_port, labels))
+        for engine in host.engines:
+            if engine.answers:
+                target = _target(engine.listen, engine.port, labels | {"model": engine.model})
+                engines.append(target)
+    return {
+        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
+        "rule_files": ["mirrorfleet-rules.yml"],
+        "scrape_configs": [
+            # Where LiteLLM tells them; without the stroke it answers with a redirect.
+            _job("gateway", gateways, metrics_path="/metrics/"),
+            _job("engine", engines),
+        ],
+    }
+
+
+def _job(name: str, targets: list[dict[str, Any]], **more: str) -> dict[str, Any]:
+    return {"job_name": f"mirrorfleet-{name}", **more, "static_configs": targets}
+
+
+def _target(address: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
+    return {"targets": [http(address, port).removeprefix("http://")], "labels": labels}
+
+
+def _dashboard() -> dict[str, Any]:
+    rows = yaml.safe_load((HERE / "dashboard.yml").read_text("utf-8"))
+    return {
+        "uid": "mirrorfleet",
+        "title": "Mirrorfleet",
+        "tags": ["mirrorfleet"],
+        "schemaVersion": 39,
+        "time": {"from": "now-3h", "to": "now"},
+        "refresh": "30s",
+        "templating": {
+            "list": [
+                {
+                    "name": "source",
+                    "label": "Prometheus",
+                    "type": "datasource",
+                    "query": "prometheus",
+                },
+                {
+                    "name": "fleet",
+                    "label": "Fleet",
+                    "type": "query",
+                    "datasource": _SOURCE,
+                    "query": 'label_values(up{job=~"mirrorfleet-.*"}, fleet)',
+                    "refresh": 2,
+                },
+            ]
+        },
+        "panels": list(_panels(rows)),
+    }
+
+
+_SOURCE = {"type": "prometheus", "uid": "${source}"}
+
+
+def _panels(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    numbers, top = count(1), 0
+    for row in rows:
+        place = {"x": 0, "y": top, "w": 2 * WIDTH, "h": 1}
+        yield {"id": next(numbers), "type": "row", "title": row["title"], "gridPos": place}
+        top += 1
+        for at, panel in enumerate(row["panels"]):
+            place = {"x": at % 2 * WIDTH, "y": top + at // 2 * HEIGHT, "w": WIDTH, "h": HEIGHT}
+            target = {"refId": "A", "expr": panel["expr"], "legendFormat": panel["legend"]}
+            yield {
+                "id": next(numbers),
+                "type": "timeseries",
+                "title": panel["title"],
+                "datasource": _SOURCE,
+                "gridPos": place,
+                "fieldConfig": {"defaults": {"unit": panel["unit"], "min": 0}, "overrides": []},
+                "targets": [{**target, "datasource": _SOURCE}],
+            }
+        top += -(-len(row["panels"]) // 2) * HEIGHT

@@ -1,0 +1,118 @@
+"""The plan: every value that a role needs on a host, each derived here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from mirrorfleet.config import Fleet
+from mirrorfleet.config.key_derivation import DerivedKey, Key
+from mirrorfleet.planning.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from mirrorfleet.planning.database import (
+    DatabasePlan,
+    MigrationsPlan,
+    PostgresPlan,
+    migrations,
+    postgres,
+)
+from mirrorfleet.planning.firewall import DoorPlan, FirewallPlan, firewall
+from mirrorfleet.planning.front import FrontPlan, front
+from mirrorfleet.planning.keys import KeyPlan
+from mirrorfleet.planning.litellm import LitellmPlan, litellm
+from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan, ollama
+from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.redis import RedisPlan, redis
+from mirrorfleet.planning.routes import Route, http
+from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
+
+__all__ = [
+    "ClaudePlan",
+    "ClientPlan",
+    "DatabasePlan",
+    "DerivedKey",
+    "DoorPlan",
+    "FirewallPlan",
+    "FleetPlan",
+    "FrontPlan",
+    "HostPlan",
+    "Key",
+    "KeyPlan",
+    "LitellmPlan",
+    "MigrationsPlan",
+    "MirrorPlan",
+    "NodesPlan",
+    "OllamaModelPlan",
+    "OllamaPlan",
+    "PostgresPlan",
+    "RedisPlan",
+    "Route",
+    "VllmPlan",
+    "http",
+    "plan",
+]
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """Everything that one host is to be."""
+
+    name: str = comes("hosts.{host}")
+    packages: Literal["controller", "registry"] = comes("packages")
+    driver: str | None = comes(
+        "hosts.{host}.driver", because="deploys/drivers.py installs it, and no other run"
+    )
+    engines: tuple[VllmPlan, ...] = comes("models")
+    ollama: OllamaPlan | None = comes("models")
+    redis: RedisPlan | None = comes("gateway.redis")
+    postgres: PostgresPlan | None = comes("gateway.database")
+    migrations: MigrationsPlan | None = comes("gateway.database")
+    gateway: LitellmPlan | None = comes("gateway")
+    front: FrontPlan | None = comes("front")
+    clients: ClaudePlan | None = comes("developers")
+    firewall: FirewallPlan | None = comes("firewall")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
+        return asdict(self, dict_factory=_plain)
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in pairs}
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """The whole fleet, host by host, in the order of the fleet file."""
+
+    fleet: Fleet
+    hosts: Mapping[str, HostPlan]
+
+
+def plan(fleet: Fleet) -> FleetPlan:
+    """Derive the plan of every host from a checked fleet."""
+    engines, ollamas = vllm(fleet), ollama(fleet)
+    gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
+    databases, tables = postgres(fleet), migrations(fleet)
+    clients = claude(fleet)
+    firewalls = firewall(fleet)
+    return FleetPlan(
+        fleet=fleet,
+        hosts={
+            name: HostPlan(
+                name=name,
+                packages=fleet.packages,
+                driver=fleet.hosts[name].driver,
+                engines=engines.get(name, ()),
+                ollama=ollamas.get(name),
+                redis=memories.get(name),
+                postgres=databases.get(name),
+                migrations=tables.get(name),
+                gateway=gateways.get(name),
+                front=fronts.get(name),
+                clients=clients.get(name),
+                firewall=firewalls.get(name),
+            )
+            for name in fleet.hosts
+        },
+    )

@@ -1,0 +1,125 @@
+"""The database of the gateways: its server, where it is ours, its tables, and how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mirrorfleet.config import Fleet, Secret
+from mirrorfleet.planning.provenance import comes
+
+RESERVE = 10
+"""Connections beside those of the gateways: three that Postgres keeps for its superuser, those of
+migrations and backups, and whoever looks."""
+
+POOLS = (
+    "connection_pool_limit (10 if not said) x workers x gateways, and 10 for backups, migrations "
+    "and you; of a database of yours, what it must admit at the least"
+)
+
+
+@dataclass(frozen=True)
+class PostgresPlan:
+    """A Postgres on a host of the fleet."""
+
+    listen: str = comes("hosts.{host}.address", because="the address that the gateways use")
+    port: int = comes("gateway.database.port")
+    password: Secret = comes("gateway.database.password")
+    admits: tuple[str, ...] = comes("gateway.hosts", because="by their addresses; nobody else")
+    max_connections: int = comes(
+        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", because=POOLS
+    )
+    days: int = comes("gateway.database.backups.days")
+    at: str = comes("gateway.database.backups.at")
+
+
+@dataclass(frozen=True)
+class MigrationsPlan:
+    """Who makes LiteLLM's tables: the host of the database, or the first gateway if there is a
+    ``url``."""
+
+    version: str = comes("gateway.version", because="whose tables the database gets")
+    url: Secret | None = comes("gateway.database.url")
+    port: int = comes("gateway.database.port")
+    salt_key: Secret = comes(
+        "gateway.salt_key", because="the database remembers the digest of the one it is for"
+    )
+    max_connections: int = comes(
+        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", because=POOLS
+    )
+
+
+@dataclass(frozen=True)
+class DatabasePlan:
+    """How a gateway reaches its database: by a ``url``, or with the ``password`` of ours."""
+
+    url: Secret | None = comes("gateway.database.url")
+    host: str = comes("gateway.database.install", because="the address of that host")
+    port: int = comes("gateway.database.port")
+    password: Secret | None = comes("gateway.database.password")
+    connection_pool_limit: int = comes("gateway.database.connection_pool_limit")
+    spend_logs: bool = comes("gateway.database.spend_logs")
+    salt_key: Secret = comes("gateway.salt_key")
+
+
+def connections(fleet: Fleet) -> int:
+    """Return how many connections the gateways may open at most, and the reserve."""
+    gateway = fleet.gateway
+    assert gateway and gateway.database and gateway.workers != "auto", "the check wants a number"
+    pools = len(gateway.hosts) * gateway.workers
+    return gateway.database.connection_pool_limit * pools + RESERVE
+
+
+def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
+    """Derive the Postgres of the host that is to have one."""
+    gateway = fleet.gateway
+    said = gateway.database if gateway else None
+    if gateway is None or said is None or said.install is None:
+        return {}
+    assert said.password, "the check wants one"
+    return {
+        said.install: PostgresPlan(
+            listen=fleet.hosts[said.install].address,
+            port=said.port,
+            password=said.password,
+            admits=tuple(fleet.hosts[name].address for name in gateway.hosts),
+            max_connections=connections(fleet),
+            days=said.backups.days,
+            at=said.backups.at,
+        )
+    }
+
+
+def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
+    """Derive who makes the tables, and which."""
+    gateway = fleet.gateway
+    if gateway is None or gateway.database is None:
+        return {}
+    assert gateway.salt_key, "the check wants one"
+    said = gateway.database
+    return {
+        said.install or gateway.hosts[0]: MigrationsPlan(
+            version=gateway.version,
+            url=said.url,
+            port=said.port,
+            salt_key=gateway.salt_key,
+            max_connections=connections(fleet),
+        )
+    }
+
+
+def reached(fleet: Fleet) -> DatabasePlan | None:
+    """Return how gateways reach their database, if they have one."""
+    gateway = fleet.gateway
+    if gateway is None or gateway.database is None:
+        return None
+    assert gateway.salt_key, "the check wants one"
+    said = gateway.database
+    return DatabasePlan(
+        url=said.url,
+        host=fleet.hosts[said.install].address if said.install else "",
+        port=said.port,
+        password=said.password,
+        connection_pool_limit=said.connection_pool_limit,
+        spend_logs=said.spend_logs,
+        salt_key=gateway.salt_key,
+    )

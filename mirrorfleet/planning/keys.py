@@ -1,0 +1,106 @@
+"""Whose keys open the gateways, what each of them opens, and on which hosts it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mirrorfleet.config import Developers, Fleet, Model
+from mirrorfleet.config.key_derivation import DerivedKey, Key
+from mirrorfleet.planning.provenance import comes
+
+
+@dataclass(frozen=True)
+class KeyPlan:
+    """One key. ``models`` are all that it opens, none said being all.
+
+    ``expires`` is its last day. ``hosts`` are where it lies in a developer's home.
+    """
+
+    name: str = comes(
+        "keys.people.{name}",
+        "developers.{group}.people",
+        "developers.{group}",
+        because="the person's login, or what the group says; the group's name, where all share one",
+    )
+    group: str = comes("developers.{group}")
+    key: Key = comes(
+        "keys.people.{name}.key",
+        "developers.{group}.key",
+        "keys.root",
+        because="derived from the root for each person, where the file names no key",
+    )
+    models: tuple[str, ...] = comes("keys.people.{name}.models", "developers.{group}.models")
+    expires: str | None = comes("keys.people.{name}.expires", "developers.{group}.expires")
+    revoked: bool = comes("keys.revoked")
+    hosts: tuple[str, ...] = comes("developers.{group}")
+
+
+def keys(fleet: Fleet) -> tuple[KeyPlan, ...]:
+    """Return every key of a fleet that has been checked: each person's, or each group's, once."""
+    found: dict[str, KeyPlan] = {}
+    seats: dict[str, dict[str, None]] = {}
+    for group in fleet.developers.values():
+        for host, login in places(group):
+            name = holder(group, host, login)
+            seats.setdefault(name, {})[host] = None
+            if name not in found:
+                found[name] = _key(fleet, group, name)
+    return tuple(replace(each, hosts=tuple(seats[name])) for name, each in found.items())
+
+
+def places(group: Developers) -> Iterator[tuple[str, str]]:
+    """Yield each host and login of a group; the host of a package has no name.
+
+    No run reaches such a host: a former key of one who has it opens the gateways for the grace.
+    """
+    for host, logins in group.seats.items():
+        yield from ((host, login) for login in logins)
+    yield from (("", login) for login in group.packaged)
+
+
+def holder(group: Developers, host: str, login: str) -> str:
+    """Return the name under which the gateways know a login's key."""
+    return group.name if group.key else group.person(host, login)
+
+
+def key_of(fleet: Fleet, group: Developers, name: str) -> Key:
+    """Return where the key of a person comes from, or of a group that shares one."""
+    own = fleet.keys.people.get(name)
+    if group.key:
+        return group.key
+    if own and own.key:
+        return own.key
+    assert fleet.keys.root, "the check wants a root, where no key is said"
+    numbers = (fleet.keys.rotation, group.rotation, own.rotation if own else 1)
+    return DerivedKey(fleet.keys.root, fleet.name, name, numbers)
+
+
+def allowed(fleet: Fleet, group: Developers, name: str) -> tuple[str, ...]:
+    """Return the models that a key opens, each by its own name; none where it opens all."""
+    own = fleet.keys.people.get(name)
+    said = (own.models if own and not group.key else ()) or group.models
+    return tuple(dict.fromkeys(model.name for each in said if (model := fleet.find(each))))
+
+
+def opened(fleet: Fleet, group: Developers) -> tuple[str, ...]:
+    """Return the models that the group lets its people's keys open; none where it opens all."""
+    return tuple(dict.fromkeys(found.name for each in group.models if (found := fleet.find(each))))
+
+
+def opens(fleet: Fleet, group: Developers, model: Model) -> bool:
+    """Does the group let its people's keys open a model?"""
+    return not group.models or model.name in opened(fleet, group)
+
+
+def _key(fleet: Fleet, group: Developers, name: str) -> KeyPlan:
+    own = fleet.keys.people.get(name)
+    return KeyPlan(
+        name=name,
+        group=group.name,
+        key=key_of(fleet, group, name),
+        models=allowed(fleet, group, name),
+        expires=(own.expires if own and not group.key else None) or group.expires,
+        revoked=name in fleet.keys.revoked,
+        hosts=(),
+    )

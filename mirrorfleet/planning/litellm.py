@@ -1,0 +1,241 @@
+"""What each gateway is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mirrorfleet.config import (
+    Fleet,
+    Gateway,
+    Host,
+    Image,
+    OllamaModel,
+    ProviderModel,
+    Secret,
+    VllmModel,
+)
+from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
+from mirrorfleet.engines.parsers import tool_parser
+from mirrorfleet.planning import database
+from mirrorfleet.planning.database import DatabasePlan
+from mirrorfleet.planning.keys import KeyPlan, keys
+from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.redis import reached
+from mirrorfleet.planning.routes import Route, aliases, by_name, routes
+
+JITTER = 0.5
+"""Workers recycle within this share of `max_requests_before_restart`.
+
+Wide, so that one seldom has to wait until another one is replaced: they end one at a time.
+"""
+
+DRAIN = 5
+"""Seconds; a load balancer that looks every second and believes the third answer needs three."""
+
+STREAM = 1800
+"""Seconds that a streamed answer may take: 32,000 tokens, 20 a second, and somewhat more."""
+
+STREAM_ALONE = 600
+"""The same, where nobody else is served until it has ended."""
+
+PING = "sse_keepalive_ping_interval_seconds"
+"""LiteLLM's name for the seconds of silence after which it pings a streaming client."""
+
+
+BY_NAME = "under every name of a model: LiteLLM looks fallbacks up by the name that was asked"
+
+
+@dataclass(frozen=True)
+class Passthrough:
+    """The API of Anthropic that developers reach untranslated, and with whose key."""
+
+    model: str = comes("gateway.anthropic_passthrough")
+    url: str = comes("models.{model}.url")
+    api_key: Secret = comes("models.{model}.api_key")
+
+
+@dataclass(frozen=True)
+class LitellmPlan:
+    """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
+
+    version: str = comes("gateway.version")
+    runtime: str = comes("gateway.runtime")
+    image: Image | None = comes("gateway.image")
+    listen: str = comes(
+        "gateway.listen", "hosts.{host}.address", because="the host's own address, if not said"
+    )
+    port: int = comes("gateway.port")
+    server: str = comes("gateway.server")
+    workers: int | Literal["auto"] = comes(
+        "gateway.workers", because="auto: by the cores and the memory of the host, two at least"
+    )
+    max_requests_before_restart: int | None = comes("gateway.max_requests_before_restart")
+    jitter: int = comes(
+        "gateway.max_requests_before_restart",
+        because="half of it, so that the workers do not recycle all at once",
+    )
+    timeout: int = comes("gateway.timeout")
+    stream_timeout: int | None = comes("gateway.stream_timeout")
+    keepalive_timeout: int | None = comes("gateway.keepalive_timeout")
+    cancel_on_disconnect: bool = comes("gateway.cancel_on_disconnect")
+    ping_seconds: float = comes(
+        f"gateway.extra.litellm_settings.{PING}",
+        because="else nothing is sent during a long prefill, and a proxy may close the connection",
+    )
+    limits: Limits = comes("gateway.limits")
+    routing: Routing = comes("gateway.routing")
+    retries: int = comes(
+        "gateway.routing.retries",
+        "models",
+        because="the other deployments of a model, once each: the client tries ten times itself",
+    )
+    cooldowns: bool = comes(
+        "gateway.routing.cooldown_time",
+        "gateway.routing.allowed_fails",
+        "models",
+        because="to rest the only engine of a model would refuse everybody's next requests",
+    )
+    redis: Redis | None = comes(
+        "gateway.redis", because="one that is installed here listens on its host's address"
+    )
+    database: DatabasePlan | None = comes("gateway.database")
+    logging: Logging = comes("gateway.logging")
+    metrics: bool = comes("gateway.metrics")
+    metrics_port: int | None = comes("gateway.metrics.port")
+    callbacks: tuple[str, ...] = comes("gateway.callbacks")
+    guardrails: tuple[Guardrail, ...] = comes("gateway.guardrails")
+    forward_client_headers: tuple[str, ...] = comes(
+        "gateway.forward_client_headers", "aliases", because="a model, and its other names"
+    )
+    passthrough: Passthrough | None = comes("gateway.anthropic_passthrough")
+    environment: Values = comes("gateway.environment")
+    extra: Mapping[str, Values] = comes("gateway.extra")
+    routes: tuple[Route, ...] = comes("models")
+    aliases: Mapping[str, str] = comes(
+        "aliases",
+        because="each straight to its model; a tier also answers to Claude Code's own ids",
+    )
+    probe: tuple[str, ...] = comes(
+        "gateway.probe", "models", because="the first model on an engine of ours, if not said"
+    )
+    drain_seconds: int = comes(
+        "gateway.drain_seconds",
+        "gateway.hosts",
+        "front",
+        because="time to be noticed for load balancers, where there may be one",
+    )
+    stop_timeout: int = comes(
+        "gateway.stop_timeout",
+        "gateway.timeout",
+        "gateway.hosts",
+        because="a streamed answer may take longer than `timeout`, which bounds its pauses",
+    )
+    fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks", "aliases", because=BY_NAME)
+    context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes(
+        "context_window_fallbacks", "aliases", because=BY_NAME
+    )
+    content_policy_fallbacks: Mapping[str, tuple[str, ...]] = comes(
+        "content_policy_fallbacks", "aliases", because=BY_NAME
+    )
+    master_key: Secret = comes("gateway.master_key")
+    keys: tuple[KeyPlan, ...] = comes("developers")
+    grace: int = comes("keys.grace", because="in seconds")
+
+
+def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
+    """Derive the gateway of every host that is one: all are the same but for where they listen."""
+    if fleet.gateway is None:
+        return {}
+    hosts = [fleet.hosts[name] for name in fleet.gateway.hosts]
+    first = _gateway(fleet, fleet.gateway, hosts[0])
+    return {
+        host.name: replace(first, listen=fleet.gateway.listen or host.address) for host in hosts
+    }
+
+
+def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
+    recycle, routing = gateway.max_requests_before_restart, gateway.routing
+    deployments, names = routes(fleet), aliases(fleet)
+    replicas = max(Counter(route.model for route in deployments).values())
+    return LitellmPlan(
+        version=gateway.version,
+        runtime=gateway.runtime,
+        image=gateway.image,
+        listen=gateway.listen or host.address,
+        port=gateway.port,
+        server=gateway.server,
+        workers=gateway.workers,
+        max_requests_before_restart=recycle,
+        jitter=round(recycle * JITTER) if recycle else 0,
+        timeout=gateway.timeout,
+        stream_timeout=gateway.stream_timeout,
+        keepalive_timeout=gateway.keepalive_timeout,
+        cancel_on_disconnect=gateway.cancel_on_disconnect,
+        ping_seconds=gateway.extra.get("litellm_settings", {}).get(PING, 30),
+        limits=gateway.limits,
+        routing=routing,
+        retries=replicas - 1 if routing.retries is None else routing.retries,
+        cooldowns=routing.cooldown_time != 0
+        and (
+            replicas > 1 or routing.cooldown_time is not None or routing.allowed_fails is not None
+        ),
+        redis=reached(fleet, gateway.redis),
+        database=database.reached(fleet),
+        logging=gateway.logging,
+        metrics=gateway.metrics,
+        metrics_port=gateway.metrics_port,
+        callbacks=gateway.callbacks,
+        guardrails=gateway.guardrails,
+        forward_client_headers=tuple(
+            each
+            for model in gateway.forward_client_headers
+            for each in (model, *(name for name, to in names.items() if to == model))
+        ),
+        passthrough=_passthrough(fleet, gateway),
+        environment=gateway.environment,
+        extra=gateway.extra,
+        routes=deployments,
+        aliases=names,
+        probe=_own(fleet)[:1] if gateway.probe is None else gateway.probe,
+        drain_seconds=_drain(fleet, gateway),
+        stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
+        fallbacks=by_name(fleet.fallbacks, names),
+        context_window_fallbacks=by_name(fleet.context_window_fallbacks, names),
+        content_policy_fallbacks=by_name(fleet.content_policy_fallbacks, names),
+        master_key=gateway.master_key,
+        keys=keys(fleet),
+        grace=fleet.keys.grace,
+    )
+
+
+def _own(fleet: Fleet) -> tuple[str, ...]:
+    """Return the models on engines of ours that have tools: to ask one costs nobody anything."""
+    return tuple(
+        model.name
+        for model in fleet.models.values()
+        if isinstance(model, OllamaModel) or (isinstance(model, VllmModel) and tool_parser(model))
+    )
+
+
+def _drain(fleet: Fleet, gateway: Gateway) -> int:
+    if gateway.drain_seconds is not None:
+        return gateway.drain_seconds
+    return DRAIN if fleet.front or len(gateway.hosts) > 1 else 0
+
+
+def stop_timeout(gateway: Gateway, stream: int) -> int:
+    """Return in how many seconds turns end, of which a streamed one may take ``stream``."""
+    return gateway.stop_timeout or max(gateway.timeout, stream)
+
+
+def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
+    if gateway.anthropic_passthrough is None:
+        return None
+    model = fleet.models[gateway.anthropic_passthrough]
+    assert isinstance(model, ProviderModel), "the check wants a model of the provider anthropic"
+    return Passthrough(
+        model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
+    )

@@ -1,0 +1,112 @@
+"""What the Ollama of a host is told, and which models it is to have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release, modelfile
+from mirrorfleet.engines import ollama as servers
+from mirrorfleet.planning.provenance import comes
+
+
+@dataclass(frozen=True)
+class OllamaModelPlan:
+    """One model. ``recipe`` is what /api/create is told of it, but for the name.
+
+    Its ``files`` and ``adapters`` are paths on this machine; without a ``tag``, they are all of it.
+    """
+
+    model: str = comes("models.{model}")
+    tag: str | None = comes("models.{model}.weights")
+    digest: str | None = comes("models.{model}.digest")
+    context: int = comes(
+        "models.{model}.context", because="the window is said once, for engine, gateway and client"
+    )
+    recipe: Mapping[str, Any] = comes(
+        "models.{model}.weights", "models.{model}.context", because="num_ctx is the context"
+    )
+
+
+@dataclass(frozen=True)
+class OllamaPlan:
+    """The server of one host, on the GPUs ``devices`` of it: none of them is the processor.
+
+    ``releases`` has the archive for each architecture that the host may turn out to be.
+    """
+
+    version: str = comes("models.*.version", because="or the newest of mirrorfleet/data/ollama.yml")
+    releases: Mapping[str, Release] = comes(
+        "models.*.release", because="or what mirrorfleet/data/ollama.yml knows"
+    )
+    listen: str = comes(
+        "hosts.{host}.address",
+        # Never 0.0.0.0: Ollama asks nobody for a key.
+        because="the address that the gateways use, and no other of the host",
+    )
+    port: int = comes("models.*.port")
+    devices: tuple[int, ...] = comes(
+        "hosts.{host}.gpus.count", because="the GPUs that no model of vLLM has"
+    )
+    context: int = comes(
+        "models.*.context", because="the largest, for a model that should ever have none of its own"
+    )
+    keep_alive: str = comes("models.*.keep_alive")
+    parallel: int = comes("models.*.parallel")
+    max_loaded_models: int | None = comes("models.*.max_loaded_models")
+    max_queue: int | None = comes("models.*.max_queue")
+    kv_cache_type: str | None = comes("models.*.kv_cache_type")
+    flash_attention: bool | None = comes(
+        "models.*.flash_attention", because="true where the KV cache needs it"
+    )
+    models_directory: str = comes("models.*.models_directory")
+    models: tuple[OllamaModelPlan, ...] = comes("models")
+
+
+def ollama(fleet: Fleet) -> dict[str, OllamaPlan]:
+    """Derive the Ollama of every host that has one."""
+    return {
+        name: _server(fleet, fleet.hosts[name], models)
+        for name, models in servers.served(fleet).items()
+    }
+
+
+def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
+    server = servers.server(models)
+    return OllamaPlan(
+        version=servers.version(server),
+        releases=servers.releases(server),
+        listen=host.address,
+        port=server.port,
+        devices=servers.devices(fleet, host),
+        context=max(model.context for model in models),
+        keep_alive=server.keep_alive,
+        parallel=server.parallel,
+        max_loaded_models=server.max_loaded_models,
+        max_queue=server.max_queue,
+        kv_cache_type=server.kv_cache_type,
+        flash_attention=_flash_attention(server),
+        models_directory=server.models_directory,
+        models=tuple(_model(model) for model in models),
+    )
+
+
+def _flash_attention(server: OllamaServer) -> bool | None:
+    if server.flash_attention is None and server.kv_cache_type not in (None, "f16"):
+        return True
+    return server.flash_attention
+
+
+def _model(model: OllamaModel) -> OllamaModelPlan:
+    recipe: dict[str, Any] = {"from": model.tag}
+    if model.modelfile:
+        recipe = modelfile.read(model.modelfile)
+    parameters = {**recipe.get("parameters", {}), "num_ctx": model.context}
+    return OllamaModelPlan(
+        model=model.name,
+        tag=recipe.get("from"),
+        digest=model.digest,
+        context=model.context,
+        recipe={**recipe, "parameters": parameters},
+    )

@@ -1,0 +1,35 @@
+"""What the Redis of the gateways is told, where it is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mirrorfleet.config import Fleet, Secret
+from mirrorfleet.config.litellm import Redis
+from mirrorfleet.planning.provenance import comes
+
+
+@dataclass(frozen=True)
+class RedisPlan:
+    """A Redis on a host of the fleet."""
+
+    listen: str = comes("hosts.{host}.address", because="the address that the gateways use")
+    port: int = comes("gateway.redis.port")
+    password: Secret = comes("gateway.redis.password")
+
+
+def redis(fleet: Fleet) -> dict[str, RedisPlan]:
+    """Derive the Redis of the host that is to have one."""
+    said = fleet.gateway.redis if fleet.gateway else None
+    if said is None or said.install is None:
+        return {}
+    assert said.password, "the check wants one"
+    address = fleet.hosts[said.install].address
+    return {said.install: RedisPlan(listen=address, port=said.port, password=said.password)}
+
+
+def reached(fleet: Fleet, said: Redis | None) -> Redis | None:
+    """Return how gateways reach their Redis, if they have one."""
+    if said is None or said.install is None:
+        return said
+    return replace(said, host=fleet.hosts[said.install].address)

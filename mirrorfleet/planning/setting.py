@@ -1,0 +1,27 @@
+"""One value of a client's settings.json, its place there, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mirrorfleet.config import Developers
+from mirrorfleet.planning.provenance import Why
+
+Path = tuple[str, ...]
+"""A place in settings.json: ``("env", "API_TIMEOUT_MS")``."""
+
+
+class Setting(NamedTuple):
+    """A value of a client's settings, and where it comes from."""
+
+    value: Any
+    why: Why
+
+
+Settings = Iterator[tuple[Path, Setting]]
+
+
+def group_key(group: Developers, key: str) -> str:
+    """Return the dotted key of a developer group in the fleet file."""
+    return f"developers.{group.name}.{key}"

@@ -1,0 +1,101 @@
+"""A fleet as a Mermaid flow chart: developers, front doors, gateways, models, and their hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mirrorfleet.config import (
+    Developers,
+    Fleet,
+    Gateway,
+    Model,
+    OllamaModel,
+    ProviderModel,
+    VllmModel,
+)
+
+SHOWN = 3
+"""Hosts that are still named; of more, the number is told."""
+
+
+def mermaid(fleet: Fleet) -> str:
+    """Return the chart as text that GitHub and most editors draw."""
+    return "\n".join(["flowchart LR", *(f"    {line}" for line in _lines(fleet))]) + "\n"
+
+
+def _lines(fleet: Fleet) -> Iterator[str]:
+    for group in fleet.developers.values():
+        yield _node(f"developers_{group.name}", f"developers: {group.name}", _people(group))
+    if fleet.gateway:
+        yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))
+        if fleet.front:
+            yield _node("front", "HAProxy", _some(fleet.front.hosts))
+            yield "front --> gateway"
+        door = "front" if fleet.front else "gateway"
+        for group in fleet.developers.values():
+            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {door}"
+        yield from _stores(fleet.gateway)
+    for model in fleet.models.values():
+        yield _node(f"model_{model.name}", model.name, *_served(model))
+        if fleet.gateway:
+            names = fleet.names(model)
+            yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
+    for why, fallbacks in (
+        ("fallback", fleet.fallbacks),
+        ("longer prompts", fleet.context_window_fallbacks),
+        ("refused content", fleet.content_policy_fallbacks),
+    ):
+        for name, targets in fallbacks.items():
+            for target in targets:
+                yield f"{_name(f'model_{name}')} -. {why} .-> {_name(f'model_{target}')}"
+
+
+def _stores(gateway: Gateway) -> Iterator[str]:
+    """Yield what the gateways share, where it is ours, and their database also where it is not."""
+    for store, name in ((gateway.redis, "Redis"), (gateway.database, "Postgres")):
+        if store and store.install:
+            yield _node(name.lower(), name, store.install)
+            yield f"gateway --- {name.lower()}"
+    if gateway.database and gateway.database.url:
+        yield _node("postgres", "Postgres", "of yours")
+        yield "gateway --- postgres"
+
+
+def _people(group: Developers) -> str:
+    users = len(group.packaged) or sum(len(set(at)) for at in group.seats.values())
+    where = "with packages" if group.packaged else f"on {_some(group.hosts)}"
+    return f"{users} seat{'' if users == 1 else 's'} {where}"
+
+
+def _served(model: Model) -> Iterator[str]:
+    if isinstance(model, ProviderModel):
+        yield f"{model.provider}: {model.id}"
+    else:
+        engine = "Ollama" if isinstance(model, OllamaModel) else "vLLM"
+        yield f"{engine} on {_some(_replicas(model))}"
+        yield f"{model.context // 1024}K window"
+
+
+def _replicas(model: VllmModel | OllamaModel) -> tuple[str, ...]:
+    if isinstance(model, OllamaModel):
+        return model.hosts
+    return tuple(" + ".join(hosts) for hosts in model.replicas)
+
+
+def _node(name: str, *lines: str) -> str:
+    text = "<br>".join(line.replace('"', "'") for line in lines)
+    return f'{_name(name)}["{text}"]'
+
+
+def _name(text: str) -> str:
+    """Make an identifier of Mermaid's; dots and dashes have meanings there."""
+    return text.replace(".", "__").replace("-", "_")
+
+
+def _label(names: Iterable[str]) -> str:
+    said = ", ".join(names)
+    return f"|{said}|" if said else ""
+
+
+def _some(hosts: tuple[str, ...]) -> str:
+    return ", ".join(hosts) if len(hosts) <= SHOWN else f"{len(hosts)} hosts"

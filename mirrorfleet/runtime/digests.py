@@ -1,0 +1,71 @@
+"""The sha256 of files on this machine: each is read once, however many hosts are sent it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from hashlib import file_digest
+from pathlib import Path
+from threading import Lock
+
+from gevent import get_hub
+
+from mirrorfleet.config import reading
+from mirrorfleet.runtime import cache
+
+_lock = Lock()
+
+
+def digest(file: Path) -> str:
+    """Return the sha256 of a file."""
+    return digests([file])[0]
+
+
+def digests(files: Sequence[Path]) -> list[str]:
+    """Return the sha256 of each file, remembered from the last time unless the file has changed.
+    Raises ``Unreadable``.
+
+    Files are read in threads of their own: weights take minutes, and other hosts go on meanwhile.
+    """
+    book = cache.directory() / "digests.json"
+    with _lock:
+        known = _read(book)
+        states = {str(file.resolve()): _state(file) for file in files}
+        unread = [path for path, state in states.items() if known.get(path, [""])[0] != state]
+        if unread:
+            found = get_hub().threadpool.map(_sha256, unread)
+            known |= {
+                path: [states[path], sha256] for path, sha256 in zip(unread, found, strict=True)
+            }
+            _write(book, known)
+    return [known[path][1] for path in (str(file.resolve()) for file in files)]
+
+
+def _state(file: Path) -> str:
+    """Return what changes when a file does."""
+    try:
+        stat = file.stat()
+    except OSError as error:
+        raise reading.why(file, error) from None
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+
+
+def _sha256(path: str) -> str:
+    with reading.opened(path) as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _read(book: Path) -> dict[str, list[str]]:
+    try:
+        known: dict[str, list[str]] = json.loads(book.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _write(book: Path, known: dict[str, list[str]]) -> None:
+    book.parent.mkdir(parents=True, exist_ok=True)
+    new = book.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps(known, indent=1), "utf-8")
+    new.replace(book)

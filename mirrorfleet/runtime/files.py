@@ -1,0 +1,196 @@
+"""Single files on a host, written in one exec: each beside its place, then renamed into it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api import Host, State
+from pyinfra.api.command import StringCommand
+
+from mirrorfleet.runtime.commands import ALONE, Commands, script
+from mirrorfleet.runtime.observe import HomeFile as Found
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
+
+
+@dataclass(frozen=True)
+class HomeFile:
+    """A file below a user's home, written by that user. ``path`` is relative to the home.
+
+    ``content`` is ``None`` where no file is to be.
+    """
+
+    user: str
+    path: str
+    content: bytes | None
+    mode: str = "600"
+
+    def how(self, there: Found | None) -> str:
+        """Say how what is ``there`` differs from this file."""
+        if self.content is None:
+            return "will be removed"
+        if there is None:
+            return "is missing"
+        if not there.mode.isdigit():
+            return f"is {there.mode}"
+        if there.content == self.content:
+            return f"has mode {there.mode}, not {self.mode}"
+        return "differs"
+
+
+def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:
+    """Return the files whose content or mode on the host differs."""
+    return [file for file, _ in _steps(files, seen)]
+
+
+def _steps(files: Sequence[HomeFile], seen: Observation) -> Iterator[tuple[HomeFile, Found | None]]:
+    """Yield the files to be written one after another, each with what stands there by then."""
+    written: dict[tuple[str, str], Found | None] = {}
+    for file in files:
+        place = (file.user, file.path)
+        there = written[place] if place in written else seen.home_files.get(place)
+        wanted = None if file.content is None else Found(file.mode, file.content)
+        if there != wanted:
+            yield file, there
+            written[place] = wanted
+
+
+@dataclass(frozen=True)
+class SystemFile:
+    """A file of root's that all may read; ``content`` is ``None`` where no file is to be."""
+
+    path: str
+    content: bytes | None
+    mode: str = "644"
+
+
+HOMES = re.sub(
+    r"^ *#.*\n", "", (Path(__file__).parent / "homes.sh").read_text("utf-8"), flags=re.MULTILINE
+)
+"""Without comments: it stands in a command line."""
+
+# The calls are a file of the archive: those of many users would be too long for a command line.
+WRITE = """\
+(cd "$stage" && {unpack})
+place() {{
+    install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
+    mv -fT "$3.mirrorfleet" "$3"
+}}
+{first}
+. "$stage/places"
+"""
+
+
+Left = Callable[[str, str, str], None]
+"""Is told ``changed`` or ``skipped``, the user and why, of each home that was not written."""
+
+
+class WriteHomes(StringCommand):
+    """A command that succeeds where single homes could not be written, and says which."""
+
+    def __init__(self, text: str, stdin: str, left: Left) -> None:
+        super().__init__(ALONE + HOMES + text, _stdin=[stdin])
+        self.left = left
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        succeeded, output = super().execute(state, host, connector_arguments)
+        self.told(output.stdout_lines)
+        return succeeded, output
+
+    def told(self, lines: Iterable[str]) -> None:
+        """Read what the script says of the homes."""
+        for line in lines:
+            match line.split("\t"):
+                case ["changed" | "skipped" as how, user, why]:
+                    self.left(how, user, why.strip())
+
+
+def write(
+    files: Sequence[HomeFile],
+    seen: Observation,
+    left: Left,
+    *,
+    first: SystemFile | None = None,
+) -> Iterator[WriteHomes]:
+    """Write the files that differ on the host, in one exec, in the order given.
+
+    If any does, ``first`` is written before them. A file that another program has changed since it
+    was looked at, perhaps an hour ago, is left alone.
+    """
+    members: list[Member] = []
+    calls: dict[str, list[str]] = {}
+    for file, there in _steps(files, seen):
+        found = sha256(there.content).hexdigest() if there else "none"
+        if file.content is None:
+            call = ["remove", file.path, found]
+        else:
+            call = ["place", str(len(members)), file.path, found, file.mode]
+            members.append(Member(str(len(members)), file.content, "600", file.user))
+        calls.setdefault(file.user, []).append(shlex.join(call))
+    if not calls:
+        return
+    before = ""
+    if first and first.content is not None and unlike([first], seen):
+        before = shlex.join(["place", "first", first.mode, first.path])
+        members.append(Member("first", first.content))
+    places = "".join(
+        shlex.join(["as_user", user, "; ".join(each)]) + "\n" for user, each in calls.items()
+    )
+    members.append(Member("places", places.encode(), "600"))
+    yield WriteHomes(WRITE.format(unpack=UNPACK, first=before), pack(members), left)
+
+
+# A reader finds the old file or the new one, whole; the name in between is one that nobody reads.
+INSTALL = """\
+umask 022
+stage={state}/stage
+rm -rf "$stage" # of a run that was killed
+trap 'rm -rf "$stage"' EXIT
+mkdir -m 700 "$stage"
+(cd "$stage" && {unpack})
+place() {{
+    install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
+    mv -fT "$3.mirrorfleet" "$3"
+}}
+{places}
+"""
+
+
+def install(
+    files: Sequence[SystemFile], seen: Observation, *, first: str = "", then: str = ""
+) -> Commands:
+    """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
+    changed = unlike(files, seen)
+    if not changed:
+        if around := "\n".join(filter(None, [first, then])):
+            yield script(f"{around}\n")
+        return
+    members, places = [], [first]
+    for index, file in enumerate(changed):
+        if file.content is None:
+            places.append(shlex.join(["rm", "-f", file.path]))
+        else:
+            members.append(Member(str(index), file.content))
+            places.append(shlex.join(["place", str(index), file.mode, file.path]))
+    places.append(then)
+    text = INSTALL.format(state=STATE, unpack=UNPACK, places="\n".join(places))
+    yield script(text, pack(members))
+
+
+def unlike(files: Sequence[SystemFile], seen: Observation) -> list[SystemFile]:
+    """Return the files that differ on the host."""
+    return [file for file in files if seen.files.get(file.path) != _as_seen(file)]
+
+
+def _as_seen(file: SystemFile) -> str | None:
+    """Return what observe.sh's ``tree`` says of a file that is right."""
+    if file.content is None:
+        return None
+    return f"{file.mode} root:root {sha256(file.content).hexdigest()}"

@@ -1,0 +1,207 @@
+"""Python environments on a host: from a lock file, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from mirrorfleet.config.lock_files import INDEX, indexes
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.cache import wheels
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.locks import for_host, split
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.upload import upload
+
+UV = Path(__file__).parent / "locks" / "uv.txt"
+"""The installer, as locked as what it installs."""
+
+QUESTION: Question = ("python", "python3")
+"""What must be asked of a host to know which Python it has."""
+
+OLDEST = (3, 11)
+
+DISTRIBUTION = {
+    ("debian", "12"): "3.11.2",
+    ("debian", "13"): "3.13.5",
+    ("ubuntu", "24.04"): "3.12.3",
+}
+"""The Python that a distribution's package `python3` brings, for hosts that have none yet."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of a role.
+
+    ``finish`` is a shell script that completes it, with its place as ``{directory}``; ``number``
+    tells apart the places of the same lock file: see ``standing``. ``size`` is how many bytes it
+    takes on a disk at the least, ``wheels`` how many it takes packed.
+    """
+
+    role: str
+    lock: Path
+    finish: str = "true"
+    number: int = 1
+    size: int = 0
+    wheels: int = 0
+
+    @property
+    def directory(self) -> str:
+        """Where it stands; another lock file is another directory, so nothing in use changes."""
+        digest = _digest(self.lock, self.lock.stat().st_mtime_ns, self.finish)
+        number = f"-{self.number}" if self.number > 1 else ""
+        return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
+
+    @property
+    def complete(self) -> str:
+        """The file that is written last: without it, an environment is a torso of a cut run."""
+        return f"{self.directory}/.complete"
+
+    @property
+    def question(self) -> Question:
+        """What must be asked of a host, after ``QUESTION``, to know whether it has this one."""
+        return ("environment", self.directory)
+
+
+@cache
+def _digest(lock: Path, changed: int, finish: str) -> str:
+    """Return the digest of a lock file as it was when last ``changed``: every host asks for it."""
+    # Where else a package is had changes nothing about what is installed.
+    lines = lock.read_bytes().splitlines(keepends=True)
+    content = b"".join(line for line in lines if not line.startswith(INDEX.encode()))
+    return sha256(content + finish.encode()).hexdigest()[:8]
+
+
+def python(seen: Observation) -> str:
+    """Return the host's Python version ("3.11.2"), or the one that its `python3` package brings."""
+    if seen.python != "none":
+        return seen.python
+    return DISTRIBUTION.get((seen.system, seen.release), "none")
+
+
+def refusals(
+    seen: Observation, environments: Iterable[Environment], *, pushed: bool = False
+) -> list[str]:
+    """Return why the host cannot have these Python environments, if so.
+
+    ``pushed`` says that it is sent their wheels, and does not fetch them one by one.
+    """
+    found = python(seen)
+    if found == "none":
+        known = f"none is known for {seen.system} {seen.release}"
+        return [f"has no python3, and {known}. Use Debian 12, Ubuntu 24.04 or newer."]
+    if tuple(map(int, found.split(".")[:2])) < OLDEST:
+        return [f"has Python {found}, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or newer."]
+    lacking = {
+        each for each in environments if standing(each, seen).directory not in seen.environments
+    }
+    size = sum(each.size for each in lacking)
+    wheels = sum(each.wheels for each in lacking) if pushed else 0
+    # Where they are built, all is unpacked first, and linked from there if that is the same disk.
+    # Places with the same room are on one disk: it is told once, with what it needs at the most.
+    needs = ((ROOT, size), (STATE, size + wheels))
+    disks = {seen.disks[place]: (place, need) for place, need in needs if place in seen.disks}
+    return [
+        f"needs {needed / 1e9:.2f} GB at least below {place} for software, and has "
+        f"{free / 1e9:.2f} GB free there. Make room."
+        for free, (place, needed) in disks.items()
+        if needed > free
+    ]
+
+
+def standing(environment: Environment, seen: Observation) -> Environment:
+    """Return the environment in the place where the host has it as it was installed, or will.
+
+    One that another hand has changed is not mended in its place: a service may run from there. It
+    is built anew in another, so the service gets a new generation, and is restarted as with any
+    other change.
+    """
+    places = [replace(environment, number=number) for number in range(1, 10)]
+    whole = [each for each in places if seen.environments.get(each.directory) == ""]
+    free = [each for each in places if each.directory not in seen.environments]
+    return [*whole, *free][0]
+
+
+def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
+    """Yield the environment, if the host will be given it."""
+    wanted = standing(environment, seen)
+    if wanted.directory in seen.environments:
+        return
+    for directory, changed in seen.environments.items():
+        if directory.startswith(environment.directory):
+            yield Change(
+                f"{changed} was changed since it was installed: the environment is built anew"
+            )
+    yield Change(f"{wanted.directory} is missing for Python {python(seen)}")
+
+
+# uv builds in the final place (an environment cannot be moved) and the marker is written last.
+# The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
+# write beside its code would compile it again at every start. What cannot be built takes no room.
+INSTALL = """\
+minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+[ ! -e {complete} ] || [ ! -d {directory}/lib/python$minor ] || exit 0
+leave() {{
+    rm -rf "$work"
+    [ ! -e {complete} ] || return 0
+    rm -rf {directory}
+    echo "{directory} cannot be built; what ran before runs on." >&2
+    echo "Correct the above, and run again; on a full disk, make room below {root}, {state}." >&2
+}}
+trap leave EXIT
+tar -xf upload && rm upload
+python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
+export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+umask 022
+rm -rf {directory}
+uv/uv-*/scripts/uv venv --quiet --python python3 {directory}
+uv/uv-*/scripts/uv pip install --quiet --python {directory}/bin/python {source} \\
+    --require-hashes --no-deps --compile-bytecode -r requirements.txt
+{finish}
+rm -rf "$UV_CACHE_DIR" # files are linked from there, and to lose a link is a change of status
+touch {complete}
+"""
+
+
+def install(environment: Environment, plan: HostPlan, seen: Observation) -> Commands:
+    """Build the environment on the host, from wheels of the controller or from the registry."""
+    archive = fetch(environment, plan, seen)
+    if archive is None:
+        return
+    environment = standing(environment, seen)
+    source = "--find-links ."
+    if plan.packages == "controller":
+        source = f"--offline --no-index {source}"
+    yield from upload(
+        archive,
+        INSTALL.format(
+            directory=environment.directory,
+            complete=environment.complete,
+            finish=environment.finish.replace("{directory}", environment.directory),
+            source=source,
+            root=ROOT,
+            state=STATE,
+        ),
+    )
+
+
+def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path | None:
+    """Bring what the host will be sent into the cache: uv, and the wheels unless it has a registry.
+
+    Wheels that no registry has are sent in any case. Returns the archive, or None when the host has
+    the environment.
+    """
+    if standing(environment, seen).directory in seen.environments:
+        return None
+    host = (python(seen), seen.architecture)
+    text = environment.lock.read_text("utf-8")
+    installer, wanted = (for_host(each, *host) for each in (UV.read_text("utf-8"), text))
+    others = indexes(text)
+    sent = wanted if plan.packages == "controller" else split(wanted, others)[0]
+    name = f"{environment.role}-{environment.lock.stem}"
+    return wheels(installer + sent, name, *host, also=wanted, indexes=others)

@@ -1,0 +1,172 @@
+"""A service in generations: each complete in a directory of its own, `current` links to one.
+
+    /opt/mirrorfleet/litellm/
+        generations/3fa2c81b90de/    config.yaml  environment  mirrorfleet-litellm.service
+        current -> generations/3fa2c81b90de
+        served/3fa2c81b90de          it has proved itself, when it was last switched to
+        environments/…               the software, one directory per lock file
+
+A generation's name is the digest of all it holds. The process carries that name in its
+environment, so what runs is known, whatever was written when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.payload import Member
+from mirrorfleet.runtime.text import environment_file
+
+NEVER = 78
+"""How ``ready`` ends when waiting will not help; it has said why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """What holds for every generation of a service: enough to look at it, to switch and to go back.
+
+    Needs no secret, no lock file and nothing else that only a new generation needs. ``ready`` and
+    ``words`` are shell commands.
+
+    ``software`` is the directory that holds its Python environments or releases, ``None`` where the
+    service comes from the distribution; ``tidy`` removes what else no generation uses any more.
+    ``ready`` succeeds when the service serves on its ``$port``, which may take ``seconds``; it may
+    end with ``NEVER``. ``words`` makes of the journal of a start that failed what a person reads.
+
+    ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
+    file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
+    file: the service tells load balancers to stay away until the time of the file's last change.
+    ``abandon`` ends a start that has failed, where systemd alone could not.
+
+    A service may do what one on another host wants of it: then that one's start ends and starts it,
+    and ``follows`` is a file that holds the ``word`` of the generation that it has come to.
+    """
+
+    name: str
+    user: str
+    port: int
+    software: str | None
+    ready: str
+    seconds: int
+    words: str = "tail -n 25"
+    ask: str = "true"
+    restart: Literal["restart", "reload-or-restart"] = "restart"
+    held: str = ""
+    tidy: str = ":"
+    abandon: str = ":"
+    follows: str = ""
+
+    @property
+    def directory(self) -> str:
+        return f"{ROOT}/{self.name}"
+
+    @property
+    def record(self) -> str:
+        """Where a file of a generation's name says that it has served."""
+        return f"{self.directory}/served"
+
+    @property
+    def unit_name(self) -> str:
+        return f"mirrorfleet-{self.name}.service"
+
+    @property
+    def unit_path(self) -> str:
+        return f"/etc/systemd/system/{self.unit_name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Installed):
+    """A service with the generation that is to run.
+
+    ``environment`` holds the settings and secrets of the process and goes into a file for root's
+    eyes only; ``files`` are readable by the service's group. ``check`` is a shell command, run as
+    ``user``, or as ``check_user``, in a new generation's directory, before it is accepted. No diff
+    shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a piece
+    of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+    """
+
+    unit: str
+    environment: dict[str, str]
+    files: Mapping[str, str]
+    check: str = "true"
+    check_user: str = ""
+    secret_files: frozenset[str] = frozenset()
+    stamp: str = ""
+
+    @property
+    def generation(self) -> str:
+        """The digest that names the generation: twelve hexadecimal digits."""
+        digest = sha256()
+        for part in (
+            self.unit,
+            self.stamp,
+            self._environment(),
+            *sorted(self.files),
+            *self._contents(),
+        ):
+            digest.update(f"{len(part)}:{part}".encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def generation_path(self) -> str:
+        return f"{self.directory}/generations/{self.generation}"
+
+    def members(self, generation: str = "") -> list[Member]:
+        """Return the files of the generation, or of one with the same content and this name."""
+        environment = (
+            f"{self._environment()}MIRRORFLEET_GENERATION={generation or self.generation}\n"
+            f"MIRRORFLEET_PORT={self.port}\n"
+        )
+        return [
+            Member("environment", environment.encode(), "600"),
+            Member(self.unit_name, self.unit.encode()),
+            *([self._stamp(generation or self.generation)] if self.stamp else []),
+            *(
+                Member(name, content.encode(), "640", group=self.user)
+                for name, content in self.files.items()
+            ),
+        ]
+
+    def _stamp(self, generation: str) -> Member:
+        content = self.stamp.format(generation=generation).encode()
+        return Member("stamp.cfg", content, "640", group=self.user)
+
+    def _environment(self) -> str:
+        return environment_file(self.environment)
+
+    def _contents(self) -> list[str]:
+        return [self.files[name] for name in sorted(self.files)]
+
+
+def questions(name: str, user: str, port: int) -> list[Question]:
+    """Return what must be asked of a host to know whether a service is as it should be."""
+    unit = f"mirrorfleet-{name}.service"
+    return [
+        ("user", user),
+        ("tree", f"{ROOT}/{name}/generations"),
+        ("tree", f"{ROOT}/{name}/served"),
+        ("tree", f"/etc/systemd/system/{unit}"),
+        ("link", f"{ROOT}/{name}/current"),
+        ("unit", unit),
+        ("port", str(port)),
+    ]
+
+
+def refusals(service: Installed, seen: Observation) -> list[str]:
+    """Return who else listens on the service's port: started there, it would take another one."""
+    return taken(service.port, service.unit_name, seen)
+
+
+def taken(port: int, unit: str, seen: Observation) -> list[str]:
+    """Return who else listens on a port of a unit of ours."""
+    strangers = seen.listeners.get(port, frozenset()) - {unit}
+    return [
+        f"has port {port} taken by {stranger}, where {unit} is to listen. "
+        "Stop that, or write another port."
+        for stranger in sorted(strangers)
+    ]
