@@ -8,9 +8,16 @@ reboots nothing.
 """
 
 from mirrorfleet import runtime
-from mirrorfleet.jobs import drivers
+from mirrorfleet.jobs import drivers as job
 
-# One look at every host; what cannot work is refused here, before the first change on any.
-runtime.survey(drivers)
 
-drivers.install()
+def drivers() -> None:
+    """Install the drivers on the hosts of this run."""
+    # One look at every host; what cannot work is refused here, before the first change on any.
+    runtime.survey(job)
+
+    job.install()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    drivers()

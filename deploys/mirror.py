@@ -3,6 +3,10 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
+from collections.abc import Sequence
+
+from pyinfra import host as this
+
 from mirrorfleet import runtime
 from mirrorfleet.roles import (
     claude,
@@ -13,43 +17,49 @@ from mirrorfleet.roles import (
     ollama,
     ports,
     postgres,
-    preflight,
     redis,
     vllm,
 )
+from mirrorfleet.roles.registry import ROLES
 
-# One look at every host; what cannot work is refused here, before the first change on any.
-runtime.survey(
-    *(preflight, firewall, ports, vllm, ollama, redis, postgres),
-    *(migrations, litellm, front, claude),
-)
 
-# Each role changes the hosts that the plan gives it, and no others.
-litellm.admit()  # first: a key that was revoked opens nothing, whatever becomes of the rest
-firewall.admit()
-ports.reserve()
-vllm.serve()
-ollama.serve()
-redis.serve()
-postgres.serve()
-migrations.serve()
-litellm.serve()
-front.serve()
-claude.configure()
+def mirror(extra: Sequence[runtime.ServingRole] = ()) -> None:
+    """Change the hosts of this run. ``extra``: roles of your own, which serve after ours."""
+    # One look at every host; what cannot work is refused here, before the first change on any.
+    runtime.survey(*ROLES, *extra)
 
-# Only now does nobody need the keys and passwords of before: they open nothing from here on.
-litellm.retire(claude.taken)
-postgres.retire()
+    # Each role changes the hosts that the plan gives it, and no others.
+    litellm.admit()  # first: a key that was revoked opens nothing, whatever becomes of the rest
+    firewall.admit()
+    ports.reserve()
+    vllm.serve()
+    ollama.serve()
+    redis.serve()
+    postgres.serve()
+    migrations.serve()
+    litellm.serve()
+    front.serve()
+    claude.configure()
+    for role in this.loop(extra):  # type: ignore[no-untyped-call]
+        role.serve()
 
-# What has left the fleet file goes when nobody asks it any more.
-front.leave()
-litellm.leave()
-vllm.leave()
-ollama.leave()
-redis.leave()
-postgres.leave()
-ports.release()
-firewall.close()
+    # Only now does nobody need the keys and passwords of before: they open nothing from here on.
+    litellm.retire(claude.taken)
+    postgres.retire()
 
-# Exit code 1 where something was skipped on a host.
-runtime.finish()
+    # What has left the fleet file goes when nobody asks it any more.
+    front.leave()
+    litellm.leave()
+    vllm.leave()
+    ollama.leave()
+    redis.leave()
+    postgres.leave()
+    ports.release()
+    firewall.close()
+
+    # Exit code 1 where something was skipped on a host.
+    runtime.finish()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    mirror()

@@ -9,10 +9,17 @@ keys and keeps all others. Engines and gateways are left as they are.
 from mirrorfleet import runtime
 from mirrorfleet.roles.claude import removal
 
-# One look at every host; what cannot work is refused here, before the first change on any.
-runtime.survey(removal)
 
-removal.remove()
+def remove_clients() -> None:
+    """Take the clients back on the hosts of this run."""
+    # One look at every host; what cannot work is refused here, before the first change on any.
+    runtime.survey(removal)
 
-# Exit code 1 where a home was skipped.
-runtime.finish()
+    removal.remove()
+
+    # Exit code 1 where a home was skipped.
+    runtime.finish()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    remove_clients()

@@ -10,11 +10,18 @@ from mirrorfleet import runtime
 from mirrorfleet.jobs import decommission
 from mirrorfleet.roles.claude import removal
 
-# One look at every host; what cannot be is refused here, before the first change on any.
-runtime.survey(removal, decommission)
 
-removal.remove()
-decommission.clear()
+def remove_hosts() -> None:
+    """Take everything off the hosts of this run."""
+    # One look at every host; what cannot be is refused here, before the first change on any.
+    runtime.survey(removal, decommission)
 
-# Exit code 1 where a home was skipped.
-runtime.finish()
+    removal.remove()
+    decommission.clear()
+
+    # Exit code 1 where a home was skipped.
+    runtime.finish()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    remove_hosts()

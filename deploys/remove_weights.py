@@ -11,6 +11,13 @@ to; so does what the fleet file wants.
 from mirrorfleet import runtime
 from mirrorfleet.roles.vllm import removal
 
-runtime.survey(removal)
 
-removal.remove()
+def remove_weights() -> None:
+    """Remove what nothing on the hosts of this run starts with."""
+    runtime.survey(removal)
+
+    removal.remove()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    remove_weights()

@@ -10,10 +10,17 @@ goes forward again to what the fleet file says.
 from pyinfra import host as this
 
 from mirrorfleet import runtime
-from mirrorfleet.jobs import rollback
+from mirrorfleet.jobs import rollback as job
 
-back = rollback.of(this.data.get("service") or "litellm")
 
-runtime.survey(back)
+def rollback() -> None:
+    """Go back on the hosts of this run."""
+    back = job.of(this.data.get("service") or "litellm")
 
-rollback.go(back)
+    runtime.survey(back)
+
+    job.go(back)
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    rollback()

@@ -9,6 +9,13 @@ runs is touched. Takes some minutes per 100 GB.
 from mirrorfleet import runtime
 from mirrorfleet.roles.vllm import verification
 
-runtime.survey(verification)
 
-verification.verify()
+def verify_weights() -> None:
+    """Read and compare the weights on the hosts of this run."""
+    runtime.survey(verification)
+
+    verification.verify()
+
+
+if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+    verify_weights()

@@ -1,54 +1,94 @@
-"""Write a fleet file to start from, and its pyinfra face."""
+"""Write a repository of your own: a fleet file to start from, and all that a run of it needs."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from mirrorfleet.cli import Commands
+from mirrorfleet.cli.release import requirement
 from mirrorfleet.config.schema import SCHEMA
 
-STARTER = Path(__file__).parents[1] / "data" / "starter.yml"
+PACKAGE = Path(__file__).parents[1]
+STARTER = PACKAGE / "data" / "starter"
 
-FACE = '''\
-"""The pyinfra face of {name}.yml: its hosts, and a group for each label."""
+DEPLOY = '''\
+"""{summary}
 
-from mirrorfleet.runtime.inventory import groups
+pyinfra inventories/{fleet}.py deploys/{name}.py
+"""
 
-globals().update(groups(__file__))
+from mirrorfleet.deploys.{name} import {name}
+
+{name}()
 '''
 
 
 def declare(commands: Commands) -> None:
-    parser = commands.add_parser("init", help="write a commented fleet file to start from")
-    parser.add_argument("file", type=Path, metavar="FILE", help="such as inventories/team.yml")
+    parser = commands.add_parser("init", help="write a repository of your own to start from")
+    parser.add_argument("directory", type=Path, metavar="DIR", nargs="?", default=Path())
+    parser.add_argument(
+        "--name", default="prod", metavar="NAME", help="of the fleet: inventories/NAME.yml (prod)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Write both files, unless one is there already."""
-    file: Path = chosen.file
-    name = file.stem
-    if file.suffix != ".yml" or not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
-        print(f"{file}: call it such as team.yml: lower case, and .yml", file=sys.stderr)
-        return 1
-    schema = os.path.relpath(SCHEMA, file.resolve().parent)
-    starter = STARTER.read_text(encoding="utf-8").replace("SCHEMA", schema).replace("NAME", name)
-    contents = {file: starter, file.with_suffix(".py"): FACE.format(name=name)}
-    for path in contents:
-        if path.exists():
-            print(f"{path}: is there already; nothing was written", file=sys.stderr)
-            return 1
+    """Write what is missing. A file that is there stays; a fleet that is there refuses it all."""
+    directory: Path = chosen.directory
+    name: str = chosen.name
+    if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
+        return _refuse(f"--name {name!r}: use lower-case letters, digits and '-', such as team-a")
+    if directory.suffix == ".yml":
+        return _refuse(
+            f"{directory}: init takes a directory. Write `mirrorfleet init --name {directory.stem}`"
+        )
+    if (fleet := directory / f"inventories/{name}.yml").exists():
+        return _refuse(f"{fleet}: exists; nothing was written. Choose another --name")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            path.write_text(content, encoding="utf-8")
-            print(f"{path}: written")
+        for path, content in _files(name):
+            _write(directory / path, content)
     except OSError as error:
-        print(f"{file}: {error.strerror}", file=sys.stderr)
-        return 1
-    print(f"Put your machines in, then: mirrorfleet check {file}")
+        return _refuse(f"{error.filename}: {error.strerror}")
+    inside = "" if directory == Path() else f"cd {directory} && "
+    print(f"Put your machines in, then: {inside}mirrorfleet check inventories/{name}.yml")
     return 0
+
+
+def _files(name: str) -> Iterator[tuple[str, str]]:
+    """Yield each file's path in the repository, and its content."""
+    starter = {
+        f"inventories/{name}.yml": "fleet.yml",
+        f"inventories/{name}.py": "inventory.py",
+        ".gitignore": "gitignore",
+        ".github/workflows/fleet.yml": "workflow.yml",
+    }
+    for path, source in starter.items():
+        yield path, (STARTER / source).read_text(encoding="utf-8").replace("NAME", name)
+    for deploy in sorted((PACKAGE / "deploys").glob("*.py")):
+        text = ast.get_docstring(ast.parse(deploy.read_text(encoding="utf-8"))) or ""
+        summary = " ".join(text.split("\n\n")[0].split())
+        yield (
+            f"deploys/{deploy.name}",
+            DEPLOY.format(summary=summary, fleet=name, name=deploy.stem),
+        )
+    yield "schemas/fleet.schema.json", SCHEMA.read_text(encoding="utf-8")
+    yield "requirements.txt", f"{requirement()}\n"
+
+
+def _write(path: Path, content: str) -> None:
+    if path.exists():
+        print(f"{path}: exists, kept")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    print(f"{path}: written")
+
+
+def _refuse(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1

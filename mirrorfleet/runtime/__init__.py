@@ -46,6 +46,14 @@ class Role(Protocol):
         ...
 
 
+class ServingRole(Role, Protocol):
+    """A role with one step that changes hosts: what a team adds to a run of its own."""
+
+    def serve(self) -> None:
+        """Run the operations of the current host, if it is concerned."""
+        ...
+
+
 @runtime_checkable
 class Remarking(Protocol):
     """A role that has more to tell than what it will change."""

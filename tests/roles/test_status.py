@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 
@@ -14,7 +13,6 @@ from mirrorfleet.jobs.status.state import HostState, asked, compared, told
 from mirrorfleet.runtime.report import Doubt
 from tests.roles.answers import converged, lines
 from tests.roles.conftest import Planned
-from tests.roles.fleets import ROOT
 
 UNIT = "mirrorfleet-vllm-tiny.service"
 WELL = [
@@ -88,12 +86,3 @@ def test_any_machine_of_ours_understands_the_question() -> None:
     assert running.available > 0 and seen.disks
     if shutil.which("systemctl") is None:
         assert running.units == {}
-
-
-def test_it_asks_for_what_mirror_would_do() -> None:
-    """With the same roles, in the same order."""
-    mirror, status = (
-        re.search(rf"{call}\((.*?)\n\)", (ROOT / "deploys" / f"{name}.py").read_text(), re.DOTALL)
-        for name, call in (("mirror", "runtime.survey"), ("status", "status.tell"))
-    )
-    assert mirror and status and mirror[1] == status[1]

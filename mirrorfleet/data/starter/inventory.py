@@ -1,0 +1,5 @@
+"""The inventory module of NAME.yml: its hosts, and a group for each label."""
+
+from mirrorfleet.runtime.inventory import groups
+
+globals().update(groups(__file__))
