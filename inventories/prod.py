@@ -1,4 +1,4 @@
-"""The pyinfra face of prod.yml: its hosts, and a group for each label."""
+"""The inventory module of prod.yml: its hosts, and a group for each label."""
 
 from mirrorfleet.runtime.inventory import groups
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mirrorfleet import checks, config
-from mirrorfleet.config import schema_validation
+from mirrorfleet.config import requires, schema_validation
 from mirrorfleet.config.document import read
 from mirrorfleet.config.problems import FleetError, Key, Problem, in_order
 from mirrorfleet.planning import FleetPlan, HostPlan, plan
@@ -21,7 +21,10 @@ def load(path: str | Path, today: date | None = None) -> config.Fleet:
 
     Raises ``FleetError`` with every mistake at once.
     """
-    document, problems = schema_validation.examine(read(Path(path)))
+    whole = read(Path(path))
+    if problem := requires.problem(whole):
+        raise FleetError([problem])
+    document, problems = schema_validation.examine(whole)
     if document is None:
         raise FleetError(problems)
     fleet = config.fleet(document)

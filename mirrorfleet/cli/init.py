@@ -69,7 +69,7 @@ def _files(name: str) -> Iterator[tuple[str, str]]:
     }
     for path, source in starter.items():
         yield path, (STARTER / source).read_text(encoding="utf-8").replace("NAME", name)
-    for deploy in sorted((PACKAGE / "deploys").glob("*.py")):
+    for deploy in sorted((PACKAGE / "deploys").glob("[!_]*.py")):
         text = ast.get_docstring(ast.parse(deploy.read_text(encoding="utf-8"))) or ""
         summary = " ".join(text.split("\n\n")[0].split())
         yield (

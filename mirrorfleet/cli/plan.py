@@ -11,14 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mirrorfleet import fleet
+from mirrorfleet import fleet, terminal
 from mirrorfleet.cli import Commands
 from mirrorfleet.config.problems import did_you_mean, printable
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.explain import Source, Value, alike, values
-
-WIDEST = 1000
-"""Columns of a table that goes into a file or another program: nothing is cut there."""
 
 
 def declare(commands: Commands) -> None:
@@ -40,8 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps({plan.name: plan.to_json() for plan in hosts}, indent=2, default=str))
         return 0
-    # Into a file or another program, tables are as wide as they need to be.
-    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    console = terminal.console()
     if chosen.why:
         return _explain(console, planned, hosts, chosen.why)
     for plan in hosts:

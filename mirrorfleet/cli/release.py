@@ -9,7 +9,7 @@ from mirrorfleet import __version__
 
 
 def requirement() -> str:
-    """Return the pinned requirement: the archive that was installed by its URL and hash, or the version.
+    """Return the requirement: the installed archive by its URL and hash, or the version.
 
     pip and uv record an archive's origin in direct_url.json (PEP 610). A tree that is worked on has
     no archive: its version is pinned.

@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from pyinfra.api.exceptions import DeployError
-from rich.console import Console
 from rich.table import Table
 
-from mirrorfleet import fleet
-from mirrorfleet.cli.plan import WIDEST
+from mirrorfleet import fleet, terminal
 from mirrorfleet.config.problems import did_you_mean
 from mirrorfleet.planning import DerivedKey, KeyPlan
 from mirrorfleet.planning.keys import keys
@@ -44,7 +42,7 @@ def _refused(why: str) -> int:
 
 
 def _table(found: Iterable[KeyPlan]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    console = terminal.console()
     table = Table()
     for column in ("name", "group", "rotation", "opens", "until", "on", "sha256"):
         table.add_column(column, overflow="fold")

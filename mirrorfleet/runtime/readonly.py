@@ -19,9 +19,6 @@ from mirrorfleet.runtime.rollout import keep_order
 
 Answer = TypeVar("Answer")
 
-WIDEST = 200
-"""Columns of a table that goes into a file or another program."""
-
 _lock = Lock()
 _done: WeakSet[State] = WeakSet()
 

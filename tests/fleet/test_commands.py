@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet import fleet
+from mirrorfleet import __version__, fleet
 from mirrorfleet.checks.parsers import meant
 from mirrorfleet.cli.main import main
 from mirrorfleet.config.schema import SCHEMA, resolve
@@ -141,22 +141,31 @@ def test_topology_leads_through_the_front_doors(capsys: pytest.CaptureFixture[st
     assert "    front --> gateway" in lines
 
 
-def test_init_writes_a_fleet_that_passes_the_check(
+def test_init_writes_a_repository_that_passes_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["init", str(tmp_path), "--name", "team"]) == 0
     path = tmp_path / "inventories" / "team.yml"
-    assert main(["init", str(path)]) == 0
     assert fleet.load(path).name == "team"
     assert fleet.load(path).warnings == ()
     first = path.read_text("utf-8").splitlines()[0]
-    assert (path.parent / first.split("$schema=")[1]).resolve() == SCHEMA.resolve()
-    assert (
-        path.with_suffix(".py")
-        .read_text("utf-8")
-        .endswith((ROOT / "inventories" / "prod.py").read_text("utf-8").split("\n\n", 1)[1])
-    )
-    assert main(["init", str(path)]) == 1
-    assert "is there already; nothing was written" in capsys.readouterr().err
+    schema = path.parent / first.split("$schema=")[1]
+    assert schema.resolve() == (tmp_path / "schemas/fleet.schema.json").resolve()
+    assert schema.read_text("utf-8") == SCHEMA.read_text("utf-8")
+    module = path.with_suffix(".py").read_text("utf-8")
+    assert module == (ROOT / "inventories" / "prod.py").read_text("utf-8").replace("prod", "team")
+    assert (tmp_path / "requirements.txt").read_text("utf-8") == f"mirrorfleet=={__version__}\n"
+    assert capsys.readouterr().out.endswith("mirrorfleet check inventories/team.yml\n")
+
+
+def test_init_takes_a_directory_and_a_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path / "team.yml")]) == 1
+    assert "Write `mirrorfleet init --name team`" in capsys.readouterr().err
+    assert main(["init", str(tmp_path), "--name", "Team A"]) == 1
+    assert "use lower-case letters, digits and '-'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

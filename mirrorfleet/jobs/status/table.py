@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mirrorfleet import terminal
 from mirrorfleet.jobs.status.state import HostState, ServiceState
-from mirrorfleet.runtime.readonly import WIDEST
 
 GIB = 1024**3
 
 
 def show(found: Mapping[str, HostState], mute: Mapping[str, str]) -> None:
     """Print the tables, and below them what differs from the fleet file."""
-    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    console = terminal.console()
     services, hosts = _services(found), _hosts(found, mute)
     if services.row_count:
         console.print(services)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mirrorfleet import terminal
 from mirrorfleet.jobs.verify.judge import JUDGES, Row
 from mirrorfleet.jobs.verify.layers import Fault, Layer
-from mirrorfleet.runtime.readonly import WIDEST
 
 
 def show(layers: Sequence[Layer], rows: Sequence[Row], mute: Mapping[str, str]) -> None:
     """Print the tables, and below them each cause of a failure once, with its remedy."""
-    console = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    console = terminal.console()
     if layers:
         console.print(_layers(layers))
     if rows:

@@ -1,0 +1,1 @@
+"""What a person hands to pyinfra, as files or, from another repository, as functions."""

@@ -1,0 +1,124 @@
+"""The built wheel, in an empty environment and an empty directory: what a user installs.
+
+Only our own wheel is installed here. The dependencies are those of this environment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from sysconfig import get_path
+
+import pytest
+
+from mirrorfleet import __version__
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ("mirrorfleet", "roles", "deploys", "schemas")
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment, without a terminal and outside this tree."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "COLUMNS": "200", **variables}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("dist")
+    done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    [found] = directory.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin directory of an environment that holds the wheel."""
+    directory = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", directory, cwd=directory)
+    pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python", "install", "-q")
+    done = run(*pip, "--no-index", "--no-deps", wheel, cwd=directory)
+    assert done.returncode == 0, done.stderr
+    [packages] = directory.glob("lib/*/site-packages")
+    (packages / "dependencies.pth").write_text(get_path("purelib"))
+    return directory / "bin"
+
+
+@pytest.fixture
+def repository(environment: Path, tmp_path: Path) -> Path:
+    """A repository as `mirrorfleet init` writes it."""
+    done = run(environment / "mirrorfleet", "init", "fleet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "fleet"
+
+
+def pyinfra(environment: Path, *arguments: str | Path, cwd: Path, **variables: str) -> str:
+    done = run(environment / "python", "-m", "pyinfra", *arguments, cwd=cwd, **variables)
+    return f"{done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+    listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
+    tree = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas")}
+    expected = {f"mirrorfleet/{each.removeprefix('mirrorfleet/')}" for each in tree.split()} - links
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    about = {each for each in names if each.startswith(f"mirrorfleet-{__version__}.dist-info/")}
+    assert names - about == expected - {f"mirrorfleet/{each}" for each in links}
+
+
+def test_it_says_its_version(environment: Path, tmp_path: Path) -> None:
+    done = run(environment / "mirrorfleet", "--version", cwd=tmp_path)
+    assert done.stdout == f"mirrorfleet {__version__}\n"
+
+
+def test_a_new_repository_passes_the_check_from_any_directory(
+    environment: Path, repository: Path, tmp_path: Path
+) -> None:
+    for directory, path in (
+        (repository, "inventories/prod.yml"),
+        (tmp_path, "fleet/inventories/prod.yml"),
+    ):
+        done = run(environment / "mirrorfleet", "check", path, cwd=directory)
+        assert (done.returncode, done.stdout) == (0, f"{path}: 3 hosts, no mistakes\n")
+        done = run(environment / "mirrorfleet", "plan", path, cwd=directory)
+        assert done.returncode == 0, done.stderr
+        assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS" in done.stdout
+
+
+def test_pyinfra_reads_its_inventory(environment: Path, repository: Path) -> None:
+    output = pyinfra(environment, "inventories/prod.py", "debug-inventory", cwd=repository)
+    assert output.startswith("0\n") and '"ssh_hostname": "10.0.2.11"' in output, output
+
+
+def test_its_deploys_are_those_of_the_package(environment: Path, repository: Path) -> None:
+    names = sorted(each.stem for each in (repository / "deploys").glob("*.py"))
+    assert names == sorted(each.stem for each in (ROOT / "deploys").glob("[!_]*.py"))
+    lines = [f"from mirrorfleet.deploys.{name} import {name}" for name in names]
+    for name, line in zip(names, lines, strict=True):
+        text = (repository / "deploys" / f"{name}.py").read_text("utf-8")
+        assert text.endswith(f'"""\n\n{line}\n\n{name}()\n')
+    program = "; ".join(["import pyinfra_cli", *lines])
+    done = run(environment / "python", "-c", program, cwd=repository)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_of_a_repository_is_overwritten(environment: Path, repository: Path) -> None:
+    (repository / "deploys/mirror.py").write_text("# ours\n")
+    done = run(environment / "mirrorfleet", "init", repository, cwd=repository)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{repository}/inventories/prod.yml: exists; nothing was written. Choose another --name\n"
+    )
+    done = run(environment / "mirrorfleet", "init", "--name", "lab", cwd=repository)
+    assert done.returncode == 0
+    assert "deploys/mirror.py: exists, kept\n" in done.stdout
+    assert (repository / "deploys/mirror.py").read_text() == "# ours\n"
+    assert (repository / "inventories/lab.yml").exists()
