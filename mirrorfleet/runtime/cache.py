@@ -165,7 +165,10 @@ def npm() -> str:
     """Return the program npm: ours, or the one that this machine has."""
     found = shutil.which("npm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if found is None:
-        raise DeployError("npm is not on this machine. Run bin/setup again.")
+        raise DeployError(
+            "npm is not on this machine, and it fetches Claude Code. Install npm, or "
+            "`pip install 'mirrorfleet[npm]'`, which brings its own."
+        )
     return found
 
 
