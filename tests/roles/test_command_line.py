@@ -138,3 +138,14 @@ def test_an_inventory_is_shown_without_a_secret(
     assert "LITELLM_MASTER_KEY" in said if fleet == "prod" else ".lab/secrets/master" in said
     if how:
         json.loads(done.stdout)
+
+
+def test_an_inventory_of_the_first_release_works_and_says_what_to_write(house: Path) -> None:
+    module = house / "inventories" / "lab.py"
+    new = "from mirrorfleet.runtime.inventory import groups"
+    text = module.read_text("utf-8")
+    assert new in text
+    module.write_text(text.replace(new, "from roles.host.ssh import groups"), "utf-8")
+    done = pyinfra(module, "debug-inventory")
+    assert done.returncode == 0, done.stderr
+    assert f"Write this in yours: {new}" in done.stderr
