@@ -8,9 +8,9 @@ from typing import Any
 
 from mirrorfleet.checks.releases import locked
 from mirrorfleet.config import Developers, Fleet
+from mirrorfleet.config.claude_settings import Release, release, releases
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.data import table
-from mirrorfleet.data.claude_settings import Release, release, releases
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from mirrorfleet.checks.gateway import PROCESSES
 from mirrorfleet.config import Fleet, Gateway
 from mirrorfleet.config.addresses import is_public
+from mirrorfleet.config.connections import RESERVE, connections
 from mirrorfleet.config.database import Database
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.planning.database import RESERVE, connections
 
 KEY: Key = ("gateway", "database")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from mirrorfleet.config import Developers, Fleet
+from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.engines.abilities import is_claude
-from mirrorfleet.planning.keys import opens
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ from datetime import date
 
 from mirrorfleet.checks.secrets import which
 from mirrorfleet.config import Developers, Fleet, Secret
+from mirrorfleet.config.key_holders import allowed, holder, opens, places
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
-from mirrorfleet.planning.keys import allowed, holder, opens, places
 
 SHARED = frozenset(
     {"admin", "debian", "deploy", "dev", "developer", "ec2-user", "guest", "root", "ubuntu", "user"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mirrorfleet.config import Fleet, ProviderModel
+from mirrorfleet.config.key_holders import holder, places
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
-from mirrorfleet.planning.keys import holder, places
 
 
 class _Use(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config import Developers, Fleet, Model
+from mirrorfleet.config.compaction import MARGIN
+from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
-from mirrorfleet.planning.keys import opens
-from mirrorfleet.planning.settings import MARGIN
 
 SMALLEST = 65_536
 """Tokens. Claude Code's own prompt takes 15,000 to 57,000 of them before the work begins."""

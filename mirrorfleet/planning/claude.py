@@ -11,7 +11,8 @@ from typing import Any
 from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.developers import Certificates, Scope
 from mirrorfleet.config.key_derivation import Key
-from mirrorfleet.planning.keys import allowed, key_of, opened
+from mirrorfleet.config.key_holders import allowed, opened
+from mirrorfleet.planning.keys import key_of
 from mirrorfleet.planning.provenance import comes
 from mirrorfleet.planning.settings import certificates, nested, settings
 

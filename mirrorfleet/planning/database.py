@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mirrorfleet.config import Fleet, Secret
+from mirrorfleet.config.connections import connections
 from mirrorfleet.planning.provenance import comes
-
-RESERVE = 10
-"""Connections beside those of the gateways: three that Postgres keeps for its superuser, those of
-migrations and backups, and whoever looks."""
 
 POOLS = (
     "connection_pool_limit (10 if not said) x workers x gateways, and 10 for backups, migrations "
@@ -59,14 +56,6 @@ class DatabasePlan:
     connection_pool_limit: int = comes("gateway.database.connection_pool_limit")
     spend_logs: bool = comes("gateway.database.spend_logs")
     salt_key: Secret = comes("gateway.salt_key")
-
-
-def connections(fleet: Fleet) -> int:
-    """Return how many connections the gateways may open at most, and the reserve."""
-    gateway = fleet.gateway
-    assert gateway and gateway.database and gateway.workers != "auto", "the check wants a number"
-    pools = len(gateway.hosts) * gateway.workers
-    return gateway.database.connection_pool_limit * pools + RESERVE
 
 
 def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.key_derivation import DerivedKey
+from mirrorfleet.config.key_holders import allowed, opened
 from mirrorfleet.config.problems import Key, Place
 from mirrorfleet.engines import ollama
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.claude import ClientPlan, PolicyPlan
-from mirrorfleet.planning.keys import allowed, opened
 from mirrorfleet.planning.provenance import Why, literal
 from mirrorfleet.planning.setting import Setting
 from mirrorfleet.planning.settings import settings

@@ -8,21 +8,16 @@ from urllib.parse import urlsplit
 
 from mirrorfleet.config import Developers, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.addresses import is_any
+from mirrorfleet.config.compaction import ANSWER
+from mirrorfleet.config.key_holders import opened, opens
 from mirrorfleet.data import table
 from mirrorfleet.planning.fitting import choice, fitting
-from mirrorfleet.planning.keys import opened, opens
 from mirrorfleet.planning.provenance import Why, literal
 from mirrorfleet.planning.routes import http
 from mirrorfleet.planning.setting import Path, Setting, Settings, group_key
 
 KEY_FILE = "mirrorfleet-key"
 """The developer's gateway key, in the client's own directory, for the owner's eyes only."""
-
-ANSWER = 20_000
-"""Tokens at most that the client keeps free for an answer, however long an answer may be."""
-
-MARGIN = 13_000
-"""Tokens before that from which on it compacts, so that the newest results still fit."""
 
 CERTIFICATES = "/opt/mirrorfleet/claude/certificates"
 """Where pushed certificates stand on a host, a file per group."""
@@ -67,7 +62,7 @@ def window(model: Model) -> int:
     """Return the window that a client is told of: that of the engine, but for long answers.
 
     A prompt that leaves no room for the whole answer is refused, or its answer cut. The client
-    compacts earlier by ``MARGIN`` and by the answer, of which it counts no more than ``ANSWER``.
+    compacts earlier by ``compaction.MARGIN`` and by the answer, ``ANSWER`` at most.
     """
     return model.context - max(0, model.output - ANSWER)
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from mirrorfleet import fleet
+from mirrorfleet.config.claude_settings import SCHEMAS, release, releases
 from mirrorfleet.data import table
-from mirrorfleet.data.claude_settings import SCHEMAS, release, releases
 from tools.claude_settings import changes, main, schema
 
 # As a bundler writes it: short names, strings with brackets, and much around it. Two modules, each
