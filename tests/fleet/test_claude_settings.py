@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mirrorfleet import fleet
-from mirrorfleet.config.claude_settings import SCHEMAS, release, releases
+from mirrorfleet.config.claude_settings import release, releases
 from mirrorfleet.data import table
 from tools.claude_settings import changes, main, schema
 
@@ -165,7 +165,7 @@ def test_what_we_derive_is_known_to_every_release(version: str) -> None:
 
 
 def test_every_pinned_client_has_its_list() -> None:
-    locks = SCHEMAS.parent / "roles/claude/locks"
+    locks = Path(__file__).parents[2] / "roles/claude/locks"
     assert {path.stem for path in locks.glob("*.json")} <= set(releases())
 
 
@@ -225,7 +225,7 @@ def test_what_people_write_is_accepted(said: str, tmp_path: Path) -> None:
     group: dict[str, Any] = {"settings": yaml.safe_load(said), "permissions": {}}
     aliases = dict.fromkeys(("opus", "sonnet", "haiku"), "coder")
     content = {
-        "include": str(SCHEMAS.parent / "tests/fleet/good/smallest.yml"),
+        "include": str(Path(__file__).parent / "good/smallest.yml"),
         "aliases": aliases,
         "developers": {"team": group},
     }

@@ -147,7 +147,7 @@ def test_files_that_include_each_other_crosswise_are_read_once_each(
         read.append(path)
         return parse(path, room)
 
-    monkeypatch.setattr("fleet.document.parse", counted)
+    monkeypatch.setattr("mirrorfleet.config.document.parse", counted)
     assert fleet.load(tmp_path / "0.yml").name == "whole"
     assert len(read) == 24
 
