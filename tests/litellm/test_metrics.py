@@ -102,6 +102,7 @@ def test_alerts_and_dashboard_ask_for_nothing_that_is_not_told(
         assert gateway.message("sonnet").code == 200
     assert gateway.ask("/v1/messages", message("sonnet", stream=True)).code == 200
     assert gateway.ask("/v1/messages", message("sonnet"), key="sk-wrong").code == 401
+    assert gateway.message("no-such-model").code == 400
     expected = codes.count(200) + 7
     samples = waited(gateway, lambda told: answered(told) == expected)
     assert len(workers(samples)) == 2
@@ -112,7 +113,7 @@ def test_alerts_and_dashboard_ask_for_nothing_that_is_not_told(
     for expression in expressions():
         by = set(re.findall(r"\w+", " ".join(re.findall(r"by \((.*?)\)", expression))))
         asked = re.sub(r"by \(.*?\)", "", expression)
-        for name, chosen in re.findall(r"\b(litellm_\w+)(\{.*?\})?", asked):
+        for name, chosen in re.findall(r"\b((?:litellm_|mirrorfleet_requests_)\w+)(\{.*?\})?", asked):
             assert name in labels, expression
             assert by | set(re.findall(r"(\w+)=", chosen)) <= labels[name] | TARGET, expression
 

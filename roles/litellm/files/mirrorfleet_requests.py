@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import mirrorfleet_auth
 from mirrorfleet_auth import AWAY, KINDS, Key, Refused, Unknown, decide
+from prometheus_client import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     Header = tuple[bytes, bytes]
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
+
+REFUSALS = Counter("mirrorfleet_requests_refused", "Requests refused before LiteLLM", ["status"])
+"""LiteLLM counts none of them, as it never sees them."""
 
 PROBES = frozenset({"/health/liveliness", "/health/liveness", "/health/readiness"})
 """What load balancers and monitoring ask without a key, by LOOKS."""
@@ -287,6 +291,7 @@ def _cleaned(scope: Scope, body: bytes | None = None) -> Scope:
 
 async def _refuse(scope: Scope, send: Send, refused: Refused) -> None:
     """Answer in the shape of Anthropic's API."""
+    REFUSALS.labels(str(refused.code)).inc()
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
