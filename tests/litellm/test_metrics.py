@@ -113,7 +113,8 @@ def test_alerts_and_dashboard_ask_for_nothing_that_is_not_told(
     for expression in expressions():
         by = set(re.findall(r"\w+", " ".join(re.findall(r"by \((.*?)\)", expression))))
         asked = re.sub(r"by \(.*?\)", "", expression)
-        for name, chosen in re.findall(r"\b((?:litellm_|mirrorfleet_requests_)\w+)(\{.*?\})?", asked):
+        told = re.findall(r"\b((?:litellm|mirrorfleet_requests)_\w+)(\{.*?\})?", asked)
+        for name, chosen in told:
             assert name in labels, expression
             assert by | set(re.findall(r"(\w+)=", chosen)) <= labels[name] | TARGET, expression
 

@@ -19,7 +19,7 @@ from mirrorfleet.roles.claude.json_file import written
 from tests.roles.real_client import ask, needed, on_terminal, unpacked
 from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 
-pytestmark = needed
+pytestmark = [needed, pytest.mark.client]
 FLEET = Path(__file__).with_name("derived.yml")
 
 

@@ -23,7 +23,7 @@ from tests.roles.fleets import ROOT
 from tests.roles.real_client import SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder
 
-pytestmark = needed
+pytestmark = [needed, pytest.mark.client]
 
 
 @pytest.fixture(scope="module")
