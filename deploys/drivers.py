@@ -19,5 +19,5 @@ def drivers() -> None:
     job.install()
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     drivers()

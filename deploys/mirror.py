@@ -61,5 +61,5 @@ def mirror(extra: Sequence[runtime.ServingRole] = ()) -> None:
     runtime.finish()
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     mirror()

@@ -23,5 +23,5 @@ def remove_hosts() -> None:
     runtime.finish()
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     remove_hosts()

@@ -22,5 +22,5 @@ def rollback() -> None:
     job.go(back)
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     rollback()

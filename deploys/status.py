@@ -15,5 +15,5 @@ def status() -> None:
     job.tell(*ROLES)
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     status()

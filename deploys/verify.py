@@ -14,5 +14,5 @@ def verify() -> None:
     job.prove()
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     verify()

@@ -17,5 +17,5 @@ def verify_weights() -> None:
     verification.verify()
 
 
-if __name__ == "builtins":  # pyinfra runs this file; whoever imports it calls the function
+if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy
     verify_weights()
