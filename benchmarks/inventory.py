@@ -1,4 +1,4 @@
-"""The pyinfra face of the fleet that a benchmark has written."""
+"""The inventory module of the fleet that a benchmark has written."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The pyinfra face of a fleet: its hosts, their plans, and how to log in."""
+"""The inventory module of a fleet: its hosts, their plans, and how to log in."""
 
 from __future__ import annotations
 
