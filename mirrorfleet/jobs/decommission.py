@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from typing import Any
 
 from pyinfra.api import deploy
 
 from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.ollama.render import ELSEWHERE
-from mirrorfleet.runtime import cli_options, service_removal
+from mirrorfleet.runtime import cli_options
 from mirrorfleet.runtime.commands import Commands, operation, script
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Exists, Fact, Services
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
@@ -28,15 +30,15 @@ ASKED = ("vllm-*", "ollama", "litellm", "redis", "postgres*", "front")
 """Services that somebody may still ask: they leave by mirror.py, which knows when."""
 
 
-def questions(plan: HostPlan) -> list[Question]:
+def questions(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of a host: what of ours is there."""
     return [
-        service_removal.question("*"),
-        *(("path", path) for path in (ROOT, STATE, *KEPT, ELSEWHERE)),
+        Services("*"),
+        *(Exists(path) for path in (ROOT, STATE, *KEPT, ELSEWHERE)),
     ]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+def refusals(plan: HostPlan, observed: Observation) -> list[str]:
     """Why the host cannot be cleared: it has a part in the fleet, or was not let go yet."""
     if parts := list(_parts(plan)):
         return [
@@ -46,26 +48,28 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     return [
         f"still runs mirrorfleet-{name}.service. Run deploys/mirror.py first: it lets it go when "
         "nobody asks it any more."
-        for name in sorted(seen.services)
+        for name in sorted(observed[Services("*")])
         if any(fnmatch(name, asked) for asked in ASKED)
     ]
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
     """All that will be removed."""
-    for name in sorted(seen.services):
+    for name in sorted(observed[Services("*")]):
         yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
-    stays = _stays(seen)
-    if ROOT in seen.paths:
-        yield Change(f"{ROOT} will be removed{', and our system users' if _users(seen) else ''}")
-    if STATE in seen.paths and (ROOT in seen.paths or not stays):
+    stays = _stays(observed)
+    if observed[Exists(ROOT)]:
+        yield Change(
+            f"{ROOT} will be removed{', and our system users' if _users(observed) else ''}"
+        )
+    if observed[Exists(STATE)] and (observed[Exists(ROOT)] or not stays):
         but = f" but for {' and '.join(stays)}" if stays else ""
         yield Change(f"{STATE} will be removed{but}")
-        if ELSEWHERE in seen.paths and not stays:
+        if observed[Exists(ELSEWHERE)] and not stays:
             yield Change("the user mirrorfleet-ollama stays: models_directory holds files of it")
 
 
-def fetch(plan: HostPlan, seen: Observation) -> None:
+def fetch(plan: HostPlan, observed: Observation) -> None:
     """Bring nothing: no host is sent anything."""
 
 
@@ -122,20 +126,20 @@ done
 USERS = ("vllm", "ollama", "litellm", "redis", "postgres", "front")
 
 
-def _users(seen: Observation) -> list[str]:
+def _users(observed: Observation) -> list[str]:
     """Return the services whose users go: another user must not come by the number of one whose
     files stay."""
-    if _stays(seen):
+    if _stays(observed):
         return []
-    return [name for name in USERS if name != "ollama" or ELSEWHERE not in seen.paths]
+    return [name for name in USERS if name != "ollama" or not observed[Exists(ELSEWHERE)]]
 
 
-def _stays(seen: Observation) -> list[str]:
+def _stays(observed: Observation) -> list[str]:
     """Return what is kept of a host's state, unless `--data models=remove` or the like is said."""
     return [
         path
         for path, word in KEPT.items()
-        if path in seen.paths and cli_options.said(word) != "remove"
+        if observed[Exists(path)] and cli_options.said(word) != "remove"
     ]
 
 

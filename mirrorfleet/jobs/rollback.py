@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra import inventory
 from pyinfra.api.exceptions import DeployError
@@ -17,12 +18,13 @@ from mirrorfleet.jobs import services
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import drift, generations, service
 from mirrorfleet.runtime.commands import Commands, operation
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.rollout import in_turn
 from mirrorfleet.runtime.service import Installed
 
-UNSEEN = Observation()
+UNSEEN = assumed()
 
 
 @dataclass(frozen=True)
@@ -31,23 +33,23 @@ class Rollback:
 
     name: str
 
-    def service(self, plan: HostPlan, seen: Observation) -> Installed | None:
+    def service(self, plan: HostPlan, observed: Observation) -> Installed | None:
         """Return the service, on a host that is to have it."""
-        found = (each for each in services.installed(plan, seen) if each.name == self.name)
+        found = (each for each in services.installed(plan, observed) if each.name == self.name)
         return next(found, None)
 
-    def questions(self, plan: HostPlan) -> list[Question]:
+    def questions(self, plan: HostPlan) -> list[Fact[Any]]:
         """What must be known of a host: the generations of the service."""
         found = self.service(plan, UNSEEN)
         return service.questions(found.name, found.user, found.port) if found else []
 
-    def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
+    def refusals(self, plan: HostPlan, observed: Observation) -> list[str]:
         """Why a host cannot go back."""
-        found = self.service(plan, seen)
+        found = self.service(plan, observed)
         if (
             found is None
             or found.follows
-            or drift.served(found, seen) - {drift.current(found, seen)}
+            or drift.served(found, observed) - {drift.current(found, observed)}
         ):
             return []
         return [
@@ -55,13 +57,13 @@ class Rollback:
             "served. Write into the fleet file what you want, and run deploys/mirror.py."
         ]
 
-    def changes(self, plan: HostPlan, seen: Observation) -> Iterator[Change]:
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         """What will be changed on a host."""
-        if found := self.service(plan, seen):
-            current = drift.current(found, seen) or "nothing"
+        if found := self.service(plan, observed):
+            current = drift.current(found, observed) or "nothing"
             yield Change(f"{found.unit_name} goes back from {current}")
 
-    def fetch(self, plan: HostPlan, seen: Observation) -> None:
+    def fetch(self, plan: HostPlan, observed: Observation) -> None:
         """Nothing: all of it is on the host."""
 
 

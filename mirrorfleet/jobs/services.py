@@ -17,7 +17,7 @@ from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.service import Installed
 
 
-def installed(plan: HostPlan, seen: Observation) -> list[Installed]:
+def installed(plan: HostPlan, observed: Observation) -> list[Installed]:
     """Return the services that a host is to run, in the order of `show.services`."""
     found = [
         vllm.installed(engine, weights.location(engine.model, engine.weights))
@@ -30,7 +30,7 @@ def installed(plan: HostPlan, seen: Observation) -> list[Installed]:
     if plan.postgres:
         found.append(postgres.installed(plan.postgres))
     if plan.gateway:
-        found.append(litellm.installed(plan.gateway, seen))
+        found.append(litellm.installed(plan.gateway, observed))
     if plan.front:
         found.append(front.installed(plan.front))
     return found

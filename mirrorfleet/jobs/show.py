@@ -21,11 +21,12 @@ from mirrorfleet.roles import claude, firewall, front, litellm, ollama, postgres
 from mirrorfleet.roles.claude import machine
 from mirrorfleet.roles.firewall.render import RULES, rules
 from mirrorfleet.roles.litellm import keys
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.secrets import references_only
 from mirrorfleet.runtime.service import Service
 
-UNSEEN = Observation(architecture="x86_64")
+UNSEEN = assumed(architecture="x86_64")
 
 
 def main(arguments: list[str]) -> int:
@@ -67,25 +68,25 @@ def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
             yield path, content
 
 
-def services(plan: HostPlan, seen: Observation) -> list[Service]:
+def services(plan: HostPlan, observed: Observation) -> list[Service]:
     """Return the services that a host is to run. Raises ``DeployError`` for a missing secret."""
-    return [make() for make in makers(plan, seen)]
+    return [make() for make in makers(plan, observed)]
 
 
-def makers(plan: HostPlan, seen: Observation) -> Iterator[Callable[[], Service]]:
+def makers(plan: HostPlan, observed: Observation) -> Iterator[Callable[[], Service]]:
     """Yield what makes each of the services: without its secret, only that one is not known."""
     for engine in plan.engines:
-        yield partial(vllm.service_of, engine, seen)
+        yield partial(vllm.service_of, engine, observed)
     if plan.ollama:
-        yield partial(ollama.service_of, plan.ollama, seen)
+        yield partial(ollama.service_of, plan.ollama, observed)
     if plan.redis:
         yield partial(redis.service_of, plan.redis)
     if plan.postgres:
-        yield partial(postgres.service_of, plan.postgres, seen)
+        yield partial(postgres.service_of, plan.postgres, observed)
     if plan.gateway:
-        yield partial(litellm.service_of, plan.gateway, seen)
+        yield partial(litellm.service_of, plan.gateway, observed)
     if plan.front:
-        yield partial(front.service_of, plan.front, seen)
+        yield partial(front.service_of, plan.front, observed)
 
 
 def doors(plan: HostPlan) -> Iterator[tuple[str, str]]:
@@ -105,8 +106,8 @@ def _files(plan: HostPlan) -> Iterator[tuple[str, str]]:
                 yield f"{service.directory}/current/{member.name}", member.content.decode()
     if plan.gateway:
         yield keys.WANTED, keys.wanted(plan.gateway)
-    logins = {each.user: "" for each in plan.clients.users} if plan.clients else {}
-    for file in claude.wanted(plan, replace(UNSEEN, users=logins)):
+    logins = {User(each.user): "" for each in plan.clients.users} if plan.clients else {}
+    for file in claude.wanted(plan, replace(UNSEEN, values=logins)):
         if file.content is not None:
             yield f"~{file.user}/{file.path}", file.content.decode()
     devices = [each for each in vllm.devices.units(plan) if each.path == vllm.devices.UNIT_PATH]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import Host
 
 from mirrorfleet.runtime.diff import difference
-from mirrorfleet.runtime.observe import Question
+from mirrorfleet.runtime.facts import Content, Fact
 from mirrorfleet.runtime.undone import Part
 
 
@@ -60,10 +61,10 @@ class Change:
     values_hidden: bool = False
 
 
-def questions(changes: Sequence[Change]) -> list[Question]:
+def questions(changes: Sequence[Change]) -> list[Fact[Any]]:
     """Return what else must be asked of a host to show the changes with their diffs."""
     return [
-        ("content", change.old)
+        Content(change.old)
         for change in changes
         if change.new is not None and change.before is None
     ]

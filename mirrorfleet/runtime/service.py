@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact, File, Link, Listening, Tree, Unit, User
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import Member
 from mirrorfleet.runtime.text import environment_file
@@ -64,6 +65,15 @@ class Installed:
     @property
     def directory(self) -> str:
         return f"{ROOT}/{self.name}"
+
+    @property
+    def generations(self) -> str:
+        return f"{self.directory}/generations"
+
+    @property
+    def current(self) -> str:
+        """The link to the generation that is started."""
+        return f"{self.directory}/current"
 
     @property
     def record(self) -> str:
@@ -114,7 +124,7 @@ class Service(Installed):
 
     @property
     def generation_path(self) -> str:
-        return f"{self.directory}/generations/{self.generation}"
+        return f"{self.generations}/{self.generation}"
 
     def members(self, generation: str = "") -> list[Member]:
         """Return the files of the generation, or of one with the same content and this name."""
@@ -143,28 +153,28 @@ class Service(Installed):
         return [self.files[name] for name in sorted(self.files)]
 
 
-def questions(name: str, user: str, port: int) -> list[Question]:
+def questions(name: str, user: str, port: int) -> list[Fact[Any]]:
     """Return what must be asked of a host to know whether a service is as it should be."""
     unit = f"mirrorfleet-{name}.service"
     return [
-        ("user", user),
-        ("tree", f"{ROOT}/{name}/generations"),
-        ("tree", f"{ROOT}/{name}/served"),
-        ("tree", f"/etc/systemd/system/{unit}"),
-        ("link", f"{ROOT}/{name}/current"),
-        ("unit", unit),
-        ("port", str(port)),
+        User(user),
+        Tree(f"{ROOT}/{name}/generations"),
+        Tree(f"{ROOT}/{name}/served"),
+        File(f"/etc/systemd/system/{unit}"),
+        Link(f"{ROOT}/{name}/current"),
+        Unit(unit),
+        Listening(port),
     ]
 
 
-def refusals(service: Installed, seen: Observation) -> list[str]:
+def refusals(service: Installed, observed: Observation) -> list[str]:
     """Return who else listens on the service's port: started there, it would take another one."""
-    return taken(service.port, service.unit_name, seen)
+    return taken(service.port, service.unit_name, observed)
 
 
-def taken(port: int, unit: str, seen: Observation) -> list[str]:
+def taken(port: int, unit: str, observed: Observation) -> list[str]:
     """Return who else listens on a port of a unit of ours."""
-    strangers = seen.listeners.get(port, frozenset()) - {unit}
+    strangers = observed[Listening(port)] - {unit}
     return [
         f"has port {port} taken by {stranger}, where {unit} is to listen. "
         "Stop that, or write another port."

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatch
 
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import absent, last
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Services
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import AGAIN
 
 
-def question(names: str) -> Question:
-    """Return what must be asked of a host to know its services of such names, as "vllm-*"."""
-    return ("services", names)
+def question(names: str) -> Services:
+    """Return the fact of a host's services of such names, as "vllm-*"."""
+    return Services(names)
 
 
-def departed(names: str, wanted: Iterable[str], seen: Observation) -> list[str]:
+def departed(names: str, wanted: Iterable[str], observed: Observation) -> list[str]:
     """Return the services of such names that the host has and is to have no more."""
-    return sorted({each for each in seen.services if fnmatch(each, names)} - set(wanted))
+    return sorted(observed[Services(names)] - set(wanted))
 
 
 def changes(services: Iterable[str]) -> Iterator[Change]:

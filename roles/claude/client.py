@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.roles.claude.facts import OwnClients
 from mirrorfleet.runtime.cache import npm_package
+from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 
@@ -21,15 +23,15 @@ def binary(version: str) -> str:
     return f"{ROOT}/claude/{version}/claude"
 
 
-def missing(plan: ClaudePlan, seen: Observation) -> list[str]:
+def missing(plan: ClaudePlan, observed: Observation) -> list[str]:
     """Return the versions that the host does not have."""
-    return [version for version in plan.versions if binary(version) not in seen.paths]
+    return [version for version in plan.versions if not observed[Exists(binary(version))]]
 
 
-def package(version: str, seen: Observation) -> Path:
+def package(version: str, observed: Observation) -> Path:
     """Return the package for the host's architecture, fetched when it is not here."""
     lock = _lock(version)
-    package = lock["packages"][seen.architecture]
+    package = lock["packages"][observed.machine.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
@@ -64,28 +66,29 @@ def ordinary(plan: ClaudePlan | None) -> list[str]:
     return [each.user for each in plan.users if each.scope != "mirror"] if plan else []
 
 
-def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
+def remarks(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
     """Yield the clients that users have beside ours: another release, which goes its own ways."""
     version = plan.version if plan else None
-    for (user, path), target in seen.own_clients.items():
-        if not target.startswith(f"{ROOT}/"):
-            yield (
-                f"~{user}/{path} is {user}'s own client ({target}), which a shell may find before "
-                f"the fleet's {version}. Ask {user} to remove it, or leave it."
-            )
+    for user in ordinary(plan):
+        for path, target in observed[OwnClients(user)].items():
+            if not target.startswith(f"{ROOT}/"):
+                yield (
+                    f"~{user}/{path} is {user}'s own client ({target}), which a shell may find "
+                    f"before the fleet's {version}. Ask {user} to remove it, or leave it."
+                )
 
 
-def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
+def refusals(plan: ClaudePlan, observed: Observation) -> Iterator[str]:
     """Yield why the host cannot have its clients."""
-    if seen.system == "macos":
+    if observed.machine.system == "macos":
         yield (
             "runs macOS, where nothing is set up over SSH. Name its people under 'packaged', and "
             "give them what `mirrorfleet package` writes."
         )
         return
     for version in plan.versions:
-        if seen.architecture not in _lock(version)["packages"]:
-            yield f"is {seen.architecture}, for which no client is pinned."
+        if observed.machine.architecture not in _lock(version)["packages"]:
+            yield f"is {observed.machine.architecture}, for which no client is pinned."
 
 
 def _lock(version: str) -> dict[str, Any]:

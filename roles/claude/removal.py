@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from pyinfra.api import deploy
 
@@ -14,30 +15,31 @@ from mirrorfleet.roles.claude import homes, machine, writing
 from mirrorfleet.roles.claude.homes import Seat
 from mirrorfleet.runtime import undone
 from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.facts import Fact, User
 from mirrorfleet.runtime.files import HomeFile
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change, Skipped
 
 
-def questions(plan: HostPlan) -> list[Question]:
+def questions(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of a machine: where the fleet has settings."""
     asked = machine.questions(plan.clients)
     return [*asked, *(q for seat in machine.seats(plan.clients) for q in homes.questions(seat))]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[Skipped]:
+def refusals(plan: HostPlan, observed: Observation) -> list[Skipped]:
     """Why somebody's settings stay as they are."""
-    return [why for seat in _seats(plan, seen) for why in homes.leaving(seat, seen)]
+    return [why for seat in _seats(plan, observed) for why in homes.leaving(seat, observed)]
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
     """All that will be taken back."""
-    yield from homes.changes(former(plan, seen), (), seen)
-    if any(True for _ in machine.cleared(plan.clients, seen)):
+    yield from homes.changes(former(plan, observed), (), observed)
+    if any(True for _ in machine.cleared(plan.clients, observed)):
         yield Change("Claude Code's commands, policy and clients will be removed")
 
 
-def fetch(plan: HostPlan, seen: Observation) -> None:
+def fetch(plan: HostPlan, observed: Observation) -> None:
     """Bring nothing: no host is sent anything."""
 
 
@@ -57,16 +59,18 @@ def unsettle() -> Commands:
 @operation
 def unshare() -> Commands:
     """Remove policy, commands and clients of the machine."""
-    plan, seen = runtime.plan(), runtime.seen()
+    plan, observed = runtime.plan(), runtime.seen()
     missed = undone.homes(plan)
-    yield from machine.cleared(plan.clients, seen, claude.kept(_seats(plan, seen), seen, missed))
+    yield from machine.cleared(
+        plan.clients, observed, claude.kept(_seats(plan, observed), observed, missed)
+    )
 
 
-def former(plan: HostPlan, seen: Observation) -> list[HomeFile]:
+def former(plan: HostPlan, observed: Observation) -> list[HomeFile]:
     """Return the files of all seats as they were before us."""
-    return [file for seat in _seats(plan, seen) for file in homes.former(seat, seen)]
+    return [file for seat in _seats(plan, observed) for file in homes.former(seat, observed)]
 
 
-def _seats(plan: HostPlan, seen: Observation) -> list[Seat]:
-    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, seen)])
-    return [seat for seat in known if seat.user in seen.users]
+def _seats(plan: HostPlan, observed: Observation) -> list[Seat]:
+    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, observed)])
+    return [seat for seat in known if observed[User(seat.user)] is not None]

@@ -13,9 +13,11 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import Image, reading
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Exists, Fact, Tree
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.upload import upload
@@ -29,6 +31,10 @@ with the port belongs finds the gateway's."""
 DOCKER = "/usr/bin/docker"
 STORE = "/var/lib/docker"
 """Where Docker keeps images, unless its administrator has moved them."""
+
+GENERATIONS = Tree(f"{ROOT}/litellm/generations")
+
+GENERATIONS = Tree(f"{ROOT}/litellm/generations")
 
 IMAGES = f"{ROOT}/litellm/images"
 """A file for each image that we brought, with its reference: what we may remove again."""
@@ -57,27 +63,28 @@ TIDY = f"""\
 ABANDON = f"docker rm --force {NAME} >/dev/null 2>&1"
 
 
-def was_here(image: Image | None, seen: Observation) -> bool:
+def was_here(image: Image | None, observed: Observation) -> bool:
     """Does a generation run in a container, this one or one before: is there anything to tidy?"""
-    return bool(image) or any(path.endswith("/container.sh") for path in seen.files)
+    return bool(image) or any(path.endswith("/container.sh") for path in observed.get(GENERATIONS))
 
 
-def packages(seen: Observation) -> tuple[str, ...]:
+def packages(observed: Observation) -> tuple[str, ...]:
     """Return the packages that bring Docker; none where there is one, whoever it is from."""
-    if DOCKER in seen.paths:
+    if observed[Exists(DOCKER)]:
         return ()
-    return ("docker.io", *(["docker-cli"] if (seen.system, seen.release) in CLIENT_APART else []))
+    system = (observed.machine.system, observed.machine.release)
+    return ("docker.io", *(["docker-cli"] if system in CLIENT_APART else []))
 
 
-def questions(image: Image) -> list[Question]:
+def questions(image: Image) -> list[Fact[Any]]:
     """What must be known of a host that is to run the image."""
-    return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
+    return [Exists(DOCKER), Disk(STORE), DockerImage(image.reference)]
 
 
-def refusals(image: Image, seen: Observation) -> Iterator[str]:
+def refusals(image: Image, observed: Observation) -> Iterator[str]:
     """Yield why the host cannot have the image."""
-    free = seen.disks.get(STORE)
-    if image.reference in seen.images or free is None:
+    free = observed[Disk(STORE)]
+    if observed[DockerImage(image.reference)] or free is None:
         return
     needed = SIZE
     if image.file and Path(image.file).exists():
@@ -89,15 +96,15 @@ def refusals(image: Image, seen: Observation) -> Iterator[str]:
         )
 
 
-def changes(image: Image, seen: Observation) -> Iterator[Change]:
+def changes(image: Image, observed: Observation) -> Iterator[Change]:
     """Yield the image, if the host will be given it."""
-    if image.reference not in seen.images:
+    if not observed[DockerImage(image.reference)]:
         yield Change(f"image {image.reference} is missing")
 
 
-def fetch(image: Image, seen: Observation) -> None:
+def fetch(image: Image, observed: Observation) -> None:
     """Look whether the archive is the one that is wanted. Raises ``DeployError`` if it is not."""
-    if image.file is None or image.reference in seen.images:
+    if image.file is None or observed[DockerImage(image.reference)]:
         return
     try:
         found = digest(Path(image.file))
@@ -142,9 +149,9 @@ done >/dev/null
 TOLD = "mkdir -p {directory} && echo {image} >{directory}/{key}"
 
 
-def install(image: Image, seen: Observation) -> Commands:
+def install(image: Image, observed: Observation) -> Commands:
     """Pull the image, or send the archive, where the host does not have it."""
-    if image.reference in seen.images:
+    if observed[DockerImage(image.reference)]:
         return
     name = shlex.quote(image.reference)
     key = sha256(image.reference.encode()).hexdigest()[:12]

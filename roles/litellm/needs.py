@@ -22,13 +22,14 @@ from pyinfra.context import ctx_state
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime import undone
-from mirrorfleet.runtime.observe import observe
+from mirrorfleet.runtime.facts import Content
+from mirrorfleet.runtime.observe import assumed, observe
 from mirrorfleet.runtime.rollout import has_engines
 from mirrorfleet.runtime.service import Service
 from mirrorfleet.runtime.text import environment_file
 
 CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
-FILES = (f"{CURRENT}/config.yaml", f"{CURRENT}/environment")
+FILES = (Content(f"{CURRENT}/config.yaml"), Content(f"{CURRENT}/environment"))
 
 Names = Mapping[str, frozenset["Deployment"]]
 """What stands behind each name of a gateway."""
@@ -130,10 +131,10 @@ def running(host: Host) -> Names:
     known = _running.setdefault(run, {})
     if host.name not in known:
         try:
-            found = observe(host, [("content", path) for path in FILES]).contents
+            found = observe(host, FILES)
         except DeployError:
-            found = {}
-        config, environment = (found.get(path, b"").decode(errors="replace") for path in FILES)
+            found = assumed()
+        config, environment = ((found[file] or b"").decode(errors="replace") for file in FILES)
         known[host.name] = _names(config, environment)
     return known[host.name]
 

@@ -87,9 +87,9 @@ WORDS = r"""sed 's/^{"message": "//; s/", "level": .*//; s/\\n/ /g' | tail -n 12
 """Of LiteLLM's log, what it says: not the stacks, of ten thousand characters each."""
 
 
-def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
+def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
     """Return what holds for every generation, in a container or not."""
-    contained = container.was_here(gateway.image, seen)
+    contained = container.was_here(gateway.image, observed)
     return Installed(
         name=NAME,
         user=USER,
@@ -106,17 +106,17 @@ def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
 
 
 def service(
-    gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], seen: Observation
+    gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], observed: Observation
 ) -> Service:
     """Return the gateway's service.
 
     ``environment`` is the directory of its Python environment; a gateway with an image has none.
     ``secrets`` maps each reference of the plan to its value.
     """
-    count = workers(gateway, seen)
+    count = workers(gateway, observed)
     stop = gateway.drain_seconds + gateway.stop_timeout + STOP
     service = Service(
-        **vars(installed(gateway, seen)),
+        **vars(installed(gateway, observed)),
         unit=template(
             HERE / "templates" / "unit.service.j2",
             user=USER,
@@ -193,14 +193,14 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
     }
 
 
-def workers(gateway: LitellmPlan, seen: Observation) -> int:
+def workers(gateway: LitellmPlan, observed: Observation) -> int:
     """Return the number of workers: as said, or by the host's cores and memory, two at least.
 
     With one worker, recycling it would stop the gateway.
     """
     if gateway.workers != "auto":
         return gateway.workers
-    return max(2, min(seen.cores, seen.memory // 2 // WORKER_MEMORY))
+    return max(2, min(observed.machine.cores, observed.machine.memory // 2 // WORKER_MEMORY))
 
 
 def probed(listen: str) -> str:
@@ -277,7 +277,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         # An image has a home of its own, and may keep something there.
         said["HOME"] = f"{STATE}/{NAME}"
     if gateway.server == "gunicorn":
-        # Its workers are forked, and one was seen to hang at start while it read the time zone.
+        # Its workers are forked, and one was observed to hang at start while it read the time zone.
         said["TZ"] = "UTC"
     if gateway.database:
         said["DATABASE_URL"] = url(gateway.database, secrets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
@@ -11,7 +12,8 @@ from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Fact, Package
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 
@@ -36,45 +38,45 @@ def environment(gateway: LitellmPlan) -> python.Environment:
     return python.Environment("litellm", lock, size=SIZE)
 
 
-def packages(gateway: LitellmPlan, seen: Observation) -> tuple[str, ...]:
+def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     """Return the system packages that the host must have."""
-    return (*PACKAGES, *(container.packages(seen) if gateway.image else ()))
+    return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
-def questions(gateway: LitellmPlan) -> list[Question]:
+def questions(gateway: LitellmPlan) -> list[Fact[Any]]:
     """What must be known of the host's software."""
-    common: list[Question] = [python.QUESTION, *(("package", name) for name in PACKAGES)]
+    common: list[Fact[Any]] = [python.QUESTION, *(Package(name) for name in PACKAGES)]
     if gateway.image:
         return [*common, *container.questions(gateway.image)]
-    return [*common, ("disk", ROOT), environment(gateway).question]
+    return [*common, Disk(ROOT), environment(gateway).question]
 
 
-def refusals(gateway: LitellmPlan, seen: Observation) -> Iterator[str]:
+def refusals(gateway: LitellmPlan, observed: Observation) -> Iterator[str]:
     """Yield why the host cannot have the software."""
-    yield from python.refusals(seen, [] if gateway.image else [environment(gateway)])
+    yield from python.refusals(observed, [] if gateway.image else [environment(gateway)])
     if gateway.image:
-        yield from container.refusals(gateway.image, seen)
+        yield from container.refusals(gateway.image, observed)
 
 
-def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
+def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
     """Yield what the host will be given of it."""
     if gateway.image:
-        yield from container.changes(gateway.image, seen)
+        yield from container.changes(gateway.image, observed)
     else:
-        yield from python.changes(environment(gateway), seen)
+        yield from python.changes(environment(gateway), observed)
 
 
-def fetch(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> None:
+def fetch(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> None:
     """Bring it to this machine, if it is to be sent."""
     if gateway.image:
-        container.fetch(gateway.image, seen)
+        container.fetch(gateway.image, observed)
     else:
-        python.fetch(environment(gateway), plan, seen)
+        python.fetch(environment(gateway), plan, observed)
 
 
-def install(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> Commands:
+def install(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> Commands:
     """Bring it to the host, if that lacks it."""
     if gateway.image:
-        yield from container.install(gateway.image, seen)
+        yield from container.install(gateway.image, observed)
     else:
-        yield from python.install(environment(gateway), plan, seen)
+        yield from python.install(environment(gateway), plan, observed)

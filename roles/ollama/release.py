@@ -15,6 +15,7 @@ from mirrorfleet.config import Release, reading
 from mirrorfleet.planning import HostPlan, OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.upload import upload
@@ -34,22 +35,23 @@ def binary(plan: OllamaPlan, release: Release) -> str:
     return f"{directory(plan, release)}/bin/ollama"
 
 
-def chosen(plan: OllamaPlan, seen: Observation) -> Release:
+def chosen(plan: OllamaPlan, observed: Observation) -> Release:
     """Return the release for the host's architecture. Raises ``DeployError`` if there is none."""
-    if seen.architecture not in plan.releases:
+    architecture = observed.machine.architecture
+    if architecture not in plan.releases:
         known = ", ".join(plan.releases)
         raise DeployError(
-            f"is {seen.architecture}, and Ollama {plan.version} is known for {known} only. "
+            f"is {architecture}, and Ollama {plan.version} is known for {known} only. "
             "Write a 'release' with its sha256."
         )
-    return plan.releases[seen.architecture]
+    return plan.releases[architecture]
 
 
-def fetch(plan: HostPlan, seen: Observation) -> Path | None:
+def fetch(plan: HostPlan, observed: Observation) -> Path | None:
     """Bring the archive to this machine; None where the host has it, or gets it by itself."""
     assert plan.ollama is not None
-    release = chosen(plan.ollama, seen)
-    if binary(plan.ollama, release) in seen.paths:
+    release = chosen(plan.ollama, observed)
+    if observed[Exists(binary(plan.ollama, release))]:
         return None
     if release.file:
         return _verified(Path(release.file), release)
@@ -115,15 +117,15 @@ mv -T {directory}.new {directory}
 """
 
 
-def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
+def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
     assert plan.ollama is not None
-    release = chosen(plan.ollama, seen)
+    release = chosen(plan.ollama, observed)
     place = directory(plan.ollama, release)
-    if binary(plan.ollama, release) in seen.paths:
+    if observed[Exists(binary(plan.ollama, release))]:
         return
     unpack = UNPACK.format(directory=place, version=plan.ollama.version, user=user)
-    archive = fetch(plan, seen)
+    archive = fetch(plan, observed)
     if archive:
         yield from upload(archive, unpack)
     else:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -13,8 +14,10 @@ from mirrorfleet.config import reading
 from mirrorfleet.data import table
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import fit
+from mirrorfleet.roles.vllm.facts import Gpus, WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
-from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.facts import Content, Exists, Fact, Unit
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Doubt
 
 SLACK = 1.05
@@ -34,17 +37,17 @@ HINTS = {
 """What to do about words of nvidia-smi."""
 
 
-def questions(engine: VllmPlan, weights: str) -> list[Question]:
+def questions(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
     if engine.build != "cuda":
         return []
-    asked: list[Question] = [("gpus", "nvidia-smi"), ("unit", FABRIC), ("bulk", weights)]
-    asked += [("path", path) for path in _compat(engine)]
-    return [*asked, ("content", f"{weights}/config.json")]
+    asked: list[Fact[Any]] = [Gpus(), Unit(FABRIC), WeightsSize(weights)]
+    asked += [Exists(path) for path in _compat(engine)]
+    return [*asked, Content(f"{weights}/config.json")]
 
 
 def refusals(
-    plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, seen: Observation
+    plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, observed: Observation
 ) -> Iterator[str]:
     """Yield why an engine cannot run on the GPUs of its host.
 
@@ -53,32 +56,34 @@ def refusals(
     if engine.build != "cuda":
         return
     cuda, oldest = needed(lock)
+    report = observed[Gpus()]
+    gpus, message = report.gpus, report.message.rstrip(".")
     job = f"Run deploys/drivers.py: it installs {plan.driver}, or says what is in its way"
-    if not seen.gpus:
+    if not gpus:
         install = (
             f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
             f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
         )
-        said = f"nvidia-smi says: {seen.smi.rstrip('.')}" if seen.smi else "nvidia-smi"
-        hint = _hint(seen) or f"{job if plan.driver else install}."
+        said = f"nvidia-smi says: {message}" if message else "nvidia-smi"
+        hint = _hint(observed) or f"{job if plan.driver else install}."
         yield (
             f"shows no NVIDIA GPU ({said}), and '{engine.model}' is to have "
             f"{len(engine.devices)}. {hint}"
         )
         return
-    if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
-        said = f" (nvidia-smi says: {seen.smi.rstrip('.')})" if seen.smi else ""
-        hint = _hint(seen) or f"Correct hosts.{plan.name}.gpus.count."
+    if beyond := [at for at in engine.devices if at >= len(gpus)]:
+        said = f" (nvidia-smi says: {message})" if message else ""
+        hint = _hint(observed) or f"Correct hosts.{plan.name}.gpus.count."
         yield (
-            f"has {len(seen.gpus)} GPUs, counted from 0{said}, and '{engine.model}' is to have GPU "
+            f"has {len(gpus)} GPUs, counted from 0{said}, and '{engine.model}' is to have GPU "
             f"{beyond[0]}. {hint}"
         )
         return
-    yield from _generation(engine, cuda, seen)
-    driver = seen.gpus[0].driver
+    yield from _generation(engine, cuda, observed)
+    driver = gpus[0].driver
     key = f"hosts.{plan.name}.gpus.cuda_compat"
     if engine.cuda_compat:
-        if absent := [path for path in _compat(engine) if path not in seen.paths]:
+        if absent := [path for path in _compat(engine) if not observed[Exists(path)]]:
             yield (
                 f"has no {absent[0]}, and {key} says so. Install NVIDIA's package cuda-compat for "
                 f"CUDA {cuda}, or correct the key."
@@ -93,31 +98,31 @@ def refusals(
             f"needs {oldest} or newer. {job if plan.driver else install}; or, for datacenter GPUs "
             f"only, NVIDIA's package cuda-compat, and write its directory as {key}."
         )
-    yield from fit.refusals(engine, _model(engine, weights, seen)[0])
-    yield from _memory(engine, weights, seen)
+    yield from fit.refusals(engine, _model(engine, weights, observed)[0])
+    yield from _memory(engine, weights, observed)
 
 
-def _hint(seen: Observation) -> str:
+def _hint(observed: Observation) -> str:
     """Return what to do about what nvidia-smi says; "" where that is not known."""
-    return next((hint for words, hint in HINTS.items() if words in seen.smi), "")
+    return next((hint for words, hint in HINTS.items() if words in observed[Gpus()].message), "")
 
 
-def _generation(engine: VllmPlan, cuda: str, seen: Observation) -> Iterator[str]:
+def _generation(engine: VllmPlan, cuda: str, observed: Observation) -> Iterator[str]:
     """Yield a GPU that is too old for the CUDA of a lock file, and GPUs that nothing joins."""
-    oldest = table("drivers")["capability"].get(cuda, "")
+    oldest, report = table("drivers")["capability"].get(cuda, ""), observed[Gpus()]
     for at in engine.devices:
-        if (found := seen.gpus[at].capability) and older(found, oldest):
+        if (found := report.gpus[at].capability) and older(found, oldest):
             yield (
                 f"has a GPU {at} of compute capability {found}, and vLLM {engine.version} brings "
                 f"CUDA {cuda}, which needs {oldest} or newer: V100 and older GPUs are not "
                 f"supported. Choose another host for '{engine.model}'."
             )
             break
-    if seen.nvswitch and seen.units.get(FABRIC, Unit()).active != "active":
+    if report.nvswitch and observed[Unit(FABRIC)].active != "active":
         yield Doubt(
             f"has GPUs that are joined by NVSwitch, and {FABRIC} does not run: without it, every "
             "CUDA call fails with error 802. Install nvidia-fabricmanager of the driver's release, "
-            f"{seen.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager."
+            f"{report.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager."
         )
 
 
@@ -126,11 +131,11 @@ def _compat(engine: VllmPlan) -> list[str]:
     return [f"{engine.cuda_compat}/libcuda.so.1"] if engine.cuda_compat else []
 
 
-def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:
-    memory = min(seen.gpus[at].memory for at in engine.devices)
+def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[str]:
+    memory = min(observed[Gpus()].gpus[at].memory for at in engine.devices)
     if not memory:
         return  # shared with the machine
-    config, size = _model(engine, place, seen)
+    config, size = _model(engine, place, observed)
     if not config or not size:
         yield Doubt(
             f"will be asked for memory for '{engine.model}' that nobody knows before its weights "
@@ -149,9 +154,9 @@ def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:
         yield why if wanted.bytes > room * SLACK else Doubt(why)
 
 
-def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]:
+def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, int]:
     """Return config.json and the bytes of the weights: of the host, or of what it will be sent."""
-    config = seen.contents.get(f"{place}/config.json", b"")
+    config = observed[Content(f"{place}/config.json")] or b""
     source = Path(engine.weights.source)
     if not config and engine.weights.kind == "push":
         try:
@@ -160,7 +165,7 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
             config = b""  # which is told by push.files
         parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
         return config, sum(part.stat().st_size for part in parts if part.is_file())
-    return config, seen.bulk.get(place, 0)
+    return config, (observed[WeightsSize(place)] or 0)
 
 
 @cache

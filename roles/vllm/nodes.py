@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_state
 
 from mirrorfleet.planning import HostPlan, NodesPlan, VllmPlan
+from mirrorfleet.roles.vllm.facts import Card, Unreached
 from mirrorfleet.runtime import deferred_removal
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 
 
-def questions(engine: VllmPlan) -> list[Question]:
+def questions(engine: VllmPlan) -> list[Fact[Any]]:
     """What must be known of the network of a node: its card, and whether it reaches the others."""
     if engine.nodes is None:
         return []
     own = engine.nodes.members[engine.nodes.rank].address
-    ways = [("unreached", each) for each in _ways(engine.nodes)]
-    return [("card", own), *ways]
+    ways = [Unreached(each) for each in _ways(engine.nodes)]
+    return [Card(own), *ways]
 
 
-def refusals(plan: HostPlan, engine: VllmPlan, seen: Observation) -> Iterator[str]:
+def refusals(plan: HostPlan, engine: VllmPlan, observed: Observation) -> Iterator[str]:
     """Yield why a node cannot meet the others."""
     if engine.nodes is None:
         return
     own = engine.nodes.members[engine.nodes.rank].address
-    if own not in seen.cards:
+    card = observed[Card(own)]
+    if card is None:
         yield (
             f"has no network card with the address {own}, by which the other nodes of "
             f"'{engine.model}' reach it. Write hosts.{plan.name}.address as it is on the card."
         )
         return
     for way in _ways(engine.nodes):
-        if way in seen.unreached:
+        if observed[Unreached(way)]:
             yield (
-                f"gets no answer of {way} by {seen.cards[own]} within 3 seconds, where the nodes "
+                f"gets no answer of {way} by {card} within 3 seconds, where the nodes "
                 f"of '{engine.model}' meet. Open ports {engine.nodes.port} and "
                 f"{engine.nodes.port + 1} between them, and those above 32767."
             )
@@ -68,7 +72,7 @@ def others(engine: VllmPlan) -> list[Host]:
         return []
     run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     is_one = is_other(engine)
-    return [each for each in run.inventory if each.data.get("seen") and is_one(each.data.plan)]
+    return [each for each in run.inventory if each.data.get("observed") and is_one(each.data.plan)]
 
 
 def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:

@@ -6,15 +6,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 from pyinfra.api import deploy
 
 from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.vllm import environment, weights
+from mirrorfleet.roles.vllm.facts import UnusedWeights
 from mirrorfleet.roles.vllm.render import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, operation, script
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
 
@@ -24,27 +27,30 @@ OURS = re.compile(
 """What runs have made there; nothing else is removed, whoever put it there."""
 
 
-def questions(plan: HostPlan) -> list[Question]:
+UNUSED = (UnusedWeights(ROOT, WEIGHTS), UnusedWeights(ROOT, ENVIRONMENTS))
+
+
+def questions(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of any host: a model may have left this one.
 
     A change of a model removes the environments that no generation needs; where the last model has
     left, there is no such change any more.
     """
-    return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
+    return [*UNUSED]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+def refusals(plan: HostPlan, observed: Observation) -> list[str]:
     """Nothing speaks against it."""
     return []
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
     """Yield what will be removed."""
-    for place in _unused(plan, seen):
-        yield Change(f"{place} ({seen.unused[place] / 1e9:.2f} GB) will be removed")
+    for place, size in _unused(plan, observed).items():
+        yield Change(f"{place} ({size / 1e9:.2f} GB) will be removed")
 
 
-def fetch(plan: HostPlan, seen: Observation) -> None:
+def fetch(plan: HostPlan, observed: Observation) -> None:
     """Nothing is sent."""
 
 
@@ -61,8 +67,14 @@ def clear() -> Commands:
         yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
 
 
-def _unused(plan: HostPlan, seen: Observation) -> list[str]:
+def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
+    """Return the directories that will be removed, and the bytes that they take."""
     wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
     wanted |= {f"{place}.part" for place in wanted}
     wanted |= {environment(engine).directory for engine in plan.engines}
-    return sorted(each for each in seen.unused.keys() - wanted if OURS.fullmatch(each))
+    return {
+        place: size
+        for fact in UNUSED
+        for place, size in sorted(observed[fact].items())
+        if place not in wanted and OURS.fullmatch(place)
+    }

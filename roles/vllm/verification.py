@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pyinfra.api import deploy
 
@@ -11,30 +12,31 @@ from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import whole
 from mirrorfleet.runtime.commands import Commands, operation, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change
 
 
-def questions(plan: HostPlan) -> list[Question]:
+def questions(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of an engine host."""
     return [question for engine in plan.engines for question in weights.questions(engine)]
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
+def refusals(plan: HostPlan, observed: Observation) -> list[str]:
     """Name the weights that are not there to be read."""
     return [
         f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
         for engine in plan.engines
-        if _place(engine) not in seen.paths
+        if observed[weights.fact(engine)] is None
     ]
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
     """Nothing is changed."""
     yield from ()
 
 
-def fetch(plan: HostPlan, seen: Observation) -> None:
+def fetch(plan: HostPlan, observed: Observation) -> None:
     """Nothing is sent."""
 
 

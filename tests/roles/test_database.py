@@ -105,7 +105,7 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     plans: Planned, house: Path
 ) -> None:
     edit(house, "database", "database: {install: state", "database: {install: gw")
-    former: Answers = {("service", "postgres"): ()}
+    former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state has the database with LiteLLM's keys, and the fleet file names another one, which "
         "knows none of them. Take them along (docs/database.md, Moving); then, or to begin anew, "
@@ -177,7 +177,7 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
 ) -> None:
     before = plans("database").hosts
     found = {name: converged(plan) for name, plan in before.items()}
-    found["state"] |= {("service", "postgres"): (), ("service", "postgres-backup"): ()}
+    found["state"] |= {("services", "postgres*", "postgres"): (), ("services", "postgres*", "postgres-backup"): ()}
     found["state"] |= {("path", render.DIRECTORY): ()}
     for line in (
         "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",

@@ -62,7 +62,7 @@ def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
 
 def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan) -> None:
     left: Answers = {
-        ("seat", "eve", ".claude"): (),
+        ("assignments", SEATS, "eve", ".claude"): (),
         ("user", "eve"): ("/home/eve",),
         ("home_file", "eve", ".claude/mirrorfleet-key"): ("600", "c2st"),
     }

@@ -23,18 +23,18 @@ PACKAGE, VERSION = "nvidia-driver-580-server", "580.95.05-0ubuntu0.24.04.2"
 UBUNTU: Answers = MACHINE | {("machine",): ("ubuntu", "24.04", "x86_64", "4", "8388608")}
 OFFERED: Answers = {
     **UBUNTU,
-    ("offer", "nvidia-dkms-580-server"): (VERSION,),
-    ("offer", PACKAGE): (VERSION,),
+    ("driver", PACKAGE, "offer", "nvidia-dkms-580-server"): (VERSION,),
+    ("driver", PACKAGE, "offer", PACKAGE): (VERSION,),
 }
-INSTALLED: Answers = UBUNTU | {("driver", "installed"): (VERSION,)}
-NOUVEAU: Answers = {("driver", "nouveau"): ("",)}
+INSTALLED: Answers = UBUNTU | {("driver", PACKAGE, "installed"): (VERSION,)}
+NOUVEAU: Answers = {("driver", PACKAGE, "nouveau"): ("",)}
 OLDER: Answers = {
-    ("driver", "nvidia"): ("550.163.01",),
-    **{("gpu", str(at)): ("81559", "550.163.01", "9.0") for at in range(2)},
+    ("driver", PACKAGE, "nvidia"): ("550.163.01",),
+    **{("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "550.163.01", "9.0") for at in range(2)},
 }
 RUNS: Answers = {
-    ("driver", "nvidia"): ("580.95.05",),
-    **{("gpu", str(at)): ("81559", "580.95.05", "9.0") for at in range(2)},
+    ("driver", PACKAGE, "nvidia"): ("580.95.05",),
+    **{("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "580.95.05", "9.0") for at in range(2)},
 }
 
 
@@ -129,7 +129,7 @@ def test_a_module_that_is_not_loaded_is_loaded(
     [
         (NOUVEAU, "the kernel has nouveau"),
         (OLDER, "the kernel has NVIDIA's driver 550.163.01"),
-        ({("driver", "nvidia"): ("550.163.01",)}, "the kernel has NVIDIA's driver 550.163.01"),
+        ({("driver", PACKAGE, "nvidia"): ("550.163.01",)}, "the kernel has NVIDIA's driver 550.163.01"),
     ],
     ids=["nouveau", "an older one", "an older one, and nvidia-smi of the new"],
 )
@@ -161,13 +161,13 @@ def test_with_another_driver_in_the_kernel_a_reboot_is_left_to_a_person(
 
 
 def test_what_apt_would_remove_is_named(plan: HostPlan, caplog: pytest.LogCaptureFixture) -> None:
-    removed: Answers = {("offer", "nvidia-driver-550-server"): ("",)}
+    removed: Answers = {("driver", PACKAGE, "offer", "nvidia-driver-550-server"): ("",)}
     _, told = run(plan, OFFERED | OLDER | removed, caplog)
     assert "package nvidia-driver-550-server will be removed: it is in the way" in told
 
 
 def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
-    unknown: Answers = {("driver", "refused"): (f"Unable to locate package {PACKAGE}",)}
+    unknown: Answers = {("driver", PACKAGE, "refused"): (f"Unable to locate package {PACKAGE}",)}
     why = refused(plan, UBUNTU | unknown)
     assert f"gpu-c cannot have {PACKAGE}: Unable to locate package {PACKAGE}. Ubuntu has" in why
     why = refused(plan, MACHINE | unknown)
@@ -180,13 +180,13 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
     ("found", "why"),
     [
         (
-            {("driver", "headless"): ("6.8.0-1-generic",)},
+            {("driver", PACKAGE, "headless"): ("6.8.0-1-generic",)},
             "has no headers of its kernel, 6.8.0-1-generic",
         ),
-        ({("driver", "unsigned"): ("",)}, "has Secure Boot on"),
+        ({("driver", PACKAGE, "unsigned"): ("",)}, "has Secure Boot on"),
         ({("path", drivers.UNINSTALL): ()}, f"Remove that: {drivers.UNINSTALL}."),
         (
-            {("offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
+            {("driver", PACKAGE, "offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
             f"would get driver 535.247.01 with {PACKAGE}, and vLLM 0.32.0 brings CUDA 13, which "
             "needs 580 or newer.",
         ),
@@ -203,8 +203,8 @@ def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str)
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
     plan: HostPlan,
 ) -> None:
-    found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
-    ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
+    found: Answers = {("driver", PACKAGE, "headless"): ("6.8.0-1-generic",), ("driver", PACKAGE, "unsigned"): ("",)}
+    ready: Answers = UBUNTU | {("driver", PACKAGE, "offer", PACKAGE): (VERSION,)}
     assert list(drivers.refusals(plan, seen(ready | found))) == []
 
 
@@ -235,14 +235,14 @@ def test_debians_own_driver_comes_with_what_an_engine_needs(
     assert list(look.offers) == asked
     assert look.drivers["headless"] == "0.0-none"
 
-    offered: Answers = {("offer", name): ("580.1-1",) for name in asked}
+    offered: Answers = {("driver", PACKAGE, "offer", name): ("580.1-1",) for name in asked}
     debian = replace(plan, driver="nvidia-driver")
     traffic, _ = run(debian, MACHINE | offered, caplog)
     assert f"install {' '.join(asked)} " in traffic.execs[0].command
     # Somebody has installed it without them: no nvidia-smi tells of a GPU.
-    offered.pop(("offer", "nvidia-driver"))
-    found: Answers = MACHINE | offered | {("driver", "installed"): ("580.1-1",)}
-    traffic, _ = run(debian, found | {("driver", "nvidia"): ("580.1",)}, caplog)
+    offered.pop(("driver", PACKAGE, "offer", "nvidia-driver"))
+    found: Answers = MACHINE | offered | {("driver", PACKAGE, "installed"): ("580.1-1",)}
+    traffic, _ = run(debian, found | {("driver", PACKAGE, "nvidia"): ("580.1",)}, caplog)
     assert f"install {' '.join(asked[1:])} " in traffic.execs[0].command
     assert "modprobe nvidia" in traffic.execs[0].command
 

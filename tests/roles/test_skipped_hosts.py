@@ -105,7 +105,7 @@ def test_whatever_it_lacks_the_others_are_changed(
     answers = found["gpu-c"]
     match lacks:
         case "driver":
-            answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
+            answers |= {("gpus", "nvidia-smi", "gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
             [engine] = plans("prod").hosts["gpu-c"].engines
             del answers["environment", vllm.environment(engine).directory]
@@ -113,7 +113,7 @@ def test_whatever_it_lacks_the_others_are_changed(
         case "weights":
             del answers["path", weights]
         case "clock":
-            answers |= {("clock", "utc"): ("1000",)}
+            answers |= {("clock",): ("1000",)}
         case "port":
             answers |= {("port", "8000"): ("nginx.service",)}
     edit(house, "prod", "workers: auto", "workers: 3")

@@ -37,26 +37,26 @@ def _tell(run: State, roles: Sequence[Role]) -> bool:
 
 def _ask(each: Host, roles: Sequence[Role]) -> HostState:
     plan: HostPlan = each.data.plan
-    questions = [question for role in roles for question in role.questions(plan)]
+    facts = [fact for role in roles for fact in role.questions(plan)]
     began = time.time()
-    lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
-    seen, running = told(lines, (began, time.time()))
+    lines = look(each, asked(facts), PATIENCE + len(facts) // 10)
+    observed, running = told(facts, lines, (began, time.time()))
     differs: list[str] = []
     unknown: list[str] = []
     for role in roles:
         try:
-            refusals = [*role.refusals(plan, seen)]
-            differs += [*refusals, *(change.what for change in role.changes(plan, seen))]
+            refusals = [*role.refusals(plan, observed)]
+            differs += [*refusals, *(change.what for change in role.changes(plan, observed))]
         except DeployError as error:  # a secret that this machine does not have, as a rule
             unknown.append(str(error))
-    there = services.installed(plan, seen)
-    return compared(running, seen, there, _generations(plan, seen), differs, unknown)
+    there = services.installed(plan, observed)
+    return compared(running, observed, there, _generations(plan, observed), differs, unknown)
 
 
-def _generations(plan: HostPlan, seen: Observation) -> dict[str, str]:
+def _generations(plan: HostPlan, observed: Observation) -> dict[str, str]:
     """Return which generation of each service the fleet file wants, as far as it can be known."""
     found = {}
-    for make in show.makers(plan, seen):
+    for make in show.makers(plan, observed):
         with suppress(DeployError):
             service = make()
             found[service.name] = service.generation

@@ -7,9 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.jobs.verify.questions import engine_url, gateway_urls, ollama_url, reached
+from mirrorfleet.jobs.verify.questions import (
+    engine_models,
+    gateway_models,
+    ollama_url,
+    reached,
+    readiness_url,
+)
 from mirrorfleet.planning import HostPlan, LitellmPlan
-from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.facts import Answer, Fact, Unit
+from mirrorfleet.runtime.observe import Observation
 
 MIRROR = "Run deploys/mirror.py."
 
@@ -34,17 +41,17 @@ class Layer:
     dead: bool = False
 
 
-def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
+def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
     """Yield the engines and the gateway of a host as they were found."""
     for engine in plan.engines:
         unit = f"mirrorfleet-vllm-{engine.model}.service"
         if not engine.answers:
-            faults = list(_stopped("engine", plan.name, unit, seen))
+            faults = list(_stopped("engine", plan.name, unit, observed))
             yield Layer("vLLM node", plan.name, (engine.model,), tuple(faults))
             continue
-        answer = _answer(seen, engine_url(plan, engine.model))
+        answer = _answer(observed, engine_models(plan, engine.model))
         windows = {each["id"]: each.get("max_model_len") for each in answer.get("data", ())}
-        faults = list(_dead("engine", plan.name, unit, seen, answer))
+        faults = list(_dead("engine", plan.name, unit, observed, answer))
         if not faults and engine.model not in windows:
             cause = f"vLLM on {plan.name} serves {_some(windows)}, not '{engine.model}'"
             faults.append(Fault("engine", cause, MIRROR))
@@ -53,10 +60,10 @@ def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
             faults.append(Fault("engine", f"{cause}{engine.context}", MIRROR))
         yield Layer("vLLM", plan.name, (engine.model,), tuple(faults))
     if plan.ollama:
-        answer = _answer(seen, ollama_url(plan))
+        answer = _answer(observed, Answer(ollama_url(plan)))
         listed = {each["name"].removesuffix(":latest") for each in answer.get("models", ())}
         models = tuple(each.model for each in plan.ollama.models)
-        faults = list(_dead("engine", plan.name, "mirrorfleet-ollama.service", seen, answer))
+        faults = list(_dead("engine", plan.name, "mirrorfleet-ollama.service", observed, answer))
         if not faults:
             faults += [
                 Fault("engine", f"Ollama on {plan.name} has no model '{model}'", MIRROR)
@@ -65,15 +72,15 @@ def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
             ]
         yield Layer("Ollama", plan.name, models, tuple(faults))
     if plan.gateway:
-        yield _gateway(plan.name, plan.gateway, seen)
+        yield _gateway(plan.name, plan.gateway, observed)
 
 
-def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
-    ready, models = gateway_urls(gateway)
-    answer = _answer(seen, models)
+def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:
+    answer = _answer(observed, gateway_models(gateway))
+    ready = _answer(observed, Answer(readiness_url(gateway)))
     listed = {each["id"] for each in answer.get("data", ())}
     wanted = tuple(dict.fromkeys(route.model for route in gateway.routes))
-    faults = list(_dead("gateway", host, "mirrorfleet-litellm.service", seen, _answer(seen, ready)))
+    faults = list(_dead("gateway", host, "mirrorfleet-litellm.service", observed, ready))
     dead = bool(faults)
     if not faults and not answer:
         remedy = f"Its journal says why: journalctl -u mirrorfleet-litellm on {host}."
@@ -86,7 +93,7 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
         ]
     for model, engines in reached(gateway).items():
         for urls in engines:
-            if not any(url in seen.answers for url in urls):
+            if not any(observed[Answer(url)] is not None for url in urls):
                 base = urls[0].removesuffix("/version")
                 cause = f"from {host} nothing answers at {base}, where '{model}' is served"
                 remedy = "Where the engine serves, a firewall is between them; see its own line."
@@ -95,25 +102,25 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
 
 
 def _dead(
-    where: str, host: str, unit: str, seen: Observation, answer: Mapping[str, Any]
+    where: str, host: str, unit: str, observed: Observation, answer: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    stopped = list(_stopped(where, host, unit, seen))
+    stopped = list(_stopped(where, host, unit, observed))
     yield from stopped
     if not stopped and not answer:
         remedy = f"It may still be starting: journalctl -u {unit} on {host}."
         yield Fault(where, f"{unit} on {host} runs, and does not answer", remedy)
 
 
-def _stopped(where: str, host: str, unit: str, seen: Observation) -> Iterator[Fault]:
-    found = seen.units.get(unit, Unit())
+def _stopped(where: str, host: str, unit: str, observed: Observation) -> Iterator[Fault]:
+    found = observed[Unit(unit)]
     if found.active != "active":
         remedy = f"journalctl -u {unit} on {host} says why; deploys/mirror.py starts it."
         yield Fault(where, f"{unit} on {host} is {found.active}", remedy)
 
 
-def _answer(seen: Observation, url: str) -> dict[str, Any]:
+def _answer(observed: Observation, fact: Fact[bytes | None]) -> dict[str, Any]:
     try:
-        said = json.loads(seen.answers.get(url, b"{}"))
+        said = json.loads(observed[fact] or b"{}")
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

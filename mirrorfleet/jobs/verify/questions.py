@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
+from mirrorfleet.jobs.verify.facts import KeyedAnswer
 from mirrorfleet.jobs.verify.seats import Line, Seat
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
-from mirrorfleet.runtime.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.facts import Answer, Fact, Unit
+from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT
 
 ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
@@ -19,20 +22,9 @@ ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
 LIMIT = 120
 """Seconds for one call of the client: a model on a cold engine takes its time."""
 
-# What a service answers to the holder of its key, which stands in the file of its environment. The
-# key goes to the service's own unit only. A developer's login shell may hang, greet, or speak for
-# another one: two kinds of its lines count, and for this developer only.
-KEYED = """\
-keyed() {
-    [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
-    body=$(
-        . "$1/current/environment" || exit
-        eval "key=\\${$2-}"
-        printf 'Authorization: Bearer %s\\n' "$key" |
-            curl -fs --noproxy '*' -m 20 -H @- "$3" | base64
-    ) 2>/dev/null
-    [ -z "$body" ] || say answer "$3" "$(printf %s "$body" | tr -d '\\n')"
-}
+# A developer's login shell may hang, greet, or speak for another one: two kinds of its lines count,
+# and for this developer only.
+AS_DEVELOPER = """\
 as_developer() {
     say developer "$1" "$2"
     case $kernel in
@@ -79,15 +71,15 @@ class Told:
     ``logins`` has, for each, which program the command is and the value of CLAUDE_CONFIG_DIR.
     """
 
-    seen: Observation
+    observed: Observation
     turns: Mapping[tuple[str, str], Mapping[str, Turn]] = field(default_factory=dict)
     logins: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
 
 def asked(plan: HostPlan, seats: Iterable[Seat]) -> str:
     """Return the script for a host: its services first, then its developers."""
-    then = [KEYED, *_keyed(plan), *(_seat(seat) for seat in seats)]
-    return script(_questions(plan), "\n".join(then))
+    then = [AS_DEVELOPER, *(_seat(seat) for seat in seats)]
+    return script(facts(plan), "\n".join(then))
 
 
 def patience(seats: Iterable[Seat]) -> int:
@@ -95,8 +87,8 @@ def patience(seats: Iterable[Seat]) -> int:
     return 120 + LIMIT * sum(2 + len(TURNS) * len(seat.lines) for seat in seats)
 
 
-def told(lines: Iterable[str]) -> Told:
-    """Read what a host has printed. Raises ``ValueError`` on what no host of ours prints."""
+def told(plan: HostPlan, lines: Iterable[str]) -> Told:
+    """Read what a host printed. Raises ``ValueError`` for lines that no script prints."""
     lines = list(lines)
     services = list(takewhile(lambda line: not line.startswith("developer\t"), lines))
     turns: dict[tuple[str, str], dict[str, Turn]] = {}
@@ -113,13 +105,19 @@ def told(lines: Iterable[str]) -> Told:
                 turns[who][name] = Turn(int(code), made == "yes", _text(out), _text(err))
             case _:
                 pass  # a login shell may greet
-    return Told(parse(services), turns, logins)
+    return Told(parse(facts(plan), services), turns, logins)
 
 
-def engine_url(plan: HostPlan, model: str) -> str:
-    """Return where an engine of a host lists its models."""
+def engine_models(plan: HostPlan, model: str) -> KeyedAnswer:
+    """Return the fact of the models that an engine of a host lists."""
     [engine] = [each for each in plan.engines if each.model == model]
-    return f"{http(engine.listen, engine.port)}/v1/models"
+    return KeyedAnswer(
+        directory=f"{ROOT}/vllm-{model}",
+        variable="VLLM_API_KEY",
+        url=f"{http(engine.listen, engine.port)}/v1/models",
+        unit=f"mirrorfleet-vllm-{model}.service",
+        port=engine.port,
+    )
 
 
 def ollama_url(plan: HostPlan) -> str:
@@ -127,11 +125,26 @@ def ollama_url(plan: HostPlan) -> str:
     return f"{http(plan.ollama.listen, plan.ollama.port)}/api/tags"
 
 
-def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
-    """Return where a gateway says that it is ready, and where it lists its models."""
+def readiness_url(gateway: LitellmPlan) -> str:
+    """Return where a gateway says that it is ready."""
+    return f"{_base(gateway)}/health/readiness"
+
+
+def gateway_models(gateway: LitellmPlan) -> KeyedAnswer:
+    """Return the fact of the models that a gateway lists."""
+    return KeyedAnswer(
+        directory=f"{ROOT}/litellm",
+        variable="LITELLM_MASTER_KEY",
+        url=f"{_base(gateway)}/v1/models",
+        unit="mirrorfleet-litellm.service",
+        port=gateway.port,
+    )
+
+
+def _base(gateway: LitellmPlan) -> str:
+    """Return the URL at which a gateway's own host asks it."""
     listen = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.listen, gateway.listen)
-    base = http(listen, gateway.port)
-    return f"{base}/health/readiness", f"{base}/v1/models"
+    return http(listen, gateway.port)
 
 
 def reached(gateway: LitellmPlan) -> dict[str, list[tuple[str, ...]]]:
@@ -146,30 +159,21 @@ def reached(gateway: LitellmPlan) -> dict[str, list[tuple[str, ...]]]:
     return found
 
 
-def _questions(plan: HostPlan) -> Iterator[Question]:
+def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
+    """Yield what must be known of the services of a host."""
     for engine in plan.engines:
-        yield ("unit", f"mirrorfleet-vllm-{engine.model}.service")
+        yield Unit(f"mirrorfleet-vllm-{engine.model}.service")
+        if engine.answers:
+            yield engine_models(plan, engine.model)
     if plan.ollama:
-        yield ("unit", "mirrorfleet-ollama.service")
-        yield ("answer", ollama_url(plan))
+        yield Unit("mirrorfleet-ollama.service")
+        yield Answer(ollama_url(plan))
     if plan.gateway:
-        yield ("unit", "mirrorfleet-litellm.service")
-        yield ("answer", gateway_urls(plan.gateway)[0])
+        yield Unit("mirrorfleet-litellm.service")
+        yield Answer(readiness_url(plan.gateway))
+        yield gateway_models(plan.gateway)
         for engines in reached(plan.gateway).values():
-            yield from (("answer", url) for urls in engines for url in urls)
-
-
-def _keyed(plan: HostPlan) -> Iterator[str]:
-    for engine in filter(lambda each: each.answers, plan.engines):
-        directory = f"{ROOT}/vllm-{engine.model}"
-        asked = [directory, "VLLM_API_KEY", engine_url(plan, engine.model)]
-        unit = f"mirrorfleet-vllm-{engine.model}.service"
-        yield shlex.join(["keyed", *asked, unit, str(engine.port)])
-    if plan.gateway:
-        url = gateway_urls(plan.gateway)[1]
-        asked = [f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url]
-        unit, port = "mirrorfleet-litellm.service", str(plan.gateway.port)
-        yield shlex.join(["keyed", *asked, unit, port])
+            yield from (Answer(url) for urls in engines for url in urls)
 
 
 def _seat(seat: Seat) -> str:
