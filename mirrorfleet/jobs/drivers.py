@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
 from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import vllm
-from mirrorfleet.roles.vllm import gpus
+from mirrorfleet.roles.vllm import gpus, software
 from mirrorfleet.roles.vllm.facts import Gpus
-from mirrorfleet.runtime.commands import Commands, operation, telling
+from mirrorfleet.runtime import packages
+from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.facts import Exists, Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change, Doubt
+from mirrorfleet.runtime.role import Role, Step
 
 WITH_IT = ("nvidia-smi", "libcuda1", "nvidia-persistenced")
 """What Debian's own driver does not bring, and an engine needs: see driver.sh."""
@@ -37,93 +35,88 @@ WHERE = {
 }
 
 
-def questions(plan: HostPlan) -> list[Fact[Any]]:
-    """What must be known of a host that is to have a driver."""
-    if not plan.driver:
-        return []
-    return [Gpus(), Exists(UNINSTALL), DriverPackage(plan.driver)]
+class Drivers(Role):
+    """NVIDIA's driver on the hosts that name its package."""
 
+    title = "Driver"
 
-def refusals(plan: HostPlan, observed: Observation) -> Iterator[str]:
-    """Yield why the driver cannot be installed, or would not run."""
-    if not plan.driver or not (_due(plan, observed) or _stuck(plan, observed)):
-        return
-    if _stuck(plan, observed):
-        said = _state(plan, observed).refused or "there is no apt-get"
-        where = WHERE.get(observed.machine.system, "Add the repository that has it")
-        yield (
-            f"cannot have {plan.driver}: {said.rstrip('.')}. {where}, let apt-get update read it, "
-            "and run again."
-        )
-        return
-    release = _wanted(plan, observed)
-    yield from _too_old(plan, release)
-    if observed[Exists(UNINSTALL)]:
-        yield (
-            f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
-            f"Remove that: {UNINSTALL}."
-        )
-    if _is_built(plan, observed):
-        if kernel := _state(plan, observed).headless:
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        if not plan.driver:
+            return []
+        return [Gpus(), Exists(UNINSTALL), DriverPackage(plan.driver)]
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        if not plan.driver or not (_due(plan, observed) or _stuck(plan, observed)):
+            return
+        if _stuck(plan, observed):
+            said = _state(plan, observed).refused or "there is no apt-get"
+            where = WHERE.get(observed.machine.system, "Add the repository that has it")
             yield (
-                f"has no headers of its kernel, {kernel}, and apt knows none: DKMS could not build "
-                f"{plan.driver}. Reboot into a kernel whose headers the sources have."
+                f"cannot have {plan.driver}: {said.rstrip('.')}. {where}, let apt-get update read "
+                "it, and run again."
             )
-        if _state(plan, observed).unsigned:
+            return
+        release = _wanted(plan, observed)
+        yield from _too_old(plan, release)
+        if observed[Exists(UNINSTALL)]:
             yield (
-                f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the firmware "
-                "does not know. Enrol that key there (docs/fleet-file.md: NVIDIA's driver), or "
-                "turn Secure Boot off."
+                f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
+                f"Remove that: {UNINSTALL}."
             )
-    if _running(plan, observed) and (why := _in_the_way(plan, observed)):
-        yield Doubt(
-            f"will start nothing that needs a GPU between the installation of {plan.driver} "
-            f"{release} and its next reboot: {why}. Choose the time."
+        if _is_built(plan, observed):
+            if kernel := _state(plan, observed).headless:
+                yield (
+                    f"has no headers of its kernel, {kernel}, and apt knows none: DKMS could not "
+                    f"build {plan.driver}. Reboot into a kernel whose headers the sources have."
+                )
+            if _state(plan, observed).unsigned:
+                yield (
+                    f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the "
+                    "firmware does not know. Enrol that key there (docs/fleet-file.md: NVIDIA's "
+                    "driver), or turn Secure Boot off."
+                )
+        if _running(plan, observed) and (why := _in_the_way(plan, observed)):
+            yield Doubt(
+                f"will start nothing that needs a GPU between the installation of {plan.driver} "
+                f"{release} and its next reboot: {why}. Choose the time."
+            )
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if not plan.driver:
+            return
+        if _due(plan, observed):
+            offers = _state(plan, observed).offers
+            for name in _names(plan, observed):
+                yield Change(f"package {name} {offers[name]} will be installed")
+            for name, version in offers.items():
+                if not version:
+                    yield Change(f"package {name} will be removed: it is in the way")
+        if why := _in_the_way(plan, observed):
+            yield Change(
+                f"a reboot into {plan.driver} {_wanted(plan, observed)} is left to you: {why}"
+            )
+        elif not _due(plan, observed) and not observed[Gpus()].gpus:
+            yield Change("the module nvidia will be loaded")
+
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("package of NVIDIA's driver", self.install),) if plan.driver else ()
+
+    def install(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Install the package where it is due, and load its module where nothing prevents it."""
+        due, why = _due(plan, observed), _in_the_way(plan, observed)
+        reboot = (
+            f"{plan.driver} is installed, and runs after a reboot, which is left to you: {why}."
         )
-
-
-def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
-    """Yield what will be installed and removed, and what is left to a person."""
-    if not plan.driver:
-        return
-    if _due(plan, observed):
-        offers = _state(plan, observed).offers
-        for name in _names(plan, observed):
-            yield Change(f"package {name} {offers[name]} will be installed")
-        for name, version in offers.items():
-            if not version:
-                yield Change(f"package {name} will be removed: it is in the way")
-    if why := _in_the_way(plan, observed):
-        yield Change(f"a reboot into {plan.driver} {_wanted(plan, observed)} is left to you: {why}")
-    elif not _due(plan, observed) and not observed[Gpus()].gpus:
-        yield Change("the module nvidia will be loaded")
-
-
-def fetch(plan: HostPlan, observed: Observation) -> None:
-    """Bring nothing: the host fetches its packages itself."""
-
-
-@deploy("Driver")
-def install() -> None:
-    """Install the driver of this host, if it is to have one, and say which one runs."""
-    if runtime.plan().driver:
-        put(name="package of NVIDIA's driver")
-
-
-@operation
-def put() -> Commands:
-    """Install the package where it is due, and load its module where nothing is in the way."""
-    plan, observed = runtime.plan(), runtime.seen()
-    due, why = _due(plan, observed), _in_the_way(plan, observed)
-    reboot = f"{plan.driver} is installed, and runs after a reboot, which is left to you: {why}."
-    after = shlex.join(["echo", reboot]) if why else LOAD
-    if due:
-        names = " ".join(_names(plan, observed))
-        headers = HEADERS if _is_built(plan, observed) else "headers=\n"
-        packages = runtime.INSTALL.format(names=f"{names} $headers")
-        yield telling(f"{TRAP.format(driver=plan.driver)}{headers}{packages}trap - EXIT\n{after}")
-    elif not why and not observed[Gpus()].gpus:
-        yield telling(LOAD)
+        after = shlex.join(["echo", reboot]) if why else LOAD
+        if due:
+            names = " ".join(_names(plan, observed))
+            headers = HEADERS if _is_built(plan, observed) else "headers=\n"
+            install = packages.INSTALL.format(names=f"{names} $headers")
+            yield telling(
+                f"{TRAP.format(driver=plan.driver)}{headers}{install}trap - EXIT\n{after}"
+            )
+        elif not why and not observed[Gpus()].gpus:
+            yield telling(LOAD)
 
 
 # A package that is half installed would be in the way of every other.
@@ -207,7 +200,7 @@ def _state(plan: HostPlan, observed: Observation) -> DriverState:
 def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
     """Yield what an engine would say of the driver that is on offer."""
     for engine in plan.engines:
-        cuda, oldest = gpus.needed(vllm.environment(engine).lock)
+        cuda, oldest = gpus.needed(software.environment(engine).lock)
         if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
             yield (
                 f"would get driver {release} with {plan.driver}, and vLLM {engine.version} brings "

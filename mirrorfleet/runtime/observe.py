@@ -18,7 +18,6 @@ from paramiko import SSHException
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.runtime import tuples
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.facts.fact import Lines, Value, width
 
@@ -27,10 +26,6 @@ COMMON = Path(__file__).parent / "facts" / "common.sh"
 
 PATIENCE = 120
 """Seconds for all facts, and one more for each ten: a host that needs longer hangs."""
-
-
-Question = tuples.Question
-Unit = tuples.UnitState
 
 
 @dataclass(frozen=True)
@@ -84,9 +79,6 @@ class Observation:
         """Return this observation with the facts of a later one in place of its own."""
         return Observation(self.machine, {**self.values, **later.values}, self.during, self.assumed)
 
-    def __getattr__(self, name: str) -> Any:
-        return tuples.attribute(self, name)
-
     def __copy__(self) -> Observation:
         """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
         return self
@@ -129,7 +121,6 @@ def script(facts: Iterable[Fact[Any]], then: str = "") -> str:
 
     Facts that differ in their last word only are asked together: one program answers them all.
     """
-    facts = map(tuples.fact, facts)
     calls: dict[tuple[str, ...], dict[str, None]] = {}
     files: dict[Path, None] = {COMMON: None}
     for fact in dict.fromkeys(facts):
@@ -184,7 +175,7 @@ def parse(
     """
     machine, printed = group(dropwhile(lambda line: not line.startswith("machine\t"), lines))
     values: dict[Fact[Any], Any] = {}
-    waiting = list(dict.fromkeys(map(tuples.fact, facts)))
+    waiting = list(dict.fromkeys(facts))
     index: dict[type[Fact[Any]], dict[tuple[str, ...], list[Sequence[str]]]] = {}
     for fact in waiting:  # grows by what is implied
         kind = type(fact)

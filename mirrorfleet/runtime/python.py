@@ -24,8 +24,6 @@ from mirrorfleet.runtime.upload import upload
 UV = Path(__file__).parent / "locks" / "uv.txt"
 """The installer, as locked as what it installs."""
 
-QUESTION = Python()
-
 OLDEST = (3, 11)
 
 DISTRIBUTION = {
@@ -63,10 +61,6 @@ class Environment:
     def complete(self) -> str:
         """The file that is written last: without it, an environment is a torso of a cut run."""
         return f"{self.directory}/.complete"
-
-    @property
-    def question(self) -> Environments:
-        return Environments(self.directory)
 
     @property
     def facts(self) -> list[Fact[Any]]:

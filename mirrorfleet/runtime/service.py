@@ -153,7 +153,7 @@ class Service(Installed):
         return [self.files[name] for name in sorted(self.files)]
 
 
-def questions(name: str, user: str, port: int) -> list[Fact[Any]]:
+def facts(name: str, user: str, port: int) -> list[Fact[Any]]:
     """Return what must be asked of a host to know whether a service is as it should be."""
     unit = f"mirrorfleet-{name}.service"
     return [

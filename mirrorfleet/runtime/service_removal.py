@@ -14,11 +14,6 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import AGAIN
 
 
-def question(names: str) -> Services:
-    """Return the fact of a host's services of such names, as "vllm-*"."""
-    return Services(names)
-
-
 def departed(names: str, wanted: Iterable[str], observed: Observation) -> list[str]:
     """Return the services of such names that the host has and is to have no more."""
     return sorted(observed[Services(names)] - set(wanted))

@@ -8,11 +8,10 @@ from typing import Any
 
 from mirrorfleet.planning import ClientPlan
 from mirrorfleet.planning.settings import KEY_FILE
-from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.json_file import NotOurs
 from mirrorfleet.roles.claude.receipt import Note, claimed, notes, ours, settled, steps
-from mirrorfleet.runtime.facts import Fact, User
-from mirrorfleet.runtime.facts import homes as facts
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change, Skipped
@@ -50,18 +49,13 @@ class Seat:
     def receipt(self) -> str:
         return f"{self.directory}/{RECEIPT}"
 
-    def file(self, path: str) -> facts.HomeFile:
+    def file(self, path: str) -> HomeFact:
         """Return the fact of one of the user's files."""
-        return facts.HomeFile(self.user, path)
+        return HomeFact(self.user, path)
 
 
 def seat(client: ClientPlan) -> Seat:
     return Seat(client.user, client.directory)
-
-
-def questions(where: Seat) -> list[Fact[Any]]:
-    """What must be known of a seat."""
-    return [*home_facts(where.user, where.directory)]
 
 
 def skipped(client: ClientPlan, observed: Observation) -> Iterator[Skipped]:

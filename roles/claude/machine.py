@@ -30,7 +30,7 @@ COMMANDS = "/usr/local/bin"
 CLAUDE = f"{COMMANDS}/claude"
 
 
-def questions(plan: ClaudePlan | None) -> list[Fact[Any]]:
+def facts(plan: ClaudePlan | None) -> list[Fact[Any]]:
     """What must be known of a machine, even one on which nobody works any more."""
     present = [f"{each.user} {each.directory}" for each in seats(plan)]
     asked: list[Fact[Any]] = [File(POLICY), File(SEATS), Assignments(SEATS, tuple(present))]

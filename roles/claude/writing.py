@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyinfra.api import Host
-from pyinfra.context import ctx_host
-
-from mirrorfleet.runtime import files, undone
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.facts.homes import HomeFile
-from mirrorfleet.runtime.files import SystemFile, write
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.files import HomeFile, SystemFile, write
 from mirrorfleet.runtime.observe import Observation, observe
 
 AGAIN = 3
@@ -18,7 +15,7 @@ AGAIN = 3
 
 
 def settle(
-    wanted: Callable[[Observation], list[files.HomeFile]],
+    wanted: Callable[[Observation], list[HomeFile]],
     observed: Observation,
     first: SystemFile | None = None,
 ) -> Commands:
@@ -27,8 +24,8 @@ def settle(
     A client that runs saves its state every few minutes, and a run may take an hour. A home that
     cannot be written is skipped.
     """
-    this: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    homes = undone.of(this.data.plan).homes
+    this = run.host()
+    homes = skipped.on(run.plan()).homes
     changed: set[str] = set()
 
     def left(how: str, user: str, why: str) -> None:
@@ -43,16 +40,16 @@ def settle(
         users = {*changed}
         changed.clear()
         before = _places(wanted(observed), users)
-        known = (fact for fact in observed.values if isinstance(fact, HomeFile))
+        known = (fact for fact in observed.values if isinstance(fact, HomeFact))
         asked = {*before, *(fact for fact in known if fact.user in users)}
         observed = observed.updated(observe(this, sorted(asked, key=lambda fact: fact.key)))
-        late = [file for file in wanted(observed) if file.user in users]
+        files = [file for file in wanted(observed) if file.user in users]
         # What cannot be read any more stays as it is.
-        broken = {fact.user for fact in before - _places(late, users)}
+        broken = {fact.user for fact in before - _places(files, users)}
         for user in users - broken:
             del homes[user]
-        yield from write(late, observed, left)
+        yield from write(files, observed, left)
 
 
-def _places(those: list[files.HomeFile], users: set[str]) -> set[HomeFile]:
-    return {file.fact for file in those if file.user in users}
+def _places(files: list[HomeFile], users: set[str]) -> set[HomeFact]:
+    return {file.fact for file in files if file.user in users}

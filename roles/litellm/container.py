@@ -16,7 +16,7 @@ from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.facts import Disk, Exists, Fact, Tree
+from mirrorfleet.runtime.facts import Disk, Exists, Fact, Package, Tree
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
@@ -41,6 +41,9 @@ IMAGES = f"{ROOT}/litellm/images"
 
 SIZE = 700 * 10**6
 """Bytes of an image at the least: what LiteLLM and its packages take."""
+
+PACKAGES = ("docker.io", "docker-cli")
+"""Docker from the distribution, and its client."""
 
 CLIENT_APART = (("debian", "13"),)
 """Where Docker's package does not bring its client."""
@@ -73,12 +76,13 @@ def packages(observed: Observation) -> tuple[str, ...]:
     if observed[Exists(DOCKER)]:
         return ()
     system = (observed.machine.system, observed.machine.release)
-    return ("docker.io", *(["docker-cli"] if system in CLIENT_APART else []))
+    return PACKAGES if system in CLIENT_APART else PACKAGES[:1]
 
 
-def questions(image: Image) -> list[Fact[Any]]:
+def facts(image: Image) -> list[Fact[Any]]:
     """What must be known of a host that is to run the image."""
-    return [Exists(DOCKER), Disk(STORE), DockerImage(image.reference)]
+    packages = (Package(name) for name in PACKAGES)
+    return [Exists(DOCKER), *packages, Disk(STORE), DockerImage(image.reference)]
 
 
 def refusals(image: Image, observed: Observation) -> Iterator[str]:

@@ -11,13 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import State
-from pyinfra.context import ctx_state
-
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
-from mirrorfleet.runtime import undone
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.facts import Content, Fact, Tree, User
 from mirrorfleet.runtime.observe import Observation
@@ -38,7 +35,7 @@ PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
 """What of Anthropic's own API a developer's key opens: not its files, batches or models."""
 
 
-def questions() -> list[Fact[Any]]:
+def facts() -> list[Fact[Any]]:
     """What must be known of the keys: what keys.json is, and what former.json holds."""
     return [Tree(KEYS), Content(FORMER)]
 
@@ -167,16 +164,15 @@ def _reached(gateway: LitellmPlan) -> set[str]:
     Those that have failed, or that it leaves out, may still have the key; that is what grace
     is for. Likewise a home that could not be written.
     """
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    reached = {each.data.plan.name for each in run.active_hosts}
+    active = [(run.plan_of(each), run.observed_on(each)) for each in run.state().active_hosts]
+    reached = {plan.name for plan, _ in active}
     missed = {
         client.key
-        for each in run.active_hosts
-        if each.data.plan.clients
-        for client in each.data.plan.clients.users
-        if undone.skips(each.data.plan, "clients")
-        or client.user in undone.homes(each.data.plan)
-        or each.data.seen[User(client.user)] is None
+        for plan, observed in active
+        for client in (plan.clients.users if plan.clients else ())
+        if skipped.skips(plan, "clients")
+        or client.user in skipped.homes(plan)
+        or (observed and observed[User(client.user)] is None)
     }
     return {
         each.name

@@ -12,7 +12,8 @@ from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.facts import Disk, Fact, Package
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.facts.python import Python
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
@@ -43,12 +44,11 @@ def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
-def questions(gateway: LitellmPlan) -> list[Fact[Any]]:
+def facts(gateway: LitellmPlan) -> list[Fact[Any]]:
     """What must be known of the host's software."""
-    common: list[Fact[Any]] = [python.QUESTION, *(Package(name) for name in PACKAGES)]
     if gateway.image:
-        return [*common, *container.questions(gateway.image)]
-    return [*common, Disk(ROOT), environment(gateway).question]
+        return [Python(), *container.facts(gateway.image)]
+    return [Disk(ROOT), *environment(gateway).facts]
 
 
 def refusals(gateway: LitellmPlan, observed: Observation) -> Iterator[str]:

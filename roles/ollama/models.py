@@ -28,7 +28,7 @@ FILES = {"files", "adapters"}
 PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="utf-8")
 
 
-def questions(plan: OllamaPlan) -> list[Fact[Any]]:
+def facts(plan: OllamaPlan) -> list[Fact[Any]]:
     """What must be known of the models: the ledger, and what the server has."""
     blobs = (Exists(_blob(plan, each)) for model in plan.models for each in _files(model))
     return [Content(LEDGER), Answer(_tags(plan)), *blobs]

@@ -9,7 +9,7 @@ from typing import Any
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import files, service_removal
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.facts import Fact, File, Unit
+from mirrorfleet.runtime.facts import Fact, File, Services, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
@@ -45,9 +45,9 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
     ]
 
 
-def questions(plan: HostPlan) -> list[Fact[Any]]:
+def facts(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of a host with such an engine, or that had one."""
-    asked: list[Fact[Any]] = [service_removal.question(NAME)]
+    asked: list[Fact[Any]] = [Services(NAME)]
     if _needed(plan):
         asked += [File(SCRIPT), File(UNIT_PATH), Unit(UNIT)]
     return asked

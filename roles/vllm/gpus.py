@@ -37,7 +37,7 @@ HINTS = {
 """What to do about words of nvidia-smi."""
 
 
-def questions(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
+def facts(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
     if engine.build != "cuda":
         return []

@@ -1,80 +1,65 @@
-"""Weights and environments on a host that nothing there starts with any more, removed where
-somebody asks for it."""
+"""The removal of weights and environments that no service of a host uses: see
+deploys/remove_weights.py."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.vllm import environment, weights
+from mirrorfleet.roles.vllm import software, weights
 from mirrorfleet.roles.vllm.facts import UnusedWeights
 from mirrorfleet.roles.vllm.render import ENVIRONMENTS
-from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Role, Step
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
 )
 """What runs have made there; nothing else is removed, whoever put it there."""
 
-
 UNUSED = (UnusedWeights(ROOT, WEIGHTS), UnusedWeights(ROOT, ENVIRONMENTS))
 
 
-def questions(plan: HostPlan) -> list[Fact[Any]]:
-    """What must be known of any host: a model may have left this one.
+class WeightsRemoval(Role):
+    """Weights and environments that nothing uses, off any host: a model may have left this one.
 
-    A change of a model removes the environments that no generation needs; where the last model has
+    A change of a model removes the environments that no generation needs. Where the last model has
     left, there is no such change any more.
     """
-    return [*UNUSED]
 
+    title = "vLLM"
 
-def refusals(plan: HostPlan, observed: Observation) -> list[str]:
-    """Nothing speaks against it."""
-    return []
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        return [*UNUSED]
 
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        for place, size in _unused(plan, observed).items():
+            yield Change(f"{place} ({size / 1e9:.2f} GB) will be removed")
 
-def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
-    """Yield what will be removed."""
-    for place, size in _unused(plan, observed).items():
-        yield Change(f"{place} ({size / 1e9:.2f} GB) will be removed")
+    def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("unused weights and environments", self.clear),)
 
-
-def fetch(plan: HostPlan, observed: Observation) -> None:
-    """Nothing is sent."""
-
-
-@deploy("vLLM")
-def remove() -> None:
-    """Remove from this host what it does not need."""
-    clear(name="unused weights and environments removed")
-
-
-@operation
-def clear() -> Commands:
-    """Remove what no generation starts with and the fleet file does not want."""
-    if unused := _unused(runtime.plan(), runtime.seen()):
-        yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
+    def clear(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Remove what no generation starts with and the fleet file does not need."""
+        if unused := _unused(plan, observed):
+            yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
 
 
 def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
     """Return the directories that will be removed, and the bytes that they take."""
-    wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
-    wanted |= {f"{place}.part" for place in wanted}
-    wanted |= {environment(engine).directory for engine in plan.engines}
+    needed = {weights.location(engine.model, engine.weights) for engine in plan.engines}
+    needed |= {f"{place}.part" for place in needed}
+    needed |= {software.environment(engine).directory for engine in plan.engines}
     return {
         place: size
         for fact in UNUSED
         for place, size in sorted(observed[fact].items())
-        if place not in wanted and OURS.fullmatch(place)
+        if place not in needed and OURS.fullmatch(place)
     }

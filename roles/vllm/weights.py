@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Weights as Source
 from mirrorfleet.planning import VllmPlan
@@ -46,7 +47,18 @@ def location(model: str, weights: Source) -> str:
             return f"{WEIGHTS}/{model}-{push.digest(Path(weights.source))[:12]}"
 
 
-def questions(engine: VllmPlan) -> list[Fact[Any]]:
+def known_location(engine: VllmPlan) -> str:
+    """Return the same also where the files to push are no longer on this machine: then a pattern.
+
+    Enough to roll back an engine, which only names the directory to people.
+    """
+    try:
+        return location(engine.model, engine.weights)
+    except DeployError:
+        return f"{WEIGHTS}/{engine.model}-*"
+
+
+def facts(engine: VllmPlan) -> list[Fact[Any]]:
     """What must be asked of a host to know whether it has the weights, and what of them."""
     if engine.weights.kind != "push":
         return [fact(engine)]

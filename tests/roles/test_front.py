@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.roles.front import render
+from mirrorfleet.roles.load_balancer import render
 from tests.roles.answers import bare, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

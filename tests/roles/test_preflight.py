@@ -11,9 +11,12 @@ import pytest
 
 from mirrorfleet.config import Weights
 from mirrorfleet.planning import VllmPlan
-from mirrorfleet.roles import litellm, preflight, vllm
-from mirrorfleet.roles.vllm import gpus, render
+from mirrorfleet.roles import litellm, vllm
+from mirrorfleet.roles.system import role as system
+from mirrorfleet.roles.system.role import System
+from mirrorfleet.roles.vllm import gpus, render, software
 from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Doubt
@@ -129,7 +132,7 @@ def found(
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
     plan = plans("prod").hosts["gpu-c"]
     engine = replace(plan.engines[0], **other)
-    lock = vllm.environment(plan.engines[0]).lock
+    lock = software.environment(plan.engines[0]).lock
     return list(gpus.refusals(plan, engine, lock, PLACE, seen))
 
 
@@ -309,16 +312,16 @@ def test_a_doubt_is_told_and_the_run_goes_on(
 def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
     hosts = plans("lab").hosts
     gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
-    assert list(preflight.refusals(gateway, fine)) == []
-    odd = replace(fine, system="fedora", release="43", paths=frozenset({preflight.SYSTEMD}))
-    assert list(preflight.refusals(gateway, odd)) == [
+    assert list(System().problems(gateway, fine)) == []
+    odd = replace(fine, system="fedora", release="43", paths=frozenset({system.SYSTEMD}))
+    assert list(System().problems(gateway, odd)) == [
         "is fedora 43, without apt; our services run on Debian, Ubuntu and what is made of them. "
         "Choose another host."
     ]
-    assert list(preflight.refusals(hosts["dev"], odd)) == [], "a developer's machine may be any"
-    [why] = preflight.refusals(gateway, replace(fine, architecture="riscv64"))
+    assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
+    [why] = System().problems(gateway, replace(fine, architecture="riscv64"))
     assert why.startswith("is riscv64; our services run on x86_64 and aarch64.")
-    [why] = preflight.refusals(gateway, replace(fine, ahead=-90.4))
+    [why] = System().problems(gateway, replace(fine, ahead=-90.4))
     assert "has a clock that is 90 seconds behind this machine's" in why
 
 
@@ -327,7 +330,7 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     assert hosts["gw-1"].gateway
     named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
     fine = seen(bare(hosts["gw-1"]))
-    assert ("name", "gw-1.example") in preflight.questions(named)
+    assert ("name", "gw-1.example") in System().questions(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
         ("10.77.0.21 127.0.1.1", 0),
@@ -337,8 +340,8 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
         ("", 1),
     ):
         found = replace(fine, names={"gw-1.example": addresses})
-        assert len(list(preflight.refusals(named, found))) == judged
-    [why] = preflight.refusals(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
+        assert len(list(System().problems(named, found))) == judged
+    [why] = System().problems(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
     assert why.startswith("finds gw-1.example at 127.0.1.1, and its services are to listen there")
 
 
@@ -359,7 +362,7 @@ def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: 
 
     def judged(root: int, state: int, packages: Literal["controller", "registry"]) -> list[str]:
         disks = {("disk", ROOT): (f"{root}",), ("disk", STATE): (f"{state}",)}
-        whys = vllm.refusals(replace(plan, packages=packages), seen(bare(plan) | disks))
+        whys = Vllm().problems(replace(plan, packages=packages), seen(bare(plan) | disks))
         return [why for why in whys if "GB at least" in why]
 
     assert judged(9_000_000, 9_100_000, "registry") == []

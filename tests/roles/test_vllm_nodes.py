@@ -17,8 +17,8 @@ import click
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.jobs import show
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import registry
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
 from tests.roles import fleets
@@ -45,7 +45,7 @@ def plans() -> dict[str, HostPlan]:
 
 
 def large(plan: HostPlan) -> Service:
-    return next(each for each in show.services(plan, seen(bare(plan))) if "large" in each.name)
+    return next(each for each in registry.rendered(plan, seen(bare(plan))) if "large" in each.name)
 
 
 def found(plan: HostPlan, *, new: bool = False) -> Answers:
