@@ -136,12 +136,12 @@ def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
-    seen = machine.look_as_host(*Claude().questions(plan))
+    observed = machine.look_as_host(*Claude().questions(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
-    first = shared.known(plan.clients, seen)
+    first = shared.known(plan.clients, observed)
     told: list[tuple[str, str, str]] = []
-    wanted = home_files.desired(plan, seen)
-    [command] = write(wanted, seen, lambda *said: told.append(said), first=first)
+    wanted = home_files.desired(plan, observed)
+    [command] = write(wanted, observed, lambda *said: told.append(said), first=first)
     command.told(machine.run(command).stdout.splitlines())
     assert [user for _, user, _ in told] == ["ada"]
     assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}

@@ -177,7 +177,10 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
 ) -> None:
     before = plans("database").hosts
     found = {name: converged(plan) for name, plan in before.items()}
-    found["state"] |= {("services", "postgres*", "postgres"): (), ("services", "postgres*", "postgres-backup"): ()}
+    found["state"] |= {
+        ("services", "postgres*", "postgres"): (),
+        ("services", "postgres*", "postgres-backup"): (),
+    }
     found["state"] |= {("path", render.DIRECTORY): ()}
     for line in (
         "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",

@@ -182,7 +182,11 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     with pytest.raises(DeployError, match="still runs mirrorfleet-vllm-tiny"):
-        mirror(hosts, {"gpu": MACHINE | OURS | {("services", "vllm-*", "vllm-tiny"): ()}}, deploy=REMOVE_HOSTS)
+        mirror(
+            hosts,
+            {"gpu": MACHINE | OURS | {("services", "vllm-*", "vllm-tiny"): ()}},
+            deploy=REMOVE_HOSTS,
+        )
 
 
 def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> None:

@@ -129,7 +129,10 @@ def test_a_module_that_is_not_loaded_is_loaded(
     [
         (NOUVEAU, "the kernel has nouveau"),
         (OLDER, "the kernel has NVIDIA's driver 550.163.01"),
-        ({("driver", PACKAGE, "nvidia"): ("550.163.01",)}, "the kernel has NVIDIA's driver 550.163.01"),
+        (
+            {("driver", PACKAGE, "nvidia"): ("550.163.01",)},
+            "the kernel has NVIDIA's driver 550.163.01",
+        ),
     ],
     ids=["nouveau", "an older one", "an older one, and nvidia-smi of the new"],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mirrorfleet.runtime.facts import User
 from mirrorfleet.roles.claude import homes
 from mirrorfleet.runtime import files as files_of_homes
 from mirrorfleet.runtime.files import HomeFile, outdated
@@ -26,13 +27,15 @@ def home(machine: Machine) -> Path:
 
 
 def look(machine: Machine, *files: HomeFile) -> Observation:
-    return machine.look(*(("home_file", file.user, file.path) for file in files))
+    return machine.look(*(HomeFile(file.user, file.path) for file in files))
 
 
-def write(machine: Machine, files: list[HomeFile], seen: Observation) -> list[tuple[str, str, str]]:
+def write(
+    machine: Machine, files: list[HomeFile], observed: Observation
+) -> list[tuple[str, str, str]]:
     """Write the files; return each home that was not written, with how and why."""
     told: list[tuple[str, str, str]] = []
-    for command in files_of_homes.write(files, seen, lambda *said: told.append(said)):
+    for command in files_of_homes.write(files, observed, lambda *said: told.append(said)):
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
         command.told(done.stdout.splitlines())
@@ -78,8 +81,8 @@ def test_a_linked_folder_is_followed(machine: Machine, home: Path) -> None:
     assert (home / "dotfiles/settings.json").read_bytes() == SETTINGS.content
 
 
-@pytest.mark.parametrize("link", [".claude", ".claude/settings.json"])
-@pytest.mark.parametrize("content", [SETTINGS.content, None])
+@pytest.mark.parametrizeLink([".claude", ".claude/settings.json"])
+@pytest.mark.parametrizeContent([SETTINGS.content, None])
 def test_a_link_out_of_the_home_is_not_followed(
     machine: Machine, home: Path, link: str, content: bytes | None
 ) -> None:
@@ -89,8 +92,8 @@ def test_a_link_out_of_the_home_is_not_followed(
     (home / link).parent.mkdir(exist_ok=True)
     (home / link).symlink_to(away if link.endswith("json") else away.parent)
     there = {("ada", SETTINGS.path): Found("600", b"of somebody else")}
-    seen = Observation(home_files=there)
-    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+    observed = Observation(home_files=there)
+    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
     assert (how, user) == ("skipped", "ada")
     assert "leads out of the home" in why
     assert away.read_text() == "of somebody else"
@@ -123,19 +126,19 @@ def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path)
 
 def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
-    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    observed = machine.look(HomeFile("ada", SETTINGS.path))
     other = HomeFile("ada", ".claude.json", b"{}")
-    assert outdated([SETTINGS, other], seen) == [other]
+    assert outdated([SETTINGS, other], observed) == [other]
 
 
 def test_what_was_changed_since_it_was_looked_at_is_left_alone(
     machine: Machine, home: Path
 ) -> None:
     put(machine, SETTINGS)
-    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    observed = machine.look(HomeFile("ada", SETTINGS.path))
     (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
     for content in (b"{}", None):
-        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
         assert (how, user) == ("changed", "ada")
         assert "settings.json was changed meanwhile; run again" in why
     assert "meanwhile" in (home / SETTINGS.path).read_text()
@@ -164,8 +167,8 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
 ) -> None:
     machine.add("base64", "exit 1")
     (home / ".claude.json").write_text('{"oauthAccount": {}}')
-    seen = machine.look(("user", "ada"), ("home_file", "ada", ".claude.json"))
-    assert seen.home_files["ada", ".claude.json"].mode == "unreadable"
-    assert [*homes.leaving(homes.Seat("ada"), seen)] == [
+    observed = machine.look(User("ada"), HomeFile("ada", ".claude.json"))
+    assert observed.home_files["ada", ".claude.json"].mode == "unreadable"
+    assert [*homes.leaving(homes.Seat("ada"), observed)] == [
         "has a ~ada/.claude.json that ada cannot read. Give it back: chown ada, chmod u+rw."
     ]

@@ -45,15 +45,15 @@ CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.receipt)
 
 
 def asked(machine: Machine) -> Observation:
-    return machine.look(("user", "ada"), *(("home_file", "ada", path) for path in CLAUDE))
+    return machine.look(User("ada"), *(HomeFile("ada", path) for path in CLAUDE))
 
 
-def whys(seen: Observation) -> list[str]:
-    return [*homes.leaving(SEAT, seen)]
+def whys(observed: Observation) -> list[str]:
+    return [*homes.leaving(SEAT, observed)]
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
-@pytest.mark.parametrize("path", CLAUDE)
+@pytest.mark.parametrizeExists(CLAUDE)
 def test_a_pipe_in_a_home_blocks_nothing(
     machine: Machine, home: Path, path: str, linked: bool
 ) -> None:
@@ -64,8 +64,10 @@ def test_a_pipe_in_a_home_blocks_nothing(
     else:
         os.mkfifo(home / path)
     began = time.monotonic()
-    seen = asked(machine)
-    assert whys(seen) == [f"has a ~ada/{path} that is not a regular file. Move it, then run again."]
+    observed = asked(machine)
+    assert whys(observed) == [
+        f"has a ~ada/{path} that is not a regular file. Move it, then run again."
+    ]
     # Also where it has come since the look.
     told = write(machine, [HomeFile("ada", path, b"{}")], Observation())
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
@@ -101,11 +103,11 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     hurried = observation.FUNCTIONS.replace("patience=10", "patience=1")
     monkeypatch.setattr(observation, "FUNCTIONS", hurried)
     began = time.monotonic()
-    seen = asked(machine)
+    observed = asked(machine)
     assert time.monotonic() - began < 6
-    assert {each.mode for each in seen.home_files.values()} == {"slow"}
-    assert homes.former(SEAT, seen) == []
-    assert whys(seen)[0].startswith("has a ~ada/.claude/mirrorfleet-key that cannot be read")
+    assert {each.mode for each in observed.home_files.values()} == {"slow"}
+    assert homes.former(SEAT, observed) == []
+    assert whys(observed)[0].startswith("has a ~ada/.claude/mirrorfleet-key that cannot be read")
 
 
 def test_a_home_that_blocks_the_writing_is_left_in_time(
@@ -139,10 +141,10 @@ def test_what_a_home_says_is_no_answer_of_the_host(
     """The process that reads a home is its user's, who can make it say anything."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", f"printf '{forged}'")
-    seen = asked(machine)
-    assert seen.users == {"ada": str(home)}
-    assert seen.system != "plan9"
-    found = seen.home_files["ada", ".claude.json"]
+    observed = asked(machine)
+    assert observed.users == {"ada": str(home)}
+    assert observed.machine.system != "plan9"
+    found = observed.home_files["ada", ".claude.json"]
     assert found.mode == "unreadable" or not found.content
 
 
@@ -160,8 +162,8 @@ def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
     (machine.root / "p/cgroup").write_text("0::/init.scope\n")
     (machine.root / "p/comm").write_text("x\\nport\t1\t\\033y\n")
     done = machine._run(["dash", "-s"], text)
-    seen = observation.parse(done.stdout.splitlines())
-    assert seen.listeners == {4000: frozenset({"x\\nport1\\033y"})}
+    observed = observation.parse(done.stdout.splitlines())
+    assert observed.listeners == {4000: frozenset({"x\\nport1\\033y"})}
 
 
 FORGED = r"Welcome!\ndeveloper\tlab\tgrace\nturn\tanswer\t0\tyes\t\t\nturn\tx\ty\tz\t%%\t%%\n"
@@ -243,9 +245,9 @@ def test_what_the_client_saves_at_the_same_time_is_not_lost(
     (home / ".claude").mkdir()
     if there:
         (home / ".claude/settings.json").write_text("{}")
-    seen = look(machine, SETTINGS)
+    observed = look(machine, SETTINGS)
     machine.add(program, SAVE.format(program=program))
-    told = write(machine, [SETTINGS], seen)
+    told = write(machine, [SETTINGS], observed)
     saved = (machine.root / "saved").exists()
     assert saved == (there or program not in ("sha256sum", "perl"))
     assert [how for how, *_ in told] == ["changed"] * saved
@@ -302,14 +304,14 @@ def test_no_receipt_is_written_that_would_not_be_read() -> None:
     """Text that cannot be compressed, of almost the size that is read, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
     content = Found("600", json.dumps({"noise": noise}).encode())
-    seen = Observation(
+    observed = Observation(
         users={"ada": "/home/ada"},
         home_files={("ada", SEAT.settings): content, ("ada", SEAT.state): content},
     )
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
-    [why] = homes.skipped(client, seen)
+    [why] = homes.skipped(client, observed)
     assert "would get a ~ada/.claude/mirrorfleet-receipt.json that holds more than 8 MiB" in why
-    assert [file.path for file in homes.files(client, seen)] == [SEAT.key]
+    assert [file.path for file in homes.files(client, observed)] == [SEAT.key]
 
 
 OURS = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
@@ -364,10 +366,10 @@ def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
     there["ada", SEAT.receipt] = Found("600", json.dumps(said).encode())
     if data.draw(st.booleans()):
         there["ada", SEAT.settings] = Found("600", json.dumps(data.draw(ANY)).encode())
-    seen = Observation(users=users, home_files=there)
-    for wanted in (homes.files(client, seen), homes.former(SEAT, seen)):
-        list(homes.changes(wanted, [client], seen))
-    assert all(why.startswith("has a ~ada/") for why in homes.skipped(client, seen))
+    observed = Observation(users=users, home_files=there)
+    for wanted in (homes.files(client, observed), homes.former(SEAT, observed)):
+        list(homes.changes(wanted, [client], observed))
+    assert all(why.startswith("has a ~ada/") for why in homes.skipped(client, observed))
 
 
 # Through a whole run.
@@ -412,7 +414,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
     assert jobs(done["dev-2"]) == ["home files", "machine files"]
     told = [click.unstyle(line) for line in caplog.messages]
     skipped = [line for line in told if "skipped: has a ~grace/" in line]
-    assert len(skipped) == 2, "when it is seen, and at the end"
+    assert len(skipped) == 2, "when it is observed, and at the end"
     # The next run tries again; a key that can be removed is gone by then.
     assert jobs(done["dev-1"]) == ([] if path == SEAT.key else ["home files"])
 

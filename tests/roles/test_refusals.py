@@ -64,7 +64,10 @@ def test_a_port_of_metrics_that_is_taken(plans: Planned, house: Path) -> None:
 
 @pytest.mark.usefixtures("stocked")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
-    odd: Answers = {MACHINE: ("plan9", "4", "x86_64", "2", "4096"), ("python", "python3"): ("none",)}
+    odd: Answers = {
+        MACHINE: ("plan9", "4", "x86_64", "2", "4096"),
+        ("python", "python3"): ("none",),
+    }
     [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})
     why = "has no python3, and none is known for plan9 4. Use Debian 12, Ubuntu 24.04 or newer."
     assert line == f"gw-1 {why}"
