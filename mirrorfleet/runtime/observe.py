@@ -84,7 +84,7 @@ class Observation:
         return self
 
 
-def assumed(values: Mapping[Fact[Any], Any] | None = None, **machine: Any) -> Observation:
+def assumed(values: Mapping[Any, Any] | None = None, **machine: Any) -> Observation:
     """Return a host that has these facts and nothing else, without asking any."""
     return Observation(Machine(**machine), values or {}, assumed=True)
 

@@ -59,16 +59,16 @@ def _problems(plan: HostPlan, observed: Observation) -> Iterator[str]:
                 "nobody else would reach them. Correct its /etc/hosts, or write an address instead "
                 "of the name: 127.0.0.1, if nobody else is to."
             )
-    ahead = _ahead(observed)
-    if abs(ahead) > LATE:
-        way = "ahead of" if ahead > 0 else "behind"
+    seconds = ahead(observed)
+    if abs(seconds) > LATE:
+        way = "ahead of" if seconds > 0 else "behind"
         yield (
-            f"has a clock that is {abs(ahead):.0f} seconds {way} this machine's, and "
+            f"has a clock that is {abs(seconds):.0f} seconds {way} this machine's, and "
             "certificates are judged by it. Set the wrong one of the two: timedatectl set-ntp true."
         )
 
 
-def _ahead(observed: Observation) -> float:
+def ahead(observed: Observation) -> float:
     """Return by how many seconds the host's clock is ahead of this machine's.
 
     0 where the time between the question and the answer may explain it.

@@ -1,13 +1,15 @@
-"""What the shell functions print of a host, by the plan of the host: bare, or just as the plan wants it."""
+"""What the shell functions print of a host, by its plan: a bare host, or just what the plan says."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections import ChainMap
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan
 from mirrorfleet.roles import registry
@@ -69,6 +71,12 @@ def seen(answers: Answers) -> Observation:
     """Return the observation of a host that prints these lines, and no others, if asked."""
     machine, printed = group(lines(answers))
     return Observation(machine, _Printed(printed), assumed=True)
+
+
+def having(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> Observation:
+    """Return the same host with other values of these facts."""
+    both = ChainMap({**values}, cast(dict[Fact[Any], Any], observed.values))
+    return replace(observed, values=both, machine=replace(observed.machine, **machine))
 
 
 class _Printed(dict[Fact[Any], Any]):
@@ -170,7 +178,7 @@ def made(plan: OllamaPlan) -> Answers:
         for model in models.wanted(plan)
     }
     there = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
-    [text, answer] = models.questions(plan)
+    [text, answer] = models.facts(plan)
     return {text.key: _content(ledger), answer.key: _content({"models": there})}
 
 

@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.jobs import decommission
 from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import service_removal
+from mirrorfleet.runtime.facts import Services
 from mirrorfleet.runtime.reserved import RELEASE
 from tests.roles.answers import MACHINE, Answers, converged
 from tests.roles.conftest import Planned
@@ -119,11 +120,10 @@ def host(machine: Machine) -> Machine:
 def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
     host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
-    seen = host.look_as_host(
-        service_removal.question("vllm-*"), service_removal.question("litellm")
-    )
-    wanted = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso", "litellm"}
-    assert seen.services == wanted
+    seen = host.look_as_host(Services("vllm-*"), Services("litellm"))
+    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
+    assert seen[Services("vllm-*")] == engines
+    assert seen[Services("litellm")] == {"litellm"}
     assert service_removal.departed("vllm-*", ["vllm-tiny"], seen) == [
         "vllm-former",
         "vllm-stubborn",

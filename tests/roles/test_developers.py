@@ -17,6 +17,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet import fleet
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.settings import settings
+from mirrorfleet.roles.claude.machine import SEATS
 from tests.roles.answers import Answers, bare, converged
 from tests.roles.fake import MIRROR, Exec, mirror
 from tests.roles.fleets import good

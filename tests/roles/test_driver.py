@@ -12,6 +12,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.jobs import drivers
+from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
 from tests.roles.answers import MACHINE, Answers, seen
 from tests.roles.conftest import Planned
@@ -237,18 +238,19 @@ def test_debians_own_driver_comes_with_what_an_engine_needs(
     machine.add("apt-cache", DEBIAN)
     machine.add("apt-get", 'shift 5; for name do echo "Inst $name (580.1-1 Debian [amd64])"; done')
     machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')
-    look = machine.look(("driver", "nvidia-driver"))
-    assert list(look.offers) == asked
-    assert look.drivers["headless"] == "0.0-none"
+    driver = DriverPackage("nvidia-driver")
+    state = machine.look(driver)[driver]
+    assert list(state.offers) == asked
+    assert state.headless == "0.0-none"
 
-    offered: Answers = {("driver", PACKAGE, "offer", name): ("580.1-1",) for name in asked}
+    offered: Answers = {("driver", "nvidia-driver", "offer", name): ("580.1-1",) for name in asked}
     debian = replace(plan, driver="nvidia-driver")
     traffic, _ = run(debian, MACHINE | offered, caplog)
     assert f"install {' '.join(asked)} " in traffic.execs[0].command
     # Somebody has installed it without them: no nvidia-smi tells of a GPU.
-    offered.pop(("driver", PACKAGE, "offer", "nvidia-driver"))
-    found: Answers = MACHINE | offered | {("driver", PACKAGE, "installed"): ("580.1-1",)}
-    traffic, _ = run(debian, found | {("driver", PACKAGE, "nvidia"): ("580.1",)}, caplog)
+    offered.pop(("driver", "nvidia-driver", "offer", "nvidia-driver"))
+    found: Answers = MACHINE | offered | {("driver", "nvidia-driver", "installed"): ("580.1-1",)}
+    traffic, _ = run(debian, found | {("driver", "nvidia-driver", "nvidia"): ("580.1",)}, caplog)
     assert f"install {' '.join(asked[1:])} " in traffic.execs[0].command
     assert "modprobe nvidia" in traffic.execs[0].command
 
@@ -270,13 +272,11 @@ def test_what_the_host_itself_says(machine: Machine) -> None:
     machine.add("dpkg-query", f"echo installed {VERSION}")
     machine.add("od", "echo '   1'")
     machine.add("mokutil", 'echo "$2 is not enrolled"')
-    look = machine.look(("driver", PACKAGE))
-    assert look.offers == {
-        "nvidia-driver-550-server": "",
-        "dkms": "3.0.11-1ubuntu13",
-        PACKAGE: VERSION,
-    }
-    assert look.drivers == {"installed": VERSION, "headless": "0.0-none", "unsigned": ""}
+    driver = DriverPackage(PACKAGE)
+    offers = {"nvidia-driver-550-server": "", "dkms": "3.0.11-1ubuntu13", PACKAGE: VERSION}
+    assert machine.look(driver)[driver] == DriverState(
+        offers=offers, installed=VERSION, headless="0.0-none", unsigned=True
+    )
     machine.add("apt-cache", "echo linux-headers-0.0-none:; echo '  Candidate: 0.0'")
     machine.add("mokutil", 'echo "$2 is already enrolled"; exit 1')
-    assert machine.look(("driver", PACKAGE)).drivers == {"installed": VERSION}
+    assert machine.look(driver)[driver] == DriverState(offers=offers, installed=VERSION)

@@ -22,13 +22,16 @@ from hypothesis import strategies as st
 from mirrorfleet.jobs.verify import questions
 from mirrorfleet.jobs.verify.questions import Turn
 from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
 from mirrorfleet.roles.claude.receipt import notes
 from mirrorfleet.runtime import files
 from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.facts import Listening, User
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile
-from mirrorfleet.runtime.observe import HomeFile as Found
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -36,6 +39,7 @@ from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
 from tests.roles.test_cut_runs import SEAT, developer
+from tests.roles.test_cut_runs import observed as at_home
 from tests.roles.test_home_files import SETTINGS, all_files, look, write
 from tests.roles.test_home_files import home as _home
 
@@ -45,7 +49,7 @@ CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.receipt)
 
 
 def asked(machine: Machine) -> Observation:
-    return machine.look(User("ada"), *(HomeFile("ada", path) for path in CLAUDE))
+    return machine.look(*home_facts("ada", ".claude"))
 
 
 def whys(observed: Observation) -> list[str]:
@@ -53,7 +57,7 @@ def whys(observed: Observation) -> list[str]:
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
-@pytest.mark.parametrizeExists(CLAUDE)
+@pytest.mark.parametrize("path", CLAUDE)
 def test_a_pipe_in_a_home_blocks_nothing(
     machine: Machine, home: Path, path: str, linked: bool
 ) -> None:
@@ -69,7 +73,7 @@ def test_a_pipe_in_a_home_blocks_nothing(
         f"has a ~ada/{path} that is not a regular file. Move it, then run again."
     ]
     # Also where it has come since the look.
-    told = write(machine, [HomeFile("ada", path, b"{}")], Observation())
+    told = write(machine, [HomeFile("ada", path, b"{}")], assumed())
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
     assert "is not a regular file" in told[0][2]
     assert time.monotonic() - began < 8
@@ -100,12 +104,14 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     """As with a pipe that is swapped in after it was tested, or a process that is stopped."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", "kill -STOP $PPID; sleep 60")
-    hurried = observation.FUNCTIONS.replace("patience=10", "patience=1")
-    monkeypatch.setattr(observation, "FUNCTIONS", hurried)
+    functions = observation._functions
+    hurried = lambda path: functions(path).replace("patience=10", "patience=1")  # noqa: E731
+    monkeypatch.setattr(observation, "_functions", hurried)
     began = time.monotonic()
     observed = asked(machine)
     assert time.monotonic() - began < 6
-    assert {each.mode for each in observed.home_files.values()} == {"slow"}
+    files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
+    assert {each.mode for each in files if each} == {"slow"}
     assert homes.former(SEAT, observed) == []
     assert whys(observed)[0].startswith("has a ~ada/.claude/mirrorfleet-key that cannot be read")
 
@@ -118,7 +124,7 @@ def test_a_home_that_blocks_the_writing_is_left_in_time(
     machine.add("mktemp", shell)
     monkeypatch.setattr(files, "HOMES", files.HOMES.replace("patience=30", "patience=1"))
     began = time.monotonic()
-    told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], Observation())
+    told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], assumed())
     assert time.monotonic() - began < 10
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
     assert "the home does not answer in time" in told[0][2]
@@ -141,29 +147,32 @@ def test_what_a_home_says_is_no_answer_of_the_host(
     """The process that reads a home is its user's, who can make it say anything."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", f"printf '{forged}'")
-    observed = asked(machine)
-    assert observed.users == {"ada": str(home)}
+    mallory = User("mallory")
+    observed = machine.look(*home_facts("ada", ".claude"), mallory)
+    assert observed[mallory] is None
+    assert observed[User("ada")] == str(home)
     assert observed.machine.system != "plan9"
-    found = observed.home_files["ada", ".claude.json"]
-    assert found.mode == "unreadable" or not found.content
+    found = observed[HomeFact("ada", ".claude.json")]
+    assert found and (found.mode == "unreadable" or not found.content)
 
 
 def test_a_message_from_a_home_cannot_pretend_to_be_another(machine: Machine, home: Path) -> None:
     machine.add("readlink", r"printf 'a\nskipped\troot\tpay\033[1m\n' >&2; exit 1")
-    [(how, user, why)] = write(machine, [SETTINGS], Observation())
+    [(how, user, why)] = write(machine, [SETTINGS], assumed())
     assert (how, user) == ("skipped", "ada")
     assert why.isprintable()
 
 
 def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
     machine.add("ss", r"echo 'LISTEN 0 1 0.0.0.0:4000 0.0.0.0:* users:((\"x\",pid=7,fd=3))'")
-    text = observation.script([("port", "4000")]).replace("/proc/$1", f"{machine.root}/p")
+    ports = [Listening(4000), Listening(1)]
+    text = observation.script(ports).replace("/proc/$1", f"{machine.root}/p")
     (machine.root / "p").mkdir()
     (machine.root / "p/cgroup").write_text("0::/init.scope\n")
     (machine.root / "p/comm").write_text("x\\nport\t1\t\\033y\n")
     done = machine._run(["dash", "-s"], text)
-    observed = observation.parse(done.stdout.splitlines())
-    assert observed.listeners == {4000: frozenset({"x\\nport1\\033y"})}
+    observed = observation.parse(ports, done.stdout.splitlines())
+    assert [observed[port] for port in ports] == [{"x\\nport1\\033y"}, set()]
 
 
 FORGED = r"Welcome!\ndeveloper\tlab\tgrace\nturn\tanswer\t0\tyes\t\t\nturn\tx\ty\tz\t%%\t%%\n"
@@ -173,9 +182,9 @@ def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Ma
     machine.add("runuser", f"printf '{FORGED}'; sleep 60")
     calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
     began = time.monotonic()
-    done = machine._run(["sh", "-s"], observation.script([], f"{questions.KEYED}\n{calls}"))
+    done = machine._run(["sh", "-s"], observation.script([], f"{questions.AS_DEVELOPER}\n{calls}"))
     assert time.monotonic() - began < 10
-    turns = questions.told(done.stdout.splitlines()).turns
+    turns = questions.told([], done.stdout.splitlines()).turns
     assert turns == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
 
 
@@ -201,7 +210,7 @@ def test_the_shell_of_a_user_gets_neither_the_lock_nor_our_output(
 ) -> None:
     look = 'for at in 0 1 2 9; do readlink "/proc/$$/fd/$at"; done | cat >"$ROOT/held"'
     machine.add("runuser", f'{look}; shift 3; exec "$@"')
-    assert write(machine, [SETTINGS], Observation()) == []
+    assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
     said = str(machine.at("/var/lib/mirrorfleet/stage/said"))
     assert held == ["/dev/null", said, said]
@@ -212,13 +221,13 @@ def test_a_run_that_is_killed_leaves_no_key_for_longer_than_to_the_next(
 ) -> None:
     machine.add("getent", "kill -9 $(ps -o ppid= $PPID)")
     key = HomeFile("ada", SEAT.key, b"sk-of-ada")
-    [command] = files.write([key], Observation(), lambda *said: None)
+    [command] = files.write([key], assumed(), lambda *said: None)
     assert machine.run(command).returncode != 0
     stage = machine.at("/var/lib/mirrorfleet/stage")
     left = [path for path in machine.root.rglob("*") if path.is_file() and holds(path, b"sk-of")]
     assert [path.parent for path in left] == [stage]
     machine.add("getent", 'shift; echo "$1:x:1000:1000::$ROOT/home/$1:/bin/sh"')
-    assert write(machine, [SETTINGS], Observation()) == []
+    assert write(machine, [SETTINGS], assumed()) == []
     assert not stage.exists()
 
 
@@ -304,10 +313,7 @@ def test_no_receipt_is_written_that_would_not_be_read() -> None:
     """Text that cannot be compressed, of almost the size that is read, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
     content = Found("600", json.dumps({"noise": noise}).encode())
-    observed = Observation(
-        users={"ada": "/home/ada"},
-        home_files={("ada", SEAT.settings): content, ("ada", SEAT.state): content},
-    )
+    observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
     [why] = homes.skipped(client, observed)
     assert "would get a ~ada/.claude/mirrorfleet-receipt.json that holds more than 8 MiB" in why
@@ -354,19 +360,18 @@ def mutated(said: Any, at: tuple[Any, ...], value: Any) -> Any:
 def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
     theirs = b'{"permissions": {"allow": ["x"], "deny": 5}, "env": {"A": "0"}}'
     client = developer(OURS, {"hasCompletedOnboarding": True})
-    there = {("ada", SEAT.settings): Found("600", theirs)}
-    users = {"ada": "/home/ada"}
-    for file in homes.files(client, Observation(users=users, home_files=there)):
+    there = {SEAT.file(SEAT.settings): Found("600", theirs)}
+    for file in homes.files(client, at_home(there)):
         if file.content is not None:
-            there[file.user, file.path] = Found(file.mode, file.content)
-    said = json.loads(there["ada", SEAT.receipt].content)
+            there[file.fact] = Found(file.mode, file.content)
+    said = json.loads(there[SEAT.file(SEAT.receipt)].content)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.sampled_from(places(said)))
         said = mutated(said, at, data.draw(ANY))
-    there["ada", SEAT.receipt] = Found("600", json.dumps(said).encode())
+    there[SEAT.file(SEAT.receipt)] = Found("600", json.dumps(said).encode())
     if data.draw(st.booleans()):
-        there["ada", SEAT.settings] = Found("600", json.dumps(data.draw(ANY)).encode())
-    observed = Observation(users=users, home_files=there)
+        there[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
+    observed = at_home(there)
     for wanted in (homes.files(client, observed), homes.former(SEAT, observed)):
         list(homes.changes(wanted, [client], observed))
     assert all(why.startswith("has a ~ada/") for why in homes.skipped(client, observed))

@@ -37,7 +37,7 @@ def gateway_files(plan: HostPlan) -> Answers:
     assert plan.gateway
     service = Litellm().render(plan.gateway, seen(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
-    return {("content", path): content(text) for path, text in zip(FILES, texts, strict=True)}
+    return {file.key: content(text) for file, text in zip(FILES, texts, strict=True)}
 
 
 @pytest.fixture(autouse=True)

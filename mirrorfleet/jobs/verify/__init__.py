@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.jobs.verify import table
 from mirrorfleet.jobs.verify.judge import rows
 from mirrorfleet.jobs.verify.layers import layers
-from mirrorfleet.jobs.verify.questions import Told, asked, patience, told
+from mirrorfleet.jobs.verify.questions import Told, asked, facts, patience, told
 from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.observe import look
@@ -51,7 +51,7 @@ def _prove(run: State) -> bool:
 
 def _ask(each: Host, chosen: Sequence[Seat]) -> Told:
     plan: HostPlan = each.data.plan
-    return told(plan, look(each, asked(plan, chosen), patience(chosen)))
+    return told(facts(plan), look(each, asked(plan, chosen), patience(chosen)))
 
 
 def _options(each: Host) -> dict[str, Any]:

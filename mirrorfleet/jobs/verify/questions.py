@@ -87,8 +87,11 @@ def patience(seats: Iterable[Seat]) -> int:
     return 120 + LIMIT * sum(2 + len(TURNS) * len(seat.lines) for seat in seats)
 
 
-def told(plan: HostPlan, lines: Iterable[str]) -> Told:
-    """Read what a host printed. Raises ``ValueError`` for lines that no script prints."""
+def told(services_facts: Iterable[Fact[Any]], lines: Iterable[str]) -> Told:
+    """Read what a host printed about the facts of its services, and about its developers.
+
+    Raises ``ValueError`` for lines that no script prints.
+    """
     lines = list(lines)
     services = list(takewhile(lambda line: not line.startswith("developer\t"), lines))
     turns: dict[tuple[str, str], dict[str, Turn]] = {}
@@ -105,7 +108,7 @@ def told(plan: HostPlan, lines: Iterable[str]) -> Told:
                 turns[who][name] = Turn(int(code), made == "yes", _text(out), _text(err))
             case _:
                 pass  # a login shell may greet
-    return Told(parse(facts(plan), services), turns, logins)
+    return Told(parse(services_facts, services), turns, logins)
 
 
 def engine_models(plan: HostPlan, model: str) -> KeyedAnswer:
