@@ -11,7 +11,7 @@ import pytest
 
 from mirrorfleet.config import Weights
 from mirrorfleet.planning import VllmPlan
-from mirrorfleet.roles import litellm, vllm
+from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import gpus, render, software
@@ -20,6 +20,7 @@ from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.runtime.role import Role
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -347,14 +348,18 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
 
 def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -> None:
     hosts = plans("lab").hosts
-    for role, name, size in ((vllm, "gpu", "2.50"), (litellm, "gw-1", "0.70")):
+    roles: tuple[tuple[Role, str, str], ...] = (
+        (Vllm(), "gpu", "2.50"),
+        (Litellm(), "gw-1", "0.70"),
+    )
+    for role, name, size in roles:
         plan = hosts[name]
         full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
-        assert role.refusals(plan, seen(bare(plan) | full)) == [
+        assert list(role.problems(plan, seen(bare(plan) | full))) == [
             f"needs {size} GB at least below /opt/mirrorfleet for software, and has 0.61 GB free "
             "there. Make room."
         ]
-        assert role.refusals(plan, seen(converged(plan) | full)) == [], "it is there already"
+        assert list(role.problems(plan, seen(converged(plan) | full))) == [], "it is there already"
 
 
 def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: Planned) -> None:
