@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import reading
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import FrontPlan, HostPlan
 from mirrorfleet.roles.load_balancer import render
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal_text
 from mirrorfleet.runtime.service import Installed, Service
@@ -43,12 +45,15 @@ class LoadBalancer(ServiceRole[FrontPlan]):
         if plan.front and plan.front.certificate_path:
             yield ("path", plan.front.certificate_path)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.front is None:
             return
         path = plan.front.certificate_path
         if path and path not in observed.paths:
-            yield f"has no {path}, the certificate of the front door. Put it there, or push one."
+            yield error(
+                f"the load balancer's certificate {path} is not on this host.",
+                "Put it there, or push one.",
+            )
             return
         yield from super().problems(plan, observed)
 
@@ -77,9 +82,9 @@ def _rendered(front: FrontPlan, observed: Observation) -> Service:
         return render.service(front, None)
     try:
         certificate = reading.text(front.certificate)
-    except reading.Unreadable as error:
-        raise DeployError(f"cannot be given {front.certificate}: {error.told}") from None
+    except reading.Unreadable as exception:
+        raise DeployError(f"{front.certificate} cannot be read: {exception.told}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
-        raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
+        raise DeployError(f"{front.certificate} holds no certificate in PEM.")
     assert front.key, "the check wants a key for a certificate that is pushed"
     return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")
