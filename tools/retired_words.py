@@ -42,7 +42,7 @@ def find(text: str, words: dict[str, str]) -> Iterator[tuple[int, str, str]]:
             instead = next(
                 words[word] for word in words if re.fullmatch(word, found, re.IGNORECASE)
             )
-            yield number, found, instead
+            yield number, found, words[word]
 
 
 def files(paths: list[str]) -> Iterator[Path]:
