@@ -37,11 +37,11 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     """Where gateways listen, and where developers look for them."""
-    if len(gateway.hosts) > 1 and not gateway.url and not fleet.front:
+    if len(gateway.hosts) > 1 and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway",),
             f"has {len(gateway.hosts)} hosts and no 'url'.",
-            "Add a 'front', or write the address of your own load balancer.",
+            "Add a 'load_balancer', or write the address of your own load balancer.",
         )
     if gateway.url and (wanted := before_v1(gateway.url)):
         yield fleet.document.problem(
@@ -52,12 +52,12 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     listen = gateway.listen
     if listen is None:
         return
-    if is_loopback(listen) and not gateway.url and not fleet.front:
+    if is_loopback(listen) and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway", "listen"),
             f"is {listen}, which no developer reaches, and there is no 'url'.",
-            "Write the address of the front door before it as 'url'.",
-            given=(("gateway", "url"), ("front",)),
+            "Write the address of the load balancer before it as 'url'.",
+            given=(("gateway", "url"), ("load_balancer",)),
         )
     elif len(gateway.hosts) > 1 and not is_loopback(listen) and not is_any(listen):
         yield fleet.document.problem(

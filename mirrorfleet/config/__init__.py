@@ -9,12 +9,12 @@ from typing import Literal
 from mirrorfleet.config.developers import Developers, developers
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.firewall import Firewall, firewall
-from mirrorfleet.config.front import Front, front
 from mirrorfleet.config.gateway import Gateway, gateway
 from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
 from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
+from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
@@ -27,12 +27,12 @@ __all__ = [
     "Developers",
     "Firewall",
     "Fleet",
-    "Front",
     "Gateway",
     "Host",
     "Hub",
     "Image",
     "Keys",
+    "LoadBalancer",
     "Login",
     "Model",
     "OllamaModel",
@@ -68,7 +68,7 @@ class Fleet:
     models: Mapping[str, Model]
     gateway: Gateway | None
     firewall: Firewall
-    front: Front | None
+    load_balancer: LoadBalancer | None
     aliases: Mapping[str, str]
     fallback_lists: Mapping[str, Mapping[str, tuple[str, ...]]]
     keys: Keys
@@ -135,7 +135,9 @@ def fleet(document: Document) -> Fleet:
         },
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
         firewall=firewall(said),
-        front=front(said.section("front"), hosts) if "front" in said else None,
+        load_balancer=load_balancer(said.section("load_balancer"), hosts)
+        if "load_balancer" in said
+        else None,
         aliases=said.get("aliases", {}),
         fallback_lists={kind: _targets(said.section(kind)) for kind in FALLBACKS},
         keys=keys(said.section("keys")),

@@ -9,7 +9,10 @@ from typing import Any, Literal
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Secret, Section
 
-Scope = Literal["user", "managed", "mirror"]
+Scope = Literal["user", "managed", "isolated"]
+FORMER_SCOPES: Mapping[str, Scope] = {"mirror": "isolated"}
+"""Former names of scopes, accepted without end."""
+
 Privacy = Literal["strict", "no_telemetry", "none"]
 
 
@@ -46,7 +49,7 @@ class Developers:
     people whose machines are no hosts of the fleet.
 
     ``settings`` are Claude Code's own, beyond those that are derived; ``command`` is the name of
-    the group's own Claude Code, for the scope ``mirror`` alone. ``key`` is one that all share;
+    the group's own Claude Code, for the scope ``isolated`` alone. ``key`` is one that all share;
     ``models`` are those that the group's keys open, none said being all.
     """
 
@@ -92,7 +95,7 @@ def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
         name=said.name,
         seats=_seats(said, hosts),
         packaged=said.words("packaged"),
-        scope=said.get("scope", "user"),
+        scope=FORMER_SCOPES.get(said.get("scope"), said.get("scope", "user")),
         command=said.get("command", f"claude-{said.name}"),
         model=said["model"],
         subagent_model=said.get("subagent_model"),

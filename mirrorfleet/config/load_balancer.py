@@ -1,4 +1,4 @@
-"""The front door: HAProxy before the gateways, on hosts of its own or on theirs."""
+"""The load balancer: HAProxy before the gateways, on hosts of its own or on theirs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Front:
+class LoadBalancer:
     hosts: tuple[str, ...]
     listen: str | None
     port: int
@@ -28,9 +28,9 @@ class Front:
     plain: bool
 
 
-def front(said: Section, hosts: Mapping[str, Host]) -> Front:
+def load_balancer(said: Section, hosts: Mapping[str, Host]) -> LoadBalancer:
     certificate = said.section("certificate")
-    return Front(
+    return LoadBalancer(
         hosts=chosen(said, hosts),
         listen=said.get("listen"),
         port=said.get("port", 443 if "certificate" in said else 80),
