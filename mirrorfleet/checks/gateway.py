@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.checks.exposure import listeners
 from mirrorfleet.config import Fleet, Gateway, ProviderModel
 from mirrorfleet.config.addresses import before_v1, is_any, is_loopback
 from mirrorfleet.config.problems import Key, Problem
@@ -31,7 +30,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
             )
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
-    for check in (_reached, _server, _recycling, _timeouts, _shared, _passthrough):
+    for check in (_reached, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
 
 
@@ -67,41 +66,11 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         )
 
 
-def _server(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """What a server cannot do, and would not say."""
-    if gateway.server != "uvicorn":
-        for key, value in (
-            (("gateway", "limits", "limit_concurrency"), gateway.limits.limit_concurrency),
-            (("gateway", "keepalive_timeout"), gateway.keepalive_timeout),
-        ):
-            if value is not None:
-                yield fleet.document.problem(
-                    key, f"is ignored by {gateway.server}.", "Write server: uvicorn, or remove it."
-                )
-    if gateway.server == "gunicorn":
-        yield fleet.document.warning(
-            ("gateway", "server"),
-            "gives requests 30 s to end when it stops: longer turns are cut at every change.",
-            "Write uvicorn.",
-        )
-        for address in listeners(fleet, gateway):
-            if ":" in address:
-                yield fleet.document.problem(
-                    ("gateway", "server"),
-                    f"is gunicorn, which LiteLLM cannot make listen on {address}.",
-                    "Write uvicorn, or an IPv4 address.",
-                )
-
-
 def _recycling(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     key: Key = ("gateway", "max_requests_before_restart")
     if not gateway.max_requests_before_restart:
         return
-    if gateway.server == "granian":
-        yield fleet.document.problem(
-            key, "is ignored by granian.", "Write server: uvicorn, or remove it."
-        )
-    elif gateway.workers == 1:
+    if gateway.workers == 1:
         yield fleet.document.problem(
             key,
             "would stop the whole gateway each time: its only worker is the server.",

@@ -134,8 +134,8 @@ class _Reader:
         parsed = parse(path, self.room)
         self.room -= parsed.size
         self.problems += parsed.problems
-        tree, renamed = former_keys.rename(parsed.tree)
-        self.problems += renamed
+        tree, problems = former_keys.update(parsed.tree)
+        self.problems += problems
         if not isinstance(tree.value, dict) or INCLUDE not in tree.value:
             return tree
         own = Node({name: each for name, each in tree.value.items() if name != INCLUDE}, tree.place)

@@ -12,7 +12,7 @@ from mirrorfleet.config.reader import Secret, Section
 
 @dataclass(frozen=True)
 class Certificate:
-    """With TLS: a file that is pushed, its key beside it as a secret, or a file on the hosts."""
+    """A certificate for TLS: ``push`` is a file of the controller, ``path`` one of the hosts."""
 
     push: Path | None
     path: str | None
@@ -20,6 +20,8 @@ class Certificate:
 
 @dataclass(frozen=True)
 class LoadBalancer:
+    """``listen`` is ``None`` for the address of each host. ``plain`` is HTTP without TLS."""
+
     hosts: tuple[str, ...]
     listen: str | None
     port: int
@@ -28,15 +30,16 @@ class LoadBalancer:
     plain: bool
 
 
-def load_balancer(said: Section, hosts: Mapping[str, Host]) -> LoadBalancer:
-    certificate = said.section("certificate")
+def load_balancer(section: Section, hosts: Mapping[str, Host]) -> LoadBalancer:
+    """Read ``load_balancer``."""
+    certificate = section.mapping("certificate") if "certificate" in section else None
     return LoadBalancer(
-        hosts=chosen(said, hosts),
-        listen=said.get("listen"),
-        port=said.get("port", 443 if "certificate" in said else 80),
+        hosts=chosen(section, hosts),
+        listen=section.get("listen"),
+        port=section.get("port") or (443 if certificate else 80),
         certificate=Certificate(certificate.path("push"), certificate.get("path"))
-        if "certificate" in said
+        if certificate
         else None,
-        key=said.secret("key"),
-        plain=said.get("plain", False),
+        key=section.secret("key"),
+        plain=section["plain"],
     )

@@ -62,13 +62,11 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = derived_from("gateway.version")
-    runtime: str = derived_from("gateway.runtime")
-    image: Image | None = derived_from("gateway.image")
+    image: Image | None = derived_from("gateway.image", "gateway.runtime")
     listen: str = derived_from(
         "gateway.listen", "hosts.{host}.address", reason="the host's own address, if not said"
     )
     port: int = derived_from("gateway.port")
-    server: str = derived_from("gateway.server")
     workers: int | Literal["auto"] = derived_from(
         "gateway.workers", reason="auto: by the cores and the memory of the host, two at least"
     )
@@ -162,11 +160,9 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
-        runtime=gateway.runtime,
         image=gateway.image,
         listen=gateway.listen or host.address,
         port=gateway.port,
-        server=gateway.server,
         workers=gateway.workers,
         max_requests_before_restart=recycle,
         jitter=round(recycle * JITTER) if recycle else 0,
