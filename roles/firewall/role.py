@@ -54,7 +54,7 @@ class Firewall(Role):
             asked += [("tree", path) for path in units()]
             asked += [("port", str(port)) for port in desired_doors(plan)]
         if plan.firewall:
-            asked += [("route", address) for address in plan.firewall.passes]
+            asked += [("route", address) for address in plan.firewall.upstream_routes]
         return asked
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
@@ -112,9 +112,9 @@ class Firewall(Role):
 
 def desired_doors(plan: HostPlan) -> Doors:
     """Return the doors of the plan. Raises ``DeployError`` for a name without an address."""
-    doors = plan.firewall.doors if plan.firewall else ()
+    doors = plan.firewall.rules if plan.firewall else ()
     return {
-        door.port: frozenset(each for who in door.admits for each in networks(who))
+        door.port: frozenset(each for who in door.allowed_sources for each in networks(who))
         for door in doors
     }
 
@@ -133,7 +133,7 @@ def units() -> dict[str, str]:
 
 
 def _has_doors(plan: HostPlan) -> bool:
-    return plan.firewall is not None and bool(plan.firewall.doors)
+    return plan.firewall is not None and bool(plan.firewall.rules)
 
 
 def _before(observed: Observation) -> Doors:
@@ -220,7 +220,7 @@ def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
 
 def _shut_out(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     """A gateway that comes to an engine from an address that the engine's door does not know."""
-    for address, admits in (plan.firewall.passes if plan.firewall else {}).items():
+    for address, admits in (plan.firewall.upstream_routes if plan.firewall else {}).items():
         source = observed.routes.get(address)
         if source in (None, address):
             continue

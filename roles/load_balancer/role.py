@@ -8,7 +8,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import FrontPlan, HostPlan
+from mirrorfleet.planning import HostPlan, LoadBalancerPlan
 from mirrorfleet.roles.load_balancer import render
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question, once
@@ -21,7 +21,7 @@ from mirrorfleet.runtime.service_role import ServiceRole
 PACKAGES = ("haproxy", "socat", "curl", "python3")
 
 
-class LoadBalancer(ServiceRole[FrontPlan]):
+class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     """HAProxy on a host. Hosts change one after another: the first shows whether it works."""
 
     title = "Load balancer"
@@ -29,26 +29,26 @@ class LoadBalancer(ServiceRole[FrontPlan]):
     user = render.USER
     rolling = True
 
-    def instances(self, plan: HostPlan) -> Sequence[FrontPlan]:
-        return [plan.front] if plan.front else []
+    def instances(self, plan: HostPlan) -> Sequence[LoadBalancerPlan]:
+        return [plan.load_balancer] if plan.load_balancer else []
 
     def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
         return PACKAGES
 
-    def installed(self, instance: FrontPlan, observed: Observation) -> Installed:
+    def installed(self, instance: LoadBalancerPlan, observed: Observation) -> Installed:
         return render.installed(instance)
 
-    def render(self, instance: FrontPlan, observed: Observation) -> Service:
+    def render(self, instance: LoadBalancerPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
     def more_questions(self, plan: HostPlan) -> Iterator[Question]:
-        if plan.front and plan.front.certificate_path:
-            yield ("path", plan.front.certificate_path)
+        if plan.load_balancer and plan.load_balancer.certificate_path:
+            yield ("path", plan.load_balancer.certificate_path)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        if plan.front is None:
+        if plan.load_balancer is None:
             return
-        path = plan.front.certificate_path
+        path = plan.load_balancer.certificate_path
         if path and path not in observed.paths:
             yield error(
                 f"the load balancer's certificate {path} is not on this host.",
@@ -72,12 +72,12 @@ class LoadBalancer(ServiceRole[FrontPlan]):
             yield script("systemctl --quiet disable --now haproxy.service\n")
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
-        if plan.front:
-            yield "front.hosts"
+        if plan.load_balancer:
+            yield "load_balancer.hosts"
 
 
 @once
-def _rendered(front: FrontPlan, observed: Observation) -> Service:
+def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
     if front.certificate is None:
         return render.service(front, None)
     try:

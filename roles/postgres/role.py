@@ -170,5 +170,5 @@ def _is_timed(observed: Observation) -> bool:
 
 @once
 def _rendered(postgres: PostgresPlan, observed: Observation) -> Service:
-    admitted = sorted(str(each) for name in postgres.admits for each in networks(name))
+    admitted = sorted(str(each) for name in postgres.allowed_sources for each in networks(name))
     return render.service(postgres, reveal(postgres.password), admitted)
