@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.ollama.render import ELSEWHERE
@@ -14,6 +15,7 @@ from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, Services
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
 from mirrorfleet.runtime.role import Role, Step
@@ -28,20 +30,22 @@ class Decommission(Role):
         yield Services("*")
         yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), ELSEWHERE))
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if keys := list(registry.fleet_keys(plan)):
-            yield (
-                f"still has a part in the fleet file: {', '.join(keys)}. Remove the host from "
-                "these lists, then run deploys/mirror.py, so that no traffic reaches it."
+            yield error(
+                f"this host still has a part in the fleet file: {', '.join(keys)}.",
+                "Remove it from these lists, then run deploys/mirror.py, so that no traffic "
+                "reaches it.",
             )
             return
         # Services on which others may depend: mirror.py knows when to remove them.
         patterns = [role.unit_names for role in registry.service_roles()]
         for name in sorted(observed[Services("*")]):
             if any(fnmatch(name, pattern) for pattern in patterns):
-                yield (
-                    f"still runs mirrorfleet-{name}.service. Run deploys/mirror.py first: it "
-                    "removes the service once nothing depends on it."
+                yield error(
+                    f"mirrorfleet-{name}.service is still here.",
+                    "Run deploys/mirror.py first: it removes the service once nothing depends on "
+                    "it.",
                 )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.vllm import gpus, software
@@ -18,7 +19,8 @@ from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.facts import Exists, Fact
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.report import Change, Doubt
+from mirrorfleet.runtime.problems import error, warning
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 
 WITH_IT = ("nvidia-smi", "libcuda1", "nvidia-persistenced")
@@ -45,40 +47,44 @@ class Drivers(Role):
             return []
         return [Gpus(), Exists(UNINSTALL), DriverPackage(plan.driver)]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if not plan.driver or not (_due(plan, observed) or _stuck(plan, observed)):
             return
         if _stuck(plan, observed):
             said = _state(plan, observed).refused or "there is no apt-get"
             where = WHERE.get(observed.machine.system, "Add the repository that has it")
-            yield (
-                f"cannot have {plan.driver}: {said.rstrip('.')}. {where}, let apt-get update read "
-                "it, and run again."
+            yield error(
+                f"{plan.driver} cannot be installed: {said.rstrip('.')}.",
+                f"{where}, run apt-get update, and run again.",
             )
             return
         release = _wanted(plan, observed)
         yield from _too_old(plan, release)
         if observed[Exists(UNINSTALL)]:
-            yield (
-                f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
-                f"Remove that: {UNINSTALL}."
+            yield error(
+                "NVIDIA's own installer has installed a driver, which must not be mixed with "
+                f"{plan.driver}.",
+                f"Remove that driver: {UNINSTALL}.",
             )
         if _is_built(plan, observed):
             if kernel := _state(plan, observed).headless:
-                yield (
-                    f"has no headers of its kernel, {kernel}, and apt knows none: DKMS could not "
-                    f"build {plan.driver}. Reboot into a kernel whose headers the sources have."
+                yield error(
+                    f"the headers of the running kernel, {kernel}, are missing, and apt knows "
+                    f"none: DKMS could not build {plan.driver}.",
+                    "Reboot into a kernel whose headers apt knows.",
                 )
             if _state(plan, observed).unsigned:
-                yield (
-                    f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the "
-                    "firmware does not know. Enrol that key there (docs/fleet-file.md: NVIDIA's "
-                    "driver), or turn Secure Boot off."
+                yield error(
+                    f"Secure Boot is on, and DKMS signs {plan.driver} with a key that the firmware "
+                    "does not know.",
+                    "Enrol that key there (docs/fleet-file.md: NVIDIA's driver), or turn Secure "
+                    "Boot off.",
                 )
         if _running(plan, observed) and (why := _in_the_way(plan, observed)):
-            yield Doubt(
-                f"will start nothing that needs a GPU between the installation of {plan.driver} "
-                f"{release} and its next reboot: {why}. Choose the time."
+            yield warning(
+                f"from the installation of {plan.driver} {release} to the next reboot, nothing "
+                f"that needs a GPU can start: {why}.",
+                "Choose the time.",
             )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -197,13 +203,13 @@ def _state(plan: HostPlan, observed: Observation) -> DriverState:
     return observed[DriverPackage(plan.driver or "")]
 
 
-def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
+def _too_old(plan: HostPlan, release: str) -> Iterator[Problem]:
     """Yield what an engine would say of the driver that is on offer."""
     for engine in plan.engines:
         cuda, oldest = gpus.needed(software.environment(engine).lock)
         if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
-            yield (
-                f"would get driver {release} with {plan.driver}, and vLLM {engine.version} brings "
-                f"CUDA {cuda}, which needs {oldest} or newer. Add NVIDIA's own repository, or name "
-                "another package."
+            yield error(
+                f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "
+                f"{cuda}, which needs {oldest} or newer.",
+                "Add NVIDIA's own repository, or name another package.",
             )

@@ -21,8 +21,8 @@ apt-get -qq -y $wait --no-install-recommends install {names} >/dev/null
 
 # A package may have brought the user meanwhile, or its group alone.
 CREATE_USER = """\
-grep -q '^{user}:' /etc/passwd || {{
-    ! grep -q '^{user}:' /etc/group || set -- -g {user}
+getent passwd {user} >/dev/null || {{
+    ! getent group {user} >/dev/null || set -- -g {user}
     useradd -r -M -d /nonexistent -s /usr/sbin/nologin "$@" {user}
 }}
 """

@@ -9,7 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.exceptions import DeployError
+
 from mirrorfleet.config.lock_files import INDEX, indexes
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.cache import wheels
 from mirrorfleet.runtime.commands import Commands
@@ -18,6 +21,7 @@ from mirrorfleet.runtime.facts.python import Environments, Python
 from mirrorfleet.runtime.locks import for_host, split
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.upload import upload
 
@@ -52,8 +56,15 @@ class Environment:
 
     @property
     def directory(self) -> str:
-        """Where it stands; another lock file is another directory, so nothing in use changes."""
-        digest = _digest(self.lock, self.lock.stat().st_mtime_ns, self.finish)
+        """Where it stands; another lock file is another directory, so nothing in use changes.
+
+        Raises ``DeployError`` if the lock file is missing.
+        """
+        try:
+            changed = self.lock.stat().st_mtime_ns
+        except OSError:
+            raise DeployError(f"the lock file {self.lock} is missing.") from None
+        digest = _digest(self.lock, changed, self.finish)
         number = f"-{self.number}" if self.number > 1 else ""
         return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
 
@@ -83,34 +94,37 @@ def python(observed: Observation) -> str:
     return observed[Python()] or DISTRIBUTION.get((machine.system, machine.release), "none")
 
 
-def refusals(
+def problems(
     observed: Observation, environments: Iterable[Environment], *, pushed: bool = False
-) -> list[str]:
-    """Return why the host cannot have these Python environments, if so.
+) -> Iterator[Problem]:
+    """Yield why the host cannot have these Python environments.
 
-    ``pushed`` says that it is sent their wheels, and does not fetch them one by one.
+    ``pushed``: the host is sent their wheels, and does not fetch them one by one.
     """
-    found = python(observed)
+    found, fix = python(observed), "Use Debian 12, Ubuntu 24.04 or newer."
     if found == "none":
-        known = f"none is known for {observed.machine.system} {observed.machine.release}"
-        return [f"has no python3, and {known}. Use Debian 12, Ubuntu 24.04 or newer."]
+        system = f"{observed.machine.system} {observed.machine.release}"
+        yield error(f"there is no python3, and no known package of {system} brings one.", fix)
+        return
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
-        return [f"has Python {found}, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or newer."]
-    lacking = {each for each in environments if not is_standing(each, observed)}
-    size = sum(each.size for each in lacking)
-    wheels = sum(each.wheels for each in lacking) if pushed else 0
+        yield error(f"Python is {found}; the minimum is {'.'.join(map(str, OLDEST))}.", fix)
+        return
+    missing = {each for each in environments if not is_standing(each, observed)}
+    size = sum(each.size for each in missing)
+    wheels = sum(each.wheels for each in missing) if pushed else 0
     # Where they are built, all is unpacked first, and linked from there if that is the same disk.
-    # Places with the same room are on one disk: it is told once, with what it needs at the most.
+    # Places with the same room are on one disk: report it once, with what it needs at the most.
     needs = ((ROOT, size), (STATE, size + wheels))
     # A role may ask for one of the two only.
     rooms = {place: observed.get(Disk(place)) for place, _ in needs}
     disks = {free: (place, need) for place, need in needs if (free := rooms[place]) is not None}
-    return [
-        f"needs {needed / 1e9:.2f} GB at least below {place} for software, and has "
-        f"{free / 1e9:.2f} GB free there. Make room."
-        for free, (place, needed) in disks.items()
-        if needed > free
-    ]
+    for free, (place, needed) in disks.items():
+        if needed > free:
+            yield error(
+                f"software needs at least {needed / 1e9:.2f} GB below {place}, and "
+                f"{free / 1e9:.2f} GB are free.",
+                "Make room there.",
+            )
 
 
 def standing(environment: Environment, observed: Observation) -> Environment:

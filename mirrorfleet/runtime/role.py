@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact
@@ -45,8 +46,11 @@ class Role:
         """Return what must be known of a host, to compare it with its plan."""
         return ()
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterable[str]:
-        """Return why the plan cannot work on the host as it is: the cause and the fix."""
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterable[Problem]:
+        """Return why the plan cannot work on the host as it is, each with its fix.
+
+        See `problems.py`: an error ends the run, a warning does not, and a skip leaves out a part.
+        """
         return ()
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterable[Change]:

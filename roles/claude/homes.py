@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClientPlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.json_file import NotOurs
@@ -14,7 +15,8 @@ from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.report import Change, Skipped
+from mirrorfleet.runtime.problems import skip
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
 
 RECEIPT = "mirrorfleet-receipt.json"
@@ -58,15 +60,15 @@ def seat(client: ClientPlan) -> Seat:
     return Seat(client.user, client.directory)
 
 
-def skipped(client: ClientPlan, observed: Observation) -> Iterator[Skipped]:
+def problems(client: ClientPlan, observed: Observation) -> Iterator[Problem]:
     """Yield why a developer's settings stay as they are."""
     if observed[User(client.user)] is None:
-        yield Skipped(f"has no user '{client.user}'. Create the login first.")
+        yield skip(f"there is no user '{client.user}'.", "Create the login first.")
     else:
         yield from _unsound(seat(client), owned(client), observed)
 
 
-def leaving(where: Seat, observed: Observation) -> Iterator[Skipped]:
+def leaving(where: Seat, observed: Observation) -> Iterator[Problem]:
     """Yield why the settings of somebody who leaves are not taken back."""
     yield from _unsound(where, _nothing(where), observed)
 
@@ -141,40 +143,39 @@ def _notes(where: Seat, observed: Observation) -> dict[str, Note]:
 
 
 UNKNOWN = {
-    "unreadable": "that {user} cannot read. Give it back: chown {user}, chmod u+rw.",
-    "irregular": "that is not a regular file. Move it, then run again.",
-    "oversized": "of more than 8 MiB. Shorten or move it, then run again.",
-    "slow": "that cannot be read in time. Mend the home's disk, then run again.",
+    "unreadable": ("cannot be read by {user}.", "Give it back: chown {user}, chmod u+rw."),
+    "irregular": ("is not a regular file.", "Move it, then run again."),
+    "oversized": ("is larger than 8 MiB.", "Shorten or move it, then run again."),
+    "slow": ("cannot be read in time.", "Repair the home's disk, then run again."),
 }
-"""Why a home's file is not known, by what an observation tells in place of its mode."""
+"""Why a home's file is not known, and the fix, by what an observation has in place of its mode."""
 
 
-def _unknown(where: Seat, path: str, observed: Observation) -> str:
-    """Return why the content of a home's file is not known, "" where it is."""
+def _unknown(where: Seat, path: str, observed: Observation) -> Problem | None:
+    """Return why the content of a home's file is not known, ``None`` where it is."""
     found = observed[where.file(path)]
-    return UNKNOWN.get(found.mode, "").format(user=where.user) if found else ""
+    if found is None or found.mode not in UNKNOWN:
+        return None
+    mistake, fix = (text.format(user=where.user) for text in UNKNOWN[found.mode])
+    return skip(f"~{where.user}/{path} {mistake}", fix)
 
 
 def _unsound(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], observed: Observation
-) -> Iterator[Skipped]:
+) -> Iterator[Problem]:
     """Yield why a home's files stay as they are. ``owned`` is to stand in them."""
-    unknown = [
-        (path, why)
-        for path in (where.key, where.settings, where.state, where.receipt)
-        if (why := _unknown(where, path, observed))
-    ]
-    if unknown:
-        path, why = unknown[0]
-        yield Skipped(f"has a ~{where.user}/{path} {why}")
-        return
+    for path in (where.key, where.settings, where.state, where.receipt):
+        if unknown := _unknown(where, path, observed):
+            yield unknown
+            return
     receipt = f"~{where.user}/{where.receipt}"
     try:
         known = _notes(where, observed)
-    except NotOurs as error:
-        yield Skipped(
-            f"has a {receipt} that {error}. Put back the one that was there; without any, what "
-            "stands in the settings is taken for the developer's."
+    except NotOurs as exception:
+        yield skip(
+            f"{receipt} {exception}.",
+            "Put back the one that was there; without any, what stands in the settings counts as "
+            "the developer's.",
         )
         return
     found = False
@@ -182,16 +183,14 @@ def _unsound(
         there = observed[where.file(path)]
         try:
             settled(there.content if there else None, known.get(path), keys)
-        except NotOurs as error:
+        except NotOurs as exception:
             found = True
-            yield Skipped(
-                f"has a ~{where.user}/{path} that {error}; it is the developer's, so it stays. "
-                "Mend or move it, then run again."
+            yield skip(
+                f"~{where.user}/{path} {exception}; it is the developer's, so it stays.",
+                "Repair or move it, then run again.",
             )
     try:
         if not found:
             list(_settled(where, owned, observed))
-    except NotOurs as error:
-        yield Skipped(
-            f"would get a {receipt} that {error}. Shorten ~{where.user}/{where.settings}."
-        )
+    except NotOurs as exception:
+        yield skip(f"the new {receipt} {exception}.", f"Shorten ~{where.user}/{where.settings}.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import home_files, homes, machine, writing
 from mirrorfleet.roles.claude.facts import home_facts
@@ -29,7 +30,7 @@ class ClaudeRemoval(Role):
         for seat in machine.seats(plan.clients):
             yield from home_facts(seat.user, seat.directory)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for seat in _seats(plan, observed):
             yield from homes.leaving(seat, observed)
 

@@ -11,6 +11,7 @@ from typing import Any
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Image, reading
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.roles.litellm.facts import DockerImage
@@ -19,6 +20,7 @@ from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Disk, Exists, Fact, Package, Tree
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.upload import upload
 
@@ -85,7 +87,7 @@ def facts(image: Image) -> list[Fact[Any]]:
     return [Exists(DOCKER), *packages, Disk(STORE), DockerImage(image.reference)]
 
 
-def refusals(image: Image, observed: Observation) -> Iterator[str]:
+def problems(image: Image, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the image."""
     free = observed[Disk(STORE)]
     if observed[DockerImage(image.reference)] or free is None:
@@ -94,9 +96,10 @@ def refusals(image: Image, observed: Observation) -> Iterator[str]:
     if image.file and Path(image.file).exists():
         needed = max(SIZE, Path(image.file).stat().st_size)
     if needed > free:
-        yield (
-            f"needs {needed / 1e9:.2f} GB at least below {STORE} for LiteLLM's image, and has "
-            f"{free / 1e9:.2f} GB free there. Make room."
+        yield error(
+            f"LiteLLM's image needs at least {needed / 1e9:.2f} GB below {STORE}, and "
+            f"{free / 1e9:.2f} GB are free.",
+            "Make room there.",
         )
 
 
@@ -116,8 +119,7 @@ def fetch(image: Image, observed: Observation) -> None:
         raise DeployError(f"LiteLLM's image {error}") from None
     if found != image.sha256:
         raise DeployError(
-            f"{image.file} is not the image that is wanted: its sha256 is {found}, not "
-            f"{image.sha256}."
+            f"{image.file} is not the expected image: its sha256 is {found}, not {image.sha256}."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
@@ -33,9 +34,7 @@ def environment(gateway: LitellmPlan) -> python.Environment:
     lock = LOCKS / f"{gateway.version}.txt"
     if not lock.exists():
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(
-            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
-        )
+        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned are: {known}.")
     return python.Environment("litellm", lock, size=SIZE)
 
 
@@ -51,11 +50,11 @@ def facts(gateway: LitellmPlan) -> list[Fact[Any]]:
     return [Disk(ROOT), *environment(gateway).facts]
 
 
-def refusals(gateway: LitellmPlan, observed: Observation) -> Iterator[str]:
+def problems(gateway: LitellmPlan, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the software."""
-    yield from python.refusals(observed, [] if gateway.image else [environment(gateway)])
+    yield from python.problems(observed, [] if gateway.image else [environment(gateway)])
     if gateway.image:
-        yield from container.refusals(gateway.image, observed)
+        yield from container.problems(gateway.image, observed)
 
 
 def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:

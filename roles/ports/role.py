@@ -59,8 +59,10 @@ class Ports(Role):
             yield Change(f"{UNIT} is {state.active}, {state.enabled}")
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        if not serves(plan):
+            return
         said = (observed[Content(STATE)] or b"").decode(errors="replace").strip()
-        if serves(plan) and said.startswith("not reserved"):
+        if said.startswith("not reserved"):
             yield (
                 f"ports are {said}. A local user of this host can listen on the port of a service "
                 "that restarts, and get its clients' keys: let nobody log in, or use Linux 5.14 or "

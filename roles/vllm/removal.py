@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from typing import Any
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.vllm import software, weights
 from mirrorfleet.roles.vllm.facts import UnusedWeights
-from mirrorfleet.roles.vllm.render import ENVIRONMENTS
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation
@@ -54,12 +55,12 @@ class WeightsRemoval(Role):
 
 def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
     """Return the directories that will be removed, and the bytes that they take."""
-    needed = {weights.location(engine.model, engine.weights) for engine in plan.engines}
-    needed |= {f"{place}.part" for place in needed}
-    needed |= {software.environment(engine).directory for engine in plan.engines}
+    needed = [weights.known_location(engine) for engine in plan.engines]
+    needed += [f"{place}.part" for place in needed]
+    needed += [software.known_directory(engine) for engine in plan.engines]
     return {
         place: size
         for fact in UNUSED
         for place, size in sorted(observed[fact].items())
-        if place not in needed and OURS.fullmatch(place)
+        if OURS.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyinfra.api import Host
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
 from mirrorfleet.runtime import drift, generations, python, run
@@ -15,7 +16,8 @@ from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Disk, Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE, WEIGHTS
-from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.problems import skipping
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, gated_by, ordered_rollout
 from mirrorfleet.runtime.secrets import reveal
@@ -63,23 +65,23 @@ class Vllm(ServiceRole[VllmPlan]):
             yield from weights.facts(engine)
             yield from nodes.facts(engine)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        yield from lacking("engines", self._problems(plan, observed))
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from skipping("engines", self._problems(plan, observed))
 
-    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if not plan.engines:
             return
         environments = [software.environment(engine) for engine in plan.engines]
-        yield from python.refusals(observed, environments, pushed=plan.packages == "controller")
+        yield from python.problems(observed, environments, pushed=plan.packages == "controller")
         yield from super().problems(plan, observed)
         for engine in plan.engines:
             place = weights.location(engine.model, engine.weights)
             lock = software.environment(engine).lock
-            yield from gpus.refusals(plan, engine, lock, place, observed)
-            yield from nodes.refusals(plan, engine, observed)
+            yield from gpus.problems(plan, engine, lock, place, observed)
+            yield from nodes.problems(plan, engine, observed)
             if not generations.is_switched(self.render(engine, observed), observed):
                 yield from nodes.left_out(engine)
-        yield from weights.refusals(plan.engines, observed)
+        yield from weights.problems(plan.engines, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         yield from devices.changes(plan, observed)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import whole
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role, Step
 
 
@@ -22,10 +24,13 @@ class WeightsVerification(Role):
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         return [fact for engine in plan.engines for fact in weights.facts(engine)]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for engine in plan.engines:
             if observed[weights.fact(engine)] is None:
-                yield f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
+                yield error(
+                    f"there are no weights for '{engine.model}' at {_place(engine)}.",
+                    "Run deploys/mirror.py first.",
+                )
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if not plan.engines:

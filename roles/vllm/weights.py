@@ -18,6 +18,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Weights as Source
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import VllmPlan
 from mirrorfleet.roles.vllm import push
 from mirrorfleet.roles.vllm.arrival import accept, begin
@@ -27,6 +28,7 @@ from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.facts import Disk, Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
 
@@ -71,7 +73,7 @@ def fact(engine: VllmPlan) -> Weights:
     return kind(location(engine.model, engine.weights))
 
 
-def refusals(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[str]:
+def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Problem]:
     """Yield why a host cannot have the weights."""
     engines = list(engines)
     for engine in engines:
@@ -82,17 +84,18 @@ def refusals(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[str
             continue
         wrong = observed[fact(engine)]
         if wrong is None:
-            yield f"has no weights at {place} for '{engine.model}'. Put them there."
+            yield error(f"there are no weights for '{engine.model}' at {place}.", "Put them there.")
         elif wrong:
-            yield (
-                f"has weights at {place} for '{engine.model}' that are not whole: {_named(wrong)} "
-                "missing or empty. Copy them there again."
+            yield error(
+                f"the weights for '{engine.model}' at {place} are not complete: {_named(wrong)} "
+                "missing or empty.",
+                "Copy them there again.",
             )
     needed, free = sum(needs(engines, observed).values()), observed[Disk(STATE)]
     if free is not None and needed > free:
-        yield (
-            f"needs {needed / 1e9:.2f} GB below {STATE} for weights, and has {free / 1e9:.2f} GB "
-            "free there. Make room: deploys/remove_weights.py removes those that nothing uses."
+        yield error(
+            f"weights need {needed / 1e9:.2f} GB below {STATE}, and {free / 1e9:.2f} GB are free.",
+            "Make room: deploys/remove_weights.py removes weights that no service uses.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What the shell functions print of a host, by its plan: a bare host, or just what the plan says."""
+"""What the shell functions print of a host: of a bare one, or of one as its plan says."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def converged(plan: HostPlan) -> Answers:
         found |= admitted(plan.gateway)
     for service in services(plan):
         found |= running(service)
-    if plan.firewall and plan.firewall.doors:
+    if plan.firewall and plan.firewall.rules:
         found |= guarded(plan)
     if serves(plan):
         found |= reserved()

@@ -16,6 +16,7 @@ from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 SETTINGS = HomeFile("ada", ".claude/settings.json", b'{"model": "coder"}\n')
 
@@ -170,6 +171,6 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
     observed = machine.look(*home_facts("ada", ".claude"))
     found = observed[HomeFact("ada", ".claude.json")]
     assert found and found.mode == "unreadable"
-    assert [*homes.leaving(homes.Seat("ada"), observed)] == [
-        "has a ~ada/.claude.json that ada cannot read. Give it back: chown ada, chmod u+rw."
+    assert texts(homes.leaving(homes.Seat("ada"), observed)) == [
+        "~ada/.claude.json cannot be read by ada. Give it back: chown ada, chmod u+rw."
     ]
