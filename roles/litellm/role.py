@@ -176,5 +176,5 @@ def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem
 @once
 def _rendered(gateway: LitellmPlan, observed: Observation) -> Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
-    directory = python.standing(software.environment(gateway), observed).directory
+    directory = software.directory(gateway, observed)
     return render.service(gateway, directory, secrets, observed)

@@ -38,6 +38,11 @@ def environment(gateway: LitellmPlan) -> python.Environment:
     return python.Environment("litellm", lock, size=SIZE)
 
 
+def directory(gateway: LitellmPlan, observed: Observation) -> str:
+    """Return where the gateway's Python environment is, or will be; "" for one with an image."""
+    return "" if gateway.image else python.standing(environment(gateway), observed).directory
+
+
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     """Return the system packages that the host must have."""
     return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))

@@ -25,7 +25,7 @@ OURS = re.compile(
 )
 """What runs have made there; nothing else is removed, whoever put it there."""
 
-UNUSED = (UnusedWeights(ROOT, WEIGHTS), UnusedWeights(ROOT, ENVIRONMENTS))
+UNUSED = (UnusedWeights(ROOT, ENVIRONMENTS), UnusedWeights(ROOT, WEIGHTS))
 
 
 class WeightsRemoval(Role):

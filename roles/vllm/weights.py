@@ -63,8 +63,9 @@ def known_location(engine: VllmPlan) -> str:
 def facts(engine: VllmPlan) -> list[Fact[Any]]:
     """What must be asked of a host to know whether it has the weights, and what of them."""
     if engine.weights.kind != "push":
-        return [fact(engine)]
-    return [fact(engine), FileSizes(f"{location(engine.model, engine.weights)}.part")]
+        return [fact(engine), Disk(STATE)]
+    part = f"{location(engine.model, engine.weights)}.part"
+    return [fact(engine), Disk(STATE), FileSizes(part)]
 
 
 def fact(engine: VllmPlan) -> Weights:

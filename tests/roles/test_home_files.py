@@ -127,8 +127,8 @@ def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path)
 
 def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
-    observed = look(machine, SETTINGS)
     other = HomeFile("ada", ".claude.json", b"{}")
+    observed = look(machine, SETTINGS, other)
     assert outdated([SETTINGS, other], observed) == [other]
 
 
