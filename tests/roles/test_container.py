@@ -19,8 +19,6 @@ from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.observe import Observation
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit

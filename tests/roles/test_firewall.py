@@ -17,8 +17,6 @@ from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import parse, script
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror

@@ -13,8 +13,6 @@ from mirrorfleet.runtime import files as files_of_homes
 from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
 

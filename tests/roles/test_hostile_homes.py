@@ -29,8 +29,6 @@ from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.files import HomeFile
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror

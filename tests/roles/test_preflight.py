@@ -20,8 +20,6 @@ from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.role import Role
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -133,8 +131,6 @@ def found(
 
 
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
-    """Return the problems: their texts, and those of warnings after "warning: "."""
-    """Return the problems: their texts, and those of warnings after "warning: "."""
     """Return the problems: their texts, and those of warnings after "warning: "."""
     plan = plans("prod").hosts["gpu-c"]
     engine = replace(plan.engines[0], **other)

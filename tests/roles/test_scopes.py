@@ -17,8 +17,6 @@ from mirrorfleet.roles.claude import machine as shared
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.files import WriteHomes, install, write
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.fleets import good, stand_in
 from tests.roles.machine import Machine
 from tests.roles.problems import texts

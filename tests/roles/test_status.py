@@ -5,13 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
-from collections.abc import Sequence
-from collections.abc import Sequence
 
 import pytest
 
-from mirrorfleet.config.problems import Problem
-from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, asked, compared, told

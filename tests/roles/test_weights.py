@@ -20,8 +20,6 @@ from mirrorfleet.roles.vllm import push, removal, software, weights
 from mirrorfleet.roles.vllm.files import whole
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
-from tests.roles.problems import texts
-from tests.roles.problems import texts
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
