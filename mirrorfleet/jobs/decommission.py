@@ -128,5 +128,5 @@ def _stays(observed: Observation) -> list[str]:
     return [
         path
         for path, word in _kept_state().items()
-        if observed[Exists(path)] and cli_options.said(word) != "remove"
+        if observed[Exists(path)] and cli_options.option(word) != "remove"
     ]

@@ -39,7 +39,7 @@ def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
     ]
 
 
-def tell(
+def print_changes(
     host: Host, changes: Sequence[Change], found: Observation | None, *, with_diff: bool
 ) -> None:
     """Print a host's changes, and their diffs with the contents ``found`` just now."""

@@ -9,7 +9,7 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
 from mirrorfleet.roles.litellm import keys, needs, references, render, software
-from mirrorfleet.runtime import cli_options, drift, generations, python, run, service, skipped
+from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
 from mirrorfleet.runtime.observe import Observation, once
@@ -163,7 +163,7 @@ def unavailable() -> needs.Unavailable:
 def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
     """Yield that the database is another one than the gateway has now."""
     if drift.is_another(desired, render.PLACE, observed) and (
-        cli_options.said("database") != "moved"
+        cli_options.option("database") != "moved"
     ):
         yield error(
             "the gateway's keys are in a database at another host, port or name than the fleet "
