@@ -186,7 +186,7 @@ def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Pat
     with pytest.raises(DeployError, match="mirrorfleet-vllm-tiny"):
         mirror(
             hosts,
-            {"gpu": MACHINE | OURS | {("services", "vllm-*", "vllm-tiny"): ()}},
+            {"gpu": MACHINE | OURS | {("services", "*", "vllm-tiny"): ()}},
             deploy=REMOVE_HOSTS,
         )
 

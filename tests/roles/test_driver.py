@@ -203,7 +203,7 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
 def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str) -> None:
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
-    offer = {question for question in found if question[0] == "offer"}
+    offer = {words for words in found if "offer" in words}
     assert offer or not list(drivers.Drivers().problems(plan, seen(INSTALLED | RUNS | found)))
 
 

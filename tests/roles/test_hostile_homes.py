@@ -25,6 +25,7 @@ from mirrorfleet.roles.claude import homes
 from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
 from mirrorfleet.roles.claude.receipt import notes
+from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.runtime import files
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.facts import Listening, User
@@ -406,7 +407,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
 ) -> None:
     path, said = broken
     for name in ("dev-1", "dev-2"):
-        found[name]["seat", "grace"] = (".claude",)
+        found[name]["assignments", SEATS, "grace"] = (".claude",)
     found["dev-1"]["home_file", "grace", path] = said
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, found)

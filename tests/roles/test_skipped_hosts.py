@@ -17,6 +17,7 @@ from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm import software
+from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.text import environment_file
 from tests.roles.answers import Answers, converged, seen
@@ -57,7 +58,7 @@ def found(plans: Planned) -> dict[str, Answers]:
 
 def lose_gpus(found: dict[str, Answers], *names: str) -> None:
     for name in names:
-        found[name] = {key: value for key, value in found[name].items() if key[0] != "gpu"}
+        found[name] = {key: value for key, value in found[name].items() if key[0] != "gpus"}
 
 
 def run(
@@ -81,7 +82,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
 ) -> None:
     lose_gpus(found, "gpu-c")
     for name in ("dev-1", "dev-2"):
-        found[name]["seat", "grace"] = (".claude",)
+        found[name]["assignments", SEATS, "grace"] = (".claude",)
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
@@ -109,10 +110,11 @@ def test_whatever_it_lacks_the_others_are_changed(
             answers |= {("gpus", "nvidia-smi", "gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
             [engine] = plans("prod").hosts["gpu-c"].engines
-            del answers["environment", software.environment(engine).directory]
+            directory = software.environment(engine).directory
+            del answers["environment", directory, directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":
-            del answers["path", weights]
+            del answers["shared", weights, ""]
         case "clock":
             answers |= {("clock",): ("1000",)}
         case "port":
