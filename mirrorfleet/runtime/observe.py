@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from itertools import dropwhile
@@ -19,7 +19,7 @@ from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.runtime.facts import Fact
-from mirrorfleet.runtime.facts.fact import Lines, Value, width
+from mirrorfleet.runtime.facts.fact import Value, repeated
 
 COMMON = Path(__file__).parent / "facts" / "common.sh"
 """The shell functions that every host is sent."""
@@ -121,13 +121,14 @@ def script(facts: Iterable[Fact[Any]], then: str = "") -> str:
 
     Facts that differ in their last word only are asked together: one program answers them all.
     """
-    calls: dict[tuple[str, ...], dict[str, None]] = {}
-    files: dict[Path, None] = {COMMON: None}
-    for fact in dict.fromkeys(facts):
-        call, things = (fact.function, *fact.arguments[:-1]), fact.arguments[-1:]
-        calls.setdefault(call, {}).update(dict.fromkeys(things))
-        files.update(dict.fromkeys(fact.shell))
-    asked = [shlex.join([*call, *things]) for call, things in calls.items()]
+    calls: dict[tuple[str, ...], list[str]] = {}
+    kinds: dict[type[Fact[Any]], None] = {}
+    for fact in facts:
+        kinds[type(fact)] = None
+        arguments = fact.arguments
+        calls.setdefault((fact.function, *arguments[:-1]), []).extend(arguments[-1:])
+    files = dict.fromkeys([COMMON, *(file for kind in kinds for file in kind.shell)])
+    asked = [shlex.join([*call, *dict.fromkeys(last)]) for call, last in calls.items()]
     return "\n".join([*map(_functions, files), "machine", *asked, then, "exit 0", ""])
 
 
@@ -173,57 +174,65 @@ def parse(
     Raises ``ValueError`` for lines that no script prints. A login shell may print a greeting before
     the first line. What no fact asked for is left out.
     """
-    machine, printed = group(dropwhile(lambda line: not line.startswith("machine\t"), lines))
+    facts = list(facts)
+    machine, rows = split(lines)
+    found = by_key(rows, {type(fact) for fact in facts})
     values: dict[Fact[Any], Any] = {}
-    waiting = list(dict.fromkeys(facts))
-    index: dict[type[Fact[Any]], dict[tuple[str, ...], list[Sequence[str]]]] = {}
-    for fact in waiting:  # grows by what is implied
-        kind = type(fact)
-        if kind not in index:
-            index[kind] = by_key(kind, printed)
+    for fact in facts:  # grows by what is implied
         try:
-            values[fact] = value = fact.value(index[kind].get(fact.key, ()))
+            values[fact] = fact.value(found.get(fact.key, ()))
         except ValueError as error:
             raise ValueError(f"{fact!r}: {error}") from None
-        waiting += [each for each in fact.implied(value) if each not in values]
+        if fact.implies:
+            facts += fact.implied(values[fact])
     return Observation(machine, values, during)
 
 
-def group(lines: Iterable[str]) -> tuple[Machine, dict[str, list[list[str]]]]:
-    """Return the machine of a script's lines, and the lines by the function that printed them."""
-    machine = None
-    printed: dict[str, list[list[str]]] = {}
-    standing: dict[str, list[list[str]]] = {}
+def split(lines: Iterable[str]) -> tuple[Machine, list[list[str]]]:
+    """Return the machine of a script's lines, and the fields of the other lines.
+
+    A digest that sha256sum printed becomes the last field of the line that `tree` printed.
+    """
+    lines = dropwhile(lambda line: not line.startswith("machine\t"), lines)
+    machine = _machine(next(lines, ""))
+    rows: list[list[str]] = []
+    by_path: dict[str, list[list[str]]] = {}
     for line in lines:
         fields = line.split("\t")
-        match fields:
-            case ["machine", system, release, architecture, cores, kib]:
-                machine = Machine(system, release, architecture, int(cores), int(kib) * 1024)
-                continue
-            case ["tree", root, name, _]:
-                standing.setdefault(f"{root}/{name}" if name else root, []).append(fields)
-            case [other]:
-                # A line of sha256sum: `tree` has it print the digests of the files that it found.
-                if not (digest := _DIGEST.fullmatch(other)):
-                    raise ValueError(f"{line[:80]!r}")
-                for each in standing.get(digest[2], ()):
-                    each[4:] = [digest[1]]
-                continue
-        printed.setdefault(fields[0], []).append(fields)
-    if machine is None:
-        raise ValueError("it is empty")
-    return machine, printed
+        if fields[0] == "tree":
+            _, root, name, _ = fields
+            by_path.setdefault(f"{root}/{name}" if name else root, []).append(fields)
+        elif len(fields) == 1:
+            if not (digest := _DIGEST.fullmatch(line)):
+                raise ValueError(f"{line[:80]!r}")
+            for each in by_path.get(digest[2], ()):
+                each[4:] = [digest[1]]
+            continue
+        rows.append(fields)
+    return machine, rows
 
 
 _DIGEST = re.compile(r"([0-9a-f]{64})  (/.*)")
 
 
+def _machine(line: str) -> Machine:
+    if not line:
+        raise ValueError("it is empty")
+    try:
+        _, system, release, architecture, cores, kib = line.split("\t")
+        return Machine(system, release, architecture, int(cores), int(kib) * 1024)
+    except ValueError:
+        raise ValueError(f"{line[:80]!r}") from None
+
+
 def by_key(
-    kind: type[Fact[Any]], printed: Mapping[str, Lines]
-) -> dict[tuple[str, ...], list[Sequence[str]]]:
-    """Return the lines about facts of a kind by the keys of the facts."""
-    words = width(kind)
-    found: dict[tuple[str, ...], list[Sequence[str]]] = {}
-    for fields in printed.get(kind.function, ()):
-        found.setdefault(tuple(fields[:words]), []).append(fields[words:])
+    rows: Iterable[list[str]], kinds: Iterable[type[Fact[Any]]]
+) -> dict[tuple[str, ...], list[list[str]]]:
+    """Return the lines about facts of these kinds, and of those that they imply, by their keys."""
+    every = {each for kind in kinds for each in (kind, *kind.implies)}
+    widths = {kind.function: 1 + len(repeated(kind)) for kind in every}
+    found: dict[tuple[str, ...], list[list[str]]] = {}
+    for fields in rows:
+        if width := widths.get(fields[0]):
+            found.setdefault(tuple(fields[:width]), []).append(fields[width:])
     return found

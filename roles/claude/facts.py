@@ -39,6 +39,7 @@ class Assignments(Fact[frozenset[tuple[str, str]]]):
 
     function = "assignments"
     shell = FACTS
+    implies = (User, HomeFile)
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ from mirrorfleet.roles.postgres import role as postgres
 from mirrorfleet.roles.postgres.render import BACKUP, MADE, TIMER
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.vllm import devices, software, weights
-from mirrorfleet.runtime.facts import Fact, Lines
-from mirrorfleet.runtime.observe import Observation, by_key, group
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation, by_key, split
 from mirrorfleet.runtime.reserved import UNIT
 from mirrorfleet.runtime.rollout import serves
 from mirrorfleet.runtime.service import Service
@@ -69,8 +69,8 @@ TREES = re.compile(r"(/opt/mirrorfleet/[^/]+/(?:generations|served|keys))(?:/(.+
 
 def seen(answers: Answers) -> Observation:
     """Return the observation of a host that prints these lines, and no others, if asked."""
-    machine, printed = group(lines(answers))
-    return Observation(machine, _Printed(printed), assumed=True)
+    machine, rows = split(lines(answers))
+    return Observation(machine, _Printed(rows), assumed=True)
 
 
 def having(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> Observation:
@@ -82,12 +82,12 @@ def having(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> 
 class _Printed(dict[Fact[Any], Any]):
     """Reads the value of each fact when it is first needed."""
 
-    def __init__(self, printed: Mapping[str, Lines]) -> None:
+    def __init__(self, rows: list[list[str]]) -> None:
         super().__init__()
-        self._printed = printed
+        self._rows = rows
 
     def __missing__(self, fact: Fact[Any]) -> Any:
-        lines = by_key(type(fact), self._printed).get(fact.key, ())
+        lines = by_key(self._rows, [type(fact)]).get(fact.key, ())
         self[fact] = value = fact.value(lines)
         return value
 

@@ -24,8 +24,8 @@ from mirrorfleet.jobs.verify.questions import Turn
 from mirrorfleet.roles.claude import homes
 from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
-from mirrorfleet.roles.claude.receipt import notes
 from mirrorfleet.roles.claude.machine import SEATS
+from mirrorfleet.roles.claude.receipt import notes
 from mirrorfleet.runtime import files
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.facts import Listening, User

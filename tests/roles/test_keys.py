@@ -18,10 +18,10 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import FleetPlan
+from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.files import keyring
 from mirrorfleet.roles.litellm.render import KEYS, USER
-from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.commands import script
 from tests.roles.answers import Answers, admitted, converged

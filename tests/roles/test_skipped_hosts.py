@@ -13,11 +13,10 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.claude.machine import POLICY
+from mirrorfleet.roles.claude.machine import POLICY, SEATS
 from mirrorfleet.roles.litellm.needs import FILES
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm import software
-from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.text import environment_file
 from tests.roles.answers import Answers, converged, seen
@@ -263,7 +262,7 @@ def test_nothing_leaves_while_an_engine_host_is_skipped(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(found, "gpu-c")
-    found["gpu-a"]["service", "vllm-former"] = ()
+    found["gpu-a"]["services", "vllm-*", "vllm-former"] = ()
     _, changed = run(plans, found)
     assert changed == {}
     line = "[@fake/gpu-a] mirrorfleet-vllm-former.service will be removed once @fake/gpu-c"

@@ -21,11 +21,13 @@ class Fact(ABC, Generic[Value]):
 
     ``function`` is the name of the shell function, ``shell`` the files that define what it calls
     (those of common.sh are always there). The fields of the dataclass are its arguments. A field
-    with ``compare=False`` is an argument that no line repeats and no lookup needs.
+    with ``compare=False`` is an argument that no line repeats and no lookup needs. ``implies`` are
+    the kinds of further facts that the shell function asks: see `implied`.
     """
 
     function: ClassVar[str]
     shell: ClassVar[tuple[Path, ...]] = ()
+    implies: ClassVar[tuple[type[Fact[Any]], ...]] = ()
 
     @abstractmethod
     def value(self, lines: Lines) -> Value:
@@ -38,26 +40,23 @@ class Fact(ABC, Generic[Value]):
     def arguments(self) -> tuple[str, ...]:
         """The words that follow the function's name. Facts that differ in the last word only are
         asked in one call."""
-        return tuple(str(value) for value in vars(self).values())
+        return tuple(map(str, self.__dict__.values()))
 
     @property
     def key(self) -> tuple[str, ...]:
         """The words with which each line about this fact begins: the function, the arguments."""
-        return (self.function, *(str(vars(self)[name]) for name in _repeated(type(self))))
+        fields = self.__dict__
+        return (self.function, *[str(fields[name]) for name in repeated(type(self))])
 
     def implied(self, value: Any) -> Iterable[Fact[Any]]:
-        """Yield the facts that the shell function asked as well, depending on what it found."""
+        """Return the facts that the shell function asked as well, depending on what it found."""
         return ()
 
 
 @cache
-def _repeated(kind: type[Fact[Any]]) -> tuple[str, ...]:
+def repeated(kind: type[Fact[Any]]) -> tuple[str, ...]:
+    """Return the names of the arguments that lines about facts of a kind repeat."""
     return tuple(each.name for each in fields(kind) if each.compare)
-
-
-def width(kind: type[Fact[Any]]) -> int:
-    """Return how many words a key of this kind has."""
-    return 1 + len(_repeated(kind))
 
 
 def last(lines: Lines) -> str | None:
