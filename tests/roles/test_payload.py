@@ -1,4 +1,4 @@
-"""What is packed here is there after unpacking, and observe.sh sees just what was meant."""
+"""What is packed here is there after unpacking, and a host describes it as it was meant."""
 
 from __future__ import annotations
 
