@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mirrorfleet.config.developers import Developers, developers
 from mirrorfleet.config.document import Document
+from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.firewall import Firewall, firewall
 from mirrorfleet.config.front import Front, front
 from mirrorfleet.config.gateway import Gateway, gateway
@@ -23,8 +24,10 @@ from mirrorfleet.config.vllm import VllmModel, Weights, vllm
 
 __all__ = [
     "FALLBACKS",
+    "MODEL_READERS",
     "PROVIDERS",
     "Developers",
+    "EngineModel",
     "Firewall",
     "Fleet",
     "Front",
@@ -46,7 +49,13 @@ __all__ = [
     "fleet",
 ]
 
-Model = VllmModel | OllamaModel | ProviderModel
+Model = EngineModel | ProviderModel
+
+MODEL_READERS: dict[str, Callable[[Section, Mapping[str, Host]], EngineModel]] = {
+    OllamaModel.engine: ollama,
+    VllmModel.engine: vllm,
+}
+"""What reads the models of each engine, by its word in the fleet file."""
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 """The kinds of fallbacks, as the fleet file and LiteLLM call them."""
@@ -148,7 +157,7 @@ def fleet(document: Document) -> Fleet:
 def _model(said: Section, hosts: Mapping[str, Host], release: str) -> Model:
     if "provider" in said:
         return provider_model(said, release)
-    return ollama(said, hosts) if said["engine"] == "ollama" else vllm(said, hosts)
+    return MODEL_READERS[said["engine"]](said, hosts)
 
 
 def _targets(said: Section) -> Mapping[str, tuple[str, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
 
@@ -35,21 +36,19 @@ class OllamaServer:
     models_directory: str = "/var/lib/mirrorfleet/ollama/models"
 
 
-@dataclass(frozen=True)
-class OllamaModel:
+@dataclass(frozen=True, kw_only=True)
+class OllamaModel(EngineModel):
     """A model under a name of the fleet: made from a ``tag``, or as a ``modelfile`` says.
 
     ``server`` is what this model says of the server of its hosts, by the names of
     ``OllamaServer``; the models of one host say it together.
     """
 
-    name: str
+    engine: ClassVar[str] = "ollama"
+
     tag: str | None
     modelfile: str | None
     digest: str | None
-    hosts: tuple[str, ...]
-    context: int
-    output: int
     server: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -141,9 +141,7 @@ def _stays(seen: Observation) -> list[str]:
 
 def _parts(plan: HostPlan) -> Iterator[str]:
     for engine in plan.engines:
-        yield f"models.{engine.model}.hosts"
-    for model in plan.ollama.models if plan.ollama else ():
-        yield f"models.{model.model}.hosts"
+        yield from (f"models.{model}.hosts" for model in engine.windows)
     if plan.redis:
         yield "gateway.redis.install"
     if plan.postgres:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 
 from mirrorfleet import runtime
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import gpus
 from mirrorfleet.runtime.commands import Commands, operation, telling
@@ -193,7 +193,7 @@ def _is_built(seen: Observation) -> bool:
 
 def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
     """Yield what an engine would say of the driver that is on offer."""
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         cuda, oldest = gpus.needed(vllm.environment(engine).lock)
         if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
             yield (

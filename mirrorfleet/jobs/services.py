@@ -5,7 +5,7 @@ Nothing here needs a secret or a lock file: for rolling back and for looking at 
 
 from __future__ import annotations
 
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, OllamaPlan, VllmPlan
 from mirrorfleet.roles.front import render as front
 from mirrorfleet.roles.litellm import render as litellm
 from mirrorfleet.roles.ollama import render as ollama
@@ -21,10 +21,9 @@ def installed(plan: HostPlan, seen: Observation) -> list[Installed]:
     """Return the services that a host is to run, in the order of `show.services`."""
     found = [
         vllm.installed(engine, weights.location(engine.model, engine.weights))
-        for engine in plan.engines
+        for engine in plan.engines_of(VllmPlan)
     ]
-    if plan.ollama:
-        found.append(ollama.installed(plan.ollama))
+    found += [ollama.installed(each) for each in plan.engines_of(OllamaPlan)]
     if plan.redis:
         found.append(redis.installed(plan.redis))
     if plan.postgres:

@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError, did_you_mean
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, OllamaPlan, VllmPlan
 from mirrorfleet.roles import claude, firewall, front, litellm, ollama, postgres, redis, vllm
 from mirrorfleet.roles.claude import machine
 from mirrorfleet.roles.firewall.render import RULES, rules
@@ -74,10 +74,10 @@ def services(plan: HostPlan, seen: Observation) -> list[Service]:
 
 def makers(plan: HostPlan, seen: Observation) -> Iterator[Callable[[], Service]]:
     """Yield what makes each of the services: without its secret, only that one is not known."""
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         yield partial(vllm.service_of, engine, seen)
-    if plan.ollama:
-        yield partial(ollama.service_of, plan.ollama, seen)
+    for server in plan.engines_of(OllamaPlan):
+        yield partial(ollama.service_of, server, seen)
     if plan.redis:
         yield partial(redis.service_of, plan.redis)
     if plan.postgres:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.key_derivation import DerivedKey, Key
@@ -16,15 +16,17 @@ from mirrorfleet.planning.database import (
     migrations,
     postgres,
 )
-from mirrorfleet.planning.firewall import DoorPlan, FirewallPlan, firewall
+from mirrorfleet.planning.doors import DoorPlan
+from mirrorfleet.planning.engines import EnginePlan, engine_plans
+from mirrorfleet.planning.firewall import FirewallPlan, firewall
 from mirrorfleet.planning.front import FrontPlan, front
 from mirrorfleet.planning.keys import KeyPlan
 from mirrorfleet.planning.litellm import LitellmPlan, litellm
-from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan, ollama
+from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.planning.provenance import comes
 from mirrorfleet.planning.redis import RedisPlan, redis
 from mirrorfleet.planning.routes import Route, http
-from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
+from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 
 __all__ = [
     "ClaudePlan",
@@ -32,6 +34,7 @@ __all__ = [
     "DatabasePlan",
     "DerivedKey",
     "DoorPlan",
+    "EnginePlan",
     "FirewallPlan",
     "FleetPlan",
     "FrontPlan",
@@ -52,6 +55,8 @@ __all__ = [
     "plan",
 ]
 
+E = TypeVar("E")
+
 
 @dataclass(frozen=True)
 class HostPlan:
@@ -62,8 +67,7 @@ class HostPlan:
     driver: str | None = comes(
         "hosts.{host}.driver", because="deploys/drivers.py installs it, and no other run"
     )
-    engines: tuple[VllmPlan, ...] = comes("models")
-    ollama: OllamaPlan | None = comes("models")
+    engines: tuple[EnginePlan, ...] = comes("models")
     redis: RedisPlan | None = comes("gateway.redis")
     postgres: PostgresPlan | None = comes("gateway.database")
     migrations: MigrationsPlan | None = comes("gateway.database")
@@ -71,6 +75,14 @@ class HostPlan:
     front: FrontPlan | None = comes("front")
     clients: ClaudePlan | None = comes("developers")
     firewall: FirewallPlan | None = comes("firewall")
+
+    def engines_of(self, kind: type[E]) -> tuple[E, ...]:
+        """Return the plans of one engine, for the role that sets it up."""
+        return tuple(each for each in self.engines if isinstance(each, kind))
+
+    def engine_of(self, kind: type[E]) -> E | None:
+        """Return the plan of an engine that a host has once at most, if it has it."""
+        return next(iter(self.engines_of(kind)), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
@@ -91,7 +103,7 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
-    engines, ollamas = vllm(fleet), ollama(fleet)
+    servers = engine_plans(fleet)
     gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
     databases, tables = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
@@ -103,8 +115,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 name=name,
                 packages=fleet.packages,
                 driver=fleet.hosts[name].driver,
-                engines=engines.get(name, ()),
-                ollama=ollamas.get(name),
+                engines=servers.get(name, ()),
                 redis=memories.get(name),
                 postgres=databases.get(name),
                 migrations=tables.get(name),

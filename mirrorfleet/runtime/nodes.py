@@ -13,8 +13,9 @@ def skip_together(run: State) -> None:
         if not undone.skips(each.data.plan, "engines"):
             continue
         for engine in each.data.plan.engines:
-            names = {member.name for member in engine.nodes.members} if engine.nodes else set()
             for other in run.inventory:
-                if other.data.plan.name in names and not undone.skips(other.data.plan, "engines"):
-                    why = f"serves '{engine.model}' together with {each.name}, which is skipped"
+                plan = other.data.plan
+                if plan.name in engine.partners and not undone.skips(plan, "engines"):
+                    models = ", ".join(engine.windows)
+                    why = f"serves '{models}' together with {each.name}, which is skipped"
                     undone.skip(other, why, "engines")

@@ -149,7 +149,7 @@ def _wait(run: State, progress: _Progress, step: Step) -> Host | None:
 
 def has_engines(plan: HostPlan) -> bool:
     """Is it a host that gateways lead to?"""
-    return bool(plan.engines or plan.ollama)
+    return bool(plan.engines)
 
 
 def backs_gateways(plan: HostPlan) -> bool:

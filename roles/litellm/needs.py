@@ -106,11 +106,7 @@ def down(gateway: LitellmPlan) -> set[str]:
 
 def addresses(plan: HostPlan) -> set[str]:
     """Return where gateways ask the models of a host; of one on several nodes, the first node."""
-    heads = {
-        http(engine.nodes.members[0].address if engine.nodes else engine.listen, engine.port)
-        for engine in plan.engines
-    }
-    return heads | ({http(plan.ollama.listen, plan.ollama.port)} if plan.ollama else set())
+    return {http(engine.head, engine.port) for engine in plan.engines}
 
 
 def names(wanted: Service) -> Names:

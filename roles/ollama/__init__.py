@@ -22,7 +22,7 @@ PACKAGES = ("python3", "curl", "zstd")
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of a host with Ollama, or of one that had it."""
-    ollama, former = plan.ollama, service_removal.question(render.NAME)
+    ollama, former = plan.engine_of(OllamaPlan), service_removal.question(render.NAME)
     if ollama is None:
         return [former]
     return [
@@ -37,17 +37,18 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """What this host lacks for its Ollama."""
-    if plan.ollama is None:
+    ollama = plan.engine_of(OllamaPlan)
+    if ollama is None:
         return []
     try:
-        return [*lacking("engines", service.refusals(service_of(plan.ollama, seen), seen))]
+        return [*lacking("engines", service.refusals(service_of(ollama, seen), seen))]
     except DeployError as error:
         return [*lacking("engines", [str(error)])]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed about a host's Ollama, one by one."""
-    ollama = plan.ollama
+    ollama = plan.engine_of(OllamaPlan)
     if undone.skips(plan, "engines"):
         return
     if ollama is None:
@@ -65,14 +66,14 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
-    if plan.ollama is not None and not undone.skips(plan, "engines"):
+    if plan.engine_of(OllamaPlan) and not undone.skips(plan, "engines"):
         release.fetch(plan, seen)
 
 
 @deploy("Ollama")
 def serve() -> None:
     """Make the host's Ollama serve its models, if it is to have one."""
-    if not runtime.plan().ollama or undone.skips(runtime.plan(), "engines"):
+    if not runtime.plan().engine_of(OllamaPlan) or undone.skips(runtime.plan(), "engines"):
         return
     runtime.ensure_packages(*PACKAGES)
     runtime.ensure_user(render.USER)
@@ -93,11 +94,12 @@ def leave() -> None:
 def install() -> Commands:
     """Unpack the release if the host lacks it, and make room for models where that is wanted."""
     plan, seen = runtime.plan(), runtime.seen()
-    if plan.ollama is None:
+    ollama = plan.engine_of(OllamaPlan)
+    if ollama is None:
         return
     yield from release.install(plan, seen, render.USER)
-    if _lacks_directory(plan.ollama, seen):
-        directory = plan.ollama.models_directory
+    if _lacks_directory(ollama, seen):
+        directory = ollama.models_directory
         home, link = render.HOME, render.ELSEWHERE
         yield script(DIRECTORY.format(user=render.USER, directory=directory, home=home, link=link))
 
@@ -118,7 +120,7 @@ def _lacks_directory(ollama: OllamaPlan, seen: Observation) -> bool:
 @operation
 def place() -> Commands:
     """Put a changed generation on the host; what runs is not touched."""
-    if ollama := runtime.plan().ollama:
+    if ollama := runtime.plan().engine_of(OllamaPlan):
         yield from generations.place(service_of(ollama, runtime.seen()), runtime.seen())
 
 
@@ -128,7 +130,7 @@ def switch() -> Commands:
 
     Servers that have a model in common do so one after the other.
     """
-    if ollama := runtime.plan().ollama:
+    if ollama := runtime.plan().engine_of(OllamaPlan):
         commands = generations.switch(service_of(ollama, runtime.seen()), runtime.seen())
         yield from step_by_step([Step(render.NAME, partial(_ahead, ollama), commands)])
 
@@ -141,7 +143,7 @@ def _ahead(ollama: OllamaPlan) -> list[Host]:
     models = {model.model for model in ollama.models}
 
     def is_due(plan: HostPlan, seen: Observation) -> bool:
-        other = plan.ollama
+        other = plan.engine_of(OllamaPlan)
         return (
             other is not None
             and not models.isdisjoint(model.model for model in other.models)
@@ -154,7 +156,7 @@ def _ahead(ollama: OllamaPlan) -> list[Host]:
 @operation
 def make_models() -> Commands:
     """Make the models what they should be. A new one proves itself before the old one goes."""
-    plan, seen = runtime.plan().ollama, runtime.seen()
+    plan, seen = runtime.plan().engine_of(OllamaPlan), runtime.seen()
     if plan and (not _runs(plan, seen) or any(models.changes(plan, seen))):
         yield from models.send(plan, seen)
         yield from models.make(plan)
@@ -167,7 +169,9 @@ def stop() -> Commands:
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    return service_removal.departed(render.NAME, [render.NAME] if plan.ollama else [], seen)
+    return service_removal.departed(
+        render.NAME, [render.NAME] if plan.engine_of(OllamaPlan) else [], seen
+    )
 
 
 def _runs(ollama: OllamaPlan, seen: Observation) -> bool:

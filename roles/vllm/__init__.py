@@ -51,7 +51,7 @@ printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metad
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of an engine host, or of one that was."""
     asked: list[Question] = [service_removal.question(render.NAMES), *devices.questions(plan)]
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         asked += [python.QUESTION, *(("package", name) for name in packages(plan))]
         asked += [("disk", place) for place in (ROOT, STATE)]
         asked += gpus.questions(engine, weights.location(engine.model, engine.weights))
@@ -64,29 +64,29 @@ def questions(plan: HostPlan) -> list[Question]:
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """What this host lacks for its engines."""
-    if not plan.engines:
+    if not plan.engines_of(VllmPlan):
         return []
     whys = python.refusals(
-        seen, map(environment, plan.engines), pushed=plan.packages == "controller"
+        seen, map(environment, plan.engines_of(VllmPlan)), pushed=plan.packages == "controller"
     )
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         whys += service.refusals(service_of(engine, seen), seen)
         place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
         whys += gpus.refusals(plan, engine, lock, place, seen)
         whys += nodes.refusals(plan, engine, seen)
         if not generations.is_switched(service_of(engine, seen), seen):
             whys += nodes.left_out(engine)
-    return [*lacking("engines", [*whys, *weights.refusals(plan.engines, seen)])]
+    return [*lacking("engines", [*whys, *weights.refusals(plan.engines_of(VllmPlan), seen)])]
 
 
 def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
     """All that will be changed on an engine host, one by one."""
     if undone.skips(plan, "engines"):
         return
-    if plan.engines:
+    if plan.engines_of(VllmPlan):
         yield from runtime.lacks(seen, packages(plan), render.USER)
         yield from devices.changes(plan, seen)
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         yield from python.changes(environment(engine), seen)
         yield from weights.changes(engine, seen)
         yield from drift.changes(service_of(engine, seen), seen)
@@ -98,14 +98,14 @@ def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
 
 def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
-    for engine in plan.engines if not undone.skips(plan, "engines") else ():
+    for engine in plan.engines_of(VllmPlan) if not undone.skips(plan, "engines") else ():
         python.fetch(environment(engine), plan, seen)
 
 
 @deploy("vLLM")
 def serve() -> None:
     """Make the engines of this host serve their models, if it is to have any."""
-    if not runtime.plan().engines or undone.skips(runtime.plan(), "engines"):
+    if not runtime.plan().engines_of(VllmPlan) or undone.skips(runtime.plan(), "engines"):
         return
     runtime.ensure_packages(*packages(runtime.plan()))
     runtime.ensure_user(render.USER)
@@ -136,7 +136,7 @@ def prepare() -> Commands:
 def install() -> Commands:
     """Build the environments that the host lacks."""
     built = set()
-    for engine in runtime.plan().engines:
+    for engine in runtime.plan().engines_of(VllmPlan):
         wanted = environment(engine)
         if wanted not in built:
             yield from python.install(wanted, runtime.plan(), runtime.seen())
@@ -146,7 +146,7 @@ def install() -> Commands:
 @operation
 def fetch_weights() -> Commands:
     """Bring the weights that the host lacks, or what has gone wrong of them."""
-    for engine in runtime.plan().engines:
+    for engine in runtime.plan().engines_of(VllmPlan):
         directory = python.standing(environment(engine), runtime.seen()).directory
         yield from weights.fetch(engine, directory, runtime.seen())
 
@@ -154,7 +154,7 @@ def fetch_weights() -> Commands:
 @operation
 def place() -> Commands:
     """Put changed generations on the host; what runs is not touched."""
-    for engine in runtime.plan().engines:
+    for engine in runtime.plan().engines_of(VllmPlan):
         yield from generations.place(service_of(engine, runtime.seen()), runtime.seen())
 
 
@@ -164,7 +164,7 @@ def join() -> Commands:
 
     All of them before any first one is switched: that one waits for them, and ends what they run.
     """
-    for engine in runtime.plan().engines:
+    for engine in runtime.plan().engines_of(VllmPlan):
         if not engine.answers:
             yield from generations.stand_by(service_of(engine, runtime.seen()), runtime.seen())
 
@@ -172,7 +172,7 @@ def join() -> Commands:
 @operation
 def follow() -> Commands:
     """Put on record that nodes have come to what their first one has proved, or go back with it."""
-    for engine in runtime.plan().engines:
+    for engine in runtime.plan().engines_of(VllmPlan):
         if not engine.answers:
             yield from generations.prove(service_of(engine, runtime.seen()), runtime.seen())
 
@@ -182,7 +182,7 @@ def switch() -> Commands:
     """Switch to changed generations, one engine after the other."""
     yield from step_by_step(
         Step(engine.model, partial(_ahead, engine), _switch(engine))
-        for engine in runtime.plan().engines
+        for engine in runtime.plan().engines_of(VllmPlan)
         if engine.answers
     )
 
@@ -199,7 +199,7 @@ def _follows(engine: VllmPlan) -> bool:
     return engine.answers and any(
         not drift.is_started(service_of(each, other.data.seen), other.data.seen)
         for other in nodes.others(engine)
-        for each in other.data.plan.engines
+        for each in other.data.plan.engines_of(VllmPlan)
         if each.model == engine.model
     )
 
@@ -216,7 +216,7 @@ def _ahead(engine: VllmPlan) -> list[Host]:
             each.model == engine.model
             and each.answers
             and (_is_due(plan, seen, each.model) or _follows(each))
-            for each in plan.engines
+            for each in plan.engines_of(VllmPlan)
         )
     )
 
@@ -224,7 +224,7 @@ def _ahead(engine: VllmPlan) -> list[Host]:
 def _is_due(plan: HostPlan, seen: Observation, model: str) -> bool:
     return any(
         each.model == model and not generations.is_switched(service_of(each, seen), seen)
-        for each in plan.engines
+        for each in plan.engines_of(VllmPlan)
     )
 
 
@@ -235,13 +235,15 @@ def stop() -> Commands:
 
 
 def _departed(plan: HostPlan, seen: Observation) -> list[str]:
-    engines = service_removal.departed(render.NAMES, map(render.name, plan.engines), seen)
+    engines = service_removal.departed(
+        render.NAMES, map(render.name, plan.engines_of(VllmPlan)), seen
+    )
     return [*engines, *devices.departed(plan, seen)]
 
 
 def packages(plan: HostPlan) -> list[str]:
     """Return the system packages that the engines of a host need."""
-    needed = {name for engine in plan.engines for name in PACKAGES[engine.build]}
+    needed = {name for engine in plan.engines_of(VllmPlan) for name in PACKAGES[engine.build]}
     return ["python3", "curl", *sorted(needed)]
 
 

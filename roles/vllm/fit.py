@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.engines import model_config
+from mirrorfleet.engines.vllm import model_config
 from mirrorfleet.planning import VllmPlan
 from mirrorfleet.runtime.report import Doubt
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.engines.model_config import read
+from mirrorfleet.engines.vllm.model_config import read
 from mirrorfleet.planning import VllmPlan
 
 GIB = 1024**3

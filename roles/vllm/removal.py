@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 
 from mirrorfleet import runtime
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import environment, weights
 from mirrorfleet.roles.vllm.render import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, operation, script
@@ -62,7 +62,9 @@ def clear() -> Commands:
 
 
 def _unused(plan: HostPlan, seen: Observation) -> list[str]:
-    wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
+    wanted = {
+        weights.location(engine.model, engine.weights) for engine in plan.engines_of(VllmPlan)
+    }
     wanted |= {f"{place}.part" for place in wanted}
-    wanted |= {environment(engine).directory for engine in plan.engines}
+    wanted |= {environment(engine).directory for engine in plan.engines_of(VllmPlan)}
     return sorted(each for each in seen.unused.keys() - wanted if OURS.fullmatch(each))

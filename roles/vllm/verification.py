@@ -17,14 +17,16 @@ from mirrorfleet.runtime.report import Change
 
 def questions(plan: HostPlan) -> list[Question]:
     """What must be known of an engine host."""
-    return [question for engine in plan.engines for question in weights.questions(engine)]
+    return [
+        question for engine in plan.engines_of(VllmPlan) for question in weights.questions(engine)
+    ]
 
 
 def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     """Name the weights that are not there to be read."""
     return [
         f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
-        for engine in plan.engines
+        for engine in plan.engines_of(VllmPlan)
         if _place(engine) not in seen.paths
     ]
 
@@ -47,7 +49,7 @@ def verify() -> None:
 @operation
 def read() -> Commands:
     """Read all; what is wrong of one hides nothing of the others."""
-    engines = runtime.plan().engines
+    engines = runtime.plan().engines_of(VllmPlan)
     if engines:
         lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in engines]
         yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")

@@ -15,8 +15,7 @@ def planned(name: str) -> FleetPlan:
 
 
 def ollama(plan: FleetPlan, host: str) -> OllamaPlan:
-    found = plan.hosts[host].ollama
-    assert found is not None
+    [found] = plan.hosts[host].engines_of(OllamaPlan)
     return found
 
 

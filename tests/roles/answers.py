@@ -7,7 +7,7 @@ import json
 from hashlib import sha256
 
 from mirrorfleet.jobs import show
-from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan, VllmPlan
 from mirrorfleet.roles import (
     claude,
     firewall,
@@ -68,8 +68,12 @@ def seen(answers: Answers) -> Observation:
 def bare(plan: HostPlan) -> Answers:
     """A fresh machine: Debian 12 with its python3 and GPUs, the developers' logins, weights."""
     users = plan.clients.users if plan.clients else ()
-    disks = {engine.weights.source for engine in plan.engines if engine.weights.kind == "path"}
-    gpus = [at for engine in plan.engines for at in engine.devices]
+    disks = {
+        engine.weights.source
+        for engine in plan.engines_of(VllmPlan)
+        if engine.weights.kind == "path"
+    }
+    gpus = [at for engine in plan.engines_of(VllmPlan) for at in engine.devices]
     return {
         **MACHINE,
         **{("path", path): () for path in (preflight.SYSTEMD, preflight.APT)},
@@ -85,20 +89,20 @@ def bare(plan: HostPlan) -> Answers:
 def converged(plan: HostPlan) -> Answers:
     """The same machine as a complete run leaves it."""
     found = bare(plan)
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         found |= {("package", name): () for name in vllm.packages(plan)}
         found |= {("environment", vllm.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
-    if any(engine.build == "cuda" for engine in plan.engines):
+    if any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan)):
         found |= {("unit", vllm.devices.UNIT): ("active", "enabled", "", "no", "")}
         for each in vllm.devices.units(plan):
             digest = sha256(each.content or b"").hexdigest()
             found["file", each.path] = (f"f {each.mode} root:root", digest)
-    if plan.ollama:
+    for server in plan.engines_of(OllamaPlan):
         found |= {("package", name): () for name in ollama.PACKAGES}
-        found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
-        found |= _path(plan.ollama.models_directory) | _path(ollama_render.ELSEWHERE)
-        found |= made(plan.ollama)
+        found |= _path(release.binary(server, release.chosen(server, seen(MACHINE))))
+        found |= _path(server.models_directory) | _path(ollama_render.ELSEWHERE)
+        found |= made(server)
     if plan.redis:
         found |= {("package", name): () for name in redis.PACKAGES}
     if plan.postgres:

@@ -58,8 +58,7 @@ class OllamaHost:
         return fleet.plan(fleet.load(path)).hosts["box"]
 
     def ollama(self, **said: dict[str, Any]) -> OllamaPlan:
-        found = self.plan(**said).ollama
-        assert found is not None
+        [found] = self.plan(**said).engines_of(OllamaPlan)
         return found
 
     def start(self, plan: OllamaPlan, version: str = "0.32.7", **other: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, OllamaPlan
 from mirrorfleet.roles.ollama import models, release, service_of
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
@@ -74,8 +74,8 @@ def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
 
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     """Run the steps of the role until one fails; return what each said."""
-    assert plan.ollama is not None
-    wanted = service_of(plan.ollama, FOUND)
+    [ollama] = plan.engines_of(OllamaPlan)
+    wanted = service_of(ollama, FOUND)
     # The unit names the places of this host, which are below its directory.
     unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
     wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)
@@ -84,7 +84,7 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
         release.install(plan, FOUND, GROUP),
         generations.place(wanted, Observation()),
         generations.switch(wanted, Observation()),
-        models.make(plan.ollama),
+        models.make(ollama),
     ):
         done = host.run(commands)
         told.append((done.returncode, done.stderr))

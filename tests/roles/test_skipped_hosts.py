@@ -12,7 +12,7 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles import litellm, vllm
 from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES
@@ -107,7 +107,7 @@ def test_whatever_it_lacks_the_others_are_changed(
         case "driver":
             answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
-            [engine] = plans("prod").hosts["gpu-c"].engines
+            [engine] = plans("prod").hosts["gpu-c"].engines_of(VllmPlan)
             del answers["environment", vllm.environment(engine).directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":

@@ -49,7 +49,7 @@ class Receiver:
 
     def __init__(self, machine: Machine, source: Path) -> None:
         self.machine = machine
-        [engine] = good("one-machine").hosts["box"].engines[:1]
+        [engine] = good("one-machine").hosts["box"].engines_of(VllmPlan)[:1]
         self.engine = replace(engine, weights=Weights("push", str(source), None), hub=None)
         machine.add("sync", "exit 0")
 

@@ -18,7 +18,7 @@ import pytest
 from pyinfra.api.command import FileUploadCommand
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.runtime import cache, generations, python
 from mirrorfleet.runtime.observe import Observation
@@ -74,7 +74,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     directory = tmp_path_factory.mktemp("toolchain")
     (directory / "toolchain.yml").write_text(FLEET)
     plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
-    [wanted] = plan.engines
+    [wanted] = plan.engines_of(VllmPlan)
     whole = vllm.environment(wanted)
     lock = directory / whole.lock.name
     lock.write_text(picked(whole.lock))
