@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, modelfile
+from mirrorfleet.config import Fleet, Host, modelfile
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY, hidden
 from mirrorfleet.data import table

@@ -16,15 +16,12 @@ from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
 from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
-from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
-from mirrorfleet.config.vllm import VllmModel, Weights, vllm
 
 __all__ = [
     "FALLBACKS",
-    "MODEL_READERS",
     "PROVIDERS",
     "Developers",
     "EngineModel",
@@ -38,24 +35,17 @@ __all__ = [
     "Keys",
     "Login",
     "Model",
-    "OllamaModel",
-    "OllamaServer",
+    "ModelReader",
     "ProviderModel",
-    "Release",
     "Secret",
     "Ssh",
-    "VllmModel",
-    "Weights",
     "fleet",
 ]
 
 Model = EngineModel | ProviderModel
 
-MODEL_READERS: dict[str, Callable[[Section, Mapping[str, Host]], EngineModel]] = {
-    OllamaModel.engine: ollama,
-    VllmModel.engine: vllm,
-}
-"""What reads the models of each engine, by its word in the fleet file."""
+ModelReader = Callable[[Section, Mapping[str, Host]], EngineModel]
+"""What reads the models of an engine, where the hosts are known."""
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 """The kinds of fallbacks, as the fleet file and LiteLLM call them."""
@@ -127,8 +117,11 @@ class Fleet:
         return found
 
 
-def fleet(document: Document) -> Fleet:
-    """Build the values from a document whose shape has been checked."""
+def fleet(document: Document, readers: Mapping[str, ModelReader]) -> Fleet:
+    """Build the values from a document whose shape has been checked.
+
+    ``readers`` read the models of each engine, by its word in the fleet file.
+    """
     said = Section(document)
     hosts = {each.name: host(each) for each in said.section("hosts").sections()}
     return Fleet(
@@ -139,7 +132,7 @@ def fleet(document: Document) -> Fleet:
         hub=hub(said.section("hub")),
         hosts=hosts,
         models={
-            each.name: _model(each, hosts, said.section("gateway").get("version", ""))
+            each.name: _model(each, hosts, said.section("gateway").get("version", ""), readers)
             for each in said.section("models").sections()
         },
         gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
@@ -154,10 +147,15 @@ def fleet(document: Document) -> Fleet:
     )
 
 
-def _model(said: Section, hosts: Mapping[str, Host], release: str) -> Model:
-    if "provider" in said:
-        return provider_model(said, release)
-    return MODEL_READERS[said["engine"]](said, hosts)
+def _model(
+    section: Section,
+    hosts: Mapping[str, Host],
+    release: str,
+    readers: Mapping[str, ModelReader],
+) -> Model:
+    if "provider" in section:
+        return provider_model(section, release)
+    return readers[section["engine"]](section, hosts)
 
 
 def _targets(said: Section) -> Mapping[str, tuple[str, ...]]:

@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from mirrorfleet.config import EngineModel, Fleet
+from mirrorfleet.config import EngineModel, Fleet, Host
 from mirrorfleet.config.problems import Key
+from mirrorfleet.config.reader import Section
 
 M = TypeVar("M", bound=EngineModel, contravariant=True)
 
@@ -58,6 +59,10 @@ class Engine(Protocol[M]):
 
     shares_server: ClassVar[bool] = False
     """Do its models on a host share one server, and so one unit, port and release?"""
+
+    @abstractmethod
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
+        """Read one of its models from the fleet file."""
 
     @abstractmethod
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:

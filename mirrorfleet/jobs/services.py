@@ -5,7 +5,9 @@ Nothing here needs a secret or a lock file: for rolling back and for looking at 
 
 from __future__ import annotations
 
-from mirrorfleet.planning import HostPlan, OllamaPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.front import render as front
 from mirrorfleet.roles.litellm import render as litellm
 from mirrorfleet.roles.ollama import render as ollama

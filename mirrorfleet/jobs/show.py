@@ -16,7 +16,9 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError, did_you_mean
-from mirrorfleet.planning import HostPlan, OllamaPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import claude, firewall, front, litellm, ollama, postgres, redis, vllm
 from mirrorfleet.roles.claude import machine
 from mirrorfleet.roles.firewall.render import RULES, rules

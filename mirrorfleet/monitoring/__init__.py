@@ -26,9 +26,23 @@ def files(planned: FleetPlan) -> dict[str, str]:
     """Return the files that a Prometheus and a Grafana are given, by name."""
     return {
         "prometheus.yml": yaml.safe_dump(_configuration(planned), sort_keys=False),
-        "mirrorfleet-rules.yml": (HERE / "rules.yml").read_text("utf-8"),
+        "mirrorfleet-rules.yml": rules(),
         "mirrorfleet-dashboard.json": json.dumps(_dashboard(), indent=1) + "\n",
     }
+
+
+def rules() -> str:
+    """Return the alerts: the general ones, then those of each engine that has some."""
+    general, *own = _parts("rules")
+    return "\n".join([general, *(text.removeprefix("groups:\n") for text in own)])
+
+
+def _parts(kind: str) -> Iterator[str]:
+    """Yield the general rules or rows of the dashboard, then those of engines."""
+    yield (HERE / f"{kind}.yml").read_text("utf-8")
+    for engine in ENGINES:
+        if (own := HERE / f"{engine}_{kind}.yml").is_file():
+            yield own.read_text("utf-8")
 
 
 def unwatched(planned: FleetPlan) -> Iterator[str]:
@@ -81,7 +95,7 @@ def _target(address: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _dashboard() -> dict[str, Any]:
-    rows = yaml.safe_load((HERE / "dashboard.yml").read_text("utf-8"))
+    rows = [row for text in _parts("dashboard") for row in yaml.safe_load(text)]
     return {
         "uid": "mirrorfleet",
         "title": "Mirrorfleet",

@@ -22,11 +22,9 @@ from mirrorfleet.planning.firewall import FirewallPlan, firewall
 from mirrorfleet.planning.front import FrontPlan, front
 from mirrorfleet.planning.keys import KeyPlan
 from mirrorfleet.planning.litellm import LitellmPlan, litellm
-from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.planning.provenance import comes
 from mirrorfleet.planning.redis import RedisPlan, redis
 from mirrorfleet.planning.routes import Route, http
-from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 
 __all__ = [
     "ClaudePlan",
@@ -44,13 +42,9 @@ __all__ = [
     "LitellmPlan",
     "MigrationsPlan",
     "MirrorPlan",
-    "NodesPlan",
-    "OllamaModelPlan",
-    "OllamaPlan",
     "PostgresPlan",
     "RedisPlan",
     "Route",
-    "VllmPlan",
     "http",
     "plan",
 ]

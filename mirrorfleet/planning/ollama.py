@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release, modelfile
+from mirrorfleet.config import Fleet, Host, modelfile
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.engines.ollama import servers
 from mirrorfleet.engines.placement import by_host, free
 from mirrorfleet.planning.doors import DoorPlan, ServerDoor, engine_clients

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret, VllmModel, Weights
+from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
+from mirrorfleet.config.vllm import VllmModel, Weights
 from mirrorfleet.engines.placement import assign, by_host
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
 from mirrorfleet.planning.doors import DoorPlan, EngineDoor, addresses, engine_clients

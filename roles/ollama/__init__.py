@@ -9,7 +9,8 @@ from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import runtime
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, render
 from mirrorfleet.runtime import drift, generations, service, service_removal, undone
 from mirrorfleet.runtime.commands import Commands, operation, script

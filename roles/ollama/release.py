@@ -11,8 +11,10 @@ from urllib.request import urlopen
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Release, reading
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.config import reading
+from mirrorfleet.config.ollama import Release
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation

@@ -11,7 +11,8 @@ from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import runtime
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, weights
 from mirrorfleet.runtime import drift, generations, python, service, service_removal, undone
 from mirrorfleet.runtime.commands import Commands, operation

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import files, service_removal
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question, Unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.engines.vllm import model_config
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.report import Doubt
 
 

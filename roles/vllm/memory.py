@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.engines.vllm.model_config import read
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 
 GIB = 1024**3
 

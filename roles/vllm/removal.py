@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pyinfra.api import deploy
 
 from mirrorfleet import runtime
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import environment, weights
 from mirrorfleet.roles.vllm.render import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, operation, script

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import ClientPlan, FleetPlan, HostPlan, LitellmPlan, VllmPlan
+from mirrorfleet.planning import ClientPlan, FleetPlan, HostPlan, LitellmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 
 GOOD = Path(__file__).parent / "good"
 INVENTORIES = Path(__file__).parents[2] / "inventories"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import FleetPlan, OllamaPlan
+from mirrorfleet.planning import FleetPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 
 GOOD = Path(__file__).parent / "good"
 

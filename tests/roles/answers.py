@@ -7,7 +7,9 @@ import json
 from hashlib import sha256
 
 from mirrorfleet.jobs import show
-from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan, VllmPlan
+from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import (
     claude,
     firewall,

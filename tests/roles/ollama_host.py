@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 from pyinfra.api.command import FileUploadCommand, PyinfraCommand
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from mirrorfleet.runtime.commands import script
 from tests.roles.machine import Machine

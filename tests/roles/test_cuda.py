@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.locks import for_host

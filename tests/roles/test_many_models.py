@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.planning import HostPlan, OllamaPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from tests.roles.answers import bare, converged
 from tests.roles.fake import mirror
 from tests.roles.fleets import planned

@@ -10,7 +10,8 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned

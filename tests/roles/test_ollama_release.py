@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import release
 from mirrorfleet.roles.ollama.render import USER
 from mirrorfleet.runtime.observe import Observation

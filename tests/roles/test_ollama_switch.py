@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, service_of
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import pytest
 
-from mirrorfleet.config import Weights
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.config.vllm import Weights
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import litellm, preflight, vllm
 from mirrorfleet.roles.vllm import gpus, render
 from mirrorfleet.roles.vllm.memory import GIB, need

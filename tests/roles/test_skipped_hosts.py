@@ -12,7 +12,8 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import litellm, vllm
 from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES

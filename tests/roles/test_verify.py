@@ -28,7 +28,8 @@ from mirrorfleet.jobs.verify.questions import (
 )
 from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.jobs.verify.table import report
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.observe import Observation, Unit
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good

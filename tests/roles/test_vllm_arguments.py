@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import render
 from tests.roles import systemd
 

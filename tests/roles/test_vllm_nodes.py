@@ -18,7 +18,8 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.jobs import show
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
 from tests.roles import fleets

@@ -13,9 +13,10 @@ import pytest
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Hub, Secret, Weights
+from mirrorfleet.config import Hub, Secret
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.config.vllm import Weights
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import push, removal, render, weights
 from mirrorfleet.roles.vllm.files import whole

@@ -17,7 +17,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.lock_files import indexes
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.runtime import cache, python
 from tests.roles.answers import bare, seen

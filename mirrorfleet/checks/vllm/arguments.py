@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.config.sandbox import has_controls
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 

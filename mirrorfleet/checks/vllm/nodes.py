@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.addresses import is_ip, is_loopback, is_public
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.placement import models_of
 
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.checks.paths import path, text
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.sandbox import HOMES
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.placement import models_of
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
 from mirrorfleet.checks.releases import lock_text, locked, unlocked
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.lock_files import cuda_mismatch
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.placement import models_of
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.vllm import model_config
 

@@ -7,7 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mirrorfleet.config import Fleet, OllamaModel
+from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.ollama import OllamaModel, ollama
+from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.ollama.servers import server
 from mirrorfleet.engines.placement import by_host
 from mirrorfleet.engines.protocol import Engine, Listener
@@ -19,6 +21,10 @@ class Ollama(Engine[OllamaModel]):
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
     shares_server: ClassVar[bool] = True
+
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
+        """Read a model."""
+        return ollama(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
         """Return the port of each host's server, under each of its models."""

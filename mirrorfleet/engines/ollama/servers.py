@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from mirrorfleet.config import OllamaModel, OllamaServer, Release
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.data import table
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.reader import Section
+from mirrorfleet.config.vllm import VllmModel, vllm
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Listener
@@ -17,6 +19,10 @@ class Vllm(Engine[VllmModel]):
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
     metrics_path: ClassVar[str] = "/metrics"
+
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> VllmModel:
+        """Read a model."""
+        return vllm(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
         """Return the port of each model, on the hosts that answer."""

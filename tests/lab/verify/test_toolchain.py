@@ -18,7 +18,8 @@ import pytest
 from pyinfra.api.command import FileUploadCommand
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.runtime import cache, generations, python
 from mirrorfleet.runtime.observe import Observation
