@@ -1,8 +1,8 @@
 """Engines that Mirrorfleet does not know, from a repository of your own.
 
-Register one at the top of your inventory module, before the fleet file is read. Its role takes part
-in a run as ``mirror(extra=[...])``. The commands of ``mirrorfleet`` read no inventory module: to them,
-the engine stays unknown.
+Register one at the top of your inventory module, before the fleet file is read. Its role takes
+part in a run as ``mirror(extra=[...])``. The commands of ``mirrorfleet`` read no inventory module:
+they do not know the engine.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mirrorfleet.planning.engines import PLANNERS, Planner
 class OwnEngine:
     """All that an engine is before a run touches a host.
 
-    ``schema`` is the JSON schema of one of its models, with the key ``engine`` among its properties.
-    It may refer to definitions of fleet.schema.json, such as ``#/$defs/hostNames``. ``check`` yields
-    what fits that schema and cannot work.
+    ``schema`` is the JSON schema of one of its models, with the key ``engine`` among its
+    properties. It may refer to definitions of fleet.schema.json, such as ``#/$defs/hostNames``.
+    ``check`` yields what fits that schema and cannot work.
     """
 
     engine: Engine[Any]

@@ -74,10 +74,6 @@ class HostPlan:
         """Return the plans of one engine, for the role that sets it up."""
         return tuple(each for each in self.engines if isinstance(each, kind))
 
-    def engine_of(self, kind: type[E]) -> E | None:
-        """Return the plan of an engine that a host has once at most, if it has it."""
-        return next(iter(self.engines_of(kind)), None)
-
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
         return asdict(self, dict_factory=_plain)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pyinfra.api import State
-
-from mirrorfleet.runtime import undone
+from mirrorfleet.runtime import run, skipped
 
 
-def skip_together(run: State) -> None:
+def skip_together() -> None:
     """Skip the engines of the other nodes too, where one node's are skipped."""
-    for each in run.inventory:
-        if not undone.skips(each.data.plan, "engines"):
+    for each in run.hosts():
+        plan = run.plan_of(each)
+        if not skipped.skips(plan, "engines"):
             continue
-        for engine in each.data.plan.engines:
-            for other in run.inventory:
-                plan = other.data.plan
-                if plan.name in engine.partners and not undone.skips(plan, "engines"):
-                    models = ", ".join(engine.windows)
-                    why = f"serves '{models}' together with {each.name}, which is skipped"
-                    undone.skip(other, why, "engines")
+        for engine in plan.engines:
+            models = ", ".join(engine.windows)
+            for other in run.hosts():
+                other_plan = run.plan_of(other)
+                if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
+                    reason = f"serves '{models}' together with {each.name}, which is skipped"
+                    skipped.skip(other, reason, "engines")

@@ -10,7 +10,7 @@ from pyinfra.api import Host
 
 from mirrorfleet.runtime.diff import difference
 from mirrorfleet.runtime.observe import Question
-from mirrorfleet.runtime.undone import Part
+from mirrorfleet.runtime.run import Part
 
 
 class Doubt(str):

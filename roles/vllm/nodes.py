@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pyinfra.api import Host, State
-from pyinfra.context import ctx_state
+from pyinfra.api import Host
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
-from mirrorfleet.runtime import deferred_removal
+from mirrorfleet.runtime import deferred_removal, run
 from mirrorfleet.runtime.observe import Observation, Question
 
 
@@ -55,7 +54,7 @@ def left_out(engine: VllmPlan) -> Iterator[str]:
         return
     is_one = is_other(engine)
     if away := [
-        each.data.plan.name for each in deferred_removal.left_out() if is_one(each.data.plan)
+        run.plan_of(each).name for each in deferred_removal.left_out() if is_one(run.plan_of(each))
     ]:
         yield (
             f"serves '{engine.model}' together with {', '.join(away)}, absent from this run, and "
@@ -67,9 +66,8 @@ def others(engine: VllmPlan) -> list[Host]:
     """Return the other nodes of the model that take part in this run."""
     if engine.nodes is None:
         return []
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     is_one = is_other(engine)
-    return [each for each in run.inventory if each.data.get("seen") and is_one(each.data.plan)]
+    return [each for each in run.hosts() if run.observed_on(each) and is_one(run.plan_of(each))]
 
 
 def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:

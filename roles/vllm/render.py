@@ -190,7 +190,7 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> str:
 
 def _words(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return f"python3 -I -c {shlex.quote(EXPLAIN)} {weights} {nodes}"
+    return f"python3 -I -c {shlex.quote(EXPLAIN)} {shlex.quote(weights)} {nodes}"
 
 
 def _json(said: Mapping[str, Any]) -> str:

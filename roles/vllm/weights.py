@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
@@ -41,6 +42,17 @@ def location(model: str, weights: Weights) -> str:
             return f"{WEIGHTS}/{model}-{(weights.revision or '')[:12]}"
         case "push":
             return f"{WEIGHTS}/{model}-{push.digest(Path(weights.source))[:12]}"
+
+
+def known_location(engine: VllmPlan) -> str:
+    """Return the same also where the files to push are no longer on this machine: then a pattern.
+
+    Enough to roll back an engine, which only names the directory to people.
+    """
+    try:
+        return location(engine.model, engine.weights)
+    except DeployError:
+        return f"{WEIGHTS}/{engine.model}-*"
 
 
 def questions(engine: VllmPlan) -> list[Question]:

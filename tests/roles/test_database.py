@@ -211,7 +211,7 @@ def test_the_tables_are_made_before_a_gateway_changes(bare_hosts: Bare) -> None:
 
 def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
     done = mirror(*bare_hosts, fail={"state": [MIGRATION]})
-    assert jobs(done["gw"])[-1] == "left alone"
+    assert jobs(done["gw"])[-1] == "skipped"
     assert not any("begun=$(invocation)" in each.command for each in done["gw"].execs)
 
 
@@ -269,7 +269,7 @@ def test_a_former_password_counts_until_all_gateways_have_the_new_one(rotated: B
 
 def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> None:
     done = mirror(*rotated, fail={"gw": [SWITCH]})
-    assert jobs(done["state"])[-1] == "left alone"
+    assert jobs(done["state"])[-1] == "skipped"
     done = mirror(*rotated, limit=["state"])
     assert not any(END in each.command for each in done["state"].execs)
     # The next run knows that it is still there.

@@ -62,9 +62,9 @@ def test_where_a_gateway_fails_an_engine_stays(
 ) -> None:
     found["gpu"] |= {("service", "vllm-former"): ()}
     edit(house, "lab", "workers: 2", "workers: 3")
-    bad = ["&& serves", "left as it is"]
+    bad = ["&& serves", "skipped because"]
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
-    assert jobs(done["gpu"]) == ["left alone"]
+    assert jobs(done["gpu"]) == ["skipped"]
     assert done["gpu"].failed
 
 
@@ -176,7 +176,7 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
     for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"still has a part in the fleet file: {part}. Take it out" in str(caught.value)
+        assert f"still has a part in the fleet file: {part}. Remove the host" in str(caught.value)
 
 
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, house: Path) 
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
     [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs
-    assert "\nfor service in vllm litellm redis postgres front; do" in clear.command
+    assert "\nfor service in vllm redis postgres litellm front; do" in clear.command
 
 
 def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,7 @@ def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str)
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
     offer = {question for question in found if question[0] == "offer"}
-    assert offer or not list(drivers.refusals(plan, seen(INSTALLED | RUNS | found)))
+    assert offer or not list(drivers.Drivers().problems(plan, seen(INSTALLED | RUNS | found)))
 
 
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
@@ -205,7 +205,7 @@ def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
 ) -> None:
     found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
     ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
-    assert list(drivers.refusals(plan, seen(ready | found))) == []
+    assert list(drivers.Drivers().problems(plan, seen(ready | found))) == []
 
 
 # As apt-cache policy tells it. Of the headers that are named last, there are none.

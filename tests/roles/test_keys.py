@@ -112,10 +112,10 @@ def test_former_keys_stay_for_whoever_the_run_did_not_reach(plans: Planned, hous
 def test_clients_wait_for_their_gateways(plans: Planned, house: Path) -> None:
     before = found(plans("prod"))
     edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
-    waiting = {name: ["left as it is"] for name in ("dev-1", "dev-2")}
+    waiting = {name: ["skipped because"] for name in ("dev-1", "dev-2")}
     done = mirror(plans("prod").hosts, before, {"gw-b": ["' admit /opt"], **waiting})
     assert jobs(done["gw-a"]) == BOTH
-    assert jobs(done["dev-1"]) == ["left alone"]
+    assert jobs(done["dev-1"]) == ["skipped"]
     assert said(done["gw-a"], "former keys")["reached"] == []
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
-from mirrorfleet.roles.ollama import models, release, service_of
+from mirrorfleet.roles.ollama import models, release
+from mirrorfleet.roles.ollama.role import Ollama
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.observe import Observation
@@ -76,7 +77,7 @@ def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     """Run the steps of the role until one fails; return what each said."""
     [ollama] = plan.engines_of(OllamaPlan)
-    wanted = service_of(ollama, FOUND)
+    wanted = Ollama().render(ollama, FOUND)
     # The unit names the places of this host, which are below its directory.
     unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
     wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)

@@ -11,12 +11,16 @@ import pytest
 
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles import litellm, preflight, vllm
-from mirrorfleet.roles.vllm import gpus, render
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.system import role as system
+from mirrorfleet.roles.system.role import System
+from mirrorfleet.roles.vllm import gpus, render, software
 from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.runtime.role import Role
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -129,7 +133,7 @@ def found(
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
     plan = plans("prod").hosts["gpu-c"]
     engine = replace(plan.engines_of(VllmPlan)[0], **other)
-    lock = vllm.environment(plan.engines_of(VllmPlan)[0]).lock
+    lock = software.environment(plan.engines_of(VllmPlan)[0]).lock
     return list(gpus.refusals(plan, engine, lock, PLACE, seen))
 
 
@@ -309,16 +313,16 @@ def test_a_doubt_is_told_and_the_run_goes_on(
 def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
     hosts = plans("lab").hosts
     gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
-    assert list(preflight.refusals(gateway, fine)) == []
-    odd = replace(fine, system="fedora", release="43", paths=frozenset({preflight.SYSTEMD}))
-    assert list(preflight.refusals(gateway, odd)) == [
+    assert list(System().problems(gateway, fine)) == []
+    odd = replace(fine, system="fedora", release="43", paths=frozenset({system.SYSTEMD}))
+    assert list(System().problems(gateway, odd)) == [
         "is fedora 43, without apt; our services run on Debian, Ubuntu and what is made of them. "
         "Choose another host."
     ]
-    assert list(preflight.refusals(hosts["dev"], odd)) == [], "a developer's machine may be any"
-    [why] = preflight.refusals(gateway, replace(fine, architecture="riscv64"))
+    assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
+    [why] = System().problems(gateway, replace(fine, architecture="riscv64"))
     assert why.startswith("is riscv64; our services run on x86_64 and aarch64.")
-    [why] = preflight.refusals(gateway, replace(fine, ahead=-90.4))
+    [why] = System().problems(gateway, replace(fine, ahead=-90.4))
     assert "has a clock that is 90 seconds behind this machine's" in why
 
 
@@ -327,7 +331,7 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     assert hosts["gw-1"].gateway
     named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
     fine = seen(bare(hosts["gw-1"]))
-    assert ("name", "gw-1.example") in preflight.questions(named)
+    assert ("name", "gw-1.example") in System().questions(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
         ("10.77.0.21 127.0.1.1", 0),
@@ -337,21 +341,25 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
         ("", 1),
     ):
         found = replace(fine, names={"gw-1.example": addresses})
-        assert len(list(preflight.refusals(named, found))) == judged
-    [why] = preflight.refusals(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
+        assert len(list(System().problems(named, found))) == judged
+    [why] = System().problems(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
     assert why.startswith("finds gw-1.example at 127.0.1.1, and its services are to listen there")
 
 
 def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -> None:
     hosts = plans("lab").hosts
-    for role, name, size in ((vllm, "gpu", "2.50"), (litellm, "gw-1", "0.70")):
+    roles: tuple[tuple[Role, str, str], ...] = (
+        (Vllm(), "gpu", "2.50"),
+        (Litellm(), "gw-1", "0.70"),
+    )
+    for role, name, size in roles:
         plan = hosts[name]
         full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
-        assert role.refusals(plan, seen(bare(plan) | full)) == [
+        assert list(role.problems(plan, seen(bare(plan) | full))) == [
             f"needs {size} GB at least below /opt/mirrorfleet for software, and has 0.61 GB free "
             "there. Make room."
         ]
-        assert role.refusals(plan, seen(converged(plan) | full)) == [], "it is there already"
+        assert list(role.problems(plan, seen(converged(plan) | full))) == [], "it is there already"
 
 
 def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: Planned) -> None:
@@ -359,7 +367,7 @@ def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: 
 
     def judged(root: int, state: int, packages: Literal["controller", "registry"]) -> list[str]:
         disks = {("disk", ROOT): (f"{root}",), ("disk", STATE): (f"{state}",)}
-        whys = vllm.refusals(replace(plan, packages=packages), seen(bare(plan) | disks))
+        whys = Vllm().problems(replace(plan, packages=packages), seen(bare(plan) | disks))
         return [why for why in whys if "GB at least" in why]
 
     assert judged(9_000_000, 9_100_000, "registry") == []

@@ -14,9 +14,10 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles import litellm, vllm
 from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.text import environment_file
 from tests.roles.answers import Answers, converged, seen
@@ -35,7 +36,7 @@ def content(said: str) -> tuple[str]:
 def gateway_files(plan: HostPlan) -> Answers:
     """What a gateway answers when it is asked for its running generation."""
     assert plan.gateway
-    service = litellm.service_of(plan.gateway, seen(converged(plan)))
+    service = Litellm().render(plan.gateway, seen(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
     return {("content", path): content(text) for path, text in zip(FILES, texts, strict=True)}
 
@@ -109,7 +110,7 @@ def test_whatever_it_lacks_the_others_are_changed(
             answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
             [engine] = plans("prod").hosts["gpu-c"].engines_of(VllmPlan)
-            del answers["environment", vllm.environment(engine).directory]
+            del answers["environment", software.environment(engine).directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":
             del answers["path", weights]

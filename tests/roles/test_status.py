@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from mirrorfleet.jobs import services, show
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, asked, compared, told
+from mirrorfleet.roles import registry
 from mirrorfleet.runtime.report import Doubt
 from tests.roles.answers import converged, lines
 from tests.roles.conftest import Planned
@@ -28,8 +28,8 @@ DISKS = ["disk\t/opt/mirrorfleet\t104857600", "disk\t/var/lib/mirrorfleet\t20971
 def state(plans: Planned, said: list[str], *differs: str) -> HostState:
     plan = plans("lab").hosts["gpu"]
     seen, running = told([*lines(converged(plan)), *DISKS, *said])
-    wanted = {each.name: each.generation for each in show.services(plan, seen)}
-    return compared(running, seen, services.installed(plan, seen), wanted, differs)
+    wanted = {each.name: each.generation for each in registry.rendered(plan, seen)}
+    return compared(running, seen, registry.services(plan, seen), wanted, differs)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:

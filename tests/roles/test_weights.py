@@ -17,8 +17,7 @@ from mirrorfleet.config import Hub, Secret
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles import vllm
-from mirrorfleet.roles.vllm import push, removal, render, weights
+from mirrorfleet.roles.vllm import push, removal, render, software, weights
 from mirrorfleet.roles.vllm.files import whole
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
@@ -241,17 +240,15 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (below / name / "x").write_bytes(bytes(8192))
     unit = machine.at("/opt/mirrorfleet/vllm-tiny/generations/0123/a.service")
     unit.parent.mkdir(parents=True)
-    software = machine.at(render.ENVIRONMENTS)
+    place = machine.at(render.ENVIRONMENTS)
     used, unused = (f"0.31.0-cpu-{digit * 8}" for digit in "de")
-    wanted = Path(vllm.environment(host.engine).directory).name
+    wanted = Path(software.environment(host.engine).directory).name
     for name in (used, unused, f"{unused}-2", wanted, "by hand"):
-        (software / name).mkdir(parents=True)
-    unit.write_text(
-        f"ExecStart={software}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n"
-    )
+        (place / name).mkdir(parents=True)
+    unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
-    seen = machine.look_as_host(*removal.questions(plan))
-    assert [change.what for change in removal.changes(plan, seen)] == [
+    seen = machine.look_as_host(*removal.WeightsRemoval().questions(plan))
+    assert [change.what for change in removal.WeightsRemoval().changes(plan, seen)] == [
         *(
             f"{render.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
             for name in (unused, f"{unused}-2")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs import services, show
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import registry
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
@@ -49,7 +49,7 @@ def with_former(hosts: dict[str, HostPlan]) -> dict[str, Answers]:
 
 def _with_former(plan: HostPlan) -> Answers:
     found = converged(plan)
-    for service in services.installed(plan, Observation()):
+    for service in registry.services(plan, Observation()):
         found |= served(service.name, "0123456789ab")
         former = f"{service.directory}/generations/0123456789ab"
         found |= {("file", former): ("d 750 root:root", "")}
@@ -70,7 +70,7 @@ def test_every_service_rolls_back_without_a_secret(
     forget()
     having: dict[str, list[str]] = {}
     for host, plan in hosts.items():
-        for service in services.installed(plan, Observation()):
+        for service in registry.services(plan, Observation()):
             having.setdefault(service.name, []).append(host)
     assert having
     for service_name, on in having.items():
@@ -111,7 +111,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
     wanted = {
         (host, service.name): service.generation
         for host, plan in hosts.items()
-        for service in show.services(plan, seen(MACHINE))
+        for service in registry.rendered(plan, seen(MACHINE))
     }
     found = {host: converged(plan) | process(plan) for host, plan in hosts.items()}
     forget()
@@ -135,7 +135,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
 def process(plan: HostPlan) -> Answers:
     """What status asks beside: each service is active."""
     lines: Answers = {("status",): ("1 day", "0.10", "8388608")}
-    for service in services.installed(plan, Observation()):
+    for service in registry.services(plan, Observation()):
         since = ("active", "exec", "1000000000", "0", "3221225472", "1000273660")
         lines["service", service.unit_name] = since
     return lines

@@ -1,0 +1,134 @@
+"""Before the first change: read all hosts once, and stop if a plan cannot work on its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import gevent
+from gevent import GreenletExit
+from pyinfra import logger
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.runtime import nodes, report, run, skipped
+from mirrorfleet.runtime.observe import observe
+from mirrorfleet.runtime.report import Change, Doubt, Lacking
+from mirrorfleet.runtime.report import Skipped as SkippedHome
+from mirrorfleet.runtime.role import Role
+from mirrorfleet.runtime.rollout import answers_others, keep_order, serves
+
+
+def preflight(*roles: Role) -> None:
+    """Read every host of the run, one exec each, and keep the answers for all roles.
+
+    Raises ``DeployError`` with the problems of all hosts, before a change on any of them. pyinfra
+    runs a deploy for all hosts in parallel; the first call does the work.
+    """
+    this, state = run.current(), run.state()
+    with this.lock:
+        if this.problems is None:
+            this.problems = _preflight(state, roles)
+    if this.problems:
+        raise DeployError("nothing was changed, because\n    " + "\n    ".join(this.problems))
+    if run.host() in state.failed_hosts:
+        raise GreenletExit
+
+
+def _preflight(state: State, roles: Sequence[Role]) -> list[str]:
+    keep_order(state)
+    problems = _on_all(state, _read, roles)
+    nodes.skip_together()
+    silent = {each for each in state.inventory.get_active_hosts() if not run.observed_on(each)}
+    if problems or len(silent) == len(state.active_hosts):
+        return problems or [
+            f"{each.name} {reason}"
+            for each in silent
+            for reason in skipped.on(run.plan_of(each)).reasons
+        ]
+    state.fail_hosts(silent)  # type: ignore[no-untyped-call]
+    if problems := _on_all(state, _fetch, roles):
+        return problems
+    _announce(state, roles)
+    return []
+
+
+def _on_all(
+    state: State, step: Callable[[Host, Sequence[Role]], list[str]], roles: Sequence[Role]
+) -> list[str]:
+    """Take a step on all hosts; skip what has to be skipped, and return what ends the run."""
+    # As many at a time as pyinfra itself would take.
+    hosts = state.inventory.get_active_hosts()
+    jobs = {each: state.fact_pool.spawn(step, each, roles) for each in hosts}
+    gevent.joinall(list(jobs.values()), raise_error=True)
+    errors = []
+    for each, problem in [(each, problem) for each, job in jobs.items() for problem in job.value]:
+        match problem:
+            case Doubt():
+                each.log(problem, logger.warning)
+            case SkippedHome():
+                skipped.skip(each, problem)
+            case Lacking():
+                skipped.skip(each, problem, problem.part)
+            case _:
+                errors.append(f"{each.name} {problem}")
+    return errors
+
+
+def _read(each: Host, roles: Sequence[Role]) -> list[str]:
+    """Observe one host, keep the answer, and return the problems.
+
+    A host with engines or clients only may be switched off: then the run skips it.
+    """
+    plan = run.plan_of(each)
+    try:
+        questions = [question for role in roles for question in role.questions(plan)]
+    except DeployError as error:
+        return [str(error)]
+    try:
+        observed = observe(each, questions)
+    except DeployError as error:
+        if answers_others(plan):
+            return [str(error)]
+        return [Lacking(str(error), "engines" if serves(plan) else "clients")]
+    run.current().observed[each] = observed
+    try:
+        found = (problem for role in roles for problem in role.problems(plan, observed))
+        return list(dict.fromkeys(found))
+    except DeployError as error:
+        return [str(error)]
+
+
+def _fetch(each: Host, roles: Sequence[Role]) -> list[str]:
+    """Download what one host will receive, and return why that failed."""
+    try:
+        for role in roles:
+            role.fetch(run.plan_of(each), run.current().observed[each])
+    except DeployError as error:
+        return [f"cannot be provisioned: {error}"]
+    return []
+
+
+def _announce(state: State, roles: Sequence[Role]) -> None:
+    """Print what the run will change. For ``--diff``, read files of some hosts as well."""
+    changes = {each: _changes(each, roles) for each in state.inventory.get_active_hosts()}
+    contents = {}
+    if state.config.DIFF:
+        questions = {each: report.questions(changes[each]) for each in changes}
+        asked = {
+            each: state.fact_pool.spawn(observe, each, q) for each, q in questions.items() if q
+        }
+        gevent.joinall(list(asked.values()), raise_error=True)
+        contents = {each: job.value.contents for each, job in asked.items()}
+    logger.info("--> What will be changed:")
+    for each in changes:
+        report.tell(each, changes[each], contents.get(each, {}), with_diff=state.config.DIFF)
+        for role in roles:
+            for notice in role.notices(run.plan_of(each), run.current().observed[each]):
+                each.log(f"note: {notice}", logger.warning)
+
+
+def _changes(each: Host, roles: Sequence[Role]) -> list[Change]:
+    """Return the changes of one host, each once: two roles may need the same package."""
+    plan, observed = run.plan_of(each), run.current().observed[each]
+    found = (change for role in roles for change in role.changes(plan, observed))
+    return list(dict.fromkeys(found))
