@@ -42,6 +42,9 @@ class Engine(Protocol[M]):
     """LiteLLM's provider for its models: ``anthropic`` passes /v1/messages through untranslated,
     at 1.5 times the throughput of a translated stream."""
 
+    api_path: ClassVar[str] = ""
+    """What that provider expects between port and request: "/v1" for ``hosted_vllm``."""
+
     alive_path: ClassVar[str] = "/version"
     """What it answers without a key, if it is reached at all."""
 
@@ -92,7 +95,7 @@ class Engine(Protocol[M]):
         """Return a name of the weights by which the gateway counts prompts.
 
         ``None`` if the engine refuses a prompt that does not fit. Otherwise it cuts the prompt, and
-        the gateway refuses it first.
+        the gateway refuses it first: roles/litellm/files/mirrorfleet_ollama.py asks the engine.
         """
         return None
 

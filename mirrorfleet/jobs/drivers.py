@@ -10,8 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import gpus, software
+from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
@@ -54,7 +53,8 @@ class Drivers(Role):
             )
             return
         release = _wanted(plan, observed)
-        yield from _too_old(plan, release)
+        for role in ROLES:
+            yield from role.driver_problems(plan, release)
         if UNINSTALL in observed.paths:
             yield (
                 f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
@@ -183,15 +183,3 @@ def _in_the_way(plan: HostPlan, observed: Observation) -> str:
 
 def _is_built(observed: Observation) -> bool:
     return any("dkms" in name for name in observed.offers)
-
-
-def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
-    """Yield what an engine would say of the driver that is on offer."""
-    for engine in plan.engines_of(VllmPlan):
-        cuda, oldest = gpus.needed(software.environment(engine).lock)
-        if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
-            yield (
-                f"would get driver {release} with {plan.driver}, and vLLM {engine.version} brings "
-                f"CUDA {cuda}, which needs {oldest} or newer. Add NVIDIA's own repository, or name "
-                "another package."
-            )

@@ -79,7 +79,10 @@ def _to_engine(
             model=model.name,
             engine=engine.name,
             upstream=f"{engine.litellm_provider}/{model.name}",
-            settings={"api_base": http(fleet.hosts[host].address, ports[model.name, host])},
+            settings={
+                "api_base": http(fleet.hosts[host].address, ports[model.name, host])
+                + engine.api_path
+            },
             secrets={"api_key": model.api_key} if model.api_key else {},
             bearer=model.api_key is not None,
             drop_params=True,

@@ -37,6 +37,7 @@ class Ollama(ServiceRole[OllamaPlan]):
     unit_names = render.NAME
     user = render.USER
     part = "engines"
+    marker_of_other_files = render.ELSEWHERE
 
     def instances(self, plan: HostPlan) -> Sequence[OllamaPlan]:
         return plan.engines_of(OllamaPlan)

@@ -198,6 +198,16 @@ class Vllm(ServiceRole[VllmPlan]):
         for engine in self.instances(plan):
             yield f"models.{engine.model}.hosts"
 
+    def driver_problems(self, plan: HostPlan, release: str) -> Iterator[str]:
+        for engine in self.instances(plan):
+            cuda, oldest = gpus.needed(software.environment(engine).lock)
+            if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
+                yield (
+                    f"would get driver {release} with {plan.driver}, and vLLM {engine.version} "
+                    f"brings CUDA {cuda}, which needs {oldest} or newer. Add NVIDIA's own "
+                    "repository, or name another package."
+                )
+
     def kept_state(self) -> Mapping[str, str]:
         return {WEIGHTS: "models"}
 

@@ -139,7 +139,9 @@ def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
     reaches it."""
     for route in gateway.routes:
         if route.engine:
-            yield route, f"{route.settings['api_base']}{ENGINES[route.engine].alive_path}"
+            engine = ENGINES[route.engine]
+            base = route.settings["api_base"].removesuffix(engine.api_path)
+            yield route, f"{base}{engine.alive_path}"
 
 
 def _questions(plan: HostPlan) -> Iterator[Question]:
