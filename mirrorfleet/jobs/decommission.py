@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime import cli_options, service_removal
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
 from mirrorfleet.runtime.role import Role, Step
@@ -25,20 +27,22 @@ class Decommission(Role):
         yield service_removal.question("*")
         yield from (("path", path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if keys := list(registry.fleet_keys(plan)):
-            yield (
-                f"still has a part in the fleet file: {', '.join(keys)}. Remove the host from "
-                "these lists, then run deploys/mirror.py, so that no traffic reaches it."
+            yield error(
+                f"this host still has a part in the fleet file: {', '.join(keys)}.",
+                "Remove it from these lists, then run deploys/mirror.py, so that no traffic "
+                "reaches it.",
             )
             return
         # Services on which others may depend: mirror.py knows when to remove them.
         patterns = [role.unit_names for role in registry.service_roles()]
         for name in sorted(observed.services):
             if any(fnmatch(name, pattern) for pattern in patterns):
-                yield (
-                    f"still runs mirrorfleet-{name}.service. Run deploys/mirror.py first: it "
-                    "removes the service once nothing depends on it."
+                yield error(
+                    f"mirrorfleet-{name}.service is still here.",
+                    "Run deploys/mirror.py first: it removes the service once nothing depends on "
+                    "it.",
                 )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:

@@ -9,12 +9,14 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change, Doubt
+from mirrorfleet.runtime.problems import error, warning
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 
 WITH_IT = ("nvidia-smi", "libcuda1", "nvidia-persistenced")
@@ -41,41 +43,45 @@ class Drivers(Role):
             return []
         return [("gpus", "nvidia-smi"), ("path", UNINSTALL), ("driver", plan.driver)]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if not plan.driver or not (_due(plan, observed) or _stuck(plan, observed)):
             return
         if _stuck(plan, observed):
             said = observed.drivers.get("refused", "there is no apt-get")
             where = WHERE.get(observed.system, "Add the repository that has it")
-            yield (
-                f"cannot have {plan.driver}: {said.rstrip('.')}. {where}, let apt-get update read "
-                "it, and run again."
+            yield error(
+                f"{plan.driver} cannot be installed: {said.rstrip('.')}.",
+                f"{where}, run apt-get update, and run again.",
             )
             return
         release = _wanted(plan, observed)
         for role in ROLES:
             yield from role.driver_problems(plan, release)
         if UNINSTALL in observed.paths:
-            yield (
-                f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
-                f"Remove that: {UNINSTALL}."
+            yield error(
+                "NVIDIA's own installer has installed a driver, which must not be mixed with "
+                f"{plan.driver}.",
+                f"Remove that driver: {UNINSTALL}.",
             )
         if _is_built(observed):
             if kernel := observed.drivers.get("headless"):
-                yield (
-                    f"has no headers of its kernel, {kernel}, and apt knows none: DKMS could not "
-                    f"build {plan.driver}. Reboot into a kernel whose headers the sources have."
+                yield error(
+                    f"the headers of the running kernel, {kernel}, are missing, and apt knows "
+                    f"none: DKMS could not build {plan.driver}.",
+                    "Reboot into a kernel whose headers apt knows.",
                 )
             if "unsigned" in observed.drivers:
-                yield (
-                    f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the "
-                    "firmware does not know. Enrol that key there (docs/fleet-file.md: NVIDIA's "
-                    "driver), or turn Secure Boot off."
+                yield error(
+                    f"Secure Boot is on, and DKMS signs {plan.driver} with a key that the firmware "
+                    "does not know.",
+                    "Enrol that key there (docs/fleet-file.md: NVIDIA's driver), or turn Secure "
+                    "Boot off.",
                 )
         if _running(observed) and (why := _in_the_way(plan, observed)):
-            yield Doubt(
-                f"will start nothing that needs a GPU between the installation of {plan.driver} "
-                f"{release} and its next reboot: {why}. Choose the time."
+            yield warning(
+                f"from the installation of {plan.driver} {release} to the next reboot, nothing "
+                f"that needs a GPU can start: {why}.",
+                "Choose the time.",
             )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:

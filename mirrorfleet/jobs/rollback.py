@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.config.problems import Problem, did_you_mean
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime import drift, generations, run, service
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import rolling
@@ -43,14 +44,14 @@ class Rollback(Role):
         found = self.service(plan, NOTHING)
         return service.questions(found.name, found.user, found.port) if found else []
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         found = self.service(plan, observed)
         if found is None or found.follows:
             return
         if not drift.served(found, observed) - {drift.current(found, observed)}:
-            yield (
-                f"has no generation of {found.unit_name} but the current one that is known to have "
-                "served. Write into the fleet file what you want, and run deploys/mirror.py."
+            yield error(
+                f"no generation of {found.unit_name} but the current one has served.",
+                "Write into the fleet file what should run, then run deploys/mirror.py.",
             )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.planning import ollama, vllm
-from mirrorfleet.planning.doors import DoorPlan, EngineDoor
+from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule
 
 
 class EnginePlan(Protocol):
@@ -47,15 +47,15 @@ class EnginePlan(Protocol):
 
 
 class Planner(NamedTuple):
-    """What derives the plans of an engine, and the doors of its ports, by host."""
+    """What derives the plans of an engine, and the firewall rules of its ports, by host."""
 
     plans: Callable[[Fleet], Mapping[str, Sequence[EnginePlan]]]
-    doors: Callable[[Fleet], Iterable[tuple[str, DoorPlan]]]
+    rules: Callable[[Fleet], Iterable[tuple[str, FirewallRule]]]
 
 
 PLANNERS: dict[str, Planner] = {
-    "vllm": Planner(vllm.plans, vllm.doors),
-    "ollama": Planner(ollama.plans, ollama.doors),
+    "vllm": Planner(vllm.plans, vllm.rules),
+    "ollama": Planner(ollama.plans, ollama.rules),
 }
 """Planners by the engine's word in the fleet file, in the order in which a host starts them."""
 
@@ -69,7 +69,7 @@ def engine_plans(fleet: Fleet) -> dict[str, tuple[EnginePlan, ...]]:
     return found
 
 
-def engine_doors(fleet: Fleet) -> list[tuple[str, DoorPlan]]:
-    """Derive the doors of engines with their hosts: those where they answer come first."""
-    found = [each for planner in PLANNERS.values() for each in planner.doors(fleet)]
-    return sorted(found, key=lambda each: not isinstance(each[1], EngineDoor))
+def engine_rules(fleet: Fleet) -> list[tuple[str, FirewallRule]]:
+    """Derive the firewall rules of engines by host: first of the ports that answer gateways."""
+    found = [each for planner in PLANNERS.values() for each in planner.rules(fleet)]
+    return sorted(found, key=lambda each: not isinstance(each[1], EngineRule))

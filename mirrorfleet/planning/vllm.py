@@ -10,8 +10,8 @@ from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
 from mirrorfleet.config.vllm import VllmModel, Weights
 from mirrorfleet.engines.placement import assign, by_host
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
-from mirrorfleet.planning.doors import DoorPlan, EngineDoor, addresses, engine_clients
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
@@ -19,33 +19,35 @@ class NodePlan:
     """One of the hosts that a model is spread over."""
 
     name: str
-    address: str = comes("hosts.{name}.address")
-    devices: tuple[int, ...] = comes("models.{model}.devices", "hosts.{name}.gpus.count")
+    address: str = derived_from("hosts.{name}.address")
+    devices: tuple[int, ...] = derived_from("models.{model}.devices", "hosts.{name}.gpus.count")
 
 
 @dataclass(frozen=True)
 class NodesPlan:
     """The hosts that serve a model together; ``rank`` is this one's place among them, and the
-    first answers for all. ``admits`` are those who may ask it, none where nobody knows.
+    first answers for all. ``allowed_sources`` are those who may ask it, none where nobody knows.
     """
 
-    rank: int = comes("models.{model}.hosts", because="the place of this host among its nodes")
-    port: int = comes("models.{model}.node_port")
-    members: tuple[NodePlan, ...] = comes("models.{model}.nodes", "models.{model}.hosts")
-    admits: tuple[str, ...] = comes(
+    rank: int = derived_from(
+        "models.{model}.hosts", reason="the place of this host among its nodes"
+    )
+    port: int = derived_from("models.{model}.node_port")
+    members: tuple[NodePlan, ...] = derived_from("models.{model}.nodes", "models.{model}.hosts")
+    allowed_sources: tuple[str, ...] = derived_from(
         "gateway.hosts",
         "firewall.engines",
-        because="what nodes say to each other has no key: nobody else exchanges a packet with them",
+        reason="what nodes say to each other has no key: nobody else exchanges a packet with them",
     )
 
 
 @dataclass(frozen=True)
-class NodeDoor(DoorPlan):
+class NodeRule(FirewallRule):
     """A port at which the nodes of a model meet."""
 
-    name: str = comes("models.{name}")
-    port: int = comes("models.{name}.node_port")
-    admits: tuple[str, ...] = comes("models.{name}.nodes", "models.{name}.hosts")
+    name: str = derived_from("models.{name}")
+    port: int = derived_from("models.{name}.node_port")
+    allowed_sources: tuple[str, ...] = derived_from("models.{name}.nodes", "models.{name}.hosts")
 
 
 @dataclass(frozen=True)
@@ -54,53 +56,55 @@ class VllmPlan:
     ``devices`` of it.
     """
 
-    engine: str = comes("models.{model}.engine")
-    model: str = comes("models.{model}", because="the engine's --served-model-name")
-    version: str = comes("models.{model}.version")
-    build: Literal["cuda", "cpu"] = comes("models.{model}.build")
-    weights: Weights = comes("models.{model}.weights", "models.{model}.revision")
-    hub: Hub | None = comes("hub", because="the weights are said as a repository")
-    listen: str = comes(
+    engine: str = derived_from("models.{model}.engine")
+    model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
+    version: str = derived_from("models.{model}.version")
+    build: Literal["cuda", "cpu"] = derived_from("models.{model}.build")
+    weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
+    hub: Hub | None = derived_from("hub", reason="the weights are said as a repository")
+    listen: str = derived_from(
         "hosts.{host}.address",
         # Never 0.0.0.0: a second network card stays closed.
-        because="the address that the gateways use, and no other of the host",
+        reason="the address that the gateways use, and no other of the host",
     )
-    port: int = comes("models.{model}.port")
-    context: int = comes(
-        "models.{model}.context", because="the window is said once, for engine, gateway and client"
+    port: int = derived_from("models.{model}.port")
+    context: int = derived_from(
+        "models.{model}.context", reason="the window is said once, for engine, gateway and client"
     )
-    tensor_parallel: int = comes("models.{model}.tensor_parallel")
-    pipeline_parallel: int = comes("models.{model}.pipeline_parallel", "models.{model}.nodes")
-    data_parallel: int = comes("models.{model}.data_parallel")
-    devices: tuple[int, ...] = comes(
+    tensor_parallel: int = derived_from("models.{model}.tensor_parallel")
+    pipeline_parallel: int = derived_from(
+        "models.{model}.pipeline_parallel", "models.{model}.nodes"
+    )
+    data_parallel: int = derived_from("models.{model}.data_parallel")
+    devices: tuple[int, ...] = derived_from(
         "models.{model}.devices",
         "hosts.{host}.gpus.count",
-        because="the GPUs that the model names, or the first that no other model has",
+        reason="the GPUs that the model names, or the first that no other model has",
     )
-    cuda_compat: str | None = comes("hosts.{host}.gpus.cuda_compat")
-    gpu_memory_utilization: float = comes("models.{model}.gpu_memory_utilization")
-    dtype: str | None = comes("models.{model}.dtype")
-    quantization: str | None = comes("models.{model}.quantization")
-    kv_cache_dtype: str | None = comes("models.{model}.kv_cache_dtype")
-    max_num_seqs: int | None = comes("models.{model}.max_num_seqs")
-    concurrency: int | None = comes(
+    cuda_compat: str | None = derived_from("hosts.{host}.gpus.cuda_compat")
+    gpu_memory_utilization: float = derived_from("models.{model}.gpu_memory_utilization")
+    dtype: str | None = derived_from("models.{model}.dtype")
+    quantization: str | None = derived_from("models.{model}.quantization")
+    kv_cache_dtype: str | None = derived_from("models.{model}.kv_cache_dtype")
+    max_num_seqs: int | None = derived_from("models.{model}.max_num_seqs")
+    concurrency: int | None = derived_from(
         "models.{model}.concurrency",
-        because="asked of the engine's KV cache when it has started",
+        reason="asked of the engine's KV cache when it has started",
     )
-    tool_parser: str | None = comes(
+    tool_parser: str | None = derived_from(
         "models.{model}.tool_parser",
         "models.{model}.family",
-        because="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
     )
-    reasoning_parser: str | None = comes(
+    reasoning_parser: str | None = derived_from(
         "models.{model}.reasoning_parser",
         "models.{model}.family",
-        because="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
     )
-    arguments: Mapping[str, Any] = comes("models.{model}.arguments")
-    environment: Mapping[str, str] = comes("models.{model}.environment")
-    api_key: Secret | None = comes("models.{model}.api_key")
-    nodes: NodesPlan | None = comes("models.{model}.nodes")
+    arguments: Mapping[str, Any] = derived_from("models.{model}.arguments")
+    environment: Mapping[str, str] = derived_from("models.{model}.environment")
+    api_key: Secret | None = derived_from("models.{model}.api_key")
+    nodes: NodesPlan | None = derived_from("models.{model}.nodes")
 
     @property
     def service(self) -> str:
@@ -139,24 +143,24 @@ def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
     }
 
 
-def doors(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
-    """Yield the doors of engines, and those behind which the nodes of a model meet.
+def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rules of engines and nodes.
 
-    Where the file names no client of engines, only nodes have doors. The first node asks the
-    others, and they join it.
+    Where the file names no client of engines, only nodes have rules: the first connects to the
+    others, and they connect to it.
     """
     clients = engine_clients(fleet)
     for host, models in by_host(fleet, VllmModel).items():
         for model in models:
             if clients and host in model.heads:
-                yield host, EngineDoor(model.name, model.port, clients)
+                yield host, EngineRule(model.name, model.port, clients)
             [nodes] = [each for each in model.replicas if host in each]
             if host == nodes[0] and nodes[1:]:
-                admits = addresses(fleet, nodes[1:], ())
-                yield host, NodeDoor(model.name, model.node_port + 1, admits)
+                allowed_sources = addresses(fleet, nodes[1:], ())
+                yield host, NodeRule(model.name, model.node_port + 1, allowed_sources)
             elif host != nodes[0]:
-                admits = addresses(fleet, nodes[:1], ())
-                yield host, NodeDoor(model.name, model.node_port, admits)
+                allowed_sources = addresses(fleet, nodes[:1], ())
+                yield host, NodeRule(model.name, model.node_port, allowed_sources)
 
 
 Devices = Mapping[tuple[str, str], tuple[int, ...]]
@@ -167,13 +171,14 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
     if model.nodes == 1:
         return None
     [hosts] = [each for each in model.replicas if host in each]
+    has_firewall = fleet.firewall.on and fleet.hosts[host].firewall
     return NodesPlan(
         rank=hosts.index(host),
         port=model.node_port,
         members=tuple(
             NodePlan(name, fleet.hosts[name].address, devices[name, model.name]) for name in hosts
         ),
-        admits=engine_clients(fleet) if fleet.firewall.on and fleet.hosts[host].firewall else (),
+        allowed_sources=engine_clients(fleet) if has_firewall else (),
     )
 
 

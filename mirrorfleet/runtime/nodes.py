@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mirrorfleet.runtime import run, skipped
+from mirrorfleet.runtime.problems import skip
 
 
 def skip_together() -> None:
@@ -16,5 +17,5 @@ def skip_together() -> None:
             for other in run.hosts():
                 other_plan = run.plan_of(other)
                 if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
-                    reason = f"serves '{models}' together with {each.name}, which is skipped"
-                    skipped.skip(other, reason, "engines")
+                    mistake = f"{each.name}, another node of '{models}', is skipped."
+                    skipped.skip(other, skip(mistake, part="engines"))

@@ -10,10 +10,11 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem, lines
 from mirrorfleet.runtime import nodes, report, run, skipped
-from mirrorfleet.runtime.observe import observe
-from mirrorfleet.runtime.report import Change, Doubt, Lacking
-from mirrorfleet.runtime.report import Skipped as SkippedHome
+from mirrorfleet.runtime.observe import Question, observe
+from mirrorfleet.runtime.problems import error, on, skip
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.rollout import answers_others, keep_order, serves
 
@@ -29,21 +30,21 @@ def preflight(*roles: Role) -> None:
         if this.problems is None:
             this.problems = _preflight(state, roles)
     if this.problems:
-        raise DeployError("nothing was changed, because\n    " + "\n    ".join(this.problems))
+        raise DeployError("\n    ".join(["nothing was changed:", *lines(this.problems)]))
     if run.host() in state.failed_hosts:
         raise GreenletExit
 
 
-def _preflight(state: State, roles: Sequence[Role]) -> list[str]:
+def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
     keep_order(state)
     problems = _on_all(state, _read, roles)
     nodes.skip_together()
     silent = {each for each in state.inventory.get_active_hosts() if not run.observed_on(each)}
     if problems or len(silent) == len(state.active_hosts):
         return problems or [
-            f"{each.name} {reason}"
+            on(each.name, problem)
             for each in silent
-            for reason in skipped.on(run.plan_of(each)).reasons
+            for problem in skipped.on(run.plan_of(each)).problems
         ]
     state.fail_hosts(silent)  # type: ignore[no-untyped-call]
     if problems := _on_all(state, _fetch, roles):
@@ -53,8 +54,8 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[str]:
 
 
 def _on_all(
-    state: State, step: Callable[[Host, Sequence[Role]], list[str]], roles: Sequence[Role]
-) -> list[str]:
+    state: State, step: Callable[[Host, Sequence[Role]], list[Problem]], roles: Sequence[Role]
+) -> list[Problem]:
     """Take a step on all hosts; skip what has to be skipped, and return what ends the run."""
     # As many at a time as pyinfra itself would take.
     hosts = state.inventory.get_active_hosts()
@@ -62,49 +63,53 @@ def _on_all(
     gevent.joinall(list(jobs.values()), raise_error=True)
     errors = []
     for each, problem in [(each, problem) for each, job in jobs.items() for problem in job.value]:
-        match problem:
-            case Doubt():
-                each.log(problem, logger.warning)
-            case SkippedHome():
+        match problem.severity:
+            case "error":
+                errors.append(on(each.name, problem))
+            case "warning":
+                each.log(f"warning: {problem.text}", logger.warning)
+            case "skip":
                 skipped.skip(each, problem)
-            case Lacking():
-                skipped.skip(each, problem, problem.part)
-            case _:
-                errors.append(f"{each.name} {problem}")
     return errors
 
 
-def _read(each: Host, roles: Sequence[Role]) -> list[str]:
+def _read(each: Host, roles: Sequence[Role]) -> list[Problem]:
     """Observe one host, keep the answer, and return the problems.
 
     A host with engines or clients only may be switched off: then the run skips it.
     """
     plan = run.plan_of(each)
-    try:
-        questions = [question for role in roles for question in role.questions(plan)]
-    except DeployError as error:
-        return [str(error)]
+    questions: list[Question] = []
+    found: list[Problem] = []
+    for role in roles:
+        try:
+            questions += role.questions(plan)
+        except DeployError as exception:
+            found.append(error(str(exception)))
+    if found:
+        return list(dict.fromkeys(found))
     try:
         observed = observe(each, questions)
-    except DeployError as error:
+    except DeployError as exception:
         if answers_others(plan):
-            return [str(error)]
-        return [Lacking(str(error), "engines" if serves(plan) else "clients")]
+            return [error(str(exception))]
+        return [skip(str(exception), part="engines" if serves(plan) else "clients")]
     run.current().observed[each] = observed
-    try:
-        found = (problem for role in roles for problem in role.problems(plan, observed))
-        return list(dict.fromkeys(found))
-    except DeployError as error:
-        return [str(error)]
+    for role in roles:
+        try:
+            found += role.problems(plan, observed)
+        except DeployError as exception:  # a secret or a lock file that is missing
+            found.append(error(str(exception)))
+    return list(dict.fromkeys(found))
 
 
-def _fetch(each: Host, roles: Sequence[Role]) -> list[str]:
+def _fetch(each: Host, roles: Sequence[Role]) -> list[Problem]:
     """Download what one host will receive, and return why that failed."""
     try:
         for role in roles:
             role.fetch(run.plan_of(each), run.current().observed[each])
-    except DeployError as error:
-        return [f"cannot be provisioned: {error}"]
+    except DeployError as exception:
+        return [error(str(exception))]
     return []
 
 

@@ -48,7 +48,7 @@ def answers(
         except DeployError as error:
             return None, str(error)
         except ValueError as error:
-            return None, f"gave an answer that cannot be read: {error}"
+            return None, f"the host gave an answer that cannot be read: {error}"
 
     jobs = {
         each.name: state.fact_pool.spawn(asked, each) for each in state.inventory.get_active_hosts()
@@ -57,7 +57,7 @@ def answers(
     told = {name: job.value for name, job in jobs.items()}
     mute = {name: why for name, (_, why) in told.items() if why}
     mute |= {
-        each.name: "could not be reached"
+        each.name: "the host could not be reached"
         for each in state.inventory
         if state.is_host_in_limit(each) and each not in state.activated_hosts
     }

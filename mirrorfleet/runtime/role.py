@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
@@ -44,8 +45,11 @@ class Role:
         """Return what to ask a host, to compare it with its plan."""
         return ()
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterable[str]:
-        """Return why the plan cannot work on the host as it is: the cause and the fix."""
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterable[Problem]:
+        """Return why the plan cannot work on the host as it is, each with its fix.
+
+        See `problems.py`: an error ends the run, a warning does not, and a skip leaves out a part.
+        """
         return ()
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterable[Change]:
@@ -103,7 +107,7 @@ class Role:
                 if not member.name.endswith(".py"):
                     yield f"{service.directory}/current/{member.name}", member.content.decode()
 
-    def driver_problems(self, plan: HostPlan, release: str) -> Iterable[str]:
+    def driver_problems(self, plan: HostPlan, release: str) -> Iterable[Problem]:
         """Return why NVIDIA's driver of this release is too old for what the host runs."""
         return ()
 

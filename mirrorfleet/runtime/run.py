@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_host, ctx_state
 
+from mirrorfleet.config.problems import Part, Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.observe import Observation
-
-Part = Literal["engines", "gateway", "clients"]
-"""What of a host a run can skip, while the rest of the host takes part."""
 
 Value = TypeVar("Value")
 
 
 @dataclass
 class Skipped:
-    """What a run skips on one host: the reasons, the parts, and the users whose homes were not
+    """What a run skips on one host: the problems, the parts, and the users whose homes were not
     written, each with the reason."""
 
-    reasons: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     parts: set[Part] = field(default_factory=set)
     homes: dict[str, str] = field(default_factory=dict)
 
@@ -50,7 +48,7 @@ class Run:
     ``observed`` holds how each host was found. ``skipped`` is by the name of the host's plan.
     """
 
-    problems: list[str] | None = None
+    problems: list[Problem] | None = None
     observed: dict[Host, Observation] = field(default_factory=dict)
     skipped: dict[str, Skipped] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)

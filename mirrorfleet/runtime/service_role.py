@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar, Generic, TypeVar
 
+from mirrorfleet.config.problems import Part, Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import (
     drift,
@@ -26,7 +27,6 @@ from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
-from mirrorfleet.runtime.run import Part
 from mirrorfleet.runtime.service import Installed, Service
 
 Instance = TypeVar("Instance")
@@ -129,9 +129,9 @@ class ServiceRole(Role, Generic[Instance]):
             yield from (("package", name) for name in self.packages(plan, NOTHING))
             yield from self.more_questions(plan)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for each in self.instances(plan):
-            yield from service.refusals(self.render(each, observed), observed)
+            yield from service.port_problems(self.render(each, observed), observed)
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if self.is_skipped(plan):

@@ -12,10 +12,11 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand
 
+from mirrorfleet.config.problems import Part, Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.commands import Commands, operation
-from mirrorfleet.runtime.run import Part, Skipped
+from mirrorfleet.runtime.run import Skipped
 
 
 def on(plan: HostPlan) -> Skipped:
@@ -23,14 +24,14 @@ def on(plan: HostPlan) -> Skipped:
     return run.current().skipped.setdefault(plan.name, Skipped())
 
 
-def skip(host: Host, reason: str, part: Part | None = None) -> None:
-    """Skip a part of a host, or something smaller, and report the reason once."""
+def skip(host: Host, problem: Problem) -> None:
+    """Skip the problem's part of a host, or something smaller, and report the problem once."""
     found = on(run.plan_of(host))
-    if part:
-        found.parts.add(part)
-    if reason not in found.reasons:
-        found.reasons.append(reason)
-        host.log(f"skipped: {reason}", logger.warning)
+    if problem.part:
+        found.parts.add(problem.part)
+    if problem not in found.problems:
+        found.problems.append(problem)
+        host.log(f"skipped: {problem.text}", logger.warning)
 
 
 def skips(plan: HostPlan, part: Part) -> bool:
@@ -67,7 +68,7 @@ def finish() -> None:
 @operation
 def _finish() -> Commands:
     found = on(run.plan())
-    reasons = [*found.reasons, *found.homes.values()]
+    reasons = [*(problem.text for problem in found.problems), *found.homes.values()]
     # A later step can still skip something, but only where there are steps.
     if reasons or (not run.state().is_executing and run.host().op_hash_order):
         yield _Fail(reasons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import home_files, homes, machine, writing
 from mirrorfleet.roles.claude.homes import Seat
@@ -26,7 +27,7 @@ class ClaudeRemoval(Role):
         for seat in machine.seats(plan.clients):
             yield from homes.questions(seat)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for seat in _seats(plan, observed):
             yield from homes.leaving(seat, observed)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import client, home_files, homes, machine, waiting, writing
 from mirrorfleet.runtime import skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.files import HomeFile, install
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.problems import skipping
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import answers_others, gated_by
 from mirrorfleet.runtime.secrets import reveal
@@ -29,15 +31,15 @@ class Claude(Role):
         for seat in machine.seats(plan.clients):
             yield from homes.questions(seat)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.clients:
             for each in plan.clients.users:
                 reveal(each.key)
             yield from machine.unsound(plan.clients)
-            yield from lacking("clients", client.refusals(plan.clients, observed))
-            yield from lacking("clients", machine.refusals(plan.clients, observed))
+            yield from skipping("clients", client.problems(plan.clients, observed))
+            yield from skipping("clients", machine.problems(plan.clients, observed))
             for each in plan.clients.users:
-                yield from homes.skipped(each, observed)
+                yield from homes.problems(each, observed)
         for seat in machine.left(plan.clients, observed):
             yield from homes.leaving(seat, observed)
 
@@ -54,7 +56,7 @@ class Claude(Role):
             yield from machine.changes(plan.clients, observed, kept)
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        yield from client.remarks(plan.clients, observed)
+        yield from client.notices(plan.clients, observed)
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
         if plan.clients and not skipped.skips(plan, "clients"):

@@ -21,6 +21,7 @@ from mirrorfleet.roles.litellm.role import unavailable
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.files import HomeFile, outdated, unlike
 from mirrorfleet.runtime.observe import Observation, observe
+from mirrorfleet.runtime.problems import skip
 
 
 def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[HomeFile]:
@@ -88,5 +89,5 @@ def _names(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _skip(this: Host, what: str, model: str) -> None:
     hosts = ", ".join(each.name for each in needs.troubled())
-    why = f"{what} as they are: the new ones need '{model}'. Mend {hosts}, then run again."
-    skipped.skip(this, why)
+    mistake = f"{what} as they are: the new ones need '{model}'."
+    skipped.skip(this, skip(mistake, f"Fix {hosts}, then run again."))

@@ -14,6 +14,7 @@ from pathlib import Path
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.firewall import render
 from mirrorfleet.roles.firewall.render import Doors
@@ -23,7 +24,8 @@ from mirrorfleet.runtime.deferred_removal import last
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import Observation, Question, Unit
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
-from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.problems import error, skipping
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import answers_others, is_skipped
 from mirrorfleet.runtime.text import template
@@ -52,12 +54,12 @@ class Firewall(Role):
             asked += [("tree", path) for path in units()]
             asked += [("port", str(port)) for port in desired_doors(plan)]
         if plan.firewall:
-            asked += [("route", address) for address in plan.firewall.passes]
+            asked += [("route", address) for address in plan.firewall.upstream_routes]
         return asked
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        whys = [*_strangers(plan, observed), *_shut_out(plan, observed)]
-        yield from whys if answers_others(plan) else lacking("engines", whys)
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        found = [*_strangers(plan, observed), *_shut_out(plan, observed)]
+        yield from found if answers_others(plan) else skipping("engines", found)
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if is_skipped(plan):
@@ -110,9 +112,9 @@ class Firewall(Role):
 
 def desired_doors(plan: HostPlan) -> Doors:
     """Return the doors of the plan. Raises ``DeployError`` for a name without an address."""
-    doors = plan.firewall.doors if plan.firewall else ()
+    doors = plan.firewall.rules if plan.firewall else ()
     return {
-        door.port: frozenset(each for who in door.admits for each in networks(who))
+        door.port: frozenset(each for who in door.allowed_sources for each in networks(who))
         for door in doors
     }
 
@@ -131,7 +133,7 @@ def units() -> dict[str, str]:
 
 
 def _has_doors(plan: HostPlan) -> bool:
-    return plan.firewall is not None and bool(plan.firewall.doors)
+    return plan.firewall is not None and bool(plan.firewall.rules)
 
 
 def _before(observed: Observation) -> Doors:
@@ -203,27 +205,29 @@ def _load(doors: Doors) -> StringCommand:
     return script(text, pack([Member("rules.nft", rules.encode()), *members]))
 
 
-def _strangers(plan: HostPlan, observed: Observation) -> Iterator[str]:
+def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     """A door on a port that somebody else has would shut out whoever comes to that one."""
     for port in desired_doors(plan):
         for owner in sorted(observed.listeners.get(port, frozenset())):
             # The name of a process, which its user chooses, is no longer than 15 characters.
             if not (owner.startswith("mirrorfleet-") and owner.endswith(".service")):
-                yield (
-                    f"has port {port} taken by {owner}, and our firewall is to guard it. "
-                    "Stop that, or write another port."
+                yield error(
+                    f"port {port} is in use by {owner}, and the firewall would close it to its "
+                    "clients.",
+                    f"Stop {owner}, or choose another port.",
                 )
 
 
-def _shut_out(plan: HostPlan, observed: Observation) -> Iterator[str]:
+def _shut_out(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     """A gateway that comes to an engine from an address that the engine's door does not know."""
-    for address, admits in (plan.firewall.passes if plan.firewall else {}).items():
+    for address, admits in (plan.firewall.upstream_routes if plan.firewall else {}).items():
         source = observed.routes.get(address)
         if source in (None, address):
             continue
         known = {each for who in admits for each in networks(who)}
         if not any(ip_address(source) in each for each in known):
-            yield (
-                f"reaches the engines at {address} from {source}, which their firewall does not "
-                f"admit. Write it under firewall.engines, or as this host's address."
+            yield error(
+                f"the gateway reaches the engines at {address} from {source}, which their firewall "
+                "does not admit.",
+                f"Add {source} to firewall.engines, or set it as this host's address.",
             )

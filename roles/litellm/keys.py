@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
 
@@ -38,24 +40,21 @@ def questions() -> list[Question]:
     return [("tree", KEYS), ("content", FORMER)]
 
 
-def refusals(gateway: LitellmPlan) -> Iterator[str]:
+def problems(gateway: LitellmPlan) -> Iterator[Problem]:
     """Yield which keys can be guessed, or cannot be told apart."""
     if len(reveal(gateway.master_key)) < SHORTEST:
-        yield (
-            f"would have the master key of {gateway.master_key}, which has fewer than {SHORTEST} "
-            'characters. Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
+        yield error(
+            f"the master key {gateway.master_key} is shorter than {SHORTEST} characters.",
+            'Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".',
         )
     holders = {reveal(gateway.master_key): "master_key"}
     try:
         for each in gateway.keys:
             other = holders.setdefault(reveal(each.key), each.name)
             if other != each.name:
-                yield (
-                    f"cannot tell '{each.name}' from '{other}': they have the same key. "
-                    "Make another one."
-                )
-    except Guessable as error:
-        yield str(error)
+                yield error(f"'{each.name}' and '{other}' have the same key.", "Make another one.")
+    except Guessable as exception:
+        yield error(str(exception))
 
 
 def wanted(gateway: LitellmPlan) -> str:

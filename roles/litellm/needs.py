@@ -73,8 +73,8 @@ def waits(this: Host, wanted: Service) -> str:
         for model, deployments in new.items():
             if any(each.url in urls for each in deployments - known):
                 return (
-                    f"keeps its running generation, because the new one needs '{model}' on "
-                    f"{host.name}. Mend {host.name}, then run again."
+                    f"the gateway keeps its running generation, because the new one needs "
+                    f"'{model}' on {host.name}. Fix {host.name}, then run again."
                 )
     return ""
 

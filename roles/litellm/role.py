@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
 from mirrorfleet.roles.litellm import keys, needs, references, render, software
 from mirrorfleet.runtime import cli_options, drift, generations, python, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.problems import error, skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import backs_gateways, gated_by
@@ -45,14 +47,14 @@ class Litellm(ServiceRole[LitellmPlan]):
             if gateway.metrics_port:
                 yield ("port", str(gateway.metrics_port))
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for gateway in self.instances(plan):
-            yield from software.refusals(gateway, observed)
+            yield from software.problems(gateway, observed)
             desired = self.render(gateway, observed)
-            yield from service.refusals(desired, observed)
+            yield from service.port_problems(desired, observed)
             if gateway.metrics_port:
                 yield from service.taken(gateway.metrics_port, desired.unit_name, observed)
-            yield from keys.refusals(gateway)
+            yield from keys.problems(gateway)
             yield from _moved_database(desired, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -62,7 +64,7 @@ class Litellm(ServiceRole[LitellmPlan]):
 
     def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if reason := self.waits(plan, observed):
-            yield Change(f"litellm {reason}")
+            yield Change(reason)
         else:
             yield from super().generation_changes(plan, observed)
 
@@ -116,7 +118,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         if generations.is_switched(desired, observed):
             return ""
         if reason := needs.waits(this, desired):
-            skipped.skip(this, reason, "gateway")
+            skipped.skip(this, skip(reason, part="gateway"))
         return reason
 
     def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
@@ -156,15 +158,16 @@ def unavailable() -> needs.Unavailable:
     return needs.Unavailable(lost, down)
 
 
-def _moved_database(desired: Service, observed: Observation) -> Iterator[str]:
+def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
     """Yield that the database is another one than the gateway has now."""
     if drift.is_another(desired, render.PLACE, observed) and (
         cli_options.said("database") != "moved"
     ):
-        yield (
-            "has its keys in a database at another host, port or name than the fleet file leads "
-            "to, which knows none of them. Take them along (docs/database.md, Moving); then, or "
-            "where it is the same one, run once with --data database=moved."
+        yield error(
+            "the gateway's keys are in a database at another host, port or name than the fleet "
+            "file names, which may have none of them.",
+            "Move them (docs/database.md, Moving); then, or if it is the same database, run once "
+            "with --data database=moved.",
         )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import reading
-from mirrorfleet.planning import FrontPlan, HostPlan
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, LoadBalancerPlan
 from mirrorfleet.roles.load_balancer import render
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal_text
 from mirrorfleet.runtime.service import Installed, Service
@@ -19,7 +21,7 @@ from mirrorfleet.runtime.service_role import ServiceRole
 PACKAGES = ("haproxy", "socat", "curl", "python3")
 
 
-class LoadBalancer(ServiceRole[FrontPlan]):
+class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     """HAProxy on a host. Hosts change one after another: the first shows whether it works."""
 
     title = "Load balancer"
@@ -27,28 +29,31 @@ class LoadBalancer(ServiceRole[FrontPlan]):
     user = render.USER
     rolling = True
 
-    def instances(self, plan: HostPlan) -> Sequence[FrontPlan]:
-        return [plan.front] if plan.front else []
+    def instances(self, plan: HostPlan) -> Sequence[LoadBalancerPlan]:
+        return [plan.load_balancer] if plan.load_balancer else []
 
     def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
         return PACKAGES
 
-    def installed(self, instance: FrontPlan, observed: Observation) -> Installed:
+    def installed(self, instance: LoadBalancerPlan, observed: Observation) -> Installed:
         return render.installed(instance)
 
-    def render(self, instance: FrontPlan, observed: Observation) -> Service:
+    def render(self, instance: LoadBalancerPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
     def more_questions(self, plan: HostPlan) -> Iterator[Question]:
-        if plan.front and plan.front.certificate_path:
-            yield ("path", plan.front.certificate_path)
+        if plan.load_balancer and plan.load_balancer.certificate_path:
+            yield ("path", plan.load_balancer.certificate_path)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        if plan.front is None:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if plan.load_balancer is None:
             return
-        path = plan.front.certificate_path
+        path = plan.load_balancer.certificate_path
         if path and path not in observed.paths:
-            yield f"has no {path}, the certificate of the front door. Put it there, or push one."
+            yield error(
+                f"the load balancer's certificate {path} is not on this host.",
+                "Put it there, or push one.",
+            )
             return
         yield from super().problems(plan, observed)
 
@@ -67,19 +72,19 @@ class LoadBalancer(ServiceRole[FrontPlan]):
             yield script("systemctl --quiet disable --now haproxy.service\n")
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
-        if plan.front:
-            yield "front.hosts"
+        if plan.load_balancer:
+            yield "load_balancer.hosts"
 
 
 @once
-def _rendered(front: FrontPlan, observed: Observation) -> Service:
+def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
     if front.certificate is None:
         return render.service(front, None)
     try:
         certificate = reading.text(front.certificate)
-    except reading.Unreadable as error:
-        raise DeployError(f"cannot be given {front.certificate}: {error.told}") from None
+    except reading.Unreadable as exception:
+        raise DeployError(f"{front.certificate} cannot be read: {exception.told}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
-        raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
+        raise DeployError(f"{front.certificate} holds no certificate in PEM.")
     assert front.key, "the check wants a key for a certificate that is pushed"
     return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.migrations import render, wheel
 from mirrorfleet.runtime import cli_options, packages
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import answers_others, gated_by
@@ -35,25 +37,32 @@ class Migrations(Role):
         settings = render.settings(plan.migrations, _url(plan.migrations))
         return [("package", PACKAGE), ("database", render.digest(settings), render.SETTINGS)]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        if plan.migrations and (why := weakness(_salt_key(plan.migrations))):
-            # The database remembers its digest.
-            yield (
-                f"would encrypt with the salt key of {plan.migrations.salt_key}: it {why}. "
-                "Make a random one, for example with: openssl rand -hex 32."
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if plan.migrations is None:
+            return
+        desired = plan.migrations
+        # The database keeps the digest of the salt key, so it must not be guessed.
+        if weak := weakness(_salt_key(desired)):
+            yield error(
+                f"the salt key {desired.salt_key} is too weak: it {weak}.",
+                "Make a random one, for example with: openssl rand -hex 32.",
             )
-        if (desired := plan.migrations) and (state := render.state(observed)):
-            if desired.url and state.max_connections < desired.max_connections:
-                yield (
-                    f"finds a database that admits {state.max_connections} connections, and the "
-                    f"gateways need {desired.max_connections}. Write a lower connection_pool_limit."
-                )
-            if not _is_asked() and state.salt_key not in ("", fingerprint(_salt_key(desired))):
-                yield (
-                    f"finds a database for another salt key than {desired.salt_key}: what is "
-                    "stored there could never be read again. Give back the former one; where "
-                    "nothing is lost, run once with --data salt_key=changed."
-                )
+        state = render.state(observed)
+        if state is None:
+            return
+        if desired.url and state.max_connections < desired.max_connections:
+            yield error(
+                f"the database admits {state.max_connections} connections, and the gateways need "
+                f"{desired.max_connections}.",
+                "Set a lower connection_pool_limit.",
+            )
+        if not _is_asked() and state.salt_key not in ("", fingerprint(_salt_key(desired))):
+            yield error(
+                f"the database belongs to another salt key than {desired.salt_key}: what is stored "
+                "there could never be read again.",
+                "Set the former key again; if nothing would be lost, run once with "
+                "--data salt_key=changed.",
+            )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if plan.migrations is None:

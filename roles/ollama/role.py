@@ -8,6 +8,7 @@ from functools import partial
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, render
@@ -15,7 +16,8 @@ from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question, once
 from mirrorfleet.runtime.paths import STATE
-from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.problems import error, skipping
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, ordered_rollout
 from mirrorfleet.runtime.service import Installed, Service
@@ -58,15 +60,15 @@ class Ollama(ServiceRole[OllamaPlan]):
             yield from (("path", path) for path in (ollama.models_directory, render.ELSEWHERE))
             yield from models.questions(ollama)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        yield from lacking("engines", self._problems(plan, observed))
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from skipping("engines", self._problems(plan, observed))
 
-    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         try:
             for each in self.instances(plan):
                 release.chosen(each, observed)
-        except DeployError as error:
-            yield str(error)
+        except DeployError as exception:
+            yield error(str(exception))
             return
         yield from super().problems(plan, observed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, PostgresPlan
 from mirrorfleet.roles.postgres import render
 from mirrorfleet.runtime import cli_options, drift, files, run
@@ -13,6 +14,7 @@ from mirrorfleet.runtime.deferred_removal import absent
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import Observation, Question, Unit, once
 from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import gated_by
@@ -57,19 +59,20 @@ class Postgres(ServiceRole[PostgresPlan]):
         yield from (("unit", render.TIMER), ("unit", render.BACKUP))
         yield from (("path", render.MADE), ("path", render.FORMER))
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.postgres is None:
             if self._would_leave_its_keys(plan, observed):
-                yield (
-                    "has the database with LiteLLM's keys, and the fleet file names another one, "
-                    "which knows none of them. Take them along (docs/database.md, Moving); then, "
-                    "or to begin anew, run once with --data database=moved."
+                yield error(
+                    "this host has the database with LiteLLM's keys, and the fleet file names "
+                    "another one, which has none of them.",
+                    "Move them (docs/database.md, Moving); then, or to start with none, run once "
+                    "with --data database=moved.",
                 )
             return
-        if why := weakness(reveal(plan.postgres.password)):
-            yield (
-                f"would have a Postgres with the password of {plan.postgres.password}: it {why}. "
-                "Make a random one, for example with: openssl rand -hex 32."
+        if weak := weakness(reveal(plan.postgres.password)):
+            yield error(
+                f"the password of Postgres, {plan.postgres.password}, is too weak: it {weak}.",
+                "Make a random one, for example with: openssl rand -hex 32.",
             )
         yield from super().problems(plan, observed)
 
@@ -167,5 +170,5 @@ def _is_timed(observed: Observation) -> bool:
 
 @once
 def _rendered(postgres: PostgresPlan, observed: Observation) -> Service:
-    admitted = sorted(str(each) for name in postgres.admits for each in networks(name))
+    admitted = sorted(str(each) for name in postgres.allowed_sources for each in networks(name))
     return render.service(postgres, reveal(postgres.password), admitted)

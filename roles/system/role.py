@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config.addresses import is_ip, is_loopback
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import lacking
+from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.rollout import answers_others
 
@@ -31,35 +32,41 @@ class System(Role):
         names = [("name", name) for name in _names(plan)]
         return [("path", SYSTEMD), ("path", APT), ("clock", "utc"), *names]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if _serves(plan):
             found = _problems(plan, observed)
-            yield from found if answers_others(plan) else lacking("engines", found)
+            yield from found if answers_others(plan) else skipping("engines", found)
 
 
-def _problems(plan: HostPlan, observed: Observation) -> Iterator[str]:
+def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     if observed.architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
-        yield f"is {observed.architecture}; our services run on {known}. Choose another host."
-    for path, lacks in ((SYSTEMD, "not run by systemd"), (APT, "without apt")):
+        yield error(
+            f"the processor is {observed.architecture}; services run on {known}.",
+            "Choose another host.",
+        )
+    for path, difference in ((SYSTEMD, "is not run by systemd"), (APT, "has no apt")):
         if path not in observed.paths:
-            yield (
-                f"is {observed.system} {observed.release}, {lacks}; our services run on Debian, "
-                "Ubuntu and what is made of them. Choose another host."
+            yield error(
+                f"the system, {observed.system} {observed.release}, {difference}; services run on "
+                "Debian, Ubuntu and their derivatives.",
+                "Choose another host.",
             )
     for name in _names(plan):
         [first, *_] = [*observed.names.get(name, "").split(), ""]
         if not first or is_loopback(first):
-            yield (
-                f"finds {name} at {first or 'no address'}, and its services are to listen there: "
-                "nobody else would reach them. Correct its /etc/hosts, or write an address instead "
-                "of the name: 127.0.0.1, if nobody else is to."
+            yield error(
+                f"services listen on {name}, which this host resolves to {first or 'no address'}: "
+                "no other host would reach them.",
+                "Correct /etc/hosts, or set an address instead of the name: 127.0.0.1, if no other "
+                "host needs them.",
             )
     if abs(observed.ahead) > LATE:
         way = "ahead of" if observed.ahead > 0 else "behind"
-        yield (
-            f"has a clock that is {abs(observed.ahead):.0f} seconds {way} this machine's, and "
-            "certificates are judged by it. Set the wrong one of the two: timedatectl set-ntp true."
+        yield error(
+            f"the clock is {abs(observed.ahead):.0f} seconds {way} this machine's, and "
+            "certificates depend on it.",
+            "Set the one that is wrong: timedatectl set-ntp true.",
         )
 
 
@@ -69,7 +76,7 @@ def _serves(plan: HostPlan) -> bool:
 
 def _listens(plan: HostPlan) -> set[str]:
     """Return where the host's services are told to listen."""
-    said = (*plan.engines, plan.redis, plan.postgres, plan.gateway, plan.front)
+    said = (*plan.engines, plan.redis, plan.postgres, plan.gateway, plan.load_balancer)
     return {each.listen for each in said if each}
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software, weights
-from mirrorfleet.roles.vllm.render import ENVIRONMENTS
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
@@ -49,9 +50,11 @@ class WeightsRemoval(Role):
 
 
 def _unused(plan: HostPlan, observed: Observation) -> list[str]:
-    needed = {
-        weights.location(engine.model, engine.weights) for engine in plan.engines_of(VllmPlan)
-    }
-    needed |= {f"{place}.part" for place in needed}
-    needed |= {software.environment(engine).directory for engine in plan.engines_of(VllmPlan)}
-    return sorted(each for each in observed.unused.keys() - needed if OURS.fullmatch(each))
+    needed = [weights.known_location(engine) for engine in plan.engines_of(VllmPlan)]
+    needed += [f"{place}.part" for place in needed]
+    needed += [software.known_directory(engine) for engine in plan.engines_of(VllmPlan)]
+    return sorted(
+        place
+        for place in observed.unused
+        if OURS.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
+    )

@@ -14,6 +14,7 @@ from mirrorfleet.planning import http
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import NEVER, Installed, Service
@@ -27,7 +28,6 @@ PROVE, EXPLAIN, WHOLE, NODES = (
     for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
 
-ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 NAMES = "vllm-*"
 """The services of all engines, on any host."""
@@ -151,9 +151,9 @@ def _peers(nodes: NodesPlan) -> list[str]:
 
     vLLM, Gloo and NCCL listen on ports that nobody can know before.
     """
-    if nodes.rank == 0 and not nodes.admits:
+    if nodes.rank == 0 and not nodes.allowed_sources:
         return []
-    known = [*(each.address for each in nodes.members), *nodes.admits]
+    known = [*(each.address for each in nodes.members), *nodes.allowed_sources]
     return sorted({str(each) for who in known for each in networks(who)})
 
 

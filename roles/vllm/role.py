@@ -7,6 +7,7 @@ from functools import partial
 
 from pyinfra.api import Host
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
@@ -14,7 +15,8 @@ from mirrorfleet.runtime import drift, generations, python, run
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE, WEIGHTS
-from mirrorfleet.runtime.report import Change, lacking
+from mirrorfleet.runtime.problems import error, skipping
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, gated_by, ordered_rollout
 from mirrorfleet.runtime.secrets import reveal
@@ -63,23 +65,23 @@ class Vllm(ServiceRole[VllmPlan]):
             yield from weights.questions(engine)
             yield from nodes.questions(engine)
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        yield from lacking("engines", self._problems(plan, observed))
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from skipping("engines", self._problems(plan, observed))
 
-    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if not self.instances(plan):
             return
         environments = [software.environment(engine) for engine in self.instances(plan)]
-        yield from python.refusals(observed, environments, pushed=plan.packages == "controller")
+        yield from python.problems(observed, environments, pushed=plan.packages == "controller")
         yield from super().problems(plan, observed)
         for engine in self.instances(plan):
             place = weights.location(engine.model, engine.weights)
             lock = software.environment(engine).lock
-            yield from gpus.refusals(plan, engine, lock, place, observed)
-            yield from nodes.refusals(plan, engine, observed)
+            yield from gpus.problems(plan, engine, lock, place, observed)
+            yield from nodes.problems(plan, engine, observed)
             if not generations.is_switched(self.render(engine, observed), observed):
                 yield from nodes.left_out(engine)
-        yield from weights.refusals(self.instances(plan), observed)
+        yield from weights.problems(self.instances(plan), observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         yield from devices.changes(plan, observed)
@@ -198,14 +200,14 @@ class Vllm(ServiceRole[VllmPlan]):
         for engine in self.instances(plan):
             yield f"models.{engine.model}.hosts"
 
-    def driver_problems(self, plan: HostPlan, release: str) -> Iterator[str]:
+    def driver_problems(self, plan: HostPlan, release: str) -> Iterator[Problem]:
         for engine in self.instances(plan):
             cuda, oldest = gpus.needed(software.environment(engine).lock)
             if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
-                yield (
-                    f"would get driver {release} with {plan.driver}, and vLLM {engine.version} "
-                    f"brings CUDA {cuda}, which needs {oldest} or newer. Add NVIDIA's own "
-                    "repository, or name another package."
+                yield error(
+                    f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "
+                    f"{cuda}, which needs {oldest} or newer.",
+                    "Add NVIDIA's own repository, or name another package.",
                 )
 
     def kept_state(self) -> Mapping[str, str]:

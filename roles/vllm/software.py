@@ -10,8 +10,10 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import python
+from mirrorfleet.runtime.paths import ROOT
 
 LOCKS = Path(__file__).parent / "locks"
+ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
 """Bytes of an environment at the least: installed from its lock file for x86_64 and Python 3.11,
@@ -44,12 +46,21 @@ def packages(plan: HostPlan) -> list[str]:
     return ["python3", "curl", *sorted(needed)]
 
 
+def known_directory(engine: VllmPlan) -> str:
+    """Return where an engine's environment stands; a pattern, if its lock file is missing."""
+    try:
+        return environment(engine).directory
+    except DeployError:
+        build = "-cpu" if engine.build == "cpu" else ""
+        return f"{ENVIRONMENTS}/{engine.version}{build}-*"
+
+
 def environment(engine: VllmPlan) -> python.Environment:
     """Return the Python environment of an engine. Raises ``DeployError`` when none is locked."""
     lock = LOCKS / f"{engine.version}{'-cpu' if engine.build == 'cpu' else ''}.txt"
     if not lock.exists():
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
+        raise DeployError(f"no lock file pins vLLM {lock.stem}. Pinned are: {known}.")
     size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
         finish = f"environment={{directory}}\n{CUDA_TREE}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import whole
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role, Step
 
 
@@ -25,10 +27,13 @@ class WeightsVerification(Role):
             for question in weights.questions(engine)
         ]
 
-    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for engine in plan.engines_of(VllmPlan):
             if _place(engine) not in observed.paths:
-                yield f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
+                yield error(
+                    f"there are no weights for '{engine.model}' at {_place(engine)}.",
+                    "Run deploys/mirror.py first.",
+                )
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if not plan.engines_of(VllmPlan):

@@ -113,7 +113,7 @@ def converged(plan: HostPlan) -> Answers:
         found |= admitted(plan.gateway)
     for service in services(plan):
         found |= running(service)
-    if plan.firewall and plan.firewall.doors:
+    if plan.firewall and plan.firewall.rules:
         found |= guarded(plan)
     if serves(plan):
         found |= reserved()

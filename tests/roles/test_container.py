@@ -23,6 +23,7 @@ from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 # A stand-in for Docker's client: it has the images that images/ names, by their ids, and writes
 # down what it did. An archive is lines of a name and an id.
@@ -187,9 +188,9 @@ def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan
 
 def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
     found = replace(seen(bare(plan)), disks={container.STORE: 10**8})
-    assert list(Litellm().problems(plan, found)) == [
-        "needs 0.70 GB at least below /var/lib/docker for LiteLLM's image, and has 0.10 GB free "
-        "there. Make room."
+    assert texts(Litellm().problems(plan, found)) == [
+        "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
+        "Make room there."
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import DoorPlan, FirewallPlan, HostPlan
+from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
 from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
 from mirrorfleet.roles.firewall.role import Firewall
@@ -23,6 +23,7 @@ from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 Lab = Callable[[], dict[str, HostPlan]]
 
@@ -157,8 +158,8 @@ def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, house: Path) -> No
 
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
     found = seen(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
-    [why] = Firewall().problems(lab()["gpu"], found)
-    assert why.startswith("has port 8000 taken by sshd, and our firewall is to guard it.")
+    [why] = texts(Firewall().problems(lab()["gpu"], found))
+    assert why.startswith("port 8000 is in use by sshd, and the firewall would close it")
 
 
 @pytest.mark.parametrize(
@@ -169,16 +170,18 @@ def test_a_gateway_that_comes_from_an_address_nobody_knows_refuses_the_run(
     lab: Lab, source: str, refused: bool
 ) -> None:
     found = seen(bare(lab()["gw-1"]) | {("route", "10.77.0.11"): (source,)})
-    whys = list(Firewall().problems(lab()["gw-1"], found))
+    whys = texts(Firewall().problems(lab()["gw-1"], found))
     assert len(whys) == refused
-    assert all("reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys)
+    assert all(
+        "the gateway reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
+    )
 
 
 def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab: Lab) -> None:
     plan = lab()["gpu"]
 
     def admitting(name: str) -> HostPlan:
-        door = DoorPlan("tiny", 8000, (name,))
+        door = FirewallRule("tiny", 8000, (name,))
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
     assert "127.0.0.1" in rules(firewall.desired_doors(admitting("localhost")))

@@ -159,7 +159,7 @@ def test_every_value_of_its_plan_comes_from_the_fleet_file(tmp_path: Path) -> No
     assert sources["engines", "parrot", "port"] == []
     assert sources["engines", "parrot", "devices"] == ["models.parrot.reserved_gpus"]
     assert sources["engines", "ollama", "engine"] == ["models.helper.engine"]
-    assert sources["firewall", "doors", "ollama", "name"] == ["models.helper.engine"]
+    assert sources["firewall", "rules", "ollama", "name"] == ["models.helper.engine"]
 
 
 @pytest.mark.usefixtures("registered")
@@ -174,11 +174,11 @@ def test_gateways_reach_it_through_the_firewall(tmp_path: Path) -> None:
     )
     assert (route.bearer, route.adaptive_thinking, route.checked_weights) == (True, False, None)
     assert gateway.probe == ("parrot",)
-    assert {(each.name, each.port, each.admits) for each in firewall.doors} >= {
+    assert {(each.name, each.port, each.allowed_sources) for each in firewall.rules} >= {
         ("parrot", 8100, ("10.0.0.2",))
     }
-    passed = plans["gw"].firewall
-    assert passed and passed.passes == {"10.0.0.1": ("10.0.0.2",)}
+    own = plans["gw"].firewall
+    assert own and own.upstream_routes == {"10.0.0.1": ("10.0.0.2",)}
 
 
 @pytest.mark.usefixtures("registered")

@@ -141,14 +141,14 @@ def test_a_machine_for_which_no_release_is_known(
     hosts = dict(plans("ollama").hosts)
     risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
     said = skipped(hosts, bare(hosts["box"]) | risc, caplog)
-    assert "box] skipped: is riscv64, and Ollama 0.40.1 is known for x86_64, aarch64 only." in said
+    assert "box] skipped: the processor is riscv64, and Ollama 0.40.1 is known for x86_64" in said
 
 
 def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:
     hosts = dict(plans("ollama").hosts)
     taken = {("port", "11434"): ("ollama.service",)}
     said = skipped(hosts, bare(hosts["box"]) | MACHINE | taken, caplog)
-    assert "box] skipped: has port 11434 taken by ollama.service" in said
+    assert "box] skipped: port 11434 is in use by ollama.service" in said
 
 
 def test_ollama_leaves_the_gpus_of_vllm_alone(plans: Planned) -> None:

@@ -104,8 +104,8 @@ def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
     }
     told = [click.unstyle(line) for line in caplog.messages]
     assert (
-        "[@fake/gw-a] skipped: keeps its running generation, because the new one needs 'coder' on "
-        "@fake/gpu-a. Mend @fake/gpu-a, then run again."
+        "[@fake/gw-a] skipped: the gateway keeps its running generation, because the new one needs "
+        "'coder' on @fake/gpu-a. Fix @fake/gpu-a, then run again."
     ) in [" ".join(line.split()) for line in told]
 
 

@@ -19,6 +19,7 @@ from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.files import WriteHomes, install, write
 from tests.roles.fleets import good, stand_in
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 KEYS = ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY", "OUTSIDE_KEY", "KEY", "CLOUD_KEY")
 OWN = b'{"theme":"dark",  "permissions": {"allow": ["WebFetch"]}}'
@@ -43,7 +44,7 @@ def homes(machine: Machine) -> Path:
 def run(machine: Machine, plan: HostPlan) -> int:
     """Do what mirror.py does with the files of a host; return how many commands that took."""
     seen = machine.look_as_host(*Claude().questions(plan))
-    assert [why for why in Claude().problems(plan, seen) if "no /etc" not in why] == []
+    assert [why for why in texts(Claude().problems(plan, seen)) if "no /etc" not in why] == []
     commands = [
         *write(home_files.desired(plan, seen), seen, unexpected),
         *install(

@@ -9,12 +9,13 @@ from contextlib import suppress
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, asked, compared, told
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.registry import ROLES
-from mirrorfleet.runtime.observe import PATIENCE, Observation, look
+from mirrorfleet.runtime.observe import PATIENCE, Observation, Question, look
 from mirrorfleet.runtime.readonly import answers, for_all, write
 
 
@@ -39,26 +40,37 @@ def _report(state: State) -> bool:
 
 def _ask(each: Host) -> HostState:
     plan: HostPlan = each.data.plan
-    questions = [question for role in ROLES for question in role.questions(plan)]
+    unknown: list[str] = []
+    questions: list[Question] = []
+    comparable = []
+    for role in ROLES:
+        try:
+            for question in role.questions(plan):
+                questions.append(question)  # those before a failure as well
+            comparable.append(role)
+        except (DeployError, OSError) as error:  # a secret or a lock file that is missing here
+            unknown.append(str(error))
     began = time.time()
     lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
     observed, running = told(lines, (began, time.time()))
-    differs: list[str] = []
-    unknown: list[str] = []
-    for role in ROLES:
+    problems: list[Problem] = []
+    changes: list[str] = []
+    for role in comparable:
         try:
-            problems = [*role.problems(plan, observed)]
-            differs += [*problems, *(change.what for change in role.changes(plan, observed))]
-        except DeployError as error:  # a secret that this machine does not have, as a rule
+            problems += role.problems(plan, observed)
+            changes += (change.what for change in role.changes(plan, observed))
+        except (DeployError, OSError) as error:
             unknown.append(str(error))
     there = registry.services(plan, observed)
-    return compared(running, observed, there, _generations(plan, observed), differs, unknown)
+    return compared(
+        running, observed, there, _generations(plan, observed), problems, changes, unknown
+    )
 
 
 def _generations(plan: HostPlan, observed: Observation) -> dict[str, str]:
     """Return which generation of each service the fleet file wants, as far as it can be known."""
     found = {}
     for name, render in registry.desired(plan, observed):
-        with suppress(DeployError):
+        with suppress(DeployError, OSError):
             found[name] = render().generation
     return found

@@ -13,5 +13,5 @@ from tests.engines.echo.engine import Echo
 from tests.engines.echo.model import SCHEMA
 
 ECHO = OwnEngine(
-    engine=Echo(), schema=SCHEMA, planner=Planner(plan.plans, plan.doors), check=check.problems
+    engine=Echo(), schema=SCHEMA, planner=Planner(plan.plans, plan.rules), check=check.problems
 )

@@ -50,8 +50,8 @@ def read(section: Section, hosts: Mapping[str, Host]) -> EchoModel:
         context=section["context"],
         output=section["output"],
         api_key=section.secret("api_key"),
-        port=section.get("port", 8100),
-        voice=section.get("voice", "soft"),
-        reserved_gpus=section.get("reserved_gpus", 0),
-        tools=section.get("tools", True),
+        port=section["port"],
+        voice=section["voice"],
+        reserved_gpus=section["reserved_gpus"],
+        tools=section["tools"],
     )

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import EngineModel, Fleet, Secret
 from mirrorfleet.engines.placement import assign, by_host
-from mirrorfleet.planning.doors import DoorPlan, EngineDoor, engine_clients
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, engine_clients
+from mirrorfleet.planning.provenance import derived_from
 from tests.engines.echo.model import EchoModel
 
 
 @dataclass(frozen=True)
 class EchoPlan:
-    engine: str = comes("models.{model}.engine")
-    model: str = comes("models.{model}")
-    listen: str = comes("hosts.{host}.address")
-    port: int = comes("models.{model}.port")
-    context: int = comes("models.{model}.context")
-    voice: str = comes("models.{model}.voice", because="soft, unless the file asks for more")
-    devices: tuple[int, ...] = comes("models.{model}.reserved_gpus")
-    api_key: Secret | None = comes("models.{model}.api_key")
+    engine: str = derived_from("models.{model}.engine")
+    model: str = derived_from("models.{model}")
+    listen: str = derived_from("hosts.{host}.address")
+    port: int = derived_from("models.{model}.port")
+    context: int = derived_from("models.{model}.context")
+    voice: str = derived_from("models.{model}.voice", reason="soft, unless the file asks for more")
+    devices: tuple[int, ...] = derived_from("models.{model}.reserved_gpus")
+    api_key: Secret | None = derived_from("models.{model}.api_key")
 
     @property
     def service(self) -> str:
@@ -64,8 +64,8 @@ def plans(fleet: Fleet) -> dict[str, tuple[EchoPlan, ...]]:
     return found
 
 
-def doors(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
+def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
     if clients := engine_clients(fleet):
         for host, models in by_host(fleet, EchoModel).items():
             for model in models:
-                yield host, EngineDoor(model.name, model.port, clients)
+                yield host, EngineRule(model.name, model.port, clients)

@@ -1,4 +1,4 @@
-"""Ports of hosts that the firewall guards, and the addresses that reach them."""
+"""Firewall rules: ports of hosts, and the addresses that may reach them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mirrorfleet.config import Fleet
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
-class DoorPlan:
+class FirewallRule:
     """A port of a host, and from where it is reached: addresses, networks, names to look up."""
 
     name: str
     port: int
-    admits: tuple[str, ...]
+    allowed_sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class EngineDoor(DoorPlan):
-    """The port at which an engine answers gateways, for one model."""
+class EngineRule(FirewallRule):
+    """The port on which an engine answers gateways, for one model."""
 
-    name: str = comes("models.{name}")
-    port: int = comes("models.{name}.port")
-    admits: tuple[str, ...] = comes("gateway.hosts", "firewall.engines")
+    name: str = derived_from("models.{name}")
+    port: int = derived_from("models.{name}.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts", "firewall.engines")
 
 
 @dataclass(frozen=True)
-class ServerDoor(EngineDoor):
+class ServerRule(EngineRule):
     """The same for a server with several models; its name is the engine's."""
 
-    name: str = comes("models.*.engine")
-    port: int = comes("models.*.port")
-    admits: tuple[str, ...] = comes("gateway.hosts", "firewall.engines")
+    name: str = derived_from("models.*.engine")
+    port: int = derived_from("models.*.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts", "firewall.engines")
 
     @property
     def engine(self) -> str:
