@@ -23,7 +23,7 @@ from mirrorfleet.planning.litellm import LitellmPlan, litellm
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan, ollama
 from mirrorfleet.planning.provenance import comes
 from mirrorfleet.planning.redis import RedisPlan, redis
-from mirrorfleet.planning.routes import Route, http
+from mirrorfleet.planning.routes import Route, http, origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Route",
     "VllmPlan",
     "http",
+    "origin",
     "plan",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ from mirrorfleet.runtime.commands import Commands, operation, script
 from mirrorfleet.runtime.observe import Observation, Question, observe
 from mirrorfleet.runtime.report import Change, Doubt, Lacking, Skipped
 from mirrorfleet.runtime.rollout import answers_others, keep_order, serves
+from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.undone import finish as finish
 
 
@@ -117,22 +119,15 @@ def ensure_user(name: str) -> None:
         )
 
 
-# Not pyinfra's own operation: after a run that was cut it finds apt locked by what that run left at
-# work, or dpkg interrupted. `check` waits for the one and fails for the other.
-INSTALL = """\
-export DEBIAN_FRONTEND=noninteractive
-wait='-o DPkg::Lock::Timeout=300'
-apt-get -qq $wait check || dpkg --configure -a
-apt-get -qq update
-apt-get -qq -y $wait --no-install-recommends install {names} >/dev/null
-"""
+INSTALL = shell(Path(__file__).parent / "scripts" / "packages.sh")
+"""A shell function, `install_packages`: it takes the names of packages."""
 
 
 @operation
 def _install(names: Sequence[str]) -> Commands:
     """Install those of the packages that the host does not have."""
     if missing := [name for name in names if name not in seen().packages]:
-        yield script(INSTALL.format(names=" ".join(missing)))
+        yield script(INSTALL + call("install_packages", *missing))
 
 
 def lacks(found: Observation, packages: Iterable[str], user: str) -> Iterator[Change]:

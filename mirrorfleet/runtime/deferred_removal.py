@@ -9,7 +9,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.context import ctx_state
 
 from mirrorfleet.runtime import undone
-from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.commands import Commands, failing
 from mirrorfleet.runtime.rollout import serves
 
 
@@ -24,7 +24,7 @@ def last(commands: Iterable[PyinfraCommand]) -> Commands:
         return
     for command in commands:
         if failed := [each.name for each in run.inventory if _failed(run, each)]:
-            yield script(f'echo "left as it is, because {failed[0]} failed" >&2; exit 1\n')
+            yield failing(f"left as it is, because {failed[0]} failed")
             return
         yield command
 

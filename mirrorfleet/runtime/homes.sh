@@ -9,6 +9,7 @@ stage=/var/lib/mirrorfleet/stage
 rm -rf "$stage" # of a run that was killed; there may be a key in it
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 711 "$stage"
+(cd "$stage" && unpack)
 
 # A file that is itself a link, as dotfile managers make them, is followed as long as it stays in the
 # home. What another program writes at the same time is never lost: the new file and the old one

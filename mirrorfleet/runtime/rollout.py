@@ -17,7 +17,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import undone
-from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.commands import Commands, failing
 from mirrorfleet.runtime.observe import Observation
 
 _unfinished: WeakKeyDictionary[State, Host] = WeakKeyDictionary()
@@ -207,4 +207,4 @@ def _has_failed(run: State, host: Host) -> bool:
 def _left_as_it_is(failed: Host) -> Any:
     """Return what reports a host as failed on which nothing is done."""
     why = f"left as it is, because {failed.name} failed. Correct that, and run again"
-    return script(f'echo "{why}" >&2; exit 1\n')
+    return failing(why)

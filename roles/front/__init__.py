@@ -17,6 +17,7 @@ from mirrorfleet.runtime.observe import Observation, Question, once
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.rollout import in_turn
 from mirrorfleet.runtime.secrets import reveal_text
+from mirrorfleet.runtime.shell import call
 
 PACKAGES = ("haproxy", "socat", "curl", "python3")
 
@@ -82,7 +83,7 @@ def leave() -> None:
 def leave_alone() -> Commands:
     """Stop what the package starts when it is installed; one that was there before is not ours."""
     if runtime.plan().front and "haproxy" not in runtime.seen().packages:
-        yield script("systemctl --quiet disable --now haproxy.service\n")
+        yield script(call("systemctl", "--quiet", "disable", "--now", "haproxy.service"))
 
 
 @operation
@@ -119,5 +120,6 @@ def service_of(front: FrontPlan, seen: Observation) -> service.Service:
         raise DeployError(f"cannot be given {front.certificate}: {error.told}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
         raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
-    assert front.key, "the check wants a key for a certificate that is pushed"
+    if front.key is None:
+        raise DeployError(f"cannot be given {front.certificate} without its key: set front.key")
     return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")

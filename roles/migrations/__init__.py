@@ -21,6 +21,7 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.rollout import answers_others, behind
 from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.shell import call
 from mirrorfleet.runtime.tables import fingerprint
 
 PACKAGE = "postgresql-client"
@@ -100,7 +101,7 @@ def migrate() -> Commands:
 def forget() -> Commands:
     """Remove what this host knew of the database."""
     if runtime.plan().migrations is None and render.DIRECTORY in runtime.seen().paths:
-        yield script(f"rm -rf {render.DIRECTORY}\n")
+        yield script(call("rm", "-rf", render.DIRECTORY))
 
 
 def _migrate(wanted: MigrationsPlan) -> Commands:

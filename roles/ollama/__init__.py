@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from pyinfra.api import Host, deploy
 from pyinfra.api.exceptions import DeployError
@@ -16,7 +17,9 @@ from mirrorfleet.runtime.commands import Commands, operation, script
 from mirrorfleet.runtime.observe import Observation, Question, once
 from mirrorfleet.runtime.report import Change, lacking
 from mirrorfleet.runtime.rollout import Step, due_before, step_by_step
+from mirrorfleet.runtime.shell import shell
 
+FILES = Path(__file__).parent / "files"
 PACKAGES = ("python3", "curl", "zstd")
 
 
@@ -99,14 +102,8 @@ def install() -> Commands:
     if _lacks_directory(plan.ollama, seen):
         directory = plan.ollama.models_directory
         home, link = render.HOME, render.ELSEWHERE
-        yield script(DIRECTORY.format(user=render.USER, directory=directory, home=home, link=link))
-
-
-DIRECTORY = """\
-[ -d {directory} ] || install -d -m 750 -o {user} -g {user} {directory}
-[ -d {home} ] || install -d -m 700 -o {user} -g {user} {home}
-ln -sfT {directory} {link}
-"""
+        make = FILES / "models_directory.sh"
+        yield script(shell(make, user=render.USER, directory=directory, home=home, link=link))
 
 
 def _lacks_directory(ollama: OllamaPlan, seen: Observation) -> bool:

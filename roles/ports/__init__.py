@@ -17,11 +17,11 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.commands import Commands, operation, script
 from mirrorfleet.runtime.deferred_removal import last
 from mirrorfleet.runtime.observe import Observation, Question, Unit
-from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
 from mirrorfleet.runtime.rollout import is_skipped, serves
+from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.text import template
 
 HERE = Path(__file__).parent
@@ -92,14 +92,16 @@ def install() -> Commands:
     """Install the program and its unit, and run it."""
     if serves(runtime.plan()) and any(changes(runtime.plan(), runtime.seen())):
         members = [Member(Path(path).name, text.encode()) for path, text in installed().items()]
-        yield script(INSTALL, pack(members))
+        install = shell(HERE / "files" / "install.sh", unit=UNIT)
+        yield script(UNPACK + runtime.INSTALL + install, pack(members))
 
 
 @operation
 def remove() -> Commands:
     """Release the ports, and remove the program and its unit."""
     if not serves(runtime.plan()) and PROGRAM in runtime.seen().files:
-        yield from last([script(REMOVE)])
+        remove = shell(HERE / "files" / "remove.sh", unit=UNIT, report=STATE)
+        yield from last([script(RELEASE + call("release_ports") + remove)])
 
 
 def installed() -> dict[str, str]:
@@ -108,29 +110,3 @@ def installed() -> dict[str, str]:
         PROGRAM: (HERE / "files" / "reserve_ports.py").read_text("utf-8"),
         UNIT_PATH: template(HERE / "templates" / "unit.service.j2", program=PROGRAM),
     }
-
-
-# A new host may have no Python yet: its first generation starts the unit. One with generations may
-# have none because no service there needed it.
-INSTALL = f"""\
-mkdir -p {Path(PROGRAM).parent}
-cd {Path(PROGRAM).parent}
-rm -rf new
-mkdir new
-(cd new && {UNPACK})
-mv -f new/{Path(PROGRAM).name} {PROGRAM}
-mv -f new/{UNIT} {UNIT_PATH}
-rm -rf new {UNIT_PATH}.d
-systemctl daemon-reload
-systemctl --quiet enable {UNIT}
-if ! command -v python3 >/dev/null && [ "$(ls -d {ROOT}/*/generations 2>/dev/null)" ]; then
-{runtime.INSTALL.format(names="python3")}fi
-! command -v python3 >/dev/null || systemctl reload-or-restart {UNIT}
-"""
-
-REMOVE = f"""\
-{RELEASE}
-systemctl --quiet disable --now {UNIT} || true
-rm -rf {UNIT_PATH} {UNIT_PATH}.d {Path(PROGRAM).parent} {STATE}
-systemctl daemon-reload
-"""

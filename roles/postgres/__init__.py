@@ -19,15 +19,10 @@ from mirrorfleet.runtime.observe import Observation, Question, Unit, once
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.rollout import behind
 from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.shell import shell
 
 PACKAGE = "postgresql"
 PACKAGES = (PACKAGE, "python3")
-
-# The package makes a cluster of its own and starts it. Not with us.
-ALONE = """\
-install -d /etc/postgresql-common/createcluster.d
-echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/mirrorfleet.conf
-"""
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -129,7 +124,7 @@ def leave() -> None:
 def prepare() -> Commands:
     """Keep the package from starting a server of its own when it is installed."""
     if PACKAGE not in runtime.seen().packages:
-        yield script(ALONE)
+        yield script(shell(render.HERE / "files" / "prepare.sh"))
 
 
 @operation
@@ -159,7 +154,7 @@ def time() -> Commands:
     """Have a backup made every day."""
     wanted, seen = units(runtime.plan()), runtime.seen()
     if wanted and (files.unlike(wanted, seen) or not _is_timed(seen)):
-        yield from files.install(wanted, seen, then=render.START_TIMER)
+        yield from files.install(wanted, seen, then=render.start_timer())
 
 
 @operation
@@ -177,7 +172,7 @@ def _has_former(postgres: PostgresPlan, seen: Observation) -> bool:
 
 
 def _retire() -> Commands:
-    yield script(render.RETIRE)
+    yield script(render.retire())
 
 
 def _is_timed(seen: Observation) -> bool:

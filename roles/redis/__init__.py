@@ -14,12 +14,10 @@ from mirrorfleet.runtime.commands import Commands, operation, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.shell import call
 
 PACKAGE = "redis-server"
 PACKAGES = (PACKAGE, "python3")
-
-# The package starts a server of its own, open to every user of the host. Not with us.
-MASK = "systemctl --quiet mask redis-server.service\n"
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -70,7 +68,8 @@ def leave() -> None:
 def mask() -> Commands:
     """Keep the package from starting its own server when it is installed."""
     if PACKAGE not in runtime.seen().packages:
-        yield script(MASK)
+        # It would be open to every user of the host.
+        yield script(call("systemctl", "--quiet", "mask", "redis-server.service"))
 
 
 @operation

@@ -4,7 +4,6 @@ somebody asks for it."""
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from pyinfra.api import deploy
@@ -17,6 +16,7 @@ from mirrorfleet.runtime.commands import Commands, operation, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import call
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -58,7 +58,7 @@ def remove() -> None:
 def clear() -> Commands:
     """Remove what no generation starts with and the fleet file does not want."""
     if unused := _unused(runtime.plan(), runtime.seen()):
-        yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
+        yield script(call("rm", "-rf", *unused))
 
 
 def _unused(plan: HostPlan, seen: Observation) -> list[str]:

@@ -9,10 +9,11 @@ from pyinfra.api import deploy
 from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import weights
-from mirrorfleet.roles.vllm.render import whole
+from mirrorfleet.roles.vllm.render import FILES, WHOLE
 from mirrorfleet.runtime.commands import Commands, operation, telling
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import call, shell
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -49,8 +50,9 @@ def read() -> Commands:
     """Read all; what is wrong of one hides nothing of the others."""
     engines = runtime.plan().engines
     if engines:
-        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in engines]
-        yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
+        verify = shell(FILES / "verify_weights.sh", program=WHOLE)
+        calls = (call("verify", _mode(each), _place(each)) for each in engines)
+        yield telling("".join([verify, *calls, 'exit "$wrong"\n']), "")
 
 
 def _place(engine: VllmPlan) -> str:

@@ -1,9 +1,9 @@
-# Claude Code, asked as a developer in a login shell. $command, $directory and $limit are given, and
-# calls of `turn` follow.
+# Ask Claude Code as a developer in a login shell. Calls of `turn` follow.
 #
 # The client writes a lot into a home, and into its temporary directory: conversations, caches, its
 # own notes. It gets a home of its own for that, which goes at the end, with the developer's settings
 # and a link to the key, so what is tested is theirs.
+: "${command?}" "${directory?}" "${limit?}"
 umask 077
 say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
 packed() { sed "s|$home/|~/|g" <"$1" | base64 | tr -d '\n'; }

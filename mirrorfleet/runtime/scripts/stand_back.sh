@@ -1,0 +1,3 @@
+# Make the last other generation that has served current of a service that follows another host's.
+former=$(other "$previous")
+[ -z "$former" ] || activate "$former"
