@@ -13,6 +13,7 @@ KNOWN = {"root": ROOT, "state": STATE}
 """Arguments that every script may declare without being given them."""
 
 _COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*# shellcheck .*\n", re.MULTILINE)
 _DECLARED = re.compile(r'^: "\$\{.*\n', re.MULTILINE)
 _ARGUMENT = re.compile(r'"\$\{(\w+)\?\}"')
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -50,6 +51,11 @@ def positional(*words: str) -> str:
 def code(path: Path) -> str:
     """Return a file without its comments and declarations, but with its indentation."""
     return _DECLARED.sub("", _COMMENT.sub("", path.read_text(encoding="utf-8")))
+
+
+def installed_script(path: Path) -> str:
+    """Return a script that becomes a file of a host, without directives for shellcheck."""
+    return _DIRECTIVE.sub("", path.read_text(encoding="utf-8"))
 
 
 @cache

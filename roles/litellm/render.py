@@ -292,6 +292,7 @@ def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
     """Return where LiteLLM finds its database: as it is said, or in ours, with its password."""
     if database.url:
         return secrets[database.url]
-    assert database.password, "the check wants one"
+    if database.password is None:
+        raise ValueError("a database without a url needs a password: gateway.database.password")
     at, password = urlsplit(http(database.host, database.port)).netloc, secrets[database.password]
     return f"postgresql://{tables.role(password)}:{quote(password, safe='')}@{at}/litellm"

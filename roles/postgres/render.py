@@ -12,7 +12,7 @@ from mirrorfleet.planning import PostgresPlan
 from mirrorfleet.runtime.files import SystemFile
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
-from mirrorfleet.runtime.shell import shell
+from mirrorfleet.runtime.shell import installed_script, shell
 from mirrorfleet.runtime.tables import role
 from mirrorfleet.runtime.text import template
 
@@ -88,7 +88,7 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
                 verifier=verifier(password, _salt(postgres)),
             ),
             "retire.sql": template(HERE / "templates" / "retire.sql.j2", role=role(password)),
-            **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
+            **{name: installed_script(HERE / "files" / name) for name in SCRIPTS},
         },
         secret_files=frozenset({"setup.sql"}),
     )

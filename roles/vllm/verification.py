@@ -13,7 +13,7 @@ from mirrorfleet.roles.vllm.render import FILES, WHOLE
 from mirrorfleet.runtime.commands import Commands, operation, telling
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.report import Change
-from mirrorfleet.runtime.shell import call, shell
+from mirrorfleet.runtime.shell import positional, shell
 
 
 def questions(plan: HostPlan) -> list[Question]:
@@ -51,8 +51,8 @@ def read() -> Commands:
     engines = runtime.plan().engines
     if engines:
         verify = shell(FILES / "verify_weights.sh", program=WHOLE)
-        calls = (call("verify", _mode(each), _place(each)) for each in engines)
-        yield telling("".join([verify, *calls, 'exit "$wrong"\n']), "")
+        words = (word for each in engines for word in (_mode(each), _place(each)))
+        yield telling(positional(*words) + verify, "")
 
 
 def _place(engine: VllmPlan) -> str:

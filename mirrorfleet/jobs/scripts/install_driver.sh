@@ -7,8 +7,7 @@ trap '[ $? = 0 ] || echo "$driver is not installed. Where DKMS could not build i
 if [ "$builds" = yes ]; then
     # Of the kernel that runs, and of those that an upgrade brings: DKMS builds the driver for each.
     [ -e "/lib/modules/$(uname -r)/build" ] || set -- "$@" "linux-headers-$(uname -r)"
-    form='${db:Status-Status} ${Package}\n'
-    for each in $(dpkg-query -W -f "$form" 'linux-image-[!0-9]*' 2>/dev/null |
+    for each in $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'linux-image-[!0-9]*' 2>/dev/null |
         sed -n 's/^installed linux-image-/linux-headers-/p'); do
         [ -z "$(apt-cache show "$each" 2>/dev/null)" ] || set -- "$@" "$each"
     done

@@ -16,10 +16,12 @@ leave() {
 }
 trap leave EXIT
 tar -xf upload && rm upload
-python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
+python3 -m zipfile -e uv-*.whl uv
+uv=$(find uv -path '*/scripts/uv')
+chmod +x "$uv"
 export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 umask 022
 rm -rf "$environment"
-uv/uv-*/scripts/uv venv --quiet --python python3 "$environment"
-uv/uv-*/scripts/uv pip install --quiet --python "$environment/bin/python" "$@" --find-links . \
+"$uv" venv --quiet --python python3 "$environment"
+"$uv" pip install --quiet --python "$environment/bin/python" "$@" --find-links . \
     --require-hashes --no-deps --compile-bytecode -r requirements.txt

@@ -18,7 +18,11 @@ new=generations/$generation.new
     exit 1
 }
 set -- runuser -u "$check_user" -- "$@"
-(cd "$new" && set -a && . ./environment && exec "$@") || {
+(
+    cd "$new" && set -a || exit
+    # shellcheck source=/dev/null
+    . ./environment && exec "$@"
+) || {
     rm -rf "$new"
     echo "$unit: the new generation is refused; what ran before runs on" >&2
     exit 1

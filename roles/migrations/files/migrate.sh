@@ -5,9 +5,10 @@
 export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cd "$work"
+cd "$work" || exit
 unpack
 set -a
+# shellcheck source=/dev/null
 . ./settings
 # One that waits for a lock makes all wait that come after it.
 PGOPTIONS="${PGOPTIONS-} -c client_min_messages=warning -c lock_timeout=30s"
