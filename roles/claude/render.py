@@ -1,13 +1,13 @@
-"""Pure: the command of a mirror."""
+"""Pure: the command of an isolated group."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mirrorfleet.planning import MirrorPlan
+from mirrorfleet.planning import IsolatedPlan
 from mirrorfleet.runtime.text import template
 
-TEMPLATE = Path(__file__).parent / "templates" / "mirror.sh.j2"
+TEMPLATE = Path(__file__).parent / "templates" / "isolated.sh.j2"
 
 FOREIGN = (
     "ANTHROPIC_API_KEY",
@@ -24,8 +24,8 @@ FOREIGN = (
 key: here they would send a key of another to our gateway, or around it."""
 
 
-def mirror(plan: MirrorPlan, client: str, key_file: str) -> bytes:
-    """Return the command of a mirror, which starts the client that stands at ``client``."""
+def isolated(plan: IsolatedPlan, client: str, key_file: str) -> bytes:
+    """Return the command of an isolated group, which starts the client at ``client``."""
     script = template(
         TEMPLATE,
         group=plan.group,

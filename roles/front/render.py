@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorfleet.config.addresses import is_any
-from mirrorfleet.planning import FrontPlan
+from mirrorfleet.planning import LoadBalancerPlan
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.shell import shell
@@ -25,7 +25,7 @@ SOCKET = "/run/mirrorfleet-front/admin.sock"
 STAMP = "global\n    setenv MIRRORFLEET_GENERATION {generation}\n"
 
 
-def installed(front: FrontPlan) -> Installed:
+def installed(front: LoadBalancerPlan) -> Installed:
     """Return what holds for every generation."""
     scheme = "https" if is_tls(front) else "http"
     return Installed(
@@ -39,7 +39,7 @@ def installed(front: FrontPlan) -> Installed:
     )
 
 
-def service(front: FrontPlan, certificate: str | None) -> Service:
+def service(front: LoadBalancerPlan, certificate: str | None) -> Service:
     """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
     return Service(
         **vars(installed(front)),
@@ -60,7 +60,7 @@ def service(front: FrontPlan, certificate: str | None) -> Service:
     )
 
 
-def configuration(front: FrontPlan) -> str:
+def configuration(front: LoadBalancerPlan) -> str:
     """Return haproxy.cfg."""
     return template(
         TEMPLATES / "haproxy.cfg.j2",
@@ -74,7 +74,7 @@ def configuration(front: FrontPlan) -> str:
     )
 
 
-def is_tls(front: FrontPlan) -> bool:
+def is_tls(front: LoadBalancerPlan) -> bool:
     return bool(front.certificate or front.certificate_path)
 
 

@@ -24,7 +24,7 @@ from mirrorfleet.roles.claude import homes
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
-from mirrorfleet.roles.claude.render import mirror
+from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.observe import HomeFile, Observation
 from mirrorfleet.runtime.secrets import reveal
@@ -105,7 +105,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path, group: str, user: str | None) 
     scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
     assert scripts
     scripts += [
-        mirror(each, binary(each.version), KEY_FILE).decode() for each in plan(group).mirrors
+        isolated(each, binary(each.version), KEY_FILE).decode() for each in plan(group).isolated
     ]
     assert programs.shellcheck(tmp_path, scripts) == ""
 
