@@ -12,6 +12,7 @@ from typing import Any
 from mirrorfleet.planning import NodesPlan, VllmPlan, origin
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
@@ -27,7 +28,6 @@ PROVE, EXPLAIN, WHOLE, NODES = (
     for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
 
-ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 NAMES = "vllm-*"
 """The services of all engines, on any host."""

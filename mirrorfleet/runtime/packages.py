@@ -1,0 +1,37 @@
+"""System packages and system users, where the host does not have them yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import call, shell
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+INSTALL = shell(SCRIPTS / "packages.sh")
+"""A shell function, `install_packages`: it takes the names of packages."""
+
+
+def install(names: Iterable[str], observed: Observation) -> Commands:
+    """Install those of the packages that the host does not have."""
+    if missing := [name for name in names if name not in observed.packages]:
+        yield script(INSTALL + call("install_packages", *missing))
+
+
+def create_user(user: str, observed: Observation) -> Commands:
+    """Create the system user of a service: without a home, a shell or a password."""
+    if user not in observed.users:
+        yield script(shell(SCRIPTS / "create_user.sh", user=user))
+
+
+def missing(observed: Observation, packages: Iterable[str], user: str = "") -> Iterator[Change]:
+    """Yield the packages and the user that a run will add to the host."""
+    for name in packages:
+        if name not in observed.packages:
+            yield Change(f"package {name} is missing")
+    if user and user not in observed.users:
+        yield Change(f"user {user} is missing")
