@@ -170,7 +170,7 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
     failed = replace(whole, units={**whole.units, devices.UNIT: Unit("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
     [command] = devices.install(plan, failed)
-    assert "systemctl start mirrorfleet-nvidia.service" in str(command)
+    assert '\nsystemctl start "$unit"' in str(command)
     assert "systemctl restart" not in str(command), "engines that require it would be stopped"
 
 
