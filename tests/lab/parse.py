@@ -35,7 +35,7 @@ END = "<|end of turn|>"
 
 
 def tokenizer(texts: list[str], tokens: list[str], special: list[str]) -> Any:
-    """Return a tokenizer of the words in ``texts``, and of ``tokens`` and ``special`` as they are."""
+    """Return a tokenizer of the words in ``texts``, and of each token and special token."""
     plain = Tokenizer(models.BPE())
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = ByteLevel()

@@ -25,8 +25,14 @@ A model with a `reasoning_parser` alone thinks, and has no tools.
 """
 
 COLUMNS = (
-    ("`family`", "models", "tool parser", "reasoning parser", "thinking", "needs", "notes", "sources"),
-    ("---",) * 8,
+    "`family`",
+    "models",
+    "tool parser",
+    "reasoning parser",
+    "thinking",
+    "needs",
+    "notes",
+    "sources",
 )
 
 FOOT = """
@@ -60,7 +66,8 @@ parser, what it reads, and the template arguments that it knows.
 
 def markdown() -> str:
     """Return the page."""
-    rows = [*COLUMNS, *(_row(name, family) for name, family in table("families").items())]
+    rows = [COLUMNS, ("---",) * len(COLUMNS)]
+    rows += [_row(name, family) for name, family in table("families").items()]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows) + FOOT
 
 
@@ -97,7 +104,9 @@ def _thinking(thinking: Mapping[str, Any] | None) -> Iterator[str]:
 def _needs(family: Mapping[str, Any]) -> Iterator[str]:
     if "template" in family:
         yield f"`{family['template']}`"
-    yield from (f"`{_arguments({key: value})}`" for key, value in family.get("arguments", {}).items())
+    yield from (
+        f"`{_arguments({key: value})}`" for key, value in family.get("arguments", {}).items()
+    )
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

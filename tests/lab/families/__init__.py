@@ -9,7 +9,8 @@ One file per family of mirrorfleet/data/families.yml:
       kwargs                  the arguments of the chat template; default: none
       faults                  per way ("whole", "streamed"): what vLLM 0.32.0 gets wrong
       not_parsed              per way: why a lab cannot parse it
-      thought, text, calls    what a client receives; default: THOUGHT, TEXT and CALLS
+      thought, text           what a client receives; default: THOUGHT and TEXT
+      calls                   how many of CALLS it receives; default: 1
 
 The texts follow the model's chat template, or the format that vLLM's parser documents.
 """
@@ -33,7 +34,7 @@ WAYS = ("whole", "streamed")
 THOUGHT = "The user wants a note, so I call Bash."
 TEXT = "I leave it now."
 COMMAND = 'echo "<b>ready</b> & steady" > note.txt\necho done'
-CALLS = [["Bash", {"command": COMMAND, "timeout": 600}]]
+CALLS = [["Bash", {"command": COMMAND, "timeout": 600}], ["Bash", {"command": "ls", "timeout": 5}]]
 TOOLS = [
     {
         "type": "function",
@@ -130,7 +131,7 @@ def _wrong(case: Case, received: dict[str, Any]) -> list[str]:
         (
             "calls",
             [[name, _value(arguments)] for name, arguments in received["calls"]],
-            case.get("calls", CALLS),
+            CALLS[: case.get("calls", 1)],
         ),
     )
     return [
