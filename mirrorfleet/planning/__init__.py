@@ -24,12 +24,7 @@ from mirrorfleet.planning.litellm import LitellmPlan, litellm
 from mirrorfleet.planning.load_balancer import LoadBalancerPlan, load_balancer
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import RedisPlan, redis
-<<<<<<< HEAD
-from mirrorfleet.planning.routes import Route, http
-=======
 from mirrorfleet.planning.routes import Route, http, origin
-from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
->>>>>>> work/shell
 
 __all__ = [
     "ClaudePlan",

@@ -8,12 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from mirrorfleet.planning import http
+from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
-=======
-from mirrorfleet.planning import OllamaModelPlan, OllamaPlan, http, origin
->>>>>>> work/shell
 from mirrorfleet.roles.ollama.files.keeper import full, is_made
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest

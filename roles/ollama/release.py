@@ -50,21 +50,13 @@ def chosen(plan: OllamaPlan, seen: Observation) -> Release:
 
 def fetch(plan: HostPlan, seen: Observation) -> Path | None:
     """Bring the archive to this machine; None where the host has it, or gets it by itself."""
-<<<<<<< HEAD
     [ollama] = plan.engines_of(OllamaPlan)
-=======
-    ollama = _ollama(plan)
->>>>>>> work/shell
     release = chosen(ollama, seen)
     if binary(ollama, release) in seen.paths:
         return None
     if release.file:
         return _verified(Path(release.file), release)
-<<<<<<< HEAD
-    return _download(ollama.version, release) if plan.packages == "controller" else None
-=======
     return _download(ollama, release) if plan.packages == "controller" else None
->>>>>>> work/shell
 
 
 def _download(plan: OllamaPlan, release: Release) -> Path:
@@ -80,12 +72,6 @@ def _download(plan: OllamaPlan, release: Release) -> Path:
         _verified(path, release)
 
     return cached(f"ollama/{version}-{release.sha256[:16]}.tar.zst", make)
-
-
-def _ollama(plan: HostPlan) -> OllamaPlan:
-    if plan.ollama is None:
-        raise ValueError(f"host {plan.name} has no Ollama in its plan")
-    return plan.ollama
 
 
 def _url(plan: OllamaPlan, release: Release) -> str:
@@ -110,20 +96,12 @@ def _verified(path: Path, release: Release) -> Path:
 
 def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
-<<<<<<< HEAD
     [ollama] = plan.engines_of(OllamaPlan)
-=======
-    ollama = _ollama(plan)
->>>>>>> work/shell
     release = chosen(ollama, seen)
     place = directory(ollama, release)
     if binary(ollama, release) in seen.paths:
         return
-<<<<<<< HEAD
-    unpack = UNPACK.format(directory=place, version=ollama.version, user=user)
-=======
     unpack = shell(FILES / "unpack_release.sh", directory=place, release=ollama.version, user=user)
->>>>>>> work/shell
     archive = fetch(plan, seen)
     if archive:
         yield from upload(archive, unpack)

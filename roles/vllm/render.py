@@ -9,12 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from mirrorfleet.planning import http
+from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
-=======
-from mirrorfleet.planning import NodesPlan, VllmPlan, origin
->>>>>>> work/shell
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS

@@ -43,16 +43,9 @@ class WeightsVerification(Role):
 
     def compare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Read all weights; damage in one model hides none in the others."""
-<<<<<<< HEAD
-        lines = [
-            f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines_of(VllmPlan)
-        ]
-        yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
-=======
         verify = shell(FILES / "verify_weights.sh", program=WHOLE)
-        words = (word for each in plan.engines for word in (_mode(each), _place(each)))
+        words = (word for each in plan.engines_of(VllmPlan) for word in (_mode(each), _place(each)))
         yield telling(positional(*words) + verify, "")
->>>>>>> work/shell
 
 
 def _place(engine: VllmPlan) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.checks.parsers import family_of, meant
+from mirrorfleet.checks.vllm.parsers import family_of, meant
 from mirrorfleet.data import table
 from tests.lab import families as golden
 

@@ -99,16 +99,9 @@ def engine_url(engine: EnginePlan) -> str:
     return f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
 
 
-<<<<<<< HEAD
 def engine_unit(engine: EnginePlan) -> str:
     """Return the unit of an engine."""
     return f"mirrorfleet-{engine.service}.service"
-=======
-def ollama_url(plan: HostPlan) -> str:
-    if plan.ollama is None:
-        raise ValueError(f"host {plan.name} has no Ollama in its plan")
-    return f"{http(plan.ollama.listen, plan.ollama.port)}/api/tags"
->>>>>>> work/shell
 
 
 def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
