@@ -56,7 +56,9 @@ def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
     [command] = generations.place(engine, Observation())
     text = str(command).replace("=/run/", f"={host.root}/run/")
     # The engine's PATH is for its own programs: the stand-ins come first all the same.
-    text = text.replace("&& set -a && . ./environment", f"&& PATH={host.programs}:$PATH")
+    before = "\n. ./environment && exec"
+    assert before in text
+    text = text.replace(before, f"\nPATH={host.programs}:$PATH && exec")
     return host.run(StringCommand(text, **command.connector_arguments))
 
 
