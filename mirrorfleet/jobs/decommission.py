@@ -138,5 +138,5 @@ def _stays(observed: Observation) -> list[str]:
     return [
         path
         for path, word in _kept_state().items()
-        if path in observed.paths and cli_options.said(word) != "remove"
+        if path in observed.paths and cli_options.option(word) != "remove"
     ]

@@ -126,7 +126,8 @@ def _announce(state: State, roles: Sequence[Role]) -> None:
         contents = {each: job.value.contents for each, job in asked.items()}
     logger.info("--> What will be changed:")
     for each in changes:
-        report.tell(each, changes[each], contents.get(each, {}), with_diff=state.config.DIFF)
+        found = contents.get(each, {})
+        report.print_changes(each, changes[each], found, with_diff=state.config.DIFF)
         for role in roles:
             for notice in role.notices(run.plan_of(each), run.current().observed[each]):
                 each.log(f"note: {notice}", logger.warning)

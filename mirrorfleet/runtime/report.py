@@ -37,7 +37,7 @@ def questions(changes: Sequence[Change]) -> list[Question]:
     ]
 
 
-def tell(
+def print_changes(
     host: Host, changes: Sequence[Change], contents: Mapping[str, bytes], *, with_diff: bool
 ) -> None:
     """Print a host's changes, and their diffs with the ``contents`` that files have by now."""

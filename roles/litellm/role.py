@@ -161,7 +161,7 @@ def unavailable() -> needs.Unavailable:
 def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
     """Yield that the database is another one than the gateway has now."""
     if drift.is_another(desired, render.PLACE, observed) and (
-        cli_options.said("database") != "moved"
+        cli_options.option("database") != "moved"
     ):
         yield error(
             "the gateway's keys are in a database at another host, port or name than the fleet "

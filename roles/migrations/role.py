@@ -124,7 +124,7 @@ def _is_due(desired: MigrationsPlan, observed: Observation) -> bool:
 
 def _is_asked() -> bool:
     """Did somebody say `--data salt_key=changed`?"""
-    return cli_options.said("salt_key") == "changed"
+    return cli_options.option("salt_key") == "changed"
 
 
 def _url(desired: MigrationsPlan) -> str:

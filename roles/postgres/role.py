@@ -81,7 +81,7 @@ class Postgres(ServiceRole[PostgresPlan]):
         return (
             bool(self.departed(plan, observed))
             and any(run.plan_of(each).migrations for each in run.hosts())
-            and cli_options.said("database") != "moved"
+            and cli_options.option("database") != "moved"
         )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
