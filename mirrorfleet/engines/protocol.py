@@ -60,9 +60,6 @@ class Engine(Protocol[M]):
     metrics_path: ClassVar[str] = ""
     """Where its port has metrics for Prometheus; empty: nowhere."""
 
-    shares_server: ClassVar[bool] = False
-    """Do its models on a host share one server, and so one unit, port and release?"""
-
     @abstractmethod
     def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
         """Read one of its models from the fleet file."""

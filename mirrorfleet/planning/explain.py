@@ -143,7 +143,11 @@ class _Telling:
 def _labels(several: tuple[Any, ...]) -> list[str]:
     """Name the items of a list by what tells them apart; replicas get a number."""
     names = [
-        next(str(getattr(each, name)) for name in ("user", "model", "name") if hasattr(each, name))
+        next(
+            str(getattr(each, name))
+            for name in ("user", "model", "name", "service")
+            if hasattr(each, name)
+        )
         for each in several
     ]
     counts, seen = Counter(names), Counter[str]()

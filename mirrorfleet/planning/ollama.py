@@ -70,11 +70,6 @@ class OllamaPlan:
     models: tuple[OllamaModelPlan, ...] = derived_from("models")
 
     @property
-    def name(self) -> str:
-        """Its name in the plan of its host."""
-        return self.engine
-
-    @property
     def service(self) -> str:
         return "ollama"
 

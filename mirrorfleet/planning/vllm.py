@@ -26,7 +26,7 @@ class NodePlan:
 @dataclass(frozen=True)
 class NodesPlan:
     """The hosts that serve a model together; ``rank`` is this one's place among them, and the
-    first answers for all. ``allowed_sources`` are those who may ask it, none where nobody knows.
+    first answers for all. ``allowed_sources`` are its clients, none if the file names none.
     """
 
     rank: int = derived_from(

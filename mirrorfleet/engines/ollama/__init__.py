@@ -20,7 +20,6 @@ class Ollama(Engine[OllamaModel]):
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
-    shares_server: ClassVar[bool] = True
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
         """Read a model."""
