@@ -31,7 +31,7 @@ FAMILIES: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 
 WAYS = ("whole", "streamed")
-THOUGHT = "The user wants a note, so I call Bash."
+THOUGHT = "The user needs a note, so I call Bash."
 TEXT = "I leave it now."
 COMMAND = 'echo "<b>ready</b> & steady" > note.txt\necho done'
 CALLS = [["Bash", {"command": COMMAND, "timeout": 600}], ["Bash", {"command": "ls", "timeout": 5}]]
