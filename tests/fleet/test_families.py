@@ -57,12 +57,12 @@ def test_every_golden_parse_is_of_a_family_and_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_table_reports_the_faults_that_a_golden_parse_shows(family: str) -> None:
     parsers = {key: FAMILIES[family].get(key) for key in ("tool_parser", "reasoning_parser")}
-    faults = [
-        case["faults"]
-        for case in CASES
-        if case["family"] == family and "faults" in case and parsers.items() <= case.items()
-    ]
-    assert ("limits" in FAMILIES[family]) is bool(faults)
+    cases = [each for each in CASES if each["family"] == family and parsers.items() <= each.items()]
+    is_faulty = any("faults" in case or case["at_once"] for case in cases)
+    assert ("limits" in FAMILIES[family]) is is_faulty
+    assert any(case["at_once"] for case in cases) is (
+        "arrives whole" in FAMILIES[family].get("limits", "")
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -110,6 +110,10 @@ def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() 
     [gone] = golden.differences(faulty, {"whole": right, "streamed": right})
     assert gone == "streamed: vLLM no longer has the fault: Calls are lost."
     assert golden.differences(case, {"error": "KeyError: 'x'"}) == ["KeyError: 'x'"]
+    at_once = {**right, "longest": right["calls"][0][1]}
+    assert golden.differences(case, {"whole": right, "streamed": at_once}) == [
+        "streamed: at_once is True"
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

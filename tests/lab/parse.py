@@ -115,8 +115,8 @@ def whole(parser: Any, request: Any, words: Any, prompt: list[int], written: lis
 def streamed(
     parser: Any, request: Any, words: Any, prompt: list[int], written: list[int]
 ) -> Answer:
-    """Return the sum of the deltas that a request receives which streams."""
-    thought, content, calls = "", "", dict[int, tuple[str, str]]()
+    """Return the sum of the deltas of a stream, and the longest piece of arguments in a delta."""
+    thought, content, calls, longest = "", "", dict[int, tuple[str, str]](), ""
     for text, tokens, finished in steps(words, written, request.skip_special_tokens):
         delta = parser.parse_delta(text, tokens, request, prompt, finished=finished)
         if delta is None:
@@ -127,7 +127,9 @@ def streamed(
             name, arguments = calls.get(call.index, ("", ""))
             added = call.function
             calls[call.index] = name + (added.name or ""), arguments + (added.arguments or "")
-    return {"thought": thought, "text": content, "calls": list(calls.values())}
+            longest = max(longest, added.arguments or "", key=len)
+    made = list(calls.values())
+    return {"thought": thought, "text": content, "calls": made, "longest": longest}
 
 
 def steps(

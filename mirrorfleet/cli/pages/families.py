@@ -54,7 +54,8 @@ vLLM's sources, in `examples/`, not with its package: put it on the hosts and wr
 weights. `trust-remote-code` runs programs that come with the weights: review them first.
 
 **Notes** begin with what vLLM 0.32.0 gets wrong; our lab shows each fault. Claude Code always
-streams, and models often write text before a call: prefer families without such a note.
+streams, and models often write text before a call: prefer families without such a note. While a
+model writes a call that arrives whole, the client receives nothing of it: for a large file, minutes.
 
 **Sources**: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
 [reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's

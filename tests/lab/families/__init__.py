@@ -11,6 +11,7 @@ One file per family of mirrorfleet/data/families.yml:
       not_parsed              per way: why a lab cannot parse it
       thought, text           what a client receives; default: THOUGHT and TEXT
       calls                   how many of CALLS it receives; default: 1
+    at_once           true: a streamed call arrives whole, when the model has written all of it
 
 The texts follow the model's chat template, or the format that vLLM's parser documents.
 """
@@ -31,7 +32,7 @@ FAMILIES: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 
 WAYS = ("whole", "streamed")
-THOUGHT = "The user wants a note, so I call Bash."
+THOUGHT = "The user needs a note, so I call Bash."
 TEXT = "I leave it now."
 COMMAND = 'echo "<b>ready</b> & steady" > note.txt\necho done'
 CALLS = [["Bash", {"command": COMMAND, "timeout": 600}], ["Bash", {"command": "ls", "timeout": 5}]]
@@ -99,6 +100,7 @@ def _case(family: str, content: Case, case: Case) -> Case:
         "special": content.get("special", []),
         "texts": content.get("texts", []),
         "kwargs": {},
+        "at_once": content.get("at_once", False),
         "ways": [way for way in WAYS if way not in case.get("not_parsed", {})],
         **_parsers(family),
         **case,
@@ -117,7 +119,7 @@ def differences(case: Case, answer: dict[str, Any]) -> list[str]:
         wrong = _wrong(case, answer[way])
         fault = case.get("faults", {}).get(way)
         if fault is None:
-            found += [f"{way}: {each}" for each in wrong]
+            found += [f"{way}: {each}" for each in wrong + _pace(case, answer[way])]
         elif not wrong:
             found.append(f"{way}: vLLM no longer has the fault: {fault}")
     return found
@@ -139,6 +141,14 @@ def _wrong(case: Case, received: dict[str, Any]) -> list[str]:
         for part, value, expected in parts
         if value != expected
     ]
+
+
+def _pace(case: Case, received: dict[str, Any]) -> list[str]:
+    """Return whether the arguments of a streamed call arrive in another pace than expected."""
+    if "longest" not in received or not received["calls"]:
+        return []
+    at_once = json.dumps(COMMAND) in received["longest"]
+    return [] if at_once is case["at_once"] else [f"at_once is {at_once}"]
 
 
 def _value(arguments: str) -> Any:
