@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import cli_options
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, Services
@@ -19,6 +19,9 @@ from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import positional, shell
+
+SCRIPTS = Path(__file__).parent / "scripts"
 
 
 class Decommission(Role):
@@ -28,7 +31,7 @@ class Decommission(Role):
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         yield Services("*")
-        yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), ELSEWHERE))
+        yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if keys := list(registry.fleet_keys(plan)):
@@ -57,8 +60,9 @@ class Decommission(Role):
         if observed[Exists(STATE)] and (observed[Exists(ROOT)] or not stays):
             but = f" but for {' and '.join(stays)}" if stays else ""
             yield Change(f"{STATE} will be removed{but}")
-            if observed[Exists(ELSEWHERE)] and not stays:
-                yield Change("the user mirrorfleet-ollama stays: it owns files in models_directory")
+            for marker, user in _markers().items():
+                if observed[Exists(marker)] and not stays:
+                    yield Change(f"the user {user} stays: it owns files elsewhere on the host")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (Step("everything of Mirrorfleet", self.clear),)
@@ -66,45 +70,9 @@ class Decommission(Role):
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what is there, if anything is."""
         if any(self.changes(plan, observed)):
-            users = _users(observed)
-            yield script(
-                CLEAR.format(
-                    root=ROOT,
-                    state=STATE,
-                    release=RELEASE,
-                    stays=" ".join(f"! -path {path}" for path in _stays(observed)),
-                    users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
-                )
-            )
-
-
-# Everything is stopped before anything is removed: a service that cannot be keeps all.
-CLEAR = """\
-for path in /etc/systemd/system/mirrorfleet-*; do
-    [ -f "$path" ] || continue
-    unit=${{path##*/}}
-    systemctl --quiet disable --now "$unit" || true
-    if systemctl --quiet is-active "$unit"; then
-        echo "$unit cannot be stopped" >&2
-        exit 1
-    fi
-done
-rm -rf /etc/systemd/system/mirrorfleet-*
-systemctl daemon-reload
-nft delete table inet mirrorfleet 2>/dev/null || true
-{release}
-find /usr/local/bin -maxdepth 1 -lname '{root}/*' -delete
-rm -rf {root}
-find {state} -mindepth 1 -maxdepth 1 {stays} -exec rm -rf {{}} +
-rmdir {state} 2>/dev/null || true
-{users}
-"""
-
-REMOVE_USERS = """\
-for service in {users}; do
-    ! grep -q "^mirrorfleet-$service:" /etc/passwd || userdel "mirrorfleet-$service"
-done
-"""
+            stays = (word for path in _stays(observed) for word in ("!", "-path", path))
+            clear = shell(SCRIPTS / "decommission.sh", users=" ".join(_users(observed)))
+            yield script(RELEASE + positional(*stays) + clear)
 
 
 def _users(observed: Observation) -> list[str]:
@@ -114,8 +82,20 @@ def _users(observed: Observation) -> list[str]:
     """
     if _stays(observed):
         return []
-    users = (role.user.removeprefix("mirrorfleet-") for role in registry.service_roles())
-    return [name for name in users if name != "ollama" or not observed[Exists(ELSEWHERE)]]
+    return [
+        role.user.removeprefix("mirrorfleet-")
+        for role in registry.service_roles()
+        if not (marker := role.marker_of_other_files) or not observed[Exists(marker)]
+    ]
+
+
+def _markers() -> dict[str, str]:
+    """Return the users that stay while they own files elsewhere, by the path that shows it."""
+    return {
+        role.marker_of_other_files: role.user
+        for role in registry.service_roles()
+        if role.marker_of_other_files
+    }
 
 
 def _kept_state() -> dict[str, str]:

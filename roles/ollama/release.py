@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from hashlib import file_digest
 from pathlib import Path
@@ -11,16 +10,20 @@ from urllib.request import urlopen
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Release, reading
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.config import reading
+from mirrorfleet.config.ollama import Release
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.upload import upload
 
 RELEASES = f"{ROOT}/ollama/releases"
+FILES = Path(__file__).parent / "files"
 SILENCE = 60
 """Seconds without a byte after which a download counts as broken."""
 
@@ -49,18 +52,17 @@ def chosen(plan: OllamaPlan, observed: Observation) -> Release:
 
 def fetch(plan: HostPlan, observed: Observation) -> Path | None:
     """Bring the archive to this machine; None where the host has it, or gets it by itself."""
-    assert plan.ollama is not None
-    release = chosen(plan.ollama, observed)
-    if observed[Exists(binary(plan.ollama, release))]:
+    [ollama] = plan.engines_of(OllamaPlan)
+    release = chosen(ollama, observed)
+    if observed[Exists(binary(ollama, release))]:
         return None
     if release.file:
         return _verified(Path(release.file), release)
-    return _download(plan.ollama.version, release) if plan.packages == "controller" else None
+    return _download(ollama, release) if plan.packages == "controller" else None
 
 
-def _download(version: str, release: Release) -> Path:
-    url = release.url
-    assert url is not None
+def _download(plan: OllamaPlan, release: Release) -> Path:
+    url, version = _url(plan, release), plan.version
 
     def make(path: Path) -> None:
         logger.info(f"--> Fetching Ollama {version}, once")
@@ -72,6 +74,12 @@ def _download(version: str, release: Release) -> Path:
         _verified(path, release)
 
     return cached(f"ollama/{version}-{release.sha256[:16]}.tar.zst", make)
+
+
+def _url(plan: OllamaPlan, release: Release) -> str:
+    if release.url is None:
+        raise ValueError(f"the release of Ollama {plan.version} has neither a url nor a file")
+    return release.url
 
 
 def _verified(path: Path, release: Release) -> Path:
@@ -88,48 +96,17 @@ def _verified(path: Path, release: Release) -> Path:
     return path
 
 
-DOWNLOAD = """\
-find {state} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
-work=$(mktemp -d {state}/work.XXXXXX)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-curl -fsSL --retry 3 --speed-limit 1000 --speed-time 60 -o upload {url}
-echo "{sha256}  upload" | sha256sum --check --quiet
-"""
-
-# It says its version before it gets its name: an address and a digest may be those of another one.
-# No server is to answer in its place, so it is asked to look for one where none can be.
-UNPACK = """\
-[ ! -e {directory} ] || exit 0
-umask 022
-rm -rf {directory}.new
-mkdir -p {directory}.new
-tar -xf upload -C {directory}.new --no-same-owner
-chmod -R u=rwX,go=rX {directory}.new
-said=$(runuser -u {user} -- env HOME=/nonexistent OLLAMA_HOST=127.0.0.1:9 \\
-    {directory}.new/bin/ollama --version 2>&1 | tail -n 1)
-echo "$said" | grep -qwF '{version}' || {{
-    rm -rf {directory}.new
-    echo "the archive holds no Ollama {version}; it says: $said" >&2
-    exit 1
-}}
-mv -T {directory}.new {directory}
-"""
-
-
 def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
-    assert plan.ollama is not None
-    release = chosen(plan.ollama, observed)
-    place = directory(plan.ollama, release)
-    if observed[Exists(binary(plan.ollama, release))]:
+    [ollama] = plan.engines_of(OllamaPlan)
+    release = chosen(ollama, observed)
+    place = directory(ollama, release)
+    if observed[Exists(binary(ollama, release))]:
         return
-    unpack = UNPACK.format(directory=place, version=plan.ollama.version, user=user)
+    unpack = shell(FILES / "unpack_release.sh", directory=place, release=ollama.version, user=user)
     archive = fetch(plan, observed)
     if archive:
         yield from upload(archive, unpack)
     else:
-        get = DOWNLOAD.format(
-            state=STATE, url=shlex.quote(release.url or ""), sha256=release.sha256
-        )
-        yield script(get + unpack)
+        url = _url(ollama, release)
+        yield script(shell(FILES / "download.sh", url=url, digest=release.sha256) + unpack)

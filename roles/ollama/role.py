@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, render
 from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import Commands, script
@@ -23,14 +25,12 @@ from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, ordered_rollout
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import shell
 
 PACKAGES = ("python3", "curl", "zstd")
 
-DIRECTORY = """\
-[ -d {directory} ] || install -d -m 750 -o {user} -g {user} {directory}
-[ -d {home} ] || install -d -m 700 -o {user} -g {user} {home}
-ln -sfT {directory} {link}
-"""
+
+FILES = Path(__file__).parent / "files"
 
 
 class Ollama(ServiceRole[OllamaPlan]):
@@ -40,9 +40,10 @@ class Ollama(ServiceRole[OllamaPlan]):
     unit_names = render.NAME
     user = render.USER
     part = "engines"
+    marker_of_other_files = render.ELSEWHERE
 
     def instances(self, plan: HostPlan) -> Sequence[OllamaPlan]:
-        return [plan.ollama] if plan.ollama else []
+        return plan.engines_of(OllamaPlan)
 
     def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
         return PACKAGES
@@ -82,7 +83,7 @@ class Ollama(ServiceRole[OllamaPlan]):
             yield from models.changes(ollama, observed)
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
-        if plan.ollama and not self.is_skipped(plan):
+        if self.instances(plan) and not self.is_skipped(plan):
             release.fetch(plan, observed)
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
@@ -101,7 +102,8 @@ class Ollama(ServiceRole[OllamaPlan]):
         for ollama in self.instances(plan):
             if _lacks_directory(ollama, observed):
                 yield script(
-                    DIRECTORY.format(
+                    shell(
+                        FILES / "models_directory.sh",
                         user=render.USER,
                         directory=ollama.models_directory,
                         home=render.HOME,

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import files, service_removal
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, File, Services, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
 NAME = "nvidia"
@@ -20,17 +22,6 @@ UNIT = f"mirrorfleet-{NAME}.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 SCRIPT = f"{ROOT}/{NAME}/devices.sh"
 HERE = Path(__file__).parent
-
-# Not restarted when it differs: engines that require it would be stopped with it.
-START = f"""\
-systemctl daemon-reload
-systemctl --quiet enable {UNIT}
-systemctl start {UNIT} || {{
-    echo "{UNIT} cannot make the devices of the GPUs; its last words:" >&2
-    journalctl --no-pager -q -o cat -n 8 -u {UNIT} >&2
-    exit 1
-}}
-"""
 
 
 def units(plan: HostPlan) -> list[files.SystemFile]:
@@ -67,7 +58,9 @@ def install(plan: HostPlan, observed: Observation) -> Commands:
     """Put the unit on the host and start it, where it differs or does not run."""
     wanted = units(plan)
     if wanted and (files.unlike(wanted, observed) or not _is_up(observed)):
-        yield from files.install(wanted, observed, then=START)
+        yield from files.install(
+            wanted, observed, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
+        )
 
 
 def departed(plan: HostPlan, observed: Observation) -> list[str]:
@@ -76,7 +69,7 @@ def departed(plan: HostPlan, observed: Observation) -> list[str]:
 
 
 def _needed(plan: HostPlan) -> bool:
-    return any(engine.build == "cuda" for engine in plan.engines)
+    return any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan))
 
 
 def _is_up(observed: Observation) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 from pyinfra.api import Host
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, NodesPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm.facts import Card, Unreached
 from mirrorfleet.runtime import deferred_removal, run
 from mirrorfleet.runtime.facts import Fact
@@ -80,6 +81,7 @@ def others(engine: VllmPlan) -> list[Host]:
 
 def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:
     """Return what tells the other nodes of the model by their plans."""
-    assert engine.nodes
+    if engine.nodes is None:
+        raise ValueError(f"{engine.model} has no other nodes")
     names = {each.name for each in engine.nodes.members if each.address != engine.listen}
     return lambda plan: plan.name in names

@@ -4,12 +4,12 @@ deploys/remove_weights.py."""
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software, weights
 from mirrorfleet.roles.vllm.facts import UnusedWeights
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
@@ -19,6 +19,7 @@ from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import call
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -50,14 +51,14 @@ class WeightsRemoval(Role):
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what no generation starts with and the fleet file does not need."""
         if unused := _unused(plan, observed):
-            yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
+            yield script(call("rm", "-rf", *unused))
 
 
 def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
     """Return the directories that will be removed, and the bytes that they take."""
-    needed = [weights.known_location(engine) for engine in plan.engines]
+    needed = [weights.known_location(engine) for engine in plan.engines_of(VllmPlan)]
     needed += [f"{place}.part" for place in needed]
-    needed += [software.known_directory(engine) for engine in plan.engines]
+    needed += [software.known_directory(engine) for engine in plan.engines_of(VllmPlan)]
     return {
         place: size
         for fact in UNUSED

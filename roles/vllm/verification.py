@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
-from mirrorfleet.roles.vllm.render import whole
+from mirrorfleet.roles.vllm.render import FILES, WHOLE
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import positional, shell
 
 
 class WeightsVerification(Role):
@@ -22,10 +24,10 @@ class WeightsVerification(Role):
     title = "Weights"
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
-        return [fact for engine in plan.engines for fact in weights.facts(engine)]
+        return [fact for engine in plan.engines_of(VllmPlan) for fact in weights.facts(engine)]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        for engine in plan.engines:
+        for engine in plan.engines_of(VllmPlan):
             if observed[weights.fact(engine)] is None:
                 yield error(
                     f"there are no weights for '{engine.model}' at {_place(engine)}.",
@@ -33,14 +35,15 @@ class WeightsVerification(Role):
                 )
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        if not plan.engines:
+        if not plan.engines_of(VllmPlan):
             return ()
         return (Step("every byte compared with what was downloaded", self.compare),)
 
     def compare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Read all weights; damage in one model hides none in the others."""
-        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines]
-        yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
+        verify = shell(FILES / "verify_weights.sh", program=WHOLE)
+        words = (word for each in plan.engines_of(VllmPlan) for word in (_mode(each), _place(each)))
+        yield telling(positional(*words) + verify, "")
 
 
 def _place(engine: VllmPlan) -> str:

@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 from pyinfra.api.command import FileUploadCommand, PyinfraCommand
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from mirrorfleet.runtime.commands import script
 from tests.roles.machine import Machine
@@ -58,8 +59,7 @@ class OllamaHost:
         return fleet.plan(fleet.load(path)).hosts["box"]
 
     def ollama(self, **said: dict[str, Any]) -> OllamaPlan:
-        found = self.plan(**said).ollama
-        assert found is not None
+        [found] = self.plan(**said).engines_of(OllamaPlan)
         return found
 
     def start(self, plan: OllamaPlan, version: str = "0.32.7", **other: Any) -> None:
@@ -95,7 +95,7 @@ class OllamaHost:
 
     def prove(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
         """Run what the switch to a new generation waits for."""
-        return self.machine.run(script(f"port={self.port}\n{models.proof(plan)}"))
+        return self.machine.run(script(f"port={self.port}\n{models.hooks(plan)}ready\n"))
 
     def run(self, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
         """Run the commands of an operation until one fails, files and scripts."""

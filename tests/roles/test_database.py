@@ -190,9 +190,9 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
     done = mirror(plans("database").hosts, found)
     assert jobs(done["state"])[-2:] == ["departure", "doors"]
     departure = done["state"].execs[-2].command
-    assert "for name in postgres postgres-backup;" in departure
-    state = "rm -rf /var/lib/mirrorfleet/$name"
-    assert departure.count(state) == departure.count(f"{state}/cache") == 1
+    assert "\nset -- postgres postgres-backup\n" in departure
+    state = 'rm -rf "${state:?}/$name'
+    assert departure.count(state) == departure.count(f'{state}/cache"') == 1
 
 
 @pytest.fixture(name="bare_hosts")

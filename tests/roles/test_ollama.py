@@ -11,6 +11,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned
@@ -129,7 +130,7 @@ def test_a_file_that_is_another_release_is_not_sent(plans: Planned, house: Path)
     (house / "release.tar.zst").write_text("evil\n")
     hosts = dict(plans("ollama").hosts)
     said = refusal(hosts, bare(hosts["box"]))
-    assert "release.tar.zst is not the release that is wanted: its sha256 is " in said
+    assert "release.tar.zst is not the expected release: its sha256 is " in said
     (house / "release.tar.zst").unlink()
     assert "release.tar.zst: No such file" in refusal(hosts, bare(hosts["box"]))
 
@@ -153,8 +154,7 @@ def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFix
 def test_ollama_leaves_the_gpus_of_vllm_alone(plans: Planned) -> None:
     """Vulkan lists GPUs that CUDA_VISIBLE_DEVICES hides, and Ollama would use them."""
     for name in ("gpu", "box"):
-        plan = plans("ollama").hosts[name].ollama
-        assert plan is not None
+        [plan] = plans("ollama").hosts[name].engines_of(OllamaPlan)
         said = render.variables(plan)
         assert said["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
         assert (said["OLLAMA_VULKAN"], said["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")

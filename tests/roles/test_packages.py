@@ -19,9 +19,12 @@ import pytest
 from mirrorfleet.jobs import package
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.claude import packaged
+from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.facts.homes import HomeFile, HomeFileState
@@ -94,6 +97,19 @@ def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
     read = re.search(r"^[ \t]+Settings[ \t]+REG_(?:EXPAND_)?SZ[ \t]+([\s\S]*)", answer, re.M | re.I)
     assert read and json.loads(read[1]) == expected
     assert b"THE_KEY" not in files["windows/install.ps1"].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("group", "user"), [("staff", None), ("staff", "ada"), ("guests", "linus"), ("lab", None)]
+)
+def test_shellcheck_finds_nothing(tmp_path: Path, group: str, user: str | None) -> None:
+    files = made(tmp_path / "package", group, user)
+    scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
+    assert scripts
+    scripts += [
+        isolated(each, binary(each.version), KEY_FILE).decode() for each in plan(group).isolated
+    ]
+    assert programs.shellcheck(tmp_path, scripts) == ""
 
 
 def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_path: Path) -> None:

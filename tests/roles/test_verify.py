@@ -29,6 +29,7 @@ from mirrorfleet.jobs.verify.questions import (
 from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.jobs.verify.table import report
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.facts import Answer, Fact, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.answers import having
@@ -75,16 +76,15 @@ def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
 
 def healthy(plan: HostPlan) -> Observation:
     found: dict[Fact[Any], object] = {}
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         found[Unit(f"mirrorfleet-vllm-{engine.model}.service")] = UnitState("active")
         listed = {"data": [{"id": engine.model, "max_model_len": engine.context}]}
-        found[engine_models(plan, engine.model)] = json.dumps(listed).encode()
+        found[engine_models(engine)] = json.dumps(listed).encode()
     if plan.gateway:
         found[Unit("mirrorfleet-litellm.service")] = UnitState("active")
         found[Answer(readiness_url(plan.gateway))] = b'{"status": "healthy"}'
         found[gateway_models(plan.gateway)] = json.dumps({"data": [{"id": "tiny"}]}).encode()
-        engines = [urls for each in reached(plan.gateway).values() for urls in each]
-        found |= {Answer(urls[0]): b"{}" for urls in engines}
+        found |= {Answer(url): b"{}" for _, url in reached(plan.gateway)}
     return assumed(found)
 
 
@@ -201,9 +201,9 @@ def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
 
 def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPlan]) -> None:
     gpu = plan["gpu"]
-    [engine] = gpu.engines
+    [engine] = gpu.engines_of(VllmPlan)
     listed = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}).encode()
-    seen = having(healthy(gpu), {engine_models(gpu, "tiny"): listed})
+    seen = having(healthy(gpu), {engine_models(engine): listed})
     [layer] = layers(gpu, seen)
     [fault] = layer.faults
     assert fault.cause == f"'tiny' on gpu has a window of 4096, not {engine.context}"

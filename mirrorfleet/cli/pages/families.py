@@ -1,18 +1,19 @@
-"""The table of model families, made from mirrorfleet/data/families.yml: docs/models.md."""
+"""The table of model families, generated from mirrorfleet/data/families.yml: docs/models.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mirrorfleet.data import table
 
 HEAD = """\
 # Model families
 
-Made from [mirrorfleet/data/families.yml](../mirrorfleet/data/families.yml) by
+Generated from [mirrorfleet/data/families.yml](../mirrorfleet/data/families.yml) by
 `mirrorfleet schema --families`. `family` of a model on vLLM decides its parsers. For a model of
-no family, write the parsers that its card names; with a family, each one written replaces that one
-of the family:
+no family, write the parsers that its card names. Beside a family, each parser that you write
+replaces that one of the family:
 
 ```yaml
 models:
@@ -24,45 +25,94 @@ A model with a `reasoning_parser` alone thinks, and has no tools.
 """
 
 COLUMNS = (
-    ("`family`", "models", "tool parser", "reasoning parser", "template", "settings", "sources"),
-    ("---",) * 7,
+    "`family`",
+    "models",
+    "tool parser",
+    "reasoning parser",
+    "thinking",
+    "needs",
+    "notes",
+    "sources",
 )
 
 FOOT = """
-The parsers are those that vLLM 0.32.0 registers
-([vllm_parsers.yml](../mirrorfleet/data/vllm_parsers.yml), which the lab compares with the package).
-In our lab a tiny model of the family `hermes` calls tools; the weights of the others are too large
-for it. vLLM's own parsers of `qwen3.5`, `qwen3.6` and `qwen3.8` read there what these models write.
-For the rest, the table is the word of its sources. Each start proves it: a model with the wrong
-parser does not serve, and the run says so
-([how it works](how-it-works.md#when-a-vllm-serves)).
+**Parsers** are those that vLLM 0.32.0 registers
+([vllm_parsers.yml](../mirrorfleet/data/vllm_parsers.yml)). Our lab compares that list with the
+package. It also has vLLM's own parsers read what the models of each family write, whole and as a
+stream, and compares the result with what a client must receive (`tests/lab/families/`). A tiny
+model of the family `hermes` calls tools there; the weights of the others are too large for it.
+At each start, an engine proves its parsers: a model with the wrong one does not serve, and the run
+reports it ([how it works](how-it-works.md#when-a-vllm-serves)).
 
-A chat template that is named comes with vLLM's sources, in `examples/`, not with its package: put
-it on the hosts and write `arguments: {chat-template: /srv/templates/…}`. Settings go below
-`arguments`, too. All other families bring their template with the weights.
+**Thinking**: *always*, or the default of the chat template and the arguments that switch it.
+Set the default of an engine by `arguments: {default-chat-template-kwargs: {…}}`. *Effort* lists the
+values of `reasoning_effort` that the models know.
 
-Sources: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
+**Needs**: options belong below `arguments` of the model. A chat template that is named comes with
+vLLM's sources, in `examples/`, not with its package: put it on the hosts and write
+`arguments: {chat-template: /srv/templates/…}`. All other families bring their template with the
+weights. `trust-remote-code` runs programs that come with the weights: review them first.
+
+**Notes** begin with what vLLM 0.32.0 gets wrong; our lab shows each fault. Claude Code always
+streams, and models often write text before a call: prefer families without such a note. While a
+model writes a call that arrives whole, the client receives nothing of it: for a large file, minutes.
+
+**Sources**: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
 [reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's
 documentation; *recipes*, [vLLM's recipes](https://github.com/vllm-project/recipes); *vendor*, the
-card of the model; *registry*, the name under which vLLM 0.32.0 registers a parser for the family.
+vendor's card or documentation of the model; *registry*, the source of vLLM 0.32.0: the name of a
+parser, what it reads, and the template arguments that it knows.
 """
 
 
 def markdown() -> str:
     """Return the page."""
-    rows = list(COLUMNS)
-    for name, family in table("families").items():
-        cells = (
-            f"`{name}`",
-            family["models"],
-            *(_code(family, key, "none") for key in ("tool_parser", "reasoning_parser")),
-            _code(family, "template", "its own"),
-            family.get("settings", ""),
-            ", ".join(family["sources"]),
-        )
-        rows.append(cells)
+    rows = [COLUMNS, ("---",) * len(COLUMNS)]
+    rows += [_row(name, family) for name, family in table("families").items()]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows) + FOOT
 
 
-def _code(family: Mapping[str, str], key: str, otherwise: str) -> str:
-    return f"`{family[key]}`" if key in family else otherwise
+def _row(name: str, family: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"`{name}`",
+        ", ".join(family["models"]),
+        *(_code(family.get(f"{kind}_parser")) for kind in ("tool", "reasoning")),
+        "; ".join(_thinking(family.get("thinking"))),
+        "; ".join(_needs(family)),
+        " ".join(family[key] for key in ("limits", "note") if key in family),
+        ", ".join(family["sources"]),
+    )
+
+
+def _code(text: str | None) -> str:
+    return "none" if text is None else f"`{text}`"
+
+
+def _thinking(thinking: Mapping[str, Any] | None) -> Iterator[str]:
+    if thinking is None:
+        yield "none"
+    elif thinking["mode"] == "always":
+        yield "always"
+    else:
+        yield {"enabled": "on", "disabled": "off"}.get(thinking["default"], "the model decides")
+        for state, word in (("enabled", "on"), ("disabled", "off")):
+            if state in thinking and state != thinking["default"]:
+                yield f"{word} by `{_arguments(thinking[state])}`"
+    if thinking is not None and "efforts" in thinking:
+        yield f"effort {', '.join(thinking['efforts'])}"
+
+
+def _needs(family: Mapping[str, Any]) -> Iterator[str]:
+    if "template" in family:
+        yield f"`{family['template']}`"
+    yield from (
+        f"`{_arguments({key: value})}`" for key, value in family.get("arguments", {}).items()
+    )
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    """Write arguments as a fleet file does."""
+    return ", ".join(
+        f"{key}: {{{_arguments(value)}}}" if isinstance(value, Mapping) else f"{key}: {value}"
+        for key, value in arguments.items()
+    )

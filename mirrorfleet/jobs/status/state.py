@@ -14,8 +14,9 @@ from mirrorfleet.runtime.facts import Disk, Fact, Unit
 from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed
+from mirrorfleet.runtime.shell import shell
 
-ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
+ASK = shell(Path(__file__).parent / "state.sh")
 
 OWN = (Disk(ROOT), Disk(STATE))
 """The facts that status itself needs."""

@@ -10,30 +10,19 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.verify.facts import KeyedAnswer
 from mirrorfleet.jobs.verify.seats import Line, Seat
-from mirrorfleet.planning import HostPlan, LitellmPlan, http
+from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
 from mirrorfleet.runtime.facts import Answer, Fact, Unit
 from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import shell
 
-ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
 
 LIMIT = 120
 """Seconds for one call of the client: a model on a cold engine takes its time."""
-
-# A developer's login shell may hang, greet, or speak for another one: two kinds of its lines count,
-# and for this developer only.
-AS_DEVELOPER = """\
-as_developer() {
-    say developer "$1" "$2"
-    case $kernel in
-        Darwin) sudo -n -i -u "$2" sh -s ;;
-        *) timeout -k 5 "$3" runuser -l "$2" -c 'sh -s' ;;
-    esac 2>/dev/null | head -c 33554432 |
-        sed -n -e "s/[^ -~$tab]//g" -e "/^login$tab/p" -e "/^turn$tab/p"
-}
-"""
 
 ANSWER = "Count from one to twenty, in words."
 NOTE = "Please leave a note: with the Bash tool, run `echo hello | tee mirrorfleet-note.txt`."
@@ -78,7 +67,7 @@ class Told:
 
 def asked(plan: HostPlan, seats: Iterable[Seat]) -> str:
     """Return the script for a host: its services first, then its developers."""
-    then = [AS_DEVELOPER, *(_seat(seat) for seat in seats)]
+    then = [shell(HERE / "developer.sh"), *(_seat(seat) for seat in seats)]
     return script(facts(plan), "\n".join(then))
 
 
@@ -111,21 +100,19 @@ def told(services_facts: Iterable[Fact[Any]], lines: Iterable[str]) -> Told:
     return Told(parse(services_facts, services), turns, logins)
 
 
-def engine_models(plan: HostPlan, model: str) -> KeyedAnswer:
-    """Return the fact of the models that an engine of a host lists."""
-    [engine] = [each for each in plan.engines if each.model == model]
-    return KeyedAnswer(
-        directory=f"{ROOT}/vllm-{model}",
-        variable="VLLM_API_KEY",
-        url=f"{http(engine.listen, engine.port)}/v1/models",
-        unit=f"mirrorfleet-vllm-{model}.service",
-        port=engine.port,
-    )
+def engine_models(engine: EnginePlan) -> Fact[bytes | None]:
+    """Return the fact of the models that an engine lists."""
+    url = f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
+    variable = ENGINES[engine.engine].key_variable
+    if not variable:
+        return Answer(url)
+    unit = engine_unit(engine)
+    return KeyedAnswer(f"{ROOT}/{engine.service}", variable, url, unit, engine.port)
 
 
-def ollama_url(plan: HostPlan) -> str:
-    assert plan.ollama
-    return f"{http(plan.ollama.listen, plan.ollama.port)}/api/tags"
+def engine_unit(engine: EnginePlan) -> str:
+    """Return the unit of an engine."""
+    return f"mirrorfleet-{engine.service}.service"
 
 
 def readiness_url(gateway: LitellmPlan) -> str:
@@ -150,48 +137,41 @@ def _base(gateway: LitellmPlan) -> str:
     return http(listen, gateway.port)
 
 
-def reached(gateway: LitellmPlan) -> dict[str, list[tuple[str, ...]]]:
-    """Return, for each model on engines of the fleet, the URLs by which a gateway knows that it
-    reaches each of them: one of an engine's answers, asked without a key."""
-    found: dict[str, list[tuple[str, ...]]] = {}
+def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
+    """Yield each route to an engine, with the URL that answers without a key if the gateway
+    reaches it."""
     for route in gateway.routes:
-        base = route.settings.get("api_base")
-        if base and route.upstream == f"anthropic/{route.model}":
-            urls = (f"{base}/version", f"{base}/api/version")  # vLLM's, Ollama's
-            found.setdefault(route.model, []).append(urls)
-    return found
+        if route.engine:
+            engine = ENGINES[route.engine]
+            base = route.settings["api_base"].removesuffix(engine.api_path)
+            yield route, f"{base}{engine.alive_path}"
 
 
 def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
     """Yield what must be known of the services of a host."""
     for engine in plan.engines:
-        yield Unit(f"mirrorfleet-vllm-{engine.model}.service")
+        yield Unit(engine_unit(engine))
         if engine.answers:
-            yield engine_models(plan, engine.model)
-    if plan.ollama:
-        yield Unit("mirrorfleet-ollama.service")
-        yield Answer(ollama_url(plan))
+            yield engine_models(engine)
     if plan.gateway:
         yield Unit("mirrorfleet-litellm.service")
         yield Answer(readiness_url(plan.gateway))
         yield gateway_models(plan.gateway)
-        for engines in reached(plan.gateway).values():
-            yield from (Answer(url) for urls in engines for url in urls)
+        yield from (Answer(url) for _, url in reached(plan.gateway))
 
 
 def _seat(seat: Seat) -> str:
-    values = {"command": seat.command, "directory": seat.directory, "limit": str(LIMIT)}
     calls = [
         ["turn", "version", "--version"],
         ["turn", "doctor", "doctor"],
         *(_turn(kind, line) for line in seat.lines for kind in TURNS),
     ]
     asked = [seat.group, seat.user, str(LIMIT * len(calls))]
+    ask = shell(HERE / "ask.sh", command=seat.command, directory=seat.directory, limit=LIMIT)
     return "\n".join(
         [
             f"as_developer {shlex.join(asked)} <<'END OF THE DEVELOPER'",
-            *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
-            ASK,
+            ask,
             *map(shlex.join, calls),
             "END OF THE DEVELOPER",
         ]

@@ -56,8 +56,9 @@ def seats(
     said = set(models)
     found: dict[str, list[Seat]] = {}
     for plan in plans.values():
-        for client in plan.clients.users if plan.clients else ():
-            assert plan.clients
+        if plan.clients is None:
+            continue
+        for client in plan.clients.users:
             seat = _seat(plan, plan.clients, client, ours, said)
             if seat.lines:
                 found.setdefault(seat.group, []).append(seat)
@@ -67,8 +68,8 @@ def seats(
 def engines(plans: Mapping[str, HostPlan]) -> Iterator[str]:
     """Yield the models that hosts of the fleet serve."""
     for plan in plans.values():
-        yield from (engine.model for engine in plan.engines)
-        yield from (model.model for model in plan.ollama.models) if plan.ollama else ()
+        for engine in plan.engines:
+            yield from engine.windows
 
 
 def _seat(

@@ -9,16 +9,27 @@ set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 tab=$(printf '\t')
-say() { printf %s "$1"; shift; printf '\t%s' "$@"; echo; }
+say() {
+    printf %s "$1"
+    shift
+    printf '\t%s' "$@"
+    echo
+}
 
 machine() {
+    # shellcheck disable=SC2046 # two words
     set -- $(uname -sm)
     kernel=$1 architecture=$2
     if [ "$kernel" = Darwin ]; then
         set -- macos "$(sw_vers -productVersion)" "$(sysctl -n hw.memsize)"
         memory=$(($3 / 1024))
     else
-        set -- $([ ! -r /etc/os-release ] || . /etc/os-release; echo "${ID:-unknown} ${VERSION_ID:-unknown}")
+        # shellcheck disable=SC2046 # two words
+        set -- $(
+            # shellcheck source=/dev/null
+            [ ! -r /etc/os-release ] || . /etc/os-release
+            echo "${ID:-unknown} ${VERSION_ID:-unknown}"
+        )
         while read -r key memory _; do [ "$key" != MemTotal: ] || break; done </proc/meminfo
     fi
     say machine "$1" "$2" "$architecture" "$(getconf _NPROCESSORS_ONLN)" "$memory"
@@ -28,14 +39,14 @@ user() {
     if command -v getent >/dev/null; then
         getent passwd "$@" | while IFS=: read -r name _ _ _ _ home _; do say user "$name" "$home"; done
     else # macOS
-        for name do id -P "$name"; done 2>/dev/null |
+        for name; do id -P "$name"; done 2>/dev/null |
             while IFS=: read -r name _ _ _ _ _ _ _ home _; do say user "$name" "$home"; done
     fi
 }
 
-path() { for path do [ ! -e "$path" ] || say path "$path"; done; }
+path() { for path; do [ ! -e "$path" ] || say path "$path"; done; }
 
-link() { for path do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
+link() { for path; do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
 
 # A file, or a directory and all below it: kind, mode and owner of each, and the files' digests as
 # sha256sum prints them. Names with control characters or backslashes are left out.
@@ -45,11 +56,11 @@ tree() {
 }
 
 # What a file holds, where its digest is not enough.
-content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
+content() { for path; do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
 
 # Mirrorfleet's services, also those that a cut run left without a unit.
 services() {
-    for names do
+    for names; do
         for path in /etc/systemd/system/mirrorfleet-$names.service /opt/mirrorfleet/$names/generations; do
             [ -e "$path" ] || continue
             path=${path#/etc/systemd/system/mirrorfleet-} path=${path#/opt/mirrorfleet/}

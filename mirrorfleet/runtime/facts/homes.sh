@@ -4,6 +4,7 @@
 # test blocks, and a user can stop a process of his own. What a home answers is cut at 32 MiB, keeps
 # no control characters, and each line gets its user's name from us. Nothing of the user's holds our
 # own output open.
+# shellcheck disable=SC2016 # a shell of its own expands it
 READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
 for path do
@@ -21,8 +22,12 @@ for path do
     fi
 done
 '
+# shellcheck disable=SC2016 # a shell of its own expands it
 AS_USER='as=$1 name=$2 read=$3; shift 3; $as "$name" -- sh -c "$read" sh "$@" </dev/null 2>/dev/null | head -c 33554432'
-uptime() { { read -r up _ </proc/uptime; } 2>/dev/null || up=0; up=${up%.*}; }
+uptime() {
+    { read -r up _ </proc/uptime; } 2>/dev/null || up=0
+    up=${up%.*}
+}
 bounded() { if [ "$kernel" = Darwin ]; then "$@"; else timeout -k 1 "$patience" "$@"; fi; }
 spent=0 patience=10
 home_file() {
@@ -30,14 +35,17 @@ home_file() {
         Darwin) as='sudo -n -u' about='stat -L -f %Lp:%z' encode=base64 ;;
         *) as='runuser -u' about='stat -L -c %a:%s' encode='base64 -w 0' ;;
     esac
-    name=$1; shift
-    home=$(user "$name") && home=${home##*$tab}
+    name=$1
+    shift
+    home=$(user "$name") && home=${home##*"$tab"}
     [ -n "$home" ] || return 0
     [ "$spent" -lt 60 ] || patience=1
-    uptime; began=$up
+    uptime
+    began=$up
     {
         bounded sh -c "$AS_USER" sh "$as" "$name" "$READ" "$home" "$about" "$encode" "$@"
-        [ $? -lt 124 ] || for path do printf '%s\tslow\t\n' "$path"; done
+        [ $? -lt 124 ] || for path; do printf '%s\tslow\t\n' "$path"; done
     } | sed "s|[^ -~$tab]||g; s|^|home_file$tab$name$tab|"
-    uptime; spent=$((spent + up - began))
+    uptime
+    spent=$((spent + up - began))
 }

@@ -10,7 +10,7 @@ python() {
 # the first path in it that somebody else changed since. The time of a status change tells: unlike
 # that of a modification, no program sets it back.
 environment() {
-    for base do
+    for base; do
         for directory in "$base" "$base"-[2-9]; do
             [ -d "$directory/lib/python${version%.*}" ] && [ -e "$directory/.complete" ] || continue
             say environment "$base" "$directory" \

@@ -2,8 +2,11 @@
 # was started with.
 unit() {
     id=
-    { systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"; echo; } 2>/dev/null |
-        while IFS== read -r key value; do
+    {
+        systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"
+        echo
+    } 2>/dev/null |
+        while IFS="=" read -r key value; do
             case $key in
                 Id) id=$value ;;
                 MainPID) pid=$value ;;
@@ -18,7 +21,7 @@ unit() {
 }
 
 generation() {
-    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS== read -r name value; do
+    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS="=" read -r name value; do
         [ "$name" != MIRRORFLEET_GENERATION ] || echo "$value"
     done
 } 2>/dev/null
@@ -40,7 +43,10 @@ owner() {
     while IFS= read -r group; do
         group=${group#*:} group=${group#name=systemd}
         case $group in :/system.slice/*.service* | :/mirrorfleet*.service.slice/*)
-            group=${group%%.service*}; echo "${group##*/}.service"; return ;;
+            group=${group%%.service*}
+            echo "${group##*/}.service"
+            return
+            ;;
         esac
     done <"/proc/$1/cgroup"
     read -r command <"/proc/$1/comm" && printf %s "$command"

@@ -3,6 +3,7 @@
 # Clients that users installed, which a shell may find before the fleet's. The user chooses where a
 # link leads: no line of such a name may pass for another answer. It may lead to a file system that
 # does not answer.
+# shellcheck disable=SC2016 # a shell of its own expands it
 OWN='
 tab=$(printf "\t")
 while IFS=$tab read -r _ name home; do
@@ -18,7 +19,8 @@ own_client() { user "$@" | bounded sh -c "$OWN"; }
 # Where earlier runs wrote Claude Code's settings: a list with a user and a directory per line. The
 # lines that are given are asked for anyway.
 assignments() {
-    list=$1; shift
+    list=$1
+    shift
     [ ! -f "$list" ] || printf '%s\n' "$@" | grep -vxFf - "$list" | while read -r owner directory; do
         say assignments "$list" "$owner" "$directory"
         user "$owner"

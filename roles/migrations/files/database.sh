@@ -4,7 +4,9 @@ database() {
     digest=$(sha256sum "$1" 2>/dev/null)
     [ "${digest%% *}" = "$2" ] || return 0
     said=$(
-        set -a; . "$1"
+        set -a
+        # shellcheck source=/dev/null
+        . "$1"
         exec psql -XAtqw -F ' ' -c "SELECT current_setting('max_connections'),
             obj_description(to_regclass('_prisma_migrations'), 'pg_class')" 2>/dev/null </dev/null
     ) && say database "$1" "$said"

@@ -3,7 +3,7 @@
 # Of weights, whose sizes were noted when they arrived, what has another size by now or is gone. An
 # 80 GB model is not read for this.
 weights() {
-    for directory do
+    for directory; do
         sizes=$directory/.mirrorfleet/sizes
         [ -f "$sizes" ] || continue
         say weights "$directory" ''
@@ -14,7 +14,7 @@ weights() {
 
 # Of weights that others put there, what their own index names and is missing or empty.
 shared() {
-    for directory do
+    for directory; do
         [ ! -e "$directory" ] || say shared "$directory" ''
         { echo config.json; grep -o '"[^"/]*\.safetensors"' "$directory/model.safetensors.index.json"; } 2>/dev/null |
             sort -u | while IFS='"' read -r name quoted _; do
@@ -26,8 +26,9 @@ shared() {
 
 # Of a directory of weights, those that no generation of a service starts with, and their KiB.
 unused() {
-    root=$1; shift
-    for directory do
+    root=$1
+    shift
+    for directory; do
         for each in "$directory"/*; do
             [ -d "$each" ] || continue
             grep -qsF "$each" "$root"/*/generations/*/*.service ||
@@ -41,9 +42,10 @@ sizes() { find "$@" -type f -printf 'sizes\t%H\t%P\t%s\n' 2>/dev/null; }
 
 # Bytes of the weights in a directory. Some models come with a second copy by another name.
 bulk() {
-    for path do
+    for path; do
         set -- "$path"/model-*-of-*.safetensors
         [ -e "$1" ] || set -- "$path/model.safetensors"
+        # shellcheck disable=SC2046 # the sum and a word
         set -- $(du -cLb "$@" 2>/dev/null | tail -n 1)
         [ "${1:-0}" = 0 ] || say bulk "$path" "$1"
     done

@@ -19,6 +19,7 @@ from pyinfra.api.command import FileUploadCommand
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import devices, render, software
 from mirrorfleet.runtime import cache, generations, python
@@ -76,7 +77,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     directory = tmp_path_factory.mktemp("toolchain")
     (directory / "toolchain.yml").write_text(FLEET)
     plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
-    [wanted] = plan.engines
+    [wanted] = plan.engines_of(VllmPlan)
     whole = software.environment(wanted)
     lock = directory / whole.lock.name
     lock.write_text(picked(whole.lock))
@@ -130,10 +131,10 @@ def build(environment: python.Environment, plan: HostPlan) -> None:
             look.run(HOST, str(command))
 
 
-def place(engine: Engine, check: str) -> subprocess.CompletedProcess[str]:
+def place(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     """Place a generation of the engine as a run does, and return what is said of it."""
     # Where there is no GPU, nobody but the test can say of which kind it would be.
-    given = check.replace(" capability= ", " capability=9.0 ")
+    given = tuple("capability=9.0" if word == "capability=" else word for word in check)
     assert given != check
     [command] = generations.place(replace(engine.service, check=given), assumed())
     [archive] = command.connector_arguments["_stdin"]
@@ -157,7 +158,7 @@ def test_what_compiled_is_not_compiled_again(engine: Engine) -> None:
     assert look.run(HOST, CHECKED) == before
 
 
-def refused(engine: Engine, check: str) -> str:
+def refused(engine: Engine, check: tuple[str, ...]) -> str:
     """Return why a generation is refused; what is on record of earlier ones counts for nothing."""
     look.run(HOST, f"rm -rf {engine.service.directory}")
     done = place(engine, check)
@@ -167,9 +168,9 @@ def refused(engine: Engine, check: str) -> str:
     return done.stderr
 
 
-def without(check: str, text: str) -> str:
-    assert text in check
-    return check.replace(text, "")
+def without(check: tuple[str, ...], text: str) -> tuple[str, ...]:
+    assert any(text in word for word in check)
+    return tuple(word.replace(text, "") for word in check)
 
 
 def test_without_its_programs_in_path_it_is_refused(engine: Engine) -> None:
