@@ -20,6 +20,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.facts.fact import Value, repeated
+from mirrorfleet.runtime.shell import shell
 
 COMMON = Path(__file__).parent / "facts" / "common.sh"
 """The shell functions that every host is sent."""
@@ -113,7 +114,7 @@ def once(make: Callable[[Desired, Observation], Made]) -> Callable[[Desired, Obs
 @cache
 def _functions(path: Path) -> str:
     """Return a file of shell functions without comments, indentation and empty lines."""
-    return re.sub(r"^ *(?:#.*)?\n|^ +", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return re.sub(r"^[ \t]*\n", "", shell(path), flags=re.MULTILINE).rstrip("\n")
 
 
 def script(facts: Iterable[Fact[Any]], then: str = "") -> str:

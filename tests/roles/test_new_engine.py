@@ -228,7 +228,8 @@ def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) 
 def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
     plan = planned(house).hosts["gpu"]
     [echo] = plan.engines_of(EchoPlan)
-    key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {engine_models(echo).key[1]} {engine_unit(echo)} 8100"
+    url = engine_models(echo).key[1]
+    key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {url} {engine_unit(echo)} 8100"
     assert key in asked(plan, [])
     service = EchoRole().render(echo, assumed())
     with running(service.environment, service.files["server.py"]) as ask:

@@ -8,6 +8,7 @@
 set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
+# shellcheck disable=SC2034 # for the files that go with this one
 tab=$(printf '\t')
 say() {
     printf %s "$1"

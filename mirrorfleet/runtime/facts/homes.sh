@@ -1,3 +1,6 @@
+# Files below users' homes. Goes with common.sh.
+: "${kernel?by common.sh}" "${tab?by common.sh}"
+
 # A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
 # A home may be hostile. Only regular files are read, and none of more than 8 MiB. Each home has ten
 # seconds, and one second once all homes together took a minute: a pipe that is swapped in after the

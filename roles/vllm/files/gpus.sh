@@ -1,5 +1,6 @@
 # NVIDIA's GPUs, and what nvidia-smi says where it reports none. A GPU that shares the machine's
-# memory has none of its own to report. gpus() {
+# memory has none of its own to report.
+gpus() {
     command -v "$1" >/dev/null || return 0
     lines=$(query "$1" ,compute_cap)
     case $?$lines in

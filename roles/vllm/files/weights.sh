@@ -16,11 +16,14 @@ weights() {
 shared() {
     for directory; do
         [ ! -e "$directory" ] || say shared "$directory" ''
-        { echo config.json; grep -o '"[^"/]*\.safetensors"' "$directory/model.safetensors.index.json"; } 2>/dev/null |
+        {
+            echo config.json
+            grep -o '"[^"/]*\.safetensors"' "$directory/model.safetensors.index.json"
+        } 2>/dev/null |
             sort -u | while IFS='"' read -r name quoted _; do
-                name=$name${quoted-}
-                [ -s "$directory/$name" ] || say shared "$directory" "$name"
-            done
+            name=$name${quoted-}
+            [ -s "$directory/$name" ] || say shared "$directory" "$name"
+        done
     done
 }
 
