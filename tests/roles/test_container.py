@@ -134,7 +134,7 @@ def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
 
 def test_an_archive_that_is_another_one_or_none_is_not_sent(house: Path, plan: HostPlan) -> None:
     (house / "release.tar.zst").write_text("evil")
-    with pytest.raises(DeployError, match="is not the image that is wanted: its sha256 is b5c1"):
+    with pytest.raises(DeployError, match="is not the expected image: its sha256 is b5c1"):
         Litellm().fetch(plan, seen(bare(plan)))
     (house / "release.tar.zst").unlink()
     with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):

@@ -284,7 +284,7 @@ def note(**other: Any) -> Any:
     ids=lambda value: json.dumps(value)[:60],
 )
 def test_a_forged_receipt_is_told_apart(forged: Any) -> None:
-    with pytest.raises(NotOurs, match="is no receipt of ours"):
+    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
         notes(receipt({"files": {SEAT.settings: forged}}))
 
 
@@ -293,7 +293,7 @@ def test_a_receipt_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     bomb = b"".join(pack.compress(bytes(2**20)) for _ in range(1024)) + pack.flush()
     packed = base64.b64encode(bomb).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(NotOurs, match="is no receipt of ours"):
+    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
         notes(receipt({"files": {SEAT.settings: note(original=packed)}}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 200 * 1024  # kB

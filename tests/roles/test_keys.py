@@ -201,7 +201,7 @@ def test_a_short_master_key_is_refused_before_anything_is_changed(
     answers = found(planned)
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
     secrets._reveal.cache_clear()
-    with pytest.raises(DeployError, match="fewer than 16 characters") as caught:
+    with pytest.raises(DeployError, match="shorter than 16 characters") as caught:
         mirror(planned.hosts, answers)
     assert "sk-1234" not in str(caught.value)
 

@@ -171,10 +171,10 @@ CARD, WAY = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
 @pytest.mark.parametrize(
     ("instead", "why"),
     [
-        ({}, "has no network card with the address 10.0.0.12"),
+        ({}, "no network card has the address 10.0.0.12"),
         (
             {CARD: ("eth1",), WAY: ()},
-            "gets no answer of 10.0.0.11 29501 by eth1 within 3 seconds",
+            "no reply from 10.0.0.11:29501 via eth1 within 3 seconds",
         ),
     ],
 )
@@ -190,9 +190,7 @@ def test_without_a_network_both_nodes_are_skipped(
     assert done["gpu-1"].failed and done["gpu-2"].failed
     told = [" ".join(click.unstyle(line).split()) for line in caplog.messages]
     assert any(f"[@fake/gpu-2] skipped: {why}" in line for line in told)
-    assert (
-        "[@fake/gpu-1] skipped: serves 'large' together with @fake/gpu-2, which is skipped" in told
-    )
+    assert "[@fake/gpu-1] skipped: 'large' also runs on @fake/gpu-2, which is skipped." in told
 
 
 def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -200,7 +198,7 @@ def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixt
     done = mirror(plans(), answers, limit=["gpu-1", "gw"])
     assert done["gpu-1"].execs == []
     assert done["gpu-1"].failed
-    assert "serves 'large' together with gpu-2, absent from this" in caplog.text
+    assert "all nodes of 'large' change together, and this run leaves out gpu-2." in caplog.text
 
 
 # The program, with sleep for vLLM, and two addresses of this machine for two hosts.
