@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 Key = tuple[str | int, ...]
 """A place in the document: ``("hosts", "gpu-a", "address")`` or ``("fallbacks", "coder", 0)``."""
@@ -53,6 +55,17 @@ class FleetError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = in_order(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class Unchecked(RuntimeError):
+    """A fleet without a value that the checks guarantee: a defect of Mirrorfleet, not of a file."""
+
+
+def checked(value: T | None, key: str) -> T:
+    """Return a value that the checks guarantee. Raises ``Unchecked`` if it is missing."""
+    if value is None:
+        raise Unchecked(f"{key} is missing, and the checks let the fleet file pass: report this")
+    return value
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -33,7 +33,7 @@ def test_the_plan_is_the_golden_one(path: Path) -> None:
         unified_diff(before.splitlines(True), text.splitlines(True), str(golden), "planned")
     )
     assert not difference, (
-        f"{difference}\nIf this is what you want, update the files and read `git diff` afterwards:\n"
+        f"{difference}\nIf this is what you want, update the files and read `git diff`:\n"
         f"    {UPDATE}=1 .venv/bin/python -m pytest tests/fleet/test_golden_plans.py"
     )
 
