@@ -16,7 +16,7 @@ from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
-from mirrorfleet.config.problems import Problem, checked
+from mirrorfleet.config.problems import Problem, Unchecked
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
 from mirrorfleet.config.vllm import VllmModel, Weights, vllm
@@ -85,7 +85,10 @@ class Fleet:
 
     def resolve(self, name: str) -> Model:
         """Return the model of a name or alias. Raises ``Unchecked`` for other names."""
-        return checked(self.find(name), f"models.{name}")
+        model = self.find(name)
+        if model is None:
+            raise Unchecked(f"models.{name} is missing, and the checks let the fleet file pass")
+        return model
 
     def names(self, model: Model) -> list[str]:
         """Return the aliases that lead to a model."""

@@ -131,9 +131,9 @@ def test_a_mistake_in_an_included_file_is_told_there(tmp_path: Path) -> None:
         "include: base.yml\nhosts:\n  b: {address: 10.0.0.2, port: 0}\n"
     )
     assert told(tmp_path / "fleet.yml") == {
-        f"{tmp_path}/base.yml:4: hosts.a: lacks 'address'. Host name or IP address.",
-        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0, below 1. SSH port, when it is not the one "
-        "under `ssh`. TCP port.",
+        f"{tmp_path}/base.yml:4: hosts.a: missing key 'address'. Add it. Host name or IP address.",
+        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0; the minimum is 1. SSH port, if it is not "
+        "the one in `ssh`. TCP port.",
     }
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_not_there() -> None:
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(fleet.FleetError, match=r"fleet.yml: Not UTF-8 text, in line 1. Save it"):
+    with pytest.raises(fleet.FleetError, match=r"fleet.yml: Not UTF-8 in line 1. Save the file"):
         fleet.load(path)
 
 

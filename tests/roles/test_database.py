@@ -245,7 +245,7 @@ def test_a_secret_that_can_be_guessed_is_refused(
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}: it has 7 characters, and 32 are the least. Make a random "
+        f"{what} {{env: {name}}}: it is 7 characters long; the minimum is 32. Make a random "
         "one, for example with: openssl rand -hex 32."
     ]
 

@@ -87,8 +87,8 @@ def test_one_that_never_ends_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").open("wb").truncate(1024**3)
     for path, why in (
-        ("pipe", "Not a regular file, but a pipe. Write {command: cat pipe}."),
-        ("/dev/zero", "Not a regular file, but a device. Write {command: cat /dev/zero}."),
+        ("pipe", "Not a regular file but a pipe. Write {command: cat pipe}."),
+        ("/dev/zero", "Not a regular file but a device. Write {command: cat /dev/zero}."),
         ("large", "Larger than 1 MiB."),
         ("~nobody-at-all/key", "Could not determine home directory."),
     ):
