@@ -36,7 +36,7 @@ def is_ip(address: str) -> bool:
 
 
 def is_name(address: str) -> bool:
-    """Tell whether a name is possible in DNS: at most 63 characters a label, 253 in total."""
+    """Return whether a name is possible in DNS: at most 63 characters a label, 253 in total."""
     parts = address.removesuffix(".").split(".")
     return len(address) <= 253 and all(1 <= len(part) <= 63 for part in parts)
 

@@ -29,7 +29,7 @@ class Release:
     environment: frozenset[str]
 
     def managed_only(self, name: str) -> bool:
-        """Tell whether the client reads a setting only from managed settings."""
+        """Return whether the client reads a setting only from managed settings."""
         return bool(self.settings[name].get("managedOnly"))
 
     def mistakes(self, name: str, value: Any) -> Iterator[tuple[Key, str, str]]:
@@ -58,7 +58,7 @@ class Release:
         return close[0] if close else None
 
     def foreign(self, variable: str) -> bool:
-        """Tell whether a variable has the prefix of the client's and is unknown to it."""
+        """Return whether a variable has the prefix of the client's and is unknown to it."""
         return variable.startswith(OWN) and variable not in self.environment
 
 
@@ -69,7 +69,7 @@ def _is_of_name(error: ValidationError) -> bool:
 def _explained(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
     at: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    wanted: Any = error.validator_value
+    expected: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
             known = schema["properties"]
@@ -80,8 +80,8 @@ def _explained(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
                     did_you_mean(name, known),
                 )
         case "required":
-            lacking = [name for name in wanted if name not in error.instance]  # type: ignore[operator]
-            for name in lacking[:1]:
+            missing = [name for name in expected if name not in error.instance]  # type: ignore[operator]
+            for name in missing[:1]:
                 fix = f"Add {name}: {_kind(schema['properties'].get(name, {}))}."
                 yield at, f"missing key '{name}'.", fix
         case "anyOf":
@@ -91,7 +91,7 @@ def _explained(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
             yield (
                 (*at, name),
                 "is unknown to this release of Claude Code, which would ignore it.",
-                did_you_mean(name, wanted),
+                did_you_mean(name, expected),
             )
         case _:
             yield at, f"must be {_kind(schema)}.", ""
@@ -114,7 +114,7 @@ def _nearest(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
 
 
 def _is_of_another_kind(error: ValidationError, found: list[ValidationError]) -> bool:
-    """Tell whether an alternative fails on the type, or on the key that selects it."""
+    """Return whether an alternative fails on the type, or on the key that selects it."""
     here = len(error.absolute_path)
     return any(
         (each.validator == "type" and len(each.absolute_path) == here)

@@ -51,7 +51,7 @@ class Document:
         return frozenset(self.data.get(section, ())) | lost
 
     def says(self, *key: str) -> bool:
-        """Tell whether the file has ``key``, even with an invalid value."""
+        """Return whether the file has ``key``, even with an invalid value."""
         return key in self.places
 
     def problem(
@@ -78,7 +78,7 @@ class Document:
         return self.problem(key, mistake, remedy, "warning", given)
 
     def _is_included(self, key: Key) -> bool:
-        """Tell whether an included file has a key of a mapping."""
+        """Return whether an included file has a key of a mapping."""
         found = self.places.get(key)
         return (
             found is not None

@@ -35,5 +35,5 @@ def opened(fleet: Fleet, group: Developers) -> tuple[str, ...]:
 
 
 def opens(fleet: Fleet, group: Developers, model: Model) -> bool:
-    """Tell whether the group's keys may use a model."""
+    """Return whether the group's keys may use a model."""
     return not group.models or model.name in opened(fleet, group)

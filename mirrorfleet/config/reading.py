@@ -29,12 +29,12 @@ class Unreadable(OSError):
         self.mistake, self.remedy, self.endless = f"{mistake}.", remedy, endless
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """Return mistake and remedy."""
         return f"{self.mistake} {self.remedy}".rstrip()
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.told}"
+        return f"{self.filename}: {self.message}"
 
 
 class Missing(Unreadable):

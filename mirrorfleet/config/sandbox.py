@@ -21,5 +21,5 @@ def hidden(path: str, places: tuple[str, ...] = HOMES + TEMPORARY) -> str:
 
 
 def has_controls(text: str) -> bool:
-    """Tell whether a text has control characters or surrogates."""
+    """Return whether a text has control characters or surrogates."""
     return any(unicodedata.category(each) in ("Cc", "Cs") for each in text)

@@ -183,7 +183,7 @@ def flow(value: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether a string needs no quotes in YAML, even in brackets. Releases get them."""
+    """Return whether a string needs no quotes in YAML, even in brackets. Releases get them."""
     if re.search(r"[\[\]{},]|: |:$| #|^\d+(\.\d+){1,2}$", text):
         return False
     try:

@@ -48,7 +48,7 @@ PARTS = ("required", "oneOf", "anyOf", "minProperties", "minItems")
 
 
 def _is_of_what_was_lost(error: ValidationError, lost: frozenset[Key]) -> bool:
-    """Tell whether an error is only due to a removed value, which is reported already."""
+    """Return whether an error is only due to a removed value, which is reported already."""
     key: Key = tuple(error.absolute_path)
     if error.validator == "required":
         return (*key, missing(error)) in lost

@@ -18,7 +18,7 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 LARGEST = 1_000_000
 """Most values of a fleet with its includes: 60,000 hosts have 250,000. Nested aliases can expand a
-short file beyond any memory."""
+short file until it fills the memory."""
 
 
 WAYS = (frozenset({"env", "file", "command"}), frozenset({"push", "path"}))
@@ -108,7 +108,7 @@ def overlay(under: Node, over: Node) -> Node:
 
 
 def _says_one(node: Node, ways: frozenset[str]) -> bool:
-    """Tell whether this is a mapping with one of these keys and a string as its value."""
+    """Return whether this is a mapping with one of these keys and a string as its value."""
     words = [each.value for each in node.value.values()]
     return ways.issuperset(node.value) and len(words) == 1 and isinstance(words[0], str)
 
@@ -129,7 +129,7 @@ def _measure(text: str, start: Place, room: int) -> None:
 
 
 def _plain_number(written: str, value: float) -> bool:
-    """Tell whether a number is in plain digits: not octal, sexagesimal, infinite or very long."""
+    """Return whether a number is in plain digits: not octal, sexagesimal, infinite or very long."""
     return isinstance(value, bool) or (
         re.fullmatch(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?", written) is not None and len(written) < 16
     )

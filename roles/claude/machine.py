@@ -148,7 +148,7 @@ def unsound(plan: ClaudePlan) -> Iterator[str]:
         try:
             content = reading.content(each.source)
         except reading.Unreadable as error:
-            yield f"cannot be given {each.source}: {error.told}"
+            yield f"cannot be given {each.source}: {error.message}"
             continue
         if b"-----BEGIN CERTIFICATE-----" not in content:
             yield f"cannot be given {each.source}: it holds no certificate in PEM."

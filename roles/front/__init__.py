@@ -120,7 +120,7 @@ def service_of(front: LoadBalancerPlan, seen: Observation) -> service.Service:
     try:
         certificate = reading.text(front.certificate)
     except reading.Unreadable as error:
-        raise DeployError(f"cannot be given {front.certificate}: {error.told}") from None
+        raise DeployError(f"cannot be given {front.certificate}: {error.message}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
         raise DeployError(f"cannot be given {front.certificate}: it holds no certificate in PEM.")
     assert front.key, "the check wants a key for a certificate that is pushed"

@@ -38,5 +38,5 @@ def test_a_plan_of_an_unchecked_fleet_names_the_missing_key() -> None:
 
 def test_a_name_that_leads_to_no_model_is_named() -> None:
     loaded = fleet.load(HERE / "good" / "smallest.yml")
-    with pytest.raises(Unchecked, match=r"^models\.nobody is missing"):
-        loaded.resolve("nobody")
+    with pytest.raises(Unchecked, match=r"^models\.nothing is missing"):
+        loaded.resolve("nothing")

@@ -52,7 +52,7 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
         ("env", "EMPTY", "{env: EMPTY}: it is empty. Put a value there."),
         ("file", "nowhere", "{file: nowhere}: No such file or directory."),
         ("file", ".", "{file: .}: Is a directory."),
-        ("file", "binary", "{file: binary}: Not UTF-8 text, in line 1."),
+        ("file", "binary", "{file: binary}: Not UTF-8 in line 1."),
         ("file", "blank", "{file: blank}: it is empty. Put a value there."),
         ("command", "exit 3", "{command: exit 3}: the command ended with 3."),
         ("command", "true", "{command: true}: it is empty. Put a value there."),
