@@ -24,10 +24,7 @@ def explain(
     remedy = _both(_referring(error), schema, key) or _advice(around or {}, key)
     match error.validator:
         case "additionalProperties":
-            properties = schema.get("properties", {}).items()
-            known = [
-                name for name, each in properties if each is True or not each.get("deprecated")
-            ]
+            known = [*_present(schema.get("properties", {}))]
             for name in unknown(error):
                 yield document.problem((*key, name), "unknown key.", did_you_mean(name, known))
         case "required":
@@ -44,6 +41,13 @@ def explain(
             yield from _reference(document, key, error, schema, variable)
         case _:
             yield document.problem(key, _mistake(error, schema), remedy)
+
+
+def _present(properties: dict[str, Any]) -> Iterator[str]:
+    """Yield the keys of a mapping without deprecated ones."""
+    for name, schema in properties.items():
+        if not (isinstance(schema, dict) and schema.get("deprecated")):
+            yield name
 
 
 VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Z_][A-Z0-9_]*)\}")
@@ -108,9 +112,10 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
             each.parent = error
             yield from explain(document, each, schema)
     else:
-        yield document.problem(
-            key, f"is {_show(error.instance)}, which is not a valid value.", _advice(schema, key)
-        )
+        # A value in place of a reference to a secret may be the secret.
+        value = "a literal value" if schema.get("writeOnly") else _show(error.instance)
+        mistake = f"is {value}, which is not a valid value."
+        yield document.problem(key, mistake, _advice(schema, key))
 
 
 def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:

@@ -158,6 +158,17 @@ def test_what_an_included_file_says_is_taken_out_with_null(tmp_path: Path, said:
     assert found("tensor_parallel: null, ") == []
 
 
+def test_a_number_in_place_of_a_secret_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        f"include: {HERE}/bad/base/whole.yml\nmodels:\n  other: {{provider: openai_compatible, "
+        "id: x, url: 'https://models.example.com/v1', api_key: 8675309}\n"
+    )
+    [mistake] = told(path)
+    assert "models.other.api_key: is a literal value" in mistake
+    assert "8675309" not in mistake
+
+
 def test_what_no_other_file_says_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
     path.write_text(
