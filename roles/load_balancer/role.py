@@ -86,7 +86,7 @@ def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
     try:
         certificate = reading.text(front.certificate)
     except reading.Unreadable as exception:
-        raise DeployError(f"{front.certificate} cannot be read: {exception.told}") from None
+        raise DeployError(f"{front.certificate} cannot be read: {exception.message}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
         raise DeployError(f"{front.certificate} holds no certificate in PEM.")
     if front.key is None:

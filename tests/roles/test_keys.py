@@ -162,7 +162,7 @@ def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[st
 @pytest.mark.parametrize(
     ("root", "why"),
     [
-        ("too-short", "has 9 characters, and 32 are the least"),
+        ("too-short", "is 9 characters long; the minimum is 32"),
         ("x" * 40, "has too few different characters"),
     ],
 )

@@ -38,8 +38,9 @@ COLUMNS = (
 FOOT = """
 **Parsers** are those that vLLM 0.32.0 registers
 ([vllm_parsers.yml](../mirrorfleet/data/vllm_parsers.yml)). Our lab compares that list with the
-package. It also has vLLM's own parsers read what the models of each family write, whole and as a
-stream, and compares the result with what a client must receive (`tests/lab/families/`). A tiny
+package. It also has vLLM's own parsers read what the models of each family write: whole, token by
+token, and several tokens at a time, as with speculative decoding. It compares the result with what
+a client must receive (`tests/lab/families/`). A tiny
 model of the family `hermes` calls tools there; the weights of the others are too large for it.
 At each start, an engine proves its parsers: a model with the wrong one does not serve, and the run
 reports it ([how it works](how-it-works.md#when-a-vllm-serves)).
@@ -55,7 +56,8 @@ weights. `trust-remote-code` runs programs that come with the weights: review th
 
 **Notes** begin with what vLLM 0.32.0 gets wrong; our lab shows each fault. Claude Code always
 streams, and models often write text before a call: prefer families without such a note. While a
-model writes a call that arrives whole, the client receives nothing of it: for a large file, minutes.
+model writes a call that arrives whole, the client receives nothing of it: for a large file, this
+takes minutes.
 
 **Sources**: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
 [reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's
