@@ -58,7 +58,7 @@ def troubled() -> list[Host]:
         each
         for each in run.hosts()
         if has_engines(run.plan_of(each))
-        and (skipped.skips(run.plan_of(each), "engines") or each in run.state().failed_hosts)
+        and (skipped.is_skipped(run.plan_of(each), "engines") or each in run.state().failed_hosts)
     ]
 
 
@@ -88,7 +88,7 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
     return {
         name
         for host, wanted in gateways.items()
-        if skipped.skips(run.plan_of(host), "gateway")
+        if skipped.is_skipped(run.plan_of(host), "gateway")
         for name, deployments in names(wanted).items()
         if running(host).get(name) != deployments
     }

@@ -94,7 +94,7 @@ def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
         software=ENVIRONMENTS,
         hooks=hooks + (container.HOOKS if container.was_here(gateway.image, observed) else ""),
         seconds=START,
-        held=HELD,
+        draining=HELD,
     )
 
 

@@ -40,7 +40,7 @@ def environment(gateway: LitellmPlan) -> python.Environment:
 
 def directory(gateway: LitellmPlan, observed: Observation) -> str:
     """Return where the gateway's Python environment is, or will be; "" for one with an image."""
-    return "" if gateway.image else python.standing(environment(gateway), observed).directory
+    return "" if gateway.image else python.located(environment(gateway), observed).directory
 
 
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:

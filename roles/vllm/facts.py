@@ -1,4 +1,4 @@
-"""What engines need to know of a host: its GPUs, the weights, the network between nodes."""
+"""Facts for engines: the GPUs, the weights, the network between nodes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ NETWORK = FILES / "network.sh"
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its memory in bytes, 0 where it shares the machine's, its driver's release, and its
-    compute capability, like "9.0", or "" where the driver does not report it."""
+    """One GPU: memory in bytes, the driver's release, and the compute capability, such as "9.0".
+
+    The memory is 0 if the GPU shares the machine's. The capability is "" if not reported.
+    """
 
     memory: int
     driver: str
@@ -25,8 +27,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class GpuReport:
-    """The GPUs of a host in their order, and whether NVSwitch joins them. ``message`` is what
-    nvidia-smi prints besides them."""
+    """The GPUs of a host in their order, and whether NVSwitch connects them.
+
+    ``message`` is the other output of nvidia-smi.
+    """
 
     gpus: tuple[Gpu, ...] = ()
     message: str = ""
@@ -43,24 +47,24 @@ class Gpus(Fact[GpuReport]):
     shell = (FILES / "gpus.sh",)
 
     def value(self, lines: Lines) -> GpuReport:
-        gpus, words, nvswitch = [], [], False
+        gpus, messages, nvswitch = [], [], False
         for kind, *fields in lines:
             match kind:
                 case "gpu":
                     _, memory, driver, capability = fields
                     gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability))
                 case "message":
-                    words += fields
+                    messages += fields
                 case _:
                     nvswitch = True
-        return GpuReport(tuple(gpus), " ".join(words).strip(), nvswitch)
+        return GpuReport(tuple(gpus), " ".join(messages).strip(), nvswitch)
 
 
 @dataclass(frozen=True)
 class Weights(Fact[frozenset[str] | None]):
-    """The files of weights that have another size than on arrival, or are gone.
+    """The files of weights whose size has changed since they arrived, or that are missing.
 
-    ``None`` where the directory does not hold weights that arrived whole.
+    ``None`` if the directory has no weights that arrived completely.
     """
 
     directory: str
@@ -74,9 +78,9 @@ class Weights(Fact[frozenset[str] | None]):
 
 @dataclass(frozen=True)
 class SharedWeights(Weights):
-    """The files that are missing or empty, of weights that Mirrorfleet did not bring.
+    """The missing or empty files of weights that Mirrorfleet did not bring.
 
-    ``None`` where there is no such directory.
+    ``None`` if the directory does not exist.
     """
 
     function = "shared"
@@ -88,8 +92,10 @@ class SharedWeights(Weights):
 
 @dataclass(frozen=True)
 class UnusedWeights(Fact[Mapping[str, int]]):
-    """The directories in a directory of weights, or of environments, that no generation of a
-    service below ``root`` names: their bytes by path."""
+    """The bytes of each unused directory of weights or environments, by path.
+
+    A directory is unused if no generation of a service below ``root`` names it.
+    """
 
     root: str
     directory: str
@@ -116,7 +122,7 @@ class FileSizes(Fact[Mapping[str, int]]):
 
 @dataclass(frozen=True)
 class WeightsSize(Fact[int]):
-    """The bytes of the weights in a directory, 0 where there are none."""
+    """The bytes of the weights in a directory, 0 if there are none."""
 
     directory: str
 
@@ -129,7 +135,7 @@ class WeightsSize(Fact[int]):
 
 @dataclass(frozen=True)
 class Card(Fact[str | None]):
-    """The network card that has an address; ``None`` where none has."""
+    """The network interface with an address; ``None`` if none has it."""
 
     address: str
 
@@ -142,7 +148,7 @@ class Card(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Unreached(Fact[bool]):
-    """Does nothing come back from "ADDRESS PORT" within 3 s? A refusal counts as an answer."""
+    """Whether "ADDRESS PORT" does not reply within 3 s. A refused connection is a reply."""
 
     target: str
 

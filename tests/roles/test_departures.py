@@ -125,12 +125,12 @@ def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Mach
     engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
     assert seen[Services("vllm-*")] == engines
     assert seen[Services("litellm")] == {"litellm"}
-    assert service_removal.departed("vllm-*", ["vllm-tiny"], seen) == [
+    assert service_removal.removed("vllm-*", ["vllm-tiny"], seen) == [
         "vllm-former",
         "vllm-stubborn",
         "vllm-torso",
     ]
-    assert service_removal.departed("litellm", ["litellm"], seen) == []
+    assert service_removal.removed("litellm", ["litellm"], seen) == []
 
 
 def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:

@@ -21,9 +21,9 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     assert f"{evil} was changed since it was installed: the environment is built anew" in said
     assert "mirrorfleet-litellm.service will be restarted" in said
     anew = f"{wanted.directory}-2"
-    assert python.standing(wanted, changed).directory == anew
+    assert python.located(wanted, changed).directory == anew
     assert f"ExecStart={anew}/bin/litellm" in Litellm().render(host.gateway, changed).unit
     # It stays there, also when the changed one is gone.
     there = having(found, {Environments(wanted.directory): {anew: ""}})
-    assert python.standing(wanted, there).directory == anew
+    assert python.located(wanted, there).directory == anew
     assert not list(python.changes(wanted, there))

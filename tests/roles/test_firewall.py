@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
 from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.firewall.facts import Table
-from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
+from mirrorfleet.roles.firewall.render import RULES, TABLE, parse_rules, rules_file
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import parse, script
@@ -43,22 +43,22 @@ def nft(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_rules_are_read_back_as_they_were_written() -> None:
-    text = rules(DOORS)
+    text = rules_file(DOORS)
     assert "ip saddr { 10.0.2.0/28, 10.0.9.5 } accept" in text, "nft takes no overlaps"
-    assert rules(doors(text)) == text
-    assert doors(f"{text}garbage\ntcp dport 1 ip saddr {{ nobody }} accept") == {
-        **doors(text),
+    assert rules_file(parse_rules(text)) == text
+    assert parse_rules(f"{text}garbage\ntcp dport 1 ip saddr {{ nobody }} accept") == {
+        **parse_rules(text),
         1: frozenset(),
     }
 
 
 def test_a_door_that_nobody_passes_is_still_one() -> None:
-    assert doors(rules({8000: frozenset()})) == {8000: frozenset()}
+    assert parse_rules(rules_file({8000: frozenset()})) == {8000: frozenset()}
 
 
 def test_nft_loads_the_rules_again_and_again_and_no_other_table_is_touched(tmp_path: Path) -> None:
-    (tmp_path / "rules").write_text(rules(DOORS))
-    (tmp_path / "fewer").write_text(rules({8000: DOORS[8000]}))
+    (tmp_path / "rules").write_text(rules_file(DOORS))
+    (tmp_path / "fewer").write_text(rules_file({8000: DOORS[8000]}))
     done = nft(
         f"nft 'add table inet other; add chain inet other input'; cd {tmp_path}\n"
         "nft -f rules; nft -f rules; nft list ruleset; nft -f fewer; nft list ruleset"
@@ -71,7 +71,7 @@ def test_nft_loads_the_rules_again_and_again_and_no_other_table_is_touched(tmp_p
 
 def test_what_is_loaded_is_seen(machine: Machine) -> None:
     text = machine.root / "rules"
-    text.write_text(rules(DOORS))
+    text.write_text(rules_file(DOORS))
     look = Table(TABLE)
     assert machine.look(look)[look] is None
     asked = machine.root / "questions"
@@ -185,7 +185,7 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
         door = FirewallRule("tiny", 8000, (name,))
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
-    assert "127.0.0.1" in rules(firewall.desired_doors(admitting("localhost")))
+    assert "127.0.0.1" in rules_file(firewall.desired_rules(admitting("localhost")))
     with pytest.raises(DeployError, match="finds no address for that name"):
         list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
 

@@ -94,7 +94,7 @@ def run(host: Machine, commands: Iterable[PyinfraCommand]) -> subprocess.Complet
 
 
 def place(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, generations.place(wanted, assumed()))
+    return run(host, generations.stage(wanted, assumed()))
 
 
 def switch(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
@@ -461,7 +461,7 @@ def test_what_was_refused_is_never_gone_back_to_and_does_not_push_out_what_serve
     new = deploy(host, demo("serves, too"))
     assert good.generation in kept(host)
     assert len(kept(host)) == KEPT
-    assert run(host, generations.back(new)).returncode == 0
+    assert run(host, generations.roll_back(new)).returncode == 0
     assert current(host) == runs(host) == at(good)
 
 
@@ -482,7 +482,7 @@ def test_a_script_waits_for_the_one_that_a_killed_run_left_behind(
 def test_going_back_on_purpose_and_forward_again(host: Machine) -> None:
     old = deploy(host, demo("serves"))
     new = deploy(host, demo("serves, too"))
-    assert run(host, generations.back(new)).returncode == 0
+    assert run(host, generations.roll_back(new)).returncode == 0
     assert current(host) == runs(host) == at(old)
     assert switch(host, new).returncode == 0
     assert current(host) == runs(host) == at(new)
@@ -491,7 +491,7 @@ def test_going_back_on_purpose_and_forward_again(host: Machine) -> None:
 def test_there_may_be_nothing_to_go_back_to(host: Machine) -> None:
     only = deploy(host, demo("serves"))
     before = told(host)
-    done = run(host, generations.back(only))
+    done = run(host, generations.roll_back(only))
     assert done.returncode == 1
     assert "no other generation has served" in done.stderr
     assert told(host) == before
@@ -501,7 +501,7 @@ def test_one_that_is_gone_back_to_and_does_not_serve_gives_way(host: Machine) ->
     old = deploy(host, demo("serves"))
     new = deploy(host, demo("serves, too"))
     host.at(f"{old.generation_path}/config").write_text("deaf")
-    done = run(host, generations.back(new))
+    done = run(host, generations.roll_back(new))
     assert done.returncode == 1
     assert f"rolled back to {new.generation}, which serves" in done.stderr
     assert current(host) == runs(host) == at(new)

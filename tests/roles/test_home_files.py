@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.runtime import files as files_of_homes
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
@@ -40,7 +40,7 @@ def write(
     for command in files_of_homes.write(files, observed, lambda *said: told.append(said)):
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
-        command.told(done.stdout.splitlines())
+        command.read_output(done.stdout.splitlines())
     return told
 
 
@@ -171,6 +171,6 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
     observed = machine.look(*home_facts("ada", ".claude"))
     found = observed[HomeFact("ada", ".claude.json")]
     assert found and found.mode == "unreadable"
-    assert texts(homes.leaving(homes.Seat("ada"), observed)) == [
+    assert texts(user_settings.restore_problems(user_settings.Assignment("ada"), observed)) == [
         "~ada/.claude.json cannot be read by ada. Give it back: chown ada, chmod u+rw."
     ]

@@ -84,7 +84,7 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     told = []
     for commands in (
         release.install(plan, FOUND, GROUP),
-        generations.place(wanted, assumed()),
+        generations.stage(wanted, assumed()),
         generations.switch(wanted, assumed()),
         models.make(ollama),
     ):

@@ -20,7 +20,7 @@ from mirrorfleet.jobs import package
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.claude import packaged
 from mirrorfleet.planning.settings import KEY_FILE
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
@@ -256,7 +256,7 @@ def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, h
         User(developer.user): "/home/ada",
         HomeFile(developer.user, ".claude/settings.json"): HomeFileState("644", OWN),
     }
-    for file in homes.files(developer, assumed(found)):
+    for file in user_settings.desired_files(developer, assumed(found)):
         assert (home / file.path).read_bytes() == file.content, file.path
         assert (home / file.path).stat().st_mode & 0o777 == int(file.mode, 8)
     assert (home / ".local/bin/claude").resolve().stat().st_mode & 0o111

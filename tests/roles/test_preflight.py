@@ -16,7 +16,7 @@ from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
-from mirrorfleet.roles.vllm import gpus, render, software
+from mirrorfleet.roles.vllm import command_line, gpus, software
 from mirrorfleet.roles.vllm.facts import Gpu, GpuReport, Gpus, WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
@@ -290,7 +290,7 @@ def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Pl
     there = having(old, {Exists(f"{directory}/libcuda.so.1"): True})
     assert judged(plans, there, cuda_compat=directory) == []
     engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
-    assert render.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
+    assert command_line.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
     assert Exists(f"{directory}/libcuda.so.1") in gpus.facts(engine, PLACE)
 
 

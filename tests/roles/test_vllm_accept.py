@@ -54,7 +54,7 @@ def engine(plans: Planned) -> Service:
 
 
 def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
-    [command] = generations.place(engine, assumed())
+    [command] = generations.stage(engine, assumed())
     text = str(command).replace("=/run/", f"={host.root}/run/")
     # The engine's PATH is for its own programs: the stand-ins come first all the same.
     before = "\n. ./environment && exec"
@@ -180,5 +180,5 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
 def test_the_unit_of_the_devices_leaves_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
     found = having(seen(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})})
-    assert devices.departed(plan, found) == []
-    assert devices.departed(replace(plan, engines=()), found) == ["nvidia"]
+    assert devices.removed(plan, found) == []
+    assert devices.removed(replace(plan, engines=()), found) == ["nvidia"]

@@ -11,7 +11,7 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import render
+from mirrorfleet.roles.vllm import command_line, render
 from tests.roles import systemd
 
 GOOD = Path(__file__).parents[1] / "fleet" / "good"
@@ -23,7 +23,7 @@ def engines() -> dict[str, VllmPlan]:
 
 
 def test_a_model_that_is_split_and_compressed() -> None:
-    said = render.arguments(engines()["large"])
+    said = command_line.arguments(engines()["large"])
     assert {
         "--tensor-parallel-size=2",
         "--pipeline-parallel-size=2",
@@ -36,7 +36,7 @@ def test_a_model_that_is_split_and_compressed() -> None:
 
 
 def test_further_options_as_vllm_writes_them() -> None:
-    said = render.arguments(engines()["large"])
+    said = command_line.arguments(engines()["large"])
     assert said[-3:] == [
         "--enable-expert-parallel",
         "--no-enable-prefix-caching",
@@ -45,7 +45,7 @@ def test_further_options_as_vllm_writes_them() -> None:
 
 
 def test_what_is_not_said_is_left_to_vllm() -> None:
-    said = " ".join(render.arguments(engines()["small"]))
+    said = " ".join(command_line.arguments(engines()["small"]))
     for option in ("dtype", "quantization", "pipeline", "data-parallel", "max-num-seqs"):
         assert f"--{option}" not in said
 
@@ -59,7 +59,7 @@ def test_a_service_gets_its_options_as_the_fleet_file_has_them() -> None:
     engine = replace(engines()["large"], arguments=options)
     unit = render.service(engine, "/e", "/w", None).unit
     given = systemd.arguments(unit, {"HOME": "/root"})
-    assert given == ["/e/bin/vllm", "serve", "/w", *render.arguments(engine)]
+    assert given == ["/e/bin/vllm", "serve", "/w", *command_line.arguments(engine)]
     assert f"--hf-overrides={json.dumps(options['hf-overrides'])}" in given
 
 
@@ -68,8 +68,10 @@ def test_an_engine_gets_the_variables_of_the_fleet_file() -> None:
         fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines_of(VllmPlan)
     )
     said = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
-    assert said.items() <= render.variables(named, "/env", None).items()
-    assert not any(said.keys() & render.variables(other, "/env", None).keys() for other in others)
+    assert said.items() <= command_line.variables(named, "/env", None).items()
+    assert not any(
+        said.keys() & command_line.variables(other, "/env", None).keys() for other in others
+    )
 
 
 @pytest.mark.parametrize("build", ["cuda", "cpu"])
@@ -77,7 +79,7 @@ def test_no_variable_that_is_derived_can_be_written(
     tmp_path: Path, build: Literal["cuda", "cpu"]
 ) -> None:
     engine = replace(engines()["large"], build=build, cuda_compat="/c")
-    derived = render.variables(engine, "/env", "key").keys() - OURS_TO_TUNE
+    derived = command_line.variables(engine, "/env", "key").keys() - OURS_TO_TUNE
     written = dict.fromkeys(derived, "x")
     path = tmp_path / "fleet.yml"
     path.write_text(
@@ -97,6 +99,8 @@ OURS_TO_TUNE = {"MAX_JOBS"}
 
 
 def test_an_engine_sees_its_own_gpus_only() -> None:
-    said = {name: render.variables(engines()[name], "/env", None) for name in ("large", "pinned")}
+    said = {
+        name: command_line.variables(engines()[name], "/env", None) for name in ("large", "pinned")
+    }
     assert said["large"]["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
     assert said["pinned"]["CUDA_VISIBLE_DEVICES"] == "0,7"

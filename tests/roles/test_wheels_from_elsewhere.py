@@ -93,7 +93,7 @@ def pip(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.server_port}/pypi/simple")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_nowhere", {})
+    monkeypatch.setattr(cache, "_unavailable", {})
     folder = tmp_path / "folder"
     folder.mkdir()
     return folder

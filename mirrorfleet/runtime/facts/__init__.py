@@ -1,8 +1,8 @@
-"""What can be known of a host. To add a fact:
+"""The facts about hosts. To add one:
 
 1. Write its shell function, in a file beside the role that needs it: POSIX sh, changes nothing.
-2. Let it print ``say FUNCTION ARGUMENT... FIELD...``: per finding one line that begins with the
-   call, and nothing where there is nothing to be found.
+2. Let it print ``say FUNCTION ARGUMENT... FIELD...``: one line per result, which begins with the
+   call, and no line without a result.
 3. Write its kind: a frozen dataclass, a `Fact` of the value's type. Its fields are the arguments;
    ``value(lines)`` reads the lines and returns the default for none.
 4. Return it from the role's ``facts(plan)``, and read it as ``observed[Kind(argument)]``.

@@ -1,7 +1,7 @@
 """What a run over SSH does with a developer's own files, done by the developer: in an installer.
 
 own_files.py install|remove DIRECTORY SETTINGS STATE. The installer carries this file after
-json_file.py and receipt.py, so it needs nothing but Python's own library.
+json_file.py, settings_backup.py and backup_file.py, so it needs nothing but Python's own library.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mirrorfleet.roles.claude.json_file import NotOurs
-from mirrorfleet.roles.claude.receipt import steps
+from mirrorfleet.roles.claude.backup_file import write_steps
+from mirrorfleet.roles.claude.json_file import InvalidFile
 
 
 def place(path: str) -> Path:
@@ -63,11 +63,11 @@ def main(job: str, directory: str, settings: str, state: str) -> None:
     places = {path: place(path) for path in owned}
     try:
         there = {path: read(real) for path, real in places.items()}
-        for path, content in list(steps(there, read(paper), owned)):
+        for path, content in list(write_steps(there, read(paper), owned)):
             real = places[path] if path else paper
             if read(real) != content:
                 write(real, content)
-    except NotOurs as error:
+    except InvalidFile as error:
         which = ", ".join(map(str, [*places.values(), paper]))
         sys.exit(f"one of {which} {error}: mend or move it; nothing was changed")
     except OSError as error:

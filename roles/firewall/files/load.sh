@@ -1,7 +1,7 @@
 # Load rules from an archive on standard input, now and at boot.
 #
-# They are read without being loaded first: a kernel or an nft that cannot have such rules fails while
-# the ones before still hold.
+# They are checked before they are loaded: if the kernel or nft does not support them, the former rules
+# stay active.
 : "${directory?}" "${unit?}" "${unit_path?}" "${drop_in?}" "${table?}" "${digest?}"
 mkdir -p "$directory"
 cd "$directory" || exit

@@ -1,5 +1,5 @@
-# How a load balancer is proved: the worker that listens now prints which generation it has read, and
-# it must answer, with or without a gateway behind it.
+# The readiness of a load balancer: the present worker must have read the generation, and must answer,
+# with or without a gateway.
 : "${socket?}" "${url?}" "${port?by switch.sh}"
 ready() {
     (

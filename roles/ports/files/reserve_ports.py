@@ -3,8 +3,8 @@
     reserve_ports.py            reserve the ports of all generations on this host
     reserve_ports.py release    let every user listen on them again
 
-A service that restarts leaves its port free for seconds, and one that drains for up to half an
-hour. A local user who listens there meanwhile gets the keys of all clients. So the kernel runs a
+While a service restarts, its port is free for seconds; while it drains, for up to half an hour. A
+local user who listens there receives the keys of all clients. So the kernel runs a
 BPF program at each bind(2) of a TCP socket, in the network namespace of the host. The program
 refuses a reserved port with EPERM, unless root or the service's user asks.
 
@@ -13,7 +13,7 @@ its directory). The port of a former generation stays reserved while that genera
 may still use it, and a rollback needs it.
 
 The program is attached to the root cgroup until it is replaced or the host reboots. Needs Linux
-5.14 and cgroup v2. STATE says which ports are reserved, or why none can be.
+5.14 and cgroup v2. The file STATE reports the reserved ports, or why none can be reserved.
 """
 
 from __future__ import annotations
@@ -121,17 +121,17 @@ def attach(ports: Ports, cgroup: Path) -> None:
                 new = _load(program(ports, _cookie()), kind)
                 how = (ALLOW_MULTI | REPLACE, former.pop()) if former else (ALLOW_MULTI, 0)
                 _bpf(PROG_ATTACH, "IIIII", directory, new, kind, *how)
-            for each in former:
-                _bpf(PROG_DETACH, "III", directory, each, kind)
+            for old in former:
+                _bpf(PROG_DETACH, "III", directory, old, kind)
     finally:
         os.close(directory)
 
 
 def _cookie() -> int:
-    """Return by which number the kernel knows this network namespace."""
+    """Return the kernel's cookie of this network namespace."""
     with socket.socket() as any_socket:
-        said = any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
-    return int.from_bytes(said, sys.byteorder)
+        cookie = any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+    return int.from_bytes(cookie, sys.byteorder)
 
 
 def _load(code: bytes, kind: int) -> int:
@@ -143,15 +143,15 @@ def _load(code: bytes, kind: int) -> int:
 
 
 def _attached(directory: int, kind: int) -> Iterator[int]:
-    """Yield a file descriptor of each program of ours that is attached."""
+    """Yield a file descriptor of each attached program with this program's name."""
     ids = (ctypes.c_uint32 * 64)()
-    said = _bpf(PROG_QUERY, "IIIIQI", directory, kind, 0, 0, ctypes.addressof(ids), 64)[1]
-    for each in ids[: struct.unpack_from("I", said, 24)[0]]:
-        there = _bpf(PROG_GET_FD_BY_ID, "III", each, 0, 0)[0]
+    reply = _bpf(PROG_QUERY, "IIIIQI", directory, kind, 0, 0, ctypes.addressof(ids), 64)[1]
+    for number in ids[: struct.unpack_from("I", reply, 24)[0]]:
+        descriptor = _bpf(PROG_GET_FD_BY_ID, "III", number, 0, 0)[0]
         info = ctypes.create_string_buffer(INFO_SIZE)
-        _bpf(OBJ_GET_INFO_BY_FD, "IIQ", there, INFO_SIZE, ctypes.addressof(info))
+        _bpf(OBJ_GET_INFO_BY_FD, "IIQ", descriptor, INFO_SIZE, ctypes.addressof(info))
         if info.raw[INFO_NAME:].rstrip(b"\0") == NAME:
-            yield there
+            yield descriptor
 
 
 def _bpf(command: int, layout: str, *values: int | bytes) -> tuple[int, bytes]:
@@ -179,12 +179,12 @@ def main(job: str = "reserve") -> None:
     ports = reserved() if job == "reserve" else {}
     try:
         attach(ports, cgroup_root())
-        said = " ".join(["reserved", *map(str, sorted(ports))])
+        report = " ".join(["reserved", *map(str, sorted(ports))])
     except OSError as error:
-        said = f"not reserved: {error.strerror or error}"
+        report = f"not reserved: {error.strerror or error}"
     STATE.parent.mkdir(parents=True, exist_ok=True)
-    STATE.write_text(f"{said}\n", "utf-8")
-    print(said)
+    STATE.write_text(f"{report}\n", "utf-8")
+    print(report)
 
 
 if __name__ == "__main__":

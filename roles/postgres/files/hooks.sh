@@ -1,4 +1,4 @@
-# How the gateways' Postgres is proved. The environment of the generation says where it is.
+# The readiness of the gateways' Postgres. The generation's environment has its address.
 ready() {
     (
         set -a

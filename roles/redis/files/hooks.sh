@@ -1,4 +1,4 @@
-# How the gateways' Redis is proved. The environment of the generation holds redis-cli's password.
+# The readiness of the gateways' Redis. The generation's environment has redis-cli's password.
 : "${listen?}" "${port?by switch.sh}"
 ready() {
     (

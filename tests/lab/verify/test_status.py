@@ -25,7 +25,7 @@ def test_a_fleet_that_is_as_it_should_be() -> None:
     for name in (("gpu", "vllm-tiny"), ("gw-1", "litellm"), ("gw-2", "litellm")):
         service = services[name]
         assert service["process"]["active"] == "active"
-        assert service["generation"] == service["wanted"] != ""
+        assert service["generation"] == service["desired"] != ""
 
 
 def test_one_that_is_not() -> None:

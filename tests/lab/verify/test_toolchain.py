@@ -136,7 +136,7 @@ def place(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess
     # Where there is no GPU, nobody but the test can say of which kind it would be.
     given = tuple("capability=9.0" if word == "capability=" else word for word in check)
     assert given != check
-    [command] = generations.place(replace(engine.service, check=given), assumed())
+    [command] = generations.stage(replace(engine.service, check=given), assumed())
     [archive] = command.connector_arguments["_stdin"]
     line = keys.ssh(HOST, ["sudo", "sh", "-c", shlex.quote(str(command))])
     return subprocess.run(line, input=archive, capture_output=True, text=True, check=False)
