@@ -73,7 +73,7 @@ def network() -> Iterator[str]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
-    except OSError:  # it ended while we looked, or is not ours to read
+    except OSError:  # it ended while we looked, or is not readable
         return ""
 
 

@@ -189,7 +189,7 @@ def made(plan: OllamaPlan) -> Answers:
 
 
 def guarded(plan: HostPlan) -> Answers:
-    """The answers about a firewall that is as it should be."""
+    """The answers about a firewall in its desired state."""
     text = rules.rules_file(firewall.desired_rules(plan))
     units = {path: sha256(text.encode()).hexdigest() for path, text in firewall.units().items()}
     return {
@@ -244,7 +244,7 @@ def _text(content: bytes) -> tuple[str]:
 
 
 def running(service: Service) -> Answers:
-    """The answers about a service that is as it should be."""
+    """The answers about a service in its desired state."""
     unit = sha256(service.unit.encode()).hexdigest()
     return {
         ("user", service.user): ("/nonexistent",),

@@ -56,13 +56,13 @@ def test_psql_reaches_what_the_url_says() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("mysql://u:p@db/llm", "it is not like postgresql://USER:PASSWORD@HOST/DATABASE."),
-        ("postgresql://u:p@db", "it names no database."),
+        ("mysql://u:p@db/llm", "it does not have the form postgresql://USER:PASSWORD@HOST/DATABASE."),
+        ("postgresql://u:p@db", "the database is missing."),
         ("postgresql://u:p@db:x/llm", "it is not a URL."),
-        ("postgresql://u:p@db/llm?schema=mine", "'schema' is not known. Remove it."),
+        ("postgresql://u:p@db/llm?schema=mine", "remove the unknown option 'schema'."),
         (
             "postgresql://u:p@db/llm?connection_limit=5",
-            "write gateway.database.connection_pool_limit, not connection_limit.",
+            "set gateway.database.connection_pool_limit instead of connection_limit.",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     found = migrated(hosts["state"].migrations, salt_key="the one of before")
     [line] = refused(dict(hosts), {"state": found})
     assert line == (
-        "state: the database belongs to another salt key than {env: LITELLM_SALT_KEY}: what is "
+        "state: the database has another salt key than {env: LITELLM_SALT_KEY}: what is "
         "stored there could never be read again. Set the former key again; if nothing would be "
         "lost, run once with --data salt_key=changed."
     )
@@ -95,7 +95,7 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
     hosts = plans("database").hosts
     found: Answers = {("database", render.SETTINGS): ("20 ",)}
     assert refused(dict(hosts), {"gw": found}) == [
-        "gw: the database admits 20 connections, and the gateways need 30. Set a lower "
+        "gw: the database allows 20 connections, but the gateways need 30. Set a lower "
         "connection_pool_limit."
     ]
 
@@ -250,7 +250,7 @@ def test_a_secret_that_can_be_guessed_is_refused(
     comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
         f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
-        "the minimum is 32. Make a random one, for example with: openssl rand -hex 32."
+        "the minimum is 32. Create a random one, for example with: openssl rand -hex 32."
     ]
 
 
@@ -287,7 +287,7 @@ def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> N
 
 @pytest.mark.parametrize(
     ("limit", "how"),
-    [(None, "goes"), (["state"], "counts until @fake/gw take part in a run")],
+    [(None, "will be revoked"), (["state"], "work until @fake/gw take part in a run")],
 )
 def test_what_becomes_of_a_former_password_is_said_before(
     rotated: Bare, caplog: pytest.LogCaptureFixture, limit: list[str] | None, how: str
@@ -300,7 +300,7 @@ def test_what_becomes_of_a_former_password_is_said_before(
         with caplog.at_level(logging.INFO):
             mirror(hosts, found, limit=limit)
         said = "\n".join(map(click.unstyle, caplog.messages))
-        assert f"postgres: any former password of the gateways {how}\n" in said
+        assert f"postgres: former passwords of the gateways {how}\n" in said
 
 
 def test_a_postgres_that_comes_back_with_another_password_ends_the_former_one(

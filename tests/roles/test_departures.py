@@ -134,7 +134,7 @@ def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Mach
 
 
 def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
-    monkeypatch.setattr(service_removal, "last", iter)
+    monkeypatch.setattr(service_removal, "after_dependents", iter)
     [command] = service_removal.remove(names)
     return host.run(command).returncode
 
@@ -177,7 +177,7 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
     for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"this host still has a part in the fleet file: {part}. Remove it" in str(
+        assert f"the fleet file still uses this host: {part}. Remove it" in str(
             caught.value
         )
 

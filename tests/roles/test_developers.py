@@ -129,11 +129,11 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
     ("said", "content", "reason"),
     [
         ("{push: ca.pem}", None, "ca.pem cannot be read: No such file or directory"),
-        ("{push: ca.pem}", "x", "ca.pem holds no certificate in PEM"),
+        ("{push: ca.pem}", "x", "ca.pem has no certificate in PEM format"),
         (
             "{push: ca.pem}",
             f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----",
-            "ca.pem holds a private key, which all users of the host could read",
+            "ca.pem has a private key, which all users of the host could read",
         ),
     ],
 )

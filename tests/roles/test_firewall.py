@@ -126,7 +126,7 @@ def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, house: Path) -> None
 
 WRONG: dict[str, tuple[Answers, str]] = {
     "flushed": ({("table", TABLE): ()}, "is not loaded"),
-    "another rule": ({("table", TABLE): ("other",)}, "is not what we loaded"),
+    "another rule": ({("table", TABLE): ("other",)}, "was changed since it was loaded"),
     "the unit is stopped": (
         {("unit", firewall.UNIT): ("inactive", "enabled", "", "no", "")},
         "is inactive, enabled",
@@ -160,7 +160,7 @@ def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, house: Path) -> No
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
     found = seen(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
     [why] = texts(Firewall().problems(lab()["gpu"], found))
-    assert why.startswith("port 8000 is in use by sshd, and the firewall would close it")
+    assert why.startswith("port 8000 is in use by sshd, whose clients the firewall would block")
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,11 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
     assert "127.0.0.1" in rules_file(firewall.desired_rules(admitting("localhost")))
-    with pytest.raises(DeployError, match="finds no address for that name"):
+    with pytest.raises(DeployError, match="cannot resolve"):
         list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
 
 
 def test_a_name_that_dns_cannot_have_is_told_like_one_that_it_does_not_have() -> None:
     for name in (f"{'a' * 64}.example.com", "a..example.com"):
-        with pytest.raises(DeployError, match="this machine finds no address for that name"):
+        with pytest.raises(DeployError, match="this machine cannot resolve"):
             networks(name)

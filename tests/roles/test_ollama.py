@@ -26,7 +26,7 @@ TAGS = "http://10.0.0.2:11434/api/tags"
 
 
 def on_box(hosts: dict[str, HostPlan], answers: Answers) -> Traffic:
-    """Run mirror.py with `box` as found; the other host is as it should be."""
+    """Run mirror.py with `box` as found; the other host is as desired."""
     return mirror(hosts, {"gpu": converged(hosts["gpu"]), "box": answers})["box"]
 
 
@@ -141,7 +141,7 @@ def test_a_machine_for_which_no_release_is_known(
     hosts = dict(plans("ollama").hosts)
     risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
     said = skipped(hosts, bare(hosts["box"]) | risc, caplog)
-    assert "box] skipped: the processor is riscv64, and Ollama 0.40.1 is known for x86_64" in said
+    assert "box] skipped: the architecture is riscv64, but Ollama 0.40.1 is known for x86_64" in said
 
 
 def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:

@@ -73,7 +73,7 @@ def test_a_model_of_files_of_this_machine(
     assert list(models.send(plan, seen(host))) == []
     (root / "own.gguf").write_bytes(b"GGUF other weights")
     assert [each.what for each in models.changes(plan, seen(host))] == [
-        "ollama: model own is not as it should be"
+        "ollama: model own is missing or differs"
     ]
     [lora] = [
         fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))

@@ -135,7 +135,7 @@ def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> No
     ("group", "user", "said"),
     [
         ("stuff", None, "There is no group 'stuff'. Did you mean 'staff'?"),
-        ("staff", "grase", "'staff' has no 'grase'. Did you mean 'grace'?"),
+        ("staff", "grase", "The group 'staff' has no 'grase'. Did you mean 'grace'?"),
     ],
 )
 def test_who_is_not_in_the_file_is_told(
@@ -154,14 +154,14 @@ def test_who_is_not_in_the_file_is_told(
             "linus",
             {"KEY_ROOT": "abc"},
             "guests: keys cannot be derived from {env: KEY_ROOT}: it is 3 characters long; "
-            "the minimum is 32. Make a random one, for example with: openssl rand -hex 32.",
+            "the minimum is 32. Create a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",
             "ada",
             {"KEY": "sk-staff_key"},
             "staff: 'ada' would get the gateways' master key: {env: STAFF_KEY} and {env: KEY} are "
-            "the same. Make another key.",
+            "the same. Create another key.",
         ),
     ],
 )

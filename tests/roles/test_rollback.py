@@ -81,4 +81,4 @@ def test_any_service_can_go_back(plans: Planned) -> None:
     way = rollback.Rollback("vllm-tiny")
     assert list(way.problems(plan, seen(former(plan, "vllm-tiny")))) == []
     [change] = way.changes(plan, seen(former(plan, "vllm-tiny")))
-    assert "mirrorfleet-vllm-tiny.service goes back from" in change.what
+    assert "mirrorfleet-vllm-tiny.service will be rolled back from" in change.what

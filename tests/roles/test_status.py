@@ -64,7 +64,7 @@ def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> 
     found = state(
         plans, [WELL[0], failed], [warning("it may be too slow.")], ["litellm: x is missing"]
     )
-    said = f"{UNIT} has failed: journalctl -u {UNIT} says why"
+    said = f"{UNIT} has failed: see journalctl -u {UNIT}"
     assert found.faults == ("litellm: x is missing", said)
     rows = shown(capsys, found)
     [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]

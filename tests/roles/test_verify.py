@@ -106,21 +106,21 @@ def test_all_is_well(ada: Target, plan: Mapping[str, HostPlan]) -> None:
             "network: gateway unreachable from dev at http://10.77.0.21:4000: API Error: "
             "Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)",
         ),
-        ("answer", "unknown-model", "gateway: the gateway knows no model 'tiny'"),
-        ("answer", "wrong-key", "gateway: 401: the gateway does not know ada's key"),
+        ("answer", "unknown-model", "gateway: the gateway does not have the model 'tiny'"),
+        ("answer", "wrong-key", "gateway: 401: the gateway rejects ada's key"),
         ("answer", "key-unreadable", "client: ada's key cannot be read"),
         (
             "answer",
             "other-window",
-            "client: wrong window: the client believes in 65536 for 'tiny', not 131072",
+            "client: wrong window: the client has 65536 for 'tiny', not 131072",
         ),
-        ("stream", "answer", "gateway: 'tiny' does not stream: its answer came in 0 piece"),
+        ("stream", "answer", "gateway: 'tiny' does not stream: its answer arrived in 0 piece"),
         ("tool", "call-as-text", "engine: the tool call of 'tiny' came as text"),
         ("tool", "answer", "model: 'tiny' did not call the tool: ''"),
         (
             "subagent",
             "answer",
-            "client: a subagent does not come to its end: none was started",
+            "client: a subagent does not complete: none was started",
         ),
     ],
 )
@@ -140,7 +140,7 @@ def test_what_stops_the_answer_is_not_told_again_of_the_subagent(
     failed = Turn(0, False, f'{json.dumps(ended)}\n{{"type": "result"}}', "")
     turns = {"answer tiny": turn("wrong-key"), "subagent tiny": failed}
     found = row(ada, serving(plan), turns)
-    assert causes(found) == ["gateway: 401: the gateway does not know ada's key"]
+    assert causes(found) == ["gateway: 401: the gateway rejects ada's key"]
     assert found.checks["subagent"] == "failed"
 
 
@@ -206,13 +206,13 @@ def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -
     known = {fact: value for fact, value in seen.values.items() if ":8000" not in fact.key[1]}
     [layer] = layers(plan["gw-1"], assumed(known))
     assert [fault.cause for fault in layer.faults] == [
-        "from gw-1 nothing answers at http://10.77.0.11:8000, where 'tiny' is served"
+        "http://10.77.0.11:8000, which serves 'tiny', does not answer gw-1"
     ]
 
 
 def test_a_host_that_is_mute_has_a_line(ada: Target) -> None:
     [found] = rows(ada, None, [])
-    assert causes(found) == ["client: nobody could be asked as ada"]
+    assert causes(found) == ["client: no client could be started as ada"]
 
 
 def test_whom_is_asked() -> None:

@@ -102,7 +102,7 @@ def test_what_cannot_compile_is_refused_with_the_reason_alone(
     done = place(host, engine)
     assert done.returncode == 1
     assert done.stderr == (
-        f"{why}{engine.unit_name}: the new generation is refused; what ran before runs on\n"
+        f"{why}{engine.unit_name}: the new generation failed its check; the running one is unaffected\n"
     )
     assert list(host.at(engine.directory).glob("generations/*")) == []
     (host.root / "broken").unlink()

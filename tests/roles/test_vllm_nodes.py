@@ -171,7 +171,7 @@ CARD, WAY = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
 @pytest.mark.parametrize(
     ("instead", "why"),
     [
-        ({}, "no network card has the address 10.0.0.12"),
+        ({}, "no network interface has the address 10.0.0.12"),
         (
             {CARD: ("eth1",), WAY: ()},
             "no reply from 10.0.0.11:29501 via eth1 within 3 seconds",

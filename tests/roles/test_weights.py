@@ -144,7 +144,7 @@ def test_a_file_that_is_cut_or_gone_later_is_said_and_sent_alone(host: Receiver)
         served.truncate(100)
         (place / "sub folder/it's.txt").unlink()
         assert host.said() == [
-            f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or cut"
+            f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or truncated"
         ]
         assert host.receive() == ["0", "1024", "the small ones"]
         # An engine that still reads the old file is not disturbed.
@@ -218,7 +218,7 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
     (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
     assert host.said() == []
     assert whole.main("verify", str(place)) == 1
-    assert host.said() == [f"{host.place}: model-2.safetensors is missing or cut"]
+    assert host.said() == [f"{host.place}: model-2.safetensors is missing or truncated"]
     host.receive()
     assert host.there() == FILES
     assert whole.main("verify", str(place)) == 0
@@ -268,7 +268,7 @@ def shared(machine: Machine, engine: VllmPlan) -> list[str]:
 
 def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
     place = host.machine.root / "shared"
-    missing = f"there are no weights for '{host.engine.model}' at {place}. Put them there."
+    missing = f"no weights for '{host.engine.model}' at {place}. Copy them there."
     assert shared(host.machine, host.engine) == [missing]
     write(place)
     assert shared(host.machine, host.engine) == []

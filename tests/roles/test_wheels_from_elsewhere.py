@@ -136,7 +136,7 @@ def refusal(url: str) -> str:
 @pytest.mark.usefixtures("pip")
 def test_another_wheel_of_that_name_is_refused(index: Index) -> None:
     index.served = WHEEL + b"more"
-    assert "torch/ it says: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
+    assert "torch/ reports: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
 
 
 @pytest.mark.usefixtures("pip")
@@ -146,7 +146,7 @@ def test_where_nobody_has_it_wheel_place_and_setting_are_named_once_for_all_host
     elsewhere = index.url.replace("/cpu", "/none")
     told = refusal(elsewhere)
     assert "needs the wheel of torch==2.13.0+cpu for Python 3.11.2 on x86_64" in told
-    assert f"Of {elsewhere}/torch/ it says" in told
+    assert f"pip with {elsewhere}/torch/ reports" in told
     assert "pip config set global.find-links FOLDER" in told
     asked = len(index.asked)
     assert refusal(elsewhere) == told
@@ -158,7 +158,7 @@ def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(cache, "SILENCE", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/whl/cpu"
-        assert f"Of {url}/torch/ it says" in refusal(url)
+        assert f"pip with {url}/torch/ reports" in refusal(url)
 
 
 def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:

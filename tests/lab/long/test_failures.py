@@ -154,7 +154,7 @@ def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path:
         wait_for(lambda: look.on("gw-1").socket("tcp://10.77.0.21:4000").is_listening)
         done = look.mirror(fleet=fleet)
     said = look.plain(done.stdout + done.stderr)
-    assert f"[gw-1] {UNIT} has not proved yet that it serves" in said
+    assert f"[gw-1] {UNIT} is not verified yet" in said
     assert "gives no answer to a turn of 'steady'" in said
     assert "rolled back to" in said
     assert done.returncode == 1

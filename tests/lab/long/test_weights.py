@@ -142,7 +142,7 @@ def test_a_file_that_is_cut_later_is_fetched_alone(fleet: Path) -> None:
     with look.journal("gw-2", "-u", "hub") as asked:
         done = look.mirror(fleet=fleet)
     said = look.plain(done.stdout + done.stderr)
-    assert f"{place}: config.json, model.safetensors are missing or cut" in said
+    assert f"{place}: config.json, model.safetensors are missing or truncated" in said
     assert done.returncode == 0, said
     assert sorted(asked) == ["config.json from 0", "model.safetensors from 0"]
     assert served() == before
@@ -192,7 +192,7 @@ def test_weights_that_are_not_whole_are_refused_before_the_switch(tmp_path: Path
     )
     before = served()
     done = look.mirror(fleet=fleet)
-    assert "gpu has no weights at /srv/models/tiny for 'tiny'. Put them there." in look.plain(
+    assert "gpu has no weights at /srv/models/tiny for 'tiny'. Copy them there." in look.plain(
         done.stdout + done.stderr
     )
     look.run(
@@ -205,5 +205,5 @@ def test_weights_that_are_not_whole_are_refused_before_the_switch(tmp_path: Path
     assert done.returncode == 1
     said = look.plain(done.stdout + done.stderr)
     assert re.search(r"model\.safetensors has \d+ bytes, and its header tells of \d+", said), said
-    assert "the new generation is refused; what ran before runs on" in said
+    assert "the new generation failed its check; the running one is unaffected" in said
     assert served() == before

@@ -1,4 +1,4 @@
-"""A fleet that is as it should be is looked at, and left alone."""
+"""A second run reads the fleet and changes nothing."""
 
 from contextlib import ExitStack
 

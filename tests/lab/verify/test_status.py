@@ -1,4 +1,4 @@
-"""deploys/status.py on a fleet that is as it should be, and on one that is not."""
+"""deploys/status.py on a fleet in its desired state, and on one that differs."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_one_that_is_not() -> None:
         look.run("gw-2", f"systemctl start {LITELLM}")
     assert code == 1
     assert hosts["gw-2"]["faults"] == [
-        f"{LITELLM} runs no generation of ours",
+        f"{LITELLM} runs no generation",
         f"{LITELLM} is inactive",
         f"{LITELLM} will be restarted",
     ]

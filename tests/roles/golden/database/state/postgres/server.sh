@@ -14,7 +14,7 @@ prepare)
     install -d -m 700 backups
     if [ ! -e data/PG_VERSION ]; then
         if [ -e made ] || [ -n "$(find backups -name '*.dump' -print -quit)" ]; then
-            [ -e begin-empty ] || exit 0 # run tells
+            [ -e begin-empty ] || exit 0 # run reports it
         fi
         [ -z "$(ls -A data 2>/dev/null)" ] || exit 0
         rm -rf data.new
