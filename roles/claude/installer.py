@@ -57,5 +57,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
 def own_files() -> str:
     """Return the modules of ``OWN_FILES`` as one program."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in OWN_FILES)
-    alone = re.sub(r"^from (__future__|mirrorfleet\.\S+) import (\([^)]*\)|.*)\n", "", text, flags=re.MULTILINE)
+    alone = re.sub(
+        r"^from (__future__|mirrorfleet\.\S+) import (\([^)]*\)|.*)\n", "", text, flags=re.MULTILINE
+    )
     return f"from __future__ import annotations\n\n{alone}"

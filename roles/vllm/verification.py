@@ -30,7 +30,7 @@ class WeightsVerification(Role):
         for engine in plan.engines_of(VllmPlan):
             if observed[weights.fact(engine)] is None:
                 yield error(
-                    f"there are no weights for '{engine.model}' at {_place(engine)}.",
+                    f"no weights for '{engine.model}' at {_place(engine)}.",
                     "Run deploys/mirror.py first.",
                 )
 

@@ -85,9 +85,7 @@ def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Pro
             continue
         wrong = observed[fact(engine)]
         if wrong is None:
-            yield error(
-                f"there are no weights for '{engine.model}' at {place}.", "Copy them there."
-            )
+            yield error(f"no weights for '{engine.model}' at {place}.", "Copy them there.")
         elif wrong:
             yield error(
                 f"the weights for '{engine.model}' at {place} are not complete: {_named(wrong)} "

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.roles.claude.user_settings import assignment_of
 from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.user_settings import assignment_of
 from mirrorfleet.runtime.cache import directory
 from tests.litellm import ollama
 from tests.litellm.gateway import Gateway

@@ -56,7 +56,10 @@ def test_psql_reaches_what_the_url_says() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("mysql://u:p@db/llm", "it does not have the form postgresql://USER:PASSWORD@HOST/DATABASE."),
+        (
+            "mysql://u:p@db/llm",
+            "it does not have the form postgresql://USER:PASSWORD@HOST/DATABASE.",
+        ),
         ("postgresql://u:p@db", "the database is missing."),
         ("postgresql://u:p@db:x/llm", "it is not a URL."),
         ("postgresql://u:p@db/llm?schema=mine", "remove the unknown option 'schema'."),
@@ -79,9 +82,9 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     found = migrated(hosts["state"].migrations, salt_key="the one of before")
     [line] = refused(dict(hosts), {"state": found})
     assert line == (
-        "state: the database has another salt key than {env: LITELLM_SALT_KEY}: what is "
-        "stored there could never be read again. Set the former key again; if nothing would be "
-        "lost, run once with --data salt_key=changed."
+        "state: the database has another salt key than {env: LITELLM_SALT_KEY}: its "
+        "content could not be decrypted. Set the former key again. If the content is not needed, "
+        "run once with --data salt_key=changed."
     )
 
 
@@ -107,9 +110,9 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     edit(house, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
-        "state: this host has the database with LiteLLM's keys, and the fleet file names another "
-        "one, which has none of them. Move them (docs/database.md, Moving); then, or to start with "
-        "none, run once with --data database=moved."
+        "state: this host has the database with LiteLLM's keys, but the fleet file sets another "
+        "database, which does not have them. Move the keys (docs/database.md, Moving), then run once "
+        "with --data database=moved."
     ]
 
 

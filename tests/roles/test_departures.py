@@ -177,9 +177,7 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
     for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"the fleet file still uses this host: {part}. Remove it" in str(
-            caught.value
-        )
+        assert f"the fleet file still uses this host: {part}. Remove it" in str(caught.value)
 
 
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:

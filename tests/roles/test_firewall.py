@@ -174,7 +174,7 @@ def test_a_gateway_that_comes_from_an_address_nobody_knows_refuses_the_run(
     whys = texts(Firewall().problems(lab()["gw-1"], found))
     assert len(whys) == refused
     assert all(
-        "the gateway reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
+        "the gateway connects to the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
     )
 
 

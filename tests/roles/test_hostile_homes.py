@@ -215,7 +215,7 @@ def test_the_shell_of_a_user_gets_neither_the_lock_nor_our_output(
     machine.add("runuser", f'{look}; shift 3; exec "$@"')
     assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
-    said = str(machine.at("/var/lib/mirrorfleet/stage/said"))
+    said = str(machine.at("/var/lib/mirrorfleet/stage/out"))
     assert held == ["/dev/null", said, said]
 
 

@@ -141,7 +141,9 @@ def test_a_machine_for_which_no_release_is_known(
     hosts = dict(plans("ollama").hosts)
     risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
     said = skipped(hosts, bare(hosts["box"]) | risc, caplog)
-    assert "box] skipped: the architecture is riscv64, but Ollama 0.40.1 is known for x86_64" in said
+    assert (
+        "box] skipped: the architecture is riscv64, but Ollama 0.40.1 is known for x86_64" in said
+    )
 
 
 def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:

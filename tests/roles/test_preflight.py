@@ -171,7 +171,7 @@ def test_heads_that_the_gpus_do_not_divide_are_refused_before_a_change(plans: Pl
     assert "over 3 GPUs: 32 attention heads are not divisible by 3" in why
     [doubt] = judged(plans, with_config(num_attention_heads=24), tensor_parallel=3)
     assert doubt.startswith("warning: "), "some models copy them"
-    assert "do not divide its 4 KV heads evenly" in doubt
+    assert "4 KV heads are not divisible by 3" in doubt
     latent = with_config(num_attention_heads=96, kv_lora_rank=512, qk_rope_head_dim=64)
     assert judged(plans, latent, tensor_parallel=3) == []
     assert judged(plans, found(200), tensor_parallel=8) == [], "KV heads are copied"
@@ -213,7 +213,7 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
         "hosts.gpu-c.driver names."
     ]
     assert judged(plans, found(80, driver="550.163.01")) == [
-        "NVIDIA's driver is 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
+        "NVIDIA's driver is 550.163.01, but vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
         "Set hosts.gpu-c.driver to the driver's package and run deploys/drivers.py, or install it "
         "by hand; or, for datacenter GPUs only, install NVIDIA's package cuda-compat, and set "
         "hosts.gpu-c.gpus.cuda_compat to its directory."
@@ -225,7 +225,7 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     [
         (
             "Failed to initialize NVML: Driver/library version mismatch",
-            "the kernel still runs the former one. reboot the host.",
+            "the kernel still runs the former one: reboot the host.",
         ),
         ("No devices were found", "The driver is loaded and finds no GPU"),
         ("NVIDIA-SMI has failed because it couldn't communicate", "Install NVIDIA's driver"),
@@ -251,7 +251,7 @@ def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
 
     assert judged(plans, of("7.0")) == [
         "GPU 0 has compute capability 7.0, but vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
-        "newer: V100 and older GPUs are not supported. Choose another host for 'helper'."
+        "newer: V100 and older GPUs are not supported. Use another host for 'helper'."
     ]
     for capability in ("7.5", "8.0", "9.0", "10.0", "12.0", ""):
         assert judged(plans, of(capability)) == []
@@ -284,7 +284,7 @@ def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
 def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Planned) -> None:
     old, directory = found(80, driver="550.163.01"), "/usr/local/cuda-13.0/compat"
     assert judged(plans, old, cuda_compat=directory) == [
-        f"hosts.gpu-c.gpus.cuda_compat promises {directory}/libcuda.so.1, which does not exist. "
+        f"hosts.gpu-c.gpus.cuda_compat needs {directory}/libcuda.so.1, which does not exist. "
         "Install NVIDIA's package cuda-compat for CUDA 13, or correct the key."
     ]
     there = having(old, {Exists(f"{directory}/libcuda.so.1"): True})

@@ -179,7 +179,7 @@ WRONG = {
     "its generation is gone": Wrong(
         "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
     ),
-    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "does not listen"),
+    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "is not listening"),
     "a run was cut before it had proved itself": Wrong(
         "gw-1", "file", "/served/", None, ["prove"], "is not verified yet"
     ),
@@ -213,7 +213,7 @@ WRONG = {
         "",
         lambda _: ("/opt/mirrorfleet/claude/1.0.0/claude",),
         ["link"],
-        "/usr/local/bin/claude leads to /opt/mirrorfleet/claude/1.0.0/claude",
+        "/usr/local/bin/claude links to /opt/mirrorfleet/claude/1.0.0/claude",
     ),
     "a developer's settings are gone": Wrong(
         "dev",

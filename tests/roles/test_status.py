@@ -71,7 +71,7 @@ def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> 
     assert service[2:5] == ["failed", "3 d 4 h", "7"]
     assert ["gpu: litellm: x is missing"] in rows
     assert ["gpu: warning: it may be too slow."] in rows
-    assert any("deploys/mirror.py makes it so" in row[0] for row in rows)
+    assert any("Run deploys/mirror.py to apply" in row[0] for row in rows)
 
 
 @pytest.mark.usefixtures("stocked")

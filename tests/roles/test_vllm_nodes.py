@@ -198,7 +198,7 @@ def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixt
     done = mirror(plans(), answers, limit=["gpu-1", "gw"])
     assert done["gpu-1"].execs == []
     assert done["gpu-1"].failed
-    assert "all nodes of 'large' change together, and this run leaves out gpu-2." in caplog.text
+    assert "all nodes of 'large' change together, but this run leaves out gpu-2." in caplog.text
 
 
 # The program, with sleep for vLLM, and two addresses of this machine for two hosts.
