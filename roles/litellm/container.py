@@ -103,11 +103,13 @@ def install(image: Image, seen: Observation) -> Commands:
     if image.reference in seen.images:
         return
     key = sha256(image.reference.encode()).hexdigest()[:12]
-    note = shell(FILES / "note_image.sh", images=IMAGES, key=key)
+    note = shell(FILES / "record_image.sh", images=IMAGES, key=key)
     if image.file is None:
-        yield telling(shell(FILES / "pull.sh", image=image.reference) + note)
+        yield telling(shell(FILES / "pull_image.sh", image=image.reference) + note)
     else:
-        yield from upload(Path(image.file), shell(FILES / "load.sh", image=image.reference) + note)
+        yield from upload(
+            Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + note
+        )
 
 
 def wanted(gateway: LitellmPlan) -> dict[str, Any]:

@@ -34,21 +34,21 @@ HERE = Path(__file__).parent
 
 SCRIPTS = (
     "mirrorfleet_auth.py",
-    "mirrorfleet_gate.py",
+    "mirrorfleet_readiness.py",
     "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
-    "mirrorfleet_succession.py",
+    "mirrorfleet_worker_recycling.py",
     "mirrorfleet_workers.py",
-    "check.py",
+    "check_config.py",
     "probe.py",
 )
 
 OLLAMA_SCRIPTS = (
-    "mirrorfleet_counts.py",
+    "mirrorfleet_token_counts.py",
     "mirrorfleet_ollama.py",
-    "mirrorfleet_prompt.py",
-    "mirrorfleet_question.py",
-    "mirrorfleet_turn.py",
+    "mirrorfleet_prompt_parts.py",
+    "mirrorfleet_ollama_request.py",
+    "mirrorfleet_token_estimate.py",
 )
 """What a gateway has besides, if engines behind it cut prompts."""
 
@@ -59,7 +59,7 @@ PLACE = "database"
 """Which database it is: another one is not gone over to without a word."""
 
 HELD = "/run/mirrorfleet/litellm.held"
-"""While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
+"""While this file says so, the gateway keeps load balancers away: mirrorfleet_readiness.py."""
 
 COUNTS = f"{STATE}/{NAME}/counts-1"
 """What all workers know of the lengths of prompts; another layout is another file."""
@@ -129,7 +129,7 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _cuts(gateway) else ())),
         },
-        check=(f"{environment}/bin/python", "check.py"),
+        check=(f"{environment}/bin/python", "check_config.py"),
     )
     if gateway.image is None:
         return service
@@ -150,7 +150,7 @@ def service(
             arguments=shell_lines(arguments(gateway, count), indent=12),
         ),
         "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
-        **_scripts("contents.py", *([PROGRAM] if gateway.database else [])),
+        **_scripts("check_image.py", *([PROGRAM] if gateway.database else [])),
     }
     if gateway.database:
         said[PLACE] = tables.place(url(gateway.database, secrets)) + "\n"
@@ -216,11 +216,11 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
 
 def hooks(gateway: LitellmPlan, workers: int) -> str:
     """Return what LiteLLM calls in every worker when it starts."""
-    modules = ["mirrorfleet_gate", "mirrorfleet_requests", "mirrorfleet_routes"]
+    modules = ["mirrorfleet_readiness", "mirrorfleet_requests", "mirrorfleet_routes"]
     if workers > 1:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
-        modules.append("mirrorfleet_succession")
+        modules.append("mirrorfleet_worker_recycling")
     if _cuts(gateway):
         modules.append("mirrorfleet_ollama")
     if gateway.database:
@@ -263,7 +263,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         said["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
         # The tables are made before a gateway changes, and once.
         said["DISABLE_SCHEMA_UPDATE"] = "true"
-        # What must stand at them before a generation is accepted: check.py.
+        # What must stand at them before a generation is accepted: check_config.py.
         lock = (LOCKS / f"{gateway.version}.txt").read_text("utf-8")
         said["MIRRORFLEET_TABLES"] = tables.comment(lock, said["LITELLM_SALT_KEY"])
     if gateway.passthrough:

@@ -161,7 +161,7 @@ def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     done = subprocess.run(
-        [str(environment() / "bin/python"), "check.py"],
+        [str(environment() / "bin/python"), "check_config.py"],
         cwd=directory,
         env=_variables(moved, secrets, directory),
         capture_output=True,

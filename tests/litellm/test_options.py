@@ -141,7 +141,7 @@ def test_the_check_says_in_a_line_what_litellm_refuses(upstream: Upstream, tmp_p
 def test_the_check_knows_when_a_release_has_no_place_for_what_is_ours(
     upstream: Upstream, tmp_path: Path
 ) -> None:
-    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install,elsewhere:install"}
+    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_readiness:install,elsewhere:install"}
     said = check(replace(PLAN, environment=hooks), upstream, tmp_path)
     assert said.endswith(
         "but has no place for elsewhere: ModuleNotFoundError: No module named 'elsewhere'"

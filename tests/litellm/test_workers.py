@@ -48,10 +48,10 @@ print(tried("/v1/messages"), tried("/v1/messages/count_tokens"))
 """
 
 SOON = """
-import mirrorfleet_succession
+import mirrorfleet_worker_recycling
 
 def install():
-    vars(mirrorfleet_succession).update(PAUSE=0.2, SETTLE=1.0)
+    vars(mirrorfleet_worker_recycling).update(PAUSE=0.2, SETTLE=1.0)
 """
 
 
@@ -91,7 +91,7 @@ def test_a_worker_at_its_limit_waits_for_its_turn(upstream: Upstream, tmp_path: 
     hooks = {"LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},soon:install"}
     plan = replace(plan, environment=hooks)
     (tmp_path / "soon.py").write_text(SOON)
-    lock = tmp_path / "mirrorfleet_succession.py"
+    lock = tmp_path / "mirrorfleet_worker_recycling.py"
     shutil.copy(render.HERE / "files" / lock.name, lock)
     with lock.open() as another_ends:
         fcntl.flock(another_ends, fcntl.LOCK_EX)

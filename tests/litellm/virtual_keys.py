@@ -28,7 +28,7 @@ async def install() -> None:
     sys.modules["prisma"] = client = _Client("prisma")
     vars(client)["Prisma"] = Prisma
     vars(import_module("mirrorfleet_database")).update(PAUSE=1.0)
-    vars(import_module("mirrorfleet_succession")).update(PAUSE=1.0, SETTLE=20.0)
+    vars(import_module("mirrorfleet_worker_recycling")).update(PAUSE=1.0, SETTLE=20.0)
     with Path("workers").open("a") as workers:
         workers.write(f"{os.getpid()}\n")
     _tasks.append(asyncio.get_running_loop().create_task(_appear()))

@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import Image
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.litellm import container, software
-from mirrorfleet.roles.litellm.files import contents
+from mirrorfleet.roles.litellm.files import check_image
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
@@ -219,7 +219,7 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
         assert f"--volume={directory}:/opt/mirrorfleet/litellm/current:ro" in command
         assert SECRETS["LITELLM_MASTER_KEY"] not in command
     assert check.endswith(
-        "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f contents.py check.py"
+        "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f check_image.py check_config.py"
     )
     assert "--entrypoint=litellm mirrorfleet-litellm:5fd7bdc9e87f --config=" in served
     # What Docker passes on by name, its client has.
@@ -260,5 +260,5 @@ def test_what_an_image_must_hold_and_must_not(
 ) -> None:
     assert plan.gateway
     wanted = json.loads(json.dumps(container.wanted(plan.gateway)))
-    faults = list(contents.faults(wanted, found))
+    faults = list(check_image.faults(wanted, found))
     assert [each for each in faults if "CVE-2026" not in each] == said

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.roles.litellm.files import mirrorfleet_counts, mirrorfleet_prompt
-from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
+from mirrorfleet.roles.litellm.files import mirrorfleet_prompt_parts, mirrorfleet_token_counts
+from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
 from tests.standins.ollama import prompt as standin
 
 WINDOW = 16384
@@ -61,12 +61,18 @@ REQUEST: dict[str, Any] = {
 @pytest.fixture(name="hook")
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
     """The modules that import others of a generation, as they do there."""
-    found = {"mirrorfleet_prompt": mirrorfleet_prompt, "mirrorfleet_counts": mirrorfleet_counts}
+    found = {
+        "mirrorfleet_prompt_parts": mirrorfleet_prompt_parts,
+        "mirrorfleet_token_counts": mirrorfleet_token_counts,
+    }
     for name, module in found.items():
         monkeypatch.setitem(sys.modules, name, module)
-    from mirrorfleet.roles.litellm.files import mirrorfleet_question, mirrorfleet_turn
+    from mirrorfleet.roles.litellm.files import (
+        mirrorfleet_ollama_request,
+        mirrorfleet_token_estimate,
+    )
 
-    yield mirrorfleet_question, mirrorfleet_turn
+    yield mirrorfleet_ollama_request, mirrorfleet_token_estimate
 
 
 def test_the_engine_is_asked_about_the_prompt_that_it_would_make_of_the_turn(hook: Any) -> None:
@@ -89,7 +95,7 @@ def test_the_answer_tells_whether_prompt_and_reserve_fit(hook: Any, room: int) -
 
 def test_a_prompt_has_no_more_tokens_than_it_is_taken_for_at_the_most(hook: Any) -> None:
     itself = standin.chat(REQUEST)
-    most = sum(part.most for part in mirrorfleet_prompt.pieces(REQUEST))
+    most = sum(part.most for part in mirrorfleet_prompt_parts.pieces(REQUEST))
     assert standin.size(itself["messages"], itself["tools"]) <= most
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from mirrorfleet.roles.ollama import models
-from mirrorfleet.roles.ollama.files.keeper import CANDIDATE
+from mirrorfleet.roles.ollama.files.model_manager import CANDIDATE
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.observe import Observation

@@ -242,7 +242,7 @@ class Node:
         current.symlink_to(f"generations/g-{word}")
 
     def start(self) -> None:
-        program = Path(render.HERE / "files" / "nodes.py")
+        program = Path(render.HERE / "files" / "node_launcher.py")
         self.process = subprocess.Popen(
             [sys.executable, str(program), str(self.directory)],
             cwd=self.state,

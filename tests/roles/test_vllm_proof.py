@@ -16,7 +16,7 @@ from mirrorfleet.runtime.service import NEVER
 from tests.roles import programs
 from tests.standins.vllm import CALL, Engine, says, served
 
-PROVE, EXPLAIN = (render.HERE / "files" / name for name in ("prove.py", "explain.py"))
+PROVE, EXPLAIN = (render.HERE / "files" / name for name in ("smoke_test.py", "diagnose.py"))
 
 LEFT = says('<tool_call>\n{"name": "Bash", "arguments": {"command": "echo ready"}}\n</tool_call>')
 WANTED = {"model": "tiny", "context": 131072, "parser": "hermes", "concurrency": None}

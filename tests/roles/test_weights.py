@@ -18,7 +18,7 @@ from mirrorfleet.config.sandbox import HOMES, TEMPORARY
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push, removal, software, weights
-from mirrorfleet.roles.vllm.files import whole
+from mirrorfleet.roles.vllm.files import check_weights
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
 from tests.roles.fleets import good, safetensors
@@ -187,8 +187,8 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
     capsys: pytest.CaptureFixture[str],
     of_files: bool,
 ) -> None:
-    assert (*HOMES, *TEMPORARY) == whole.HIDDEN
-    monkeypatch.setattr(whole, "HIDDEN", (str(tmp_path / "home"),))
+    assert (*HOMES, *TEMPORARY) == check_weights.HIDDEN
+    monkeypatch.setattr(check_weights, "HIDDEN", (str(tmp_path / "home"),))
     there, place = write(tmp_path / "home" / "big"), tmp_path / "srv"
     if of_files:
         write(place)
@@ -196,7 +196,7 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
         (place / "model-2.safetensors").symlink_to(there / "model-2.safetensors")
     else:
         place.symlink_to(there)
-    assert whole.main("check", str(place)) == 1
+    assert check_weights.main("check", str(place)) == 1
     said = capsys.readouterr().err
     assert f"and systemd hides {tmp_path}/home from the service" in said
     assert ("model-2.safetensors leads to" if of_files else "srv leads to") in said
@@ -206,7 +206,7 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
     snapshot.mkdir()
     for each in blobs.iterdir():
         (snapshot / each.name).symlink_to(each)
-    assert whole.main("check", str(snapshot)) == 0
+    assert check_weights.main("check", str(snapshot)) == 0
 
 
 def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
@@ -215,11 +215,11 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
     content = SHARDS["model-2.safetensors"]
     (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
     assert host.said() == []
-    assert whole.main("verify", str(place)) == 1
+    assert check_weights.main("verify", str(place)) == 1
     assert host.said() == [f"{host.place}: model-2.safetensors is missing or cut"]
     host.receive()
     assert host.there() == FILES
-    assert whole.main("verify", str(place)) == 0
+    assert check_weights.main("verify", str(place)) == 0
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:

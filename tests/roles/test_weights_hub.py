@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from mirrorfleet.roles.vllm.files import hub as program
+from mirrorfleet.roles.vllm.files import hub_download as program
 from mirrorfleet.roles.vllm.weights import HUB
 from tests.roles.fleets import safetensors
 from tests.standins.hub import Hub, running

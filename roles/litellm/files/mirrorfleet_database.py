@@ -3,7 +3,7 @@
     python3 mirrorfleet_database.py ARGUMENTS    in the place of LiteLLM's own command
 
 starts it without a comparison of its tables with the database: that gives the database's URL, and
-the password in it, to a command as an argument. The tables are right already (check.py).
+the password in it, to a command as an argument. The tables are right already (check_config.py).
 
 LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS): a database
 that is away makes no gateway unready, and keeps no worker from its start. Developers' keys do not
@@ -21,7 +21,7 @@ import os
 import random
 import signal
 
-import mirrorfleet_succession
+import mirrorfleet_worker_recycling
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
 
@@ -77,7 +77,7 @@ async def _return() -> None:
         await asyncio.sleep(random.uniform(0, 2 * PAUSE))
         if not await _is_back():
             continue
-        lock = await mirrorfleet_succession.turn()
+        lock = await mirrorfleet_worker_recycling.turn()
         if await _is_back():
             log.error("mirrorfleet: the database is back; this worker ends, for another one")
             os.kill(os.getpid(), signal.SIGTERM)

@@ -37,13 +37,18 @@ from litellm.types.utils import CallTypes, TokenCountResponse
 from prometheus_client import Counter
 
 if TYPE_CHECKING:
-    from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
-    from mirrorfleet.roles.litellm.files.mirrorfleet_question import question
-    from mirrorfleet.roles.litellm.files.mirrorfleet_turn import Turn, count, learn, weighed
+    from mirrorfleet.roles.litellm.files.mirrorfleet_ollama_request import question
+    from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
+    from mirrorfleet.roles.litellm.files.mirrorfleet_token_estimate import (
+        Turn,
+        count,
+        learn,
+        weighed,
+    )
 else:
-    from mirrorfleet_counts import Counts
-    from mirrorfleet_question import question
-    from mirrorfleet_turn import Turn, count, learn, weighed
+    from mirrorfleet_ollama_request import question
+    from mirrorfleet_token_counts import Counts
+    from mirrorfleet_token_estimate import Turn, count, learn, weighed
 
 Json = dict[str, Any]
 

@@ -21,7 +21,7 @@ ip route del blackhole {GATEWAY.ip}/32
 
 # When the new generation is being checked on the host, for which the run waits. (The brackets keep
 # the pattern from finding itself.)
-WHEN_CHECKED = f"until pgrep -f '[b]in/python check.py'; do sleep 0.05; done; {SILENT}"
+WHEN_CHECKED = f"until pgrep -f '[b]in/python check_config.py'; do sleep 0.05; done; {SILENT}"
 
 
 def test_a_host_that_falls_silent_in_a_run_fails_alone_and_the_next_run_heals_it() -> None:

@@ -33,7 +33,7 @@ DRIFTS = {
     ),
     "an owner is changed": Drift(
         "gw-1",
-        f"chown nobody {GENERATION}/check.py",
+        f"chown nobody {GENERATION}/check_config.py",
         r"check\.py has mode and owner 640 nobody:mirrorfleet-litellm, not 640 root",
     ),
     "keys are edited": Drift(

@@ -48,6 +48,6 @@ case $job in
             --timeout_worker_healthcheck=60
         ;;
     check)
-        exec docker run "$@" --entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f contents.py check.py
+        exec docker run "$@" --entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f check_image.py check_config.py
         ;;
 esac

@@ -2,9 +2,9 @@
 
 Runs on the host with any python3, and is read by the controller before weights are pushed:
 
-    whole.py check DIRECTORY     what can be known without reading it all: in a second
-    whole.py accept DIRECTORY    every byte against the list; files that are wrong are removed
-    whole.py verify DIRECTORY    every byte against the list; files that are wrong are noted
+    check_weights.py check DIRECTORY     what can be known without reading it all: in a second
+    check_weights.py accept DIRECTORY    every byte against the list; removes wrong files
+    check_weights.py verify DIRECTORY    every byte against the list; notes wrong files
 
 The list was written when the weights arrived: LIST/sha256 in the words of sha256sum, LIST/sizes
 with a size and a name per line, which every run compares with what is there.

@@ -2,7 +2,7 @@
 
 Runs on the host as the engine's user, with the engine's own environment:
 
-    hub.py <wanted.json
+    hub_download.py <wanted.json
 
 What an earlier run has fetched is kept, down to the byte; nothing counts before its digest is
 right. The digests are left behind in .mirrorfleet/sha256, in the words of sha256sum.

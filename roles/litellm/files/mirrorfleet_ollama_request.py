@@ -12,9 +12,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt import blocks, dumped, encoded, text
+    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt_parts import (
+        blocks,
+        dumped,
+        encoded,
+        text,
+    )
 else:
-    from mirrorfleet_prompt import blocks, dumped, encoded, text
+    from mirrorfleet_prompt_parts import blocks, dumped, encoded, text
 
 Json = dict[str, Any]
 

@@ -2,8 +2,8 @@
 
 Runs on the host, as root, with the distribution's python3 and nothing else:
 
-    keeper.py make|prove URL LEDGER <wanted.json
-    keeper.py give URL/api/blobs/DIGEST     the file `upload` here, if the server lacks it
+    model_manager.py make|prove URL LEDGER <wanted.json
+    model_manager.py give URL/api/blobs/DIGEST     the file `upload` here, if the server lacks it
 
 LEDGER remembers the models that were made here: by their names, which recipe they were made by,
 what the server then called their content, and their window. No other model is ever removed.

@@ -1,6 +1,6 @@
 """Run one engine on several hosts: its parts start together and end together.
 
-    nodes.py DIRECTORY          the service's, with its generations
+    node_launcher.py DIRECTORY          the service's, with its generations
 
 vLLM connects the parts by itself, but when one is lost, the others wait for it for ever, while the
 first still says that all is well. So the first connects to each other one before it starts, and

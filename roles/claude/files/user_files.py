@@ -1,6 +1,6 @@
 """What a run over SSH does with a developer's own files, done by the developer: in an installer.
 
-own_files.py install|remove DIRECTORY SETTINGS STATE. The installer carries this file after
+user_files.py install|remove DIRECTORY SETTINGS STATE. The installer carries this file after
 json_file.py and receipt.py, so it needs nothing but Python's own library.
 """
 

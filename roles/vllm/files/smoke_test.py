@@ -2,7 +2,7 @@
 
 Runs on the host, as root, with its python3 and nothing but the standard library:
 
-    prove.py URL USER <serves.json
+    smoke_test.py URL USER <serves.json
 
 The key comes by the environment, as VLLM_API_KEY, and goes to a process of USER only. Ends with 0
 when the engine serves, with 1 while it starts, and with NEVER when waiting will not help.

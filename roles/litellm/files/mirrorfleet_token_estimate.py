@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
-    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt import (
+    from mirrorfleet.roles.litellm.files.mirrorfleet_prompt_parts import (
         DIGEST,
         Kinds,
         Piece,
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
         kinds,
         pieces,
     )
+    from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
 else:
-    from mirrorfleet_prompt import DIGEST, Kinds, Piece, digests, kinds, pieces
+    from mirrorfleet_prompt_parts import DIGEST, Kinds, Piece, digests, kinds, pieces
 
 Json = dict[str, Any]
 

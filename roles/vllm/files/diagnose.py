@@ -1,6 +1,6 @@
 """Make of the journal of a vLLM that did not start what a person wants to know.
 
-Runs on the host with its python3: explain.py WEIGHTS NODES <journal, where NODES is how many hosts
+Runs on the host with its python3: diagnose.py WEIGHTS NODES <journal, where NODES is how many hosts
 serve the model together. Prints the exceptions that ended it and the errors that it logged, without
 the stacks, and for the known ones the remedy.
 """

@@ -1,6 +1,6 @@
 """Whether an image holds the LiteLLM that the fleet file names, and nothing that must not be run.
 
-    python3 contents.py PROGRAM
+    python3 check_image.py PROGRAM
 
 Run in the image, beside image.json; if all is well, goes on with another program there.
 """
