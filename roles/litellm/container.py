@@ -1,4 +1,4 @@
-"""LiteLLM from a container image: Docker, the image by its digest, and what must be in it."""
+"""LiteLLM from a container image: Docker, the image by its digest, and its required content."""
 
 from __future__ import annotations
 
@@ -25,47 +25,50 @@ from mirrorfleet.runtime.upload import upload
 NAME = "mirrorfleet-litellm"
 
 SLICE = f"{NAME}.service.slice"
-"""Docker's parent for the container's cgroup: by its name, whoever asks to which unit the process
-with the port belongs finds the gateway's."""
+"""Docker's parent for the container's cgroup. Its name relates the process with the port to the
+gateway's unit."""
 
 DOCKER = "/usr/bin/docker"
 STORE = "/var/lib/docker"
-"""Where Docker keeps images, unless its administrator has moved them."""
+"""Docker's default directory for images."""
 
 IMAGES = f"{ROOT}/litellm/images"
-"""A file for each image that we brought, with its reference: what we may remove again."""
+"""A file with the reference of each image that a run brought, and may remove again."""
 
 SIZE = 700 * 10**6
-"""Bytes of an image at the least: what LiteLLM and its packages take."""
+"""Minimum size of an image in bytes: that of LiteLLM and its packages."""
 
-CLIENT_APART = (("debian", "13"),)
-"""Where Docker's package does not bring its client."""
+SEPARATE_CLIENT = (("debian", "13"),)
+"""Systems on which Docker's package does not include its client."""
 
 FILES = Path(__file__).parent / "files"
 HOOKS = shell(FILES / "container_hooks.sh", container=NAME)
 
 
-def was_here(image: Image | None, seen: Observation) -> bool:
-    """Does a generation run in a container, this one or one before: is there anything to tidy?"""
-    return bool(image) or any(path.endswith("/container.sh") for path in seen.files)
+def has_containers(image: Image | None, observed: Observation) -> bool:
+    """Return whether this or an earlier generation runs in a container."""
+    return bool(image) or any(path.endswith("/container.sh") for path in observed.files)
 
 
-def packages(seen: Observation) -> tuple[str, ...]:
-    """Return the packages that bring Docker; none where there is one, whoever it is from."""
-    if DOCKER in seen.paths:
+def packages(observed: Observation) -> tuple[str, ...]:
+    """Return the packages that install Docker; none if the host has it, from any source."""
+    if DOCKER in observed.paths:
         return ()
-    return ("docker.io", *(["docker-cli"] if (seen.system, seen.release) in CLIENT_APART else []))
+    return (
+        "docker.io",
+        *(["docker-cli"] if (observed.system, observed.release) in SEPARATE_CLIENT else []),
+    )
 
 
 def questions(image: Image) -> list[Question]:
-    """What must be known of a host that is to run the image."""
+    """Return the questions about a host that runs the image."""
     return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
 
 
-def problems(image: Image, seen: Observation) -> Iterator[Problem]:
-    """Yield why the host cannot have the image."""
-    free = seen.disks.get(STORE)
-    if image.reference in seen.images or free is None:
+def problems(image: Image, observed: Observation) -> Iterator[Problem]:
+    """Yield a problem if the host does not have enough disk space for the image."""
+    free = observed.disks.get(STORE)
+    if image.reference in observed.images or free is None:
         return
     needed = SIZE
     if image.file and Path(image.file).exists():
@@ -78,15 +81,15 @@ def problems(image: Image, seen: Observation) -> Iterator[Problem]:
         )
 
 
-def changes(image: Image, seen: Observation) -> Iterator[Change]:
-    """Yield the image, if the host will be given it."""
-    if image.reference not in seen.images:
+def changes(image: Image, observed: Observation) -> Iterator[Change]:
+    """Yield a change if the host does not have the image."""
+    if image.reference not in observed.images:
         yield Change(f"image {image.reference} is missing")
 
 
-def fetch(image: Image, seen: Observation) -> None:
-    """Look whether the archive is the one that is wanted. Raises ``DeployError`` if it is not."""
-    if image.file is None or image.reference in seen.images:
+def fetch(image: Image, observed: Observation) -> None:
+    """Check the digest of the archive. Raises ``DeployError`` if it is another one."""
+    if image.file is None or image.reference in observed.images:
         return
     try:
         found = digest(Path(image.file))
@@ -98,25 +101,27 @@ def fetch(image: Image, seen: Observation) -> None:
         )
 
 
-def install(image: Image, seen: Observation) -> Commands:
-    """Pull the image, or send the archive, where the host does not have it."""
-    if image.reference in seen.images:
+def install(image: Image, observed: Observation) -> Commands:
+    """Yield the commands that pull or upload the image, if the host does not have it."""
+    if image.reference in observed.images:
         return
     key = sha256(image.reference.encode()).hexdigest()[:12]
-    note = shell(FILES / "record_image.sh", images=IMAGES, key=key)
+    record = shell(FILES / "record_image.sh", images=IMAGES, key=key)
     if image.file is None:
-        yield telling(shell(FILES / "pull_image.sh", image=image.reference) + note)
+        yield telling(shell(FILES / "pull_image.sh", image=image.reference) + record)
     else:
         yield from upload(
-            Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + note
+            Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + record
         )
 
 
-def wanted(gateway: LitellmPlan) -> dict[str, Any]:
-    """Return image.json: what must be in the image, and what must not."""
+def expected(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return image.json: the release that the image must hold, and the refused packages."""
     advisories = table("advisories")
     refused = {
-        package: [{name: each[name] for name in each if name != "source"} for each in listed]
+        package: [
+            {name: advisory[name] for name in advisory if name != "source"} for advisory in listed
+        ]
         for package, listed in advisories.items()
     }
     return {"litellm": gateway.version, "refused": refused}

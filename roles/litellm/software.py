@@ -1,4 +1,4 @@
-"""What LiteLLM runs from: an environment of its lock file, or a container image."""
+"""LiteLLM's software: a Python environment from a lock file, or a container image."""
 
 from __future__ import annotations
 
@@ -20,60 +20,60 @@ LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
-"""What our own programs on a gateway need, whatever LiteLLM runs from."""
+"""Packages that Mirrorfleet's programs on a gateway need, with and without a container."""
 
 SIZE = 700 * 10**6
-"""Bytes of an environment at the least: 1.106.2 takes 0.77 GB."""
+"""Minimum size of an environment in bytes: 1.106.2 takes 0.77 GB."""
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
-    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
+    """Return the gateway's Python environment. Raises ``DeployError`` without a lock file."""
     lock = LOCKS / f"{gateway.version}.txt"
     if not lock.exists():
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned are: {known}.")
+        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned releases: {known}.")
     return python.Environment("litellm", lock, size=SIZE)
 
 
-def packages(gateway: LitellmPlan, seen: Observation) -> tuple[str, ...]:
-    """Return the system packages that the host must have."""
-    return (*PACKAGES, *(container.packages(seen) if gateway.image else ()))
+def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
+    """Return the system packages that the host needs."""
+    return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
 def questions(gateway: LitellmPlan) -> list[Question]:
-    """What must be known of the host's software."""
+    """Return the questions about the host's software."""
     common: list[Question] = [python.QUESTION, *(("package", name) for name in PACKAGES)]
     if gateway.image:
         return [*common, *container.questions(gateway.image)]
     return [*common, ("disk", ROOT), environment(gateway).question]
 
 
-def problems(gateway: LitellmPlan, seen: Observation) -> Iterator[Problem]:
-    """Yield why the host cannot have the software."""
-    yield from python.problems(seen, [] if gateway.image else [environment(gateway)])
+def problems(gateway: LitellmPlan, observed: Observation) -> Iterator[Problem]:
+    """Yield why the software cannot be installed."""
+    yield from python.problems(observed, [] if gateway.image else [environment(gateway)])
     if gateway.image:
-        yield from container.problems(gateway.image, seen)
+        yield from container.problems(gateway.image, observed)
 
 
-def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
-    """Yield what the host will be given of it."""
+def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
+    """Yield the changes of the software."""
     if gateway.image:
-        yield from container.changes(gateway.image, seen)
+        yield from container.changes(gateway.image, observed)
     else:
-        yield from python.changes(environment(gateway), seen)
+        yield from python.changes(environment(gateway), observed)
 
 
-def fetch(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> None:
-    """Bring it to this machine, if it is to be sent."""
+def fetch(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> None:
+    """Download the software to this machine, if the host receives it from here."""
     if gateway.image:
-        container.fetch(gateway.image, seen)
+        container.fetch(gateway.image, observed)
     else:
-        python.fetch(environment(gateway), plan, seen)
+        python.fetch(environment(gateway), plan, observed)
 
 
-def install(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> Commands:
-    """Bring it to the host, if that lacks it."""
+def install(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> Commands:
+    """Yield the commands that install the software, if the host does not have it."""
     if gateway.image:
-        yield from container.install(gateway.image, seen)
+        yield from container.install(gateway.image, observed)
     else:
-        yield from python.install(environment(gateway), plan, seen)
+        yield from python.install(environment(gateway), plan, observed)

@@ -219,7 +219,7 @@ def write_keys(plan: LitellmPlan, values: Mapping[Any, str], directory: Path) ->
     """Write the keys as a run does: a file in the place of the one before."""
     new = directory / "keys.new"
     with patch("mirrorfleet.roles.litellm.keys.reveal", values.__getitem__):
-        new.write_text(keys.wanted(plan))
+        new.write_text(keys.desired(plan))
     new.replace(directory / "keys.json")
     (directory / "former.json").write_text(keyring.document([], []))
 

@@ -259,6 +259,6 @@ def test_what_an_image_must_hold_and_must_not(
     plan: HostPlan, found: dict[str, set[str]], said: list[str]
 ) -> None:
     assert plan.gateway
-    wanted = json.loads(json.dumps(container.wanted(plan.gateway)))
+    wanted = json.loads(json.dumps(container.expected(plan.gateway)))
     faults = list(check_image.faults(wanted, found))
     assert [each for each in faults if "CVE-2026" not in each] == said

@@ -100,6 +100,6 @@ def test_a_gateway_is_probed_where_it_listens(listen: str, probe: str) -> None:
 def test_only_with_the_passthrough_do_keys_open_it() -> None:
     plan = next(gateways(ROOT / "tests/fleet/good/research-anthropic.yml"))
     with references_only():
-        assert json.loads(keys.wanted(everything()))["routes"] == []
-        opened = json.loads(keys.wanted(plan))["routes"]
+        assert json.loads(keys.desired(everything()))["routes"] == []
+        opened = json.loads(keys.desired(plan))["routes"]
     assert opened == ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]

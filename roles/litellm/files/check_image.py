@@ -1,8 +1,8 @@
-"""Whether an image holds the LiteLLM that the fleet file names, and nothing that must not be run.
+"""Check that an image holds the LiteLLM of the fleet file, and no package that is refused.
 
     python3 check_image.py PROGRAM
 
-Run in the image, beside image.json; if all is well, goes on with another program there.
+Run in the image, in the directory of image.json. If all is well, runs PROGRAM there.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 
-def faults(wanted: dict[str, Any], found: dict[str, set[str]]) -> Iterator[str]:
-    """Yield what is wrong with the packages that were ``found``, by their versions."""
+def faults(expected: dict[str, Any], found: dict[str, set[str]]) -> Iterator[str]:
+    """Yield what is wrong with the packages ``found``, which maps names to versions."""
     litellm = ", ".join(sorted(found.get("litellm", ()))) or "no LiteLLM"
-    if litellm != wanted["litellm"]:
-        yield f"holds {litellm}, where gateway.version is {wanted['litellm']}"
-    for name, advisories in wanted["refused"].items():
+    if litellm != expected["litellm"]:
+        yield f"holds {litellm}, but gateway.version is {expected['litellm']}"
+    for name, advisories in expected["refused"].items():
         for version in sorted(found.get(name, ())):
-            for each in advisories:
-                if version in each.get("only", ()) or _is_below(version, each.get("below")):
-                    yield f"holds {name} {version}: {each['id']} ({each['what']})"
+            for advisory in advisories:
+                if version in advisory.get("only", ()) or _is_below(version, advisory.get("below")):
+                    yield f"holds {name} {version}: {advisory['id']} ({advisory['what']})"
 
 
 def _is_below(version: str, fixed: str | None) -> bool:
-    from packaging.version import InvalidVersion, Version  # which LiteLLM brings with it
+    from packaging.version import InvalidVersion, Version  # LiteLLM depends on it
 
     try:
         return fixed is not None and Version(version) < Version(fixed)
@@ -39,18 +39,19 @@ def _is_below(version: str, fixed: str | None) -> bool:
 
 
 def installed() -> dict[str, set[str]]:
-    """Return the versions of each package that this Python finds; of one there may be several."""
+    """Return the versions of each package that this Python finds; a package may have several."""
     found: dict[str, set[str]] = {}
-    for each in metadata.distributions():
-        name = re.sub("[-_.]+", "-", each.metadata["Name"] or "").lower()
-        found.setdefault(name, set()).add(each.version)
+    for distribution in metadata.distributions():
+        name = re.sub("[-_.]+", "-", distribution.metadata["Name"] or "").lower()
+        found.setdefault(name, set()).add(distribution.version)
     return found
 
 
 def main(program: str) -> None:
-    wanted = json.loads(Path("image.json").read_text(encoding="utf-8"))
-    if wrong := list(faults(wanted, installed())):
-        sys.exit("\n".join(f"the image {each}" for each in wrong))
+    """Run the program, or exit with what is wrong with the image."""
+    expected = json.loads(Path("image.json").read_text(encoding="utf-8"))
+    if wrong := list(faults(expected, installed())):
+        sys.exit("\n".join(f"the image {fault}" for fault in wrong))
     runpy.run_path(program, run_name="__main__")
 
 

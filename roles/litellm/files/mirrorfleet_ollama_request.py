@@ -1,8 +1,8 @@
-"""The question to Ollama whether a prompt fits into the window of its model.
+"""Build the request with which Ollama shows whether a prompt fits the window of its model.
 
-A request to /v1/messages becomes one to /api/chat, as Ollama itself translates it (its
-anthropic/anthropic.go). With `_debug_render_only`, Ollama shows the prompt as it would be cut, and
-does not run the model.
+A request to /v1/messages becomes one to /api/chat, translated as Ollama itself does it (its
+anthropic/anthropic.go). With `_debug_render_only`, Ollama returns the prompt as it would truncate
+it, and does not run the model.
 """
 
 from __future__ import annotations
@@ -26,34 +26,37 @@ Json = dict[str, Any]
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
-"""An image for another one: Ollama counts images alike, and need not be sent the data."""
+"""Replaces every image: Ollama counts all images alike, so their data need not be sent."""
 
 
-def question(model: str, request: Json, reserve: int) -> tuple[Json, str]:
-    """Return a body for /api/chat, and a word that is in the answer if the prompt fits.
+def render_request(model: str, request: Json, reserve: int) -> tuple[Json, str]:
+    """Return a body for /api/chat, and a marker that is in the response if the prompt fits.
 
-    Ollama cuts whole messages from the front. So the first message is one of ours, with that word,
-    and with as many tokens as are kept for the answer. It is the first one to go, and goes unless
-    all the others fit beside it.
+    Ollama drops whole messages from the front. So an additional first message holds the marker, and
+    as many tokens as are reserved for the answer. Ollama drops it first, unless everything fits.
     """
-    word = hashlib.blake2b(encoded(dumped(request.get("messages"))), digest_size=8).hexdigest()
-    ours = [
-        {"role": "user", "content": word + " a" * reserve},
-        # Some templates take turns of user and assistant only.
+    marker = hashlib.blake2b(encoded(dumped(request.get("messages"))), digest_size=8).hexdigest()
+    added = [
+        {"role": "user", "content": marker + " a" * reserve},
+        # Some templates accept only alternating messages of user and assistant.
         {"role": "assistant", "content": "a"},
     ]
     system = text(request.get("system"))
-    theirs = [message for each in request.get("messages") or () for message in _translated(each)]
+    messages = [part for each in request.get("messages") or () for part in _translated(each)]
     body = {
         "model": model,
-        "messages": [*([{"role": "system", "content": system}] if system else []), *ours, *theirs],
-        "tools": [_tool(each) for each in request.get("tools") or ()],
+        "messages": [
+            *([{"role": "system", "content": system}] if system else []),
+            *added,
+            *messages,
+        ],
+        "tools": [_tool(tool) for tool in request.get("tools") or ()],
         "stream": False,
         "_debug_render_only": True,
-        # A release without the line above would run the model: one token is soon there.
+        # A release without _debug_render_only runs the model: one token takes little time.
         "options": {"num_predict": 1},
     }
-    return body, word
+    return body, marker
 
 
 def _tool(tool: Json) -> Json:
@@ -66,7 +69,7 @@ def _tool(tool: Json) -> Json:
 
 
 def _translated(message: Json) -> Iterator[Json]:
-    """Yield a message as Ollama has it: results of tools are messages of their own."""
+    """Yield a message in Ollama's form, in which each tool result is a separate message."""
     role, images, thinking = message.get("role"), 0, ""
     texts: list[str] = []
     calls: list[Json] = []
@@ -84,17 +87,21 @@ def _translated(message: Json) -> Iterator[Json]:
                 calls.append({"id": block.get("id"), "function": function})
             case "tool_result":
                 inner = blocks(block.get("content"))
-                pictures = sum(each.get("type") == "image" for each in inner)
-                results.append(_result(block, text(inner), pictures))
+                count = sum(part.get("type") == "image" for part in inner)
+                results.append(_result(block, text(inner), count))
             case "web_search_tool_result":
                 results.append(_result(block, dumped(block.get("content")), 0))
     own: list[Json] = []
     if texts or images or calls or thinking:
-        said = {"role": role, "content": "".join(texts), "images": [PIXEL] * images}
-        own = [{**said, "tool_calls": calls, "thinking": thinking}]
+        spoken = {"role": role, "content": "".join(texts), "images": [PIXEL] * images}
+        own = [{**spoken, "tool_calls": calls, "thinking": thinking}]
     yield from ([*results, *own] if role == "user" else [*own, *results])
 
 
 def _result(block: Json, content: str, images: int) -> Json:
-    known = {"role": "tool", "content": content, "tool_call_id": block.get("tool_use_id")}
-    return {**known, "images": [PIXEL] * images}
+    return {
+        "role": "tool",
+        "content": content,
+        "tool_call_id": block.get("tool_use_id"),
+        "images": [PIXEL] * images,
+    }

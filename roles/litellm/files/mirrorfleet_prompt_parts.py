@@ -1,7 +1,7 @@
-"""What a request to /v1/messages weighs: its parts, their digests, and how much text they have.
+"""Split a request to /v1/messages into parts, with their digests and amounts of text.
 
-Plain Python: it knows no LiteLLM and asks nobody. What Ollama drops of a request is not counted
-(its anthropic/anthropic.go).
+Plain Python, without LiteLLM and without requests to an engine. Content that Ollama drops (see its
+anthropic/anthropic.go) is not counted.
 """
 
 from __future__ import annotations
@@ -15,52 +15,52 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 DIGEST = 16
-"""Bytes of a digest."""
+"""Size of a digest in bytes."""
 
 IMAGE = 768
-"""Tokens that Ollama takes an image for when it looks whether a prompt fits."""
+"""Tokens that Ollama assumes for an image when it checks the length of a prompt."""
 
 MARKERS = 64
-"""Tokens that a template may add to a message, at most."""
+"""Maximum number of tokens that a chat template adds to a message."""
 
 RUN = re.compile(r"[!-~]{48,}")
-"""Text without a space for so long, base64 for example, has shorter tokens than words have."""
+"""Long text without a space, base64 for example, has fewer bytes per token than words."""
 
 
 class Kinds(NamedTuple):
-    """How much there is of each kind of text in bytes, and the number of messages."""
+    """The bytes of each kind of text, and the number of messages."""
 
     words: float
-    runs: float
-    wide: float
+    runs: float  # text without spaces, see RUN
+    wide: float  # text outside ASCII
     messages: float
 
 
 @dataclass(frozen=True)
-class Piece:
+class Part:
     """A part of a prompt: the system prompt with the tools, or one message."""
 
     text: str
     images: int
 
     @property
-    def most(self) -> int:
-        """Tokens that it can have at most: no token has less than a byte."""
+    def upper_bound(self) -> int:
+        """The maximum number of tokens: each token has at least one byte."""
         escaped = sum(map(self.text.count, "<>&"))  # Go writes them as \u003c
         return len(encoded(self.text)) + 5 * escaped + IMAGE * self.images + MARKERS
 
 
-def pieces(request: Json) -> list[Piece]:
-    """Return the parts of a request in the order in which they are read."""
+def split(request: Json) -> list[Part]:
+    """Return the parts of a request, in the order of the prompt."""
     tools = [
-        dumped([each.get("name"), each.get("description"), each.get("input_schema")])
-        for each in request.get("tools") or ()
+        dumped([tool.get("name"), tool.get("description"), tool.get("input_schema")])
+        for tool in request.get("tools") or ()
     ]
-    head = Piece("\n".join([text(request.get("system")), *tools]), 0)
-    return [head, *(_piece(each) for each in request.get("messages") or ())]
+    head = Part("\n".join([text(request.get("system")), *tools]), 0)
+    return [head, *(_part(message) for message in request.get("messages") or ())]
 
 
-def _piece(message: Json) -> Piece:
+def _part(message: Json) -> Part:
     parts, images = [str(message.get("role"))], 0
     for block in blocks(message.get("content")):
         match block.get("type"):
@@ -73,31 +73,31 @@ def _piece(message: Json) -> Piece:
             case "tool_result":
                 inner = blocks(block.get("content"))
                 parts.append(text(inner))
-                pictures = [each for each in inner if each.get("type") == "image"]
-                images += len(pictures)
-                parts.extend(map(_picture, pictures))
+                inner_images = [part for part in inner if part.get("type") == "image"]
+                images += len(inner_images)
+                parts.extend(map(_image_digest, inner_images))
             case "web_search_tool_result":
                 parts.append(dumped(block.get("content")))
             case "image":
                 images += 1
-                parts.append(_picture(block))
-    return Piece("\x1f".join(parts), images)
+                parts.append(_image_digest(block))
+    return Part("\x1f".join(parts), images)
 
 
-def _picture(block: Json) -> str:
+def _image_digest(block: Json) -> str:
     return hashlib.blake2b(encoded(dumped(block.get("source"))), digest_size=8).hexdigest()
 
 
 def blocks(content: Any) -> list[Json]:
-    """Return the blocks of a content, which may be plain text."""
+    """Return the blocks of a content; plain text becomes one block."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [each for each in content or () if isinstance(each, dict)]
+    return [block for block in content or () if isinstance(block, dict)]
 
 
 def text(content: Any) -> str:
     """Return the text of a content."""
-    return "".join(each.get("text") or "" for each in blocks(content) if each.get("type") == "text")
+    return "".join(part.get("text") or "" for part in blocks(content) if part.get("type") == "text")
 
 
 def dumped(value: Any) -> str:
@@ -108,12 +108,12 @@ def encoded(value: str) -> bytes:
     return value.encode(errors="surrogatepass")
 
 
-def digests(whose: str, parts: list[Piece]) -> list[bytes]:
-    """Return a digest of each beginning of a prompt: of its first part, of its first two, …
+def digests(weights: str, parts: list[Part]) -> list[bytes]:
+    """Return a digest of each prefix of a prompt: of its first part, of its first two, and so on.
 
-    ``whose`` is what else a count depends on: the weights.
+    ``weights`` identifies the model that counts the tokens.
     """
-    digest = hashlib.blake2b(whose.encode(), digest_size=DIGEST)
+    digest = hashlib.blake2b(weights.encode(), digest_size=DIGEST)
     found = []
     for part in parts:
         content = encoded(part.text)
@@ -123,13 +123,12 @@ def digests(whose: str, parts: list[Piece]) -> list[bytes]:
     return found
 
 
-def kinds(parts: list[Piece]) -> Kinds:
-    """Return how much text of each kind there is."""
+def kinds(parts: list[Part]) -> Kinds:
+    """Return the amounts of text of each kind."""
     words = runs = wide = 0
     for part in parts:
         total = len(encoded(part.text))
-        # Of a character that is not ASCII, no byte is.
-        plain = total if part.text.isascii() else len(part.text.encode("ascii", "ignore"))
+        ascii_bytes = total if part.text.isascii() else len(part.text.encode("ascii", "ignore"))
         long = sum(map(len, RUN.findall(part.text)))
-        wide, runs, words = wide + total - plain, runs + long, words + plain - long
+        wide, runs, words = wide + total - ascii_bytes, runs + long, words + ascii_bytes - long
     return Kinds(words, runs, wide, len(parts))

@@ -1,11 +1,11 @@
-"""Whether this gateway takes turns: LiteLLM's /health/readiness, kept at 503 while a file says so.
+"""Answer LiteLLM's /health/readiness with 503 while the gateway is draining.
 
-Load balancers ask for readiness. Before a gateway stops, and after its start until it has proved
-itself, it is held: it says 503 there and goes on to serve whatever comes. The file named by
-MIRRORFLEET_HELD holds all workers at once, those among them that are only just started. It counts
-until the time of its last change, which lies in the future: a hold that nobody ends ends by itself.
+Load balancers check readiness. A gateway is draining before it stops, and after its start until it
+has passed its probe: readiness is 503, and requests that still arrive are served. The file named by
+MIRRORFLEET_HELD makes all workers drain at once, also those that start meanwhile. It applies until
+its modification time, which is in the future: so draining ends by itself if a run is cut.
 
-Not LiteLLM's own /health/drain: it holds only the worker that happens to answer, and for good.
+LiteLLM's own /health/drain affects only the worker that answers, and never ends.
 
 LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS).
 """
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 READINESS = "/health/readiness"
 
-HELD = os.environ.get("MIRRORFLEET_HELD", "")
+DRAINING = os.environ.get("MIRRORFLEET_HELD", "")
 
 
-def is_held(path: str = HELD) -> bool:
-    """Is the gateway to be left alone by load balancers now?"""
+def is_draining(path: str = DRAINING) -> bool:
+    """Return whether load balancers must send no new requests now."""
     try:
         return Path(path).stat().st_mtime > time.time()
     except OSError:
         return False
 
 
-def held(served: ASGIApp) -> ASGIApp:
-    """Return an application that is never ready while it is held, and else the one that it is."""
+def with_draining(app: ASGIApp) -> ASGIApp:
+    """Return an application that is not ready while draining, and otherwise answers as ``app``."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != READINESS or not is_held():
-            await served(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] != READINESS or not is_draining():
+            await app(scope, receive, send)
             return
         status = 0
 
-        async def change(message: Message) -> None:
+        async def send_failure(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             if status != 200:
                 await send(message)
 
-        await served(scope, receive, change)
+        await app(scope, receive, send_failure)
         if status == 200:
-            body = json.dumps({"status": "held"}).encode()
+            body = json.dumps({"status": "draining"}).encode()
             headers = [
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
@@ -64,9 +64,9 @@ def held(served: ASGIApp) -> ASGIApp:
 
 
 def install() -> None:
-    """Stand before all of LiteLLM in this worker; where that cannot be, it does not start."""
+    """Answer readiness before LiteLLM. Raises ``RuntimeError``, so that the worker stops."""
     from litellm.proxy.proxy_server import app
 
     if app.middleware_stack is None:
-        raise RuntimeError("LiteLLM calls its startup hooks before it is put together")
-    app.middleware_stack = held(app.middleware_stack)
+        raise RuntimeError("LiteLLM calls its startup hooks before it builds its middleware")
+    app.middleware_stack = with_draining(app.middleware_stack)

@@ -1,13 +1,13 @@
-"""What is known of the lengths of prompts, in one file that all workers of a gateway share.
+"""Store token counts of prompts in one file that all workers of a gateway share.
 
-It has a fixed size, and holds
+The file has a fixed size, and holds
 
-- how many tokens the beginnings of prompts have, by their digests: what an engine has counted;
-- for each model, how many tokens each kind of text has per byte.
+- the token counts of prefixes of prompts, by their digests, as an engine has counted them;
+- the tokens per byte of each kind of text, for each model.
 
-A record is found by its digest, read and written in one step, and has a checksum: one that two
-workers write at once is at worst unreadable, and then it is not known. The file survives a
-restart. What it holds can be learnt again, so a file that cannot be used costs nothing else.
+A digest determines the place of its record. A record is read and written in one step, and has a
+checksum: if two workers write it at once, it may become unreadable, and counts as missing. The file
+survives a restart. Its content can be learnt again, so a broken file does no other harm.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ COUNT = struct.Struct("<16sI")
 RATES = struct.Struct("<16s4d")
 SUM = struct.Struct("<I")
 
-ROOM = 64
-"""Bytes of a record, its checksum among them."""
+RECORD = 64
+"""Size of a record in bytes, with its checksum."""
 
-SIZE = ROOM * (PLACES + MODELS)
+SIZE = RECORD * (PLACES + MODELS)
 
 
 class Counts:
-    """The file at ``path``; memory of this process alone, where it cannot be used."""
+    """The counts in the file at ``path``, or only in memory if the file cannot be used."""
 
     def __init__(self, path: str | None) -> None:
         self.error = ""
@@ -42,29 +42,31 @@ class Counts:
             self._map = mmap.mmap(-1, SIZE)
 
     def find(self, digest: bytes) -> int | None:
-        """Return how many tokens a prompt has that was counted once."""
-        at = ROOM * (MODELS + int.from_bytes(digest[:8], "little") % PLACES)
+        """Return the token count of a prompt; None if it was not counted."""
+        at = RECORD * (MODELS + int.from_bytes(digest[:8], "little") % PLACES)
         known = self._read(at, COUNT)
         return known[1] if known and known[0] == digest else None
 
-    def keep(self, digest: bytes, tokens: int) -> None:
-        at = ROOM * (MODELS + int.from_bytes(digest[:8], "little") % PLACES)
+    def store(self, digest: bytes, tokens: int) -> None:
+        """Store the token count of a prompt."""
+        at = RECORD * (MODELS + int.from_bytes(digest[:8], "little") % PLACES)
         self._write(at, COUNT.pack(digest, tokens))
 
     def rates(self, model: bytes) -> tuple[float, ...] | None:
-        """Return what was learnt of a model, by the digest of its weights."""
-        known = self._read(ROOM * (int.from_bytes(model[:8], "little") % MODELS), RATES)
+        """Return the tokens per byte of a model, by the digest of its weights; None if unknown."""
+        known = self._read(RECORD * (int.from_bytes(model[:8], "little") % MODELS), RATES)
         return known[1:] if known and known[0] == model else None
 
-    def learn(self, model: bytes, rates: tuple[float, ...]) -> None:
+    def store_rates(self, model: bytes, rates: tuple[float, ...]) -> None:
+        """Store the tokens per byte of a model."""
         self._write(
-            ROOM * (int.from_bytes(model[:8], "little") % MODELS), RATES.pack(model, *rates)
+            RECORD * (int.from_bytes(model[:8], "little") % MODELS), RATES.pack(model, *rates)
         )
 
     def _read(self, at: int, form: struct.Struct) -> tuple[Any, ...] | None:
         record = self._map[at : at + form.size + SUM.size]
-        is_whole = SUM.unpack(record[form.size :])[0] == crc32(record[: form.size])
-        return form.unpack(record[: form.size]) if is_whole else None
+        is_valid = SUM.unpack(record[form.size :])[0] == crc32(record[: form.size])
+        return form.unpack(record[: form.size]) if is_valid else None
 
     def _write(self, at: int, record: bytes) -> None:
         self._map[at : at + len(record) + SUM.size] = record + SUM.pack(crc32(record))

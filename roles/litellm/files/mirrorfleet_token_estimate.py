@@ -1,6 +1,6 @@
-"""How long the prompt of a turn is: at the most, and by what was learnt of its model.
+"""Estimate the tokens of a prompt: an upper bound, and the likely number for its model.
 
-Plain Python: it knows no LiteLLM and asks nobody.
+Plain Python, without LiteLLM and without requests to an engine.
 """
 
 from __future__ import annotations
@@ -13,112 +13,116 @@ if TYPE_CHECKING:
     from mirrorfleet.roles.litellm.files.mirrorfleet_prompt_parts import (
         DIGEST,
         Kinds,
-        Piece,
+        Part,
         digests,
         kinds,
-        pieces,
+        split,
     )
     from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
 else:
-    from mirrorfleet_prompt_parts import DIGEST, Kinds, Piece, digests, kinds, pieces
+    from mirrorfleet_prompt_parts import DIGEST, Kinds, Part, digests, kinds, split
 
 Json = dict[str, Any]
 
 RESERVE = 16
-"""The part of the window that is kept for the answer: one in so many."""
+"""The window divided by this number is reserved for the answer."""
 
-UNSEEN = 256
-"""Tokens that a template may add to a prompt whose beginning was counted."""
+TEMPLATE = 256
+"""Maximum number of tokens that a template adds to a prompt with a counted prefix."""
 
 RATES = Kinds(words=0.3, runs=0.75, wide=0.45, messages=8)
-"""Tokens per byte, and per message, of a model of which nothing was learnt yet."""
+"""Tokens per byte, and per message, of a model before anything was learnt."""
 
-LEAST, MOST = Kinds(0.1, 0.1, 0.05, 1), Kinds(1, 1.2, 1.2, 64)
+MINIMUM, MAXIMUM = Kinds(0.1, 0.1, 0.05, 1), Kinds(1, 1.2, 1.2, 64)
+"""Bounds of the learnt rates."""
 
 STEP = 0.5
-"""How far the rates go towards what would have been right for the last turn."""
+"""The part of the last turn's error that the rates correct."""
 
 ENOUGH = 400
-"""Bytes of which something can be learnt: of fewer, the template's own text is too large a part."""
+"""Minimum number of bytes to learn from: in fewer, the template's own text is too large a part."""
 
 SUSPECT = 0.75
-"""A count that is below this part of the estimate may be that of a prompt that was cut."""
+"""A count below this part of the estimate may be that of a truncated prompt."""
 
 HALF = 16
-"""Tokens by which Ollama misses the half of the window: it keeps the first few of a prompt."""
+"""Tokens by which a truncated prompt may differ from half of the window."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A prompt on its way to a model with a ``window``.
+    """The prompt of a turn to a model with a ``window``, in tokens.
 
-    Of its beginnings, ``ends`` are the digests. The first ``counted`` parts are known to have
-    ``known`` tokens, the others are ``new``. ``whose`` counts they are says the name of the
-    weights.
+    ``prefixes`` holds the digests of the prompt's prefixes. The first ``counted`` parts have
+    ``known`` tokens, the other parts are ``new``. ``weights`` identifies the model that counted.
     """
 
     window: int
-    whose: str
-    ends: list[bytes]
+    weights: str
+    prefixes: list[bytes]
     known: int
     counted: int
-    new: list[Piece]
+    new: list[Part]
     kinds: Kinds
     rates: Kinds
 
     @property
     def reserve(self) -> int:
-        """Tokens that are kept for the answer."""
+        """Tokens that are reserved for the answer."""
         return self.window // RESERVE
 
     @property
     def limit(self) -> int:
-        """Tokens of the longest prompt that is taken."""
+        """The maximum number of tokens of a prompt."""
         return self.window - self.reserve
 
     @property
-    def most(self) -> int:
-        """Tokens at the most. Of a prompt of which nothing was counted yet, half of the window is
-        left to what only the engine knows: the template, and the model's own system prompt."""
-        unseen = UNSEEN if self.counted else self.window // 2
-        return self.known + unseen + sum(part.most for part in self.new)
+    def upper_bound(self) -> int:
+        """The maximum number of tokens of this prompt.
+
+        For a prompt without a counted prefix, it includes half of the window for what only the
+        engine knows: the template, and the model's own system prompt.
+        """
+        template = TEMPLATE if self.counted else self.window // 2
+        return self.known + template + sum(part.upper_bound for part in self.new)
 
     @property
     def estimate(self) -> int:
+        """The likely number of tokens of this prompt."""
         return self.known + round(product(self.rates, self.kinds))
 
     @property
     def room(self) -> int:
-        """Tokens that an answer may have."""
+        """The maximum number of tokens of the answer."""
         new = self.estimate - self.known
         return self.window - min(self.known + new + new // 10, self.limit)
 
     def is_suspect(self, tokens: int) -> bool:
-        """May this be the count of a prompt that was cut?
+        """Return whether this may be the count of a truncated prompt.
 
-        It has far fewer tokens than were expected of a long prompt; or half of the window, which
-        Ollama leaves of a prompt that lost its middle.
+        It is far below the estimate of a long prompt, or about half of the window: Ollama leaves
+        that when it drops the middle of a prompt.
         """
-        is_half = self.most > self.limit and abs(2 * tokens - self.window) <= HALF
+        is_half = self.upper_bound > self.limit and abs(2 * tokens - self.window) <= HALF
         is_short = self.window // 2 < self.estimate and tokens < SUSPECT * self.estimate
         return is_half or is_short
 
 
-def weighed(counts: Counts, whose: str, window: int, request: Json) -> Turn:
-    """Look up how much of a request was counted before, and weigh the rest."""
-    parts = pieces(request)
-    ends = digests(whose, parts)
+def estimated(counts: Counts, weights: str, window: int, request: Json) -> Turn:
+    """Return the estimate of a request: the known count of its longest prefix, and the rest."""
+    parts = split(request)
+    prefixes = digests(weights, parts)
     known, counted = 0, 0
     for at in range(len(parts), 0, -1):
-        if (found := counts.find(ends[at - 1])) is not None:
+        if (found := counts.find(prefixes[at - 1])) is not None:
             known, counted = found, at
             break
     new = parts[counted:]
-    learnt = counts.rates(_digest(whose))
+    learnt = counts.rates(_digest(weights))
     return Turn(
         window=window,
-        whose=whose,
-        ends=ends,
+        weights=weights,
+        prefixes=prefixes,
         known=known,
         counted=counted,
         new=new,
@@ -127,29 +131,30 @@ def weighed(counts: Counts, whose: str, window: int, request: Json) -> Turn:
     )
 
 
-def count(counts: Counts, turn: Turn, tokens: int) -> None:
-    """Remember how many tokens a turn had, and learn from it."""
-    counts.keep(turn.ends[-1], tokens)
+def record(counts: Counts, turn: Turn, tokens: int) -> None:
+    """Store the number of tokens of a turn, and learn from it."""
+    counts.store(turn.prefixes[-1], tokens)
     learn(counts, turn, tokens, STEP)
 
 
 def learn(counts: Counts, turn: Turn, tokens: int, step: float = 1) -> None:
-    """Correct the rates of a model by how many tokens a turn really had."""
-    rest, seen = tokens - turn.known, turn.kinds
-    if rest <= 0 or sum(seen[:3]) < ENOUGH:
+    """Correct the rates of a model by the true number of tokens of a turn."""
+    new, amounts = tokens - turn.known, turn.kinds
+    if new <= 0 or sum(amounts[:3]) < ENOUGH:
         return
-    learnt = counts.rates(_digest(turn.whose)) or RATES
-    wrong = step * (rest - product(learnt, seen)) / product(seen, seen)
-    changed = (rate + wrong * much for rate, much in zip(learnt, seen, strict=True))
+    learnt = counts.rates(_digest(turn.weights)) or RATES
+    error = step * (new - product(learnt, amounts)) / product(amounts, amounts)
+    changed = (rate + error * amount for rate, amount in zip(learnt, amounts, strict=True))
     bounded = (
-        min(max(rate, least), most) for rate, least, most in zip(changed, LEAST, MOST, strict=True)
+        min(max(rate, low), high) for rate, low, high in zip(changed, MINIMUM, MAXIMUM, strict=True)
     )
-    counts.learn(_digest(turn.whose), tuple(bounded))
+    counts.store_rates(_digest(turn.weights), tuple(bounded))
 
 
 def product(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Return the scalar product of two vectors."""
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _digest(whose: str) -> bytes:
-    return hashlib.blake2b(whose.encode(), digest_size=DIGEST).digest()
+def _digest(weights: str) -> bytes:
+    return hashlib.blake2b(weights.encode(), digest_size=DIGEST).digest()

@@ -1,11 +1,11 @@
-"""How workers that end on purpose follow each other: one at a time, a minute apart.
+"""Recycle the workers of a gateway one at a time, at least a minute apart.
 
-A worker takes no turns from its end until another one has started in its place. All of a gateway's
-at once would be the whole gateway; and workers that share their work evenly come to
+Between the end of a worker and the start of its replacement, its share of the turns is not served.
+If all workers ended at once, the gateway would be down; and workers with an even load reach
 max_requests_before_restart together.
 
-LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), where workers
-are recycled. A uvicorn without the names that it replaces stops the start.
+LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), if workers
+are recycled. The start fails if uvicorn does not have the names that this module replaces.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
     Tick = Callable[[Server, int], Awaitable[bool]]
 
-log = logging.getLogger("uvicorn.error")  # which tells of each worker's start as well
+log = logging.getLogger("uvicorn.error")  # which also logs the start of each worker
 
 PAUSE = 10.0
-"""Seconds between two looks whether another worker is still at its end, on average."""
+"""Average seconds between two attempts to get the lock."""
 
 SETTLE = 60.0
-"""Seconds after which whoever came in the place of a worker serves; 6 to 16 were measured."""
+"""Seconds until the replacement of a worker serves; 6 to 16 were measured."""
 
 LOCK = __file__
-"""Locked by the one worker of this gateway that is to end. Nothing has to be written for it."""
+"""The file that the worker that ends next has locked: this one, so that none must be created."""
 
 
-async def turn() -> int:
-    """Wait until this worker may end. Returned is what keeps the others from it until it is closed.
+async def wait_for_lock() -> int:
+    """Wait until this worker may end, and return the file descriptor of the lock.
 
-    Nobody closes it but who stays after all: that a worker is gone, with however long its turns
-    took, is what the next one waits for.
+    Close it only if the worker does not end. Otherwise the lock must last as long as the process:
+    the next worker waits until this one has finished its turns.
     """
     while (lock := _lock()) is None:
         await asyncio.sleep(random.uniform(0, 2 * PAUSE))
@@ -58,28 +58,28 @@ def _lock() -> int | None:
 
 
 def install() -> None:
-    """Let a worker that has answered its share go on until its turn to end has come."""
+    """Let a worker at its limit serve on until it has the lock. Raises ``RuntimeError``."""
     from uvicorn import Server
 
     if not hasattr(Server, "limit_max_requests"):
         raise RuntimeError("this release of uvicorn ends its workers in another way")
-    Server.on_tick = in_turn(Server.on_tick)
+    Server.on_tick = rolling(Server.on_tick)
 
 
-def in_turn(on_tick: Tick) -> Tick:
-    """Return uvicorn's look, ten times a second, whether to end: at its limit, in its turn only."""
-    ends: list[asyncio.Task[None]] = []
+def rolling(on_tick: Tick) -> Tick:
+    """Return uvicorn's check whether to end, ten times a second: at the limit, with the lock."""
+    tasks: list[asyncio.Task[None]] = []
 
     async def end(server: Server) -> None:
-        await turn()
-        log.info("mirrorfleet: this worker has answered its requests, and ends for another one")
+        await wait_for_lock()
+        log.info("mirrorfleet: this worker has reached its limit of requests: it is recycled")
         server.should_exit = True
 
-    async def look(server: Server, count: int) -> bool:
+    async def check(server: Server, count: int) -> bool:
         limit = server.limit_max_requests
         if limit is not None and server.server_state.total_requests >= limit:
-            server.limit_max_requests = None  # with it, uvicorn would end now
-            ends.append(asyncio.create_task(end(server)))
+            server.limit_max_requests = None  # otherwise uvicorn would end now
+            tasks.append(asyncio.create_task(end(server)))
         return await on_tick(server, count)
 
-    return look
+    return check

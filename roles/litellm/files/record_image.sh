@@ -1,3 +1,3 @@
-# Note which image is ours, only when it is there, so that no other one is removed later.
+# Record the image that this run brought, once Docker has it: only recorded images are removed later.
 : "${images?}" "${key?}" "${image?by load_image.sh}"
 mkdir -p "$images" && echo "$image" >"$images/$key"
