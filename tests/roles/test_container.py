@@ -244,9 +244,9 @@ def test_another_image_is_another_generation(plans: Planned, house: Path, plan: 
     ("found", "said"),
     [
         ({"litellm": {"1.106.2"}, "starlette": {"0.50.0"}}, []),
-        ({}, ["holds no LiteLLM, where gateway.version is 1.106.2"]),
+        ({}, ["holds no LiteLLM, but gateway.version is 1.106.2"]),
         ({"litellm": {"1.82.7"}}, [
-            "holds 1.82.7, where gateway.version is 1.106.2",
+            "holds 1.82.7, but gateway.version is 1.106.2",
             "holds litellm 1.82.7: malicious release of 2026-03-24 (steals credentials)",
         ]),
         ({"litellm": {"1.106.2"}, "h11": {"0.14.0", "0.16.0"}}, [

@@ -145,7 +145,7 @@ def test_engines_wait_until_the_devices_of_the_gpus_are_there(
         assert (done.returncode, done.stdout) == (0, "GPU 0: NVIDIA H200\n")
     else:
         assert done.returncode == 1
-        assert "NVIDIA's driver does not answer" in done.stderr
+        assert "NVIDIA's driver does not respond" in done.stderr
 
 
 UVM = "/dev/nvidia-uvm"

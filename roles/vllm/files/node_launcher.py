@@ -1,14 +1,14 @@
-"""Run one engine on several hosts: its parts start together and end together.
+"""Run one engine on several nodes: its processes start together and end together.
 
-    node_launcher.py DIRECTORY          the service's, with its generations
+    node_launcher.py DIRECTORY    the directory of the service, with its generations
 
-vLLM connects the parts by itself, but when one is lost, the others wait for it for ever, while the
-first still says that all is well. So the first connects to each other one before it starts, and
-while these connections stand, all run. Where one ends, each ends its own part, and systemd starts
-it anew: they find each other again.
+vLLM connects its processes, but if one is lost, the others wait for it for ever, while the first
+still reports that it is healthy. So the launcher of the first node connects to each other node
+before the start. When one of these connections ends, each launcher ends its process, systemd
+restarts it, and the nodes connect again.
 
-The first says which generation the others are to run, by a word that it has in common with theirs:
-where it goes back to the one before, so do they.
+The first node selects the generation of all nodes by a token that is the same on each. So the other
+nodes follow a rollback of the first.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # which vLLM needs itself
+import psutil  # type: ignore[import-untyped]  # vLLM depends on it
 
 Generation = dict[str, Any]
-"""nodes.json: the addresses of all nodes, and the rank, port and command of this one; its word."""
+"""nodes.json with the token: addresses of all nodes; rank, port and command of this one."""
 
 KNOWN, UNKNOWN, START = b"k", b"u", b"s"
 
 SILENCE = 20
-"""Seconds without a sign of life after which a host counts as lost."""
+"""Seconds without a packet after which a host counts as lost."""
 
 
 def main(directory: Path) -> None:
-    """Start this node's part, the first one's or another's, and end with any of the others."""
+    """Start the process of this node, and end when a process on another node ends."""
     me = read(directory / "current")
     if me["rank"] == 0:
         lead(me)
@@ -46,12 +46,13 @@ def main(directory: Path) -> None:
 
 
 def read(generation: Path) -> Generation:
+    """Return nodes.json of a generation, with its token."""
     found: Generation = json.loads((generation / "nodes.json").read_text("utf-8"))
-    return {**found, "word": (generation / "word").read_text("ascii")}
+    return {**found, "token": (generation / "word").read_text("ascii")}
 
 
 def lead(me: Generation) -> None:
-    """Start the first part, once all others are there."""
+    """Connect to all other nodes, then start the process of the first node."""
     others = {join(address, me): address for address in me["addresses"][1:]}
     for connection in others:
         connection.sendall(START)
@@ -59,70 +60,73 @@ def lead(me: Generation) -> None:
 
 
 def join(address: str, me: Generation) -> socket.socket:
-    """Return a connection to another node that has what it is to run."""
-    own, told = me["addresses"][0], ""
+    """Return a connection to another node, once that has the same generation."""
+    own, reported = me["addresses"][0], ""
     while True:
         try:
-            # By the address that the other one knows us by, where a card has several.
+            # From the address that the other node expects, if the interface has several.
             connection = socket.create_connection((address, me["port"]), SILENCE, (own, 0))
-            connection.sendall(me["word"].encode())
-            answer, why = connection.recv(1), "it ended the connection"
+            connection.sendall(me["token"].encode())
+            answer, reason = connection.recv(1), "it closed the connection"
         except OSError as error:
-            answer, why = b"", str(error)
+            answer, reason = b"", str(error)
         if answer == KNOWN:
-            return lasting(connection)
+            return with_keepalive(connection)
         if answer == UNKNOWN:
-            sys.exit(f"{address} does not have what is to run here: it was left out of a run")
-        if why != told:
-            print(f"waiting for {address}: {why}", flush=True)
-        told = why
+            sys.exit(f"{address} does not have this generation: run for all nodes of the model")
+        if reason != reported:
+            print(f"waiting for {address}: {reason}", flush=True)
+        reported = reason
         time.sleep(1)
 
 
 def follow(me: Generation, directory: Path) -> None:
-    """Start this part when the first node asks for it, once."""
+    """Wait for a request of the first node, then start the process of this node."""
     first, current = me["addresses"][0], (directory / "current").readlink()
     family = socket.AF_INET6 if ":" in first else socket.AF_INET
-    with socket.create_server((me["addresses"][me["rank"]], me["port"]), family=family) as door:
-        connection, word = asked(door, first)
+    with socket.create_server((me["addresses"][me["rank"]], me["port"]), family=family) as server:
+        connection, token = request_of(server, first)
         if (directory / "current").readlink() != current:
-            sys.exit("another generation came while this one waited: it starts as that")
-        wanted = next((each for each in generations(directory) if each["word"] == word), None)
-        connection.sendall(KNOWN if wanted else UNKNOWN)
-        if wanted is None:
-            sys.exit(f"{first} asks for what is not here: this node was left out of a run")
-        if lasting(connection).recv(1) != START:
-            sys.exit(f"{first} has gone before all nodes were there")
-        Path("word").write_text(word, "ascii")
-        watch({connection: first}, run(wanted), door)
+            sys.exit("another generation has replaced this one: systemd starts that")
+        found = (each for each in generations(directory) if each["token"] == token)
+        requested = next(found, None)
+        connection.sendall(KNOWN if requested else UNKNOWN)
+        if requested is None:
+            sys.exit(
+                f"{first} requests a generation that is not here: run for all nodes of the model"
+            )
+        if with_keepalive(connection).recv(1) != START:
+            sys.exit(f"{first} disconnected before all nodes were connected")
+        Path("word").write_text(token, "ascii")
+        watch({connection: first}, run(requested), server)
 
 
-def asked(door: socket.socket, first: str) -> tuple[socket.socket, str]:
-    """Wait until the first node says what is to run.
+def request_of(server: socket.socket, first: str) -> tuple[socket.socket, str]:
+    """Wait for the first node; return its connection and the token of the requested generation.
 
-    Whoever else connects wants to know whether that is possible.
+    Other connections only test whether the port is reachable.
     """
     while True:
-        connection, (peer, *_) = door.accept()
+        connection, (peer, *_) = server.accept()
         connection.settimeout(SILENCE)
         try:
-            word = connection.recv(64).decode("ascii", "replace")
+            token = connection.recv(64).decode("ascii", "replace")
         except OSError:
-            word = ""
-        if peer == first and word:
-            return connection, word
+            token = ""
+        if peer == first and token:
+            return connection, token
         connection.close()
 
 
 def generations(directory: Path) -> Iterator[Generation]:
-    """Yield the generations that are here, the current one first."""
+    """Yield the generations on this node, the current one first."""
     yield read(directory / "current")
-    for each in directory.glob("generations/*/nodes.json"):
-        yield read(each.parent)
+    for path in directory.glob("generations/*/nodes.json"):
+        yield read(path.parent)
 
 
-def lasting(connection: socket.socket) -> socket.socket:
-    """Let a connection end when the other host does, and not because there is nothing to say."""
+def with_keepalive(connection: socket.socket) -> socket.socket:
+    """Make a connection end when the other host is lost, but not when it is idle."""
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE // 4)
@@ -131,39 +135,43 @@ def lasting(connection: socket.socket) -> socket.socket:
     return connection
 
 
-def run(wanted: Generation) -> subprocess.Popen[bytes]:
-    """Start vLLM, which is to talk to the others through the card that has our address."""
-    own = wanted["addresses"][wanted["rank"]]
-    card = card_of(own)
-    said = {"VLLM_HOST_IP": own, "GLOO_SOCKET_IFNAME": card, "NCCL_SOCKET_IFNAME": f"={card}"}
-    environment = {**os.environ, **wanted["environment"], **said}
-    return subprocess.Popen(wanted["command"], env=environment, start_new_session=True)
+def run(me: Generation) -> subprocess.Popen[bytes]:
+    """Start vLLM, which connects to the other nodes through the interface with this address."""
+    own = me["addresses"][me["rank"]]
+    interface = interface_of(own)
+    network = {
+        "VLLM_HOST_IP": own,
+        "GLOO_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": f"={interface}",
+    }
+    environment = {**os.environ, **me["environment"], **network}
+    return subprocess.Popen(me["command"], env=environment, start_new_session=True)
 
 
-def card_of(address: str) -> str:
-    """Return the name of the network card that has an address of ours."""
-    for name, found in psutil.net_if_addrs().items():
-        if any(each.address == address for each in found):
+def interface_of(address: str) -> str:
+    """Return the name of the network interface with an address."""
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(entry.address == address for entry in addresses):
             return str(name)
-    sys.exit(f"no network card of this host has the address {address}")
+    sys.exit(f"no network interface of this host has the address {address}")
 
 
 def watch(
-    others: dict[socket.socket, str], engine: subprocess.Popen[bytes], *doors: socket.socket
+    others: dict[socket.socket, str], engine: subprocess.Popen[bytes], *servers: socket.socket
 ) -> None:
-    """Wait until a node or this part of the engine ends, and end with it."""
+    """Wait until another node or this process of the engine ends, then end all of this node."""
     while engine.poll() is None:
-        heard, *_ = select.select([*others, *doors], [], [], 1)
-        for each in heard:
-            if each in doors:
-                each.accept()[0].close()
+        readable, *_ = select.select([*others, *servers], [], [], 1)
+        for connection in readable:
+            if connection in servers:
+                connection.accept()[0].close()
                 continue
-            # Nothing is said after the start: what can be read is the end.
-            print(f"{others[each]} is lost, as its journal tells: this one ends too", flush=True)
-            # What waits for a lost node hears no request to end.
+            # No data follows the start, so a readable connection has ended.
+            print(f"{others[connection]} is lost, see its journal: this node ends too", flush=True)
+            # vLLM ignores SIGTERM while it waits for a lost node.
             os.killpg(engine.pid, signal.SIGKILL)
             sys.exit(1)
-    sys.exit(f"this part of the engine ended with status {engine.returncode}")
+    sys.exit(f"the engine's process on this node ended with status {engine.returncode}")
 
 
 main(Path(sys.argv[1]))

@@ -1,11 +1,13 @@
-"""Prove that a vLLM serves Claude Code: a tool call, streamed and not, and the declared window.
+"""Test that vLLM serves Claude Code: tool calls, with and without streaming, and the window.
 
-Runs on the host, as root, with its python3 and nothing but the standard library:
+Runs on the host, as root, with its python3 and the standard library only:
 
     smoke_test.py URL USER <serves.json
 
-The key comes by the environment, as VLLM_API_KEY, and goes to a process of USER only. Ends with 0
-when the engine serves, with 1 while it starts, and with NEVER when waiting will not help.
+VLLM_API_KEY in the environment holds the key, which is sent to a process of USER only. Exits with 0
+if the engine serves, with 1 while it starts, and with NEVER if waiting does not help.
+
+The shell passes this program to Python as text, so it is one file.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ from urllib.request import ProxyHandler, Request, build_opener
 NEVER = 78
 
 PATIENCE = 600
-"""Seconds for all of it. The first answers of a large model compile kernels."""
+"""Maximum seconds for all requests: during the first ones, a large model compiles kernels."""
 
 TRIES = 3
-"""A model may choose to talk; asked again, it may choose otherwise."""
+"""Attempts: a model may answer in prose, and call the tool at the next attempt."""
 
-THOUGHT = 4096
-"""Tokens for an answer: some models think before they call."""
+MAX_TOKENS = 4096
+"""Maximum tokens of an answer: some models think before a call."""
 
 TOOL = {
     "name": "Bash",
@@ -45,37 +47,36 @@ TOOL = {
         "required": ["command"],
     },
 }
-"""As Claude Code offers it. Nobody runs what the model calls it with."""
+"""The tool as Claude Code defines it. This program runs no call."""
 
-ASKED = "Leave a note with the Bash tool: run the command `echo ready > note.txt`. Call it now."
+PROMPT = "Leave a note with the Bash tool: run the command `echo ready > note.txt`. Call it now."
 
-# What is left of a call that the parser did not understand, in the forms that models write it.
-REMAINS = re.compile(
+# Text of a call that the parser did not recognize, in the formats of models.
+UNPARSED = re.compile(
     r"<[^\s>]{0,20}(?:tool|function|invoke|call)"
     r'|\[TOOL_CALLS|"name"\s*:\s*"Bash"|"command"\s*:|functions?\.Bash|Bash\(command'
 )
 
 ANOTHER = (
-    "Another parser reads its calls: correct 'family', or write 'tool_parser' and "
-    "'reasoning_parser'."
+    "Its calls need another parser: correct 'family', or set 'tool_parser' and 'reasoning_parser'."
 )
 
 Json = dict[str, Any]
 
-# The server is on this machine, whatever proxy the machine uses.
+# Without a proxy: the server is on this host.
 _open = build_opener(ProxyHandler({})).open
 
 
 class Failure(Exception):
-    """What is wrong and what to do; the text goes to the person at the terminal."""
+    """A failure with its remedy, for the operator."""
 
 
-class NotYet(Exception):
-    """It may still start."""
+class NotReady(Exception):
+    """The engine may still start."""
 
 
 class Engine:
-    """vLLM's API, as far as it is needed here."""
+    """The requests of this test to vLLM."""
 
     def __init__(self, url: str, key: str, user: int) -> None:
         self.url = url
@@ -86,46 +87,47 @@ class Engine:
 
     @contextmanager
     def request(self, path: str, body: Json | None = None) -> Iterator[Any]:
+        """Yield the response. Raises ``NotReady``, or ``Failure`` with the error."""
         if listeners(urlsplit(self.url).port or 80) != {self.user}:
-            raise NotYet
+            raise NotReady
         data = None if body is None else json.dumps(body).encode()
         try:
-            with _open(Request(self.url + path, data, self.headers), timeout=PATIENCE) as answer:
-                yield answer
+            with _open(Request(self.url + path, data, self.headers), timeout=PATIENCE) as response:
+                yield response
         except HTTPError as error:
             if error.code == 503:
-                raise NotYet from None
-            said = error.read().decode(errors="replace").strip()
-            raise Failure(f"{path} is answered {error.code}: {_reason(said)}") from None
+                raise NotReady from None
+            text = error.read().decode(errors="replace").strip()
+            raise Failure(f"answers {path} with {error.code}: {_reason(text)}") from None
 
     def window(self, model: str) -> int | None:
-        """Return the window that the engine says it has. Raises ``NotYet`` without an engine."""
+        """Return the window that the engine reports. Raises ``NotReady`` without an engine."""
         try:
-            with self.request("/v1/models") as answer:
-                models = json.load(answer)["data"]
+            with self.request("/v1/models") as response:
+                models = json.load(response)["data"]
         except (OSError, HTTPException):
-            raise NotYet from None
-        return next((each.get("max_model_len") for each in models if each["id"] == model), None)
+            raise NotReady from None
+        return next((entry.get("max_model_len") for entry in models if entry["id"] == model), None)
 
     def cache(self) -> tuple[int, float] | None:
-        """Return how many tokens the KV cache holds, and how many full windows that is.
+        """Return the capacity of the KV cache in tokens and in full windows.
 
-        Of several copies of the model behind one address, all together.
+        Several replicas of the model behind one address are added up.
         """
-        with self.request("/metrics") as answer:
-            copies = re.findall(
-                r"^vllm:cache_config_info\{.*", answer.read().decode(), re.MULTILINE
+        with self.request("/metrics") as response:
+            replicas = re.findall(
+                r"^vllm:cache_config_info\{.*", response.read().decode(), re.MULTILINE
             )
         tokens, windows = (
-            [float(value) for copy in copies for value in re.findall(f'{name}="([0-9.]+)"', copy)]
+            [float(value) for line in replicas for value in re.findall(f'{name}="([0-9.]+)"', line)]
             for name in ("kv_cache_size_tokens", "kv_cache_max_concurrency")
         )
         return (int(sum(tokens)), sum(windows)) if tokens and windows else None
 
     def message(self, body: Json, *, streamed: bool) -> Json:
-        """Return the answer, put together again where it comes in pieces."""
-        with self.request("/v1/messages", {**body, "stream": streamed}) as answer:
-            return joined(answer) if streamed else json.load(answer)
+        """Return the answer; a stream is assembled."""
+        with self.request("/v1/messages", {**body, "stream": streamed}) as response:
+            return assembled(response) if streamed else json.load(response)
 
 
 def listeners(port: int) -> set[int]:
@@ -140,8 +142,8 @@ def listeners(port: int) -> set[int]:
     return found
 
 
-def joined(stream: Any) -> Json:
-    """Put a stream of events together, as a client does."""
+def assembled(stream: Any) -> Json:
+    """Return the message of a stream of events, as a client assembles it."""
     blocks: list[Json] = []
     message: Json = {}
     kind = ""
@@ -151,22 +153,22 @@ def joined(stream: Any) -> Json:
         event = json.loads(line.removeprefix(b"data:"))
         kind = event["type"]
         if kind == "error":
-            raise Failure(f"a stream ends with the error '{_reason(json.dumps(event))}'.")
+            raise Failure(f"ends a stream with the error '{_reason(json.dumps(event))}'.")
         if kind == "content_block_start":
-            blocks.append({**event["content_block"], "said": ""})
+            blocks.append({**event["content_block"], "partial": ""})
         elif kind == "content_block_delta":
             delta = event["delta"]
-            blocks[-1]["said"] += delta.get("text") or delta.get("partial_json") or ""
+            blocks[-1]["partial"] += delta.get("text") or delta.get("partial_json") or ""
         elif kind == "message_delta":
             message |= event["delta"]
     if kind != "message_stop":
-        raise Failure("a stream ends in the middle.")
+        raise Failure("ends a stream before its last event. See the journal of the engine.")
     for block in blocks:
-        said = block.pop("said")
+        content = block.pop("partial")
         if block["type"] == "tool_use":
-            block["input"] = _object(said)
+            block["input"] = _object(content)
         elif block["type"] == "text":
-            block["text"] = said
+            block["text"] = content
     return {**message, "content": blocks}
 
 
@@ -184,121 +186,122 @@ def _reason(text: str) -> str:
         return text[-300:]
 
 
-def prove(engine: Engine, wanted: Json) -> None:
-    """Ask the engine for all that it must do. Raises ``Failure`` with what it does not."""
-    compare(engine.window(wanted["model"]), wanted)
-    told = [measure(engine.cache(), wanted)]
+def run_tests(engine: Engine, expected: Json) -> None:
+    """Run all tests, and print the results. Raises ``Failure``."""
+    compare(engine.window(expected["model"]), expected)
+    results = [measure(engine.cache(), expected)]
     body = {
-        "model": wanted["model"],
-        "max_tokens": min(THOUGHT, wanted["context"] // 2),
-        "messages": [{"role": "user", "content": ASKED}],
+        "model": expected["model"],
+        "max_tokens": min(MAX_TOKENS, expected["context"] // 2),
+        "messages": [{"role": "user", "content": PROMPT}],
     }
     for streamed in (False, True):
-        if wanted["parser"]:
-            told += call(engine, {**body, "tools": [TOOL]}, wanted, streamed=streamed)
+        if expected["parser"]:
+            results += call(engine, {**body, "tools": [TOOL]}, expected, streamed=streamed)
         else:
-            answer(engine, {**body, "max_tokens": 16}, streamed=streamed)
-    for line in dict.fromkeys(told):
-        print(f"{wanted['model']}: {line}")
+            check_answer(engine, {**body, "max_tokens": 16}, streamed=streamed)
+    for line in dict.fromkeys(results):
+        print(f"{expected['model']}: {line}")
 
 
-def compare(window: int | None, wanted: Json) -> None:
-    if window != wanted["context"]:
+def compare(window: int | None, expected: Json) -> None:
+    """Compare the window with the declared one. Raises ``Failure``."""
+    if window != expected["context"]:
         raise Failure(
-            f"has a window of {window}, and the fleet file says {wanted['context']}: gateways and "
-            f"clients would believe in another one. Write context: {window}, or take away the "
-            "option that changes it."
+            f"has a window of {window}, but the fleet file has context {expected['context']}, "
+            f"which gateways and clients use. Set context: {window}, or remove the option that "
+            "changes it."
         )
 
 
-def measure(cache: tuple[int, float] | None, wanted: Json) -> str:
-    """Judge the room for the windows of requests that are worked on at the same time."""
-    context, declared = wanted["context"], wanted["concurrency"]
+def measure(cache: tuple[int, float] | None, expected: Json) -> str:
+    """Return a line on the KV cache. Raises ``Failure`` if it is too small for the concurrency."""
+    context, declared = expected["context"], expected["concurrency"]
     if cache is None:
         if declared:
-            raise Failure("does not tell how large its KV cache is, so 'concurrency' is not known.")
+            raise Failure("does not report the size of its KV cache: remove 'concurrency'.")
         return f"serves a window of {context} tokens"
     tokens, windows = cache
     room = f"KV cache of {tokens} tokens, room for {windows:.2f} full windows of {context}"
     if windows < (declared or 1):
         most = int(tokens / (declared or 1))
         raise Failure(
-            f"has a {room}, and the fleet file wants {declared or 1} at the same time. Write a "
-            f"context of {most} or less, kv_cache_dtype: fp8, a higher gpu_memory_utilization, "
-            "more GPUs, or a lower concurrency."
+            f"has a {room}, but the fleet file needs {declared or 1} at the same time. Set context "
+            f"to {most} or less, kv_cache_dtype: fp8, a higher gpu_memory_utilization, more GPUs, "
+            "or a lower concurrency."
         )
     return f"serves, with a {room}"
 
 
-def call(engine: Engine, body: Json, wanted: Json, *, streamed: bool) -> list[str]:
-    """Have the model call a tool of its own will, which alone goes by the parser.
+def call(engine: Engine, body: Json, expected: Json, *, streamed: bool) -> list[str]:
+    """Have the model call a tool by its own choice, and return warnings. Raises ``Failure``.
 
-    A forced call is written by a grammar: it proves that the model can, not that the parser can
-    read it. Returns warnings.
+    Only a chosen call uses the parser: a forced one is generated by a grammar.
     """
-    how = "streamed" if streamed else "not streamed"
+    mode = "streamed" if streamed else "not streamed"
     for _ in range(TRIES):
         message = engine.message(body, streamed=streamed)
-        text = " ".join(each.get("text", "") for each in message["content"]).strip()
-        used = [each for each in message["content"] if each["type"] == "tool_use"]
-        if used:
-            understood(used[0], message, wanted, how)
+        text = " ".join(block.get("text", "") for block in message["content"]).strip()
+        calls = [block for block in message["content"] if block["type"] == "tool_use"]
+        if calls:
+            check_call(calls[0], message, expected, mode)
             return []
-        if REMAINS.search(text) or (not text and message.get("stop_reason") != "max_tokens"):
+        if UNPARSED.search(text) or (not text and message.get("stop_reason") != "max_tokens"):
             raise Failure(
-                f"calls a tool, and the parser '{wanted['parser']}' does not see it ({how}): "
-                f"the answer is {text[:200]!r}. {ANOTHER}"
+                f"calls a tool, but the parser '{expected['parser']}' does not recognize the call "
+                f"({mode}): the answer is {text[:200]!r}. {ANOTHER}"
             )
     forced = {**body, "tool_choice": {"type": "tool", "name": TOOL["name"]}}
     message = engine.message(forced, streamed=streamed)
-    if not any(each["type"] == "tool_use" for each in message["content"]):
+    if not any(block["type"] == "tool_use" for block in message["content"]):
         raise Failure(
-            f"calls no tool, not even when it must ({how}); it says {text[:200]!r}. If these "
-            "weights have no tools, write 'family: plain'; Claude Code cannot use them."
+            f"calls no tool, even if forced to ({mode}): its answer is {text[:200]!r}. If these "
+            "weights do not support tools, set 'family: plain'; Claude Code cannot use them."
         )
     return [
-        f"warning: asked {TRIES} times to call a tool, it talks instead ({text[:80]!r}), so the "
-        f"parser '{wanted['parser']}' is not proved. Is the chat template one with tools?"
+        f"warning: answers {TRIES} requests for a tool call with text ({text[:80]!r}), so the "
+        f"parser '{expected['parser']}' is not tested: check that the chat template supports tools"
     ]
 
 
-def understood(used: Json, message: Json, wanted: Json, how: str) -> None:
-    """Check what the parser has made of a call."""
-    given = used.get("input")
-    if used["name"] != TOOL["name"] or not isinstance(given, dict) or "command" not in given:
+def check_call(call: Json, message: Json, expected: Json, mode: str) -> None:
+    """Check the parsed call. Raises ``Failure``."""
+    given = call.get("input")
+    if call["name"] != TOOL["name"] or not isinstance(given, dict) or "command" not in given:
         raise Failure(
-            f"calls a tool, and the parser '{wanted['parser']}' makes of it ({how}) "
-            f"{used['name']!r} with {given!r}. {ANOTHER}"
+            f"calls a tool, but the parser '{expected['parser']}' returns {call['name']!r} with "
+            f"{given!r} ({mode}). {ANOTHER}"
         )
     if message.get("stop_reason") != "tool_use":
         raise Failure(
-            f"calls a tool and stops for '{message.get('stop_reason')}' ({how}): Claude Code "
+            f"calls a tool with stop_reason '{message.get('stop_reason')}' ({mode}): Claude Code "
             "would not run it. Use another release of vLLM."
         )
 
 
-def answer(engine: Engine, body: Json, *, streamed: bool) -> None:
-    """Have a model without tools say something."""
+def check_answer(engine: Engine, body: Json, *, streamed: bool) -> None:
+    """Check that a model without tools answers. Raises ``Failure``."""
     if not engine.message(body, streamed=streamed)["content"]:
-        raise Failure("answers with nothing.")
+        raise Failure("returns an empty answer. See the journal of the engine.")
 
 
 def _late(*_: object) -> None:
-    raise Failure(f"has not answered within {PATIENCE} seconds. Look at its GPUs and its log.")
+    raise Failure(f"has not answered within {PATIENCE} seconds. Check its GPUs and its log.")
 
 
 def main(url: str, user: str) -> int:
-    wanted = json.load(sys.stdin)
+    """Test the engine at a URL, and return the exit status."""
+    expected = json.load(sys.stdin)
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(PATIENCE)
     try:
         key = os.environ.get("VLLM_API_KEY", "")
-        prove(Engine(url, key, pwd.getpwnam(user).pw_uid), wanted)
+        run_tests(Engine(url, key, pwd.getpwnam(user).pw_uid), expected)
     except Failure as failure:
-        print(f"{wanted['model']}: {failure}", file=sys.stderr)
+        print(f"{expected['model']}: {failure}", file=sys.stderr)
         return NEVER
-    except (NotYet, OSError, HTTPException):
-        return 1  # it starts, or has just died: systemd knows
+    except (NotReady, OSError, HTTPException):
+        return 1  # it is starting, or has ended, which systemd reports
     return 0
 
 

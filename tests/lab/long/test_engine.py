@@ -60,11 +60,11 @@ BROKEN = {
     ),
     "a cache for less than a window": (
         (KEY, f"{KEY}    arguments: {{kv-cache-memory-bytes: 8M}}\n"),
-        ["larger than the available KV cache memory", "What to do: Beside the weights"],
+        ["larger than the available KV cache memory", "What to do: The memory beside the weights"],
     ),
     "room for fewer windows than wanted": (
         (KEY, f"{KEY}    max_num_seqs: 32\n    concurrency: 32\n"),
-        ["room for 16.00 full windows of 131072, and the fleet file wants 32 at the same time"],
+        ["room for 16.00 full windows of 131072, but the fleet file needs 32 at the same time"],
     ),
 }
 

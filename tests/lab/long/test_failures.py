@@ -80,13 +80,13 @@ REFUSED = {
     ),
     "settings that LiteLLM does not load": (
         (WORKERS, f"{WORKERS}\n  extra: {UNKNOWN}"),
-        ["[gw-1]", "refuses what it says: ValidationError", "what ran before runs on"],
+        ["[gw-1]", "rejects its content: ValidationError", "what ran before runs on"],
     ),
     "a dead upstream": (
         ELSEWHERE,
         [
-            "[gw-1] the gateway gives no answer to a turn of 'steady': 500, which it did before",
-            "See to the url",
+            "[gw-1] a turn of 'steady' fails: 500, but succeeded before",
+            "Check the url",
             "Connect call failed ('10.77.0.1', 8098)",
             "rolled back to",
         ],
@@ -155,7 +155,7 @@ def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path:
         done = look.mirror(fleet=fleet)
     said = look.plain(done.stdout + done.stderr)
     assert f"[gw-1] {UNIT} has not proved yet that it serves" in said
-    assert "gives no answer to a turn of 'steady'" in said
+    assert "a turn of 'steady' fails" in said
     assert "rolled back to" in said
     assert done.returncode == 1
     assert generations() == before

@@ -99,7 +99,7 @@ def test_a_release_that_does_not_serve_gives_way_and_was_built_beside_the_one_th
     assert done.returncode == 1
     for told in (
         "InvalidCxxCompiler: No working C++ compiler found",
-        "What to do: It compiles a part of itself on the host, which lacks a compiler",
+        "What to do: vLLM compiles a part of itself on the host, and needs a compiler",
         "rolled back to",
     ):
         assert re.search(rf"\[gpu\].*{re.escape(told)}", said), said

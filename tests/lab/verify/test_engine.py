@@ -22,7 +22,9 @@ def test_a_wrong_parser_is_found_and_holds_back_gateways_and_clients(tmp_path: P
     done = look.mirror(fleet=look.variant(tmp_path, AS_IT_IS, ANOTHER))
     said = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1
-    assert "tiny: calls a tool, and the parser 'llama4_pythonic' does not see it" in said
+    assert (
+        "tiny: calls a tool, but the parser 'llama4_pythonic' does not recognize the call" in said
+    )
     assert "rolled back to" in said
     words = " ".join(said.split())
     for host in ("gw-1", "gw-2"):
