@@ -1,12 +1,14 @@
-"""Make the models of an Ollama server what the fleet wants, and prove that they serve.
+"""Create and remove the models of an Ollama server as the fleet file says, and test them.
 
-Runs on the host, as root, with the distribution's python3 and nothing else:
+Runs on the host, as root, with the distribution's python3 and its standard library only:
 
-    model_manager.py make|prove URL LEDGER <wanted.json
-    model_manager.py give URL/api/blobs/DIGEST     the file `upload` here, if the server lacks it
+    model_manager.py make|prove URL LEDGER <models.json
+    model_manager.py give URL/api/blobs/DIGEST     send the file `upload`, unless the server has it
 
-LEDGER remembers the models that were made here: by their names, which recipe they were made by,
-what the server then called their content, and their window. No other model is ever removed.
+LEDGER records the models that this program created: by name, the digest of their recipe, the
+server's digest of their content, their tag and their window. It never removes another model.
+
+The shell passes this program to Python as text, so it is one file.
 """
 
 from __future__ import annotations
@@ -23,98 +25,100 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 CANDIDATE = "mirrorfleet/"
-"""A model is made in this namespace, and gets its own name when it has proved that it serves."""
+"""The namespace of a new model, until it has passed its test and gets its own name."""
 
 LOADING = 900
-"""Seconds without a byte: a large model is read from the disk before it answers."""
+"""Maximum seconds without data: the server reads a large model from disk before it answers."""
 
 NEVER = 78
-"""How the program ends when waiting will not help. While the server starts, it ends with 1."""
+"""Exit status if waiting does not help. While the server starts, it is 1."""
 
-TOLD = 5
+INTERVAL = 5
 """Seconds between two lines of progress."""
 
-FITS = "The GPUs have no room for the rest: choose smaller weights or a smaller context."
+TOO_LARGE = "The GPUs have no memory for the rest: choose smaller weights or a smaller context."
 
 UNUSED = (
-    "Ollama uses none of the {} GPUs that the fleet file gives it: run nvidia-smi on the host, and "
+    "Ollama uses none of its {} GPUs of the fleet file: run nvidia-smi on the host, and "
     "`journalctl -u mirrorfleet-ollama | grep -i gpu` for the reason."
 )
 
 TOOL = {
-    "name": "look",
-    "description": "Look at a file.",
+    "name": "read",
+    "description": "Read a file.",
     "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
 }
 
 Model = dict[str, Any]
 Ledger = dict[str, dict[str, Any]]
 
-# The server is on this machine, whatever proxy the machine uses.
+# Without a proxy: the server is on this host.
 _open = build_opener(ProxyHandler({})).open
 
 
 class Failure(Exception):
-    """What is wrong and what to do; the text goes to the person at the terminal."""
+    """A failure with its remedy, for the operator."""
 
 
 class Server:
-    """Ollama's API, as far as it is needed here."""
+    """The requests of this program to Ollama."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @contextmanager
     def request(self, method: str, path: str, body: Any = None) -> Iterator[Any]:
-        """Yield the answer. Raises ``Failure`` with what the server says when it refuses."""
+        """Yield the response. Raises ``Failure`` with the error, ``OSError`` if it is busy."""
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, data, {"Content-Type": "application/json"})
         request.method = method
         try:
-            with _open(request, timeout=LOADING) as answer:
-                yield answer
+            with _open(request, timeout=LOADING) as response:
+                yield response
         except HTTPError as error:
-            said = error.read().decode(errors="replace").strip()
+            text = error.read().decode(errors="replace").strip()
             if error.code == 503:
-                raise OSError(f"it is busy: {said}") from None
-            raise Failure(_reason(said) or f"{path} ended with {error.code}") from None
+                raise OSError(f"it is busy: {text}") from None
+            raise Failure(_reason(text) or f"{path} failed with status {error.code}") from None
 
     def get(self, path: str) -> Any:
-        with self.request("GET", path) as answer:
-            return json.load(answer)
+        """Return the JSON at a path."""
+        with self.request("GET", path) as response:
+            return json.load(response)
 
     def stream(self, path: str, body: Model) -> Iterator[Model]:
-        """Yield each line. It has been done when the last one says so, and not otherwise."""
-        with self.request("POST", path, body) as answer:
+        """Yield the events of a response. Raises ``Failure`` unless the last one is a success."""
+        with self.request("POST", path, body) as response:
             status = ""
-            for line in answer:
-                said = json.loads(line)
-                if "error" in said:
-                    # Ollama has answered 200 by then.
+            for line in response:
+                event = json.loads(line)
+                if "error" in event:
+                    # Ollama has sent the status 200 already.
                     raise Failure(_reason(line.decode()))
-                status = said.get("status", status)
-                yield said
+                status = event.get("status", status)
+                yield event
         if status != "success":
-            raise Failure(f"{path} ended in the middle of '{status}'")
+            raise Failure(f"the response of {path} ended during '{status}'")
 
     def digests(self) -> dict[str, str]:
-        """Return the content of each model that the server has, by its full name."""
-        return {
-            full(each["name"]): each["digest"] for each in self.get("/api/tags")["models"] or ()
-        }
+        """Return the digest of each model on the server, by its full name."""
+        models = self.get("/api/tags")["models"] or ()
+        return {full(model["name"]): model["digest"] for model in models}
 
     def remove(self, name: str) -> None:
+        """Remove a model."""
         with self.request("DELETE", "/api/delete", {"model": name, "name": name}):
             pass
 
     def rename(self, name: str, to: str) -> None:
+        """Rename a model; it replaces a model with the new name."""
         with self.request("POST", "/api/copy", {"source": name, "destination": to}):
             pass
         self.remove(name)
 
 
 def _reason(text: str) -> str:
-    """Return the message in Ollama's or Anthropic's form of an error."""
+    """Return the message of an error in Ollama's or Anthropic's form."""
     try:
         error = json.loads(text)["error"]
         return str(error["message"] if isinstance(error, dict) else error)
@@ -123,107 +127,108 @@ def _reason(text: str) -> str:
 
 
 def full(name: str) -> str:
-    """Return the one way of writing a model's name: the server shortens, and ignores case."""
+    """Return a model's full name in lower case: the server shortens names, and ignores case."""
     name = name.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
     return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
-def make(server: Server, wanted: list[Model], path: str) -> None:
-    """Make what is missing or other than wanted, and remove what was made here and is not wanted.
+def make(server: Server, desired: list[Model], path: str) -> None:
+    """Create missing and changed models, and remove those that are no longer desired.
 
-    What serves under a name goes on until its successor has proved itself.
+    A model serves until its replacement has passed its test.
     """
-    ledger, there = read(path), server.digests()
-    for torso in (name for name in there if name.startswith(CANDIDATE)):
-        server.remove(torso)
-    for model in wanted:
+    ledger, present = read(path), server.digests()
+    for leftover in (name for name in present if name.startswith(CANDIDATE)):
+        server.remove(leftover)
+    for model in desired:
         name = model["name"]
-        if is_made(model, ledger, there):
+        if is_made(model, ledger, present):
             continue
-        if "from" in model["body"] and not is_right(model, there.get(full(model["tag"]))):
+        if "from" in model["body"] and not has_digest(model, present.get(full(model["tag"]))):
             pull(server, name, model["tag"])
-            check(model, server.digests().get(full(model["tag"])))
-        create(server, model, kin(model["tag"], wanted, ledger))
-        there = server.digests()
+            check_digest(model, server.digests().get(full(model["tag"])))
+        create(server, model, names_of_weights(model["tag"], desired, ledger))
+        present = server.digests()
         ledger[name] = {
             "recipe": model["recipe"],
-            "digest": there[full(name)],
+            "digest": present[full(name)],
             "tag": model["tag"],
             "context": model["context"],
         }
         write(path, ledger)
-    for name in ledger.keys() - {model["name"] for model in wanted}:
-        if full(name) in there:
+    for name in ledger.keys() - {model["name"] for model in desired}:
+        if full(name) in present:
             server.remove(name)
-        tell(name, "removed; the weights that were pulled for it stay")
+        report(name, "removed; the weights that were pulled for it stay")
         del ledger[name]
         write(path, ledger)
 
 
-def is_made(model: Model, ledger: Ledger, there: dict[str, str]) -> bool:
+def is_made(model: Model, ledger: Ledger, present: dict[str, str]) -> bool:
+    """Return whether a model was created by its current recipe, and is unchanged."""
     entry = ledger.get(model["name"], {})
-    return entry.get("recipe") == model["recipe"] and is_there(model["name"], ledger, there)
+    return entry.get("recipe") == model["recipe"] and is_unchanged(model["name"], ledger, present)
 
 
-def is_there(name: str, ledger: Ledger, there: dict[str, str]) -> bool:
-    """Is the model still the one that was made here?"""
-    return name in ledger and there.get(full(name)) == ledger[name].get("digest")
+def is_unchanged(name: str, ledger: Ledger, present: dict[str, str]) -> bool:
+    """Return whether the server still has the model that this program created."""
+    return name in ledger and present.get(full(name)) == ledger[name].get("digest")
 
 
 def pull(server: Server, name: str, tag: str) -> None:
-    """Pull a tag, and say every few seconds how far that is."""
+    """Pull a tag, and print the progress every few seconds."""
     sizes: dict[str, tuple[int, int]] = {}
-    told, at = "", 0.0
+    reported, at = "", 0.0
     try:
-        for said in server.stream("/api/pull", {"model": tag}):
-            status, far = said.get("status", ""), ""
-            if said.get("total"):
-                sizes[said["digest"]] = (said.get("completed", 0), said["total"])
-                far = progress(sizes)
-            if status != told or time.monotonic() - at >= TOLD:
-                tell(name, f"{tag}: {status}{far}")
-                told, at = status, time.monotonic()
+        for event in server.stream("/api/pull", {"model": tag}):
+            status, amount = event.get("status", ""), ""
+            if event.get("total"):
+                sizes[event["digest"]] = (event.get("completed", 0), event["total"])
+                amount = progress(sizes)
+            if status != reported or time.monotonic() - at >= INTERVAL:
+                report(name, f"{tag}: {status}{amount}")
+                reported, at = status, time.monotonic()
     except Failure as failure:
-        remedy = "Does this host reach the registry, and has its disk room?"
+        remedy = "Check that this host reaches the registry, and that its disk has free space."
         if "file does not exist" in str(failure):
-            remedy = "The registry has no such tag: correct the weights."
+            remedy = "The registry does not have this tag: correct the weights."
         raise Failure(f"{name}: {tag} cannot be pulled: {failure}. {remedy}") from None
 
 
 def progress(sizes: dict[str, tuple[int, int]]) -> str:
-    """Say how much is done of all layers that are known of so far."""
+    """Return the progress of all layers that the server has reported."""
     done, total = (sum(size[at] for size in sizes.values()) for at in (0, 1))
     return f", {done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done // total}%)"
 
 
-def is_right(model: Model, digest: str | None) -> bool:
-    """Is the pulled tag the wanted one? Where no digest is wanted, the one that is there is."""
+def has_digest(model: Model, digest: str | None) -> bool:
+    """Return whether a pulled tag has the configured digest; without one, any digest is right."""
     return digest is not None and model["digest"] in (None, digest.removeprefix("sha256:"))
 
 
-def check(model: Model, digest: str | None) -> None:
-    if not is_right(model, digest):
+def check_digest(model: Model, digest: str | None) -> None:
+    """Check the digest of a pulled tag. Raises ``Failure``."""
+    if not has_digest(model, digest):
         raise Failure(
-            f"{model['name']}: {model['tag']} is {digest}, and the fleet file wants "
-            f"{model['digest']}. The tag was moved: look at what has changed, then write the "
-            "digest that you want."
+            f"{model['name']}: the digest of {model['tag']} is {digest}, but the fleet file has "
+            f"{model['digest']}: the tag has moved. Review the change, then set the new digest."
         )
 
 
-def kin(tag: str, wanted: list[Model], ledger: Ledger) -> set[str]:
-    """Return all names by which the server may call the weights of a tag when they are loaded.
+def names_of_weights(tag: str, desired: list[Model], ledger: Ledger) -> set[str]:
+    """Return all names that the server may report for the loaded weights of a tag.
 
-    It holds weights once, and calls them by the model that asked for them first, so long as the
-    others want the same window.
+    It loads weights once for all models with the same window, and reports the name of the model
+    that was requested first.
     """
     made = {name for name, entry in ledger.items() if entry.get("tag") == tag}
-    made.update(model["name"] for model in wanted if model["tag"] == tag)
-    return {full(each) for each in (tag, *made, *(CANDIDATE + name for name in made))}
+    made.update(model["name"] for model in desired if model["tag"] == tag)
+    return {full(name) for name in (tag, *made, *(CANDIDATE + name for name in made))}
 
 
 def create(server: Server, model: Model, names: set[str]) -> None:
-    """Make the model under another name, let it prove itself, and only then give it its own."""
-    tell(model["name"], f"created from {model['source']}, window {model['context']}")
+    """Create a model under another name, test it, then give it its own name. Raises ``Failure``."""
+    report(model["name"], f"created from {model['source']}, window {model['context']}")
     name, candidate = model["name"], CANDIDATE + model["name"]
     try:
         for _ in server.stream("/api/create", {**model["body"], "model": candidate}):
@@ -239,75 +244,82 @@ def create(server: Server, model: Model, names: set[str]) -> None:
     server.rename(candidate, name)
 
 
-def prove_all(server: Server, wanted: list[Model], path: str) -> None:
-    """Prove the models that were made here before: a new server must serve them as the old one."""
-    ledger, there = read(path), server.digests()
-    for model in wanted:
+def prove_all(server: Server, desired: list[Model], path: str) -> None:
+    """Test all unchanged models, which a new server must serve as well. Raises ``Failure``."""
+    ledger, present = read(path), server.digests()
+    for model in desired:
         name = model["name"]
-        if is_there(name, ledger, there):
+        if is_unchanged(name, ledger, present):
             entry = ledger[name]
-            names = kin(entry["tag"], [], ledger)
+            names = names_of_weights(entry["tag"], [], ledger)
             prove(server, name, name, entry["context"], model["gpus"], names)
 
 
-def prove(server: Server, name: str, asked: str, context: int, gpus: int, names: set[str]) -> None:
-    """Have a model answer as Claude Code asks, streamed and not, and compare its live window.
+def prove(
+    server: Server, name: str, current: str, context: int, gpus: int, names: set[str]
+) -> None:
+    """Test a model with requests as of Claude Code, streamed and not, and compare its window.
 
-    ``asked`` is what it is called now, ``names`` what the server may call its weights, ``gpus``
-    how many GPUs the server has.
+    ``current`` is its name on the server, ``names`` are those that the server may report for its
+    weights, and ``gpus`` is the number of the server's GPUs. Raises ``Failure``.
     """
     request = {
-        "model": asked,
+        "model": current,
         "max_tokens": 16,
         "messages": [{"role": "user", "content": "Hello"}],
         "tools": [TOOL],
     }
     try:
-        with server.request("POST", "/v1/messages", request) as answer:
-            kind = json.load(answer).get("type")
-        with server.request("POST", "/v1/messages", {**request, "stream": True}) as answer:
-            events = [line.decode().strip() for line in answer if line.startswith(b"event:")]
+        with server.request("POST", "/v1/messages", request) as response:
+            kind = json.load(response).get("type")
+        with server.request("POST", "/v1/messages", {**request, "stream": True}) as response:
+            events = [line.decode().strip() for line in response if line.startswith(b"event:")]
     except Failure as failure:
         if "does not support tools" in str(failure):
             raise Failure(
-                f"{name}: takes no tools, which Claude Code sends with every request "
-                f"('{failure}'). Choose weights that can use tools."
+                f"{name}: does not support tools, which Claude Code sends with every request "
+                f"('{failure}'). Choose weights with tool support."
             ) from None
         raise Failure(f"{name}: does not answer: {failure}") from None
     if kind != "message" or not events or events[-1] != "event: message_stop":
-        raise Failure(f"{name}: does not answer on /v1/messages as Claude Code needs it.")
-    digest = server.digests().get(full(asked))
+        raise Failure(
+            f"{name}: answers /v1/messages in a form that Claude Code cannot use. Choose another "
+            "version of Ollama."
+        )
+    digest = server.digests().get(full(current))
     loaded = server.get("/api/ps")["models"] or ()
-    live = [each for each in loaded if each.get("digest") == digest]
-    # What was asked last is told first.
-    live = live or [each for each in loaded if full(each["name"]) in names]
+    live = [entry for entry in loaded if entry.get("digest") == digest]
+    # The server lists the model of the last request first.
+    live = live or [entry for entry in loaded if full(entry["name"]) in names]
     compare(name, context, gpus, live)
 
 
 def compare(name: str, context: int, gpus: int, loaded: list[Model]) -> None:
-    """Compare the window that the server really gave the model with the declared one."""
+    """Compare the window of the loaded model with the declared one. Raises ``Failure``."""
     if not loaded:
         raise Failure(
-            f"{name}: is not in memory right after its answer, so its window is not known. "
-            "Write a longer keep_alive."
+            f"{name}: is not in memory directly after its answer, so its window is unknown. "
+            "Set a longer keep_alive."
         )
     live = loaded[0]
     window = live.get("context_length")
     if window != context:
-        limit = f"Write context: {window}, or choose weights that were trained for more."
+        remedy = f"Set context: {window}"
+        if (window or 0) < context:
+            remedy += ", or choose weights that were trained for a larger window"
         raise Failure(
-            f"{name}: has a window of {window}, and the fleet file says {context}: prompts would "
-            f"be cut silently. {limit if (window or 0) < context else f'Write context: {window}.'}"
+            f"{name}: has a window of {window}, but the fleet file has context {context}: Ollama "
+            f"would cut prompts silently. {remedy}."
         )
     size = live.get("size", 0)
     outside = size - live.get("size_vram", 0)
     if gpus and outside:
-        where = f"{outside / 1e9:.1f} of its {size / 1e9:.1f} GB are not on a GPU, so it is slow"
-        tell(name, f"warning: {where}. {FITS if outside < size else UNUSED.format(gpus)}")
+        share = f"{outside / 1e9:.1f} of its {size / 1e9:.1f} GB are not on a GPU, so it is slow"
+        report(name, f"warning: {share}. {TOO_LARGE if outside < size else UNUSED.format(gpus)}")
 
 
 def read(path: str) -> Ledger:
-    """Return the ledger; what cannot be read was not written here."""
+    """Return the ledger; an unreadable one counts as empty."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             ledger = json.load(file)
@@ -317,25 +329,26 @@ def read(path: str) -> Ledger:
 
 
 def write(path: str, ledger: Ledger) -> None:
-    """Replace the ledger, whole or not at all."""
+    """Replace the ledger atomically."""
     with open(f"{path}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(ledger, file, indent=1, sort_keys=True)
         file.write("\n")
     os.replace(f"{path}.new", path)  # noqa: PTH105
 
 
-def tell(name: str, text: str) -> None:
+def report(name: str, text: str) -> None:
+    """Print a line about a model."""
     print(f"{name}: {text}", flush=True)
 
 
 def give(url: str, path: str) -> int:
-    """Give the server a file. It calls it by its digest, and refuses any other content."""
+    """Send a file to the server, which checks its digest; return the exit status."""
     try:
         with _open(Request(url, method="HEAD"), timeout=LOADING):
             return 0
     except HTTPError as error:
         if error.code != 404:
-            print(f"{url} ended with {error.code}", file=sys.stderr)
+            print(f"{url} failed with status {error.code}", file=sys.stderr)
             return 1
     headers = {"Content-Type": "application/octet-stream", "Content-Length": size(path)}
     try:
@@ -345,21 +358,23 @@ def give(url: str, path: str) -> int:
         ):
             return 0
     except HTTPError as error:
-        said = _reason(error.read().decode(errors="replace"))
-        print(f"Ollama does not take the file: {said}", file=sys.stderr)
+        reason = _reason(error.read().decode(errors="replace"))
+        print(f"Ollama rejects the file: {reason}", file=sys.stderr)
     except OSError as error:
-        print(f"Ollama does not take the file: {error}. Has its disk room?", file=sys.stderr)
+        print(f"Ollama rejects the file: {error}. Check the space on its disk.", file=sys.stderr)
     return 1
 
 
 def size(path: str) -> str:
+    """Return the size of a file in bytes, as a header."""
     return str(os.stat(path).st_size)  # noqa: PTH116
 
 
 def main(mode: str, url: str, path: str) -> int:
-    wanted = json.load(sys.stdin)
+    """Create or test the models on standard input, and return the exit status."""
+    desired = json.load(sys.stdin)
     try:
-        (make if mode == "make" else prove_all)(Server(url), wanted, path)
+        (make if mode == "make" else prove_all)(Server(url), desired, path)
     except Failure as failure:
         print(failure, file=sys.stderr)
         return NEVER
