@@ -167,7 +167,7 @@ def test_a_token_gives_access_to_gated_files(hub: Hub, part: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"repository": "Qwen/Nobody"}, "has no Qwen/Nobody, or shows it only with a token"),
+        ({"repository": "Qwen/Missing"}, "has no Qwen/Missing, or shows it only with a token"),
         ({"revision": "0" * 40}, f"has no revision {'0' * 40}: correct the revision."),
         (
             {"url": "http://127.0.0.1:9"},
