@@ -180,7 +180,7 @@ def cleared(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat] = (
     if ours or {POLICY, SEATS} & seen.files.keys() or clients & seen.paths:
         known |= {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
         listed = (_listed(kept).content or b"").decode()
-        clear = shell(FILES / "remove_clients.sh", policy=POLICY, list=SEATS, seats=listed)
+        clear = shell(FILES / "remove_clients.sh", policy=POLICY, list=SEATS, assignments=listed)
         yield script(_unlinked(known) + clear)
 
 
