@@ -25,13 +25,19 @@ def problems(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Pro
 
 
 def locked(text: str) -> Iterator[str]:
-    """Say of each package that a lock file pins and that must not be installed, why."""
+    """Yield each package that a lock file pins and that must not be installed, and why."""
+    for package, version, reasons in pinned(text):
+        yield f"{package} {version}, which must not be installed: {reasons}."
+
+
+def pinned(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the same as package, version, and reasons."""
     for package, version in pins(text):
         # The package of that name is a client of the server that the advisories are about.
         if package == "ollama":
             continue
         if reasons := _reasons(package, version):
-            yield f"{package} {version}, which must not be installed: {reasons}."
+            yield package, version, reasons
 
 
 def _reasons(package: str, version: str) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
-from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, VllmModel
-from mirrorfleet.config.lock_files import cuda_mismatch, emergency
-from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.checks import advisories, own_locks
+from mirrorfleet.config import Fleet, VllmModel, reading
+from mirrorfleet.config.lock_files import SUFFIXES, LockFile, cuda_mismatch, emergency
+from mirrorfleet.config.problems import Key, Place, Problem
 from mirrorfleet.data import is_there
-
-ROLES = Path(__file__).parents[1] / "roles"
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -20,75 +16,104 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if isinstance(model, VllmModel):
             key: Key = ("models", model.name, "version")
             if not any(advisories.problems(fleet, key, "vllm", model.version)):
-                suffix = "-cpu" if model.build == "cpu" else ""
-                yield from _unlocked(fleet, key, "vllm", model.version, suffix)
+                yield from _locked(fleet, key, "vllm", model.version, model.lock_name)
     if fleet.gateway:
         key, version = ("gateway", "version"), fleet.gateway.version
         if not any(advisories.problems(fleet, key, "litellm", version)):
-            # What an image holds is looked at on the gateway: the lock file stands for a release
+            # What an image holds is examined on the gateway: the lock file stands for a release
             # whose names and settings are known here.
             judge = fleet.gateway.runtime != "docker"
-            yield from _unlocked(fleet, key, "litellm", version, judge=judge)
-            if version in locked("litellm") and not is_there(f"litellm_known/{version}"):
-                yield fleet.document.problem(
-                    key,
-                    f"is {version}, of which it is not known here what names it has: "
-                    f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
-                    f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
-                )
+            yield from _locked(fleet, key, "litellm", version, version, judge=judge)
+            yield from _names(fleet, key, version)
     for group in fleet.developers.values():
-        yield from _unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
+        key, version = ("developers", group.name, "version"), group.version
+        yield from _locked(fleet, key, "claude", version, version)
 
 
-def _unlocked(
-    fleet: Fleet, key: Key, role: str, release: str, suffix: str = "", *, judge: bool = True
-) -> Iterator[Problem]:
-    """Yield a problem unless a lock file pins the release in the build that the suffix tells.
-
-    ``judge`` says whether that file's own pins are to be looked at.
-    """
-    names, name = locked(role), f"{release}{suffix}"
-    if name not in names:
-        known = [
-            name.removesuffix("-cpu") for name in names if name.endswith("-cpu") == bool(suffix)
-        ]
-        yield fleet.document.problem(
+def _names(fleet: Fleet, key: Key, version: str) -> Iterator[Problem]:
+    """Yield a problem if the names that a release of LiteLLM knows are not known here."""
+    lock = fleet.locks.find("litellm", version)
+    if lock is None or is_there(f"litellm_known/{version}"):
+        return
+    if lock.own:
+        yield fleet.document.warning(
             key,
-            f"is {release}, for which there is no lock file.",
-            f"Pinned are {', '.join(known)}; `bin/lock {role} {name}` pins another.",
+            f"is {version}, whose settings, callbacks and strategies are not known here: "
+            "their names are not checked.",
+            "Compare them with its release notes.",
         )
-    elif judge:
-        yield from _judged(fleet, key, role, name)
+        return
+    yield fleet.document.problem(
+        key,
+        f"is {version}, of which it is not known here what names it has: "
+        f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
+        f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
+    )
 
 
-def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
-    """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
-    text, again = _files(role)[name].read_text("utf-8"), f"`bin/lock {role} {name}`"
-    for bad in advisories.locked(text):
-        yield fleet.document.problem(
-            key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
-        )
-    if role == "vllm" and not name.endswith("-cpu") and (unfit := cuda_mismatch(text)):
+def _locked(
+    fleet: Fleet, key: Key, service: str, release: str, name: str, *, judge: bool = True
+) -> Iterator[Problem]:
+    """Yield a problem unless the lock file ``name`` pins a release, and what is wrong with it.
+
+    ``judge``: hold its pins against the advisories.
+    """
+    lock = fleet.locks.find(service, name)
+    if lock is None:
+        yield _missing(fleet, key, service, release, name)
+        return
+    try:
+        text = reading.text(lock.path)
+    except reading.Unreadable as error:
+        yield Problem(Place(lock.shown, 0), (), error.mistake, error.remedy)
+        return
+    if lock.own:
+        tables = fleet.gateway is not None and fleet.gateway.database is not None
+        if broken := list(own_locks.problems(lock, text, service, name, tables=tables)):
+            yield from broken
+            return
+    if judge:
+        yield from _judged(fleet, key, service, name, lock, text)
+
+
+def _missing(fleet: Fleet, key: Key, service: str, release: str, name: str) -> Problem:
+    build = name.removeprefix(release)
+    known = [
+        each.removesuffix("-cpu")
+        for each in fleet.locks.releases(service)
+        if each.endswith("-cpu") == bool(build)
+    ]
+    return fleet.document.problem(
+        key,
+        f"is {release}, for which there is no lock file.",
+        f"Write {' or '.join(known)}, or add locks/{service}/{name}{SUFFIXES[service]}.",
+    )
+
+
+def _judged(
+    fleet: Fleet, key: Key, service: str, name: str, lock: LockFile, text: str
+) -> Iterator[Problem]:
+    """Yield what a lock file pins and must not, and a warning if it was made in an emergency."""
+    again = (
+        f"write {lock.shown} anew" if lock.own else f"write it anew: `bin/lock {service} {name}`"
+    )
+    other = f"{again[:1].upper()}{again[1:]}; or name another release."
+    for package, version, reasons in advisories.pinned(text):
+        mistake = f"pins {package} {version}, which must not be installed: {reasons}."
+        if lock.own:
+            place = Place(lock.shown, own_locks.line_of(text, package))
+            yield Problem(place, (), mistake, f"Pin another release of {package}.")
+        else:
+            yield fleet.document.problem(key, f"its lock file {mistake}", other)
+    if service == "vllm" and not name.endswith("-cpu") and (unfit := cuda_mismatch(text)):
         yield fleet.document.problem(
             key,
             f"its lock file pins {unfit}: no engine could compile its kernels.",
-            f"Write it anew: {again}; or name another release.",
+            other,
         )
     if why := emergency(text):
         yield fleet.document.warning(
             key,
             f"its lock file holds releases of less than a week {why}.",
-            f"A week later, write it anew: {again}.",
+            f"A week later, {again}.",
         )
-
-
-@cache
-def locked(role: str) -> tuple[str, ...]:
-    """Return the releases that a role has lock files for."""
-    return tuple(sorted(_files(role)))
-
-
-def _files(role: str) -> dict[str, Path]:
-    """Return a role's lock files by release: of packages for Python, or in JSON for npm."""
-    files = (ROLES / role / "locks").iterdir()
-    return {path.stem: path for path in files if path.suffix in (".txt", ".json")}

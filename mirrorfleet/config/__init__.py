@@ -15,6 +15,7 @@ from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
 from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
+from mirrorfleet.config.lock_files import Locks
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
@@ -60,6 +61,7 @@ class Fleet:
     """
 
     document: Document
+    locks: Locks
     name: str
     ssh: Ssh
     packages: Literal["controller", "registry"]
@@ -118,12 +120,16 @@ class Fleet:
         return found
 
 
-def fleet(document: Document) -> Fleet:
-    """Build the values from a document whose shape has been checked."""
+def fleet(document: Document, locks: Locks) -> Fleet:
+    """Build the values from a document whose shape has been checked.
+
+    ``locks`` are the lock files that are there for the fleet.
+    """
     said = Section(document)
     hosts = {each.name: host(each) for each in said.section("hosts").sections()}
     return Fleet(
         document=document,
+        locks=locks,
         name=said.get("name", ""),
         ssh=ssh(said.section("ssh")),
         packages=said.get("packages", "registry"),

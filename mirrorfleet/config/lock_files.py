@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import Requirement
+
+SUFFIXES = {"litellm": ".txt", "vllm": ".txt", "claude": ".json"}
+"""What is installed from lock files, with their suffix: packages of Python, or of npm."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file; ``own`` tells one of the fleet's repository from one that is shipped."""
+
+    path: Path
+    own: bool
+
+    @property
+    def shown(self) -> str:
+        """The path for a message: relative where it is below the current directory."""
+        relative = os.path.relpath(self.path)
+        return str(self.path) if relative.startswith("..") else relative
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The lock files that a fleet can use, by what they install and by release."""
+
+    files: Mapping[str, Mapping[str, LockFile]]
+
+    def releases(self, service: str) -> list[str]:
+        """Return the releases that have a lock file; vLLM's CPU build ends in ``-cpu``."""
+        return sorted(self.files[service])
+
+    def find(self, service: str, release: str) -> LockFile | None:
+        return self.files[service].get(release)
+
+    def path(self, service: str, release: str) -> Path:
+        """Return the lock file of a release that has been checked. Raises ``LookupError``."""
+        return self.files[service][release].path
+
 
 WITHOUT_COOLDOWN = "# Without the cooldown"
 """How a lock file begins that was made in an emergency; packages, date and reason follow."""

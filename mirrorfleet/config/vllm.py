@@ -54,6 +54,11 @@ class VllmModel:
     api_key: Secret | None
 
     @property
+    def lock_name(self) -> str:
+        """The name of its lock file: the release, and ``-cpu`` for that build."""
+        return f"{self.version}{'-cpu' if self.build == 'cpu' else ''}"
+
+    @property
     def gpus(self) -> int:
         """How many GPUs one replica takes of each of its hosts."""
         if self.build == "cpu":

@@ -13,7 +13,6 @@ from pyinfra.api import deploy
 
 from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import gpus
 from mirrorfleet.runtime.commands import Commands, operation, telling
 from mirrorfleet.runtime.observe import Observation, Question
@@ -194,7 +193,7 @@ def _is_built(seen: Observation) -> bool:
 def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
     """Yield what an engine would say of the driver that is on offer."""
     for engine in plan.engines:
-        cuda, oldest = gpus.needed(vllm.environment(engine).lock)
+        cuda, oldest = gpus.needed(engine.lock)
         if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
             yield (
                 f"would get driver {release} with {plan.driver}, and vLLM {engine.version} brings "

@@ -98,6 +98,9 @@ class ClaudePlan:
         "developers", because="one release per host, the same in all its groups but mirrors"
     )
     managed: PolicyPlan | None = comes("developers", because="of the group with that scope")
+    locks: Mapping[str, Path] = comes(
+        "developers", because="by release: yours in locks/, else the shipped one"
+    )
     mirrors: tuple[MirrorPlan, ...] = comes("developers")
     certificates: tuple[CertificatesPlan, ...] = comes("developers")
     users: tuple[ClientPlan, ...] = comes("developers")
@@ -167,9 +170,11 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     ordinary = [policy for policy in policies if not policy.mirror]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
     pushed = dict.fromkeys(policy.certificates for policy in policies)
+    releases = dict.fromkeys(policy.group.version for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
         managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
+        locks={each: fleet.locks.path("claude", each) for each in releases},
         mirrors=tuple(_mirror(policy) for policy in policies if policy.mirror),
         certificates=tuple(each for each in pushed if each),
         users=tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
@@ -35,6 +36,7 @@ class MigrationsPlan:
     ``url``."""
 
     version: str = comes("gateway.version", because="whose tables the database gets")
+    lock: Path = comes("gateway.version", because="yours in locks/, else the shipped one")
     url: Secret | None = comes("gateway.database.url")
     port: int = comes("gateway.database.port")
     salt_key: Secret = comes(
@@ -88,6 +90,7 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
     return {
         said.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
+            lock=fleet.locks.path("litellm", gateway.version),
             url=said.url,
             port=said.port,
             salt_key=gateway.salt_key,

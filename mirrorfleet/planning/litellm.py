@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from mirrorfleet.config import (
@@ -62,6 +63,7 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = comes("gateway.version")
+    lock: Path = comes("gateway.version", because="yours in locks/, else the shipped one")
     runtime: str = comes("gateway.runtime")
     image: Image | None = comes("gateway.image")
     listen: str = comes(
@@ -162,6 +164,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
+        lock=fleet.locks.path("litellm", gateway.version),
         runtime=gateway.runtime,
         image=gateway.image,
         listen=gateway.listen or host.address,

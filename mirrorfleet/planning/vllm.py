@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from mirrorfleet.config import Fleet, Host, Hub, Secret, VllmModel, Weights
@@ -47,6 +48,11 @@ class VllmPlan:
     model: str = comes("models.{model}", because="the engine's --served-model-name")
     version: str = comes("models.{model}.version")
     build: Literal["cuda", "cpu"] = comes("models.{model}.build")
+    lock: Path = comes(
+        "models.{model}.version",
+        "models.{model}.build",
+        because="yours in locks/, else the shipped one",
+    )
     weights: Weights = comes("models.{model}.weights", "models.{model}.revision")
     hub: Hub | None = comes("hub", because="the weights are said as a repository")
     listen: str = comes(
@@ -138,6 +144,7 @@ def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> 
         model=model.name,
         version=model.version,
         build=model.build,
+        lock=fleet.locks.path("vllm", model.lock_name),
         weights=model.weights,
         hub=fleet.hub if model.weights.kind == "hub" else None,
         listen=host.address,

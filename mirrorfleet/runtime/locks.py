@@ -44,7 +44,7 @@ def split(requirements: str, names: Collection[str]) -> tuple[str, str]:
 
 def _entries(lock: str) -> Iterator[tuple[Requirement, list[str]]]:
     """Yield each pinned requirement with its ``--hash=`` options."""
-    lines = [line for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in lock.splitlines() if line.strip() and line.lstrip()[0] != "#"]
     for entry in "\n".join(lines).replace("\\\n", " ").splitlines():
         requirement, *hashes = entry.split(" --hash=")
         yield Requirement(requirement), [f"--hash={digest.strip()}" for digest in hashes]

@@ -69,8 +69,9 @@ def fetch(plan: HostPlan, seen: Observation) -> None:
     """Bring to this machine what the host will be sent."""
     if undone.skips(plan, "clients"):
         return
-    for version in client.missing(plan.clients, seen) if plan.clients else ():
-        client.package(version, seen)
+    if plan.clients:
+        for version in client.missing(plan.clients, seen):
+            client.package(plan.clients, version, seen)
 
 
 @deploy("Claude Code")
@@ -87,8 +88,10 @@ def configure() -> None:
 def put_client() -> Commands:
     """Put the pinned clients on the machine, for all its users."""
     plan, seen = runtime.plan().clients, runtime.seen()
-    for version in client.missing(plan, seen) if plan else ():
-        yield from upload(client.package(version, seen), client.unpack(version))
+    if plan is None:
+        return
+    for version in client.missing(plan, seen):
+        yield from upload(client.package(plan, version, seen), client.unpack(version))
 
 
 @operation

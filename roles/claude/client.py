@@ -13,8 +13,6 @@ from mirrorfleet.runtime.cache import npm_package
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 
-LOCKS = Path(__file__).parent / "locks"
-
 
 def binary(version: str) -> str:
     """Return where a client stands; another version is another directory."""
@@ -26,9 +24,9 @@ def missing(plan: ClaudePlan, seen: Observation) -> list[str]:
     return [version for version in plan.versions if binary(version) not in seen.paths]
 
 
-def package(version: str, seen: Observation) -> Path:
+def package(plan: ClaudePlan, version: str, seen: Observation) -> Path:
     """Return the package for the host's architecture, fetched when it is not here."""
-    lock = _lock(version)
+    lock = _lock(plan, version)
     package = lock["packages"][seen.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
@@ -43,19 +41,19 @@ def unpack(version: str) -> str:
     )
 
 
-def pinned(version: str) -> dict[str, tuple[str, str]]:
+def pinned(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the name and the integrity of the package for each machine, as `uname -sm` says."""
     return {
         machine if " " in machine else f"Linux {machine}": (package["name"], package["integrity"])
-        for machine, package in _lock(version)["packages"].items()
+        for machine, package in _lock(plan, version)["packages"].items()
     }
 
 
-def packages(version: str) -> dict[str, tuple[str, str]]:
+def packages(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the same with the sha512 in hexadecimal, as a shell script can check it."""
     return {
         machine: (name, base64.b64decode(integrity.removeprefix("sha512-")).hex())
-        for machine, (name, integrity) in pinned(version).items()
+        for machine, (name, integrity) in pinned(plan, version).items()
     }
 
 
@@ -84,10 +82,10 @@ def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
         )
         return
     for version in plan.versions:
-        if seen.architecture not in _lock(version)["packages"]:
+        if seen.architecture not in _lock(plan, version)["packages"]:
             yield f"is {seen.architecture}, for which no client is pinned."
 
 
-def _lock(version: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((LOCKS / f"{version}.json").read_text(encoding="utf-8"))
+def _lock(plan: ClaudePlan, version: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(plan.locks[version].read_text(encoding="utf-8"))
     return content

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-
-from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
@@ -15,7 +12,6 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 
-LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
@@ -26,14 +22,8 @@ SIZE = 700 * 10**6
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
-    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
-    lock = LOCKS / f"{gateway.version}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(
-            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
-        )
-    return python.Environment("litellm", lock, size=SIZE)
+    """Return the gateway's Python environment."""
+    return python.Environment("litellm", gateway.lock, size=SIZE)
 
 
 def packages(gateway: LitellmPlan, seen: Observation) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from pyinfra.api import Host, deploy
-from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan, VllmPlan
@@ -20,8 +19,6 @@ from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.report import Change, lacking
 from mirrorfleet.runtime.rollout import Step, behind, due_before, step_by_step
 from mirrorfleet.runtime.secrets import reveal
-
-LOCKS = Path(__file__).parent / "locks"
 
 SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
 """Bytes of an environment at the least: installed from its lock file for x86_64 and Python 3.11,
@@ -71,7 +68,7 @@ def refusals(plan: HostPlan, seen: Observation) -> list[str]:
     )
     for engine in plan.engines:
         whys += service.refusals(service_of(engine, seen), seen)
-        place, lock = weights.location(engine.model, engine.weights), environment(engine).lock
+        place, lock = weights.location(engine.model, engine.weights), engine.lock
         whys += gpus.refusals(plan, engine, lock, place, seen)
         whys += nodes.refusals(plan, engine, seen)
         if not generations.is_switched(service_of(engine, seen), seen):
@@ -246,17 +243,13 @@ def packages(plan: HostPlan) -> list[str]:
 
 
 def environment(engine: VllmPlan) -> python.Environment:
-    """Return the Python environment of an engine. Raises ``DeployError`` when none is locked."""
-    lock = LOCKS / f"{engine.version}{'-cpu' if engine.build == 'cpu' else ''}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"wants vLLM {lock.stem}, which no lock file pins. Pinned are: {known}.")
+    """Return the Python environment of an engine."""
     size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
         finish = f"environment={{directory}}\n{CUDA_TREE}"
     else:
         finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
-    return python.Environment("vllm", lock, finish, size=size, wheels=wheels)
+    return python.Environment("vllm", engine.lock, finish, size=size, wheels=wheels)
 
 
 def service_of(engine: VllmPlan, seen: Observation) -> service.Service:

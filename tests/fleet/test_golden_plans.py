@@ -12,6 +12,7 @@ import pytest
 from mirrorfleet import fleet
 
 HERE = Path(__file__).parent
+PACKAGE = Path(fleet.__file__).parent
 GOOD = sorted((HERE / "good").glob("*.yml"))
 UPDATE = "MIRRORFLEET_UPDATE_GOLDEN"
 
@@ -21,7 +22,8 @@ def test_the_plan_is_the_golden_one(path: Path) -> None:
     planned = fleet.plan(fleet.load(path))
     plans = {name: plan.to_json() for name, plan in planned.hosts.items()}
     text = json.dumps(plans, indent=1, default=str) + "\n"
-    text = text.replace(str(HERE), "tests/fleet").replace(str(Path.home()), "~")
+    text = text.replace(str(HERE), "tests/fleet").replace(str(PACKAGE), "mirrorfleet")
+    text = text.replace(str(Path.home()), "~")
     golden = HERE / "plans" / f"{path.stem}.json"
     if os.environ.get(UPDATE):
         golden.parent.mkdir(exist_ok=True)

@@ -26,8 +26,9 @@ current directory and `inventories/`: the only one with `version: 1` that no oth
 | 2 | misuse: an unknown command or option, or no fleet file |
 | 130 | interrupted by Ctrl-C |
 
-Every command has `--help`. Shell completion: add `eval "$(_MIRRORFLEET_COMPLETE=bash_source mirrorfleet)"` to `~/.bashrc`, or
-the same with `zsh_source` to `~/.zshrc`.
+Every command has `--help`. For shell completion, add
+`eval "$(_MIRRORFLEET_COMPLETE=bash_source mirrorfleet)"` to `~/.bashrc`, or the same with
+`zsh_source` to `~/.zshrc`.
 """
 
 
