@@ -134,11 +134,11 @@ def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]
 
 
 def test_topology_leads_through_the_front_doors(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["topology", str(HERE / "good" / "front.yml")]) == 0
+    assert main(["topology", str(HERE / "good" / "load-balancer.yml")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert '    front["HAProxy<br>gw-a, gw-b"]' in lines
-    assert "    developers_team -->|cloud| front" in lines
-    assert "    front --> gateway" in lines
+    assert '    load_balancer["HAProxy<br>gw-a, gw-b"]' in lines
+    assert "    developers_team -->|cloud| load_balancer" in lines
+    assert "    load_balancer --> gateway" in lines
 
 
 def test_init_writes_a_repository_that_passes_the_check(
