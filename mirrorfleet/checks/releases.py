@@ -95,7 +95,7 @@ def _judged(
 ) -> Iterator[Problem]:
     """Yield what a lock file pins and must not, and a warning if it was made in an emergency."""
     again = (
-        f"write {lock.shown} anew" if lock.own else f"write it anew: `bin/lock {service} {name}`"
+        f"write {lock.shown} again" if lock.own else f"write it again: `bin/lock {service} {name}`"
     )
     other = f"{again[:1].upper()}{again[1:]}; or name another release."
     for package, version, reasons in advisories.pinned(text):

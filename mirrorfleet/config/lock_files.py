@@ -17,7 +17,7 @@ SUFFIXES = {"litellm": ".txt", "vllm": ".txt", "claude": ".json"}
 
 @dataclass(frozen=True)
 class LockFile:
-    """A lock file; ``own`` tells one of the fleet's repository from one that is shipped."""
+    """A lock file; ``own``: of the fleet's repository, not a shipped one."""
 
     path: Path
     own: bool
@@ -51,7 +51,7 @@ WITHOUT_COOLDOWN = "# Without the cooldown"
 """How a lock file begins that was made in an emergency; packages, date and reason follow."""
 
 NPM_WITHOUT_COOLDOWN = "without_cooldown"
-"""The key that tells the same in a lock file of npm packages, which is JSON."""
+"""The key with the same note in a lock file of npm packages, which is JSON."""
 
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 
@@ -66,8 +66,8 @@ def pins(text: str) -> Iterator[tuple[str, str]]:
 def emergency(text: str) -> str | None:
     """Return why, when and for what a lock file was made without the cooldown, if it was."""
     if text.startswith("{"):
-        said: str | None = json.loads(text).get(NPM_WITHOUT_COOLDOWN)
-        return said
+        note: str | None = json.loads(text).get(NPM_WITHOUT_COOLDOWN)
+        return note
     first = text.partition("\n")[0]
     if not first.startswith(WITHOUT_COOLDOWN):
         return None
@@ -118,8 +118,8 @@ file and of its .in file."""
 
 def indexes(text: str) -> dict[str, str]:
     """Return the indexes of those packages that the registry of all others does not have."""
-    said = (line.split() for line in text.splitlines() if line.startswith(INDEX))
-    return {words[2]: words[3] for words in said}
+    lines = (line.split() for line in text.splitlines() if line.startswith(INDEX))
+    return {words[2]: words[3] for words in lines}
 
 
 def page(index: str, package: str) -> str:

@@ -40,7 +40,7 @@ def loaded(*arguments: str, **variables: str) -> set[str]:
     return set(done.stdout.rpartition("modules:")[2].split())
 
 
-def ours(modules: set[str]) -> set[str]:
+def of_the_package(modules: set[str]) -> set[str]:
     return {each for each in modules if each.split(".")[0] == "mirrorfleet"}
 
 
@@ -53,9 +53,9 @@ COMPLETION = {
 
 
 def test_help_and_completion_import_no_command() -> None:
-    assert ours(loaded("--help")) == ENTRY
-    assert ours(loaded("--version")) == ENTRY
-    assert ours(loaded(**COMPLETION)) == ENTRY
+    assert of_the_package(loaded("--help")) == ENTRY
+    assert of_the_package(loaded("--version")) == ENTRY
+    assert of_the_package(loaded(**COMPLETION)) == ENTRY
 
 
 @pytest.mark.parametrize("name", NAMES)

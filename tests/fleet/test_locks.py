@@ -62,7 +62,7 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
         "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
-        "Write it anew: `bin/lock litellm 1.106.2`; or name another release."
+        "Write it again: `bin/lock litellm 1.106.2`; or name another release."
     )
 
 
@@ -163,7 +163,7 @@ def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
     assert (
         "its lock file pins nvidia-cuda-nvcc 13.5.37 beside nvidia-cuda-runtime 13.0.96, and their "
         "releases of CUDA must be equal: no engine could compile its kernels. "
-        "Write it anew: `bin/lock vllm 0.32.0`; or name another release."
+        "Write it again: `bin/lock vllm 0.32.0`; or name another release."
     ) in str(error.value)
 
 
@@ -210,7 +210,7 @@ def test_an_emergency_is_recorded_and_told(house: Path) -> None:
     assert warning.text == (
         "gateway.version: its lock file holds releases of less than a week "
         f"(litellm, certifi, {today}): CVE-2026-1 is used against us. "
-        "A week later, write it anew: `bin/lock litellm 1.106.2`."
+        "A week later, write it again: `bin/lock litellm 1.106.2`."
     )
 
 

@@ -12,7 +12,7 @@ HEAD = """\
 # Reference of the fleet file
 
 Made from [the schema](../schemas/fleet.schema.json) by `mirrorfleet schema --reference`.
-How the parts go together is told in [fleet-file.md](fleet-file.md).
+How the parts go together is in [fleet-file.md](fleet-file.md).
 """
 
 TOP = "The file"
@@ -34,8 +34,8 @@ def _part(title: str, schema: Schema) -> Iterator[str]:
     }
     required = set(schema.get("required", ()))
     yield f"## {title}\n"
-    if said := schema.get("description"):
-        yield f"{said}\n"
+    if text := schema.get("description"):
+        yield f"{text}\n"
     yield "| key | is | meaning |\n|---|---|---|"
     for name, each in properties.items():
         must = " **required**" if name in required else ""
@@ -62,7 +62,7 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
         forms = [
             each
             for each in map(resolve, schema["oneOf"])
-            # Hosts by their labels: fleet-file.md tells it once for all.
+            # Hosts by their labels: fleet-file.md explains them once for all keys.
             if each.get("properties", {}).keys() not in ({"labels"}, set())
         ]
         for form in forms:
@@ -119,9 +119,9 @@ NAMES = {
 
 
 def _meaning(schema: Schema) -> str:
-    said = [schema.get("description", "")]
+    parts = [schema.get("description", "")]
     if "default" in schema:
-        said.append(f"Default: `{json.dumps(schema['default'])}`.")
+        parts.append(f"Default: `{json.dumps(schema['default'])}`.")
     if schema.get("examples") and "writeOnly" not in schema:
-        said.append(f"For example `{json.dumps(schema['examples'][0])}`.")
-    return " ".join(filter(None, said)).replace("|", "\\|")
+        parts.append(f"For example `{json.dumps(schema['examples'][0])}`.")
+    return " ".join(filter(None, parts)).replace("|", "\\|")
