@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 
 from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.commands import COMMANDS, group, short_help
 from mirrorfleet.cli.fleet_file import VARIABLE
-from mirrorfleet.cli.main import COMMANDS, group, short_help
 
 HEAD = f"""\
 # Command line
