@@ -13,6 +13,7 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.litellm.render import PLACE
@@ -28,7 +29,8 @@ from tests.roles.test_refusals import refused
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
-PLAN = MigrationsPlan("1.106.2", URL, 5432, Secret("env", "SALT", Path("/")), 30)
+LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.2.txt"
+PLAN = MigrationsPlan("1.106.2", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
 def test_the_verifier_is_that_of_the_standards_own_example() -> None:
