@@ -11,8 +11,12 @@ from mirrorfleet.config.schema import SCHEMA
 
 def declare(commands: Commands) -> None:
     parser = commands.add_parser("schema", help="print the JSON schema of fleet files")
-    parser.add_argument("--reference", action="store_true", help="print docs/reference.md instead")
-    parser.add_argument("--families", action="store_true", help="print docs/models.md instead")
+    parser.add_argument(
+        "--reference", action="store_true", help="print docs/reference/fleet-file.md instead"
+    )
+    parser.add_argument(
+        "--families", action="store_true", help="print docs/reference/models.md instead"
+    )
     parser.set_defaults(run=run)
 
 

@@ -68,8 +68,8 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
         if "unsigned" in seen.drivers:
             yield (
                 f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the firmware "
-                "does not know. Enrol that key there (docs/fleet-file.md: NVIDIA's driver), or "
-                "turn Secure Boot off."
+                "does not know. Enrol that key there (docs/how-to/nvidia-drivers.md, Secure Boot), "
+                "or turn Secure Boot off."
             )
     if _running(seen) and (why := _in_the_way(plan, seen)):
         yield Doubt(

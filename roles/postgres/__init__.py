@@ -53,8 +53,8 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
         if _departed(plan, seen) and _is_elsewhere() and cli_options.said("database") != "moved":
             yield (
                 "has the database with LiteLLM's keys, and the fleet file names another one, which "
-                "knows none of them. Take them along (docs/database.md, Moving); then, or to begin "
-                "anew, run once with --data database=moved."
+                "knows none of them. Take them along (docs/how-to/database.md, Move the database); "
+                "then, or to begin anew, run once with --data database=moved."
             )
         return
     if why := weakness(reveal(plan.postgres.password)):

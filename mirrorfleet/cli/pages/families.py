@@ -1,4 +1,4 @@
-"""The table of model families, made from mirrorfleet/data/families.yml: docs/models.md."""
+"""docs/reference/models.md: the table of model families, from mirrorfleet/data/families.yml."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from mirrorfleet.data import table
 HEAD = """\
 # Model families
 
-Made from [mirrorfleet/data/families.yml](../mirrorfleet/data/families.yml) by
-`mirrorfleet schema --families`. `family` of a model on vLLM decides its parsers. For a model of
-no family, write the parsers that its card names; with a family, each one written replaces that one
-of the family:
+`family` of a model on vLLM decides its parsers. If a model has no family here, set the parsers
+that its card names. With a family, each parser that you set replaces the one of the family:
 
 ```yaml
 models:
-  coder: {engine: vllm, tool_parser: qwen3_coder, reasoning_parser: qwen3, …}
+  coder: {family: qwen3-coder, tool_parser: qwen3_xml}
 ```
 
-A model with a `reasoning_parser` alone thinks, and has no tools.
+A model with only a `reasoning_parser` thinks and has no tools. The table is generated from
+`mirrorfleet/data/families.yml` by `mirrorfleet schema --families`.
 
 """
 
@@ -29,20 +28,20 @@ COLUMNS = (
 )
 
 FOOT = """
-The parsers are those that vLLM 0.32.0 registers
-([vllm_parsers.yml](../mirrorfleet/data/vllm_parsers.yml), which the lab compares with the package).
-In our lab a tiny model of the family `hermes` calls tools; the weights of the others are too large
-for it. vLLM's own parsers of `qwen3.5`, `qwen3.6` and `qwen3.8` read there what these models write.
-For the rest, the table is the word of its sources. Each start proves it: a model with the wrong
-parser does not serve, and the run says so
-([how it works](how-it-works.md#when-a-vllm-serves)).
+The parsers are those that vLLM 0.32.0 registers (`mirrorfleet/data/vllm_parsers.yml`, which the
+lab compares with the package). In the lab a tiny model of the family `hermes` calls tools; the
+weights of the others are too large for it. There, vLLM's own parsers of `qwen3.5`, `qwen3.6` and
+`qwen3.8` read what these models write. All other rows come from their sources. Each start proves
+them: a model with the wrong parser does not serve, and the run says so
+([how engines are proved](../explanation/engines.md#vllm-after-the-start)).
 
-A chat template that is named comes with vLLM's sources, in `examples/`, not with its package: put
-it on the hosts and write `arguments: {chat-template: /srv/templates/…}`. Settings go below
-`arguments`, too. All other families bring their template with the weights.
+If the table names a chat template, it comes with vLLM's sources, in `examples/`, not with its
+package: copy it to the hosts and set `arguments: {chat-template: /srv/templates/NAME}`. Settings
+belong under `arguments`, too. All other families have their template in the weights.
 
-Sources: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
-[reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's
+Sources: *tools* and *reasoning* are the pages
+[tool calling](https://docs.vllm.ai/en/latest/features/tool_calling/) and
+[reasoning outputs](https://docs.vllm.ai/en/latest/features/reasoning_outputs/) of vLLM's
 documentation; *recipes*, [vLLM's recipes](https://github.com/vllm-project/recipes); *vendor*, the
 card of the model; *registry*, the name under which vLLM 0.32.0 registers a parser for the family.
 """

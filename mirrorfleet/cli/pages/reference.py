@@ -1,4 +1,4 @@
-"""The reference of the fleet file, made from its schema: docs/reference.md."""
+"""The reference of the fleet file, made from its schema: docs/reference/fleet-file.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from mirrorfleet.config.schema import resolve, validator
 
 HEAD = """\
-# Reference of the fleet file
+# The fleet file
 
-Made from [the schema](../schemas/fleet.schema.json) by `mirrorfleet schema --reference`.
-How the parts go together is told in [fleet-file.md](fleet-file.md).
+Every key of the fleet file, generated from `schemas/fleet.schema.json` by
+`mirrorfleet schema --reference`. The [first fleet](../tutorials/first-fleet.md) shows how the parts
+fit together.
 """
 
 TOP = "The file"
@@ -60,7 +61,7 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
         forms = [
             each
             for each in map(resolve, schema["oneOf"])
-            # Hosts by their labels: fleet-file.md tells it once for all.
+            # Hosts by their labels: docs/how-to/hosts.md explains it once for all.
             if each.get("properties", {}).keys() not in ({"labels"}, set())
         ]
         for form in forms:
