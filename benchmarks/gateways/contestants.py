@@ -133,8 +133,6 @@ CONTESTANTS: dict[str, Start] = {
 
 VARIANTS: dict[str, Start] = {
     "one worker": partial(ours, workers=1),
-    "gunicorn": partial(ours, server="gunicorn"),
-    "granian": partial(ours, server="granian"),
     "metrics": partial(ours, metrics=True),
     "before Ollama": before_ollama,
 }

@@ -31,7 +31,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         return
     yield from _place(fleet, gateway.database)
     yield from _client(fleet, gateway)
-    yield from _server(fleet, gateway)
     yield from _salt_key(fleet, gateway)
     yield from _shared(fleet, gateway)
     yield from _pools(fleet, gateway, gateway.database)
@@ -82,16 +81,6 @@ def _client(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             "file can pin it.",
             "Write runtime: docker, with an 'image' of LiteLLM that holds it.",
             given=(("gateway", "runtime"),),
-        )
-
-
-def _server(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    if gateway.server == "granian":
-        yield fleet.document.problem(
-            ("gateway", "server"),
-            "is granian, which ends as a whole when one worker does: those that have started "
-            "without the database end one after the other when it is back.",
-            "Write uvicorn, or remove it.",
         )
 
 

@@ -48,11 +48,11 @@ def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
 
 def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
-    if group.scope != "mirror" and "command" in fleet.document.data["developers"][group.name]:
+    if group.scope != "isolated" and "command" in fleet.document.data["developers"][group.name]:
         yield fleet.document.problem(
             ("developers", group.name, "command"),
-            f"names a mirror's command, and the scope is {group.scope}.",
-            "Write scope: mirror, or remove it.",
+            f"is for the scope isolated, and the scope is {group.scope}.",
+            "Write scope: isolated, or remove it.",
             given=(("developers", group.name, "scope"),),
         )
 

@@ -67,7 +67,7 @@ def _gateway(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         yield fleet.document.warning(
             ("gateway", "listen" if gateway.listen else "hosts"),
             f"listens on {what}, and developers' keys come to it without TLS.",
-            "Put a TLS front door before it and write its https address as 'url'.",
+            "Put a TLS load balancer before it and write its https address as 'url'.",
             given=(("gateway", "url"),),
         )
     if gateway.metrics_port:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.checks.exposure import listeners
 from mirrorfleet.config import Fleet, Gateway, ProviderModel
 from mirrorfleet.config.addresses import before_v1, is_any, is_loopback
 from mirrorfleet.config.problems import Key, Problem
@@ -31,17 +30,17 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
             )
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
-    for check in (_reached, _server, _recycling, _timeouts, _shared, _passthrough):
+    for check in (_reached, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
 
 
 def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     """Where gateways listen, and where developers look for them."""
-    if len(gateway.hosts) > 1 and not gateway.url and not fleet.front:
+    if len(gateway.hosts) > 1 and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway",),
             f"has {len(gateway.hosts)} hosts and no 'url'.",
-            "Add a 'front', or write the address of your own load balancer.",
+            "Add a 'load_balancer', or write the address of your own load balancer.",
         )
     if gateway.url and (wanted := before_v1(gateway.url)):
         yield fleet.document.problem(
@@ -52,12 +51,12 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     listen = gateway.listen
     if listen is None:
         return
-    if is_loopback(listen) and not gateway.url and not fleet.front:
+    if is_loopback(listen) and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway", "listen"),
             f"is {listen}, which no developer reaches, and there is no 'url'.",
-            "Write the address of the front door before it as 'url'.",
-            given=(("gateway", "url"), ("front",)),
+            "Write the address of the load balancer before it as 'url'.",
+            given=(("gateway", "url"), ("load_balancer",)),
         )
     elif len(gateway.hosts) > 1 and not is_loopback(listen) and not is_any(listen):
         yield fleet.document.problem(
@@ -67,41 +66,11 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         )
 
 
-def _server(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """What a server cannot do, and would not say."""
-    if gateway.server != "uvicorn":
-        for key, value in (
-            (("gateway", "limits", "limit_concurrency"), gateway.limits.limit_concurrency),
-            (("gateway", "keepalive_timeout"), gateway.keepalive_timeout),
-        ):
-            if value is not None:
-                yield fleet.document.problem(
-                    key, f"is ignored by {gateway.server}.", "Write server: uvicorn, or remove it."
-                )
-    if gateway.server == "gunicorn":
-        yield fleet.document.warning(
-            ("gateway", "server"),
-            "gives requests 30 s to end when it stops: longer turns are cut at every change.",
-            "Write uvicorn.",
-        )
-        for address in listeners(fleet, gateway):
-            if ":" in address:
-                yield fleet.document.problem(
-                    ("gateway", "server"),
-                    f"is gunicorn, which LiteLLM cannot make listen on {address}.",
-                    "Write uvicorn, or an IPv4 address.",
-                )
-
-
 def _recycling(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     key: Key = ("gateway", "max_requests_before_restart")
     if not gateway.max_requests_before_restart:
         return
-    if gateway.server == "granian":
-        yield fleet.document.problem(
-            key, "is ignored by granian.", "Write server: uvicorn, or remove it."
-        )
-    elif gateway.workers == 1:
+    if gateway.workers == 1:
         yield fleet.document.problem(
             key,
             "would stop the whole gateway each time: its only worker is the server.",

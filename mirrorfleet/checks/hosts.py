@@ -58,8 +58,8 @@ def _written(fleet: Fleet) -> Iterator[tuple[Key, str]]:
         yield ("gateway", "listen"), fleet.gateway.listen
     if fleet.gateway and fleet.gateway.redis and fleet.gateway.redis.host:
         yield ("gateway", "redis", "host"), fleet.gateway.redis.host
-    if fleet.front and fleet.front.listen:
-        yield ("front", "listen"), fleet.front.listen
+    if fleet.load_balancer and fleet.load_balancer.listen:
+        yield ("load_balancer", "listen"), fleet.load_balancer.listen
 
 
 def _ports(fleet: Fleet) -> Iterator[Problem]:
@@ -97,8 +97,15 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
             listeners.append(
                 (("gateway", "database", "port"), "Postgres", (database.install,), database.port)
             )
-    if fleet.front:
-        listeners.append((("front", "port"), "the front door", fleet.front.hosts, fleet.front.port))
+    if balancer := fleet.load_balancer:
+        listeners.append(
+            (
+                ("load_balancer", "port"),
+                "the load balancer",
+                balancer.hosts,
+                balancer.port,
+            )
+        )
     taken: dict[tuple[str, int], str] = {}
     for key, who, names, port in listeners:
         for name in names:

@@ -78,8 +78,8 @@ def _choices(fleet: Fleet) -> Iterator[Key]:
             yield ("models", name, "hosts")
     if fleet.gateway:
         yield ("gateway", "hosts")
-    if fleet.front:
-        yield ("front", "hosts")
+    if fleet.load_balancer:
+        yield ("load_balancer", "hosts")
     for name in fleet.developers:
         if "hosts" in fleet.document.data["developers"][name]:
             yield ("developers", name, "hosts")

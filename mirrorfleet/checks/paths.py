@@ -32,8 +32,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     for host in fleet.hosts.values():
         if host.cuda_compat:
             yield from _path(fleet, ("hosts", host.name, "gpus", "cuda_compat"), host.cuda_compat)
-    if fleet.front and fleet.front.certificate and fleet.front.certificate.path:
-        yield from _path(fleet, ("front", "certificate", "path"), fleet.front.certificate.path)
+    balancer = fleet.load_balancer
+    if balancer and balancer.certificate and balancer.certificate.path:
+        key = ("load_balancer", "certificate", "path")
+        yield from _path(fleet, key, balancer.certificate.path)
 
 
 def _argument(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _directory(group: Developers) -> str:
-    return group.command if group.scope == "mirror" else "claude"
+    return group.command if group.scope == "isolated" else "claude"
 
 
 def _seats(fleet: Fleet) -> Iterator[Problem]:
@@ -38,21 +38,21 @@ def _seats(fleet: Fleet) -> Iterator[Problem]:
                     yield fleet.document.problem(
                         ("developers", group.name),
                         f"has '{user}' on host '{host}', whom '{other}' has there too.",
-                        "A user's settings come from one group; a mirror may stand beside it.",
+                        "A user's settings come from one group, and of isolated groups beside it.",
                     )
 
 
 def _versions(fleet: Fleet) -> Iterator[Problem]:
     versions: dict[str, Developers] = {}
     for group in fleet.developers.values():
-        for host in group.hosts if group.scope != "mirror" else ():
+        for host in group.hosts if group.scope != "isolated" else ():
             other = versions.setdefault(host, group)
             if other.version != group.version:
                 yield fleet.document.problem(
                     ("developers", group.name, "version"),
                     f"is {group.version}, and '{other.name}' wants {other.version} on host "
                     f"'{host}'.",
-                    "One host has one client version; a mirror may have another.",
+                    "One host has one client version; an isolated group may have another.",
                 )
                 break
 
@@ -60,14 +60,14 @@ def _versions(fleet: Fleet) -> Iterator[Problem]:
 def _commands(fleet: Fleet) -> Iterator[Problem]:
     taken: dict[tuple[str, str], str] = {}
     for group in fleet.developers.values():
-        for host in group.hosts if group.scope == "mirror" else ():
+        for host in group.hosts if group.scope == "isolated" else ():
             other = taken.setdefault((host, group.command), group.name)
             if other != group.name:
                 yield fleet.document.problem(
                     ("developers", group.name),
                     f"has the command '{group.command}' on host '{host}', which is that of "
                     f"'{other}' there.",
-                    "Give each mirror a command of its own.",
+                    "Give each isolated group a command of its own.",
                 )
                 break
 
@@ -121,7 +121,7 @@ def _sound(fleet: Fleet, group: Developers) -> bool:
     gateway, model = fleet.gateway, fleet.find(group.model)
     names = [*(tier for tier in table("claude_code") if tier in fleet.aliases)]
     names += [group.subagent_model] if group.subagent_model else []
-    reached = fleet.front.hosts if fleet.front else gateway.hosts if gateway else ()
+    reached = fleet.load_balancer.hosts if fleet.load_balancer else gateway.hosts if gateway else ()
     return (
         gateway is not None
         and (bool(gateway.url) or (bool(reached) and set(reached[:1]) <= fleet.hosts.keys()))

@@ -1,6 +1,1 @@
-"""The commands of `mirrorfleet`: one module each, with `declare` for its options and `run`."""
-
-import argparse
-from typing import TypeAlias
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""The command `mirrorfleet`: one module per command, imported when that command runs."""

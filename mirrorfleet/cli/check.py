@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
 from typing import Any
 
+import click
+
 from mirrorfleet import fleet
-from mirrorfleet.cli import Commands
+from mirrorfleet.cli.command import Command, exclusive
+from mirrorfleet.cli.fleet_file import OTHERWISE, default
 from mirrorfleet.config.problems import Problem, dotted, printable
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("check", help="report every mistake of fleet files")
-    parser.add_argument("files", nargs="+", metavar="FILE")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="for programs: one object per file")
-    form.add_argument("--github", action="store_true", help="as annotations of a GitHub workflow")
-    parser.set_defaults(run=run)
+@click.command(
+    "check",
+    cls=Command,
+    examples=(
+        "mirrorfleet check inventories/prod.yml",
+        "mirrorfleet check --github inventories/*.yml",
+    ),
+)
+@click.argument(
+    "files",
+    nargs=-1,
+    metavar="[FILE]...",
+    type=click.Path(),
+    help=f"The fleet files. Default: {OTHERWISE}.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@click.option("--github", is_flag=True, help="Print annotations of a GitHub workflow.")
+@click.pass_context
+def command(context: click.Context, files: tuple[str, ...], *, as_json: bool, github: bool) -> int:
+    """Report every mistake of fleet files, each with its line and its fix.
 
-
-def run(chosen: argparse.Namespace) -> int:
-    """Check each file; warnings alone do not fail."""
-    results = [_checked(file) for file in chosen.files]
-    if chosen.json:
+    No host is contacted. The exit code is 1 if a file has a mistake; warnings alone leave it 0.
+    """
+    exclusive(json=as_json, github=github)
+    results = [_checked(file) for file in files or (default(context.command_path),)]
+    if as_json:
         print(json.dumps([_plain(*result) for result in results], indent=2))
-    for file, hosts, problems in results if not chosen.json else ():
+        return _code(results)
+    for file, hosts, problems in results:
         for problem in problems:
-            print(_annotation(problem) if chosen.github else problem, file=sys.stderr)
+            print(_annotation(problem) if github else problem, file=sys.stderr)
         result = "refused" if hosts is None else _number(hosts, "host")
         if hosts is not None or any(problem.place.line for problem in problems):
             print(f"{printable(file)}: {result}, {_count(problems)}")
-    return 1 if any(hosts is None for _, hosts, _ in results) else 0
+    return _code(results)
 
 
 Result = tuple[str, int | None, tuple[Problem, ...]]
 """A file, how many hosts it describes (``None`` when it is refused), and its problems."""
+
+
+def _code(results: list[Result]) -> int:
+    return 1 if any(hosts is None for _, hosts, _ in results) else 0
 
 
 def _checked(file: str) -> Result:

@@ -1,15 +1,16 @@
-"""Write a repository of your own: a fleet file to start from, and all that a run of it needs."""
+"""Write a repository for a fleet of your own."""
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mirrorfleet.cli import Commands
+import click
+
+from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.release import requirement
 from mirrorfleet.config.schema import SCHEMA
 
@@ -28,19 +29,30 @@ from mirrorfleet.deploys.{name} import {name}
 '''
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("init", help="write a repository of your own to start from")
-    parser.add_argument("directory", type=Path, metavar="DIR", nargs="?", default=Path())
-    parser.add_argument(
-        "--name", default="prod", metavar="NAME", help="of the fleet: inventories/NAME.yml (prod)"
-    )
-    parser.set_defaults(run=run)
+@click.command(
+    "init",
+    cls=Command,
+    examples=("mirrorfleet init fleet", "mirrorfleet init --name lab"),
+)
+@click.argument(
+    "directory",
+    metavar="[DIRECTORY]",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="The repository. Default: the current directory.",
+)
+@click.option(
+    "--name",
+    default="prod",
+    show_default=True,
+    metavar="NAME",
+    help="Name of the fleet: the file is inventories/NAME.yml.",
+)
+def command(directory: Path, name: str) -> int:
+    """Write a repository for a fleet of your own: fleet file, inventory module, deploys, CI.
 
-
-def run(chosen: argparse.Namespace) -> int:
-    """Write what is missing. A file that is there stays; a fleet that is there refuses it all."""
-    directory: Path = chosen.directory
-    name: str = chosen.name
+    Existing files stay as they are. If the fleet file exists, nothing is written.
+    """
     if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
         return _refuse(f"--name {name!r}: use lower-case letters, digits and '-', such as team-a")
     if directory.suffix == ".yml":

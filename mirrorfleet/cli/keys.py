@@ -1,22 +1,30 @@
-"""Show who has which key at the gateways."""
+"""List the keys of the gateways."""
 
 from __future__ import annotations
 
-import argparse
+import click
 
-from mirrorfleet.cli import Commands
-
-
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("keys", help="show who has which key at the gateways")
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--print", metavar="NAME", dest="name", help="the key itself, and only it")
-    parser.add_argument("--pipe", action="store_true", help="also where no terminal is")
-    parser.set_defaults(run=run)
+from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.fleet_file import fleet_file
 
 
-def run(chosen: argparse.Namespace) -> int:
-    # Loaded when it is asked for: the roles import pyinfra, which takes a third of a second.
+@click.command(
+    "keys",
+    cls=Command,
+    examples=(
+        "mirrorfleet keys inventories/prod.yml",
+        "mirrorfleet keys inventories/prod.yml --print ada",
+    ),
+)
+@fleet_file
+@click.option("--print", "name", metavar="NAME", help="Print this holder's key, and nothing else.")
+@click.option("--pipe", is_flag=True, help="Print the key even where there is no terminal.")
+def command(file: str, name: str | None, *, pipe: bool) -> int:
+    """List the keys of the gateways: holder, group, models, last day, and digest.
+
+    The digests need the key root, or the keys themselves, on this machine. No host is contacted.
+    """
+    # The roles import pyinfra, which takes a third of a second: `--help` does without.
     from mirrorfleet.jobs import keys
 
-    return keys.main(chosen.file, chosen.name, chosen.pipe)
+    return keys.main(file, name, pipe)

@@ -1,31 +1,47 @@
-"""Write what machines that no SSH reaches install: files for device management, and installers."""
+"""Write installers for machines without SSH."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from mirrorfleet.cli import Commands
+import click
+
+from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.fleet_file import fleet_file
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("package", help="write what machines without SSH install")
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--group", metavar="NAME", required=True, help="of developers")
-    parser.add_argument("--out", metavar="DIR", required=True, type=Path, help="where to write")
-    parser.add_argument(
-        "--user", metavar="LOGIN", help="for this developer alone, key included: keep it secret"
-    )
-    parser.add_argument(
-        "--client", action="store_true", help="with the client: machines need no npm then"
-    )
-    parser.set_defaults(run=run)
+@click.command(
+    "package",
+    cls=Command,
+    examples=(
+        "mirrorfleet package inventories/prod.yml --group team --out dist",
+        "mirrorfleet package inventories/prod.yml --group team --user ada --out dist",
+    ),
+)
+@fleet_file
+@click.option("--group", metavar="NAME", required=True, help="Group of developers.")
+@click.option(
+    "--out",
+    metavar="DIRECTORY",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Directory to write to.",
+)
+@click.option(
+    "--user",
+    metavar="LOGIN",
+    help="Write the installer for this developer alone. It holds the key: keep it secret.",
+)
+@click.option(
+    "--client", is_flag=True, help="Add Claude Code itself, for machines that cannot reach npm."
+)
+def command(file: str, group: str, out: Path, user: str | None, *, client: bool) -> int:
+    """Write installers for machines without SSH, and files for device management.
 
-
-def run(chosen: argparse.Namespace) -> int:
-    # Loaded when it is asked for: the roles import pyinfra, which takes a third of a second.
+    For a whole group, they hold no key. With --user, the installer sets up one developer with the
+    key. No host is contacted.
+    """
+    # The roles import pyinfra, which takes a third of a second: `--help` does without.
     from mirrorfleet.jobs import package
 
-    return package.main(
-        chosen.file, chosen.group, chosen.out, chosen.user, with_client=chosen.client
-    )
+    return package.main(file, group, out, user, with_client=client)

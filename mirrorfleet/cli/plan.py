@@ -1,45 +1,53 @@
-"""Show what each host is to be, and where every value comes from."""
+"""Show the values of each host and where they come from."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mirrorfleet import fleet, terminal
-from mirrorfleet.cli import Commands
+from mirrorfleet.cli.command import Command, exclusive
+from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.config.problems import did_you_mean, printable
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.explain import Source, Value, alike, values
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("plan", help="show what each host is to be, and why")
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--host", metavar="NAME", help="this host only")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="for programs: the plan of each host")
-    form.add_argument("--why", metavar="KEY", help="where a value comes from, such as 'workers'")
-    parser.set_defaults(run=run)
+@click.command(
+    "plan",
+    cls=Command,
+    examples=(
+        "mirrorfleet plan inventories/prod.yml --host gpu-a",
+        "mirrorfleet plan inventories/prod.yml --why CLAUDE_CODE_MAX_CONTEXT_TOKENS",
+    ),
+)
+@fleet_file
+@click.option("--host", metavar="NAME", help="Only this host.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, by host.")
+@click.option("--why", metavar="KEY", help="Only where a value comes from, such as `workers`.")
+def command(file: str, host: str | None, why: str | None, *, as_json: bool) -> int:
+    """Show the values of each host and where they come from.
 
-
-def run(chosen: argparse.Namespace) -> int:
-    """Print the plan of a fleet file as tables, as JSON, or of one value in words."""
-    planned = fleet.plan(fleet.load(chosen.file))
-    if chosen.host and chosen.host not in planned.hosts:
-        return _unknown("host", chosen.host, planned.hosts)
-    hosts = [plan for name, plan in planned.hosts.items() if chosen.host in (None, name)]
-    if chosen.json:
+    Each value has the line of the fleet file that decides it, or the reason of its default. No host
+    is contacted.
+    """
+    exclusive(json=as_json, why=why)
+    planned = fleet.plan(fleet.load(file))
+    if host and host not in planned.hosts:
+        return _unknown("host", host, planned.hosts)
+    hosts = [plan for name, plan in planned.hosts.items() if host in (None, name)]
+    if as_json:
         print(json.dumps({plan.name: plan.to_json() for plan in hosts}, indent=2, default=str))
         return 0
     console = terminal.console()
-    if chosen.why:
-        return _explain(console, planned, hosts, chosen.why)
+    if why:
+        return _explain(console, planned, hosts, why)
     for plan in hosts:
         console.print(_table(planned, plan))
     return 0

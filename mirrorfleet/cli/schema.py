@@ -1,29 +1,30 @@
-"""Print the schema of fleet files, or a page of docs/ that is made from data of this package."""
+"""Print the JSON schema of fleet files, or a page of docs/ that is generated."""
 
 from __future__ import annotations
 
-import argparse
+import click
 
-from mirrorfleet.cli import Commands
-from mirrorfleet.cli.pages import families, reference
+from mirrorfleet.cli.command import Command, exclusive
+from mirrorfleet.cli.pages import commands, families, reference
 from mirrorfleet.config.schema import SCHEMA
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("schema", help="print the JSON schema of fleet files")
-    parser.add_argument(
-        "--reference", action="store_true", help="print docs/reference/fleet-file.md instead"
-    )
-    parser.add_argument(
-        "--families", action="store_true", help="print docs/reference/models.md instead"
-    )
-    parser.set_defaults(run=run)
-
-
-def run(chosen: argparse.Namespace) -> int:
-    if chosen.families:
+@click.command(
+    "schema",
+    cls=Command,
+    examples=("mirrorfleet schema >schemas/fleet.schema.json",),
+)
+@click.option("--reference", "keys", is_flag=True, help="Print the page of keys instead.")
+@click.option("--families", "models", is_flag=True, help="Print the page of families instead.")
+@click.option("--commands", "cli", is_flag=True, help="Print the page of commands instead.")
+def command(*, keys: bool, models: bool, cli: bool) -> int:
+    """Print the JSON schema of fleet files, with which editors complete and explain them."""
+    exclusive(reference=keys, families=models, commands=cli)
+    if models:
         text = families.markdown()
+    elif cli:
+        text = commands.markdown()
     else:
-        text = reference.markdown() if chosen.reference else SCHEMA.read_text(encoding="utf-8")
+        text = reference.markdown() if keys else SCHEMA.read_text(encoding="utf-8")
     print(text, end="")
     return 0

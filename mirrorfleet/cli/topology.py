@@ -1,20 +1,25 @@
-"""Draw who talks to whom, as a Mermaid flow chart for a README or a review."""
+"""Draw the fleet as a Mermaid flow chart."""
 
 from __future__ import annotations
 
-import argparse
+import click
 
 from mirrorfleet import fleet
-from mirrorfleet.cli import Commands
+from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.planning import topology
 
 
-def declare(commands: Commands) -> None:
-    parser = commands.add_parser("topology", help="draw the fleet as a Mermaid flow chart")
-    parser.add_argument("file", metavar="FILE")
-    parser.set_defaults(run=run)
+@click.command(
+    "topology",
+    cls=Command,
+    examples=("mirrorfleet topology inventories/prod.yml >docs/fleet.mmd",),
+)
+@fleet_file
+def command(file: str) -> int:
+    """Draw the fleet as a Mermaid flow chart, for a README or a review.
 
-
-def run(chosen: argparse.Namespace) -> int:
-    print(topology.mermaid(fleet.load(chosen.file)), end="")
+    It shows how requests go from the developers through the gateways to the models.
+    """
+    print(topology.mermaid(fleet.load(file)), end="")
     return 0

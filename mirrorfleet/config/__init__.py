@@ -1,4 +1,4 @@
-"""A fleet file as frozen values: the shape is checked, defaults are filled in, nothing derived."""
+"""A fleet file as frozen dataclasses, with defaults and without derived values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 from mirrorfleet.config.developers import Developers, developers
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.firewall import Firewall, firewall
-from mirrorfleet.config.front import Front, front
 from mirrorfleet.config.gateway import Gateway, gateway
 from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
 from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
+from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
@@ -27,12 +27,12 @@ __all__ = [
     "Developers",
     "Firewall",
     "Fleet",
-    "Front",
     "Gateway",
     "Host",
     "Hub",
     "Image",
     "Keys",
+    "LoadBalancer",
     "Login",
     "Model",
     "OllamaModel",
@@ -49,14 +49,14 @@ __all__ = [
 Model = VllmModel | OllamaModel | ProviderModel
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
-"""The kinds of fallbacks, as the fleet file and LiteLLM call them."""
+"""The kinds of fallbacks, by their key in the fleet file and in LiteLLM."""
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything a fleet file says. ``document`` still knows the line of each key.
+    """The content of a fleet file. ``document`` has the line of each key.
 
-    ``fallback_lists`` holds, for each of ``FALLBACKS``, the names as the file writes them.
+    ``fallback_lists`` has, for each of ``FALLBACKS``, the names as they are in the file.
     """
 
     document: Document
@@ -68,7 +68,7 @@ class Fleet:
     models: Mapping[str, Model]
     gateway: Gateway | None
     firewall: Firewall
-    front: Front | None
+    load_balancer: LoadBalancer | None
     aliases: Mapping[str, str]
     fallback_lists: Mapping[str, Mapping[str, tuple[str, ...]]]
     keys: Keys
@@ -76,7 +76,7 @@ class Fleet:
     warnings: tuple[Problem, ...] = ()
 
     def find(self, name: str) -> Model | None:
-        """Follow aliases from ``name`` to the model that answers to it, if they lead to one."""
+        """Follow aliases from ``name`` to a model. Return ``None`` if they do not lead to one."""
         passed = set()
         while name in self.aliases and name not in passed:
             passed.add(name)
@@ -84,9 +84,10 @@ class Fleet:
         return self.models.get(name)
 
     def resolve(self, name: str) -> Model:
-        """Return the model that answers to ``name`` in a fleet that has been checked."""
+        """Return the model of a name or alias. Raises ``LookupError``: the check refuses others."""
         model = self.find(name)
-        assert model, f"the check refuses '{name}', which leads to no model"
+        if model is None:
+            raise LookupError(f"'{name}' is neither a model nor an alias of one")
         return model
 
     def names(self, model: Model) -> list[str]:
@@ -95,21 +96,21 @@ class Fleet:
 
     @property
     def fallbacks(self) -> dict[str, tuple[str, ...]]:
-        """By model, the models that answer when it does not."""
+        """Return, by model, the models that replace it when it fails."""
         return self._followed("fallbacks")
 
     @property
     def context_window_fallbacks(self) -> dict[str, tuple[str, ...]]:
-        """By model, the models that answer when a prompt is too long for it."""
+        """Return, by model, the models for prompts that exceed its context window."""
         return self._followed("context_window_fallbacks")
 
     @property
     def content_policy_fallbacks(self) -> dict[str, tuple[str, ...]]:
-        """By model, the models that answer when its provider's content filter refuses."""
+        """Return, by model, the models for prompts that its provider's content filter refuses."""
         return self._followed("content_policy_fallbacks")
 
     def _followed(self, kind: str) -> dict[str, tuple[str, ...]]:
-        """Follow every alias in a kind of fallbacks to its model. Names that lead nowhere go."""
+        """Return one kind of fallbacks by model. Names that lead to no model are left out."""
         found: dict[str, tuple[str, ...]] = {}
         for name, targets in self.fallback_lists[kind].items():
             if model := self.find(name):
@@ -119,37 +120,40 @@ class Fleet:
 
 
 def fleet(document: Document) -> Fleet:
-    """Build the values from a document whose shape has been checked."""
-    said = Section(document)
-    hosts = {each.name: host(each) for each in said.section("hosts").sections()}
+    """Build the fleet from a document that passed the schema."""
+    root = Section(document)
+    hosts = {each.name: host(each) for each in root.mapping("hosts").mappings()}
+    release = root.mapping("gateway").get("version") or ""
     return Fleet(
         document=document,
-        name=said.get("name", ""),
-        ssh=ssh(said.section("ssh")),
-        packages=said.get("packages", "registry"),
-        hub=hub(said.section("hub")),
+        name=root.get("name") or "",
+        ssh=ssh(root.mapping("ssh")),
+        packages=root["packages"],
+        hub=hub(root.mapping("hub")),
         hosts=hosts,
         models={
-            each.name: _model(each, hosts, said.section("gateway").get("version", ""))
-            for each in said.section("models").sections()
+            each.name: _model(each, hosts, release) for each in root.mapping("models").mappings()
         },
-        gateway=gateway(said.section("gateway"), hosts) if "gateway" in said else None,
-        firewall=firewall(said),
-        front=front(said.section("front"), hosts) if "front" in said else None,
-        aliases=said.get("aliases", {}),
-        fallback_lists={kind: _targets(said.section(kind)) for kind in FALLBACKS},
-        keys=keys(said.section("keys")),
+        gateway=gateway(root.mapping("gateway"), hosts) if "gateway" in root else None,
+        firewall=firewall(root),
+        load_balancer=load_balancer(root.mapping("load_balancer"), hosts)
+        if "load_balancer" in root
+        else None,
+        aliases=root["aliases"],
+        fallback_lists={kind: _targets(root.mapping(kind)) for kind in FALLBACKS},
+        keys=keys(root.mapping("keys")),
         developers={
-            each.name: developers(each, hosts) for each in said.section("developers").sections()
+            each.name: developers(each, hosts) for each in root.mapping("developers").mappings()
         },
     )
 
 
-def _model(said: Section, hosts: Mapping[str, Host], release: str) -> Model:
-    if "provider" in said:
-        return provider_model(said, release)
-    return ollama(said, hosts) if said["engine"] == "ollama" else vllm(said, hosts)
+def _model(section: Section, hosts: Mapping[str, Host], release: str) -> Model:
+    """Read one of ``models``. ``release`` is LiteLLM's, for its price list."""
+    if "provider" in section:
+        return provider_model(section, release)
+    return ollama(section, hosts) if section["engine"] == "ollama" else vllm(section, hosts)
 
 
-def _targets(said: Section) -> Mapping[str, tuple[str, ...]]:
-    return {name: said.words(name) for name in said.said}
+def _targets(section: Section) -> Mapping[str, tuple[str, ...]]:
+    return {name: section.strings(name) for name in section.data}

@@ -9,7 +9,7 @@ from mirrorfleet.config.reader import Secret, Section
 
 @dataclass(frozen=True)
 class Backups:
-    """How many days a backup is kept, and at which time of the day one is made."""
+    """Days to keep a backup, and the time of day to make one, as ``HH:MM``."""
 
     days: int
     at: str
@@ -17,8 +17,10 @@ class Backups:
 
 @dataclass(frozen=True)
 class Database:
-    """Somebody's Postgres, at a ``url`` that is a secret, or ours on a host of the fleet,
-    ``install``. ``max_connections`` is what somebody's admits, where that is said."""
+    """An existing Postgres at ``url``, a secret, or one to ``install`` on a host of the fleet.
+
+    ``max_connections`` is the limit of an existing one, ``None`` if the file does not have it.
+    """
 
     url: Secret | None
     install: str | None
@@ -30,15 +32,16 @@ class Database:
     spend_logs: bool
 
 
-def database(said: Section) -> Database:
-    backups = said.section("backups")
+def database(section: Section) -> Database:
+    """Read ``gateway.database``."""
+    backups = section.mapping("backups")
     return Database(
-        url=said.secret("url"),
-        install=said.get("install"),
-        port=said.get("port", 5432),
-        password=said.secret("password"),
-        backups=Backups(days=backups.get("days", 14), at=backups.get("at", "03:15")),
-        connection_pool_limit=said.get("connection_pool_limit", 10),
-        max_connections=said.get("max_connections"),
-        spend_logs=said.get("spend_logs", False),
+        url=section.secret("url"),
+        install=section.get("install"),
+        port=section["port"],
+        password=section.secret("password"),
+        backups=Backups(days=backups["days"], at=backups["at"]),
+        connection_pool_limit=section["connection_pool_limit"],
+        max_connections=section.get("max_connections"),
+        spend_logs=section["spend_logs"],
     )

@@ -1,4 +1,4 @@
-"""Groups of people who use Claude Code through the gateways."""
+"""Groups of developers, who use Claude Code through the gateways."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any, Literal
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Secret, Section
 
-Scope = Literal["user", "managed", "mirror"]
+Scope = Literal["user", "managed", "isolated"]
+FORMER_SCOPES: Mapping[str, Scope] = {"mirror": "isolated"}
+"""Former names of scopes, still accepted."""
+
 Privacy = Literal["strict", "no_telemetry", "none"]
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """What Claude Code may do without asking, must ask for, and may not do at all."""
+    """Claude Code's permission rules: allowed without a question, after a question, or never."""
 
     allow: tuple[str, ...]
     ask: tuple[str, ...]
@@ -26,7 +29,7 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Certificates:
-    """Certificates that clients trust: a file of the controller (push) or of the hosts (path)."""
+    """Extra CA certificates: a file of the controller (``push``) or of the hosts (``path``)."""
 
     kind: Literal["push", "path"]
     source: str
@@ -34,7 +37,7 @@ class Certificates:
 
 @dataclass(frozen=True)
 class Proxy:
-    """``no_proxy`` is derived when it is not said."""
+    """``no_proxy`` is ``None`` if it is derived."""
 
     url: str
     no_proxy: tuple[str, ...] | None
@@ -42,12 +45,12 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Developers:
-    """``seats`` are the login names of the group on each of its hosts; ``packaged`` are those of
-    people whose machines are no hosts of the fleet.
+    """``seats`` are the group's login names by host. ``packaged`` are the login names of people
+    who install a package, on machines that are not hosts of the fleet.
 
-    ``settings`` are Claude Code's own, beyond those that are derived; ``command`` is the name of
-    the group's own Claude Code, for the scope ``mirror`` alone. ``key`` is one that all share;
-    ``models`` are those that the group's keys open, none said being all.
+    ``settings`` are Claude Code's own, besides the derived ones. ``command`` is the name of the
+    group's own command, used with the scope ``isolated`` only. ``key`` is one key for the whole
+    group. ``models`` are those that the group's keys may use; empty stands for all.
     """
 
     name: str
@@ -78,70 +81,72 @@ class Developers:
 
     @property
     def logins(self) -> tuple[str, ...]:
-        """Everybody's login name, once."""
+        """Return all login names, without duplicates."""
         seated = (user for users in self.seats.values() for user in users)
         return tuple(dict.fromkeys([*seated, *self.packaged]))
 
     def person(self, host: str, login: str) -> str:
-        """Return who sits behind a login of the group."""
+        """Return the person of a login of the group."""
         return self.people.get(f"{login}@{host}", self.people.get(login, login))
 
 
-def developers(said: Section, hosts: Mapping[str, Host]) -> Developers:
+def developers(section: Section, hosts: Mapping[str, Host]) -> Developers:
+    """Read one group of ``developers``."""
+    scope = section["scope"]
     return Developers(
-        name=said.name,
-        seats=_seats(said, hosts),
-        packaged=said.words("packaged"),
-        scope=said.get("scope", "user"),
-        command=said.get("command", f"claude-{said.name}"),
-        model=said["model"],
-        subagent_model=said.get("subagent_model"),
-        thinking=said.get("thinking"),
-        version=said["version"],
-        minimum_version=said.get("minimum_version"),
-        maximum_version=said.get("maximum_version"),
-        privacy=said.get("privacy", "strict"),
-        permissions=_permissions(said.section("permissions")),
-        settings=said.get("settings", {}),
-        ca_certificates=_certificates(said),
-        proxy=_proxy(said),
-        key=said.secret("key"),
-        people=said.get("people", {}),
-        rotation=said.get("rotation", 1),
-        expires=said.get("expires"),
-        models=said.words("models"),
+        name=section.name,
+        seats=_seats(section, hosts),
+        packaged=section.strings("packaged"),
+        scope=FORMER_SCOPES.get(scope, scope),
+        command=section.get("command") or f"claude-{section.name}",
+        model=section["model"],
+        subagent_model=section.get("subagent_model"),
+        thinking=section.get("thinking"),
+        version=section["version"],
+        minimum_version=section.get("minimum_version"),
+        maximum_version=section.get("maximum_version"),
+        privacy=section["privacy"],
+        permissions=_permissions(section.mapping("permissions")),
+        settings=section["settings"],
+        ca_certificates=_certificates(section),
+        proxy=_proxy(section),
+        key=section.secret("key"),
+        people=section["people"],
+        rotation=section["rotation"],
+        expires=section.get("expires"),
+        models=section.strings("models"),
     )
 
 
-def _seats(said: Section, hosts: Mapping[str, Host]) -> Mapping[str, tuple[str, ...]]:
-    if "seats" in said:
-        return {host: tuple(users) for host, users in said["seats"].items()}
-    if "packaged" in said:
+def _seats(section: Section, hosts: Mapping[str, Host]) -> Mapping[str, tuple[str, ...]]:
+    if "seats" in section:
+        return {host: tuple(users) for host, users in section["seats"].items()}
+    if "packaged" in section:
         return {}
-    return dict.fromkeys(chosen(said, hosts), said.words("users"))
+    return dict.fromkeys(chosen(section, hosts), section.strings("users"))
 
 
-def _permissions(said: Section) -> Permissions:
+def _permissions(section: Section) -> Permissions:
     return Permissions(
-        allow=said.words("allow"),
-        ask=said.words("ask"),
-        deny=said.words("deny"),
-        default_mode=said.get("default_mode"),
-        disable_bypass=said.get("disable_bypass", False),
+        allow=section.strings("allow"),
+        ask=section.strings("ask"),
+        deny=section.strings("deny"),
+        default_mode=section.get("default_mode"),
+        disable_bypass=section["disable_bypass"],
     )
 
 
-def _certificates(said: Section) -> Certificates | None:
-    if "ca_certificates" not in said:
+def _certificates(section: Section) -> Certificates | None:
+    if "ca_certificates" not in section:
         return None
-    which = said.section("ca_certificates")
-    if "push" in which:
-        return Certificates("push", str(which.path("push")))
-    return Certificates("path", which["path"])
+    certificates = section.mapping("ca_certificates")
+    if "push" in certificates:
+        return Certificates("push", str(certificates.path("push")))
+    return Certificates("path", certificates["path"])
 
 
-def _proxy(said: Section) -> Proxy | None:
-    if "proxy" not in said:
+def _proxy(section: Section) -> Proxy | None:
+    if "proxy" not in section:
         return None
-    proxy = said.section("proxy")
-    return Proxy(proxy["url"], proxy.words("no_proxy") if "no_proxy" in proxy else None)
+    proxy = section.mapping("proxy")
+    return Proxy(proxy["url"], proxy.strings("no_proxy") if "no_proxy" in proxy else None)

@@ -9,6 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
+from mirrorfleet.config import former_keys
 from mirrorfleet.config.problems import FleetError, Key, Place, Problem
 from mirrorfleet.config.yaml_nodes import LARGEST, UNSOUND, Node, overlay, parse
 
@@ -133,7 +134,8 @@ class _Reader:
         parsed = parse(path, self.room)
         self.room -= parsed.size
         self.problems += parsed.problems
-        tree = parsed.tree
+        tree, problems = former_keys.update(parsed.tree)
+        self.problems += problems
         if not isinstance(tree.value, dict) or INCLUDE not in tree.value:
             return tree
         own = Node({name: each for name, each in tree.value.items() if name != INCLUDE}, tree.place)

@@ -1,4 +1,4 @@
-"""Who reaches the servers of a fleet."""
+"""The clients that may connect to the servers of a fleet."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mirrorfleet.config.reader import Section
 
 @dataclass(frozen=True)
 class Firewall:
-    """Addresses, networks and names of hosts, as said; empty lists admit whom the plan derives.
+    """Allowed sources as the file has them: addresses, networks and names of hosts.
 
-    ``on`` is false where the network sees to it.
+    An empty list allows only what the plan derives. ``on`` is false for ``firewall: none``.
     """
 
     on: bool
@@ -20,13 +20,14 @@ class Firewall:
     metrics: tuple[str, ...] = ()
 
 
-def firewall(said: Section) -> Firewall:
-    if said.get("firewall") == "none":
+def firewall(root: Section) -> Firewall:
+    """Read ``firewall`` of a whole fleet file."""
+    if root.get("firewall") == "none":
         return Firewall(on=False)
-    lists = said.section("firewall")
+    section = root.mapping("firewall")
     return Firewall(
         on=True,
-        engines=lists.words("engines"),
-        gateways=lists.words("gateways"),
-        metrics=lists.words("metrics"),
+        engines=section.strings("engines"),
+        gateways=section.strings("gateways"),
+        metrics=section.strings("metrics"),
     )

@@ -25,13 +25,15 @@ from mirrorfleet.config.litellm import (
 )
 from mirrorfleet.config.reader import Secret, Section
 
-Server = Literal["uvicorn", "gunicorn", "granian"]
 Runtime = Literal["systemd", "docker"]
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """What is said of the gateways. ``metrics`` says whether they measure; its port is optional."""
+    """LiteLLM on every gateway host. ``None`` stands for a derived value or LiteLLM's own default.
+
+    ``metrics`` is whether they export metrics; ``metrics_port`` is optional. Times are in seconds.
+    """
 
     hosts: tuple[str, ...]
     version: str
@@ -40,7 +42,6 @@ class Gateway:
     url: str | None
     listen: str | None
     port: int
-    server: Server
     workers: int | Literal["auto"]
     max_requests_before_restart: int | None
     timeout: int
@@ -68,44 +69,42 @@ class Gateway:
 
     @property
     def processes(self) -> int:
-        """How many processes serve, at the least: each has a memory of its own."""
+        """Return the least number of worker processes. Each has its own memory."""
         return len(self.hosts) * (2 if self.workers == "auto" else self.workers)
 
 
-def gateway(said: Section, hosts: Mapping[str, Host]) -> Gateway:
-    master_key = said.secret("master_key")
-    assert master_key, "the schema requires it"
+def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
+    """Read ``gateway``."""
     return Gateway(
-        hosts=chosen(said, hosts),
-        version=said["version"],
-        runtime=said.get("runtime", "systemd"),
-        image=image(said),
-        url=said.get("url"),
-        listen=said.get("listen"),
-        port=said.get("port", 4000),
-        server=said.get("server", "uvicorn"),
-        workers=said.get("workers", "auto"),
-        max_requests_before_restart=said.get("max_requests_before_restart"),
-        timeout=said.get("timeout", 600),
-        stream_timeout=said.get("stream_timeout"),
-        keepalive_timeout=said.get("keepalive_timeout"),
-        cancel_on_disconnect=said.get("cancel_on_disconnect", False),
-        limits=limits(said.section("limits")),
-        routing=routing(said.section("routing")),
-        redis=redis(said.section("redis")) if "redis" in said else None,
-        database=database(said.section("database")) if "database" in said else None,
-        salt_key=said.secret("salt_key"),
-        logging=logging(said.section("logging")),
-        metrics="metrics" in said,
-        metrics_port=said.section("metrics").get("port"),
-        callbacks=said.words("callbacks"),
-        guardrails=tuple(guardrail(each) for each in said.section("guardrails").sections()),
-        forward_client_headers=said.words("forward_client_headers"),
-        anthropic_passthrough=said.get("anthropic_passthrough"),
-        environment=values(said.section("environment")),
-        extra={each.name: values(each) for each in said.section("extra").sections()},
-        probe=said.words("probe") if "probe" in said else None,
-        drain_seconds=said.get("drain_seconds"),
-        stop_timeout=said.get("stop_timeout"),
-        master_key=master_key,
+        hosts=chosen(section, hosts),
+        version=section["version"],
+        runtime=section["runtime"],
+        image=image(section),
+        url=section.get("url"),
+        listen=section.get("listen"),
+        port=section["port"],
+        workers=section["workers"],
+        max_requests_before_restart=section.get("max_requests_before_restart"),
+        timeout=section["timeout"],
+        stream_timeout=section.get("stream_timeout"),
+        keepalive_timeout=section.get("keepalive_timeout"),
+        cancel_on_disconnect=section["cancel_on_disconnect"],
+        limits=limits(section.mapping("limits")),
+        routing=routing(section.mapping("routing")),
+        redis=redis(section.mapping("redis")) if "redis" in section else None,
+        database=database(section.mapping("database")) if "database" in section else None,
+        salt_key=section.secret("salt_key"),
+        logging=logging(section.mapping("logging")),
+        metrics="metrics" in section,
+        metrics_port=section.mapping("metrics").get("port"),
+        callbacks=section.strings("callbacks"),
+        guardrails=tuple(guardrail(each) for each in section.mapping("guardrails").mappings()),
+        forward_client_headers=section.strings("forward_client_headers"),
+        anthropic_passthrough=section.get("anthropic_passthrough"),
+        environment=values(section.mapping("environment")),
+        extra={each.name: values(each) for each in section.mapping("extra").mappings()},
+        probe=section.strings("probe") if "probe" in section else None,
+        drain_seconds=section.get("drain_seconds"),
+        stop_timeout=section.get("stop_timeout"),
+        master_key=section.required_secret("master_key"),
     )

@@ -1,4 +1,4 @@
-"""The machines of a fleet, and how the controller logs in to them."""
+"""The hosts of a fleet, and how the controller logs in to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Become = Literal["sudo", "doas", "none"]
 
 @dataclass(frozen=True)
 class Login:
-    """What is said under ``ssh`` for all hosts, or by one host for itself."""
+    """SSH login, of all hosts (``ssh``) or of one host. ``None`` where the file has no value."""
 
     user: str | None
     port: int | None
@@ -39,37 +39,40 @@ class Host(Login):
     firewall: bool
 
 
-def ssh(said: Section) -> Ssh:
+def ssh(section: Section) -> Ssh:
+    """Read ``ssh``."""
     return Ssh(
-        user=said.get("user"),
-        port=said.get("port"),
-        jump=said.get("jump"),
-        become=said.get("become"),
-        key=said.path("key"),
-        known_hosts=said.path("known_hosts"),
+        user=section.get("user"),
+        port=section.get("port"),
+        jump=section.get("jump"),
+        become=section.get("become"),
+        key=section.path("key"),
+        known_hosts=section.path("known_hosts"),
     )
 
 
-def host(said: Section) -> Host:
+def host(section: Section) -> Host:
+    """Read one of ``hosts``."""
+    gpus = section.mapping("gpus")
     return Host(
-        name=said.name,
-        address=said["address"],
-        port=said.get("port"),
-        user=said.get("user"),
-        jump=said.get("jump"),
-        become=said.get("become"),
-        gpus=said.section("gpus").get("count", 0),
-        cuda_compat=said.section("gpus").get("cuda_compat"),
-        driver=said.get("driver"),
-        labels=said.words("labels"),
-        firewall=said.get("firewall") != "none",
+        name=section.name,
+        address=section["address"],
+        port=section.get("port"),
+        user=section.get("user"),
+        jump=section.get("jump"),
+        become=section.get("become"),
+        gpus=gpus.get("count") or 0,
+        cuda_compat=gpus.get("cuda_compat"),
+        driver=section.get("driver"),
+        labels=section.strings("labels"),
+        firewall=section.get("firewall") != "none",
     )
 
 
-def chosen(said: Section, hosts: Mapping[str, Host]) -> tuple[str, ...]:
-    """Return the hosts that ``hosts`` of a section names, or that have all of its labels."""
-    wanted = said["hosts"]
-    if isinstance(wanted, list):
-        return tuple(wanted)
-    labels = set(wanted["labels"])
+def chosen(section: Section, hosts: Mapping[str, Host]) -> tuple[str, ...]:
+    """Return the hosts that ``hosts`` of a section lists, or those with all of its labels."""
+    listed = section["hosts"]
+    if isinstance(listed, list):
+        return tuple(listed)
+    labels = set(listed["labels"])
     return tuple(host.name for host in hosts.values() if labels.issubset(host.labels))

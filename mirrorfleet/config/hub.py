@@ -1,4 +1,4 @@
-"""Where hosts fetch weights that are said as a repository."""
+"""The hub that hosts download weights from."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from mirrorfleet.config.reader import Secret, Section
 
 @dataclass(frozen=True)
 class Hub:
-    """``proxy`` is how hosts reach it; ``None``: straight."""
+    """``proxy`` is the proxy between hosts and the hub, ``None`` for a direct connection."""
 
     url: str
     token: Secret | None
     proxy: str | None
 
 
-def hub(said: Section) -> Hub:
-    return Hub(said.get("url", "https://huggingface.co"), said.secret("token"), said.get("proxy"))
+def hub(section: Section) -> Hub:
+    """Read ``hub``."""
+    return Hub(section["url"], section.secret("token"), section.get("proxy"))

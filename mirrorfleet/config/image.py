@@ -1,4 +1,4 @@
-"""The container image that gateways run from."""
+"""The container image of the gateways."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mirrorfleet.config.reader import Section
 
 @dataclass(frozen=True)
 class Image:
-    """What a registry has under a ``name`` with its digest, or a ``file`` of the controller."""
+    """An image of a registry by ``name`` with its digest, or an archive ``file`` by its sha256."""
 
     name: str | None = None
     file: str | None = None
@@ -17,16 +17,16 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """What Docker calls it on a gateway. An archive brings no name that can be relied on."""
+        """Return the image's name on a gateway host. An archive's own name is not reliable."""
         return self.name or f"mirrorfleet-litellm:{str(self.sha256)[:12]}"
 
 
-def image(said: Section) -> Image | None:
-    """Return the image that is said under ``image``, if one is."""
-    match said.get("image"):
+def image(section: Section) -> Image | None:
+    """Read ``gateway.image``, ``None`` if the file does not have it."""
+    match section.get("image"):
         case None:
             return None
         case str(name):
             return Image(name=name)
-    archive = said.section("image")
+    archive = section.mapping("image")
     return Image(file=str(archive.path("file")), sha256=archive["sha256"])

@@ -1,4 +1,4 @@
-"""The keys of developers: what they are derived from, and what is said of one person's alone."""
+"""Developers' API keys: the secret that they derive from, and exceptions for single people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = {"h": HOUR, "d": 24 * HOUR}
 
 @dataclass(frozen=True)
 class OwnKey:
-    """One person's key; ``None`` and no models are for what is not said."""
+    """Exceptions for one person's key. ``None`` and no models stand for the group's values."""
 
     key: Secret | None
     rotation: int
@@ -32,21 +32,22 @@ class Keys:
     revoked: tuple[str, ...]
 
 
-def keys(said: Section) -> Keys:
-    grace = said.get("grace", "7d")
+def keys(section: Section) -> Keys:
+    """Read ``keys``."""
+    grace = section["grace"]
     return Keys(
-        root=said.secret("root"),
-        rotation=said.get("rotation", 1),
+        root=section.secret("root"),
+        rotation=section["rotation"],
         grace=int(grace[:-1]) * UNITS[grace[-1]],
-        people={each.name: _own(each) for each in said.section("people").sections()},
-        revoked=said.words("revoked"),
+        people={each.name: _own(each) for each in section.mapping("people").mappings()},
+        revoked=section.strings("revoked"),
     )
 
 
-def _own(said: Section) -> OwnKey:
+def _own(section: Section) -> OwnKey:
     return OwnKey(
-        key=said.secret("key"),
-        rotation=said.get("rotation", 1),
-        expires=said.get("expires"),
-        models=said.words("models"),
+        key=section.secret("key"),
+        rotation=section["rotation"],
+        expires=section.get("expires"),
+        models=section.strings("models"),
     )

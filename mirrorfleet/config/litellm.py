@@ -1,4 +1,4 @@
-"""What can be said of LiteLLM beyond where it runs: limits, routing, logs, guardrails, extras."""
+"""LiteLLM's own options: limits, routing, Redis, logging, guardrails and settings by its names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Secret, Section
 
 Values = Mapping[str, Any]
-"""Settings by name as LiteLLM has them, at any depth, with a ``Secret`` for each reference."""
+"""Settings by LiteLLM's names, nested, with a ``Secret`` for each reference to one."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Requests and tokens per minute that one deployment of a model takes."""
+    """Requests and tokens per minute of one deployment of a model, ``None`` for no limit."""
 
     rpm: int | None
     tpm: int | None
@@ -24,7 +24,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a worker takes on before it refuses, and how much each model is asked at most."""
+    """Limits of each worker, and rates by model. ``None`` stands for no limit."""
 
     max_in_flight_requests_per_worker: int | None
     max_queued_requests_per_worker: int | None
@@ -32,21 +32,22 @@ class Limits:
     models: Mapping[str, Rate]
 
 
-def limits(said: Section) -> Limits:
+def limits(section: Section) -> Limits:
+    """Read ``gateway.limits``."""
     return Limits(
-        max_in_flight_requests_per_worker=said.get("max_in_flight_requests_per_worker"),
-        max_queued_requests_per_worker=said.get("max_queued_requests_per_worker"),
-        limit_concurrency=said.get("limit_concurrency"),
+        max_in_flight_requests_per_worker=section.get("max_in_flight_requests_per_worker"),
+        max_queued_requests_per_worker=section.get("max_queued_requests_per_worker"),
+        limit_concurrency=section.get("limit_concurrency"),
         models={
             each.name: Rate(each.get("rpm"), each.get("tpm"))
-            for each in said.section("models").sections()
+            for each in section.mapping("models").mappings()
         },
     )
 
 
 @dataclass(frozen=True)
 class Routing:
-    """How a gateway chooses among the deployments of a model, and what it does with a bad one."""
+    """How a gateway selects a deployment of a model, and how it treats failed ones."""
 
     strategy: str
     affinity: str | None
@@ -55,20 +56,21 @@ class Routing:
     allowed_fails: int | None
 
 
-def routing(said: Section) -> Routing:
+def routing(section: Section) -> Routing:
+    """Read ``gateway.routing``."""
     return Routing(
-        strategy=said.get("strategy", "simple-shuffle"),
-        affinity=said.get("affinity"),
-        retries=said.get("retries"),
-        cooldown_time=said.get("cooldown_time"),
-        allowed_fails=said.get("allowed_fails"),
+        strategy=section["strategy"],
+        affinity=section.get("affinity"),
+        retries=section.get("retries"),
+        cooldown_time=section.get("cooldown_time"),
+        allowed_fails=section.get("allowed_fails"),
     )
 
 
 @dataclass(frozen=True)
 class Redis:
-    """The memory that workers and gateways share: somebody's at ``host``, or ours on a host of the
-    fleet, ``install``."""
+    """The Redis that workers and gateways share: an existing one at ``host``, or one to
+    ``install`` on a host of the fleet."""
 
     host: str
     install: str | None
@@ -78,14 +80,15 @@ class Redis:
     ssl: bool
 
 
-def redis(said: Section) -> Redis:
+def redis(section: Section) -> Redis:
+    """Read ``gateway.redis``."""
     return Redis(
-        host=said.get("host", ""),
-        install=said.get("install"),
-        port=said.get("port", 6379),
-        username=said.get("username"),
-        password=said.secret("password"),
-        ssl=said.get("ssl", False),
+        host=section.get("host") or "",
+        install=section.get("install"),
+        port=section["port"],
+        username=section.get("username"),
+        password=section.secret("password"),
+        ssl=section["ssl"],
     )
 
 
@@ -95,13 +98,14 @@ class Logging:
     level: str
 
 
-def logging(said: Section) -> Logging:
-    return Logging(json=said.get("json", True), level=said.get("level", "ERROR"))
+def logging(section: Section) -> Logging:
+    """Read ``gateway.logging``."""
+    return Logging(json=section["json"], level=section["level"])
 
 
 @dataclass(frozen=True)
 class Guardrail:
-    """A check of what is asked or answered, which LiteLLM does or asks a service to do."""
+    """A check of prompts or answers, by LiteLLM itself or by a service that it calls."""
 
     name: str
     guardrail: str
@@ -109,37 +113,40 @@ class Guardrail:
     parameters: Values
 
 
-def guardrail(said: Section) -> Guardrail:
-    mode = said["mode"]
+def guardrail(section: Section) -> Guardrail:
+    """Read one of ``gateway.guardrails``."""
+    mode = section["mode"]
     return Guardrail(
-        name=said.name,
-        guardrail=said["guardrail"],
+        name=section.name,
+        guardrail=section["guardrail"],
         mode=(mode,) if isinstance(mode, str) else tuple(mode),
-        parameters=values(said.section("parameters")),
+        parameters=values(section.mapping("parameters")),
     )
 
 
-def values(said: Section) -> Values:
-    """Return a mapping as it is said, its references to secrets as such."""
-    document, key = said.document, said.key
-    return {name: _value(document, (*key, name), each) for name, each in said.said.items()}
+def values(section: Section) -> Values:
+    """Return a mapping as it is in the file, with a ``Secret`` for each reference to one."""
+    document, key = section.document, section.key
+    return {name: _value(document, (*key, name), each) for name, each in section.data.items()}
 
 
-def _value(document: Document, key: Key, said: Any) -> Any:
-    if is_reference(said):
-        [(source, value)] = said.items()
-        return Secret(source, value, document.directory(key))
-    if isinstance(said, dict):
-        return {name: _value(document, (*key, name), each) for name, each in said.items()}
-    if isinstance(said, list):
-        return [_value(document, (*key, at), each) for at, each in enumerate(said)]
-    return said
+def _value(document: Document, key: Key, value: Any) -> Any:
+    if is_reference(value):
+        [(source, text)] = value.items()
+        return Secret(source, text, document.directory(key))
+    if isinstance(value, dict):
+        return {name: _value(document, (*key, name), each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_value(document, (*key, at), each) for at, each in enumerate(value)]
+    return value
 
 
-def is_reference(said: Any) -> bool:
-    """Does a value look like ``{env: NAME}``, ``{file: PATH}`` or ``{command: WORDS}``?"""
+def is_reference(value: Any) -> bool:
+    """Tell whether a value is ``{env: NAME}``, ``{file: PATH}`` or ``{command: COMMAND}``."""
     return (
-        isinstance(said, dict)
-        and len(said) == 1
-        and all(name in ("env", "file", "command") and isinstance(said[name], str) for name in said)
+        isinstance(value, dict)
+        and len(value) == 1
+        and all(
+            name in ("env", "file", "command") and isinstance(value[name], str) for name in value
+        )
     )

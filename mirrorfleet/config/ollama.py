@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
+from mirrorfleet.config.schema import definition, keys
 
 
 @dataclass(frozen=True)
 class Release:
-    """An archive of Ollama: at a URL or a file of the controller, or where the project has it."""
+    """An archive of Ollama by its sha256, at a URL or in a file of the controller.
+
+    With neither, it comes from the project's own releases.
+    """
 
     sha256: str
     url: str | None = None
@@ -21,26 +25,35 @@ class Release:
 
 @dataclass(frozen=True)
 class OllamaServer:
-    """The one server of a host; ``None`` leaves it to Ollama, or to what else is known."""
+    """The one Ollama of a host. ``None`` stands for Ollama's own default or a derived value."""
 
-    version: str | None = None
-    release: Release | None = None
-    port: int = 11434
-    keep_alive: str = "5m"
-    parallel: int = 1
-    max_loaded_models: int | None = None
-    max_queue: int | None = None
-    kv_cache_type: str | None = None
-    flash_attention: bool | None = None
-    models_directory: str = "/var/lib/mirrorfleet/ollama/models"
+    version: str | None
+    release: Release | None
+    port: int
+    keep_alive: str
+    parallel: int
+    max_loaded_models: int | None
+    max_queue: int | None
+    kv_cache_type: str | None
+    flash_attention: bool | None
+    models_directory: str
+
+
+OPTIONS = tuple(each.name for each in fields(OllamaServer))
+
+
+def server(options: Mapping[str, Any]) -> OllamaServer:
+    """Return a server with these options, and the schema's defaults for the others."""
+    known = keys(definition("ollamaModel"), {})
+    return OllamaServer(**{name: options.get(name, known[name].get("default")) for name in OPTIONS})
 
 
 @dataclass(frozen=True)
 class OllamaModel:
-    """A model under a name of the fleet: made from a ``tag``, or as a ``modelfile`` says.
+    """A model under a name of the fleet, from a registry's ``tag`` or a ``modelfile``.
 
-    ``server`` is what this model says of the server of its hosts, by the names of
-    ``OllamaServer``; the models of one host say it together.
+    ``server`` has the server options that the file writes at this model. The options of all
+    models of a host together configure its server.
     """
 
     name: str
@@ -53,25 +66,24 @@ class OllamaModel:
     server: Mapping[str, Any] = field(default_factory=dict)
 
 
-def ollama(said: Section, hosts: Mapping[str, Host]) -> OllamaModel:
-    is_tag = isinstance(said["weights"], str)
+def ollama(section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
+    """Read one of ``models`` with ``engine: ollama``."""
+    is_tag = isinstance(section["weights"], str)
     return OllamaModel(
-        name=said.name,
-        tag=said["weights"] if is_tag else None,
-        modelfile=None if is_tag else str(said.section("weights").path("modelfile")),
-        digest=said.get("digest"),
-        hosts=chosen(said, hosts),
-        context=said["context"],
-        output=said["output"],
-        server={
-            name: _option(said, name) for name in OllamaServer.__dataclass_fields__ if name in said
-        },
+        name=section.name,
+        tag=section["weights"] if is_tag else None,
+        modelfile=None if is_tag else str(section.mapping("weights").path("modelfile")),
+        digest=section.get("digest"),
+        hosts=chosen(section, hosts),
+        context=section["context"],
+        output=section["output"],
+        server={name: _option(section, name) for name in OPTIONS if name in section},
     )
 
 
-def _option(said: Section, name: str) -> Any:
+def _option(section: Section, name: str) -> Any:
     if name == "release":
-        release = said.section("release")
+        release = section.mapping("release")
         file = release.path("file")
         return Release(release["sha256"], release.get("url"), str(file) if file else None)
-    return str(said[name]) if name == "keep_alive" else said[name]
+    return str(section[name]) if name == "keep_alive" else section[name]

@@ -1,4 +1,4 @@
-"""Models of providers, and the providers that a gateway can route to, in LiteLLM's terms."""
+"""Models of providers, and the providers that a gateway can route to, by LiteLLM's names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mirrorfleet.data.price_list import Listed
 
 @dataclass(frozen=True)
 class Provider:
-    """How LiteLLM names a provider's models, and what it must be told of them.
+    """LiteLLM's prefix for a provider's models, and its parameters for them.
 
-    ``settings`` and ``secrets`` map the keys of the fleet file to LiteLLM's parameters;
-    ``defaults`` are settings that are rendered also where the file does not say them.
+    ``settings`` and ``secrets`` map the keys of the fleet file to LiteLLM's parameters.
+    ``defaults`` are settings that are rendered even if the file does not have them.
     """
 
     prefix: str
@@ -25,7 +25,7 @@ class Provider:
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    # Its address is always said: the passthrough sets a variable that would be its default.
+    # Always render the address: the passthrough sets a variable that would be its default.
     "anthropic": Provider(
         "anthropic", {"url": "api_base"}, defaults={"url": "https://api.anthropic.com"}
     ),
@@ -69,9 +69,10 @@ PROVIDERS: Mapping[str, Provider] = {
 
 @dataclass(frozen=True)
 class ProviderModel:
-    """``settings`` and ``secrets`` are what the provider wants to know, by the file's own keys.
+    """``settings`` and ``secrets`` are the provider's parameters, by the keys of the file.
 
-    ``assumed`` are the keys among context and output that nobody says, the price list neither.
+    ``assumed`` has the keys among ``context`` and ``output`` that are neither in the file nor in
+    LiteLLM's price list. Both are in tokens.
     """
 
     name: str
@@ -87,48 +88,53 @@ class ProviderModel:
 
 
 CONTEXT = 200_000
-"""Tokens of a window that neither the file nor LiteLLM's price list tells."""
+"""Context window in tokens if neither the file nor LiteLLM's price list has it."""
 
 OUTPUT = 32_000
-"""Tokens of an answer at most, unless the file says more: they are kept free in every window."""
+"""Most tokens of an answer, unless the file has more: every window reserves them."""
 
 
-def provider_model(said: Section, release: str) -> ProviderModel:
-    """Read a model; what it leaves out is what the price list of LiteLLM's ``release`` says."""
-    provider = PROVIDERS[said["provider"]]
-    listed = price_list.listed(release, said["provider"], said["id"], said.get("base_model"))
-    context, output = _limits(said, listed)
-    secrets = {key: said.secret(key) for key in provider.secrets if said.get(key) != "none"}
+def provider_model(section: Section, release: str) -> ProviderModel:
+    """Read one of ``models`` with ``provider``; missing limits come from LiteLLM's price list.
+
+    ``release`` is LiteLLM's.
+    """
+    provider = PROVIDERS[section["provider"]]
+    listed = price_list.listed(
+        release, section["provider"], section["id"], section.get("base_model")
+    )
+    context, output = _limits(section, listed)
+    secrets = {key: section.secret(key) for key in provider.secrets if section.get(key) != "none"}
     return ProviderModel(
-        name=said.name,
-        provider=said["provider"],
-        id=said["id"],
+        name=section.name,
+        provider=section["provider"],
+        id=section["id"],
         settings={
             **provider.defaults,
-            # LiteLLM adds its path to an address as it is: a slash at the end would be there twice.
-            **{key: said[key].rstrip("/") for key in provider.settings if key in said},
+            # LiteLLM appends its path to the address: a trailing slash would be doubled.
+            **{key: section[key].rstrip("/") for key in provider.settings if key in section},
         },
         secrets={key: secret for key, secret in secrets.items() if secret},
         context=context,
         output=output,
-        base_model=said.get("base_model"),
+        base_model=section.get("base_model"),
         assumed=tuple(
             key
             for key, known in (
                 ("context", listed and listed.prompt),
                 ("output", listed and listed.output),
             )
-            if key not in said and not known
+            if key not in section and not known
         ),
         has_price=bool(listed and listed.has_price),
     )
 
 
-def _limits(said: Section, listed: Listed | None) -> tuple[int, int]:
-    """Return the window and the cap of answers: the file's, the list's, or what is assumed.
+def _limits(section: Section, listed: Listed | None) -> tuple[int, int]:
+    """Return context window and output limit in tokens: the file's, the list's, or a default.
 
-    The list counts a prompt alone; where prompt and answer share a window, that is the window.
+    The list has the limit of a prompt alone, which is the window where prompt and answer share it.
     """
-    context: int = said.get("context") or (listed and listed.prompt) or CONTEXT
-    output: int = said.get("output") or min((listed and listed.output) or OUTPUT, OUTPUT)
-    return context, output if "output" in said else min(output, context // 2)
+    context: int = section.get("context") or (listed and listed.prompt) or CONTEXT
+    output: int = section.get("output") or min((listed and listed.output) or OUTPUT, OUTPUT)
+    return context, output if "output" in section else min(output, context // 2)

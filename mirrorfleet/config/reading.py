@@ -57,7 +57,7 @@ def content(path: str | Path, largest: int = LARGEST) -> bytes:
         try:
             found = file.read(largest + 1)
         except OSError as error:
-            raise why(path, error) from None
+            raise unreadable(path, error) from None
     if len(found) > largest:
         raise Unreadable(path, f"Larger than {largest // 1024**2} MiB", "Name another file.")
     return found
@@ -69,7 +69,7 @@ def opened(path: str | Path) -> BufferedReader:
         # Without O_NONBLOCK, a pipe is opened only when somebody writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
-        raise why(path, error) from None
+        raise unreadable(path, error) from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
@@ -80,7 +80,7 @@ def opened(path: str | Path) -> BufferedReader:
     raise Unreadable(path, f"Not a regular file, but a {kind}", "Name a file.", endless=True)
 
 
-def why(path: str | Path, error: OSError | ValueError) -> Unreadable:
+def unreadable(path: str | Path, error: OSError | ValueError) -> Unreadable:
     """Return what an error of the system means."""
     if isinstance(error, FileNotFoundError):
         return Missing(path, error.strerror or "")

@@ -13,17 +13,19 @@ from unicodedata import category
 from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.protocols import Validator
 
+Schema = dict[str, Any]
+
 SCHEMA = Path(__file__).parent.parent / "schemas" / "fleet.schema.json"
 
 
 @cache
 def validator() -> Validator:
-    """Return the validator of fleet files, stricter in three points than the language of schemas.
+    """Return the validator of fleet files. It is stricter than JSON Schema in three points.
 
-    131072.0 is no whole number: it would be written as it is into a URL or a command line. A word
-    with a line break at its end does not fit a pattern that ends with ``$``. And no text holds
-    control characters, but for line breaks and tabs where the schema says ``multiline``: texts go
-    into units, ssh's configuration and command lines.
+    131072.0 is not an integer: it would be rendered as it is into a URL or a command line. A
+    string that ends with a line break does not match a pattern that ends with ``$``. A string has
+    no control characters, except for line breaks and tabs where the schema has ``multiline``:
+    strings are rendered into units, SSH configuration and command lines.
     """
     strict = validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator,
@@ -52,17 +54,55 @@ def _type(own: Validator, types: Any, value: Any, schema: Any) -> Iterator[Valid
 
 
 CONTROL = "control"
-"""What the validator calls a text with control characters."""
+"""Name of the validator's rule against control characters."""
 
 CONTROLS = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode: control characters, halves of characters, and breaks of lines."""
+"""Unicode categories: control characters, surrogates, line and paragraph separators."""
 
 
-def resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the schema with what it refers to; what it says itself wins."""
+def root() -> Schema:
+    """Return the schema of a whole fleet file."""
+    found: Schema = validator().schema  # type: ignore[assignment]
+    return found
+
+
+def resolve(schema: Schema) -> Schema:
+    """Return a part of the schema with its ``$ref`` resolved. Its own keywords take precedence."""
     reference = schema.get("$ref")
-    if not reference:
-        return schema
-    document: dict[str, Any] = validator().schema  # type: ignore[assignment]
-    target: dict[str, Any] = document["$defs"][reference.rsplit("/", 1)[1]]
-    return {**target, **schema}
+    return {**definition(reference.rsplit("/", 1)[1]), **schema} if reference else schema
+
+
+def definition(name: str) -> Schema:
+    """Return a part of the schema by its name under ``$defs``."""
+    found: Schema = root()["$defs"][name]
+    return found
+
+
+def keys(schema: Schema, data: dict[str, Any]) -> dict[str, Schema]:
+    """Return the schema of each key that a mapping may have, of the alternatives that fit it."""
+    found: dict[str, Schema] = {}
+    for part in _parts(resolve(schema), data):
+        own = part.get("properties", {})
+        found |= {name: resolve(each) for name, each in own.items() if isinstance(each, dict)}
+    return found
+
+
+def below(schema: Schema, data: dict[str, Any], name: str) -> Schema:
+    """Return the schema of the value at one key of a mapping."""
+    known = keys(schema, data)
+    if name in known:
+        return known[name]
+    others = resolve(schema).get("additionalProperties")
+    return resolve(others) if isinstance(others, dict) else {}
+
+
+def _parts(schema: Schema, data: dict[str, Any]) -> Iterator[Schema]:
+    """Yield a schema of a mapping, and those that apply to it by allOf, if, or oneOf."""
+    yield schema
+    for rule in (*schema.get("allOf", ()), *([schema] if "if" in schema else [])):
+        outcome = "then" if validator().evolve(schema=rule["if"]).is_valid(data) else "else"
+        if outcome in rule:
+            yield from _parts(resolve(rule[outcome]), data)
+    for branch in map(resolve, schema.get("oneOf", ())):
+        if branch.get("type") == "object" and set(branch.get("required", ())) <= data.keys():
+            yield from _parts(branch, data)

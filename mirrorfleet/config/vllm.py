@@ -12,7 +12,7 @@ from mirrorfleet.config.reader import Secret, Section
 
 @dataclass(frozen=True)
 class Weights:
-    """``source`` is a repository id (hub), a directory of the controller (push) or of the host."""
+    """``source`` is a repository id (hub), or a directory: of the controller (push) or the host."""
 
     kind: Literal["hub", "push", "path"]
     source: str
@@ -21,9 +21,9 @@ class Weights:
 
 @dataclass(frozen=True)
 class VllmModel:
-    """``devices`` are GPU indices, derived when not said; ``arguments`` are vLLM's own options.
+    """``devices`` are GPU indices, ``None`` if derived; ``arguments`` are vLLM's own options.
 
-    ``family`` decides the parsers that the model does not name itself: see fleet/parsers.py.
+    ``family`` decides the parsers that the model does not name: see engines/parsers.py.
     """
 
     name: str
@@ -55,58 +55,60 @@ class VllmModel:
 
     @property
     def gpus(self) -> int:
-        """How many GPUs one replica takes of each of its hosts."""
+        """Return the number of GPUs that one replica uses on each of its hosts."""
         if self.build == "cpu":
             return 0
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel // self.nodes
 
     @property
     def replicas(self) -> tuple[tuple[str, ...], ...]:
-        """The hosts of each replica; the first one answers."""
+        """Return the hosts of each replica; the first one serves its requests."""
         starts = range(0, len(self.hosts), self.nodes)
         return tuple(self.hosts[at : at + self.nodes] for at in starts)
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The hosts that answer."""
+        """Return the hosts that serve requests."""
         return self.hosts[:: self.nodes]
 
 
-def vllm(said: Section, hosts: Mapping[str, Host]) -> VllmModel:
+def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:
+    """Read one of ``models`` with ``engine: vllm``."""
+    environment = section["environment"]
     return VllmModel(
-        name=said.name,
-        version=said["version"],
-        build=said.get("build", "cuda"),
-        weights=_weights(said),
-        family=said.get("family"),
-        tool_parser=said.get("tool_parser"),
-        reasoning_parser=said.get("reasoning_parser"),
-        hosts=chosen(said, hosts),
-        nodes=said.get("nodes", 1),
-        node_port=said.get("node_port", 29500),
-        port=said.get("port", 8000),
-        context=said["context"],
-        output=said["output"],
-        tensor_parallel=said.get("tensor_parallel", 1),
-        pipeline_parallel=said.get("pipeline_parallel", said.get("nodes", 1)),
-        data_parallel=said.get("data_parallel", 1),
-        devices=tuple(said["devices"]) if "devices" in said else None,
-        gpu_memory_utilization=said.get("gpu_memory_utilization", 0.9),
-        dtype=said.get("dtype"),
-        quantization=said.get("quantization"),
-        kv_cache_dtype=said.get("kv_cache_dtype"),
-        max_num_seqs=said.get("max_num_seqs"),
-        concurrency=said.get("concurrency"),
-        arguments=said.get("arguments", {}),
-        environment={name: str(value) for name, value in said.get("environment", {}).items()},
-        api_key=said.secret("api_key"),
+        name=section.name,
+        version=section["version"],
+        build=section["build"],
+        weights=_weights(section),
+        family=section.get("family"),
+        tool_parser=section.get("tool_parser"),
+        reasoning_parser=section.get("reasoning_parser"),
+        hosts=chosen(section, hosts),
+        nodes=section["nodes"],
+        node_port=section["node_port"],
+        port=section["port"],
+        context=section["context"],
+        output=section["output"],
+        tensor_parallel=section["tensor_parallel"],
+        pipeline_parallel=section.get("pipeline_parallel") or section["nodes"],
+        data_parallel=section["data_parallel"],
+        devices=tuple(section["devices"]) if "devices" in section else None,
+        gpu_memory_utilization=section["gpu_memory_utilization"],
+        dtype=section.get("dtype"),
+        quantization=section.get("quantization"),
+        kv_cache_dtype=section.get("kv_cache_dtype"),
+        max_num_seqs=section.get("max_num_seqs"),
+        concurrency=section.get("concurrency"),
+        arguments=section["arguments"],
+        environment={name: str(value) for name, value in environment.items()},
+        api_key=section.secret("api_key"),
     )
 
 
-def _weights(said: Section) -> Weights:
-    if isinstance(said["weights"], str):
-        return Weights("hub", said["weights"], said.get("revision"))
-    weights = said.section("weights")
+def _weights(section: Section) -> Weights:
+    if isinstance(section["weights"], str):
+        return Weights("hub", section["weights"], section.get("revision"))
+    weights = section.mapping("weights")
     if "push" in weights:
         return Weights("push", str(weights.path("push")), None)
     return Weights("path", weights["path"], None)

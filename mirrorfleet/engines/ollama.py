@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from packaging.version import Version
 
 from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release
+from mirrorfleet.config.ollama import server as with_defaults
 from mirrorfleet.data import table
 from mirrorfleet.engines.gpus import assign, placed
 
@@ -35,7 +36,7 @@ def server(models: Iterable[OllamaModel]) -> OllamaServer:
     said: dict[str, Any] = {}
     for model in models:
         said = {**model.server, **said}
-    return OllamaServer(**said)
+    return with_defaults(said)
 
 
 def conflicts(models: Iterable[OllamaModel]) -> Iterator[Conflict]:

@@ -150,7 +150,7 @@ def _parts(plan: HostPlan) -> Iterator[str]:
         yield "gateway.database.install"
     if plan.gateway:
         yield "gateway.hosts"
-    if plan.front:
+    if plan.load_balancer:
         yield "front.hosts"
     if plan.clients:
         yield "developers"

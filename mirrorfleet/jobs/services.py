@@ -31,6 +31,6 @@ def installed(plan: HostPlan, seen: Observation) -> list[Installed]:
         found.append(postgres.installed(plan.postgres))
     if plan.gateway:
         found.append(litellm.installed(plan.gateway, seen))
-    if plan.front:
-        found.append(front.installed(plan.front))
+    if plan.load_balancer:
+        found.append(front.installed(plan.load_balancer))
     return found

@@ -84,13 +84,13 @@ def makers(plan: HostPlan, seen: Observation) -> Iterator[Callable[[], Service]]
         yield partial(postgres.service_of, plan.postgres, seen)
     if plan.gateway:
         yield partial(litellm.service_of, plan.gateway, seen)
-    if plan.front:
-        yield partial(front.service_of, plan.front, seen)
+    if plan.load_balancer:
+        yield partial(front.service_of, plan.load_balancer, seen)
 
 
 def doors(plan: HostPlan) -> Iterator[tuple[str, str]]:
     """Yield the rules of a host's firewall, if it is to have one."""
-    if plan.firewall and plan.firewall.doors:
+    if plan.firewall and plan.firewall.rules:
         try:
             yield RULES, rules(firewall.wanted(plan))
         except DeployError as error:  # a name that another network knows

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.key_derivation import DerivedKey, Key
-from mirrorfleet.planning.claude import ClaudePlan, ClientPlan, MirrorPlan, claude
+from mirrorfleet.planning.claude import ClaudePlan, ClientPlan, IsolatedPlan, claude
 from mirrorfleet.planning.database import (
     DatabasePlan,
     MigrationsPlan,
@@ -16,12 +16,12 @@ from mirrorfleet.planning.database import (
     migrations,
     postgres,
 )
-from mirrorfleet.planning.firewall import DoorPlan, FirewallPlan, firewall
-from mirrorfleet.planning.front import FrontPlan, front
+from mirrorfleet.planning.firewall import FirewallPlan, FirewallRule, firewall
 from mirrorfleet.planning.keys import KeyPlan
 from mirrorfleet.planning.litellm import LitellmPlan, litellm
+from mirrorfleet.planning.load_balancer import LoadBalancerPlan, load_balancer
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan, ollama
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import RedisPlan, redis
 from mirrorfleet.planning.routes import Route, http
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
@@ -31,16 +31,16 @@ __all__ = [
     "ClientPlan",
     "DatabasePlan",
     "DerivedKey",
-    "DoorPlan",
     "FirewallPlan",
+    "FirewallRule",
     "FleetPlan",
-    "FrontPlan",
     "HostPlan",
+    "IsolatedPlan",
     "Key",
     "KeyPlan",
     "LitellmPlan",
+    "LoadBalancerPlan",
     "MigrationsPlan",
-    "MirrorPlan",
     "NodesPlan",
     "OllamaModelPlan",
     "OllamaPlan",
@@ -57,20 +57,20 @@ __all__ = [
 class HostPlan:
     """Everything that one host is to be."""
 
-    name: str = comes("hosts.{host}")
-    packages: Literal["controller", "registry"] = comes("packages")
-    driver: str | None = comes(
-        "hosts.{host}.driver", because="deploys/drivers.py installs it, and no other run"
+    name: str = derived_from("hosts.{host}")
+    packages: Literal["controller", "registry"] = derived_from("packages")
+    driver: str | None = derived_from(
+        "hosts.{host}.driver", reason="deploys/drivers.py installs it, and no other run"
     )
-    engines: tuple[VllmPlan, ...] = comes("models")
-    ollama: OllamaPlan | None = comes("models")
-    redis: RedisPlan | None = comes("gateway.redis")
-    postgres: PostgresPlan | None = comes("gateway.database")
-    migrations: MigrationsPlan | None = comes("gateway.database")
-    gateway: LitellmPlan | None = comes("gateway")
-    front: FrontPlan | None = comes("front")
-    clients: ClaudePlan | None = comes("developers")
-    firewall: FirewallPlan | None = comes("firewall")
+    engines: tuple[VllmPlan, ...] = derived_from("models")
+    ollama: OllamaPlan | None = derived_from("models")
+    redis: RedisPlan | None = derived_from("gateway.redis")
+    postgres: PostgresPlan | None = derived_from("gateway.database")
+    migrations: MigrationsPlan | None = derived_from("gateway.database")
+    gateway: LitellmPlan | None = derived_from("gateway")
+    load_balancer: LoadBalancerPlan | None = derived_from("load_balancer")
+    clients: ClaudePlan | None = derived_from("developers")
+    firewall: FirewallPlan | None = derived_from("firewall")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
@@ -92,7 +92,7 @@ class FleetPlan:
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
     engines, ollamas = vllm(fleet), ollama(fleet)
-    gateways, fronts, memories = litellm(fleet), front(fleet), redis(fleet)
+    gateways, load_balancers, memories = litellm(fleet), load_balancer(fleet), redis(fleet)
     databases, tables = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
     firewalls = firewall(fleet)
@@ -109,7 +109,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 postgres=databases.get(name),
                 migrations=tables.get(name),
                 gateway=gateways.get(name),
-                front=fronts.get(name),
+                load_balancer=load_balancers.get(name),
                 clients=clients.get(name),
                 firewall=firewalls.get(name),
             )

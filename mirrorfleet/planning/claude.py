@@ -1,4 +1,4 @@
-"""The Claude Code clients of each host: releases, machine policy, mirrors, and who works there."""
+"""The Claude Code clients of each host: releases, machine policy, isolated clients, users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mirrorfleet.config.developers import Certificates, Scope
 from mirrorfleet.config.key_derivation import Key
 from mirrorfleet.config.key_holders import allowed, opened
 from mirrorfleet.planning.keys import key_of
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.settings import certificates, nested, settings
 
 
@@ -26,28 +26,28 @@ class ClientPlan:
     developer's.
     """
 
-    user: str = comes("developers.{group}.users", "developers.{group}.seats.{host}")
-    group: str = comes("developers.{group}")
-    scope: Scope = comes("developers.{group}.scope")
-    directory: str = comes(
+    user: str = derived_from("developers.{group}.users", "developers.{group}.seats.{host}")
+    group: str = derived_from("developers.{group}")
+    scope: Scope = derived_from("developers.{group}.scope")
+    directory: str = derived_from(
         "developers.{group}.scope",
         "developers.{group}.command",
-        because="below the home directory: a mirror has one of its own",
+        reason="below the home directory: an isolated group has one of its own",
     )
-    settings: Mapping[str, Any] = comes("developers.{group}")
-    state: Mapping[str, Any] = comes(
-        because="a first run would otherwise ask for a login at the vendor's"
+    settings: Mapping[str, Any] = derived_from("developers.{group}")
+    state: Mapping[str, Any] = derived_from(
+        reason="a first run would otherwise ask for a login at the vendor's"
     )
-    person: str = comes(
+    person: str = derived_from(
         "developers.{group}.people",
         "developers.{group}",
-        because="the login, if the group does not say who sits behind it",
+        reason="the login, if the group does not say who sits behind it",
     )
-    key: Key = comes(
+    key: Key = derived_from(
         "keys.people.{person}.key",
         "developers.{group}.key",
         "keys.root",
-        because="derived from the root for each person, where the file names no key",
+        reason="derived from the root for each person, where the file names no key",
     )
 
 
@@ -55,18 +55,20 @@ class ClientPlan:
 class PolicyPlan:
     """What holds for everybody on a host."""
 
-    group: str = comes("developers.{group}")
-    settings: Mapping[str, Any] = comes("developers.{group}")
+    group: str = derived_from("developers.{group}")
+    settings: Mapping[str, Any] = derived_from("developers.{group}")
 
 
 @dataclass(frozen=True)
-class MirrorPlan:
+class IsolatedPlan:
     """A second command on a host, with a directory of its own in each home."""
 
-    command: str = comes("developers.{group}.command", because="of the group's name, if not said")
-    group: str = comes("developers.{group}")
-    version: str = comes("developers.{group}.version")
-    directory: str = comes("developers.{group}.command")
+    command: str = derived_from(
+        "developers.{group}.command", reason="of the group's name, if not said"
+    )
+    group: str = derived_from("developers.{group}")
+    version: str = derived_from("developers.{group}.version")
+    directory: str = derived_from("developers.{group}.command")
 
     @property
     def name(self) -> str:
@@ -77,9 +79,9 @@ class MirrorPlan:
 class CertificatesPlan:
     """A file of certificates that clients on a host read; ``source`` is pushed there, if any."""
 
-    group: str = comes("developers.{group}")
-    path: str = comes("developers.{group}.ca_certificates")
-    source: Path | None = comes("developers.{group}.ca_certificates.push")
+    group: str = derived_from("developers.{group}")
+    path: str = derived_from("developers.{group}.ca_certificates")
+    source: Path | None = derived_from("developers.{group}.ca_certificates.push")
 
     @property
     def name(self) -> str:
@@ -90,23 +92,24 @@ class CertificatesPlan:
 class ClaudePlan:
     """The Claude Code clients of one host.
 
-    ``version`` is that of the ordinary command, ``None`` where all are mirrors. ``managed`` is the
+    ``version`` is that of the ordinary command, ``None`` where all are isolated. ``managed`` is the
     machine's policy, ``None`` where there is none.
     """
 
-    version: str | None = comes(
-        "developers", because="one release per host, the same in all its groups but mirrors"
+    version: str | None = derived_from(
+        "developers",
+        reason="one release per host, the same in all its groups that are not isolated",
     )
-    managed: PolicyPlan | None = comes("developers", because="of the group with that scope")
-    mirrors: tuple[MirrorPlan, ...] = comes("developers")
-    certificates: tuple[CertificatesPlan, ...] = comes("developers")
-    users: tuple[ClientPlan, ...] = comes("developers")
+    managed: PolicyPlan | None = derived_from("developers", reason="of the group with that scope")
+    isolated: tuple[IsolatedPlan, ...] = derived_from("developers")
+    certificates: tuple[CertificatesPlan, ...] = derived_from("developers")
+    users: tuple[ClientPlan, ...] = derived_from("developers")
 
     @property
     def versions(self) -> tuple[str, ...]:
         """Every release on the host, the ordinary command's first."""
         own = [self.version] if self.version else []
-        return tuple(dict.fromkeys([*own, *(mirror.version for mirror in self.mirrors)]))
+        return tuple(dict.fromkeys([*own, *(each.version for each in self.isolated)]))
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,12 @@ class _Policy:
     own: Mapping[str, Mapping[str, Any]]
 
     @property
-    def mirror(self) -> bool:
-        return self.group.scope == "mirror"
+    def isolated(self) -> bool:
+        return self.group.scope == "isolated"
 
     @property
     def directory(self) -> str:
-        return f".{self.group.command}" if self.mirror else ".claude"
+        return f".{self.group.command}" if self.isolated else ".claude"
 
     @cached_property
     def certificates(self) -> CertificatesPlan | None:
@@ -164,13 +167,13 @@ def _policy(fleet: Fleet, group: Developers) -> _Policy:
 
 
 def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
-    ordinary = [policy for policy in policies if not policy.mirror]
+    ordinary = [policy for policy in policies if not policy.isolated]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
     pushed = dict.fromkeys(policy.certificates for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
         managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
-        mirrors=tuple(_mirror(policy) for policy in policies if policy.mirror),
+        isolated=tuple(_isolated(policy) for policy in policies if policy.isolated),
         certificates=tuple(each for each in pushed if each),
         users=tuple(
             _client(fleet, policy, host, user)
@@ -180,9 +183,9 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     )
 
 
-def _mirror(policy: _Policy) -> MirrorPlan:
+def _isolated(policy: _Policy) -> IsolatedPlan:
     group = policy.group
-    return MirrorPlan(group.command, group.name, group.version, policy.directory)
+    return IsolatedPlan(group.command, group.name, group.version, policy.directory)
 
 
 def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:

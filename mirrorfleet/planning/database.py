@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 POOLS = (
     "connection_pool_limit (10 if not said) x workers x gateways, and 10 for backups, migrations "
@@ -18,15 +18,17 @@ POOLS = (
 class PostgresPlan:
     """A Postgres on a host of the fleet."""
 
-    listen: str = comes("hosts.{host}.address", because="the address that the gateways use")
-    port: int = comes("gateway.database.port")
-    password: Secret = comes("gateway.database.password")
-    admits: tuple[str, ...] = comes("gateway.hosts", because="by their addresses; nobody else")
-    max_connections: int = comes(
-        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", because=POOLS
+    listen: str = derived_from("hosts.{host}.address", reason="the address that the gateways use")
+    port: int = derived_from("gateway.database.port")
+    password: Secret = derived_from("gateway.database.password")
+    allowed_sources: tuple[str, ...] = derived_from(
+        "gateway.hosts", reason="by their addresses; nobody else"
     )
-    days: int = comes("gateway.database.backups.days")
-    at: str = comes("gateway.database.backups.at")
+    max_connections: int = derived_from(
+        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", reason=POOLS
+    )
+    days: int = derived_from("gateway.database.backups.days")
+    at: str = derived_from("gateway.database.backups.at")
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class MigrationsPlan:
     """Who makes LiteLLM's tables: the host of the database, or the first gateway if there is a
     ``url``."""
 
-    version: str = comes("gateway.version", because="whose tables the database gets")
-    url: Secret | None = comes("gateway.database.url")
-    port: int = comes("gateway.database.port")
-    salt_key: Secret = comes(
-        "gateway.salt_key", because="the database remembers the digest of the one it is for"
+    version: str = derived_from("gateway.version", reason="whose tables the database gets")
+    url: Secret | None = derived_from("gateway.database.url")
+    port: int = derived_from("gateway.database.port")
+    salt_key: Secret = derived_from(
+        "gateway.salt_key", reason="the database remembers the digest of the one it is for"
     )
-    max_connections: int = comes(
-        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", because=POOLS
+    max_connections: int = derived_from(
+        "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", reason=POOLS
     )
 
 
@@ -49,13 +51,13 @@ class MigrationsPlan:
 class DatabasePlan:
     """How a gateway reaches its database: by a ``url``, or with the ``password`` of ours."""
 
-    url: Secret | None = comes("gateway.database.url")
-    host: str = comes("gateway.database.install", because="the address of that host")
-    port: int = comes("gateway.database.port")
-    password: Secret | None = comes("gateway.database.password")
-    connection_pool_limit: int = comes("gateway.database.connection_pool_limit")
-    spend_logs: bool = comes("gateway.database.spend_logs")
-    salt_key: Secret = comes("gateway.salt_key")
+    url: Secret | None = derived_from("gateway.database.url")
+    host: str = derived_from("gateway.database.install", reason="the address of that host")
+    port: int = derived_from("gateway.database.port")
+    password: Secret | None = derived_from("gateway.database.password")
+    connection_pool_limit: int = derived_from("gateway.database.connection_pool_limit")
+    spend_logs: bool = derived_from("gateway.database.spend_logs")
+    salt_key: Secret = derived_from("gateway.salt_key")
 
 
 def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
@@ -70,7 +72,7 @@ def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
             listen=fleet.hosts[said.install].address,
             port=said.port,
             password=said.password,
-            admits=tuple(fleet.hosts[name].address for name in gateway.hosts),
+            allowed_sources=tuple(fleet.hosts[name].address for name in gateway.hosts),
             max_connections=connections(fleet),
             days=said.backups.days,
             at=said.backups.at,

@@ -14,7 +14,7 @@ from mirrorfleet.config.problems import Key, Place
 from mirrorfleet.engines import ollama
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.claude import ClientPlan, PolicyPlan
-from mirrorfleet.planning.provenance import Why, literal
+from mirrorfleet.planning.provenance import Provenance, literal
 from mirrorfleet.planning.setting import Setting
 from mirrorfleet.planning.settings import settings
 
@@ -45,13 +45,15 @@ class Value:
 def values(plan: FleetPlan, host: HostPlan) -> Iterator[Value]:
     """Yield every value of a host's plan, in the order of the plan."""
     told = _Telling(plan.fleet)
-    for path, value, why, names in told.walk(host, (), Why(()), {"host": host.name}):
-        keys = (each for key in why.keys for each in told.each(key.format_map(names), host.name))
+    for path, value, provenance, names in told.walk(host, (), Provenance(()), {"host": host.name}):
+        keys = (
+            each for key in provenance.keys for each in told.each(key.format_map(names), host.name)
+        )
         sources = tuple(told.source(key) for key in keys)
-        yield Value(host.name, path, value, sources, why.reason)
+        yield Value(host.name, path, value, sources, provenance.reason)
 
 
-_Leaf = tuple[tuple[str, ...], Any, Why, Names]
+_Leaf = tuple[tuple[str, ...], Any, Provenance, Names]
 
 
 class _Telling:
@@ -59,31 +61,35 @@ class _Telling:
         self.fleet = fleet
         self.derived: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], Setting]] = {}
 
-    def walk(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
+    def walk(
+        self, value: Any, path: tuple[str, ...], provenance: Provenance, names: Names
+    ) -> Iterator[_Leaf]:
         if isinstance(value, Secret | DerivedKey):
-            yield path, str(value), why, names
+            yield path, str(value), provenance, names
         elif is_dataclass(value):
-            yield from self._fields(value, path, why, names)
+            yield from self._fields(value, path, provenance, names)
         elif isinstance(value, Mapping) and value:
             for name, each in value.items():
                 # Where the file has a mapping of the same names, the line of the name is nearer.
-                nearer = tuple(f"{key}.{literal(str(name))}" for key in why.keys[:1])
-                inner = Why(nearer + why.keys, why.reason)
+                nearer = tuple(f"{key}.{literal(str(name))}" for key in provenance.keys[:1])
+                inner = Provenance(nearer + provenance.keys, provenance.reason)
                 yield from self.walk(each, (*path, str(name)), inner, names)
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):
             for name, each in zip(_labels(value), value, strict=True):
-                yield from self.walk(each, (*path, name), why, names)
+                yield from self.walk(each, (*path, name), provenance, names)
         elif value not in ((), {}):
-            yield path, value, why, names
+            yield path, value, provenance, names
 
-    def _fields(self, value: Any, path: tuple[str, ...], why: Why, names: Names) -> Iterator[_Leaf]:
+    def _fields(
+        self, value: Any, path: tuple[str, ...], provenance: Provenance, names: Names
+    ) -> Iterator[_Leaf]:
         own = {each.name: getattr(value, each.name) for each in fields(value)}
         names = {**names, **{name: said for name, said in own.items() if isinstance(said, str)}}
         for each in fields(value):
             if isinstance(value, ClientPlan | PolicyPlan) and each.name == "settings":
                 yield from self._settings(value, path, names)
             else:
-                inner = each.metadata.get("why", why)
+                inner = each.metadata.get("provenance", provenance)
                 yield from self.walk(own[each.name], (*path, each.name), inner, names)
 
     def _settings(
@@ -100,7 +106,7 @@ class _Telling:
         if derived is None:
             derived = self.derived[group.name, models] = settings(self.fleet, group, models)
         for inner, setting in derived.items():
-            yield (*path, "settings", *inner), setting.value, setting.why, names
+            yield (*path, "settings", *inner), setting.value, setting.provenance, names
 
     def each(self, dotted: str, host: str) -> list[str]:
         """Return the key itself or, for the ``*`` in it, one for each model that has it."""

@@ -7,125 +7,131 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.engines import gpus, ollama
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
-class DoorPlan:
+class FirewallRule:
     """A port of a host, and from where it is reached: addresses, networks, names to look up."""
 
     name: str
     port: int
-    admits: tuple[str, ...]
+    allowed_sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class VllmDoor(DoorPlan):
-    name: str = comes("models.{name}")
-    port: int = comes("models.{name}.port")
-    admits: tuple[str, ...] = comes("gateway.hosts", "firewall.engines")
+class VllmRule(FirewallRule):
+    name: str = derived_from("models.{name}")
+    port: int = derived_from("models.{name}.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts", "firewall.engines")
 
 
 @dataclass(frozen=True)
-class NodeDoor(DoorPlan):
-    name: str = comes("models.{name}")
-    port: int = comes("models.{name}.node_port")
-    admits: tuple[str, ...] = comes("models.{name}.nodes", "models.{name}.hosts")
+class NodeRule(FirewallRule):
+    name: str = derived_from("models.{name}")
+    port: int = derived_from("models.{name}.node_port")
+    allowed_sources: tuple[str, ...] = derived_from("models.{name}.nodes", "models.{name}.hosts")
 
 
 @dataclass(frozen=True)
-class OllamaDoor(DoorPlan):
-    name: str = comes("models.*.engine")
-    port: int = comes("models.*.port")
-    admits: tuple[str, ...] = comes("gateway.hosts", "firewall.engines")
+class OllamaRule(FirewallRule):
+    name: str = derived_from("models.*.engine")
+    port: int = derived_from("models.*.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts", "firewall.engines")
 
 
 @dataclass(frozen=True)
-class RedisDoor(DoorPlan):
-    name: str = comes("gateway.redis.install")
-    port: int = comes("gateway.redis.port")
-    admits: tuple[str, ...] = comes("gateway.hosts")
+class RedisRule(FirewallRule):
+    name: str = derived_from("gateway.redis.install")
+    port: int = derived_from("gateway.redis.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts")
 
 
 @dataclass(frozen=True)
-class PostgresDoor(DoorPlan):
-    name: str = comes("gateway.database.install")
-    port: int = comes("gateway.database.port")
-    admits: tuple[str, ...] = comes("gateway.hosts")
+class PostgresRule(FirewallRule):
+    name: str = derived_from("gateway.database.install")
+    port: int = derived_from("gateway.database.port")
+    allowed_sources: tuple[str, ...] = derived_from("gateway.hosts")
 
 
 @dataclass(frozen=True)
-class GatewayDoor(DoorPlan):
-    name: str = comes("gateway")
-    port: int = comes("gateway.port")
-    admits: tuple[str, ...] = comes("firewall.gateways", "front.hosts", "developers")
+class GatewayRule(FirewallRule):
+    name: str = derived_from("gateway")
+    port: int = derived_from("gateway.port")
+    allowed_sources: tuple[str, ...] = derived_from(
+        "firewall.gateways", "load_balancer.hosts", "developers"
+    )
 
 
 @dataclass(frozen=True)
-class MetricsDoor(DoorPlan):
-    name: str = comes("gateway.metrics")
-    port: int = comes("gateway.metrics.port")
-    admits: tuple[str, ...] = comes("firewall.metrics")
+class MetricsRule(FirewallRule):
+    name: str = derived_from("gateway.metrics")
+    port: int = derived_from("gateway.metrics.port")
+    allowed_sources: tuple[str, ...] = derived_from("firewall.metrics")
 
 
 @dataclass(frozen=True)
 class FirewallPlan:
-    """The doors of a host. ``passes`` says of each engine that this gateway asks, by its address,
-    from where it is reached: the gateway has to come from one of these.
+    """The rules of a host, one for each port that it closes.
+
+    ``upstream_routes``, on hosts with a gateway: by address of each engine, the sources that its
+    host allows. The gateway must connect from one of them.
     """
 
-    doors: tuple[DoorPlan, ...] = comes(
-        "firewall", because="a port with a door is closed to whoever is not admitted"
+    rules: tuple[FirewallRule, ...] = derived_from(
+        "firewall", reason="a port with a rule is closed to all other sources"
     )
-    passes: Mapping[str, tuple[str, ...]] = comes("firewall.engines", "gateway.hosts")
+    upstream_routes: Mapping[str, tuple[str, ...]] = derived_from(
+        "firewall.engines", "gateway.hosts"
+    )
 
 
 def firewall(fleet: Fleet) -> dict[str, FirewallPlan]:
-    """Derive the firewall of every host that has doors, or has to pass one."""
+    """Derive the firewall of every host that has rules, or a gateway whose engines have some."""
     if not fleet.firewall.on:
         return {}
-    doors: dict[str, list[DoorPlan]] = {}
-    for host, door in (*_engines(fleet), *_nodes(fleet), *_gateways(fleet)):
+    rules: dict[str, list[FirewallRule]] = {}
+    for host, rule in (*_engines(fleet), *_nodes(fleet), *_gateways(fleet)):
         if fleet.hosts[host].firewall:
-            doors.setdefault(host, []).append(door)
+            rules.setdefault(host, []).append(rule)
     gateways = fleet.gateway.hosts if fleet.gateway else ()
-    passes = {
-        fleet.hosts[host].address: door.admits
-        for host, behind in doors.items()
-        for door in behind
-        if isinstance(door, VllmDoor | OllamaDoor)
+    upstream_routes = {
+        fleet.hosts[host].address: rule.allowed_sources
+        for host, own in rules.items()
+        for rule in own
+        if isinstance(rule, VllmRule | OllamaRule)
     }
     return {
-        host: FirewallPlan(tuple(doors.get(host, ())), passes if host in gateways else {})
+        host: FirewallPlan(tuple(rules.get(host, ())), upstream_routes if host in gateways else {})
         for host in fleet.hosts
-        if host in doors or (passes and host in gateways)
+        if host in rules or (upstream_routes and host in gateways)
     }
 
 
-def _engines(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
-    """Yield the doors of engines. Where the file knows nobody who asks them, they have none."""
-    admits = askers(fleet)
-    if not admits:
+def _engines(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rules of engines: none where the file names no client of them."""
+    allowed_sources = askers(fleet)
+    if not allowed_sources:
         return
     for host, engines in gpus.placed(fleet).items():
         for model in engines:
             if host in model.heads:
-                yield host, VllmDoor(model.name, model.port, admits)
+                yield host, VllmRule(model.name, model.port, allowed_sources)
     for host, models in ollama.served(fleet).items():
-        yield host, OllamaDoor("ollama", ollama.server(models).port, admits)
+        yield host, OllamaRule("ollama", ollama.server(models).port, allowed_sources)
 
 
-def _nodes(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
-    """Yield the doors behind which nodes meet: the first asks the others, and they join it."""
+def _nodes(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rules of nodes: the first connects to the others, and they connect to it."""
     for host, engines in gpus.placed(fleet).items():
         for model in engines:
             [nodes] = [each for each in model.replicas if host in each]
             if host == nodes[0] and nodes[1:]:
-                admits = _admitted(fleet, nodes[1:], ())
-                yield host, NodeDoor(model.name, model.node_port + 1, admits)
+                allowed_sources = _admitted(fleet, nodes[1:], ())
+                yield host, NodeRule(model.name, model.node_port + 1, allowed_sources)
             elif host != nodes[0]:
-                admits = _admitted(fleet, nodes[:1], ())
-                yield host, NodeDoor(model.name, model.node_port, admits)
+                allowed_sources = _admitted(fleet, nodes[:1], ())
+                yield host, NodeRule(model.name, model.node_port, allowed_sources)
 
 
 def askers(fleet: Fleet) -> tuple[str, ...]:
@@ -134,29 +140,32 @@ def askers(fleet: Fleet) -> tuple[str, ...]:
     return _admitted(fleet, gateways, fleet.firewall.engines)
 
 
-def _gateways(fleet: Fleet) -> Iterator[tuple[str, DoorPlan]]:
-    """Yield the doors of gateways, those that the file wants, and of their Redis and Postgres."""
+def _gateways(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rules of gateways that the file asks for, and those of their Redis and Postgres."""
     gateway, said = fleet.gateway, fleet.firewall
     if gateway is None:
         return
     if gateway.redis and gateway.redis.install:
-        admits = _admitted(fleet, gateway.hosts, ())
-        yield gateway.redis.install, RedisDoor("redis", gateway.redis.port, admits)
+        allowed_sources = _admitted(fleet, gateway.hosts, ())
+        yield gateway.redis.install, RedisRule("redis", gateway.redis.port, allowed_sources)
     if gateway.database and gateway.database.install:
-        admits = _admitted(fleet, gateway.hosts, ())
-        yield gateway.database.install, PostgresDoor("postgres", gateway.database.port, admits)
+        allowed_sources = _admitted(fleet, gateway.hosts, ())
+        yield (
+            gateway.database.install,
+            PostgresRule("postgres", gateway.database.port, allowed_sources),
+        )
     clients = [host for group in fleet.developers.values() for host in group.seats]
-    clients += fleet.front.hosts if fleet.front else ()
+    clients += fleet.load_balancer.hosts if fleet.load_balancer else ()
     for host in gateway.hosts:
         if said.gateways:
             yield (
                 host,
-                GatewayDoor("gateway", gateway.port, _admitted(fleet, clients, said.gateways)),
+                GatewayRule("gateway", gateway.port, _admitted(fleet, clients, said.gateways)),
             )
         if said.metrics and gateway.metrics_port:
             yield (
                 host,
-                MetricsDoor("metrics", gateway.metrics_port, _admitted(fleet, (), said.metrics)),
+                MetricsRule("metrics", gateway.metrics_port, _admitted(fleet, (), said.metrics)),
             )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mirrorfleet.config import Developers, Fleet, Model, OllamaModel, ProviderModel, VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import has_tools, is_claude, searches, thinks
-from mirrorfleet.planning.provenance import Why
+from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.routes import aliases
 from mirrorfleet.planning.setting import Setting, Settings, group_key
 
@@ -55,12 +55,12 @@ def fitting(chosen: Choice) -> Settings:
 
 def _available(chosen: Choice) -> Settings:
     models = group_key(chosen.group, "models")
-    why = Why(
+    provenance = Provenance(
         (group_key(chosen.group, "settings.availableModels"), models, "models", "aliases"),
         "what the key opens: agent files and skills may name other models, which the gateway "
         "refuses; the client takes the session's model instead",
     )
-    yield ("availableModels",), Setting(_names(chosen), why)
+    yield ("availableModels",), Setting(_names(chosen), provenance)
 
 
 def _names(chosen: Choice) -> list[str]:
@@ -92,27 +92,29 @@ def _fallback(chosen: Choice) -> Settings:
     ]
     if targets:
         key = group_key(chosen.group, "settings.fallbackModel")
-        why = Why(
+        provenance = Provenance(
             (key, f"fallbacks.{chosen.model.name}"),
             "asked at once when the gateway answers 503, instead of ten retries in three minutes",
         )
-        yield ("fallbackModel",), Setting(targets, why)
+        yield ("fallbackModel",), Setting(targets, provenance)
 
 
 def _thinking(chosen: Choice) -> Settings:
     group, model = chosen.group, chosen.model
     said = group_key(group, "thinking")
     if group.thinking is False:
-        yield ("alwaysThinkingEnabled",), Setting(False, Why((said,)))
+        yield ("alwaysThinkingEnabled",), Setting(False, Provenance((said,)))
         if not any(thinks(each) for each in chosen.open):
-            why = Why((said, group_key(group, "model")), "no model here has to be told to stop")
-            yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", why)
+            provenance = Provenance(
+                (said, group_key(group, "model")), "no model here has to be told to stop"
+            )
+            yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
     elif group.thinking is None and not any(_may_think(each) for each in (model, *chosen.open)):
-        why = Why(
+        provenance = Provenance(
             (said, f"models.{model.name}.reasoning_parser", f"models.{model.name}.family"),
             "asked for where no parser tells it from the answer, it would be mixed in",
         )
-        yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", why)
+        yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
 
 
 def _may_think(model: Model) -> bool:
@@ -125,7 +127,7 @@ def _unlike_claude(chosen: Choice) -> Settings:
         ("env", "CLAUDE_CODE_MODEL_CAPABILITIES"),
         Setting(
             ";".join(_capabilities(chosen)),
-            Why(
+            Provenance(
                 (group_key(group, "settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"), "models"),
                 "for each name that leads to a model other than Claude: no system message in "
                 "mid-conversation, which its template moves or refuses; thinking that can be "
@@ -137,7 +139,7 @@ def _unlike_claude(chosen: Choice) -> Settings:
         ("env", "ENABLE_TOOL_SEARCH"),
         Setting(
             "false",
-            Why(
+            Provenance(
                 (group_key(group, "settings.env.ENABLE_TOOL_SEARCH"), "models"),
                 "tool search leaves blocks in the conversation that only Claude understands: "
                 f"with {names}, the session would end",
@@ -149,7 +151,7 @@ def _unlike_claude(chosen: Choice) -> Settings:
             ("disableAutoMode",),
             Setting(
                 "disable",
-                Why(
+                Provenance(
                     (group_key(group, "permissions.default_mode"), "models"),
                     "the safety check of auto mode, the client's default, runs at the vendor: with "
                     f"{names}, the first risky action stops the turn",
@@ -198,7 +200,7 @@ def _denial(chosen: Choice, denied: list[str]) -> Setting:
     rules = [*chosen.group.permissions.deny]
     value = [*rules, *(tool for tool in denied if tool not in rules)]
     keys = (f"{permissions}.deny", f"{permissions}.allow", f"models.{model.name}")
-    return Setting(value, Why(keys, "; ".join(reasons)))
+    return Setting(value, Provenance(keys, "; ".join(reasons)))
 
 
 def _listed(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.key_derivation import DerivedKey, Key
 from mirrorfleet.config.key_holders import allowed, holder, places
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
@@ -17,23 +17,23 @@ class KeyPlan:
     ``expires`` is its last day. ``hosts`` are where it lies in a developer's home.
     """
 
-    name: str = comes(
+    name: str = derived_from(
         "keys.people.{name}",
         "developers.{group}.people",
         "developers.{group}",
-        because="the person's login, or what the group says; the group's name, where all share one",
+        reason="the person's login, or what the group says; the group's name, where all share one",
     )
-    group: str = comes("developers.{group}")
-    key: Key = comes(
+    group: str = derived_from("developers.{group}")
+    key: Key = derived_from(
         "keys.people.{name}.key",
         "developers.{group}.key",
         "keys.root",
-        because="derived from the root for each person, where the file names no key",
+        reason="derived from the root for each person, where the file names no key",
     )
-    models: tuple[str, ...] = comes("keys.people.{name}.models", "developers.{group}.models")
-    expires: str | None = comes("keys.people.{name}.expires", "developers.{group}.expires")
-    revoked: bool = comes("keys.revoked")
-    hosts: tuple[str, ...] = comes("developers.{group}")
+    models: tuple[str, ...] = derived_from("keys.people.{name}.models", "developers.{group}.models")
+    expires: str | None = derived_from("keys.people.{name}.expires", "developers.{group}.expires")
+    revoked: bool = derived_from("keys.revoked")
+    hosts: tuple[str, ...] = derived_from("developers.{group}")
 
 
 def keys(fleet: Fleet) -> tuple[KeyPlan, ...]:

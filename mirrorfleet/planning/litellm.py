@@ -22,7 +22,7 @@ from mirrorfleet.engines.parsers import tool_parser
 from mirrorfleet.planning import database
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.keys import KeyPlan, keys
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import reached
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
 
@@ -52,97 +52,95 @@ BY_NAME = "under every name of a model: LiteLLM looks fallbacks up by the name t
 class Passthrough:
     """The API of Anthropic that developers reach untranslated, and with whose key."""
 
-    model: str = comes("gateway.anthropic_passthrough")
-    url: str = comes("models.{model}.url")
-    api_key: Secret = comes("models.{model}.api_key")
+    model: str = derived_from("gateway.anthropic_passthrough")
+    url: str = derived_from("models.{model}.url")
+    api_key: Secret = derived_from("models.{model}.api_key")
 
 
 @dataclass(frozen=True)
 class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
-    version: str = comes("gateway.version")
-    runtime: str = comes("gateway.runtime")
-    image: Image | None = comes("gateway.image")
-    listen: str = comes(
-        "gateway.listen", "hosts.{host}.address", because="the host's own address, if not said"
+    version: str = derived_from("gateway.version")
+    image: Image | None = derived_from("gateway.image", "gateway.runtime")
+    listen: str = derived_from(
+        "gateway.listen", "hosts.{host}.address", reason="the host's own address, if not said"
     )
-    port: int = comes("gateway.port")
-    server: str = comes("gateway.server")
-    workers: int | Literal["auto"] = comes(
-        "gateway.workers", because="auto: by the cores and the memory of the host, two at least"
+    port: int = derived_from("gateway.port")
+    workers: int | Literal["auto"] = derived_from(
+        "gateway.workers", reason="auto: by the cores and the memory of the host, two at least"
     )
-    max_requests_before_restart: int | None = comes("gateway.max_requests_before_restart")
-    jitter: int = comes(
+    max_requests_before_restart: int | None = derived_from("gateway.max_requests_before_restart")
+    jitter: int = derived_from(
         "gateway.max_requests_before_restart",
-        because="half of it, so that the workers do not recycle all at once",
+        reason="half of it, so that the workers do not recycle all at once",
     )
-    timeout: int = comes("gateway.timeout")
-    stream_timeout: int | None = comes("gateway.stream_timeout")
-    keepalive_timeout: int | None = comes("gateway.keepalive_timeout")
-    cancel_on_disconnect: bool = comes("gateway.cancel_on_disconnect")
-    ping_seconds: float = comes(
+    timeout: int = derived_from("gateway.timeout")
+    stream_timeout: int | None = derived_from("gateway.stream_timeout")
+    keepalive_timeout: int | None = derived_from("gateway.keepalive_timeout")
+    cancel_on_disconnect: bool = derived_from("gateway.cancel_on_disconnect")
+    ping_seconds: float = derived_from(
         f"gateway.extra.litellm_settings.{PING}",
-        because="else nothing is sent during a long prefill, and a proxy may close the connection",
+        reason="else nothing is sent during a long prefill, and a proxy may close the connection",
     )
-    limits: Limits = comes("gateway.limits")
-    routing: Routing = comes("gateway.routing")
-    retries: int = comes(
+    limits: Limits = derived_from("gateway.limits")
+    routing: Routing = derived_from("gateway.routing")
+    retries: int = derived_from(
         "gateway.routing.retries",
         "models",
-        because="the other deployments of a model, once each: the client tries ten times itself",
+        reason="the other deployments of a model, once each: the client tries ten times itself",
     )
-    cooldowns: bool = comes(
+    cooldowns: bool = derived_from(
         "gateway.routing.cooldown_time",
         "gateway.routing.allowed_fails",
         "models",
-        because="to rest the only engine of a model would refuse everybody's next requests",
+        reason="to rest the only engine of a model would refuse everybody's next requests",
     )
-    redis: Redis | None = comes(
-        "gateway.redis", because="one that is installed here listens on its host's address"
+    redis: Redis | None = derived_from(
+        "gateway.redis", reason="one that is installed here listens on its host's address"
     )
-    database: DatabasePlan | None = comes("gateway.database")
-    logging: Logging = comes("gateway.logging")
-    metrics: bool = comes("gateway.metrics")
-    metrics_port: int | None = comes("gateway.metrics.port")
-    callbacks: tuple[str, ...] = comes("gateway.callbacks")
-    guardrails: tuple[Guardrail, ...] = comes("gateway.guardrails")
-    forward_client_headers: tuple[str, ...] = comes(
-        "gateway.forward_client_headers", "aliases", because="a model, and its other names"
+    database: DatabasePlan | None = derived_from("gateway.database")
+    logging: Logging = derived_from("gateway.logging")
+    metrics: bool = derived_from("gateway.metrics")
+    metrics_port: int | None = derived_from("gateway.metrics.port")
+    callbacks: tuple[str, ...] = derived_from("gateway.callbacks")
+    guardrails: tuple[Guardrail, ...] = derived_from("gateway.guardrails")
+    forward_client_headers: tuple[str, ...] = derived_from(
+        "gateway.forward_client_headers", "aliases", reason="a model, and its other names"
     )
-    passthrough: Passthrough | None = comes("gateway.anthropic_passthrough")
-    environment: Values = comes("gateway.environment")
-    extra: Mapping[str, Values] = comes("gateway.extra")
-    routes: tuple[Route, ...] = comes("models")
-    aliases: Mapping[str, str] = comes(
+    passthrough: Passthrough | None = derived_from("gateway.anthropic_passthrough")
+    environment: Values = derived_from("gateway.environment")
+    extra: Mapping[str, Values] = derived_from("gateway.extra")
+    routes: tuple[Route, ...] = derived_from("models")
+    aliases: Mapping[str, str] = derived_from(
         "aliases",
-        because="each straight to its model; a tier also answers to Claude Code's own ids",
+        reason="each straight to its model; a tier also answers to Claude Code's own ids",
     )
-    probe: tuple[str, ...] = comes(
-        "gateway.probe", "models", because="the first model on an engine of ours, if not said"
+    probe: tuple[str, ...] = derived_from(
+        "gateway.probe", "models", reason="the first model on an engine of ours, if not said"
     )
-    drain_seconds: int = comes(
+    drain_seconds: int = derived_from(
         "gateway.drain_seconds",
         "gateway.hosts",
-        "front",
-        because="time to be noticed for load balancers, where there may be one",
+        "load_balancer",
+        reason="time to be noticed for load balancers, where there may be one",
     )
-    stop_timeout: int = comes(
+    stop_timeout: int = derived_from(
         "gateway.stop_timeout",
         "gateway.timeout",
         "gateway.hosts",
-        because="a streamed answer may take longer than `timeout`, which bounds its pauses",
+        reason="a streamed answer may take longer than `timeout`, which bounds its pauses",
     )
-    fallbacks: Mapping[str, tuple[str, ...]] = comes("fallbacks", "aliases", because=BY_NAME)
-    context_window_fallbacks: Mapping[str, tuple[str, ...]] = comes(
-        "context_window_fallbacks", "aliases", because=BY_NAME
+    fallbacks: Mapping[str, tuple[str, ...]] = derived_from("fallbacks", "aliases", reason=BY_NAME)
+    context_window_fallbacks: Mapping[str, tuple[str, ...]] = derived_from(
+        "context_window_fallbacks", "aliases", reason=BY_NAME
     )
-    content_policy_fallbacks: Mapping[str, tuple[str, ...]] = comes(
-        "content_policy_fallbacks", "aliases", because=BY_NAME
+    content_policy_fallbacks: Mapping[str, tuple[str, ...]] = derived_from(
+        "content_policy_fallbacks", "aliases", reason=BY_NAME
     )
-    master_key: Secret = comes("gateway.master_key")
-    keys: tuple[KeyPlan, ...] = comes("developers")
-    grace: int = comes("keys.grace", because="in seconds")
+    master_key: Secret = derived_from("gateway.master_key")
+    keys: tuple[KeyPlan, ...] = derived_from("developers")
+    grace: int = derived_from("keys.grace", reason="in seconds")
 
 
 def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
@@ -162,11 +160,9 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
-        runtime=gateway.runtime,
         image=gateway.image,
         listen=gateway.listen or host.address,
         port=gateway.port,
-        server=gateway.server,
         workers=gateway.workers,
         max_requests_before_restart=recycle,
         jitter=round(recycle * JITTER) if recycle else 0,
@@ -223,7 +219,7 @@ def _own(fleet: Fleet) -> tuple[str, ...]:
 def _drain(fleet: Fleet, gateway: Gateway) -> int:
     if gateway.drain_seconds is not None:
         return gateway.drain_seconds
-    return DRAIN if fleet.front or len(gateway.hosts) > 1 else 0
+    return DRAIN if fleet.load_balancer or len(gateway.hosts) > 1 else 0
 
 
 def stop_timeout(gateway: Gateway, stream: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release, modelfile
 from mirrorfleet.engines import ollama as servers
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,14 @@ class OllamaModelPlan:
     Its ``files`` and ``adapters`` are paths on this machine; without a ``tag``, they are all of it.
     """
 
-    model: str = comes("models.{model}")
-    tag: str | None = comes("models.{model}.weights")
-    digest: str | None = comes("models.{model}.digest")
-    context: int = comes(
-        "models.{model}.context", because="the window is said once, for engine, gateway and client"
+    model: str = derived_from("models.{model}")
+    tag: str | None = derived_from("models.{model}.weights")
+    digest: str | None = derived_from("models.{model}.digest")
+    context: int = derived_from(
+        "models.{model}.context", reason="the window is said once, for engine, gateway and client"
     )
-    recipe: Mapping[str, Any] = comes(
-        "models.{model}.weights", "models.{model}.context", because="num_ctx is the context"
+    recipe: Mapping[str, Any] = derived_from(
+        "models.{model}.weights", "models.{model}.context", reason="num_ctx is the context"
     )
 
 
@@ -36,32 +36,34 @@ class OllamaPlan:
     ``releases`` has the archive for each architecture that the host may turn out to be.
     """
 
-    version: str = comes("models.*.version", because="or the newest of mirrorfleet/data/ollama.yml")
-    releases: Mapping[str, Release] = comes(
-        "models.*.release", because="or what mirrorfleet/data/ollama.yml knows"
+    version: str = derived_from(
+        "models.*.version", reason="or the newest of mirrorfleet/data/ollama.yml"
     )
-    listen: str = comes(
+    releases: Mapping[str, Release] = derived_from(
+        "models.*.release", reason="or what mirrorfleet/data/ollama.yml knows"
+    )
+    listen: str = derived_from(
         "hosts.{host}.address",
         # Never 0.0.0.0: Ollama asks nobody for a key.
-        because="the address that the gateways use, and no other of the host",
+        reason="the address that the gateways use, and no other of the host",
     )
-    port: int = comes("models.*.port")
-    devices: tuple[int, ...] = comes(
-        "hosts.{host}.gpus.count", because="the GPUs that no model of vLLM has"
+    port: int = derived_from("models.*.port")
+    devices: tuple[int, ...] = derived_from(
+        "hosts.{host}.gpus.count", reason="the GPUs that no model of vLLM has"
     )
-    context: int = comes(
-        "models.*.context", because="the largest, for a model that should ever have none of its own"
+    context: int = derived_from(
+        "models.*.context", reason="the largest, for a model that should ever have none of its own"
     )
-    keep_alive: str = comes("models.*.keep_alive")
-    parallel: int = comes("models.*.parallel")
-    max_loaded_models: int | None = comes("models.*.max_loaded_models")
-    max_queue: int | None = comes("models.*.max_queue")
-    kv_cache_type: str | None = comes("models.*.kv_cache_type")
-    flash_attention: bool | None = comes(
-        "models.*.flash_attention", because="true where the KV cache needs it"
+    keep_alive: str = derived_from("models.*.keep_alive")
+    parallel: int = derived_from("models.*.parallel")
+    max_loaded_models: int | None = derived_from("models.*.max_loaded_models")
+    max_queue: int | None = derived_from("models.*.max_queue")
+    kv_cache_type: str | None = derived_from("models.*.kv_cache_type")
+    flash_attention: bool | None = derived_from(
+        "models.*.flash_attention", reason="true where the KV cache needs it"
     )
-    models_directory: str = comes("models.*.models_directory")
-    models: tuple[OllamaModelPlan, ...] = comes("models")
+    models_directory: str = derived_from("models.*.models_directory")
+    models: tuple[OllamaModelPlan, ...] = derived_from("models")
 
 
 def ollama(fleet: Fleet) -> dict[str, OllamaPlan]:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Why:
+class Provenance:
     """``keys`` are dotted keys of the fleet file, the deciding one first.
 
     In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
@@ -25,6 +25,6 @@ def literal(name: str) -> str:
     return name.replace("{", "{{").replace("}", "}}")
 
 
-def comes(*keys: str, because: str = "") -> Any:
+def derived_from(*keys: str, reason: str = "") -> Any:
     """Declare a field of a plan together with where it comes from."""
-    return field(metadata={"why": Why(keys, because)})
+    return field(metadata={"provenance": Provenance(keys, reason)})

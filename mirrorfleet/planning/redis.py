@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.litellm import Redis
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
 class RedisPlan:
     """A Redis on a host of the fleet."""
 
-    listen: str = comes("hosts.{host}.address", because="the address that the gateways use")
-    port: int = comes("gateway.redis.port")
-    password: Secret = comes("gateway.redis.password")
+    listen: str = derived_from("hosts.{host}.address", reason="the address that the gateways use")
+    port: int = derived_from("gateway.redis.port")
+    password: Secret = derived_from("gateway.redis.password")
 
 
 def redis(fleet: Fleet) -> dict[str, RedisPlan]:

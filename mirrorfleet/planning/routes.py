@@ -20,7 +20,7 @@ from mirrorfleet.config import (
 from mirrorfleet.data import table
 from mirrorfleet.engines import ollama
 from mirrorfleet.engines.abilities import thinks
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 LISTED = "of a provider's model, if not said: what LiteLLM's price list of this release says"
 
@@ -33,37 +33,37 @@ class Route:
     name. ``bearer`` says that the engine wants its key as a bearer token: vLLM looks at no other.
     """
 
-    model: str = comes("models.{model}")
-    upstream: str = comes(
+    model: str = derived_from("models.{model}")
+    upstream: str = derived_from(
         "models.{model}.engine",
         "models.{model}.provider",
         "models.{model}.id",
-        because="an engine of ours speaks /v1/messages natively: passed through untranslated",
+        reason="an engine of ours speaks /v1/messages natively: passed through untranslated",
     )
-    settings: Mapping[str, str] = comes(
-        "models.{model}", because="where the engine listens, or what the provider wants to know"
+    settings: Mapping[str, str] = derived_from(
+        "models.{model}", reason="where the engine listens, or what the provider wants to know"
     )
-    secrets: Mapping[str, Secret] = comes("models.{model}")
-    bearer: bool = comes(
-        "models.{model}.api_key", because="vLLM looks for its key in no other header"
+    secrets: Mapping[str, Secret] = derived_from("models.{model}")
+    bearer: bool = derived_from(
+        "models.{model}.api_key", reason="vLLM looks for its key in no other header"
     )
-    drop_params: bool = comes(
+    drop_params: bool = derived_from(
         "models.{model}.provider",
-        because="what the client sends and only Anthropic's own API knows is left out",
+        reason="what the client sends and only Anthropic's own API knows is left out",
     )
-    context: int = comes("models.{model}.context", because=LISTED)
-    output: int = comes("models.{model}.output", because=LISTED)
-    base_model: str | None = comes("models.{model}.base_model")
-    adaptive_thinking: bool = comes(
+    context: int = derived_from("models.{model}.context", reason=LISTED)
+    output: int = derived_from("models.{model}.output", reason=LISTED)
+    base_model: str | None = derived_from("models.{model}.base_model")
+    adaptive_thinking: bool = derived_from(
         "models.{model}.reasoning_parser",
         "models.{model}.family",
         "models.{model}.engine",
-        because="LiteLLM drops thinking and effort on their way to an engine without this flag",
+        reason="LiteLLM drops thinking and effort on their way to an engine without this flag",
     )
-    checked_weights: str | None = comes(
+    checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
-        because="Ollama cuts what does not fit: the gateway refuses it, by counts of these weights",
+        reason="Ollama cuts what does not fit: the gateway refuses it, by counts of these weights",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mirrorfleet.config import Developers
-from mirrorfleet.planning.provenance import Why
+from mirrorfleet.planning.provenance import Provenance
 
 Path = tuple[str, ...]
 """A place in settings.json: ``("env", "API_TIMEOUT_MS")``."""
@@ -16,7 +16,7 @@ class Setting(NamedTuple):
     """A value of a client's settings, and where it comes from."""
 
     value: Any
-    why: Why
+    provenance: Provenance
 
 
 Settings = Iterator[tuple[Path, Setting]]

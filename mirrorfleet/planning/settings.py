@@ -12,7 +12,7 @@ from mirrorfleet.config.compaction import ANSWER
 from mirrorfleet.config.key_holders import opened, opens
 from mirrorfleet.data import table
 from mirrorfleet.planning.fitting import choice, fitting
-from mirrorfleet.planning.provenance import Why, literal
+from mirrorfleet.planning.provenance import Provenance, literal
 from mirrorfleet.planning.routes import http
 from mirrorfleet.planning.setting import Path, Setting, Settings, group_key
 
@@ -71,15 +71,15 @@ def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
     """Return where developers reach the gateways, said or derived from the only door there is."""
     if gateway.url:
         return gateway.url.rstrip("/")
-    door = fleet.front or gateway
+    door = fleet.load_balancer or gateway
     listen = door.listen
     if listen is None or is_any(listen):
         listen = fleet.hosts[door.hosts[0]].address
     url = http(listen, door.port)
-    if fleet.front is None:
+    if fleet.load_balancer is None:
         return url
-    url = url if fleet.front.plain else url.replace("http:", "https:")
-    return url.removesuffix(":80" if fleet.front.plain else ":443")
+    url = url if fleet.load_balancer.plain else url.replace("http:", "https:")
+    return url.removesuffix(":80" if fleet.load_balancer.plain else ":443")
 
 
 def certificates(group: Developers) -> str | None:
@@ -97,33 +97,38 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
         Setting(
             # The same words in every scope: the client tells them which directory is its own.
             f'cat "${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/{KEY_FILE}"',
-            Why((group_key(group, "key"), "keys.root"), "read from a file of the developer's own"),
+            Provenance(
+                (group_key(group, "key"), "keys.root"), "read from a file of the developer's own"
+            ),
         ),
     )
     yield (
         ("env", "ANTHROPIC_BASE_URL"),
         Setting(
             gateway_url(fleet, gateway),
-            Why(
-                ("gateway.url", "front", "gateway.hosts", "gateway.port"),
-                "of one front door, or one gateway, it is derived",
+            Provenance(
+                ("gateway.url", "load_balancer", "gateway.hosts", "gateway.port"),
+                "of one load balancer, or one gateway, it is derived",
             ),
         ),
     )
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         reason = "empty: one of the user's own shell would go to the gateway instead of the key"
-        yield ("env", name), Setting("", Why((group_key(group, "key"), "keys.root"), reason))
+        yield ("env", name), Setting("", Provenance((group_key(group, "key"), "keys.root"), reason))
     yield (
         ("env", "API_TIMEOUT_MS"),
         Setting(
             str((gateway.timeout + 30) * 1000),
-            Why(
+            Provenance(
                 ("gateway.timeout",),
                 "30 s more than the gateway waits: the error that is seen is nearest to its cause",
             ),
         ),
     )
-    yield ("env", "DISABLE_AUTOUPDATER"), Setting("1", Why((), "the fleet decides the release"))
+    yield (
+        ("env", "DISABLE_AUTOUPDATER"),
+        Setting("1", Provenance((), "the fleet decides the release")),
+    )
 
 
 def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
@@ -132,32 +137,41 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         ("model",),
         Setting(
             model.name,
-            Why((wanted,), "pinned, because without it the client takes a window of its own"),
+            Provenance(
+                (wanted,), "pinned, because without it the client takes a window of its own"
+            ),
         ),
     )
     yield (
         ("env", "ANTHROPIC_DEFAULT_MODEL"),
         Setting(
             model.name,
-            Why((wanted,), "else `/model default` takes it for one with a window of 1,000,000"),
+            Provenance(
+                (wanted,), "else `/model default` takes it for one with a window of 1,000,000"
+            ),
         ),
     )
     for tier in table("claude_code"):
-        why = Why((f"aliases.{tier}",))
+        provenance = Provenance((f"aliases.{tier}",))
         serving = fleet.find(tier)
         if not serving:
-            why = Why((wanted,), f"nothing is called {tier}, and its calls must be answered")
+            provenance = Provenance(
+                (wanted,), f"nothing is called {tier}, and its calls must be answered"
+            )
             serving = model
         elif not opens(fleet, group, serving):
             said = group_key(group, "models")
-            why = Why((said, wanted), f"{tier} is not among them, and its calls must be answered")
+            provenance = Provenance(
+                (said, wanted), f"{tier} is not among them, and its calls must be answered"
+            )
             serving = model
-        yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, why)
+        yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, provenance)
     if group.subagent_model:
         yield (
             ("env", "CLAUDE_CODE_SUBAGENT_MODEL"),
             Setting(
-                fleet.resolve(group.subagent_model).name, Why((group_key(group, "subagent_model"),))
+                fleet.resolve(group.subagent_model).name,
+                Provenance((group_key(group, "subagent_model"),)),
             ),
         )
 
@@ -168,7 +182,7 @@ def _engine(group: Developers, model: Model) -> Settings:
         ("env", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"),
         Setting(
             str(window(model)),
-            Why(
+            Provenance(
                 (f"{served}.context", f"{served}.output", wanted),
                 "the window of the engine behind the model, less what an answer may take beyond "
                 f"{ANSWER} tokens, for which the client keeps no room",
@@ -179,7 +193,7 @@ def _engine(group: Developers, model: Model) -> Settings:
         ("env", "CLAUDE_CODE_MAX_OUTPUT_TOKENS"),
         Setting(
             str(model.output),
-            Why((f"{served}.output", wanted), "so that prompt and answer fit the window"),
+            Provenance((f"{served}.output", wanted), "so that prompt and answer fit the window"),
         ),
     )
     if not isinstance(model, ProviderModel):
@@ -188,26 +202,26 @@ def _engine(group: Developers, model: Model) -> Settings:
             ("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off", "a figure that changes with every turn"),
         ):
             reason = f"{what} would spoil the engine's prefix cache"
-            yield ("env", name), Setting(value, Why((wanted,), reason))
+            yield ("env", name), Setting(value, Provenance((wanted,), reason))
 
 
 def _privacy(group: Developers) -> Settings:
     level = table("claude_privacy")[group.privacy]
     key = group_key(group, "privacy")
     for name, reason in level.get("settings", {}).items():
-        yield (name,), Setting(True, Why((key,), reason))
+        yield (name,), Setting(True, Provenance((key,), reason))
     for name, reason in level.get("env", {}).items():
-        yield ("env", name), Setting("1", Why((key,), reason))
+        yield ("env", name), Setting("1", Provenance((key,), reason))
 
 
 def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
     if path := certificates(group):
-        why = Why((group_key(group, "ca_certificates"),))
-        yield ("env", "NODE_EXTRA_CA_CERTS"), Setting(path, why)
+        provenance = Provenance((group_key(group, "ca_certificates"),))
+        yield ("env", "NODE_EXTRA_CA_CERTS"), Setting(path, provenance)
     if group.proxy:
         key = group_key(group, "proxy")
         for name in ("HTTPS_PROXY", "HTTP_PROXY"):
-            yield ("env", name), Setting(group.proxy.url, Why((f"{key}.url",)))
+            yield ("env", name), Setting(group.proxy.url, Provenance((f"{key}.url",)))
         straight = group.proxy.no_proxy
         if straight is None:
             server = urlsplit(gateway_url(fleet, gateway)).hostname or ""
@@ -216,7 +230,7 @@ def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
             ("env", "NO_PROXY"),
             Setting(
                 ",".join(straight),
-                Why((f"{key}.no_proxy", "gateway.url"), "the gateway is reached straight"),
+                Provenance((f"{key}.no_proxy", "gateway.url"), "the gateway is reached straight"),
             ),
         )
 
@@ -224,27 +238,27 @@ def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
 def _policy(group: Developers) -> Settings:
     if group.scope == "managed":
         reason = "a policy for a gateway lets no client around it"
-        why = Why(
+        provenance = Provenance(
             (group_key(group, "scope"), group_key(group, "settings.allowedProviders")), reason
         )
-        yield ("allowedProviders",), Setting(["customEndpoint"], why)
+        yield ("allowedProviders",), Setting(["customEndpoint"], provenance)
     key = group_key(group, "permissions")
     for name in ("allow", "ask", "deny"):
         if rules := getattr(group.permissions, name):
-            yield ("permissions", name), Setting(list(rules), Why((f"{key}.{name}",)))
+            yield ("permissions", name), Setting(list(rules), Provenance((f"{key}.{name}",)))
     if group.permissions.default_mode:
-        why = Why((f"{key}.default_mode",))
-        yield ("permissions", "defaultMode"), Setting(group.permissions.default_mode, why)
+        provenance = Provenance((f"{key}.default_mode",))
+        yield ("permissions", "defaultMode"), Setting(group.permissions.default_mode, provenance)
     if group.permissions.disable_bypass:
-        why = Why((f"{key}.disable_bypass",))
-        yield ("permissions", "disableBypassPermissionsMode"), Setting("disable", why)
+        provenance = Provenance((f"{key}.disable_bypass",))
+        yield ("permissions", "disableBypassPermissionsMode"), Setting("disable", provenance)
     for name, version in (
         ("requiredMinimumVersion", group.minimum_version),
         ("requiredMaximumVersion", group.maximum_version),
     ):
         if version:
             said = "minimum_version" if "Minimum" in name else "maximum_version"
-            yield (name,), Setting(version, Why((group_key(group, said),)))
+            yield (name,), Setting(version, Provenance((group_key(group, said),)))
 
 
 def _extra(group: Developers) -> Settings:
@@ -252,6 +266,9 @@ def _extra(group: Developers) -> Settings:
     for name, value in group.settings.items():
         if name == "env":
             for variable, content in value.items():
-                yield ("env", variable), Setting(content, Why((f"{key}.env.{literal(variable)}",)))
+                yield (
+                    ("env", variable),
+                    Setting(content, Provenance((f"{key}.env.{literal(variable)}",))),
+                )
         else:
-            yield (name,), Setting(value, Why((f"{key}.{literal(name)}",)))
+            yield (name,), Setting(value, Provenance((f"{key}.{literal(name)}",)))

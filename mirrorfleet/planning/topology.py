@@ -1,4 +1,4 @@
-"""A fleet as a Mermaid flow chart: developers, front doors, gateways, models, and their hosts."""
+"""A fleet as a Mermaid flow chart: developers, load balancer, gateways, models, and their hosts."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         yield _node(f"developers_{group.name}", f"developers: {group.name}", _people(group))
     if fleet.gateway:
         yield _node("gateway", "LiteLLM", _some(fleet.gateway.hosts))
-        if fleet.front:
-            yield _node("front", "HAProxy", _some(fleet.front.hosts))
-            yield "front --> gateway"
-        door = "front" if fleet.front else "gateway"
+        if fleet.load_balancer:
+            yield _node("load_balancer", "HAProxy", _some(fleet.load_balancer.hosts))
+            yield "load_balancer --> gateway"
+        door = "load_balancer" if fleet.load_balancer else "gateway"
         for group in fleet.developers.values():
             yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {door}"
         yield from _stores(fleet.gateway)
@@ -40,14 +40,14 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         if fleet.gateway:
             names = fleet.names(model)
             yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
-    for why, fallbacks in (
+    for reason, fallbacks in (
         ("fallback", fleet.fallbacks),
         ("longer prompts", fleet.context_window_fallbacks),
         ("refused content", fleet.content_policy_fallbacks),
     ):
         for name, targets in fallbacks.items():
             for target in targets:
-                yield f"{_name(f'model_{name}')} -. {why} .-> {_name(f'model_{target}')}"
+                yield f"{_name(f'model_{name}')} -. {reason} .-> {_name(f'model_{target}')}"
 
 
 def _stores(gateway: Gateway) -> Iterator[str]:

@@ -10,7 +10,7 @@ from mirrorfleet.config import Fleet, Host, Hub, Secret, VllmModel, Weights
 from mirrorfleet.engines.gpus import Share, assign, placed
 from mirrorfleet.engines.parsers import reasoning_parser, tool_parser
 from mirrorfleet.planning.firewall import askers
-from mirrorfleet.planning.provenance import comes
+from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class NodePlan:
     """One of the hosts that a model is spread over."""
 
     name: str
-    address: str = comes("hosts.{name}.address")
-    devices: tuple[int, ...] = comes("models.{model}.devices", "hosts.{name}.gpus.count")
+    address: str = derived_from("hosts.{name}.address")
+    devices: tuple[int, ...] = derived_from("models.{model}.devices", "hosts.{name}.gpus.count")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,15 @@ class NodesPlan:
     first answers for all. ``admits`` are those who may ask it, none where nobody knows.
     """
 
-    rank: int = comes("models.{model}.hosts", because="the place of this host among its nodes")
-    port: int = comes("models.{model}.node_port")
-    members: tuple[NodePlan, ...] = comes("models.{model}.nodes", "models.{model}.hosts")
-    admits: tuple[str, ...] = comes(
+    rank: int = derived_from(
+        "models.{model}.hosts", reason="the place of this host among its nodes"
+    )
+    port: int = derived_from("models.{model}.node_port")
+    members: tuple[NodePlan, ...] = derived_from("models.{model}.nodes", "models.{model}.hosts")
+    allowed_sources: tuple[str, ...] = derived_from(
         "gateway.hosts",
         "firewall.engines",
-        because="what nodes say to each other has no key: nobody else exchanges a packet with them",
+        reason="what nodes say to each other has no key: nobody else exchanges a packet with them",
     )
 
 
@@ -44,52 +46,54 @@ class VllmPlan:
     ``devices`` of it.
     """
 
-    model: str = comes("models.{model}", because="the engine's --served-model-name")
-    version: str = comes("models.{model}.version")
-    build: Literal["cuda", "cpu"] = comes("models.{model}.build")
-    weights: Weights = comes("models.{model}.weights", "models.{model}.revision")
-    hub: Hub | None = comes("hub", because="the weights are said as a repository")
-    listen: str = comes(
+    model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
+    version: str = derived_from("models.{model}.version")
+    build: Literal["cuda", "cpu"] = derived_from("models.{model}.build")
+    weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
+    hub: Hub | None = derived_from("hub", reason="the weights are said as a repository")
+    listen: str = derived_from(
         "hosts.{host}.address",
         # Never 0.0.0.0: a second network card stays closed.
-        because="the address that the gateways use, and no other of the host",
+        reason="the address that the gateways use, and no other of the host",
     )
-    port: int = comes("models.{model}.port")
-    context: int = comes(
-        "models.{model}.context", because="the window is said once, for engine, gateway and client"
+    port: int = derived_from("models.{model}.port")
+    context: int = derived_from(
+        "models.{model}.context", reason="the window is said once, for engine, gateway and client"
     )
-    tensor_parallel: int = comes("models.{model}.tensor_parallel")
-    pipeline_parallel: int = comes("models.{model}.pipeline_parallel", "models.{model}.nodes")
-    data_parallel: int = comes("models.{model}.data_parallel")
-    devices: tuple[int, ...] = comes(
+    tensor_parallel: int = derived_from("models.{model}.tensor_parallel")
+    pipeline_parallel: int = derived_from(
+        "models.{model}.pipeline_parallel", "models.{model}.nodes"
+    )
+    data_parallel: int = derived_from("models.{model}.data_parallel")
+    devices: tuple[int, ...] = derived_from(
         "models.{model}.devices",
         "hosts.{host}.gpus.count",
-        because="the GPUs that the model names, or the first that no other model has",
+        reason="the GPUs that the model names, or the first that no other model has",
     )
-    cuda_compat: str | None = comes("hosts.{host}.gpus.cuda_compat")
-    gpu_memory_utilization: float = comes("models.{model}.gpu_memory_utilization")
-    dtype: str | None = comes("models.{model}.dtype")
-    quantization: str | None = comes("models.{model}.quantization")
-    kv_cache_dtype: str | None = comes("models.{model}.kv_cache_dtype")
-    max_num_seqs: int | None = comes("models.{model}.max_num_seqs")
-    concurrency: int | None = comes(
+    cuda_compat: str | None = derived_from("hosts.{host}.gpus.cuda_compat")
+    gpu_memory_utilization: float = derived_from("models.{model}.gpu_memory_utilization")
+    dtype: str | None = derived_from("models.{model}.dtype")
+    quantization: str | None = derived_from("models.{model}.quantization")
+    kv_cache_dtype: str | None = derived_from("models.{model}.kv_cache_dtype")
+    max_num_seqs: int | None = derived_from("models.{model}.max_num_seqs")
+    concurrency: int | None = derived_from(
         "models.{model}.concurrency",
-        because="asked of the engine's KV cache when it has started",
+        reason="asked of the engine's KV cache when it has started",
     )
-    tool_parser: str | None = comes(
+    tool_parser: str | None = derived_from(
         "models.{model}.tool_parser",
         "models.{model}.family",
-        because="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
     )
-    reasoning_parser: str | None = comes(
+    reasoning_parser: str | None = derived_from(
         "models.{model}.reasoning_parser",
         "models.{model}.family",
-        because="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
     )
-    arguments: Mapping[str, Any] = comes("models.{model}.arguments")
-    environment: Mapping[str, str] = comes("models.{model}.environment")
-    api_key: Secret | None = comes("models.{model}.api_key")
-    nodes: NodesPlan | None = comes("models.{model}.nodes")
+    arguments: Mapping[str, Any] = derived_from("models.{model}.arguments")
+    environment: Mapping[str, str] = derived_from("models.{model}.environment")
+    api_key: Secret | None = derived_from("models.{model}.api_key")
+    nodes: NodesPlan | None = derived_from("models.{model}.nodes")
 
     @property
     def answers(self) -> bool:
@@ -128,7 +132,7 @@ def _nodes(
             )
             for name in hosts
         ),
-        admits=askers(fleet) if fleet.firewall.on and fleet.hosts[host].firewall else (),
+        allowed_sources=askers(fleet) if fleet.firewall.on and fleet.hosts[host].firewall else (),
     )
 
 

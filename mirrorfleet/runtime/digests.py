@@ -47,7 +47,7 @@ def _state(file: Path) -> str:
     try:
         stat = file.stat()
     except OSError as error:
-        raise reading.why(file, error) from None
+        raise reading.unreadable(file, error) from None
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
 

@@ -160,7 +160,7 @@ def backs_gateways(plan: HostPlan) -> bool:
 def answers_others(plan: HostPlan) -> bool:
     """Is it a host that all developers depend on? An engine is one of several, and a machine of
     developers is theirs alone."""
-    return backs_gateways(plan) or plan.gateway is not None or plan.front is not None
+    return backs_gateways(plan) or plan.gateway is not None or plan.load_balancer is not None
 
 
 def is_skipped(plan: HostPlan) -> bool:

@@ -60,8 +60,8 @@ def packages(version: str) -> dict[str, tuple[str, str]]:
 
 
 def ordinary(plan: ClaudePlan | None) -> list[str]:
-    """Return the users of the ordinary command: a mirror's is its own."""
-    return [each.user for each in plan.users if each.scope != "mirror"] if plan else []
+    """Return the users of the ordinary command: isolated groups have their own."""
+    return [each.user for each in plan.users if each.scope != "isolated"] if plan else []
 
 
 def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:

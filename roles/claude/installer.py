@@ -11,7 +11,7 @@ from mirrorfleet.config import reading
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.json_file import written
-from mirrorfleet.roles.claude.render import mirror
+from mirrorfleet.roles.claude.render import isolated
 
 HERE = Path(__file__).parent
 OWN_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/own_files.py"]
@@ -31,14 +31,14 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
         "SCOPE": client.scope,
         "VERSION": version,
         "DIRECTORY": client.directory,
-        "COMMAND": plan.mirrors[0].command if plan.mirrors else "",
+        "COMMAND": plan.isolated[0].command if plan.isolated else "",
         "PERSONAL": "no" if key is None else "yes",
         "KEY": shlex.quote(key or ""),
         "SETTINGS": written(plan.managed.settings if plan.managed else client.settings).decode(),
         "STATE": written(client.state).decode(),
         "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
         "CERTIFICATES": "".join(reading.text(each.source) for each in certificates if each.source),
-        "MIRROR": "".join(mirror(each, CLIENT, KEY_FILE).decode() for each in plan.mirrors),
+        "LAUNCHER": "".join(isolated(each, CLIENT, KEY_FILE).decode() for each in plan.isolated),
         "OWN_FILES": own_files(),
         "PACKAGES": "\n".join(
             f"        {machine!r}) echo {shlex.join(package)} ;;"

@@ -12,7 +12,7 @@ from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.homes import Seat, seat
 from mirrorfleet.roles.claude.json_file import written
-from mirrorfleet.roles.claude.render import mirror
+from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.files import SystemFile, unlike
 from mirrorfleet.runtime.observe import Observation, Question
@@ -38,7 +38,7 @@ def questions(plan: ClaudePlan | None) -> list[Question]:
         *asked,
         *(("path", binary(version)) for version in plan.versions),
         *((kind, command) for command in commands for kind in ("link", "path")),
-        *(("tree", _script(each.command)) for each in plan.mirrors),
+        *(("tree", _script(each.command)) for each in plan.isolated),
         *((kind, each.path) for each in plan.certificates for kind in ("tree", "path")),
     ]
 
@@ -58,7 +58,9 @@ def left(plan: ClaudePlan | None, seen: Observation) -> list[Seat]:
 def links(plan: ClaudePlan) -> dict[str, str]:
     """Return each command of the machine and where it leads."""
     ordinary = {CLAUDE: binary(plan.version)} if plan.version else {}
-    return ordinary | {f"{COMMANDS}/{each.command}": _script(each.command) for each in plan.mirrors}
+    return ordinary | {
+        f"{COMMANDS}/{each.command}": _script(each.command) for each in plan.isolated
+    }
 
 
 def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile]:
@@ -70,8 +72,8 @@ def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile
     shared = [SystemFile(POLICY, policy)]
     if plan:
         shared += [
-            SystemFile(_script(each.command), mirror(each, binary(each.version), KEY_FILE), "755")
-            for each in plan.mirrors
+            SystemFile(_script(each.command), isolated(each, binary(each.version), KEY_FILE), "755")
+            for each in plan.isolated
         ]
         shared += [
             SystemFile(each.path, reading.content(each.source))

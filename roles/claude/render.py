@@ -1,12 +1,12 @@
-"""Pure: the command of a mirror."""
+"""Pure: the command of an isolated group."""
 
 from __future__ import annotations
 
-from mirrorfleet.planning import MirrorPlan
+from mirrorfleet.planning import IsolatedPlan
 
 # A user's own shell may say where the ordinary client is to go, and with which key; here that would
 # send a key of another to our gateway, or around it.
-MIRROR = """\
+LAUNCHER = """\
 #!/bin/sh
 # Claude Code of the group {group}, beside the ordinary one. Written by Mirrorfleet.
 export CLAUDE_CONFIG_DIR="$HOME/{directory}"
@@ -31,9 +31,9 @@ FOREIGN = (
 )
 
 
-def mirror(plan: MirrorPlan, client: str, key_file: str) -> bytes:
-    """Return the command of a mirror, which starts the client that stands at ``client``."""
-    script = MIRROR.format(
+def isolated(plan: IsolatedPlan, client: str, key_file: str) -> bytes:
+    """Return the command of an isolated group, which starts the client at ``client``."""
+    script = LAUNCHER.format(
         group=plan.group,
         command=plan.command,
         directory=plan.directory,

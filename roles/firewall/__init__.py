@@ -46,7 +46,7 @@ def questions(plan: HostPlan) -> list[Question]:
         asked += [("tree", path) for path in units()]
         asked += [("port", str(port)) for port in wanted(plan)]
     if plan.firewall:
-        asked += [("route", address) for address in plan.firewall.passes]
+        asked += [("route", address) for address in plan.firewall.upstream_routes]
     return asked
 
 
@@ -110,9 +110,9 @@ def close_doors() -> Commands:
 
 def wanted(plan: HostPlan) -> Doors:
     """Return the doors of the plan. Raises ``DeployError`` for a name without an address."""
-    doors = plan.firewall.doors if plan.firewall else ()
+    doors = plan.firewall.rules if plan.firewall else ()
     return {
-        door.port: frozenset(each for who in door.admits for each in networks(who))
+        door.port: frozenset(each for who in door.allowed_sources for each in networks(who))
         for door in doors
     }
 
@@ -131,7 +131,7 @@ def units() -> dict[str, str]:
 
 
 def _has_doors(plan: HostPlan) -> bool:
-    return plan.firewall is not None and bool(plan.firewall.doors)
+    return plan.firewall is not None and bool(plan.firewall.rules)
 
 
 def _before(seen: Observation) -> Doors:
@@ -217,7 +217,7 @@ def _strangers(plan: HostPlan, seen: Observation) -> Iterator[str]:
 
 def _shut_out(plan: HostPlan, seen: Observation) -> Iterator[str]:
     """A gateway that comes to an engine from an address that the engine's door does not know."""
-    for address, admits in (plan.firewall.passes if plan.firewall else {}).items():
+    for address, admits in (plan.firewall.upstream_routes if plan.firewall else {}).items():
         source = seen.routes.get(address)
         if source in (None, address):
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorfleet.config.addresses import is_any
-from mirrorfleet.planning import FrontPlan
+from mirrorfleet.planning import LoadBalancerPlan
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.text import template
@@ -32,7 +32,7 @@ curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/read
 """
 
 
-def installed(front: FrontPlan) -> Installed:
+def installed(front: LoadBalancerPlan) -> Installed:
     """Return what holds for every generation."""
     return Installed(
         name=NAME,
@@ -49,7 +49,7 @@ def installed(front: FrontPlan) -> Installed:
     )
 
 
-def service(front: FrontPlan, certificate: str | None) -> Service:
+def service(front: LoadBalancerPlan, certificate: str | None) -> Service:
     """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
     return Service(
         **vars(installed(front)),
@@ -70,7 +70,7 @@ def service(front: FrontPlan, certificate: str | None) -> Service:
     )
 
 
-def configuration(front: FrontPlan) -> str:
+def configuration(front: LoadBalancerPlan) -> str:
     """Return haproxy.cfg."""
     return template(
         TEMPLATES / "haproxy.cfg.j2",
@@ -84,7 +84,7 @@ def configuration(front: FrontPlan) -> str:
     )
 
 
-def is_tls(front: FrontPlan) -> bool:
+def is_tls(front: LoadBalancerPlan) -> bool:
     return bool(front.certificate or front.certificate_path)
 
 

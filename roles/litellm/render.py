@@ -215,11 +215,8 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
         f"--host={gateway.listen}",
         f"--port={gateway.port}",
         f"--num_workers={count}",
+        f"--timeout_worker_healthcheck={PATIENCE}",
     ]
-    if gateway.server == "uvicorn":
-        said.append(f"--timeout_worker_healthcheck={PATIENCE}")
-    else:
-        said.append(f"--run_{gateway.server}")
     if gateway.max_requests_before_restart:
         said.append(f"--max_requests_before_restart={gateway.max_requests_before_restart}")
         said.append(f"--max_requests_before_restart_jitter={gateway.jitter}")
@@ -276,9 +273,6 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
     if not gateway.image:
         # An image has a home of its own, and may keep something there.
         said["HOME"] = f"{STATE}/{NAME}"
-    if gateway.server == "gunicorn":
-        # Its workers are forked, and one was seen to hang at start while it read the time zone.
-        said["TZ"] = "UTC"
     if gateway.database:
         said["DATABASE_URL"] = url(gateway.database, secrets)
         said["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]

@@ -198,5 +198,5 @@ def _is_elsewhere() -> bool:
 
 @once
 def service_of(postgres: PostgresPlan, seen: Observation) -> service.Service:
-    admitted = sorted(str(each) for name in postgres.admits for each in networks(name))
+    admitted = sorted(str(each) for name in postgres.allowed_sources for each in networks(name))
     return render.service(postgres, reveal(postgres.password), admitted)

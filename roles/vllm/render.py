@@ -150,9 +150,9 @@ def _peers(nodes: NodesPlan) -> list[str]:
 
     vLLM, Gloo and NCCL listen on ports that nobody can know before.
     """
-    if nodes.rank == 0 and not nodes.admits:
+    if nodes.rank == 0 and not nodes.allowed_sources:
         return []
-    known = [*(each.address for each in nodes.members), *nodes.admits]
+    known = [*(each.address for each in nodes.members), *nodes.allowed_sources]
     return sorted({str(each) for who in known for each in networks(who)})
 
 

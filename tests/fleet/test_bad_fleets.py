@@ -89,7 +89,7 @@ def test_what_a_small_window_lets_through_to_a_larger_one(
     assert [f"is '{small}' with" in each for each in found] == ([True] if small else []), found
 
 
-@pytest.mark.parametrize("name", ["front", "keys", "gateway-options", "database", "scopes"])
+@pytest.mark.parametrize("name", ["load-balancer", "keys", "gateway-options", "database", "scopes"])
 def test_what_rests_on_a_mistake_is_not_told_as_another_one(tmp_path: Path, name: str) -> None:
     """Take any value of a good fleet, write a wrong one in its place: that alone is told."""
     good = yaml.safe_load((HERE / "good" / f"{name}.yml").read_text("utf-8"))

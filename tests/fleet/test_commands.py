@@ -134,11 +134,11 @@ def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]
 
 
 def test_topology_leads_through_the_front_doors(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["topology", str(HERE / "good" / "front.yml")]) == 0
+    assert main(["topology", str(HERE / "good" / "load-balancer.yml")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert '    front["HAProxy<br>gw-a, gw-b"]' in lines
-    assert "    developers_team -->|cloud| front" in lines
-    assert "    front --> gateway" in lines
+    assert '    load_balancer["HAProxy<br>gw-a, gw-b"]' in lines
+    assert "    developers_team -->|cloud| load_balancer" in lines
+    assert "    load_balancer --> gateway" in lines
 
 
 def test_init_writes_a_repository_that_passes_the_check(
@@ -169,7 +169,12 @@ def test_init_takes_a_directory_and_a_name(
 
 
 @pytest.mark.parametrize(
-    ("option", "name"), [("--reference", "fleet-file.md"), ("--families", "models.md")]
+    ("option", "name"),
+    [
+        ("--reference", "fleet-file.md"),
+        ("--families", "models.md"),
+        ("--commands", "cli.md"),
+    ],
 )
 def test_a_page_that_is_made_from_data_is_as_that_says(
     capsys: pytest.CaptureFixture[str], option: str, name: str
@@ -232,9 +237,13 @@ def test_the_schema_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_domain_imports_neither_pyinfra_nor_roles() -> None:
-    program = "import sys, mirrorfleet.cli.main; print(*sys.modules)"
+    program = (
+        "import sys; from mirrorfleet.cli.main import main\n"
+        f"assert main(['plan', {str(PROD)!r}, '--json']) == 0; print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    loaded = set(done.stdout.split())
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "mirrorfleet.planning.explain" in loaded
     assert not {"pyinfra", "mirrorfleet.roles", "gevent", "paramiko"} & loaded

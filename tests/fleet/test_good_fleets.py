@@ -63,7 +63,7 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
 def test_the_address_of_a_provider_is_used_without_its_last_slash(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(
-        f"include: {GOOD}/front.yml\nmodels: {{cloud: {{url: 'https://anthropic.example.com/eu/'}}}}\n"
+        f"include: {GOOD}/load-balancer.yml\nmodels: {{cloud: {{url: 'https://anthropic.example.com/eu/'}}}}\n"
     )
     plan = gateway(fleet.plan(fleet.load(path)), "gw-a")
     assert plan.passthrough
@@ -144,7 +144,9 @@ def test_the_client_is_more_patient_than_the_gateway() -> None:
 
 def test_streams_may_end_where_others_serve_meanwhile() -> None:
     assert gateway(planned("smallest")).stop_timeout == 600, "nobody else does"
-    [several, _] = [each.gateway for each in planned("front").hosts.values() if each.gateway]
+    [several, _] = [
+        each.gateway for each in planned("load-balancer").hosts.values() if each.gateway
+    ]
     assert several.stop_timeout == 1800
     assert gateway(planned("crowded")).stop_timeout == gateway(planned("crowded")).timeout == 1200
 
@@ -264,7 +266,7 @@ def test_a_machine_of_mirrors_has_no_ordinary_client() -> None:
     clients = planned("scopes").hosts["laptop"].clients
     assert clients
     assert (clients.version, clients.managed) == (None, None)
-    assert [(each.command, each.version) for each in clients.mirrors] == [
+    assert [(each.command, each.version) for each in clients.isolated] == [
         ("claude-lab", "2.1.330"),
         ("claude-out", "2.1.330"),
     ]

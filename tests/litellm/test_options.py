@@ -121,15 +121,6 @@ def test_extra_parameters_reach_the_deployment(gateway: Gateway) -> None:
     assert loaded[0]["litellm_params"]["max_retries"] == 0
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "granian"])
-def test_the_other_servers_serve(server: str, upstream: Upstream, tmp_path: Path) -> None:
-    plan = planned(GOOD / "research-anthropic.yml")
-    with serving(replace(plan, server=server), upstream, tmp_path) as gateway:
-        assert gateway.message("sonnet").text == "pong"
-        assert gateway.ask("/v1/messages", message("sonnet"), key="sk-wrong").code == 401
-        assert server in (tmp_path / "log").read_text().lower()
-
-
 def test_the_check_passes_this_configuration(upstream: Upstream, tmp_path: Path) -> None:
     assert check(PLAN, upstream, tmp_path) == ""
 

@@ -114,11 +114,11 @@ def converged(plan: HostPlan) -> Answers:
         else:
             found |= {("environment", litellm.software.environment(plan.gateway).directory): ("",)}
         found |= admitted(plan.gateway)
-    if plan.front:
+    if plan.load_balancer:
         found |= {("package", name): () for name in front.PACKAGES}
     for service in services(plan):
         found |= running(service)
-    if plan.firewall and plan.firewall.doors:
+    if plan.firewall and plan.firewall.rules:
         found |= guarded(plan)
     if serves(plan):
         found |= reserved()

@@ -115,7 +115,7 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
     # On a host with a policy, a mirror may say what the policy does not.
     plan = with_certificates(tmp_path, "{push: ca.pem}")
     assert plan.clients
-    [mirrored] = [each for each in plan.clients.users if each.scope == "mirror"]
+    [mirrored] = [each for each in plan.clients.users if each.scope == "isolated"]
     path = "/opt/mirrorfleet/claude/certificates/lab.pem"
     assert mirrored.settings["env"]["NODE_EXTRA_CA_CERTS"] == path
     assert [(each.path, each.source) for each in plan.clients.certificates] == [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import DoorPlan, FirewallPlan, HostPlan
+from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
 from mirrorfleet.roles import firewall
 from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
 from mirrorfleet.runtime.dns import networks
@@ -177,7 +177,7 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
     plan = lab()["gpu"]
 
     def admitting(name: str) -> HostPlan:
-        door = DoorPlan("tiny", 8000, (name,))
+        door = FirewallRule("tiny", 8000, (name,))
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
     assert "127.0.0.1" in rules(firewall.wanted(admitting("localhost")))

@@ -16,7 +16,10 @@ from tests.roles.fake import mirror
 from tests.roles.fleets import SECRETS, edit, good
 from tests.roles.jobs import jobs
 
-FRONT = "front: {hosts: [door], certificate: {push: ../tls/llm.pem}, key: {file: ../tls/llm.key}}\n"
+FRONT = (
+    "load_balancer: {hosts: [door], certificate: {push: ../tls/llm.pem}, "
+    "key: {file: ../tls/llm.key}}\n"
+)
 
 OTHER = "another-private-key-of-the-tests"
 
@@ -117,8 +120,8 @@ def test_developers_come_to_the_front_door(plans: Planned) -> None:
 
 
 def test_gateways_on_loopback_have_a_front_door_each() -> None:
-    hosts = good("front").hosts
-    told = {name: plan.front for name, plan in hosts.items() if plan.front}
+    hosts = good("load-balancer").hosts
+    told = {name: plan.load_balancer for name, plan in hosts.items() if plan.load_balancer}
     assert {name: dict(front.gateways) for name, front in told.items()} == {
         "gw-a": {"gw-a": "127.0.0.1:4000"},
         "gw-b": {"gw-b": "127.0.0.1:4000"},

@@ -97,12 +97,6 @@ def test_a_gateway_is_probed_where_it_listens(listen: str, probe: str) -> None:
     assert render.expected(plan, count=2)["url"].startswith(probe)
 
 
-def test_gunicorn_has_a_fixed_time_zone() -> None:
-    plan = replace(everything(), server="gunicorn")
-    assert render.variables(plan, values(plan), 2)["TZ"] == "UTC"
-    assert "--run_gunicorn" in render.arguments(plan, count=2)
-
-
 def test_only_with_the_passthrough_do_keys_open_it() -> None:
     plan = next(gateways(ROOT / "tests/fleet/good/research-anthropic.yml"))
     with references_only():

@@ -18,7 +18,7 @@ from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.installer import installer
 from mirrorfleet.roles.claude.json_file import written
-from mirrorfleet.roles.claude.render import mirror
+from mirrorfleet.roles.claude.render import isolated
 from tests.roles.fleets import ROOT
 from tests.roles.real_client import SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder
@@ -72,12 +72,12 @@ def test_a_user_asks_the_gateway_with_the_key_of_the_group_and_no_other(
     assert heard(gateway) == ("thinker", 16384, keys("guests"))
 
 
-def test_a_mirror_has_its_own_key(
+def test_an_isolated_client_has_its_own_key(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
-    [its] = plan.mirrors
+    [its] = plan.isolated
     command = tmp_path / its.command
-    command.write_bytes(mirror(its, str(client), "mirrorfleet-key"))
+    command.write_bytes(isolated(its, str(client), "mirrorfleet-key"))
     command.chmod(0o755)
     assert ask(tmp_path / "ada", command) == "heard"
     assert heard(gateway) == ("thinker", 16384, keys("lab"))
@@ -93,9 +93,9 @@ def test_an_installer_sets_up_a_client_that_asks_the_gateway(
     for each in plan.users:
         if each.scope == "managed":
             continue
-        mirrors = plan.mirrors if each.scope == "mirror" else ()
+        mirrors = plan.isolated if each.scope == "isolated" else ()
         version = None if mirrors else plan.version
-        alone = replace(plan, version=version, managed=None, mirrors=mirrors, users=(each,))
+        alone = replace(plan, version=version, managed=None, isolated=mirrors, users=(each,))
         script = tmp_path / "install.sh"
         script.write_bytes(installer(alone, {}, f"sk-{each.group}"))
         as_developer = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]

@@ -44,6 +44,8 @@ def _part(title: str, schema: Schema) -> Iterator[str]:
     yield ""
     above = "" if title == TOP else f"{title.split('`')[1]}."
     for name, each in properties.items():
+        if each.get("deprecated"):
+            continue  # the present key has the table
         for inner_title, inner in _below(above + name, each):
             yield from _part(inner_title, inner)
 

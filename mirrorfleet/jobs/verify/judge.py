@@ -60,7 +60,7 @@ def _client(seat: Seat, turns: Mapping[str, Turn], program: str, directory: str)
         cause = f"{seat.command} is {program}, release {version or 'unknown'}, not {seat.version}"
         remedy = f"Remove it, or let /usr/local/bin come first in {seat.user}'s PATH."
         yield Fault("client", cause, remedy)
-    if directory and seat.scope != "mirror":
+    if directory and seat.scope != "isolated":
         cause = f"settings ignored: {seat.user}'s login sets CLAUDE_CONFIG_DIR to {directory}"
         yield Fault("client", cause, "Remove that from the user's profile.")
     doctor = turns.get("doctor")

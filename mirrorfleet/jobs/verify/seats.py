@@ -75,16 +75,16 @@ def _seat(
     plan: HostPlan, clients: ClaudePlan, client: ClientPlan, ours: set[str], said: set[str]
 ) -> Seat:
     settings = _settings(clients, client)
-    mirror = next((each for each in clients.mirrors if each.group == client.group), None)
+    isolated = next((each for each in clients.isolated if each.group == client.group), None)
     environment = settings["env"]
     return Seat(
         host=plan.name,
         group=client.group,
         user=client.user,
         scope=client.scope,
-        command=mirror.command if mirror else "claude",
+        command=isolated.command if isolated else "claude",
         directory=client.directory,
-        version=mirror.version if mirror else clients.version or "",
+        version=isolated.version if isolated else clients.version or "",
         url=environment["ANTHROPIC_BASE_URL"],
         window=int(environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]),
         lines=tuple(_lines(settings, ours, said)),

@@ -46,8 +46,8 @@ certificates() { cat <<'MIRRORFLEET_END'
 @CERTIFICATES@
 MIRRORFLEET_END
 }
-mirror() { cat <<'MIRRORFLEET_END'
-@MIRROR@
+launcher() { cat <<'MIRRORFLEET_END'
+@LAUNCHER@
 MIRRORFLEET_END
 }
 the_key() { printf '%s' @KEY@; }
@@ -112,7 +112,7 @@ link() {
 # same one as over SSH.
 settle() {
     python3 -c '' 2>/dev/null || fail "needs python3 to write into your own settings. \
-Install it, or ask for a package of scope managed or mirror."
+Install it, or ask for a package of scope managed or isolated."
     settings >"$work/settings" && own_state >"$work/state" && own_files >"$work/own_files.py"
     [ "$scope" = user ] || echo '{}' >"$work/settings"
     (umask 077 && python3 "$work/own_files.py" "$1" "$directory" "$work/settings" "$work/state")
@@ -124,9 +124,9 @@ hand_over_key() {
     told "key: $key"
 }
 
-# The settings of a mirror are a file of ours, as long as nobody else writes into it. What they are
+# The settings of an isolated group are a file of ours, until somebody else writes to it. What they are
 # about to be is written down before, and what they are afterwards: it may be cut in between.
-mirrored() {
+unchanged_settings() {
     last=$home/mirrorfleet-settings.json next=$home/mirrorfleet-settings.next.json
     if [ -e "$home/settings.json" ] && ! cmp -s "$home/settings.json" "$last"; then
         cmp -s "$home/settings.json" "$next" ||
@@ -147,11 +147,11 @@ install() {
     fi
     case $scope in
         user) client; settle install ;;
-        mirror)
+        isolated)
             mkdir -p "$home" && chmod 700 "$home"
             # Before anything can stop it: the key may be a new one, and the former dead.
             [ "$personal" = no ] || hand_over_key
-            mirrored
+            unchanged_settings
             client
             [ -e "$state" ] || own_state | put "$state" 600
             settings | put "$next" 600
@@ -164,15 +164,15 @@ install() {
             else told "left alone: $state, without python3"; fi ;;
     esac
     if [ "$personal" = yes ]; then
-        [ "$scope" = mirror ] || hand_over_key
+        [ "$scope" = isolated ] || hand_over_key
     elif [ ! -e "$key" ]; then
         told "without a key yet: $key comes with your own installer"
     fi
     case $scope in
         user) link claude "$software/$version/claude" ;;
-        mirror)
+        isolated)
             command_of_ours "$commands/$command" || fail "finds a $commands/$command that is not ours"
-            mirror | sed "s|@CLIENT@|$software/$version/claude|" | put "$commands/$command" 755
+            launcher | sed "s|@CLIENT@|$software/$version/claude|" | put "$commands/$command" 755
             told "command: $commands/$command"
             ;;
     esac
@@ -198,8 +198,8 @@ remove() {
     else
         rm -f "$key" "$key".mirrorfleet.*
         case $scope in
-            mirror)
-                mirrored
+            isolated)
+                unchanged_settings
                 rm -f "$home/settings.json" "$home/settings.json".mirrorfleet.* "$last"* "$next"*
                 rmdir "$home" 2>/dev/null || :
                 ;;
@@ -209,7 +209,7 @@ remove() {
     rm -f "$state".mirrorfleet.*
     for each in claude "$command"; do
         [ -z "$each" ] || rm -f "$commands/$each".mirrorfleet "$commands/$each".mirrorfleet.*
-        [ -z "$each" ] || [ "$scope$each" = mirrorclaude ] || [ "$scope$personal" = managedyes ] ||
+        [ -z "$each" ] || [ "$scope$each" = isolatedclaude ] || [ "$scope$personal" = managedyes ] ||
             ! command_of_ours "$commands/$each" || rm -f "$commands/$each"
     done
     [ "$scope$personal" = managedyes ] || in_use || rm -rf "$software/$version"

@@ -1,0 +1,59 @@
+"""The reference of the command line, generated from the commands: docs/reference/cli.md."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.fleet_file import VARIABLE
+from mirrorfleet.cli.main import COMMANDS, group, short_help
+
+HEAD = f"""\
+# Command line
+
+Generated from the commands by `mirrorfleet schema --commands`.
+
+FILE is the fleet file. Without it, a command takes `${VARIABLE}`, or the only fleet file in the
+current directory and `inventories/`: the only one with `version: 1` that no other of them includes.
+
+| exit code | meaning |
+|---|---|
+| 0 | success; warnings alone do not change it |
+| 1 | a mistake in the fleet file, or a failure; each is printed |
+| 2 | misuse: an unknown command or option, or no fleet file |
+| 130 | interrupted by Ctrl-C |
+
+Every command has `--help`. For shell completion, add
+`eval "$(_MIRRORFLEET_COMPLETE=bash_source mirrorfleet)"` to `~/.bashrc`, or the same with
+`zsh_source` to `~/.zshrc`.
+"""
+
+
+def markdown() -> str:
+    """Return the page: a list of the commands, and a section for each."""
+    listed = [
+        f"| [`{name}`](#mirrorfleet-{name}) | {short_help(loader)} |"
+        for name, loader in COMMANDS.items()
+    ]
+    top = click.Context(group, info_name="mirrorfleet")
+    sections = [line for name, loader in COMMANDS.items() for line in _section(top, name, loader())]
+    return "\n".join([HEAD, "| command | what it does |", "|---|---|", *listed, *sections, ""])
+
+
+def _section(top: click.Context, name: str, command: click.Command) -> Iterator[str]:
+    """Yield the lines of one command: usage, help, parameters and examples."""
+    context = click.Context(command, info_name=name, parent=top)
+    yield f"\n## mirrorfleet {name}\n"
+    yield f"    {context.command_path} {' '.join(command.collect_usage_pieces(context))}\n"
+    yield inspect.cleandoc(command.help or "")
+    yield "\n| argument or option | meaning |\n|---|---|"
+    for parameter in command.params:
+        if record := parameter.get_help_record(context):
+            declaration, meaning = (" ".join(each.split()).replace("|", "\\|") for each in record)
+            yield f"| `{declaration}` | {meaning} |"
+    if isinstance(command, Command):
+        yield "\nFor example:\n"
+        yield from (f"    {example}" for example in command.examples)

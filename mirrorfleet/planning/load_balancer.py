@@ -1,0 +1,77 @@
+"""What each load balancer is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirrorfleet.config import Fleet, Gateway, LoadBalancer, Secret
+from mirrorfleet.config.addresses import is_any, is_loopback
+from mirrorfleet.planning.litellm import STREAM, stop_timeout
+from mirrorfleet.planning.provenance import derived_from
+
+
+@dataclass(frozen=True)
+class LoadBalancerPlan:
+    """HAProxy on one host. ``gateways`` are where they listen, by the name of their host."""
+
+    listen: str = derived_from(
+        "load_balancer.listen", "hosts.{host}.address", reason="the host's own address, if not said"
+    )
+    port: int = derived_from(
+        "load_balancer.port", reason="443 with a certificate, else 80, if not said"
+    )
+    certificate: Path | None = derived_from("load_balancer.certificate.push")
+    certificate_path: str | None = derived_from("load_balancer.certificate.path")
+    key: Secret | None = derived_from("load_balancer.key")
+    gateways: Mapping[str, str] = derived_from(
+        "gateway.hosts", "hosts", "gateway.listen", "gateway.port"
+    )
+    timeout: int = derived_from(
+        "gateway.timeout", reason="a minute longer: the gateway is the first to give up a turn"
+    )
+    stop_timeout: int = derived_from(
+        "gateway.stop_timeout",
+        "gateway.timeout",
+        reason="a minute longer: a streamed answer ends on its gateway first",
+    )
+    passthrough: bool = derived_from("gateway.anthropic_passthrough")
+
+
+def load_balancer(fleet: Fleet) -> dict[str, LoadBalancerPlan]:
+    """Derive the load balancer of every host that has one."""
+    balancer, gateway = fleet.load_balancer, fleet.gateway
+    if balancer is None or gateway is None:
+        return {}
+    return {name: _load_balancer(fleet, balancer, gateway, name) for name in balancer.hosts}
+
+
+def _load_balancer(
+    fleet: Fleet, balancer: LoadBalancer, gateway: Gateway, host: str
+) -> LoadBalancerPlan:
+    # Gateways that only their own host reaches have a load balancer each.
+    alone = bool(gateway.listen and is_loopback(gateway.listen))
+    return LoadBalancerPlan(
+        listen=balancer.listen or fleet.hosts[host].address,
+        port=balancer.port,
+        certificate=balancer.certificate.push if balancer.certificate else None,
+        certificate_path=balancer.certificate.path if balancer.certificate else None,
+        key=balancer.key,
+        gateways={
+            name: _at(_listening(fleet, gateway, name), gateway.port)
+            for name in ([host] if alone else gateway.hosts)
+        },
+        timeout=gateway.timeout + 60,
+        stop_timeout=stop_timeout(gateway, STREAM) + 60,
+        passthrough=gateway.anthropic_passthrough is not None,
+    )
+
+
+def _listening(fleet: Fleet, gateway: Gateway, host: str) -> str:
+    listen = gateway.listen
+    return fleet.hosts[host].address if listen is None or is_any(listen) else listen
+
+
+def _at(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
