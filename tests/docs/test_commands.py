@@ -129,7 +129,7 @@ def parsed(arguments: list[str]) -> None:
         found = group.get_command(click.Context(group), name)
         assert found, name
         command = found
-    context = click.Context(command, resilient_parsing=True)
+    context = click.Context(command)
     try:
         command.make_parser(context).parse_args(list(arguments))
     except click.BadOptionUsage as error:  # a page may name an option without its value
