@@ -68,7 +68,7 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
         if "unsigned" in seen.drivers:
             yield (
                 f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the firmware "
-                "does not know. Enrol that key there (docs/how-to/nvidia-drivers.md, Secure Boot), "
+                "does not know. Enrol that key (`mirrorfleet docs nvidia-drivers`, Secure Boot), "
                 "or turn Secure Boot off."
             )
     if _running(seen) and (why := _in_the_way(plan, seen)):

@@ -191,7 +191,7 @@ def _moved(wanted: service.Service, seen: Observation) -> Iterator[str]:
     if drift.is_another(wanted, render.PLACE, seen) and cli_options.said("database") != "moved":
         yield (
             "has its keys in a database at another host, port or name than the fleet file leads "
-            "to, which knows none of them. Take them along (docs/how-to/database.md, Move the "
+            "to, which knows none of them. Take them along (`mirrorfleet docs database`, Move the "
             "database); then, or where it is the same one, run once with --data database=moved."
         )
 

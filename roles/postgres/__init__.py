@@ -53,7 +53,8 @@ def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
         if _departed(plan, seen) and _is_elsewhere() and cli_options.said("database") != "moved":
             yield (
                 "has the database with LiteLLM's keys, and the fleet file names another one, which "
-                "knows none of them. Take them along (docs/how-to/database.md, Move the database); "
+                "knows none of them. Take them along (`mirrorfleet docs database`, Move the "
+                "database); "
                 "then, or to begin anew, run once with --data database=moved."
             )
         return

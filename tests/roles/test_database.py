@@ -108,8 +108,8 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     former: Answers = {("service", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state has the database with LiteLLM's keys, and the fleet file names another one, which "
-        "knows none of them. Take them along (docs/how-to/database.md, Move the database); then, "
-        "or to begin anew, run once with --data database=moved."
+        "knows none of them. Take them along (`mirrorfleet docs database`, Move the database); "
+        "then, or to begin anew, run once with --data database=moved."
     ]
 
 
@@ -367,8 +367,8 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 BY_URL = "{url: {env: DATABASE_URL}}"
 ELSEWHERE = (
     "gw has its keys in a database at another host, port or name than the fleet file leads to, "
-    "which knows none of them. Take them along (docs/how-to/database.md, Move the database); then, "
-    "or where it is the same one, run once with --data database=moved."
+    "which knows none of them. Take them along (`mirrorfleet docs database`, Move the database); "
+    "then, or where it is the same one, run once with --data database=moved."
 )
 Server = Callable[..., subprocess.CompletedProcess[str]]
 
