@@ -55,7 +55,7 @@ def check(directory: Path) -> str:
 def plan(directory: Path) -> str:
     """Draw where a derived value comes from."""
     del directory
-    return _command(ROOT, "plan", "inventories/prod.yml", "--why", "CLAUDE_CODE_MAX_OUTPUT_TOKENS")
+    return _command(ROOT, "plan", "inventories/prod.yml", "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS")
 
 
 def verify(directory: Path) -> str:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.docs import diagrams, terminals
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, PAGES, links
 
 TERMINALS = {
     "check": terminals.check,
@@ -50,3 +50,12 @@ def same(name: str, draw: Callable[[], str]) -> None:
     ]
     assert not [each for each in addresses if each.startswith("http")]
     assert "url(http" not in drawn
+
+
+def test_each_picture_is_on_a_page() -> None:
+    shown = {path for page in PAGES for path, _ in links(page)}
+    assert [
+        each
+        for each in DIAGRAMS | TERMINALS
+        if not any(path.endswith(f"/{each}.svg") for path in shown)
+    ] == []
