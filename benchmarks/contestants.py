@@ -13,8 +13,9 @@ from pathlib import Path
 
 from benchmarks.endstate import SECRETS
 from benchmarks.machine import REPOSITORY, VENV
-from mirrorfleet import runtime
-from mirrorfleet.roles import claude, litellm, vllm
+from mirrorfleet.roles.claude.role import Claude
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import script
 from tests.lab import keys
 
@@ -58,7 +59,7 @@ def write_observation(scratch: Path) -> None:
 
     planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
     plan = next(iter(planned.hosts.values()))
-    roles: tuple[runtime.Role, ...] = (vllm, litellm, claude)
+    roles = (Vllm(), Litellm(), Claude())
     asked = [question for role in roles for question in role.questions(plan)]
     (scratch / "observe.sh").write_text(script(asked), "utf-8")
 

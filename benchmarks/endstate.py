@@ -17,8 +17,7 @@ import yaml
 from mirrorfleet import fleet
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import LitellmPlan
-from mirrorfleet.roles import litellm
-from mirrorfleet.roles.litellm import render
+from mirrorfleet.roles.litellm import render, software
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.python import Environment
 from mirrorfleet.runtime.service import Service
@@ -56,7 +55,7 @@ class EndState:
 
 def environment() -> str:
     """Return the directory where hosts are to have LiteLLM's environment."""
-    return Environment("litellm", litellm.software.LOCKS / f"{VERSION}.txt").directory
+    return Environment("litellm", software.LOCKS / f"{VERSION}.txt").directory
 
 
 def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:

@@ -1,64 +1,43 @@
-"""Make the fleet so: engines, then gateways and their front door, then developers' clients.
+"""Make the fleet what its fleet file says: engines, gateways, load balancers, developers' clients.
 
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
 from collections.abc import Sequence
 
-from pyinfra import host as this
-
-from mirrorfleet import runtime
-from mirrorfleet.roles import (
-    claude,
-    firewall,
-    front,
-    litellm,
-    migrations,
-    ollama,
-    ports,
-    postgres,
-    redis,
-    vllm,
-)
 from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.role import Role
+from mirrorfleet.runtime.skipped import finish
+from mirrorfleet.runtime.steps import in_order, take_steps
 
 
-def mirror(extra: Sequence[runtime.ServingRole] = ()) -> None:
-    """Change the hosts of this run. ``extra``: roles of your own, which serve after ours."""
-    # One look at every host; what cannot work is refused here, before the first change on any.
-    runtime.survey(*ROLES, *extra)
+def mirror(extra: Sequence[Role] = ()) -> None:
+    """Change the hosts of this run. ``extra``: your own roles, which take their steps last."""
+    roles = (*ROLES, *extra)
 
-    # Each role changes the hosts that the plan gives it, and no others.
-    litellm.admit()  # first: a key that was revoked opens nothing, whatever becomes of the rest
-    firewall.admit()
-    ports.reserve()
-    vllm.serve()
-    ollama.serve()
-    redis.serve()
-    postgres.serve()
-    migrations.serve()
-    litellm.serve()
-    front.serve()
-    claude.configure()
-    for role in this.loop(extra):  # type: ignore[no-untyped-call]
-        role.serve()
+    # Read every host once. Report all problems and stop, before the first change on any host.
+    preflight(*roles)
 
-    # Only now does nobody need the keys and passwords of before: they open nothing from here on.
-    litellm.retire(claude.taken)
-    postgres.retire()
+    # A role takes steps only on the hosts that it concerns. Keys first: a revoked key stops
+    # working even if a later step fails.
+    for role in in_order(roles):
+        take_steps(role, role.authorize)
 
-    # What has left the fleet file goes when nobody asks it any more.
-    front.leave()
-    litellm.leave()
-    vllm.leave()
-    ollama.leave()
-    redis.leave()
-    postgres.leave()
-    ports.release()
-    firewall.close()
+    # Firewall and ports, then engines, gateways, load balancers, clients, and your own roles.
+    for role in in_order(roles):
+        take_steps(role, role.apply)
 
-    # Exit code 1 where something was skipped on a host.
-    runtime.finish()
+    # Now nothing needs the former keys and passwords.
+    for role in in_order(roles):
+        take_steps(role, role.retire)
+
+    # Remove what left the fleet file: clients first, the firewall's former rules last.
+    for role in in_order(reversed(roles)):
+        take_steps(role, role.remove)
+
+    # Exit code 1 if something was skipped on a host.
+    finish()
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

@@ -1,24 +1,29 @@
-"""Take Claude Code's settings, keys and commands back from every developer's machine.
+"""Remove Claude Code's settings, keys and commands from every developer's machine.
 
 pyinfra inventories/prod.py deploys/remove_clients.py
 
-A developer's own file comes back byte for byte, if nobody has changed it since; else it loses our
-keys and keeps all others. Engines and gateways are left as they are.
+A developer's own file comes back byte for byte if it has not changed since. Otherwise it loses the
+keys of the fleet and keeps all others. Engines and gateways stay as they are.
 """
 
-from mirrorfleet import runtime
-from mirrorfleet.roles.claude import removal
+from mirrorfleet.roles.claude.removal import ClaudeRemoval
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.skipped import finish
+from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def remove_clients() -> None:
-    """Take the clients back on the hosts of this run."""
-    # One look at every host; what cannot work is refused here, before the first change on any.
-    runtime.survey(removal)
+    """Remove the clients from the hosts of this run."""
+    role = ClaudeRemoval()
 
-    removal.remove()
+    # Read every host once. Report all problems and stop, before the first change on any host.
+    preflight(role)
 
-    # Exit code 1 where a home was skipped.
-    runtime.finish()
+    for each in in_order([role]):
+        take_steps(each, each.remove)
+
+    # Exit code 1 if a home was skipped.
+    finish()
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

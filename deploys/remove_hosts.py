@@ -1,4 +1,4 @@
-"""Take all of ours off hosts that are about to leave the fleet file.
+"""Remove everything of Mirrorfleet from hosts that will leave the fleet file.
 
 pyinfra --limit gpu-b inventories/prod.py deploys/remove_hosts.py
 
@@ -6,21 +6,25 @@ Hosts that still have a part in the fleet file are refused. Weights and Ollama's
 you add --data models=remove; a database with its backups, unless you add --data database=remove.
 """
 
-from mirrorfleet import runtime
-from mirrorfleet.jobs import decommission
-from mirrorfleet.roles.claude import removal
+from mirrorfleet.jobs.decommission import Decommission
+from mirrorfleet.roles.claude.removal import ClaudeRemoval
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.skipped import finish
+from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def remove_hosts() -> None:
-    """Take everything off the hosts of this run."""
-    # One look at every host; what cannot be is refused here, before the first change on any.
-    runtime.survey(removal, decommission)
+    """Remove everything from the hosts of this run."""
+    roles = (ClaudeRemoval(), Decommission())
 
-    removal.remove()
-    decommission.clear()
+    # Read every host once. Report all problems and stop, before the first change on any host.
+    preflight(*roles)
 
-    # Exit code 1 where a home was skipped.
-    runtime.finish()
+    for role in in_order(roles):
+        take_steps(role, role.remove)
+
+    # Exit code 1 if a home was skipped.
+    finish()
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

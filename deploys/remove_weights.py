@@ -1,22 +1,26 @@
-"""Remove the weights, and vLLM's environments, on the engine hosts that nothing there starts with
-any more.
+"""Remove the weights and vLLM environments that no service on an engine host uses any more.
 
-pyinfra --dry inventories/prod.py deploys/remove_weights.py    # tells which, and how large they are
+pyinfra --dry inventories/prod.py deploys/remove_weights.py    # shows which, and how large they are
 pyinfra inventories/prod.py deploys/remove_weights.py
 
-What one of the last three generations of a service starts with stays, so that it can be gone back
-to; so does what the fleet file wants.
+Whatever one of the last three generations of a service starts with stays, so that you can roll
+back. What the fleet file needs stays as well.
 """
 
-from mirrorfleet import runtime
-from mirrorfleet.roles.vllm import removal
+from mirrorfleet.roles.vllm.removal import WeightsRemoval
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def remove_weights() -> None:
-    """Remove what nothing on the hosts of this run starts with."""
-    runtime.survey(removal)
+    """Remove what no service on the hosts of this run uses."""
+    role = WeightsRemoval()
 
-    removal.remove()
+    # Read every host once, and print what will be removed.
+    preflight(role)
+
+    for each in in_order([role]):
+        take_steps(each, each.remove)
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

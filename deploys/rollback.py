@@ -1,25 +1,28 @@
-"""Go back one generation on purpose: of the gateways, one at a time, or of another service.
+"""Roll back one generation: the gateways, one at a time, or another service.
 
 pyinfra inventories/prod.py deploys/rollback.py
 pyinfra inventories/prod.py deploys/rollback.py --data service=vllm-coder
 
-A generation that does not serve gives way to the one that ran. The next run of deploys/mirror.py
+Each host goes back to the last other generation that has served. The next run of deploys/mirror.py
 goes forward again to what the fleet file says.
 """
 
 from pyinfra import host as this
 
-from mirrorfleet import runtime
-from mirrorfleet.jobs import rollback as job
+from mirrorfleet.jobs.rollback import rollback_of
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def rollback() -> None:
-    """Go back on the hosts of this run."""
-    back = job.of(this.data.get("service") or "litellm")
+    """Roll back on the hosts of this run."""
+    role = rollback_of(this.data.get("service") or "litellm")
 
-    runtime.survey(back)
+    # Read every host once. Report all problems and stop, before the first change on any host.
+    preflight(role)
 
-    job.go(back)
+    for each in in_order([role]):
+        take_steps(each, each.apply)
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

@@ -1,18 +1,17 @@
-"""Say how the fleet is: what runs, since when, what is free, what differs from the fleet file.
+"""Show the state of the fleet: what runs, since when, what is free, what differs from its file.
 
 pyinfra inventories/prod.py deploys/status.py
 pyinfra inventories/prod.py deploys/status.py --data report=-
 
-One exec on each host, and no change. Ends with 1 where anything is not as it should be.
+One exec on each host, and no change. Exit code 1 if anything differs from the fleet file.
 """
 
-from mirrorfleet.jobs import status as job
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.jobs.status import report
 
 
 def status() -> None:
     """Report on the hosts of this run."""
-    job.tell(*ROLES)
+    report()
 
 
 if __name__ == "builtins":  # pyinfra runs this file; an import only defines the deploy

@@ -1,30 +1,66 @@
-"""The roles of a fleet, in the order in which a run asks them."""
+"""The roles of a fleet, in the order in which a run takes their steps."""
 
-from mirrorfleet.roles import (
-    claude,
-    firewall,
-    front,
-    litellm,
-    migrations,
-    ollama,
-    ports,
-    postgres,
-    preflight,
-    redis,
-    vllm,
-)
-from mirrorfleet.runtime import Role
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles.claude.role import Claude
+from mirrorfleet.roles.firewall.role import Firewall
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.load_balancer.role import LoadBalancer
+from mirrorfleet.roles.migrations.role import Migrations
+from mirrorfleet.roles.ollama.role import Ollama
+from mirrorfleet.roles.ports.role import Ports
+from mirrorfleet.roles.postgres.role import Postgres
+from mirrorfleet.roles.redis.role import Redis
+from mirrorfleet.roles.system.role import System
+from mirrorfleet.roles.vllm.role import Vllm
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.role import Role
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
 
 ROLES: tuple[Role, ...] = (
-    preflight,
-    firewall,
-    ports,
-    vllm,
-    ollama,
-    redis,
-    postgres,
-    migrations,
-    litellm,
-    front,
-    claude,
+    System(),
+    Firewall(),
+    Ports(),
+    # Engines, then gateways with all that they need, then clients.
+    Vllm(),
+    Ollama(),
+    Redis(),
+    Postgres(),
+    Migrations(),
+    Litellm(),
+    LoadBalancer(),
+    Claude(),
 )
+
+
+def service_roles() -> Iterator[ServiceRole[object]]:
+    """Yield the roles whose services run in generations."""
+    yield from (role for role in ROLES if isinstance(role, ServiceRole))
+
+
+def services(plan: HostPlan, observed: Observation) -> list[Installed]:
+    """Return the services of a host: names, users, ports. Needs no secret and no lock file."""
+    return [service for role in ROLES for service in role.services(plan, observed)]
+
+
+def desired(plan: HostPlan, observed: Observation) -> Iterator[tuple[str, Callable[[], Service]]]:
+    """Yield the name of each service of a host, and what renders the generation it should run.
+
+    Rendering raises ``DeployError`` where a secret or a lock file is missing.
+    """
+    for role in ROLES:
+        yield from role.desired(plan, observed)
+
+
+def rendered(plan: HostPlan, observed: Observation) -> list[Service]:
+    """Return the generations that the services of a host should run. Raises ``DeployError``."""
+    return [render() for _, render in desired(plan, observed)]
+
+
+def fleet_keys(plan: HostPlan) -> Iterable[str]:
+    """Yield the keys of the fleet file that give a host a part in the fleet."""
+    return (key for role in ROLES for key in role.fleet_keys(plan))

@@ -1,9 +1,9 @@
-"""What is wrong with a fleet file, said so that the reader can mend it."""
+"""Problems of a fleet file or of a host, each with its place and its fix."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
@@ -12,29 +12,40 @@ Key = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A line of a file, counted from 1; 0 stands for the file as a whole."""
+    """A line of a file, counted from 1, where 0 stands for the file as a whole; or a host."""
 
-    file: str
-    line: int
+    file: str = ""
+    line: int = 0
+    host: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
+        return self.host or (f"{self.file}:{self.line}" if self.line else self.file)
+
+
+Part = Literal["engines", "gateway", "clients"]
+"""What of a host a run can skip, while the rest of the host takes part."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake. Printed as ``prod.yml:12: gateway.workers: must be 2 or more. Write …``.
+    """One problem, of a fleet file or of a host. Printed as
 
-    An ``error`` refuses the file; a ``warning`` is told, and the fleet can be what the file says.
-    ``given`` are other places that it rests on: with one of them unsound, it may be none.
+        prod.yml:12: gateway.workers: must be 2 or more. Write …
+        gw-1: port 4000 is in use by nginx.service. Stop …
+
+    An ``error`` refuses the file, or ends the run before the first change. A ``warning`` is printed
+    and nothing else. A ``skip`` leaves out a ``part`` of a host, or without one something smaller,
+    such as one home; the run goes on, and its exit code is 1. ``given`` are other places that the
+    problem rests on: if one of them is wrong, there may be no problem.
     """
 
     place: Place
     key: Key
     mistake: str
     remedy: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "skip"] = "error"
     given: tuple[Key, ...] = ()
+    part: Part | None = None
 
     @property
     def text(self) -> str:
@@ -43,8 +54,23 @@ class Problem:
         return printable(f"{key}{self.mistake} {self.remedy}".rstrip())
 
     def __str__(self) -> str:
-        warning = "warning: " if self.severity == "warning" else ""
-        return f"{printable(str(self.place))}: {warning}{self.text}"
+        return self.at(str(self.place))
+
+    def at(self, place: str) -> str:
+        """Return the line that is printed of it, for a place in other words."""
+        severity = {"error": "", "warning": "warning: ", "skip": "skipped: "}[self.severity]
+        return f"{printable(place)}: {severity}{self.text}"
+
+
+def lines(problems: Iterable[Problem]) -> list[str]:
+    """Return the lines that are printed of problems: one for each, with all hosts that have it."""
+    places: dict[Problem, list[str]] = {}
+    for problem in problems:
+        alike = replace(problem, place=Place()) if problem.place.host else problem
+        where = places.setdefault(alike, [])
+        if str(problem.place) not in where:
+            where.append(str(problem.place))
+    return [problem.at(", ".join(where)) for problem, where in places.items()]
 
 
 class FleetError(Exception):
@@ -52,7 +78,7 @@ class FleetError(Exception):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = in_order(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__("\n".join(lines(self.problems)))
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

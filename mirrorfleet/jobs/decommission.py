@@ -1,94 +1,79 @@
-"""All of ours off a host that has no part in its fleet any more: for deploys/remove_hosts.py."""
+"""Everything of Mirrorfleet off a host that left its fleet: for deploys/remove_hosts.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import registry
 from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import cli_options, service_removal
-from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
-
-KEPT = {
-    f"{STATE}/weights": "models",
-    f"{STATE}/ollama": "models",
-    f"{STATE}/postgres": "database",
-}
-"""What took hours to fetch, or cannot be had again, and stays unless it is asked for, by a word."""
-
-ASKED = ("vllm-*", "ollama", "litellm", "redis", "postgres*", "front")
-"""Services that somebody may still ask: they leave by mirror.py, which knows when."""
+from mirrorfleet.runtime.role import Role, Step
 
 
-def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a host: what of ours is there."""
-    return [
-        service_removal.question("*"),
-        *(("path", path) for path in (ROOT, STATE, *KEPT, ELSEWHERE)),
-    ]
+class Decommission(Role):
+    """Everything of Mirrorfleet off a host: services, firewall, software, state and users."""
 
+    title = "Host"
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Why the host cannot be cleared: it has a part in the fleet, or was not let go yet."""
-    if parts := list(_parts(plan)):
-        return [
-            f"still has a part in the fleet file: {', '.join(parts)}. Take it out of these lists "
-            "and run deploys/mirror.py first, so that nobody asks it any more."
-        ]
-    return [
-        f"still runs mirrorfleet-{name}.service. Run deploys/mirror.py first: it lets it go when "
-        "nobody asks it any more."
-        for name in sorted(seen.services)
-        if any(fnmatch(name, asked) for asked in ASKED)
-    ]
+    def questions(self, plan: HostPlan) -> Iterator[Question]:
+        yield service_removal.question("*")
+        yield from (("path", path) for path in (ROOT, STATE, *_kept_state(), ELSEWHERE))
 
-
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
-    """All that will be removed."""
-    for name in sorted(seen.services):
-        yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
-    stays = _stays(seen)
-    if ROOT in seen.paths:
-        yield Change(f"{ROOT} will be removed{', and our system users' if _users(seen) else ''}")
-    if STATE in seen.paths and (ROOT in seen.paths or not stays):
-        but = f" but for {' and '.join(stays)}" if stays else ""
-        yield Change(f"{STATE} will be removed{but}")
-        if ELSEWHERE in seen.paths and not stays:
-            yield Change("the user mirrorfleet-ollama stays: models_directory holds files of it")
-
-
-def fetch(plan: HostPlan, seen: Observation) -> None:
-    """Bring nothing: no host is sent anything."""
-
-
-@deploy("Host")
-def clear() -> None:
-    """Remove services, firewall, software, state and users of ours from this host."""
-    remove(name="all that is ours")
-
-
-@operation
-def remove() -> Commands:
-    """Remove what is there, if anything is."""
-    if any(changes(runtime.plan(), runtime.seen())):
-        users = _users(runtime.seen())
-        yield script(
-            CLEAR.format(
-                root=ROOT,
-                state=STATE,
-                release=RELEASE,
-                stays=" ".join(f"! -path {path}" for path in _stays(runtime.seen())),
-                users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if keys := list(registry.fleet_keys(plan)):
+            yield error(
+                f"this host still has a part in the fleet file: {', '.join(keys)}.",
+                "Remove it from these lists, then run deploys/mirror.py, so that no traffic "
+                "reaches it.",
             )
-        )
+            return
+        # Services on which others may depend: mirror.py knows when to remove them.
+        patterns = [role.unit_names for role in registry.service_roles()]
+        for name in sorted(observed.services):
+            if any(fnmatch(name, pattern) for pattern in patterns):
+                yield error(
+                    f"mirrorfleet-{name}.service is still here.",
+                    "Run deploys/mirror.py first: it removes the service once nothing depends on "
+                    "it.",
+                )
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        for name in sorted(observed.services):
+            yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
+        stays, users = _stays(observed), _users(observed)
+        if ROOT in observed.paths:
+            yield Change(f"{ROOT} will be removed{', and the system users' if users else ''}")
+        if STATE in observed.paths and (ROOT in observed.paths or not stays):
+            but = f" but for {' and '.join(stays)}" if stays else ""
+            yield Change(f"{STATE} will be removed{but}")
+            if ELSEWHERE in observed.paths and not stays:
+                yield Change("the user mirrorfleet-ollama stays: it owns files in models_directory")
+
+    def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("everything of Mirrorfleet", self.clear),)
+
+    def clear(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Remove what is there, if anything is."""
+        if any(self.changes(plan, observed)):
+            users = _users(observed)
+            yield script(
+                CLEAR.format(
+                    root=ROOT,
+                    state=STATE,
+                    release=RELEASE,
+                    stays=" ".join(f"! -path {path}" for path in _stays(observed)),
+                    users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
+                )
+            )
 
 
 # Everything is stopped before anything is removed: a service that cannot be keeps all.
@@ -119,38 +104,27 @@ for service in {users}; do
 done
 """
 
-USERS = ("vllm", "ollama", "litellm", "redis", "postgres", "front")
 
+def _users(observed: Observation) -> list[str]:
+    """Return the services whose users are removed.
 
-def _users(seen: Observation) -> list[str]:
-    """Return the services whose users go: another user must not come by the number of one whose
-    files stay."""
-    if _stays(seen):
+    A user stays while its files do: another user must not get its number.
+    """
+    if _stays(observed):
         return []
-    return [name for name in USERS if name != "ollama" or ELSEWHERE not in seen.paths]
+    users = (role.user.removeprefix("mirrorfleet-") for role in registry.service_roles())
+    return [name for name in users if name != "ollama" or ELSEWHERE not in observed.paths]
 
 
-def _stays(seen: Observation) -> list[str]:
-    """Return what is kept of a host's state, unless `--data models=remove` or the like is said."""
+def _kept_state() -> dict[str, str]:
+    """Return the directories that stay, each with the option that removes it."""
+    return {path: word for role in registry.ROLES for path, word in role.kept_state().items()}
+
+
+def _stays(observed: Observation) -> list[str]:
+    """Return what is kept of a host's state: all but for `--data models=remove` or the like."""
     return [
         path
-        for path, word in KEPT.items()
-        if path in seen.paths and cli_options.said(word) != "remove"
+        for path, word in _kept_state().items()
+        if path in observed.paths and cli_options.option(word) != "remove"
     ]
-
-
-def _parts(plan: HostPlan) -> Iterator[str]:
-    for engine in plan.engines:
-        yield f"models.{engine.model}.hosts"
-    for model in plan.ollama.models if plan.ollama else ():
-        yield f"models.{model.model}.hosts"
-    if plan.redis:
-        yield "gateway.redis.install"
-    if plan.postgres:
-        yield "gateway.database.install"
-    if plan.gateway:
-        yield "gateway.hosts"
-    if plan.load_balancer:
-        yield "front.hosts"
-    if plan.clients:
-        yield "developers"

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import vllm
-from mirrorfleet.roles.vllm import gpus
-from mirrorfleet.runtime.commands import Commands, operation, telling
+from mirrorfleet.roles.vllm import gpus, software
+from mirrorfleet.runtime import packages
+from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change, Doubt
+from mirrorfleet.runtime.problems import error, warning
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Role, Step
 
 WITH_IT = ("nvidia-smi", "libcuda1", "nvidia-persistenced")
 """What Debian's own driver does not bring, and an engine needs: see driver.sh."""
@@ -33,92 +33,91 @@ WHERE = {
 }
 
 
-def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a host that is to have a driver."""
-    if not plan.driver:
-        return []
-    return [("gpus", "nvidia-smi"), ("path", UNINSTALL), ("driver", plan.driver)]
+class Drivers(Role):
+    """NVIDIA's driver on the hosts that name its package."""
 
+    title = "Driver"
 
-def refusals(plan: HostPlan, seen: Observation) -> Iterator[str]:
-    """Yield why the driver cannot be installed, or would not run."""
-    if not plan.driver or not (_due(plan, seen) or _stuck(plan, seen)):
-        return
-    if _stuck(plan, seen):
-        said = seen.drivers.get("refused", "there is no apt-get")
-        where = WHERE.get(seen.system, "Add the repository that has it")
-        yield (
-            f"cannot have {plan.driver}: {said.rstrip('.')}. {where}, let apt-get update read it, "
-            "and run again."
-        )
-        return
-    release = _wanted(plan, seen)
-    yield from _too_old(plan, release)
-    if UNINSTALL in seen.paths:
-        yield (
-            f"has a driver by NVIDIA's own installer, which {plan.driver} would be mixed with. "
-            f"Remove that: {UNINSTALL}."
-        )
-    if _is_built(seen):
-        if kernel := seen.drivers.get("headless"):
-            yield (
-                f"has no headers of its kernel, {kernel}, and apt knows none: DKMS could not build "
-                f"{plan.driver}. Reboot into a kernel whose headers the sources have."
+    def questions(self, plan: HostPlan) -> list[Question]:
+        if not plan.driver:
+            return []
+        return [("gpus", "nvidia-smi"), ("path", UNINSTALL), ("driver", plan.driver)]
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if not plan.driver or not (_due(plan, observed) or _stuck(plan, observed)):
+            return
+        if _stuck(plan, observed):
+            said = observed.drivers.get("refused", "there is no apt-get")
+            where = WHERE.get(observed.system, "Add the repository that has it")
+            yield error(
+                f"{plan.driver} cannot be installed: {said.rstrip('.')}.",
+                f"{where}, run apt-get update, and run again.",
             )
-        if "unsigned" in seen.drivers:
-            yield (
-                f"has Secure Boot on, and DKMS signs {plan.driver} with a key that the firmware "
-                "does not know. Enrol that key (`mirrorfleet docs nvidia-drivers`, Secure Boot), "
-                "or turn Secure Boot off."
+            return
+        release = _wanted(plan, observed)
+        yield from _too_old(plan, release)
+        if UNINSTALL in observed.paths:
+            yield error(
+                "NVIDIA's own installer has installed a driver, which must not be mixed with "
+                f"{plan.driver}.",
+                f"Remove that driver: {UNINSTALL}.",
             )
-    if _running(seen) and (why := _in_the_way(plan, seen)):
-        yield Doubt(
-            f"will start nothing that needs a GPU between the installation of {plan.driver} "
-            f"{release} and its next reboot: {why}. Choose the time."
+        if _is_built(observed):
+            if kernel := observed.drivers.get("headless"):
+                yield error(
+                    f"the headers of the running kernel, {kernel}, are missing, and apt knows "
+                    f"none: DKMS could not build {plan.driver}.",
+                    "Reboot into a kernel whose headers apt knows.",
+                )
+            if "unsigned" in observed.drivers:
+                yield error(
+                    f"Secure Boot is on, and DKMS signs {plan.driver} with a key that the firmware "
+                    "does not know.",
+                    "Enrol that key (`mirrorfleet docs nvidia-drivers`, Secure Boot), or turn "
+                    "Secure Boot off.",
+                )
+        if _running(observed) and (why := _in_the_way(plan, observed)):
+            yield warning(
+                f"from the installation of {plan.driver} {release} to the next reboot, nothing "
+                f"that needs a GPU can start: {why}.",
+                "Choose the time.",
+            )
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if not plan.driver:
+            return
+        if _due(plan, observed):
+            for name in _names(plan, observed):
+                yield Change(f"package {name} {observed.offers[name]} will be installed")
+            for name, version in observed.offers.items():
+                if not version:
+                    yield Change(f"package {name} will be removed: it is in the way")
+        if why := _in_the_way(plan, observed):
+            yield Change(
+                f"a reboot into {plan.driver} {_wanted(plan, observed)} is left to you: {why}"
+            )
+        elif not _due(plan, observed) and not observed.gpus:
+            yield Change("the module nvidia will be loaded")
+
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("package of NVIDIA's driver", self.install),) if plan.driver else ()
+
+    def install(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Install the package where it is due, and load its module where nothing prevents it."""
+        due, why = _due(plan, observed), _in_the_way(plan, observed)
+        reboot = (
+            f"{plan.driver} is installed, and runs after a reboot, which is left to you: {why}."
         )
-
-
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
-    """Yield what will be installed and removed, and what is left to a person."""
-    if not plan.driver:
-        return
-    if _due(plan, seen):
-        for name in _names(plan, seen):
-            yield Change(f"package {name} {seen.offers[name]} will be installed")
-        for name, version in seen.offers.items():
-            if not version:
-                yield Change(f"package {name} will be removed: it is in the way")
-    if why := _in_the_way(plan, seen):
-        yield Change(f"a reboot into {plan.driver} {_wanted(plan, seen)} is left to you: {why}")
-    elif not _due(plan, seen) and not seen.gpus:
-        yield Change("the module nvidia will be loaded")
-
-
-def fetch(plan: HostPlan, seen: Observation) -> None:
-    """Bring nothing: the host fetches its packages itself."""
-
-
-@deploy("Driver")
-def install() -> None:
-    """Install the driver of this host, if it is to have one, and say which one runs."""
-    if runtime.plan().driver:
-        put(name="package of NVIDIA's driver")
-
-
-@operation
-def put() -> Commands:
-    """Install the package where it is due, and load its module where nothing is in the way."""
-    plan, seen = runtime.plan(), runtime.seen()
-    due, why = _due(plan, seen), _in_the_way(plan, seen)
-    reboot = f"{plan.driver} is installed, and runs after a reboot, which is left to you: {why}."
-    after = shlex.join(["echo", reboot]) if why else LOAD
-    if due:
-        names = " ".join(_names(plan, seen))
-        headers = HEADERS if _is_built(seen) else "headers=\n"
-        packages = runtime.INSTALL.format(names=f"{names} $headers")
-        yield telling(f"{TRAP.format(driver=plan.driver)}{headers}{packages}trap - EXIT\n{after}")
-    elif not why and not seen.gpus:
-        yield telling(LOAD)
+        after = shlex.join(["echo", reboot]) if why else LOAD
+        if due:
+            names = " ".join(_names(plan, observed))
+            headers = HEADERS if _is_built(observed) else "headers=\n"
+            install = packages.INSTALL.format(names=f"{names} $headers")
+            yield telling(
+                f"{TRAP.format(driver=plan.driver)}{headers}{install}trap - EXIT\n{after}"
+            )
+        elif not why and not observed.gpus:
+            yield telling(LOAD)
 
 
 # A package that is half installed would be in the way of every other.
@@ -153,51 +152,51 @@ esac
 """
 
 
-def _wanted(plan: HostPlan, seen: Observation) -> str:
+def _wanted(plan: HostPlan, observed: Observation) -> str:
     """Return the release of the driver that the package brings, or has brought."""
-    version = seen.offers.get(plan.driver or "") or seen.drivers.get("installed", "")
+    version = observed.offers.get(plan.driver or "") or observed.drivers.get("installed", "")
     return re.sub(r"^\d+:|-.*", "", version)
 
 
-def _running(seen: Observation) -> str:
-    return seen.gpus[0].driver if seen.gpus else seen.drivers.get("nvidia", "")
+def _running(observed: Observation) -> str:
+    return observed.gpus[0].driver if observed.gpus else observed.drivers.get("nvidia", "")
 
 
-def _due(plan: HostPlan, seen: Observation) -> bool:
+def _due(plan: HostPlan, observed: Observation) -> bool:
     """Is a package to be installed? Not where its release serves already, wherever that is from."""
-    serves = bool(seen.gpus) and _running(seen) == _wanted(plan, seen)
-    return bool(_names(plan, seen)) and not serves
+    serves = bool(observed.gpus) and _running(observed) == _wanted(plan, observed)
+    return bool(_names(plan, observed)) and not serves
 
 
-def _names(plan: HostPlan, seen: Observation) -> list[str]:
+def _names(plan: HostPlan, observed: Observation) -> list[str]:
     """Return what apt is asked for: the driver, and what goes with it."""
-    return [name for name in (plan.driver, *WITH_IT) if name and seen.offers.get(name)]
+    return [name for name in (plan.driver, *WITH_IT) if name and observed.offers.get(name)]
 
 
-def _stuck(plan: HostPlan, seen: Observation) -> bool:
+def _stuck(plan: HostPlan, observed: Observation) -> bool:
     """Does apt know no way to a package that is not there?"""
-    return not _wanted(plan, seen)
+    return not _wanted(plan, observed)
 
 
-def _in_the_way(plan: HostPlan, seen: Observation) -> str:
+def _in_the_way(plan: HostPlan, observed: Observation) -> str:
     """Say which other driver the kernel has: only a reboot takes it out for sure."""
-    if running := _running(seen):
-        other = running != _wanted(plan, seen)
+    if running := _running(observed):
+        other = running != _wanted(plan, observed)
         return f"the kernel has NVIDIA's driver {running}" if other else ""
-    return "the kernel has nouveau" if "nouveau" in seen.drivers else ""
+    return "the kernel has nouveau" if "nouveau" in observed.drivers else ""
 
 
-def _is_built(seen: Observation) -> bool:
-    return any("dkms" in name for name in seen.offers)
+def _is_built(observed: Observation) -> bool:
+    return any("dkms" in name for name in observed.offers)
 
 
-def _too_old(plan: HostPlan, release: str) -> Iterator[str]:
+def _too_old(plan: HostPlan, release: str) -> Iterator[Problem]:
     """Yield what an engine would say of the driver that is on offer."""
     for engine in plan.engines:
-        cuda, oldest = gpus.needed(vllm.environment(engine).lock)
+        cuda, oldest = gpus.needed(software.environment(engine).lock)
         if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
-            yield (
-                f"would get driver {release} with {plan.driver}, and vLLM {engine.version} brings "
-                f"CUDA {cuda}, which needs {oldest} or newer. Add NVIDIA's own repository, or name "
-                "another package."
+            yield error(
+                f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "
+                f"{cuda}, which needs {oldest} or newer.",
+                "Add NVIDIA's own repository, or name another package.",
             )

@@ -32,7 +32,7 @@ def main(path: str, name: str | None, pipe: bool) -> int:
             return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
         print(reveal(found[name].key))
     except DeployError as error:
-        return _refused(f"This machine {error}")
+        return _refused(f"On this machine, {error}")
     return 0
 
 
@@ -66,7 +66,7 @@ def _table(found: Iterable[KeyPlan]) -> None:
         )
     console.print(table)
     for why in missing:
-        print(f"This machine {why}", file=sys.stderr)
+        print(f"On this machine, {why}", file=sys.stderr)
 
 
 def _until(key: KeyPlan) -> str:

@@ -16,13 +16,14 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import fleet
 from mirrorfleet.config import Developers, Fleet
-from mirrorfleet.config.problems import FleetError, did_you_mean
+from mirrorfleet.config.problems import FleetError, Problem, did_you_mean
 from mirrorfleet.planning import ClaudePlan, DerivedKey
 from mirrorfleet.planning.claude import packaged
 from mirrorfleet.roles.claude import client, machine, mdm
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.runtime.cache import npm_file, npm_package
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.secrets import reveal
 
 
@@ -46,17 +47,17 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
         if user and user not in group.logins:
             return _refused(f"'{name}' has no '{user}'. {did_you_mean(user, group.logins)}")
         clients = packaged(planned.fleet, group, user or group.logins[0])
-        why = [*machine.unsound(clients), *_rootless(clients)]
-        if why := [*why, *(_masters(planned.fleet, clients) if user else ())]:
-            return _refused("\n".join(f"{name} {each}" for each in why))
+        problems = [*machine.unsound(clients), *_rootless(clients)]
+        if problems := [*problems, *(_masters(planned.fleet, clients) if user else ())]:
+            return _refused("\n".join(each.at(name) for each in problems))
         made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
         for each in [*made, *(_clients(group.version) if with_client else ())]:
             _write(out / each.path, each.content, secret=each.secret)
             print(f"{out / each.path}: {each.about}")
     except FleetError as error:
         return _refused(str(error))
-    except DeployError as error:
-        return _refused(f"{name} {error}")
+    except DeployError as exception:
+        return _refused(f"{name}: {exception}")
     except OSError as error:
         return _refused(f"{error.filename}: {error.strerror}")
     return 0
@@ -67,16 +68,17 @@ def _refused(why: str) -> int:
     return 1
 
 
-def _rootless(plan: ClaudePlan) -> Iterator[str]:
+def _rootless(plan: ClaudePlan) -> Iterator[Problem]:
     """Yield why an installer that runs without root cannot do what is asked."""
     if plan.managed is None and any(each.source for each in plan.certificates):
-        yield (
-            "cannot be given certificates by a package, unless its scope is managed: their place "
-            "is root's. Name a path that the machines have."
+        yield error(
+            "a package cannot bring certificates unless the scope is managed: their place is "
+            "root's.",
+            "Name a path that the machines have.",
         )
 
 
-def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[str]:
+def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[Problem]:
     """Yield why a developer must not be given a key: it opens all of LiteLLM.
 
     A run refuses it, too; but that key opens the gateways before any run.
@@ -90,9 +92,10 @@ def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[str]:
     except DeployError:  # the master key need not be where packages are made
         return
     if same:
-        yield (
-            f"would give '{developer.user}' the gateways' master key: {developer.key} and {master} "
-            "are the same. Make another key."
+        yield error(
+            f"'{developer.user}' would get the gateways' master key: {developer.key} and {master} "
+            "are the same.",
+            "Make another key.",
         )
 
 
@@ -114,7 +117,7 @@ def _shared(group: Developers, plan: ClaudePlan, fleet_name: str) -> Iterator[Fi
     try:
         profile = mdm.mobileconfig(settings, fleet_name, group.name)
     except TypeError:
-        raise DeployError("has a setting that is null, which no profile of macOS holds.") from None
+        raise DeployError("a setting is null, which no profile of macOS can hold.") from None
     yield File(f"macos/{group.name}.mobileconfig", profile, "the same as a profile")
     if plan.certificates:
         print("nothing for Windows: the certificates have no place there that is known here")

@@ -1,106 +1,97 @@
-"""Back to the generation before, on purpose: any service of the fleet, host after host.
+"""Back to the generation before: any service of the fleet, one host after another.
 
 Nothing is rendered and no secret is read: all of it is on the hosts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from pyinfra import inventory
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet import runtime
-from mirrorfleet.config.problems import did_you_mean
-from mirrorfleet.jobs import services
+from mirrorfleet.config.problems import Problem, did_you_mean
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime import drift, generations, service
-from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.roles import registry
+from mirrorfleet.runtime import drift, generations, run, service
+from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
-from mirrorfleet.runtime.rollout import in_turn
+from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.rollout import rolling
 from mirrorfleet.runtime.service import Installed
+from mirrorfleet.runtime.service_role import NOTHING
 
-UNSEEN = Observation()
 
+class Rollback(Role):
+    """One service that goes back, by its name: ``litellm``, ``front``, ``vllm-coder``.
 
-@dataclass(frozen=True)
-class Rollback:
-    """One service that goes back, by its name: ``litellm``, ``front``, ``vllm-coder``."""
+    A service that ``follows`` another host, such as a node of a model on several hosts, prepares to
+    go back first, and its result is recorded last.
+    """
 
-    name: str
+    title = "Rollback"
 
-    def service(self, plan: HostPlan, seen: Observation) -> Installed | None:
-        """Return the service, on a host that is to have it."""
-        found = (each for each in services.installed(plan, seen) if each.name == self.name)
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def service(self, plan: HostPlan, observed: Observation) -> Installed | None:
+        """Return the service, on a host that has it in its plan."""
+        found = (each for each in registry.services(plan, observed) if each.name == self.name)
         return next(found, None)
 
     def questions(self, plan: HostPlan) -> list[Question]:
-        """What must be known of a host: the generations of the service."""
-        found = self.service(plan, UNSEEN)
+        found = self.service(plan, NOTHING)
         return service.questions(found.name, found.user, found.port) if found else []
 
-    def refusals(self, plan: HostPlan, seen: Observation) -> list[str]:
-        """Why a host cannot go back."""
-        found = self.service(plan, seen)
-        if (
-            found is None
-            or found.follows
-            or drift.served(found, seen) - {drift.current(found, seen)}
-        ):
-            return []
-        return [
-            f"has no generation of {found.unit_name} but the current one that is known to have "
-            "served. Write into the fleet file what you want, and run deploys/mirror.py."
-        ]
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        found = self.service(plan, observed)
+        if found is None or found.follows:
+            return
+        if not drift.served(found, observed) - {drift.current(found, observed)}:
+            yield error(
+                f"no generation of {found.unit_name} but the current one has served.",
+                "Write into the fleet file what should run, then run deploys/mirror.py.",
+            )
 
-    def changes(self, plan: HostPlan, seen: Observation) -> Iterator[Change]:
-        """What will be changed on a host."""
-        if found := self.service(plan, seen):
-            current = drift.current(found, seen) or "nothing"
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if found := self.service(plan, observed):
+            current = drift.current(found, observed) or "nothing"
             yield Change(f"{found.unit_name} goes back from {current}")
 
-    def fetch(self, plan: HostPlan, seen: Observation) -> None:
-        """Nothing: all of it is on the host."""
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (
+            Step("what follows another host is ready to go back with it", self.prepare_followers),
+            Step("back to the generation before, wait until it serves", self.go_back, serial=True),
+            Step("what follows another host has gone back with it", self.record, serial=True),
+        )
+
+    def prepare_followers(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Prepare what follows another host; it runs on until that host ends it."""
+        found = self.service(plan, observed)
+        if found and found.follows:
+            yield from generations.stand_back(found)
+
+    def go_back(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Go back, one host after another; one that fails stops the rest."""
+        found = self.service(plan, observed)
+        if found and not found.follows:
+            yield from rolling(generations.back(found))
+
+    def record(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Record which generation a follower runs now."""
+        found = self.service(plan, observed)
+        if found and found.follows:
+            yield from rolling(generations.back(found))
 
 
-def of(name: str) -> Rollback:
-    """Return the way back of a service. Raises ``DeployError`` when no host of the run has it."""
-    plans = (runtime.data.plan for runtime in inventory)
-    known = {each.name for plan in plans for each in services.installed(plan, UNSEEN)}
+def rollback_of(name: str) -> Rollback:
+    """Return the rollback of a service. Raises ``DeployError`` if no host of the run has it."""
+    known = {
+        service.name
+        for each in run.hosts()
+        for service in registry.services(run.plan_of(each), NOTHING)
+    }
     if name not in known:
         raise DeployError(f"no host has a service '{name}'. {did_you_mean(name, known)}")
     return Rollback(name)
-
-
-def go(back: Rollback) -> None:
-    """Let this host go back, if it has the service."""
-    if back.service(runtime.plan(), runtime.seen()):
-        stand_back(back, name="what follows another host is ready to go back with it")
-        switch(back, name="back to the generation before, wait until it serves", _serial=True)
-        follow(back, name="what follows another host has gone back with it", _serial=True)
-
-
-@operation
-def stand_back(back: Rollback) -> Commands:
-    """What it runs goes on until the other host ends it."""
-    found = back.service(runtime.plan(), runtime.seen())
-    if found and found.follows:
-        yield from generations.stand_back(found)
-
-
-@operation
-def switch(back: Rollback) -> Commands:
-    """One that fails stops those after it."""
-    found = back.service(runtime.plan(), runtime.seen())
-    if found and not found.follows:
-        yield from in_turn(generations.back(found))
-
-
-@operation
-def follow(back: Rollback) -> Commands:
-    """What such a host has come to is put on record."""
-    found = back.service(runtime.plan(), runtime.seen())
-    if found and found.follows:
-        yield from in_turn(generations.back(found))

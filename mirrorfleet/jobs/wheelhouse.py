@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError
-from mirrorfleet.roles import claude, litellm, migrations, ollama, vllm
+from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import cache
 from mirrorfleet.runtime.observe import Observation
 
@@ -37,7 +37,7 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
     host = Observation(architecture=architecture, python=python)
     try:
         for plan in planned.hosts.values():
-            for role in (vllm, ollama, litellm, migrations, claude):
+            for role in ROLES:
                 role.fetch(plan, host)
     except (DeployError, OSError) as error:
         print(f"{plan.name}: {error}", file=sys.stderr)

@@ -1,11 +1,11 @@
-"""What a person has said for one run: `--data NAME=VALUE`."""
+"""The options of one run: `--data NAME=VALUE`."""
 
 from __future__ import annotations
 
-from pyinfra.context import ctx_state
+from mirrorfleet.runtime import run
 
 
-def said(name: str) -> str:
-    """Return the value of a name, "" where nothing was said of it."""
-    data = ctx_state.get().inventory.get_override_data()  # type: ignore[no-untyped-call]
+def option(name: str) -> str:
+    """Return the value of an option, "" if it was not given."""
+    data = run.state().inventory.get_override_data()  # type: ignore[no-untyped-call]
     return str(data.get(name, ""))

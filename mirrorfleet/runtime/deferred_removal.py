@@ -1,60 +1,62 @@
-"""What leaves a host goes last: when nobody who could ask for it is left in this run."""
+"""What is removed from a host goes last: once nothing that takes part in the run depends on it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.context import ctx_state
 
-from mirrorfleet.runtime import undone
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.rollout import serves
 
 
 def last(commands: Iterable[PyinfraCommand]) -> Commands:
-    """Yield the commands if all that is to ask others by now does, and the others are there.
+    """Yield the commands once all hosts that could depend on what is removed took part.
 
-    In a run that leaves some of them out, nothing leaves. Where one of them has failed, what would
-    have left is left as it is and reported as failed: what was rolled back may still need it.
+    In a run without some of these hosts, nothing is removed. If one of them has failed, nothing is
+    removed either, and this host is reported as failed: a generation that was rolled back may still
+    need what would have gone.
     """
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     if absent():
         return
     for command in commands:
-        if failed := [each.name for each in run.inventory if _failed(run, each)]:
-            yield script(f'echo "left as it is, because {failed[0]} failed" >&2; exit 1\n')
+        if failed := [each.name for each in run.hosts() if _failed(each)]:
+            yield script(f'echo "skipped because {failed[0]} failed" >&2; exit 1\n')
             return
         yield command
 
 
 def absent() -> list[str]:
-    """Return the servers and clients that do not take part in this run."""
+    """Return the names of servers and clients that do not take part in this run."""
     return [each.name for each in left_out()]
 
 
 def left_out() -> list[Host]:
-    """Return the hosts of these."""
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    return [each for each in run.inventory if _counts(each) and _left_out(run, each)]
+    """Return the servers and clients that do not take part in this run."""
+    return [each for each in run.hosts() if _counts(run.plan_of(each)) and _left_out(each)]
 
 
-def _left_out(run: State, each: Host) -> bool:
-    """Is a host not among those of the run, or a server that cannot be reached, or is skipped?
+def _left_out(each: Host) -> bool:
+    """Is a host not among those of the run, or a server that is unreachable or skipped?
 
-    A developer's machine that is switched off holds up nothing: it will be told when it is on.
+    A developer's machine that is switched off delays nothing: it changes when it is on again.
     """
-    plan = each.data.plan
-    if not run.is_host_in_limit(each) or undone.skips(plan, "gateway"):
+    state, plan = run.state(), run.plan_of(each)
+    if not state.is_host_in_limit(each) or skipped.skips(plan, "gateway"):
         return True
-    return serves(plan) and (each not in run.activated_hosts or undone.skips(plan, "engines"))
+    return serves(plan) and (each not in state.activated_hosts or skipped.skips(plan, "engines"))
 
 
-def _failed(run: State, each: Host) -> bool:
-    return serves(each.data.plan) and each in run.failed_hosts and each in run.activated_hosts
+def _failed(each: Host) -> bool:
+    state = run.state()
+    return (
+        serves(run.plan_of(each)) and each in state.failed_hosts and each in state.activated_hosts
+    )
 
 
-def _counts(each: Host) -> bool:
-    """Does it ask what leaves, or is it to answer in its place?"""
-    return serves(each.data.plan) or bool(each.data.plan.clients)
+def _counts(plan: HostPlan) -> bool:
+    """Does the host use what is removed, or replace it?"""
+    return serves(plan) or bool(plan.clients)

@@ -32,7 +32,7 @@ def networks(admitted: str) -> frozenset[Network]:
     except (OSError, UnicodeError) as error:  # no name, or none that DNS could have
         why = getattr(error, "strerror", None) or error
         raise DeployError(
-            f"is to admit {admitted}, and this machine finds no address of that name "
-            f"({why}). Write an address in the fleet file."
+            f"the firewall should admit {admitted}, and this machine finds no address for that "
+            f"name ({why}). Write an address in the fleet file."
         ) from None
     return frozenset(network(str(address[0])) for *_, address in found)

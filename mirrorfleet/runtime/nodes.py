@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pyinfra.api import State
+from mirrorfleet.runtime import run, skipped
+from mirrorfleet.runtime.problems import skip
 
-from mirrorfleet.runtime import undone
 
-
-def skip_together(run: State) -> None:
+def skip_together() -> None:
     """Skip the engines of the other nodes too, where one node's are skipped."""
-    for each in run.inventory:
-        if not undone.skips(each.data.plan, "engines"):
+    for each in run.hosts():
+        plan = run.plan_of(each)
+        if not skipped.skips(plan, "engines"):
             continue
-        for engine in each.data.plan.engines:
+        for engine in plan.engines:
             names = {member.name for member in engine.nodes.members} if engine.nodes else set()
-            for other in run.inventory:
-                if other.data.plan.name in names and not undone.skips(other.data.plan, "engines"):
-                    why = f"serves '{engine.model}' together with {each.name}, which is skipped"
-                    undone.skip(other, why, "engines")
+            for other in run.hosts():
+                other_plan = run.plan_of(other)
+                if other_plan.name in names and not skipped.skips(other_plan, "engines"):
+                    mistake = f"{each.name}, another node of '{engine.model}', is skipped."
+                    skipped.skip(other, skip(mistake, part="engines"))

@@ -194,7 +194,7 @@ def observe(host: Host, questions: Iterable[Question]) -> Observation:
     try:
         return parse(lines, (asked, time.time()))
     except ValueError as error:
-        raise DeployError(f"gave an answer that cannot be read: {error}") from None
+        raise DeployError(f"the host gave an answer that cannot be read: {error}") from None
 
 
 def look(host: Host, text: str, seconds: int) -> list[str]:
@@ -213,10 +213,10 @@ def look(host: Host, text: str, seconds: int) -> list[str]:
             _timeout=seconds,
         )
     except (OSError, EOFError, SSHException) as error:
-        raise DeployError(f"does not answer: {error or type(error).__name__}") from None
+        raise DeployError(f"the host does not answer: {error or type(error).__name__}") from None
     if not succeeded:
         said = output.stderr.strip() or "no reason given"
-        raise DeployError(f"does not let us look as root: {said}")
+        raise DeployError(f"the login user cannot become root: {said}")
     return output.stdout_lines
 
 

@@ -8,13 +8,17 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from pyinfra.api.exceptions import DeployError
+
 from mirrorfleet.config.lock_files import INDEX, indexes
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.cache import wheels
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.locks import for_host, split
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.upload import upload
 
@@ -52,8 +56,15 @@ class Environment:
 
     @property
     def directory(self) -> str:
-        """Where it stands; another lock file is another directory, so nothing in use changes."""
-        digest = _digest(self.lock, self.lock.stat().st_mtime_ns, self.finish)
+        """Where it stands; another lock file is another directory, so nothing in use changes.
+
+        Raises ``DeployError`` if the lock file is missing.
+        """
+        try:
+            changed = self.lock.stat().st_mtime_ns
+        except OSError:
+            raise DeployError(f"the lock file {self.lock} is missing.") from None
+        digest = _digest(self.lock, changed, self.finish)
         number = f"-{self.number}" if self.number > 1 else ""
         return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
 
@@ -84,34 +95,41 @@ def python(seen: Observation) -> str:
     return DISTRIBUTION.get((seen.system, seen.release), "none")
 
 
-def refusals(
-    seen: Observation, environments: Iterable[Environment], *, pushed: bool = False
-) -> list[str]:
-    """Return why the host cannot have these Python environments, if so.
+def problems(
+    observed: Observation, environments: Iterable[Environment], *, pushed: bool = False
+) -> Iterator[Problem]:
+    """Yield why the host cannot have these Python environments.
 
-    ``pushed`` says that it is sent their wheels, and does not fetch them one by one.
+    ``pushed``: the host is sent their wheels, and does not fetch them one by one.
     """
-    found = python(seen)
+    found, fix = python(observed), "Use Debian 12, Ubuntu 24.04 or newer."
     if found == "none":
-        known = f"none is known for {seen.system} {seen.release}"
-        return [f"has no python3, and {known}. Use Debian 12, Ubuntu 24.04 or newer."]
+        system = f"{observed.system} {observed.release}"
+        yield error(f"there is no python3, and no known package of {system} brings one.", fix)
+        return
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
-        return [f"has Python {found}, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or newer."]
-    lacking = {
-        each for each in environments if standing(each, seen).directory not in seen.environments
+        yield error(f"Python is {found}; the minimum is {'.'.join(map(str, OLDEST))}.", fix)
+        return
+    missing = {
+        each
+        for each in environments
+        if standing(each, observed).directory not in observed.environments
     }
-    size = sum(each.size for each in lacking)
-    wheels = sum(each.wheels for each in lacking) if pushed else 0
+    size = sum(each.size for each in missing)
+    wheels = sum(each.wheels for each in missing) if pushed else 0
     # Where they are built, all is unpacked first, and linked from there if that is the same disk.
-    # Places with the same room are on one disk: it is told once, with what it needs at the most.
+    # Places with the same room are on one disk: report it once, with what it needs at the most.
     needs = ((ROOT, size), (STATE, size + wheels))
-    disks = {seen.disks[place]: (place, need) for place, need in needs if place in seen.disks}
-    return [
-        f"needs {needed / 1e9:.2f} GB at least below {place} for software, and has "
-        f"{free / 1e9:.2f} GB free there. Make room."
-        for free, (place, needed) in disks.items()
-        if needed > free
-    ]
+    disks = {
+        observed.disks[place]: (place, need) for place, need in needs if place in observed.disks
+    }
+    for free, (place, needed) in disks.items():
+        if needed > free:
+            yield error(
+                f"software needs at least {needed / 1e9:.2f} GB below {place}, and "
+                f"{free / 1e9:.2f} GB are free.",
+                "Make room there.",
+            )
 
 
 def standing(environment: Environment, seen: Observation) -> Environment:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
-from weakref import WeakSet
 
 import gevent
 from gevent import GreenletExit
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
-from pyinfra.context import ctx_state
 
+from mirrorfleet.runtime import run
 from mirrorfleet.runtime.rollout import keep_order
 
 Answer = TypeVar("Answer")
-
-_lock = Lock()
-_done: WeakSet[State] = WeakSet()
 
 
 def for_all(find_fault: Callable[[State], bool]) -> None:
@@ -28,18 +23,18 @@ def for_all(find_fault: Callable[[State], bool]) -> None:
 
     pyinfra runs a deploy for all hosts in parallel; the first call does the work for all.
     """
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    with _lock:
-        if run in _done:
+    this, state = run.current(), run.state()
+    with this.lock:
+        if this.is_reported:
             raise GreenletExit  # of two that end the program, the second shows a traceback
-        _done.add(run)
-        keep_order(run)
+        this.is_reported = True
+        keep_order(state)
         # Not left to pyinfra: it would ask whether to go on with no operations at all.
-        sys.exit(1 if find_fault(run) else 0)
+        sys.exit(1 if find_fault(state) else 0)
 
 
 def answers(
-    run: State, ask: Callable[[Host], Answer]
+    state: State, ask: Callable[[Host], Answer]
 ) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
     """Ask all hosts of a run at a time. Return what each answered, and why others did not.
 
@@ -53,18 +48,18 @@ def answers(
         except DeployError as error:
             return None, str(error)
         except ValueError as error:
-            return None, f"gave an answer that cannot be read: {error}"
+            return None, f"the host gave an answer that cannot be read: {error}"
 
     jobs = {
-        each.name: run.fact_pool.spawn(asked, each) for each in run.inventory.get_active_hosts()
+        each.name: state.fact_pool.spawn(asked, each) for each in state.inventory.get_active_hosts()
     }
     gevent.joinall(list(jobs.values()), raise_error=True)
     told = {name: job.value for name, job in jobs.items()}
     mute = {name: why for name, (_, why) in told.items() if why}
     mute |= {
-        each.name: "could not be reached"
-        for each in run.inventory
-        if run.is_host_in_limit(each) and each not in run.activated_hosts
+        each.name: "the host could not be reached"
+        for each in state.inventory
+        if state.is_host_in_limit(each) and each not in state.activated_hosts
     }
     return {name: answer for name, (answer, why) in told.items() if not why}, mute
 

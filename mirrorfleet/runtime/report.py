@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyinfra import logger
@@ -10,38 +10,6 @@ from pyinfra.api import Host
 
 from mirrorfleet.runtime.diff import difference
 from mirrorfleet.runtime.observe import Question
-from mirrorfleet.runtime.undone import Part
-
-
-class Doubt(str):
-    """What may yet go wrong on a host, among its refusals: told, and the run goes on."""
-
-
-class Skipped(str):
-    """What one developer's home lacks, among the refusals of its host: reported, and skipped.
-
-    The rest of the run goes on, and its exit code is 1.
-    """
-
-
-class Lacking(str):
-    """What one host lacks for a ``part`` of its plan, among its refusals: that part is skipped.
-
-    So is what newly needs it. The rest of the run goes on, and its exit code is 1.
-    """
-
-    part: Part
-
-    def __new__(cls, why: str, part: Part) -> Lacking:
-        made = super().__new__(cls, why)
-        made.part = part
-        return made
-
-
-def lacking(part: Part, whys: Iterable[str]) -> Iterator[str]:
-    """Yield reasons against a plan as what one host lacks for a part of it."""
-    for why in whys:
-        yield why if isinstance(why, Doubt | Skipped) else Lacking(why, part)
 
 
 @dataclass(frozen=True)
@@ -69,7 +37,7 @@ def questions(changes: Sequence[Change]) -> list[Question]:
     ]
 
 
-def tell(
+def print_changes(
     host: Host, changes: Sequence[Change], contents: Mapping[str, bytes], *, with_diff: bool
 ) -> None:
     """Print a host's changes, and their diffs with the ``contents`` that files have by now."""

@@ -44,7 +44,7 @@ def reveal(secret: Key) -> str:
         if isinstance(secret, DerivedKey):
             if why := weakness(value):
                 raise Guessable(
-                    f"cannot derive keys from {secret.root}: it {why}. "
+                    f"keys cannot be derived from {secret.root}: it {why}. "
                     "Make a random one, for example with: openssl rand -hex 32."
                 )
             value = secret.value(value)
@@ -90,9 +90,11 @@ def revealed() -> Set[str]:
 def _reveal(secret: Secret) -> str:
     value = _one_line(_read(secret).strip())
     if not value:
-        raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
+        raise DeployError(f"the secret {secret} is empty. Put a value there.")
     if not value.isprintable():
-        raise DeployError(f"cannot use the secret {secret}: it holds a line break or the like.")
+        raise DeployError(
+            f"the secret {secret} holds a line break or another control character. Remove it."
+        )
     return value
 
 
@@ -100,7 +102,7 @@ def _reveal(secret: Secret) -> str:
 def _reveal_text(secret: Secret) -> str:
     value = _read(secret).strip()
     if not value:
-        raise DeployError(f"lacks the secret {secret}: it is empty. Put a value there.")
+        raise DeployError(f"the secret {secret} is empty. Put a value there.")
     return value
 
 
@@ -117,7 +119,7 @@ def _read(secret: Secret) -> str:
         case "env":
             if secret.value not in os.environ:
                 raise DeployError(
-                    f"lacks the secret {secret}: the environment variable is not set here."
+                    f"the secret {secret} is missing: the variable is not set on this machine."
                 )
             return os.environ[secret.value]
         case "file":
@@ -129,7 +131,7 @@ def _read(secret: Secret) -> str:
                 why = f"{error.mistake} {remedy}".rstrip()
             except RuntimeError as error:  # a home directory that nobody has
                 why = str(error)
-            raise DeployError(f"lacks the secret {secret}: {why}")
+            raise DeployError(f"the secret {secret} is missing: {why}")
         case "command":
             return _run(secret)
 
@@ -143,11 +145,11 @@ def _run(secret: Secret) -> str:
         if len(found) > LARGEST:
             running.kill()
             why = f"the command printed more than {LARGEST // 1024**2} MiB"
-            raise DeployError(f"lacks the secret {secret}: {why}.")
+            raise DeployError(f"the secret {secret} is missing: {why}.")
         code = running.wait()
     if code:
-        raise DeployError(f"lacks the secret {secret}: the command ended with {code}.")
+        raise DeployError(f"the secret {secret} is missing: the command ended with {code}.")
     try:
         return found.decode("utf-8")
     except UnicodeDecodeError:
-        raise DeployError(f"lacks the secret {secret}: it is not text.") from None
+        raise DeployError(f"the secret {secret} is not text.") from None

@@ -12,14 +12,16 @@ environment, so what runs is known, whatever was written when.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import Member
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.text import environment_file
 
 NEVER = 78
@@ -157,16 +159,15 @@ def questions(name: str, user: str, port: int) -> list[Question]:
     ]
 
 
-def refusals(service: Installed, seen: Observation) -> list[str]:
-    """Return who else listens on the service's port: started there, it would take another one."""
-    return taken(service.port, service.unit_name, seen)
+def port_problems(service: Installed, observed: Observation) -> Iterator[Problem]:
+    """Yield what else listens on the service's port: started there, it would take another one."""
+    yield from taken(service.port, service.unit_name, observed)
 
 
-def taken(port: int, unit: str, seen: Observation) -> list[str]:
-    """Return who else listens on a port of a unit of ours."""
-    strangers = seen.listeners.get(port, frozenset()) - {unit}
-    return [
-        f"has port {port} taken by {stranger}, where {unit} is to listen. "
-        "Stop that, or write another port."
-        for stranger in sorted(strangers)
-    ]
+def taken(port: int, unit: str, observed: Observation) -> Iterator[Problem]:
+    """Yield what else listens on a port of a unit."""
+    for stranger in sorted(observed.listeners.get(port, frozenset()) - {unit}):
+        yield error(
+            f"port {port} is in use by {stranger}, and {unit} needs it.",
+            f"Stop {stranger}, or choose another port.",
+        )

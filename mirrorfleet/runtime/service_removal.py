@@ -31,7 +31,7 @@ def changes(services: Iterable[str]) -> Iterator[Change]:
     for name in services:
         unit = f"mirrorfleet-{name}.service"
         if waits:
-            yield Change(f"{unit} is to go, and stays until {', '.join(waits)} take part in a run")
+            yield Change(f"{unit} will be removed once {', '.join(waits)} take part in a run")
         else:
             yield Change(f"{unit} will be stopped and removed")
 

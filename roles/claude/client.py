@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.runtime.cache import npm_package
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.problems import error
 
 LOCKS = Path(__file__).parent / "locks"
 
@@ -64,7 +68,7 @@ def ordinary(plan: ClaudePlan | None) -> list[str]:
     return [each.user for each in plan.users if each.scope != "isolated"] if plan else []
 
 
-def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
+def notices(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
     """Yield the clients that users have beside ours: another release, which goes its own ways."""
     version = plan.version if plan else None
     for (user, path), target in seen.own_clients.items():
@@ -75,19 +79,27 @@ def remarks(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
             )
 
 
-def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
+def problems(plan: ClaudePlan, seen: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have its clients."""
     if seen.system == "macos":
-        yield (
-            "runs macOS, where nothing is set up over SSH. Name its people under 'packaged', and "
-            "give them what `mirrorfleet package` writes."
+        yield error(
+            "the system is macOS, which is not set up over SSH.",
+            "List its users under 'packaged', and give them what `mirrorfleet package` writes.",
         )
         return
     for version in plan.versions:
         if seen.architecture not in _lock(version)["packages"]:
-            yield f"is {seen.architecture}, for which no client is pinned."
+            yield error(
+                f"the processor is {seen.architecture}, and Claude Code {version} is not pinned "
+                "for it.",
+                "Choose another machine.",
+            )
 
 
 def _lock(version: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((LOCKS / f"{version}.json").read_text(encoding="utf-8"))
+    path = LOCKS / f"{version}.json"
+    if not path.exists():
+        known = ", ".join(sorted(each.stem for each in LOCKS.glob("*.json")))
+        raise DeployError(f"no lock file pins Claude Code {version}. Pinned are: {known}.")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content

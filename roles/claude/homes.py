@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClientPlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.json_file import NotOurs
 from mirrorfleet.roles.claude.receipt import Note, claimed, notes, ours, settled, steps
 from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change, Skipped
+from mirrorfleet.runtime.problems import skip
+from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
 
 RECEIPT = "mirrorfleet-receipt.json"
@@ -58,15 +60,15 @@ def questions(where: Seat) -> list[Question]:
     return [("user", where.user), *(("home_file", where.user, file) for file in files)]
 
 
-def skipped(client: ClientPlan, seen: Observation) -> Iterator[Skipped]:
+def problems(client: ClientPlan, seen: Observation) -> Iterator[Problem]:
     """Yield why a developer's settings stay as they are."""
     if client.user not in seen.users:
-        yield Skipped(f"has no user '{client.user}'. Create the login first.")
+        yield skip(f"there is no user '{client.user}'.", "Create the login first.")
     else:
         yield from _unsound(seat(client), owned(client), seen)
 
 
-def leaving(where: Seat, seen: Observation) -> Iterator[Skipped]:
+def leaving(where: Seat, seen: Observation) -> Iterator[Problem]:
     """Yield why the settings of somebody who leaves are not taken back."""
     yield from _unsound(where, _nothing(where), seen)
 
@@ -139,12 +141,12 @@ def _notes(where: Seat, seen: Observation) -> dict[str, Note]:
 
 
 UNKNOWN = {
-    "unreadable": "that {user} cannot read. Give it back: chown {user}, chmod u+rw.",
-    "irregular": "that is not a regular file. Move it, then run again.",
-    "oversized": "of more than 8 MiB. Shorten or move it, then run again.",
-    "slow": "that cannot be read in time. Mend the home's disk, then run again.",
+    "unreadable": ("cannot be read by {user}.", "Give it back: chown {user}, chmod u+rw."),
+    "irregular": ("is not a regular file.", "Move it, then run again."),
+    "oversized": ("is larger than 8 MiB.", "Shorten or move it, then run again."),
+    "slow": ("cannot be read in time.", "Repair the home's disk, then run again."),
 }
-"""Why a home's file is not known, by what an observation tells in place of its mode."""
+"""Why a home's file is not known, and the fix, by what an observation has in place of its mode."""
 
 
 def _is_known(where: Seat, path: str, seen: Observation) -> bool:
@@ -154,7 +156,7 @@ def _is_known(where: Seat, path: str, seen: Observation) -> bool:
 
 def _unsound(
     where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
-) -> Iterator[Skipped]:
+) -> Iterator[Problem]:
     """Yield why a home's files stay as they are. ``owned`` is to stand in them."""
     unknown = [
         path
@@ -162,17 +164,20 @@ def _unsound(
         if not _is_known(where, path, seen)
     ]
     for path in unknown[:1]:
-        why = UNKNOWN[seen.home_files[where.user, path].mode].format(user=where.user)
-        yield Skipped(f"has a ~{where.user}/{path} {why}")
+        mistake, fix = UNKNOWN[seen.home_files[where.user, path].mode]
+        yield skip(
+            f"~{where.user}/{path} {mistake.format(user=where.user)}", fix.format(user=where.user)
+        )
     if unknown:
         return
     receipt = f"~{where.user}/{where.receipt}"
     try:
         known = _notes(where, seen)
-    except NotOurs as error:
-        yield Skipped(
-            f"has a {receipt} that {error}. Put back the one that was there; without any, what "
-            "stands in the settings is taken for the developer's."
+    except NotOurs as exception:
+        yield skip(
+            f"{receipt} {exception}.",
+            "Put back the one that was there; without any, what stands in the settings counts as "
+            "the developer's.",
         )
         return
     found = False
@@ -180,16 +185,14 @@ def _unsound(
         there = seen.home_files.get((where.user, path))
         try:
             settled(there.content if there else None, known.get(path), keys)
-        except NotOurs as error:
+        except NotOurs as exception:
             found = True
-            yield Skipped(
-                f"has a ~{where.user}/{path} that {error}; it is the developer's, so it stays. "
-                "Mend or move it, then run again."
+            yield skip(
+                f"~{where.user}/{path} {exception}; it is the developer's, so it stays.",
+                "Repair or move it, then run again.",
             )
     try:
         if not found:
             list(_settled(where, owned, seen))
-    except NotOurs as error:
-        yield Skipped(
-            f"would get a {receipt} that {error}. Shorten ~{where.user}/{where.settings}."
-        )
+    except NotOurs as exception:
+        yield skip(f"the new {receipt} {exception}.", f"Shorten ~{where.user}/{where.settings}.")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mirrorfleet.config import reading
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.client import binary
@@ -17,6 +18,7 @@ from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.files import SystemFile, unlike
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 
 POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
@@ -130,30 +132,38 @@ def _unlinked(command: str) -> str:
     return f"case $(readlink {command}) in {ROOT}/*) rm -f {command} {ours} ;; esac"
 
 
-def refusals(plan: ClaudePlan, seen: Observation) -> Iterator[str]:
+def problems(plan: ClaudePlan, seen: Observation) -> Iterator[Problem]:
     """Yield why the machine cannot have its commands, policy and certificates."""
     for command in links(plan):
         if command in seen.paths and not seen.links.get(command, "").startswith(f"{ROOT}/"):
-            yield f"has a {command} that is not ours. Remove it, then run again."
+            yield error(
+                f"{command} exists, and is not Mirrorfleet's.", "Remove it, then run again."
+            )
     for each in plan.certificates:
         if each.source is None and each.path not in seen.paths:
-            yield f"has no {each.path}, which clients are to trust. Put it there, or push one."
+            yield error(
+                f"there is no {each.path}, which clients should trust.",
+                "Put it there, or push one.",
+            )
 
 
-def unsound(plan: ClaudePlan) -> Iterator[str]:
-    """Yield what is wrong with the certificates that are to be pushed."""
+def unsound(plan: ClaudePlan) -> Iterator[Problem]:
+    """Yield what is wrong with the certificates to push."""
     for each in plan.certificates:
         if each.source is None:
             continue
         try:
             content = reading.content(each.source)
-        except reading.Unreadable as error:
-            yield f"cannot be given {each.source}: {error.told}"
+        except reading.Unreadable as exception:
+            yield error(f"{each.source} cannot be read: {exception.mistake}", exception.remedy)
             continue
         if b"-----BEGIN CERTIFICATE-----" not in content:
-            yield f"cannot be given {each.source}: it holds no certificate in PEM."
+            yield error(f"{each.source} holds no certificate in PEM.", "Name a file with one.")
         elif b"PRIVATE KEY-----" in content:
-            yield f"cannot be given {each.source}: it holds a private key, and all could read it."
+            yield error(
+                f"{each.source} holds a private key, which all users of the host could read.",
+                "Name a file with the certificate only.",
+            )
 
 
 CLEAR = f"""\

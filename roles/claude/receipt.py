@@ -236,7 +236,7 @@ def notes(content: bytes | None) -> dict[str, Note]:
         files = parsed(content).get("files", {})
         return {path: _from_json(said) for path, said in files.items()}
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error):
-        raise NotOurs("is no receipt of ours") from None
+        raise NotOurs("is not a receipt of Mirrorfleet") from None
 
 
 def _as_json(note: Note) -> dict[str, Any]:

@@ -1,72 +1,63 @@
-"""Claude Code off a developer's machine: a role like any other, for deploys/remove_clients.py."""
+"""Claude Code off a developer's machine: the role of deploys/remove_clients.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import claude
-from mirrorfleet.roles.claude import homes, machine, writing
+from mirrorfleet.roles.claude import home_files, homes, machine, writing
 from mirrorfleet.roles.claude.homes import Seat
-from mirrorfleet.runtime import undone
-from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime import skipped
+from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.files import HomeFile
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change, Skipped
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Role, Step
 
 
-def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of a machine: where the fleet has settings."""
-    asked = machine.questions(plan.clients)
-    return [*asked, *(q for seat in machine.seats(plan.clients) for q in homes.questions(seat))]
+class ClaudeRemoval(Role):
+    """Take back all that `Claude` wrote: files as they were, no key, no command, no client."""
+
+    title = "Claude Code"
+
+    def questions(self, plan: HostPlan) -> Iterator[Question]:
+        yield from machine.questions(plan.clients)
+        for seat in machine.seats(plan.clients):
+            yield from homes.questions(seat)
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        for seat in _seats(plan, observed):
+            yield from homes.leaving(seat, observed)
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        yield from homes.changes(former(plan, observed), (), observed)
+        if any(True for _ in machine.cleared(plan.clients, observed)):
+            yield Change("Claude Code's commands, policy and clients will be removed")
+
+    def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (
+            Step("settings and keys", self.restore_homes),
+            Step("commands, policy and client", self.remove_machine_files),
+        )
+
+    def restore_homes(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Restore each developer's files as they were."""
+        yield from writing.settle(partial(former, plan), observed)
+
+    def remove_machine_files(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Remove policy, commands and clients of the machine."""
+        missed = skipped.homes(plan)
+        kept = home_files.not_taken_back(_seats(plan, observed), observed, missed)
+        yield from machine.cleared(plan.clients, observed, kept)
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[Skipped]:
-    """Why somebody's settings stay as they are."""
-    return [why for seat in _seats(plan, seen) for why in homes.leaving(seat, seen)]
+def former(plan: HostPlan, observed: Observation) -> list[HomeFile]:
+    """Return the files of all seats as they were before."""
+    return [file for seat in _seats(plan, observed) for file in homes.former(seat, observed)]
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
-    """All that will be taken back."""
-    yield from homes.changes(former(plan, seen), (), seen)
-    if any(True for _ in machine.cleared(plan.clients, seen)):
-        yield Change("Claude Code's commands, policy and clients will be removed")
-
-
-def fetch(plan: HostPlan, seen: Observation) -> None:
-    """Bring nothing: no host is sent anything."""
-
-
-@deploy("Claude Code")
-def remove() -> None:
-    """Take back all that `configure` wrote: files as they were, no key, no command, no client."""
-    unsettle(name="settings and keys")
-    unshare(name="commands, policy and client")
-
-
-@operation
-def unsettle() -> Commands:
-    """Bring each developer's files back to what they were."""
-    yield from writing.settle(partial(former, runtime.plan()), runtime.seen())
-
-
-@operation
-def unshare() -> Commands:
-    """Remove policy, commands and clients of the machine."""
-    plan, seen = runtime.plan(), runtime.seen()
-    missed = undone.homes(plan)
-    yield from machine.cleared(plan.clients, seen, claude.kept(_seats(plan, seen), seen, missed))
-
-
-def former(plan: HostPlan, seen: Observation) -> list[HomeFile]:
-    """Return the files of all seats as they were before us."""
-    return [file for seat in _seats(plan, seen) for file in homes.former(seat, seen)]
-
-
-def _seats(plan: HostPlan, seen: Observation) -> list[Seat]:
-    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, seen)])
-    return [seat for seat in known if seat.user in seen.users]
+def _seats(plan: HostPlan, observed: Observation) -> list[Seat]:
+    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, observed)])
+    return [seat for seat in known if seat.user in observed.users]

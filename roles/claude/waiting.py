@@ -16,15 +16,17 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.json_file import NotOurs, parsed
 from mirrorfleet.roles.claude.machine import POLICY, files
-from mirrorfleet.roles.litellm import needs, unavailable
-from mirrorfleet.runtime import undone
+from mirrorfleet.roles.litellm import needs
+from mirrorfleet.roles.litellm.role import unavailable
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.files import HomeFile, outdated, unlike
 from mirrorfleet.runtime.observe import Observation, observe
+from mirrorfleet.runtime.problems import skip
 
 
 def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[HomeFile]:
     """Return the files of homes but the settings of those who wait for a model."""
-    this = undone.host_of(plan)
+    this = run.host_of(plan)
     if not plan.clients or this is None or not needs.troubled():
         return every
     missing, waits = unavailable(), set()
@@ -43,7 +45,7 @@ def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[Ho
 
 def policy(plan: HostPlan, seen: Observation) -> bool:
     """Does the machine's policy wait for a model?"""
-    this = undone.host_of(plan)
+    this = run.host_of(plan)
     managed = plan.clients.managed if plan.clients else None
     if managed is None or this is None or not needs.troubled():
         return False
@@ -87,5 +89,5 @@ def _names(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _skip(this: Host, what: str, model: str) -> None:
     hosts = ", ".join(each.name for each in needs.troubled())
-    why = f"{what} as they are: the new ones need '{model}'. Mend {hosts}, then run again."
-    undone.skip(this, why)
+    mistake = f"{what} as they are: the new ones need '{model}'."
+    skipped.skip(this, skip(mistake, f"Fix {hosts}, then run again."))

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pyinfra.api import Host
-from pyinfra.context import ctx_host
-
-from mirrorfleet.runtime import undone
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.files import HomeFile, SystemFile, write
 from mirrorfleet.runtime.observe import Observation, observe
@@ -27,8 +24,8 @@ def settle(
     A client that runs saves its state every few minutes, and a run may take an hour. A home that
     cannot be written is skipped.
     """
-    this: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    homes = undone.of(this.data.plan).homes
+    this = run.host()
+    homes = skipped.on(run.plan()).homes
     changed: set[str] = set()
 
     def left(how: str, user: str, why: str) -> None:

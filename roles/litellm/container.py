@@ -11,12 +11,14 @@ from typing import Any
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Image, reading
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.upload import upload
 
@@ -74,7 +76,7 @@ def questions(image: Image) -> list[Question]:
     return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
 
 
-def refusals(image: Image, seen: Observation) -> Iterator[str]:
+def problems(image: Image, seen: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the image."""
     free = seen.disks.get(STORE)
     if image.reference in seen.images or free is None:
@@ -83,9 +85,10 @@ def refusals(image: Image, seen: Observation) -> Iterator[str]:
     if image.file and Path(image.file).exists():
         needed = max(SIZE, Path(image.file).stat().st_size)
     if needed > free:
-        yield (
-            f"needs {needed / 1e9:.2f} GB at least below {STORE} for LiteLLM's image, and has "
-            f"{free / 1e9:.2f} GB free there. Make room."
+        yield error(
+            f"LiteLLM's image needs at least {needed / 1e9:.2f} GB below {STORE}, and "
+            f"{free / 1e9:.2f} GB are free.",
+            "Make room there.",
         )
 
 
@@ -105,8 +108,7 @@ def fetch(image: Image, seen: Observation) -> None:
         raise DeployError(f"LiteLLM's image {error}") from None
     if found != image.sha256:
         raise DeployError(
-            f"{image.file} is not the image that is wanted: its sha256 is {found}, not "
-            f"{image.sha256}."
+            f"{image.file} is not the expected image: its sha256 is {found}, not {image.sha256}."
         )
 
 

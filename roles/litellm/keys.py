@@ -10,15 +10,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from pyinfra.api import State
-from pyinfra.context import ctx_state
-
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
-from mirrorfleet.runtime import undone
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
 
@@ -41,24 +40,21 @@ def questions() -> list[Question]:
     return [("tree", KEYS), ("content", FORMER)]
 
 
-def refusals(gateway: LitellmPlan) -> Iterator[str]:
+def problems(gateway: LitellmPlan) -> Iterator[Problem]:
     """Yield which keys can be guessed, or cannot be told apart."""
     if len(reveal(gateway.master_key)) < SHORTEST:
-        yield (
-            f"would have the master key of {gateway.master_key}, which has fewer than {SHORTEST} "
-            'characters. Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
+        yield error(
+            f"the master key {gateway.master_key} is shorter than {SHORTEST} characters.",
+            'Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".',
         )
     holders = {reveal(gateway.master_key): "master_key"}
     try:
         for each in gateway.keys:
             other = holders.setdefault(reveal(each.key), each.name)
             if other != each.name:
-                yield (
-                    f"cannot tell '{each.name}' from '{other}': they have the same key. "
-                    "Make another one."
-                )
-    except Guessable as error:
-        yield str(error)
+                yield error(f"'{each.name}' and '{other}' have the same key.", "Make another one.")
+    except Guessable as exception:
+        yield error(str(exception))
 
 
 def wanted(gateway: LitellmPlan) -> str:
@@ -163,16 +159,15 @@ def _reached(gateway: LitellmPlan) -> set[str]:
     Those that have failed, or that it leaves out, may still have the key; that is what grace
     is for. Likewise a home that could not be written.
     """
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    reached = {each.data.plan.name for each in run.active_hosts}
+    active = [(run.plan_of(each), run.observed_on(each)) for each in run.state().active_hosts]
+    reached = {plan.name for plan, _ in active}
     missed = {
         client.key
-        for each in run.active_hosts
-        if each.data.plan.clients
-        for client in each.data.plan.clients.users
-        if undone.skips(each.data.plan, "clients")
-        or client.user in undone.homes(each.data.plan)
-        or client.user not in each.data.seen.users
+        for plan, observed in active
+        for client in (plan.clients.users if plan.clients else ())
+        if skipped.skips(plan, "clients")
+        or client.user in skipped.homes(plan)
+        or (observed and client.user not in observed.users)
     }
     return {
         each.name

@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import yaml
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
-from pyinfra.context import ctx_state
 
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import render
-from mirrorfleet.runtime import undone
+from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.observe import observe
 from mirrorfleet.runtime.rollout import has_engines
 from mirrorfleet.runtime.service import Service
@@ -53,12 +52,11 @@ class Unavailable:
 
 def troubled() -> list[Host]:
     """Return the engine hosts that this run skips, could not reach, or failed on."""
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     return [
         each
-        for each in run.inventory
-        if has_engines(each.data.plan)
-        and (undone.skips(each.data.plan, "engines") or each in run.failed_hosts)
+        for each in run.hosts()
+        if has_engines(run.plan_of(each))
+        and (skipped.skips(run.plan_of(each), "engines") or each in run.state().failed_hosts)
     ]
 
 
@@ -70,12 +68,12 @@ def waits(this: Host, wanted: Service) -> str:
     new, now = names(wanted), running(this)
     known = {each for deployments in now.values() for each in deployments}
     for host in hosts:
-        urls = addresses(host.data.plan)
+        urls = addresses(run.plan_of(host))
         for model, deployments in new.items():
             if any(each.url in urls for each in deployments - known):
                 return (
-                    f"keeps its running generation, because the new one needs '{model}' on "
-                    f"{host.name}. Mend {host.name}, then run again."
+                    f"the gateway keeps its running generation, because the new one needs "
+                    f"'{model}' on {host.name}. Fix {host.name}, then run again."
                 )
     return ""
 
@@ -88,7 +86,7 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
     return {
         name
         for host, wanted in gateways.items()
-        if undone.skips(host.data.plan, "gateway")
+        if skipped.skips(run.plan_of(host), "gateway")
         for name, deployments in names(wanted).items()
         if running(host).get(name) != deployments
     }
@@ -96,7 +94,7 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
 
 def down(gateway: LitellmPlan) -> set[str]:
     """Return the names of models whose engine hosts are all skipped, or have failed."""
-    urls = {url for host in troubled() for url in addresses(host.data.plan)}
+    urls = {url for host in troubled() for url in addresses(run.plan_of(host))}
     bases: dict[str, set[str]] = {}
     for route in gateway.routes:
         bases.setdefault(route.model, set()).add(route.settings.get("api_base", ""))
@@ -118,24 +116,21 @@ def names(wanted: Service) -> Names:
     return _names(wanted.files["config.yaml"], environment_file(wanted.environment))
 
 
-_running: WeakKeyDictionary[State, dict[str, Names]] = WeakKeyDictionary()
-
-
 def running(host: Host) -> Names:
     """Return what stands behind each name of a gateway as it was before this run.
 
-    Looked at when it is first asked for, and only where an engine host is in trouble.
+    Read when it is first needed, and only where an engine host is in trouble.
     """
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
-    known = _running.setdefault(run, {})
-    if host.name not in known:
-        try:
-            found = observe(host, [("content", path) for path in FILES]).contents
-        except DeployError:
-            found = {}
-        config, environment = (found.get(path, b"").decode(errors="replace") for path in FILES)
-        known[host.name] = _names(config, environment)
-    return known[host.name]
+    return run.current().once(("running deployments", host), partial(_read, host))
+
+
+def _read(host: Host) -> Names:
+    try:
+        found = observe(host, [("content", path) for path in FILES]).contents
+    except DeployError:
+        found = {}
+    config, environment = (found.get(path, b"").decode(errors="replace") for path in FILES)
+    return _names(config, environment)
 
 
 def _names(config: str, environment: str) -> Names:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
@@ -30,9 +31,7 @@ def environment(gateway: LitellmPlan) -> python.Environment:
     lock = LOCKS / f"{gateway.version}.txt"
     if not lock.exists():
         known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(
-            f"wants LiteLLM {gateway.version}, which no lock file pins. Pinned are: {known}."
-        )
+        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned are: {known}.")
     return python.Environment("litellm", lock, size=SIZE)
 
 
@@ -49,11 +48,11 @@ def questions(gateway: LitellmPlan) -> list[Question]:
     return [*common, ("disk", ROOT), environment(gateway).question]
 
 
-def refusals(gateway: LitellmPlan, seen: Observation) -> Iterator[str]:
+def problems(gateway: LitellmPlan, seen: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the software."""
-    yield from python.refusals(seen, [] if gateway.image else [environment(gateway)])
+    yield from python.problems(seen, [] if gateway.image else [environment(gateway)])
     if gateway.image:
-        yield from container.refusals(gateway.image, seen)
+        yield from container.problems(gateway.image, seen)
 
 
 def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:

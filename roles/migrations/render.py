@@ -74,7 +74,7 @@ def settings(plan: MigrationsPlan, url: str) -> str:
             "PGOPTIONS": "-c role=litellm",
         }
     else:
-        said = _parsed(f"cannot use the URL behind {plan.url}", url)
+        said = _parsed(f"the URL {plan.url} cannot be used", url)
     return environment_file({**said, "PGCONNECT_TIMEOUT": "10"})
 
 
@@ -83,7 +83,7 @@ def _parsed(bad: str, url: str) -> dict[str, str]:
         parts = urlsplit(url)
         port = parts.port or 5432
     except ValueError:
-        raise DeployError(f"{bad}: it is none.") from None
+        raise DeployError(f"{bad}: it is not a URL.") from None
     database = unquote(parts.path.removeprefix("/"))
     if parts.scheme not in ("postgresql", "postgres") or not (parts.hostname and parts.username):
         raise DeployError(f"{bad}: it is not like postgresql://USER:PASSWORD@HOST/DATABASE.")
@@ -102,7 +102,7 @@ def _parsed(bad: str, url: str) -> dict[str, str]:
         elif name == "connection_limit":
             raise DeployError(f"{bad}: write gateway.database.connection_pool_limit, not {name}.")
         elif name not in PRISMA:
-            raise DeployError(f"{bad}: '{name}' is not understood. Remove it.")
+            raise DeployError(f"{bad}: '{name}' is not known. Remove it.")
     return said
 
 

@@ -39,7 +39,7 @@ def migrations(wanted: MigrationsPlan) -> Mapping[str, bytes]:
         [name] = [each for each in archive.getnames() if each.endswith(".whl")] or [""]
         file = archive.extractfile(name) if name else None
         if file is None:
-            raise DeployError(f"cannot be given its tables: {release(wanted)} is not in the cache.")
+            raise DeployError(f"the tables cannot be made: {release(wanted)} is not in the cache.")
         content = zipfile.ZipFile(io.BytesIO(file.read()))
     named = {_SCRIPT.fullmatch(name): name for name in content.namelist()}
     return {match[1]: content.read(name) for match, name in named.items() if match}

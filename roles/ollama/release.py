@@ -39,8 +39,8 @@ def chosen(plan: OllamaPlan, seen: Observation) -> Release:
     if seen.architecture not in plan.releases:
         known = ", ".join(plan.releases)
         raise DeployError(
-            f"is {seen.architecture}, and Ollama {plan.version} is known for {known} only. "
-            "Write a 'release' with its sha256."
+            f"the processor is {seen.architecture}, and Ollama {plan.version} is known for {known} "
+            "only. Set a 'release' with its sha256."
         )
     return plan.releases[seen.architecture]
 
@@ -80,7 +80,7 @@ def _verified(path: Path, release: Release) -> Path:
         raise DeployError(f"Ollama's release {error}") from None
     if found != release.sha256:
         raise DeployError(
-            f"{release.url or release.file} is not the release that is wanted: its sha256 is "
+            f"{release.url or release.file} is not the expected release: its sha256 is "
             f"{found}, not {release.sha256}."
         )
     return path

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.engines import model_config
 from mirrorfleet.planning import VllmPlan
-from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.runtime.problems import error, warning
 
 
-def refusals(engine: VllmPlan, config: bytes) -> Iterator[str]:
+def problems(engine: VllmPlan, config: bytes) -> Iterator[Problem]:
     """Yield why vLLM would not start; ``config`` is empty where no weights are there yet.
 
-    Of weights that are pushed, the check of the fleet file has read it.
+    The check of the fleet file has read the config.json of weights that are pushed.
     """
     model = model_config.read(config)
     if not model or engine.weights.kind == "push":
         return
     gpus = engine.tensor_parallel
     for count, kind in model_config.uneven(model, gpus):
-        why = (
-            f"is to split '{engine.model}' over {gpus} GPUs, which do not divide its {count} "
-            f"{kind} evenly. Write another tensor_parallel."
+        yield (error if kind == "attention heads" else warning)(
+            f"'{engine.model}' should be split over {gpus} GPUs, which do not divide its {count} "
+            f"{kind} evenly.",
+            "Set another tensor_parallel.",
         )
-        yield why if kind == "attention heads" else Doubt(why)
         break
     trained = model_config.trained(model)
     if (
@@ -31,8 +32,9 @@ def refusals(engine: VllmPlan, config: bytes) -> Iterator[str]:
         and engine.context > trained
         and not model_config.stretched(engine.arguments, engine.environment)
     ):
-        yield (
-            f"is to serve '{engine.model}' with a context of {engine.context}, and config.json of "
-            f"its weights allows {trained}. Write {trained} or less; for a longer one, the "
-            "hf-overrides of the model's card under 'arguments'."
+        yield error(
+            f"'{engine.model}' has a context of {engine.context}, and config.json of its weights "
+            f"allows {trained}.",
+            f"Set {trained} or less; for a longer one, set the hf-overrides of the model's card "
+            "under 'arguments'.",
         )

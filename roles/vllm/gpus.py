@@ -10,16 +10,17 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from mirrorfleet.config import reading
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import fit
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.runtime.observe import Observation, Question, Unit
-from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.runtime.problems import error, warning
 
 SLACK = 1.05
-"""What is beyond the memory by less is told, not refused: files may hold layers that vLLM does not
-load, such as those that predict tokens ahead."""
+"""A model that needs more memory than there is by less than this factor is a warning, not an error:
+its files may hold layers that vLLM does not load, such as those that predict tokens ahead."""
 
 FABRIC = "nvidia-fabricmanager.service"
 """What joins the GPUs of a host with NVSwitch."""
@@ -31,7 +32,7 @@ HINTS = {
     "no answer within": "A GPU or the driver hangs: see dmesg, and reboot the host.",
     "Unknown Error": "A GPU has failed: see dmesg, and reboot the host.",
 }
-"""What to do about words of nvidia-smi."""
+"""What to do about messages of nvidia-smi."""
 
 
 def questions(engine: VllmPlan, weights: str) -> list[Question]:
@@ -43,9 +44,9 @@ def questions(engine: VllmPlan, weights: str) -> list[Question]:
     return [*asked, ("content", f"{weights}/config.json")]
 
 
-def refusals(
+def problems(
     plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, seen: Observation
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Yield why an engine cannot run on the GPUs of its host.
 
     ``lock`` pins its software, ``weights`` is where these are, or will be.
@@ -53,25 +54,24 @@ def refusals(
     if engine.build != "cuda":
         return
     cuda, oldest = needed(lock)
-    job = f"Run deploys/drivers.py: it installs {plan.driver}, or says what is in its way"
+    job = f"Run deploys/drivers.py: it installs {plan.driver}, or reports what prevents it"
     if not seen.gpus:
         install = (
             f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
             f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
         )
-        said = f"nvidia-smi says: {seen.smi.rstrip('.')}" if seen.smi else "nvidia-smi"
-        hint = _hint(seen) or f"{job if plan.driver else install}."
-        yield (
-            f"shows no NVIDIA GPU ({said}), and '{engine.model}' is to have "
-            f"{len(engine.devices)}. {hint}"
+        said = f"nvidia-smi: {seen.smi.rstrip('.')}" if seen.smi else "nvidia-smi"
+        yield error(
+            f"no NVIDIA GPU is visible ({said}), and '{engine.model}' needs {len(engine.devices)}.",
+            _hint(seen) or f"{job if plan.driver else install}.",
         )
         return
     if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
-        said = f" (nvidia-smi says: {seen.smi.rstrip('.')})" if seen.smi else ""
-        hint = _hint(seen) or f"Correct hosts.{plan.name}.gpus.count."
-        yield (
-            f"has {len(seen.gpus)} GPUs, counted from 0{said}, and '{engine.model}' is to have GPU "
-            f"{beyond[0]}. {hint}"
+        said = f" (nvidia-smi: {seen.smi.rstrip('.')})" if seen.smi else ""
+        yield error(
+            f"'{engine.model}' needs GPU {beyond[0]}, counted from 0, and {len(seen.gpus)} GPUs "
+            f"are visible{said}.",
+            _hint(seen) or f"Correct hosts.{plan.name}.gpus.count.",
         )
         return
     yield from _generation(engine, cuda, seen)
@@ -79,21 +79,22 @@ def refusals(
     key = f"hosts.{plan.name}.gpus.cuda_compat"
     if engine.cuda_compat:
         if absent := [path for path in _compat(engine) if path not in seen.paths]:
-            yield (
-                f"has no {absent[0]}, and {key} says so. Install NVIDIA's package cuda-compat for "
-                f"CUDA {cuda}, or correct the key."
+            yield error(
+                f"{key} promises {absent[0]}, which is not there.",
+                f"Install NVIDIA's package cuda-compat for CUDA {cuda}, or correct the key.",
             )
     elif older(driver, oldest):
         install = (
-            f"Write its package as hosts.{plan.name}.driver and run deploys/drivers.py, or install "
-            "it by hand"
+            f"Set hosts.{plan.name}.driver to the driver's package and run deploys/drivers.py, or "
+            "install it by hand"
         )
-        yield (
-            f"has NVIDIA's driver {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
-            f"needs {oldest} or newer. {job if plan.driver else install}; or, for datacenter GPUs "
-            f"only, NVIDIA's package cuda-compat, and write its directory as {key}."
+        yield error(
+            f"NVIDIA's driver is {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
+            f"needs {oldest} or newer.",
+            f"{job if plan.driver else install}; or, for datacenter GPUs only, install NVIDIA's "
+            f"package cuda-compat, and set {key} to its directory.",
         )
-    yield from fit.refusals(engine, _model(engine, weights, seen)[0])
+    yield from fit.problems(engine, _model(engine, weights, seen)[0])
     yield from _memory(engine, weights, seen)
 
 
@@ -102,22 +103,23 @@ def _hint(seen: Observation) -> str:
     return next((hint for words, hint in HINTS.items() if words in seen.smi), "")
 
 
-def _generation(engine: VllmPlan, cuda: str, seen: Observation) -> Iterator[str]:
+def _generation(engine: VllmPlan, cuda: str, seen: Observation) -> Iterator[Problem]:
     """Yield a GPU that is too old for the CUDA of a lock file, and GPUs that nothing joins."""
     oldest = table("drivers")["capability"].get(cuda, "")
     for at in engine.devices:
         if (found := seen.gpus[at].capability) and older(found, oldest):
-            yield (
-                f"has a GPU {at} of compute capability {found}, and vLLM {engine.version} brings "
-                f"CUDA {cuda}, which needs {oldest} or newer: V100 and older GPUs are not "
-                f"supported. Choose another host for '{engine.model}'."
+            yield error(
+                f"GPU {at} has compute capability {found}, and vLLM {engine.version} brings CUDA "
+                f"{cuda}, which needs {oldest} or newer: V100 and older GPUs are not supported.",
+                f"Choose another host for '{engine.model}'.",
             )
             break
     if seen.nvswitch and seen.units.get(FABRIC, Unit()).active != "active":
-        yield Doubt(
-            f"has GPUs that are joined by NVSwitch, and {FABRIC} does not run: without it, every "
-            "CUDA call fails with error 802. Install nvidia-fabricmanager of the driver's release, "
-            f"{seen.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager."
+        yield warning(
+            f"NVSwitch joins the GPUs, and {FABRIC} is not running: every CUDA call fails with "
+            "error 802.",
+            "Install nvidia-fabricmanager of the driver's release, "
+            f"{seen.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager.",
         )
 
 
@@ -126,27 +128,26 @@ def _compat(engine: VllmPlan) -> list[str]:
     return [f"{engine.cuda_compat}/libcuda.so.1"] if engine.cuda_compat else []
 
 
-def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[str]:
+def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[Problem]:
     memory = min(seen.gpus[at].memory for at in engine.devices)
     if not memory:
         return  # shared with the machine
     config, size = _model(engine, place, seen)
     if not config or not size:
-        yield Doubt(
-            f"will be asked for memory for '{engine.model}' that nobody knows before its weights "
-            "are there."
+        yield warning(
+            f"the GPU memory that '{engine.model}' needs is not known before its weights are there."
         )
         return
-    wanted = need(engine, config, size)
+    needs = need(engine, config, size)
     room = memory * engine.gpu_memory_utilization
-    if wanted and wanted.bytes > room:
-        why = (
-            f"has {memory / GIB:.1f} GiB on a GPU, x {engine.gpu_memory_utilization} = "
-            f"{room / GIB:.1f} GiB for '{engine.model}', which takes "
-            f"{wanted.bytes / GIB:.1f} GiB at least: {wanted.how}. Split it over more GPUs, write "
-            "a smaller context, or kv_cache_dtype: fp8."
+    if needs and needs.bytes > room:
+        is_certain = needs.bytes > room * SLACK
+        yield (error if is_certain else warning)(
+            f"'{engine.model}' needs at least {needs.bytes / GIB:.1f} GiB on each GPU: "
+            f"{needs.how}. A GPU has {memory / GIB:.1f} GiB x {engine.gpu_memory_utilization} = "
+            f"{room / GIB:.1f} GiB.",
+            "Split it over more GPUs, set a smaller context, or set kv_cache_dtype: fp8.",
         )
-        yield why if wanted.bytes > room * SLACK else Doubt(why)
 
 
 def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]:
@@ -157,7 +158,7 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
         try:
             config = reading.content(source / "config.json")
         except reading.Unreadable:
-            config = b""  # which is told by push.files
+            config = b""  # which push.files reports
         parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
         return config, sum(part.stat().st_size for part in parts if part.is_file())
     return config, seen.bulk.get(place, 0)

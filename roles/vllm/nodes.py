@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pyinfra.api import Host, State
-from pyinfra.context import ctx_state
+from pyinfra.api import Host
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, NodesPlan, VllmPlan
-from mirrorfleet.runtime import deferred_removal
+from mirrorfleet.runtime import deferred_removal, run
 from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.problems import error
 
 
 def questions(engine: VllmPlan) -> list[Question]:
@@ -21,23 +22,25 @@ def questions(engine: VllmPlan) -> list[Question]:
     return [("card", own), *ways]
 
 
-def refusals(plan: HostPlan, engine: VllmPlan, seen: Observation) -> Iterator[str]:
-    """Yield why a node cannot meet the others."""
+def problems(plan: HostPlan, engine: VllmPlan, seen: Observation) -> Iterator[Problem]:
+    """Yield why a node cannot reach the others."""
     if engine.nodes is None:
         return
     own = engine.nodes.members[engine.nodes.rank].address
     if own not in seen.cards:
-        yield (
-            f"has no network card with the address {own}, by which the other nodes of "
-            f"'{engine.model}' reach it. Write hosts.{plan.name}.address as it is on the card."
+        yield error(
+            f"no network card has the address {own}, by which the other nodes of '{engine.model}' "
+            "reach this host.",
+            f"Set hosts.{plan.name}.address to the address on the card.",
         )
         return
     for way in _ways(engine.nodes):
         if way in seen.unreached:
-            yield (
-                f"gets no answer of {way} by {seen.cards[own]} within 3 seconds, where the nodes "
-                f"of '{engine.model}' meet. Open ports {engine.nodes.port} and "
-                f"{engine.nodes.port + 1} between them, and those above 32767."
+            yield error(
+                f"no reply from {way.replace(' ', ':')} via {seen.cards[own]} within 3 seconds, "
+                f"where the nodes of '{engine.model}' meet.",
+                f"Open ports {engine.nodes.port} and {engine.nodes.port + 1} between them, and "
+                "those above 32767.",
             )
 
 
@@ -48,17 +51,18 @@ def _ways(nodes: NodesPlan) -> list[str]:
     return [f"{each.address} {nodes.port}" for each in nodes.members[1:]]
 
 
-def left_out(engine: VllmPlan) -> Iterator[str]:
+def left_out(engine: VllmPlan) -> Iterator[Problem]:
     """Yield why a node cannot change now: another one takes no part in this run."""
     if engine.nodes is None:
         return
     is_one = is_other(engine)
     if away := [
-        each.data.plan.name for each in deferred_removal.left_out() if is_one(each.data.plan)
+        run.plan_of(each).name for each in deferred_removal.left_out() if is_one(run.plan_of(each))
     ]:
-        yield (
-            f"serves '{engine.model}' together with {', '.join(away)}, absent from this run, and "
-            "all nodes of a model change together. Run with all of them."
+        yield error(
+            f"all nodes of '{engine.model}' change together, and this run leaves out "
+            f"{', '.join(away)}.",
+            "Run with all of them.",
         )
 
 
@@ -66,9 +70,8 @@ def others(engine: VllmPlan) -> list[Host]:
     """Return the other nodes of the model that take part in this run."""
     if engine.nodes is None:
         return []
-    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
     is_one = is_other(engine)
-    return [each for each in run.inventory if each.data.get("seen") and is_one(each.data.plan)]
+    return [each for each in run.hosts() if run.observed_on(each) and is_one(run.plan_of(each))]
 
 
 def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:

@@ -47,7 +47,7 @@ def files(directory: Path) -> Mapping[str, File]:
     """
     try:
         if wrong := list(problems(directory)):
-            raise DeployError(f"has no weights to be pushed: {'; '.join(wrong)}.")
+            raise DeployError(f"the weights to push are not complete: {'; '.join(wrong)}.")
         names = sorted(
             str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
         )
@@ -57,7 +57,7 @@ def files(directory: Path) -> Mapping[str, File]:
             logger.info(f"--> Reading {directory} for its digests, unless that was done before")
         found = digests([directory / name for name in names])
     except OSError as error:
-        raise DeployError(f"cannot be sent {directory}: {error}.") from None
+        raise DeployError(f"{directory} cannot be read: {error}.") from None
     return {
         name: File(size, digest) for name, size, digest in zip(names, sizes, found, strict=True)
     }

@@ -1,22 +1,21 @@
-"""Weights and environments on a host that nothing there starts with any more, removed where
-somebody asks for it."""
+"""The removal of weights and environments that no service of a host uses: see
+deploys/remove_weights.py."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.vllm import environment, weights
-from mirrorfleet.roles.vllm.render import ENVIRONMENTS
-from mirrorfleet.runtime.commands import Commands, operation, script
+from mirrorfleet.roles.vllm import software, weights
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
+from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Role, Step
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -24,45 +23,37 @@ OURS = re.compile(
 """What runs have made there; nothing else is removed, whoever put it there."""
 
 
-def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of any host: a model may have left this one.
+class WeightsRemoval(Role):
+    """Weights and environments that nothing uses, off any host: a model may have left this one.
 
-    A change of a model removes the environments that no generation needs; where the last model has
+    A change of a model removes the environments that no generation needs. Where the last model has
     left, there is no such change any more.
     """
-    return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
+
+    title = "vLLM"
+
+    def questions(self, plan: HostPlan) -> list[Question]:
+        return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        for place in _unused(plan, observed):
+            yield Change(f"{place} ({observed.unused[place] / 1e9:.2f} GB) will be removed")
+
+    def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("unused weights and environments", self.clear),)
+
+    def clear(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Remove what no generation starts with and the fleet file does not need."""
+        if unused := _unused(plan, observed):
+            yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
 
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Nothing speaks against it."""
-    return []
-
-
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
-    """Yield what will be removed."""
-    for place in _unused(plan, seen):
-        yield Change(f"{place} ({seen.unused[place] / 1e9:.2f} GB) will be removed")
-
-
-def fetch(plan: HostPlan, seen: Observation) -> None:
-    """Nothing is sent."""
-
-
-@deploy("vLLM")
-def remove() -> None:
-    """Remove from this host what it does not need."""
-    clear(name="unused weights and environments removed")
-
-
-@operation
-def clear() -> Commands:
-    """Remove what no generation starts with and the fleet file does not want."""
-    if unused := _unused(runtime.plan(), runtime.seen()):
-        yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
-
-
-def _unused(plan: HostPlan, seen: Observation) -> list[str]:
-    wanted = {weights.location(engine.model, engine.weights) for engine in plan.engines}
-    wanted |= {f"{place}.part" for place in wanted}
-    wanted |= {environment(engine).directory for engine in plan.engines}
-    return sorted(each for each in seen.unused.keys() - wanted if OURS.fullmatch(each))
+def _unused(plan: HostPlan, observed: Observation) -> list[str]:
+    needed = [weights.known_location(engine) for engine in plan.engines]
+    needed += [f"{place}.part" for place in needed]
+    needed += [software.known_directory(engine) for engine in plan.engines]
+    return sorted(
+        place
+        for place in observed.unused
+        if OURS.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
+    )

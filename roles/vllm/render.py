@@ -13,6 +13,7 @@ from typing import Any
 from mirrorfleet.planning import NodesPlan, VllmPlan, http
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import NEVER, Installed, Service
@@ -26,7 +27,6 @@ PROVE, EXPLAIN, WHOLE, NODES = (
     for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
 
-ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 NAMES = "vllm-*"
 """The services of all engines, on any host."""
@@ -189,7 +189,7 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> str:
 
 def _words(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return f"python3 -I -c {shlex.quote(EXPLAIN)} {weights} {nodes}"
+    return f"python3 -I -c {shlex.quote(EXPLAIN)} {shlex.quote(weights)} {nodes}"
 
 
 def _json(said: Mapping[str, Any]) -> str:

@@ -1,55 +1,43 @@
-"""All weights of an engine host, read and compared with what once arrived."""
+"""All weights of an engine host, read and compared with what was downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pyinfra.api import deploy
-
-from mirrorfleet import runtime
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import whole
-from mirrorfleet.runtime.commands import Commands, operation, telling
+from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
-from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.problems import error
+from mirrorfleet.runtime.role import Role, Step
 
 
-def questions(plan: HostPlan) -> list[Question]:
-    """What must be known of an engine host."""
-    return [question for engine in plan.engines for question in weights.questions(engine)]
+class WeightsVerification(Role):
+    """Every byte of an engine host's weights, compared with what was downloaded."""
 
+    title = "Weights"
 
-def refusals(plan: HostPlan, seen: Observation) -> list[str]:
-    """Name the weights that are not there to be read."""
-    return [
-        f"has no {_place(engine)} for '{engine.model}'. Run deploys/mirror.py first."
-        for engine in plan.engines
-        if _place(engine) not in seen.paths
-    ]
+    def questions(self, plan: HostPlan) -> list[Question]:
+        return [question for engine in plan.engines for question in weights.questions(engine)]
 
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        for engine in plan.engines:
+            if _place(engine) not in observed.paths:
+                yield error(
+                    f"there are no weights for '{engine.model}' at {_place(engine)}.",
+                    "Run deploys/mirror.py first.",
+                )
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
-    """Nothing is changed."""
-    yield from ()
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        if not plan.engines:
+            return ()
+        return (Step("every byte compared with what was downloaded", self.compare),)
 
-
-def fetch(plan: HostPlan, seen: Observation) -> None:
-    """Nothing is sent."""
-
-
-@deploy("Weights")
-def verify() -> None:
-    """Read the weights of this host's engines."""
-    read(name="every byte compared with what arrived")
-
-
-@operation
-def read() -> Commands:
-    """Read all; what is wrong of one hides nothing of the others."""
-    engines = runtime.plan().engines
-    if engines:
-        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in engines]
+    def compare(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Read all weights; damage in one model hides none in the others."""
+        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines]
         yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
 
 

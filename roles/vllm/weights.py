@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Weights
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import VllmPlan
 from mirrorfleet.roles.vllm import push
 from mirrorfleet.roles.vllm.arrival import accept, begin
@@ -23,6 +25,7 @@ from mirrorfleet.roles.vllm.render import USER
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
 
@@ -43,6 +46,17 @@ def location(model: str, weights: Weights) -> str:
             return f"{WEIGHTS}/{model}-{push.digest(Path(weights.source))[:12]}"
 
 
+def known_location(engine: VllmPlan) -> str:
+    """Return the same also where the files to push are no longer on this machine: then a pattern.
+
+    Enough to roll back an engine, which only names the directory to people.
+    """
+    try:
+        return location(engine.model, engine.weights)
+    except DeployError:
+        return f"{WEIGHTS}/{engine.model}-*"
+
+
 def questions(engine: VllmPlan) -> list[Question]:
     """What must be asked of a host to know whether it has the weights, and what of them."""
     place = location(engine.model, engine.weights)
@@ -55,7 +69,7 @@ def questions(engine: VllmPlan) -> list[Question]:
             return [("weights", place), ("sizes", f"{place}.part")]
 
 
-def refusals(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[str]:
+def problems(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[Problem]:
     """Yield why a host cannot have the weights."""
     engines = list(engines)
     for engine in engines:
@@ -65,17 +79,18 @@ def refusals(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[str]:
         if engine.weights.kind != "path":
             continue
         if place not in seen.paths:
-            yield f"has no weights at {place} for '{engine.model}'. Put them there."
+            yield error(f"there are no weights for '{engine.model}' at {place}.", "Put them there.")
         elif wrong := seen.wrong.get(place):
-            yield (
-                f"has weights at {place} for '{engine.model}' that are not whole: {_named(wrong)} "
-                "missing or empty. Copy them there again."
+            yield error(
+                f"the weights for '{engine.model}' at {place} are not complete: {_named(wrong)} "
+                "missing or empty.",
+                "Copy them there again.",
             )
     needed, free = sum(needs(engines, seen).values()), seen.disks.get(STATE)
     if free is not None and needed > free:
-        yield (
-            f"needs {needed / 1e9:.2f} GB below {STATE} for weights, and has {free / 1e9:.2f} GB "
-            "free there. Make room: deploys/remove_weights.py removes those that nothing uses."
+        yield error(
+            f"weights need {needed / 1e9:.2f} GB below {STATE}, and {free / 1e9:.2f} GB are free.",
+            "Make room: deploys/remove_weights.py removes weights that no service uses.",
         )
 
 

@@ -91,9 +91,7 @@ def key_file(path: Path) -> str:
             assert value and (read is reveal_text or value.isprintable())
             weakness(value)
         except DeployError as error:
-            assert str(error).startswith(f"lacks the secret {{file: {path.name}}}:") or str(
-                error
-            ).startswith(f"cannot use the secret {{file: {path.name}}}:")
+            assert str(error).startswith(f"the secret {{file: {path.name}}} ")
             return "no key"
     return "a key"
 

@@ -6,31 +6,24 @@ import base64
 import json
 from hashlib import sha256
 
-from mirrorfleet.jobs import show
 from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan
-from mirrorfleet.roles import (
-    claude,
-    firewall,
-    front,
-    litellm,
-    migrations,
-    ollama,
-    ports,
-    postgres,
-    preflight,
-    redis,
-    vllm,
-)
-from mirrorfleet.roles.claude import machine
+from mirrorfleet.roles import registry
+from mirrorfleet.roles.claude import home_files, machine
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.firewall import render as rules
+from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.litellm import container, keys
+from mirrorfleet.roles.litellm import software as litellm_software
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.roles.migrations import render, wheel
+from mirrorfleet.roles.migrations import role as migrations
 from mirrorfleet.roles.ollama import models, release
 from mirrorfleet.roles.ollama import render as ollama_render
+from mirrorfleet.roles.ports import role as ports
+from mirrorfleet.roles.postgres import role as postgres
 from mirrorfleet.roles.postgres.render import BACKUP, MADE, TIMER
-from mirrorfleet.roles.vllm import weights
+from mirrorfleet.roles.system import role as system
+from mirrorfleet.roles.vllm import devices, software, weights
 from mirrorfleet.runtime.observe import Observation, parse
 from mirrorfleet.runtime.reserved import UNIT
 from mirrorfleet.runtime.rollout import serves
@@ -72,7 +65,7 @@ def bare(plan: HostPlan) -> Answers:
     gpus = [at for engine in plan.engines for at in engine.devices]
     return {
         **MACHINE,
-        **{("path", path): () for path in (preflight.SYSTEMD, preflight.APT)},
+        **{("path", path): () for path in (system.SYSTEMD, system.APT)},
         **{
             ("gpu", str(at)): ("81559", "580.95.05", "9.0")
             for at in range(max(gpus, default=-1) + 1)
@@ -85,37 +78,33 @@ def bare(plan: HostPlan) -> Answers:
 def converged(plan: HostPlan) -> Answers:
     """The same machine as a complete run leaves it."""
     found = bare(plan)
+    for role in registry.service_roles():
+        if role.instances(plan):
+            packages = role.packages(plan, seen(MACHINE | _path(container.DOCKER)))
+            found |= {("package", name): () for name in packages}
     for engine in plan.engines:
-        found |= {("package", name): () for name in vllm.packages(plan)}
-        found |= {("environment", vllm.environment(engine).directory): ("",)}
+        found |= {("environment", software.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
     if any(engine.build == "cuda" for engine in plan.engines):
-        found |= {("unit", vllm.devices.UNIT): ("active", "enabled", "", "no", "")}
-        for each in vllm.devices.units(plan):
+        found |= {("unit", devices.UNIT): ("active", "enabled", "", "no", "")}
+        for each in devices.units(plan):
             digest = sha256(each.content or b"").hexdigest()
             found["file", each.path] = (f"f {each.mode} root:root", digest)
     if plan.ollama:
-        found |= {("package", name): () for name in ollama.PACKAGES}
         found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
         found |= _path(plan.ollama.models_directory) | _path(ollama_render.ELSEWHERE)
         found |= made(plan.ollama)
-    if plan.redis:
-        found |= {("package", name): () for name in redis.PACKAGES}
     if plan.postgres:
-        found |= {("package", name): () for name in postgres.PACKAGES}
         found |= timed(plan) | _path(MADE)
     if plan.migrations:
         found |= migrated(plan.migrations)
     if plan.gateway:
-        found |= {("package", name): () for name in litellm.software.PACKAGES}
         if plan.gateway.image:
             found |= _path(container.DOCKER)
             found |= {("image", plan.gateway.image.reference): ()}
         else:
-            found |= {("environment", litellm.software.environment(plan.gateway).directory): ("",)}
+            found |= {("environment", litellm_software.environment(plan.gateway).directory): ("",)}
         found |= admitted(plan.gateway)
-    if plan.load_balancer:
-        found |= {("package", name): () for name in front.PACKAGES}
     for service in services(plan):
         found |= running(service)
     if plan.firewall and plan.firewall.rules:
@@ -131,7 +120,7 @@ def converged(plan: HostPlan) -> Answers:
             if shared.content is not None:
                 digest = sha256(shared.content).hexdigest()
                 found["file", shared.path] = (f"f {shared.mode} root:root", digest)
-        for file in claude.wanted(plan, seen(bare(plan))):
+        for file in home_files.desired(plan, seen(bare(plan))):
             if file.content is not None:
                 content = base64.b64encode(file.content).decode()
                 found["home_file", file.user, file.path] = (file.mode, content)
@@ -140,7 +129,7 @@ def converged(plan: HostPlan) -> Answers:
 
 def services(plan: HostPlan) -> list[Service]:
     """Return the services that a host of this size is to run."""
-    return show.services(plan, seen(MACHINE))
+    return registry.rendered(plan, seen(MACHINE))
 
 
 def made(plan: OllamaPlan) -> Answers:
@@ -161,7 +150,7 @@ def made(plan: OllamaPlan) -> Answers:
 
 def guarded(plan: HostPlan) -> Answers:
     """The answers about a firewall that is as it should be."""
-    text = rules.rules(firewall.wanted(plan))
+    text = rules.rules(firewall.desired_doors(plan))
     units = {path: sha256(text.encode()).hexdigest() for path, text in firewall.units().items()}
     return {
         **{("package", name): () for name in firewall.PACKAGES},

@@ -25,9 +25,6 @@ from tests.roles.answers import Answers, lines
 
 MIRROR = Path(__file__).parents[2] / "deploys" / "mirror.py"
 
-# What any Linux machine says to pyinfra's own server.user.
-LINUX = {"uname -s": "Linux", "command -v useradd": "/usr/sbin/useradd"}
-
 # What pyinfra works out for each host and operation, and would find the same each time: half of the
 # time of a run without a network. Of a frame it wants the file and the line, not its source.
 KNOWN: list[AbstractContextManager[object]] = [
@@ -102,7 +99,6 @@ def mirror(
                 "fake_responses": {
                     "sh -s": lines(answers[name]),
                     **failing.get(name, {}),
-                    **LINUX,
                 },
                 "fake_delay": takes,
                 "fake_delay_jitter": 0,

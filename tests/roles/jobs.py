@@ -12,7 +12,7 @@ PATTERNS = {
     "restart": r'activate "\$generation" && begun=',
     "prove": r'activate "\$generation"; } && begun=',
     "stand by": r"\nactivate \w+\s*$",
-    "left alone": r"left as it is, because",
+    "skipped": r"skipped because",
     "download": r"bin/python -I -c|curl .* -o upload",
     "keys": r"' admit /opt",
     "former keys": r"' retire /opt",
@@ -30,7 +30,7 @@ PATTERNS = {
     "machine files": r"install -D -m \S+ -o root -g root",
     "link": r"ln -sfn \S+ /usr/local/bin/claude",
     "packages": r"apt-get",
-    "user": r"useradd|uname -s|/etc/passwd|/etc/group",
+    "user": r"\buseradd ",
 }
 
 

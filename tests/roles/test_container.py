@@ -13,9 +13,9 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Image
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import litellm
-from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm import container, software
 from mirrorfleet.roles.litellm.files import contents
+from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.observe import Observation
@@ -23,6 +23,7 @@ from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 # A stand-in for Docker's client: it has the images that images/ names, by their ids, and writes
 # down what it did. An archive is lines of a name and an id.
@@ -134,10 +135,10 @@ def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
 def test_an_archive_that_is_another_one_or_none_is_not_sent(house: Path, plan: HostPlan) -> None:
     (house / "release.tar.zst").write_text("evil")
     with pytest.raises(DeployError, match="is not the image that is wanted: its sha256 is b5c1"):
-        litellm.fetch(plan, seen(bare(plan)))
+        Litellm().fetch(plan, seen(bare(plan)))
     (house / "release.tar.zst").unlink()
     with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):
-        litellm.fetch(plan, seen(bare(plan)))
+        Litellm().fetch(plan, seen(bare(plan)))
 
 
 def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
@@ -174,22 +175,22 @@ def test_a_gateway_that_leaves_takes_its_image_with_it(
 
 def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan) -> None:
     found = seen(bare(plan))
-    said = [change.what for change in litellm.changes(plan, found)]
+    said = [change.what for change in Litellm().changes(plan, found)]
     assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
         *said
     }
     there = replace(found, paths=found.paths | {container.DOCKER})
-    assert not any("docker.io" in change.what for change in litellm.changes(plan, there))
+    assert not any("docker.io" in change.what for change in Litellm().changes(plan, there))
     # Debian 13 has the client in a package of its own.
     newer = replace(found, release="13")
-    assert litellm.software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
+    assert software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
     found = replace(seen(bare(plan)), disks={container.STORE: 10**8})
-    assert list(litellm.refusals(plan, found)) == [
-        "needs 0.70 GB at least below /var/lib/docker for LiteLLM's image, and has 0.10 GB free "
-        "there. Make room."
+    assert texts(Litellm().problems(plan, found)) == [
+        "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
+        "Make room there."
     ]
 
 
@@ -229,9 +230,9 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
 
 def test_another_image_is_another_generation(plans: Planned, house: Path, plan: HostPlan) -> None:
     found = seen(converged(plan))
-    assert not list(litellm.changes(plan, found))
+    assert not list(Litellm().changes(plan, found))
     edit(house, "docker", "sha256: 5f", "sha256: 6f")
-    said = [change.what for change in litellm.changes(plans("docker").hosts["gw"], found)]
+    said = [change.what for change in Litellm().changes(plans("docker").hosts["gw"], found)]
     assert said == [
         "image mirrorfleet-litellm:6fd7bdc9e87f is missing",
         "litellm: container.sh differs",

@@ -12,6 +12,7 @@ import pytest
 
 from mirrorfleet.planning import VllmPlan
 from mirrorfleet.roles import vllm
+from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.locks import for_host
 from tests.roles import programs
@@ -42,7 +43,7 @@ def engine(plans: Planned) -> VllmPlan:
 
 def test_a_cuda_engine_finds_its_compiler_before_any_other(plans: Planned) -> None:
     host = plans("prod").hosts["gpu-a"]
-    place = vllm.environment(host.engines[0]).directory
+    place = software.environment(host.engines[0]).directory
     [service, *_] = [each for each in services(host) if each.name.startswith("vllm-")]
     said = service.environment
     assert said["PATH"].split(":")[:2] == [f"{place}/bin", f"{place}/cuda/bin"]
@@ -60,7 +61,7 @@ def test_the_cpu_build_needs_no_cuda_compiler(plans: Planned) -> None:
 def test_an_environment_of_an_earlier_release_is_rebuilt(plans: Planned) -> None:
     host = plans("prod").hosts["gpu-a"]
     found = seen(converged(host))
-    wanted = vllm.environment(host.engines[0])
+    wanted = software.environment(host.engines[0])
     # Named by its lock file alone, and without the tree that compilers know.
     digest = sha256(wanted.lock.read_bytes() + b"true").hexdigest()[:8]
     former = f"{wanted.directory.rpartition('-')[0]}-{digest}"

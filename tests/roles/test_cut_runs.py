@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import ClientPlan, HostPlan
-from mirrorfleet.roles import claude
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import home_files, homes
 from mirrorfleet.roles.claude import machine as shared
+from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.files import HomeFile, outdated, write
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
@@ -136,11 +136,11 @@ def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
-    seen = machine.look_as_host(*claude.questions(plan))
+    seen = machine.look_as_host(*Claude().questions(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
     first = shared.known(plan.clients, seen)
     told: list[tuple[str, str, str]] = []
-    wanted = claude.wanted(plan, seen)
+    wanted = home_files.desired(plan, seen)
     [command] = write(wanted, seen, lambda *said: told.append(said), first=first)
     command.told(machine.run(command).stdout.splitlines())
     assert [user for _, user, _ in told] == ["ada"]

@@ -58,8 +58,8 @@ def test_psql_reaches_what_the_url_says() -> None:
     [
         ("mysql://u:p@db/llm", "it is not like postgresql://USER:PASSWORD@HOST/DATABASE."),
         ("postgresql://u:p@db", "it names no database."),
-        ("postgresql://u:p@db:x/llm", "it is none."),
-        ("postgresql://u:p@db/llm?schema=mine", "'schema' is not understood. Remove it."),
+        ("postgresql://u:p@db:x/llm", "it is not a URL."),
+        ("postgresql://u:p@db/llm?schema=mine", "'schema' is not known. Remove it."),
         (
             "postgresql://u:p@db/llm?connection_limit=5",
             "write gateway.database.connection_pool_limit, not connection_limit.",
@@ -69,7 +69,7 @@ def test_psql_reaches_what_the_url_says() -> None:
 def test_a_url_that_would_be_read_in_two_ways_is_refused(url: str, why: str) -> None:
     with pytest.raises(DeployError) as caught:
         render.settings(PLAN, url)
-    assert str(caught.value) == f"cannot use the URL behind {URL}: {why}"
+    assert str(caught.value) == f"the URL {URL} cannot be used: {why}"
 
 
 @pytest.mark.usefixtures("stocked")
@@ -79,9 +79,9 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     found = migrated(hosts["state"].migrations, salt_key="the one of before")
     [line] = refused(dict(hosts), {"state": found})
     assert line == (
-        "state finds a database for another salt key than {env: LITELLM_SALT_KEY}: what is stored "
-        "there could never be read again. Give back the former one; where nothing is lost, run "
-        "once with --data salt_key=changed."
+        "state: the database belongs to another salt key than {env: LITELLM_SALT_KEY}: what is "
+        "stored there could never be read again. Set the former key again; if nothing would be "
+        "lost, run once with --data salt_key=changed."
     )
 
 
@@ -95,7 +95,7 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
     hosts = plans("database").hosts
     found: Answers = {("database", render.SETTINGS): ("20 ",)}
     assert refused(dict(hosts), {"gw": found}) == [
-        "gw finds a database that admits 20 connections, and the gateways need 30. Write a lower "
+        "gw: the database admits 20 connections, and the gateways need 30. Set a lower "
         "connection_pool_limit."
     ]
 
@@ -107,9 +107,9 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     edit(house, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("service", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
-        "state has the database with LiteLLM's keys, and the fleet file names another one, which "
-        "knows none of them. Take them along (`mirrorfleet docs database`, Move the database); "
-        "then, or to begin anew, run once with --data database=moved."
+        "state: this host has the database with LiteLLM's keys, and the fleet file names another "
+        "one, which has none of them. Move them (`mirrorfleet docs database`, Move the database); "
+        "then, or to start with none, run once with --data database=moved."
     ]
 
 
@@ -211,7 +211,7 @@ def test_the_tables_are_made_before_a_gateway_changes(bare_hosts: Bare) -> None:
 
 def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
     done = mirror(*bare_hosts, fail={"state": [MIGRATION]})
-    assert jobs(done["gw"])[-1] == "left alone"
+    assert jobs(done["gw"])[-1] == "skipped"
     assert not any("begun=$(invocation)" in each.command for each in done["gw"].execs)
 
 
@@ -236,17 +236,18 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("DATABASE_PASSWORD", "state would have a Postgres with the password of"),
-        ("LITELLM_SALT_KEY", "state would encrypt with the salt key of"),
+        ("DATABASE_PASSWORD", "state: the password of Postgres,"),
+        ("LITELLM_SALT_KEY", "state: the salt key"),
     ],
 )
 def test_a_secret_that_can_be_guessed_is_refused(
     plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
+    comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}: it has 7 characters, and 32 are the least. Make a random "
-        "one, for example with: openssl rand -hex 32."
+        f"{what} {{env: {name}}}{comma} is too weak: it has 7 characters, and 32 are the least. "
+        "Make a random one, for example with: openssl rand -hex 32."
     ]
 
 
@@ -269,7 +270,7 @@ def test_a_former_password_counts_until_all_gateways_have_the_new_one(rotated: B
 
 def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> None:
     done = mirror(*rotated, fail={"gw": [SWITCH]})
-    assert jobs(done["state"])[-1] == "left alone"
+    assert jobs(done["state"])[-1] == "skipped"
     done = mirror(*rotated, limit=["state"])
     assert not any(END in each.command for each in done["state"].execs)
     # The next run knows that it is still there.
@@ -366,9 +367,9 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 
 BY_URL = "{url: {env: DATABASE_URL}}"
 ELSEWHERE = (
-    "gw has its keys in a database at another host, port or name than the fleet file leads to, "
-    "which knows none of them. Take them along (`mirrorfleet docs database`, Move the database); "
-    "then, or where it is the same one, run once with --data database=moved."
+    "gw: the gateway's keys are in a database at another host, port or name than the fleet file "
+    "names, which may have none of them. Move them (`mirrorfleet docs database`, Move the "
+    "database); then, or if it is the same database, run once with --data database=moved."
 )
 Server = Callable[..., subprocess.CompletedProcess[str]]
 

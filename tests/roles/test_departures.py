@@ -62,9 +62,9 @@ def test_where_a_gateway_fails_an_engine_stays(
 ) -> None:
     found["gpu"] |= {("service", "vllm-former"): ()}
     edit(house, "lab", "workers: 2", "workers: 3")
-    bad = ["&& serves", "left as it is"]
+    bad = ["&& serves", "skipped because"]
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
-    assert jobs(done["gpu"]) == ["left alone"]
+    assert jobs(done["gpu"]) == ["skipped"]
     assert done["gpu"].failed
 
 
@@ -88,7 +88,7 @@ def test_a_run_without_all_gateways_and_clients_lets_nothing_go(
     assert {name: traffic.looks for name, traffic in done.items() if traffic.looks} == {"gpu": 1}
     assert jobs(done["gpu"]) == []
     said = "\n".join(map(click.unstyle, caplog.messages))
-    assert "vllm-former.service is to go, and stays until @fake/gw-1, @fake/gw-2, @fake/dev" in said
+    assert "vllm-former.service will be removed once @fake/gw-1, @fake/gw-2, @fake/dev" in said
 
 
 # A stand-in for systemd: units run until they are stopped, and one cannot be stopped.
@@ -176,12 +176,14 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
     for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"still has a part in the fleet file: {part}. Take it out" in str(caught.value)
+        assert f"this host still has a part in the fleet file: {part}. Remove it" in str(
+            caught.value
+        )
 
 
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
-    with pytest.raises(DeployError, match="still runs mirrorfleet-vllm-tiny"):
+    with pytest.raises(DeployError, match="mirrorfleet-vllm-tiny"):
         mirror(hosts, {"gpu": MACHINE | OURS | {("service", "vllm-tiny"): ()}}, deploy=REMOVE_HOSTS)
 
 
@@ -199,7 +201,7 @@ def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, house: Path) 
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
     [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs
-    assert "\nfor service in vllm litellm redis postgres front; do" in clear.command
+    assert "\nfor service in vllm redis postgres litellm front; do" in clear.command
 
 
 def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,11 +169,14 @@ def test_what_apt_would_remove_is_named(plan: HostPlan, caplog: pytest.LogCaptur
 def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
     unknown: Answers = {("driver", "refused"): (f"Unable to locate package {PACKAGE}",)}
     why = refused(plan, UBUNTU | unknown)
-    assert f"gpu-c cannot have {PACKAGE}: Unable to locate package {PACKAGE}. Ubuntu has" in why
+    assert (
+        f"gpu-c: {PACKAGE} cannot be installed: Unable to locate package {PACKAGE}. Ubuntu has"
+        in why
+    )
     why = refused(plan, MACHINE | unknown)
     assert "Debian has NVIDIA's drivers in non-free" in why
     elsewhere: Answers = {("machine",): ("fedora", "43", "x86_64", "4", "8388608")}
-    assert f"cannot have {PACKAGE}: there is no apt-get." in refused(plan, elsewhere)
+    assert f"{PACKAGE} cannot be installed: there is no apt-get." in refused(plan, elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +184,13 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
     [
         (
             {("driver", "headless"): ("6.8.0-1-generic",)},
-            "has no headers of its kernel, 6.8.0-1-generic",
+            "the headers of the running kernel, 6.8.0-1-generic, are missing",
         ),
-        ({("driver", "unsigned"): ("",)}, "has Secure Boot on"),
-        ({("path", drivers.UNINSTALL): ()}, f"Remove that: {drivers.UNINSTALL}."),
+        ({("driver", "unsigned"): ("",)}, "Secure Boot is on"),
+        ({("path", drivers.UNINSTALL): ()}, f"Remove that driver: {drivers.UNINSTALL}."),
         (
             {("offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
-            f"would get driver 535.247.01 with {PACKAGE}, and vLLM 0.32.0 brings CUDA 13, which "
+            f"{PACKAGE} brings driver 535.247.01, and vLLM 0.32.0 brings CUDA 13, which "
             "needs 580 or newer.",
         ),
     ],
@@ -197,7 +200,7 @@ def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str)
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
     offer = {question for question in found if question[0] == "offer"}
-    assert offer or not list(drivers.refusals(plan, seen(INSTALLED | RUNS | found)))
+    assert offer or not list(drivers.Drivers().problems(plan, seen(INSTALLED | RUNS | found)))
 
 
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
@@ -205,7 +208,7 @@ def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
 ) -> None:
     found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
     ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
-    assert list(drivers.refusals(plan, seen(ready | found))) == []
+    assert list(drivers.Drivers().problems(plan, seen(ready | found))) == []
 
 
 # As apt-cache policy tells it. Of the headers that are named last, there are none.

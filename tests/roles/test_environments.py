@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mirrorfleet.roles import litellm
+from mirrorfleet.roles.litellm import software
+from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import python
 from tests.roles.answers import converged, seen
 from tests.roles.conftest import Planned
@@ -14,15 +15,15 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     host = plans("lab").hosts["gw-1"]
     assert host.gateway
     found = seen(converged(host))
-    wanted = litellm.software.environment(host.gateway)
+    wanted = software.environment(host.gateway)
     evil = f"{wanted.directory}/lib/python3.11/site-packages/litellm_init.pth"
     changed = replace(found, environments={wanted.directory: evil})
-    said = [change.what for change in litellm.changes(host, changed)]
+    said = [change.what for change in Litellm().changes(host, changed)]
     assert f"{evil} was changed since it was installed: the environment is built anew" in said
     assert "mirrorfleet-litellm.service will be restarted" in said
     anew = f"{wanted.directory}-2"
     assert python.standing(wanted, changed).directory == anew
-    assert f"ExecStart={anew}/bin/litellm" in litellm.service_of(host.gateway, changed).unit
+    assert f"ExecStart={anew}/bin/litellm" in Litellm().render(host.gateway, changed).unit
     # It stays there, also when the changed one is gone.
     there = replace(found, environments={anew: ""})
     assert python.standing(wanted, there).directory == anew

@@ -12,8 +12,9 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
-from mirrorfleet.roles import firewall
+from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
+from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import parse, script
 from tests.roles.answers import Answers, bare, converged, seen
@@ -22,6 +23,7 @@ from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 Lab = Callable[[], dict[str, HostPlan]]
 
@@ -116,8 +118,8 @@ def test_a_gateway_that_leaves_is_shut_out_after_all_else_and_its_successor_let_
 def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, house: Path) -> None:
     found = {name: converged(plan) for name, plan in lab().items()}
     edit(house, "lab", "10.77.0.22", "10.77.0.23")
-    done = mirror(lab(), found, fail={"gw-2": ["&& serves"], "gpu": ["left as it is"]})
-    assert jobs(done["gpu"]) == ["doors", "left alone"]
+    done = mirror(lab(), found, fail={"gw-2": ["&& serves"], "gpu": ["skipped because"]})
+    assert jobs(done["gpu"]) == ["doors", "skipped"]
     assert done["gpu"].failed, "so that the run fails"
 
 
@@ -142,7 +144,7 @@ def test_what_another_hand_did_is_said_and_repaired(lab: Lab, name: str) -> None
     found = converged(lab()["gpu"]) | wrong
     if name == "flushed":
         del found["table", TABLE]
-    said = [change.what for change in firewall.changes(lab()["gpu"], seen(found))]
+    said = [change.what for change in Firewall().changes(lab()["gpu"], seen(found))]
     assert len(said) == 1
     assert what in said[0]
     assert jobs(mirror({"gpu": lab()["gpu"]}, {"gpu": found})["gpu"]) == ["doors"]
@@ -156,8 +158,8 @@ def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, house: Path) -> No
 
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
     found = seen(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
-    [why] = firewall.refusals(lab()["gpu"], found)
-    assert why.startswith("has port 8000 taken by sshd, and our firewall is to guard it.")
+    [why] = texts(Firewall().problems(lab()["gpu"], found))
+    assert why.startswith("port 8000 is in use by sshd, and the firewall would close it")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +170,11 @@ def test_a_gateway_that_comes_from_an_address_nobody_knows_refuses_the_run(
     lab: Lab, source: str, refused: bool
 ) -> None:
     found = seen(bare(lab()["gw-1"]) | {("route", "10.77.0.11"): (source,)})
-    whys = firewall.refusals(lab()["gw-1"], found)
+    whys = texts(Firewall().problems(lab()["gw-1"], found))
     assert len(whys) == refused
-    assert all("reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys)
+    assert all(
+        "the gateway reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
+    )
 
 
 def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab: Lab) -> None:
@@ -180,9 +184,9 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
         door = FirewallRule("tiny", 8000, (name,))
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
-    assert "127.0.0.1" in rules(firewall.wanted(admitting("localhost")))
+    assert "127.0.0.1" in rules(firewall.desired_doors(admitting("localhost")))
     with pytest.raises(DeployError, match="finds no address of that name"):
-        firewall.refusals(admitting("no-such-host.invalid"), seen(bare(plan)))
+        list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
 
 
 def test_a_name_that_dns_cannot_have_is_told_like_one_that_it_does_not_have() -> None:

@@ -16,10 +16,11 @@ import pytest
 
 from mirrorfleet.jobs import show
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import claude, postgres
-from mirrorfleet.roles.claude import machine
+from mirrorfleet.roles.claude import home_files, machine
+from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.render import USER
+from mirrorfleet.roles.postgres import role as postgres
 from tests.roles.answers import bare, seen, services
 from tests.roles.conftest import Planned
 
@@ -60,14 +61,14 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
     if plan.gateway:
         listed.append(f"640 root:{USER} {keys.WANTED}")
         yield "litellm/keys.json", keys.wanted(plan.gateway)
-    for path, text in show.doors(plan):
+    for path, text in Firewall().files(plan, show.A_HOST):
         listed.append(f"644 root:root {path}")
         yield f"machine{path}", text
     for shared in (*postgres.units(plan), *machine.files(plan.clients)):
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")
             yield f"machine{shared.path}", shared.content.decode()
-    for file in claude.wanted(plan, seen(bare(plan))):
+    for file in home_files.desired(plan, seen(bare(plan))):
         if file.content is not None:
             listed.append(f"{file.mode} {file.user}:{file.user} ~{file.user}/{file.path}")
             yield f"{file.user}/{file.path}", file.content.decode()

@@ -14,6 +14,7 @@ from mirrorfleet.runtime.files import HomeFile, outdated
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 SETTINGS = HomeFile("ada", ".claude/settings.json", b'{"model": "coder"}\n')
 
@@ -166,6 +167,6 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
     (home / ".claude.json").write_text('{"oauthAccount": {}}')
     seen = machine.look(("user", "ada"), ("home_file", "ada", ".claude.json"))
     assert seen.home_files["ada", ".claude.json"].mode == "unreadable"
-    assert [*homes.leaving(homes.Seat("ada"), seen)] == [
-        "has a ~ada/.claude.json that ada cannot read. Give it back: chown ada, chmod u+rw."
+    assert texts(homes.leaving(homes.Seat("ada"), seen)) == [
+        "~ada/.claude.json cannot be read by ada. Give it back: chown ada, chmod u+rw."
     ]

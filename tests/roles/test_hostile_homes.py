@@ -35,6 +35,7 @@ from tests.roles.fake import mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 from tests.roles.test_cut_runs import SEAT, developer
 from tests.roles.test_home_files import SETTINGS, all_files, look, write
 from tests.roles.test_home_files import home as _home
@@ -49,7 +50,7 @@ def asked(machine: Machine) -> Observation:
 
 
 def whys(seen: Observation) -> list[str]:
-    return [*homes.leaving(SEAT, seen)]
+    return texts(homes.leaving(SEAT, seen))
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
@@ -65,7 +66,7 @@ def test_a_pipe_in_a_home_blocks_nothing(
         os.mkfifo(home / path)
     began = time.monotonic()
     seen = asked(machine)
-    assert whys(seen) == [f"has a ~ada/{path} that is not a regular file. Move it, then run again."]
+    assert whys(seen) == [f"~ada/{path} is not a regular file. Move it, then run again."]
     # Also where it has come since the look.
     told = write(machine, [HomeFile("ada", path, b"{}")], Observation())
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
@@ -76,9 +77,9 @@ def test_a_pipe_in_a_home_blocks_nothing(
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("/dev/zero", "that is not a regular file"),
-        ("/etc", "that is not a regular file"),
-        ("huge", "of more than 8 MiB"),
+        ("/dev/zero", "is not a regular file"),
+        ("/etc", "is not a regular file"),
+        ("huge", "is larger than 8 MiB"),
     ],
 )
 def test_what_is_no_file_or_a_huge_one_is_not_read(
@@ -89,7 +90,7 @@ def test_what_is_no_file_or_a_huge_one_is_not_read(
         huge.truncate(10**12)
     (home / ".claude/settings.json").symlink_to(home / target)
     [said] = whys(asked(machine))
-    assert said.startswith(f"has a ~ada/.claude/settings.json {why}")
+    assert said.startswith(f"~ada/.claude/settings.json {why}")
 
 
 def test_a_home_that_does_not_answer_is_left_in_time(
@@ -105,7 +106,7 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     assert time.monotonic() - began < 6
     assert {each.mode for each in seen.home_files.values()} == {"slow"}
     assert homes.former(SEAT, seen) == []
-    assert whys(seen)[0].startswith("has a ~ada/.claude/mirrorfleet-key that cannot be read")
+    assert whys(seen)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 
 
 def test_a_home_that_blocks_the_writing_is_left_in_time(
@@ -307,8 +308,8 @@ def test_no_receipt_is_written_that_would_not_be_read() -> None:
         home_files={("ada", SEAT.settings): content, ("ada", SEAT.state): content},
     )
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
-    [why] = homes.skipped(client, seen)
-    assert "would get a ~ada/.claude/mirrorfleet-receipt.json that holds more than 8 MiB" in why
+    [why] = texts(homes.problems(client, seen))
+    assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in why
     assert [file.path for file in homes.files(client, seen)] == [SEAT.key]
 
 
@@ -367,7 +368,7 @@ def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
     seen = Observation(users=users, home_files=there)
     for wanted in (homes.files(client, seen), homes.former(SEAT, seen)):
         list(homes.changes(wanted, [client], seen))
-    assert all(why.startswith("has a ~ada/") for why in homes.skipped(client, seen))
+    assert all(why.startswith("~ada/") for why in texts(homes.problems(client, seen)))
 
 
 # Through a whole run.
@@ -411,7 +412,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
         assert '"name": "grace"' not in json.loads(admit.stdin)["keys"]
     assert jobs(done["dev-2"]) == ["home files", "machine files"]
     told = [click.unstyle(line) for line in caplog.messages]
-    skipped = [line for line in told if "skipped: has a ~grace/" in line]
+    skipped = [line for line in told if "skipped: ~grace/" in line]
     assert len(skipped) == 2, "when it is seen, and at the end"
     # The next run tries again; a key that can be removed is gone by then.
     assert jobs(done["dev-1"]) == ([] if path == SEAT.key else ["home files"])

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.ollama import models, release, service_of
+from mirrorfleet.roles.ollama import models, release
+from mirrorfleet.roles.ollama.role import Ollama
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.observe import Observation
@@ -75,7 +76,7 @@ def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     """Run the steps of the role until one fails; return what each said."""
     assert plan.ollama is not None
-    wanted = service_of(plan.ollama, FOUND)
+    wanted = Ollama().render(plan.ollama, FOUND)
     # The unit names the places of this host, which are below its directory.
     unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
     wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)

@@ -135,14 +135,14 @@ def test_who_is_not_in_the_file_is_told(
             "guests",
             "linus",
             {"KEY_ROOT": "abc"},
-            "guests cannot derive keys from {env: KEY_ROOT}: it has 3 characters, and 32 are the "
-            "least. Make a random one, for example with: openssl rand -hex 32.",
+            "guests: keys cannot be derived from {env: KEY_ROOT}: it has 3 characters, and 32 are "
+            "the least. Make a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",
             "ada",
             {"KEY": "sk-staff_key"},
-            "staff would give 'ada' the gateways' master key: {env: STAFF_KEY} and {env: KEY} are "
+            "staff: 'ada' would get the gateways' master key: {env: STAFF_KEY} and {env: KEY} are "
             "the same. Make another key.",
         ),
     ],

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.roles import ports
+from mirrorfleet.roles.ports import role as ports
 from mirrorfleet.roles.ports.files import reserve_ports
 from mirrorfleet.roles.ports.files.reserve_ports import attach, reserved
+from mirrorfleet.roles.ports.role import Ports
 from mirrorfleet.runtime.reserved import PROGRAM, UNIT, UNIT_PATH
 from tests.roles.answers import Answers, bare, converged, seen
 from tests.roles.conftest import Planned
@@ -128,7 +129,7 @@ def test_what_another_hand_did_is_said_and_repaired(plans: Planned, name: str) -
     plan = plans("lab").hosts["gw-1"]
     wrong, what = WRONG[name]
     found = converged(plan) | wrong
-    [change] = ports.changes(plan, seen(found))
+    [change] = Ports().changes(plan, seen(found))
     assert what in change.what
     assert jobs(mirror({"gw-1": plan}, {"gw-1": found})["gw-1"]) == ["ports"]
 
@@ -148,9 +149,9 @@ def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: 
 def test_a_host_whose_kernel_cannot_is_told_of_at_each_run(plans: Planned) -> None:
     plan = plans("lab").hosts["gw-1"]
     said = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
-    [remark] = ports.remarks(plan, seen(bare(plan) | {("content", ports.STATE): (said,)}))
+    [remark] = Ports().notices(plan, seen(bare(plan) | {("content", ports.STATE): (said,)}))
     assert remark.startswith("ports are not reserved: bpf: Operation not permitted. A local user")
-    assert list(ports.remarks(plan, seen(bare(plan)))) == []
+    assert list(Ports().notices(plan, seen(bare(plan)))) == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")

@@ -11,17 +11,21 @@ import pytest
 
 from mirrorfleet.config import Weights
 from mirrorfleet.planning import VllmPlan
-from mirrorfleet.roles import litellm, preflight, vllm
-from mirrorfleet.roles.vllm import gpus, render
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.system import role as system
+from mirrorfleet.roles.system.role import System
+from mirrorfleet.roles.vllm import gpus, render, software
 from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
-from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.runtime.role import Role
 from tests.roles.answers import bare, converged, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 # Of Qwen3-Coder-30B-A3B-Instruct and others, what their config.json says of their layers.
 QWEN3 = {
@@ -127,32 +131,34 @@ def found(
 
 
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
+    """Return the problems: their texts, and those of warnings after "warning: "."""
     plan = plans("prod").hosts["gpu-c"]
     engine = replace(plan.engines[0], **other)
-    lock = vllm.environment(plan.engines[0]).lock
-    return list(gpus.refusals(plan, engine, lock, PLACE, seen))
+    lock = software.environment(plan.engines[0]).lock
+    found = gpus.problems(plan, engine, lock, PLACE, seen)
+    return [str(each).removeprefix(": ") for each in found]
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic(plans: Planned) -> None:
     assert judged(plans, found(80)) == []
     assert judged(plans, found(39)) == []
     [slightly] = judged(plans, found(38))
-    assert isinstance(slightly, Doubt), "what is that near may fit"
+    assert slightly.startswith("warning: "), "what is that near may fit"
     [why] = judged(plans, found(36))
-    assert not isinstance(why, Doubt)
     assert why == (
-        "has 36.0 GiB on a GPU, x 0.9 = 32.4 GiB for 'helper', which takes 34.5 GiB at least: "
-        "weights 28.5 GiB (57.0 GiB / 2) + one window 6.0 GiB (2 x 2 heads x 128 x 2 bytes, for "
-        "131072 tokens). Split it over more GPUs, write a smaller context, or kv_cache_dtype: fp8."
+        "'helper' needs at least 34.5 GiB on each GPU: weights 28.5 GiB (57.0 GiB / 2) + one "
+        "window 6.0 GiB (2 x 2 heads x 128 x 2 bytes, for 131072 tokens). A GPU has 36.0 GiB x "
+        "0.9 = 32.4 GiB. Split it over more GPUs, set a smaller context, or set kv_cache_dtype: "
+        "fp8."
     )
 
 
 def test_heads_that_the_gpus_do_not_divide_are_refused_before_a_change(plans: Planned) -> None:
     [why] = judged(plans, found(200), tensor_parallel=3)
-    assert not isinstance(why, Doubt)
+    assert not why.startswith("warning: ")
     assert "over 3 GPUs, which do not divide its 32 attention heads evenly" in why
     [doubt] = judged(plans, with_config(num_attention_heads=24), tensor_parallel=3)
-    assert isinstance(doubt, Doubt), "some models copy them"
+    assert doubt.startswith("warning: "), "some models copy them"
     assert "do not divide its 4 KV heads evenly" in doubt
     latent = with_config(num_attention_heads=96, kv_lora_rank=512, qk_rope_head_dim=64)
     assert judged(plans, latent, tensor_parallel=3) == []
@@ -164,7 +170,7 @@ def test_a_window_that_the_weights_were_not_trained_for_is_refused_before_a_chan
 ) -> None:
     trained = with_config(max_position_embeddings=262144)
     [why] = judged(plans, trained, context=1_000_000)
-    assert "with a context of 1000000, and config.json of its weights allows 262144" in why
+    assert "has a context of 1000000, and config.json of its weights allows 262144" in why
     assert judged(plans, trained, context=262144) == []
     stretched = {"hf-overrides": {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}}
     assert judged(plans, trained, context=1_000_000, arguments=stretched) == []
@@ -186,18 +192,19 @@ def with_config(**said: Any) -> Observation:
 
 def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     assert judged(plans, found(80, count=1)) == [
-        "has 1 GPUs, counted from 0, and 'helper' is to have GPU 1. Correct hosts.gpu-c.gpus.count."
+        "'helper' needs GPU 1, counted from 0, and 1 GPUs are visible. Correct "
+        "hosts.gpu-c.gpus.count."
     ]
     assert judged(plans, found(80, count=0)) == [
-        "shows no NVIDIA GPU (nvidia-smi), and 'helper' is to have 2. Install NVIDIA's driver, 580 "
+        "no NVIDIA GPU is visible (nvidia-smi), and 'helper' needs 2. Install NVIDIA's driver, 580 "
         "or newer, or reboot into it; deploys/drivers.py installs the package that "
         "hosts.gpu-c.driver names."
     ]
     assert judged(plans, found(80, driver="550.163.01")) == [
-        "has NVIDIA's driver 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
-        "Write its package as hosts.gpu-c.driver and run deploys/drivers.py, or install it by "
-        "hand; or, for datacenter GPUs only, NVIDIA's package cuda-compat, and write its directory "
-        "as hosts.gpu-c.gpus.cuda_compat."
+        "NVIDIA's driver is 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
+        "Set hosts.gpu-c.driver to the driver's package and run deploys/drivers.py, or install it "
+        "by hand; or, for datacenter GPUs only, install NVIDIA's package cuda-compat, and set "
+        "hosts.gpu-c.gpus.cuda_compat to its directory."
     ]
 
 
@@ -214,7 +221,7 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
 )
 def test_nvidia_smi_that_reports_no_gpu_is_quoted(plans: Planned, words: str, hint: str) -> None:
     [why] = judged(plans, replace(found(80, count=0), smi=words))
-    assert why.startswith(f"shows no NVIDIA GPU (nvidia-smi says: {words}), and 'helper'")
+    assert why.startswith(f"no NVIDIA GPU is visible (nvidia-smi: {words}), and 'helper'")
     assert hint in why
 
 
@@ -231,7 +238,7 @@ def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
         return replace(seen, gpus=tuple(replace(gpu, capability=capability) for gpu in seen.gpus))
 
     assert judged(plans, of("7.0")) == [
-        "has a GPU 0 of compute capability 7.0, and vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
+        "GPU 0 has compute capability 7.0, and vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
         "newer: V100 and older GPUs are not supported. Choose another host for 'helper'."
     ]
     for capability in ("7.5", "8.0", "9.0", "10.0", "12.0", ""):
@@ -241,8 +248,8 @@ def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
 def test_gpus_behind_nvswitch_need_the_fabric_manager(plans: Planned) -> None:
     joined = replace(found(80), nvswitch=True)
     [why] = judged(plans, joined)
-    assert isinstance(why, Doubt), "the engine's own check has the last word"
-    assert "without it, every CUDA call fails with error 802" in why
+    assert why.startswith("warning: "), "the engine's own check has the last word"
+    assert "every CUDA call fails with error 802" in why
     assert "of the driver's release, 580.95.05" in why
     runs = {"nvidia-fabricmanager.service": Unit("active", "enabled")}
     assert judged(plans, replace(joined, units=runs)) == []
@@ -253,9 +260,11 @@ def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
     plans: Planned, house: Path
 ) -> None:
     edit(house, "prod", "gpus: {count: 2}", "gpus: {count: 2}, driver: nvidia-driver-580-server")
-    job = "Run deploys/drivers.py: it installs nvidia-driver-580-server, or says what is in its way"
+    job = (
+        "Run deploys/drivers.py: it installs nvidia-driver-580-server, or reports what prevents it"
+    )
     [why] = judged(plans, found(80, count=0))
-    assert why.endswith(f"'helper' is to have 2. {job}.")
+    assert why.endswith(f"'helper' needs 2. {job}.")
     [why] = judged(plans, found(80, driver="550.163.01"))
     assert f"needs 580 or newer. {job}; or, for datacenter GPUs only" in why
 
@@ -263,8 +272,8 @@ def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
 def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Planned) -> None:
     old, directory = found(80, driver="550.163.01"), "/usr/local/cuda-13.0/compat"
     assert judged(plans, old, cuda_compat=directory) == [
-        f"has no {directory}/libcuda.so.1, and hosts.gpu-c.gpus.cuda_compat says so. Install "
-        "NVIDIA's package cuda-compat for CUDA 13, or correct the key."
+        f"hosts.gpu-c.gpus.cuda_compat promises {directory}/libcuda.so.1, which is not there. "
+        "Install NVIDIA's package cuda-compat for CUDA 13, or correct the key."
     ]
     there = replace(old, paths=frozenset({f"{directory}/libcuda.so.1"}))
     assert judged(plans, there, cuda_compat=directory) == []
@@ -280,14 +289,13 @@ def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) ->
 
 def test_what_is_not_known_yet_is_told_and_no_reason_to_refuse(plans: Planned) -> None:
     [why] = judged(plans, replace(found(80), contents={}))
-    assert isinstance(why, Doubt)
-    assert "will be asked for memory for 'helper' that nobody knows" in why
+    assert why.startswith("warning: the GPU memory that 'helper' needs is not known before")
 
 
 def test_weights_that_will_be_pushed_are_judged_here(plans: Planned, tmp_path: Path) -> None:
     weights = Weights("push", str(tmp_path), None)
     [why] = judged(plans, replace(found(80), contents={}), weights=weights)
-    assert isinstance(why, Doubt), "no config.json"
+    assert why.startswith("warning: "), "no config.json"
     (tmp_path / "config.json").write_text(json.dumps(QWEN3))
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(200 * GIB)
@@ -303,23 +311,23 @@ def test_a_doubt_is_told_and_the_run_goes_on(
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     assert done["gpu-a"].execs
-    assert "that nobody knows before its weights are there" in caplog.text
+    assert "needs is not known before its weights are there" in caplog.text
 
 
 def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
     hosts = plans("lab").hosts
     gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
-    assert list(preflight.refusals(gateway, fine)) == []
-    odd = replace(fine, system="fedora", release="43", paths=frozenset({preflight.SYSTEMD}))
-    assert list(preflight.refusals(gateway, odd)) == [
-        "is fedora 43, without apt; our services run on Debian, Ubuntu and what is made of them. "
+    assert list(System().problems(gateway, fine)) == []
+    odd = replace(fine, system="fedora", release="43", paths=frozenset({system.SYSTEMD}))
+    assert texts(System().problems(gateway, odd)) == [
+        "the system, fedora 43, has no apt; services run on Debian, Ubuntu and their derivatives. "
         "Choose another host."
     ]
-    assert list(preflight.refusals(hosts["dev"], odd)) == [], "a developer's machine may be any"
-    [why] = preflight.refusals(gateway, replace(fine, architecture="riscv64"))
-    assert why.startswith("is riscv64; our services run on x86_64 and aarch64.")
-    [why] = preflight.refusals(gateway, replace(fine, ahead=-90.4))
-    assert "has a clock that is 90 seconds behind this machine's" in why
+    assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
+    [why] = texts(System().problems(gateway, replace(fine, architecture="riscv64")))
+    assert why.startswith("the processor is riscv64; services run on x86_64 and aarch64.")
+    [why] = texts(System().problems(gateway, replace(fine, ahead=-90.4)))
+    assert "the clock is 90 seconds behind this machine's" in why
 
 
 def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned) -> None:
@@ -327,7 +335,7 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     assert hosts["gw-1"].gateway
     named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
     fine = seen(bare(hosts["gw-1"]))
-    assert ("name", "gw-1.example") in preflight.questions(named)
+    assert ("name", "gw-1.example") in System().questions(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
         ("10.77.0.21 127.0.1.1", 0),
@@ -337,21 +345,26 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
         ("", 1),
     ):
         found = replace(fine, names={"gw-1.example": addresses})
-        assert len(list(preflight.refusals(named, found))) == judged
-    [why] = preflight.refusals(named, replace(fine, names={"gw-1.example": "127.0.1.1"}))
-    assert why.startswith("finds gw-1.example at 127.0.1.1, and its services are to listen there")
+        assert len(list(System().problems(named, found))) == judged
+    local = replace(fine, names={"gw-1.example": "127.0.1.1"})
+    [why] = texts(System().problems(named, local))
+    assert why.startswith("services listen on gw-1.example, which this host resolves to 127.0.1.1")
 
 
 def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -> None:
     hosts = plans("lab").hosts
-    for role, name, size in ((vllm, "gpu", "2.50"), (litellm, "gw-1", "0.70")):
+    roles: tuple[tuple[Role, str, str], ...] = (
+        (Vllm(), "gpu", "2.50"),
+        (Litellm(), "gw-1", "0.70"),
+    )
+    for role, name, size in roles:
         plan = hosts[name]
         full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
-        assert role.refusals(plan, seen(bare(plan) | full)) == [
-            f"needs {size} GB at least below /opt/mirrorfleet for software, and has 0.61 GB free "
-            "there. Make room."
+        assert texts(role.problems(plan, seen(bare(plan) | full))) == [
+            f"software needs at least {size} GB below /opt/mirrorfleet, and 0.61 GB are free. "
+            "Make room there."
         ]
-        assert role.refusals(plan, seen(converged(plan) | full)) == [], "it is there already"
+        assert list(role.problems(plan, seen(converged(plan) | full))) == [], "it is there already"
 
 
 def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: Planned) -> None:
@@ -359,16 +372,16 @@ def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: 
 
     def judged(root: int, state: int, packages: Literal["controller", "registry"]) -> list[str]:
         disks = {("disk", ROOT): (f"{root}",), ("disk", STATE): (f"{state}",)}
-        whys = vllm.refusals(replace(plan, packages=packages), seen(bare(plan) | disks))
-        return [why for why in whys if "GB at least" in why]
+        whys = texts(Vllm().problems(replace(plan, packages=packages), seen(bare(plan) | disks)))
+        return [why for why in whys if why.startswith("software")]
 
     assert judged(9_000_000, 9_100_000, "registry") == []
     [one_disk] = judged(9_000_000, 9_000_000, "controller")
-    assert one_disk.startswith("needs 12.60 GB at least below /var/lib/mirrorfleet for software")
+    assert one_disk.startswith("software needs at least 12.60 GB below /var/lib/mirrorfleet")
     two = judged(8_000_000, 9_000_000, "controller")
-    assert [why.partition(" at least below ")[0] for why in two] == [
-        "needs 8.70 GB",
-        "needs 12.60 GB",
+    assert [why.partition(" below ")[0] for why in two] == [
+        "software needs at least 8.70 GB",
+        "software needs at least 12.60 GB",
     ]
 
 

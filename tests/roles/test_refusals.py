@@ -25,7 +25,7 @@ def refused(hosts: dict[str, HostPlan], found: dict[str, Answers]) -> list[str]:
     assert {host.looks for host in traffic.values()} == {1}
     assert not any(host.execs or host.uploads for host in traffic.values())
     said = str(caught.value).replace("@fake/", "").splitlines()
-    assert said[0] == "nothing was changed, because"
+    assert said[0] == "nothing was changed:"
     return [line.strip() for line in said[1:]]
 
 
@@ -41,16 +41,16 @@ def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCapt
             "dev": {("path", "/usr/local/bin/claude"): ()},
         },
     ) == [
-        "gw-1 has Python 3.9.2, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or newer.",
-        "gw-2 has port 4000 taken by nginx.service, where mirrorfleet-litellm.service is to "
-        "listen. Stop that, or write another port.",
+        "gw-1: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or newer.",
+        "gw-2: port 4000 is in use by nginx.service, and mirrorfleet-litellm.service needs it. "
+        "Stop nginx.service, or choose another port.",
     ]
     # What would not end the run is said with it.
     assert [" ".join(click.unstyle(line).split()) for line in caplog.messages] == [
-        "[@fake/gpu] skipped: has Python 3.9.2, and 3.11 is needed. Use Debian 12, Ubuntu 24.04 or "
+        "[@fake/gpu] skipped: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or "
         "newer.",
-        "[@fake/dev] skipped: has a /usr/local/bin/claude that is not ours. Remove it, then run "
-        "again.",
+        "[@fake/dev] skipped: /usr/local/bin/claude exists, and is not Mirrorfleet's. Remove it, "
+        "then run again.",
     ]
 
 
@@ -59,30 +59,32 @@ def test_a_port_of_metrics_that_is_taken(plans: Planned, house: Path) -> None:
     edit(house, "lab", "  workers: 2\n", "  workers: 2\n  metrics: {port: 9100}\n")
     taken: Answers = {("port", "9100"): ("prometheus-node-exporter.service",)}
     [line] = refused(dict(plans("lab").hosts), {"gw-1": taken})
-    assert "gw-1 has port 9100 taken by prometheus-node-exporter.service" in line
+    assert "gw-1: port 9100 is in use by prometheus-node-exporter.service" in line
 
 
 @pytest.mark.usefixtures("stocked")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
     odd: Answers = {MACHINE: ("plan9", "4", "x86_64", "2", "4096"), ("python",): ("none",)}
     [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})
-    why = "has no python3, and none is known for plan9 4. Use Debian 12, Ubuntu 24.04 or newer."
-    assert line == f"gw-1 {why}"
+    assert line == (
+        "gw-1: there is no python3, and no known package of plan9 4 brings one. Use Debian 12, "
+        "Ubuntu 24.04 or newer."
+    )
 
 
 @pytest.mark.usefixtures("stocked")
 def test_a_secret_that_is_missing(plans: Planned, house: Path) -> None:
     (house / ".lab/secrets/master").unlink()
-    lines = refused(dict(plans("lab").hosts), {})
-    assert [line.split()[0] for line in lines] == ["gw-1", "gw-2"]
-    assert all("lacks the secret {file: ../.lab/secrets/master}: No such file" in x for x in lines)
+    [line] = refused(dict(plans("lab").hosts), {})
+    where = "gw-1, gw-2: the secret {file: ../.lab/secrets/master} is missing: No such file"
+    assert line.startswith(where), "one cause is reported once, with its hosts"
 
 
 @pytest.mark.usefixtures("stocked")
 def test_weights_that_are_missing_here(plans: Planned, house: Path) -> None:
     (house / ".lab/weights/tiny/config.json").unlink()
     [line] = refused(dict(plans("lab").hosts), {})
-    assert line.startswith("gpu has no weights to be pushed: there is no config.json in ")
+    assert line.startswith("gpu: the weights to push are not complete: there is no config.json in ")
 
 
 @pytest.mark.usefixtures("stocked")
@@ -90,8 +92,7 @@ def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
     other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
     edit(house, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n")
     assert refused(dict(plans("lab").hosts), {}) == [
-        f"{gateway} cannot tell 'lab' from 'more': they have the same key. Make another one."
-        for gateway in ("gw-1", "gw-2")
+        "gw-1, gw-2: 'lab' and 'more' have the same key. Make another one."
     ]
 
 
@@ -99,5 +100,5 @@ def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
 def test_a_group_with_the_master_key(plans: Planned, house: Path) -> None:
     (house / ".lab/secrets/developers").write_text("sk-master-key-of-the-tests")
     assert refused(dict(plans("lab").hosts), {})[0] == (
-        "gw-1 cannot tell 'lab' from 'master_key': they have the same key. Make another one."
+        "gw-1, gw-2: 'lab' and 'master_key' have the same key. Make another one."
     )

@@ -42,7 +42,7 @@ class Wrong:
 
 DROP_IN = "/etc/systemd/system/mirrorfleet-litellm.service.d/override.conf"
 RESTART, REPLACE, UPLOAD = ["restart"], ["generation", "restart"], ["inbox", "take"]
-PACKAGES, USER = ["packages"], ["user"] * 6
+PACKAGES, USER = ["packages"], ["user"]
 
 WRONG = {
     "its unit is stopped": Wrong(

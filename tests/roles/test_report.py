@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mirrorfleet.roles import claude
+from mirrorfleet.roles.claude import home_files
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.diff import difference
@@ -152,7 +152,7 @@ def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
     answers = bare(before) | {
         ("home_file", "ada", ".claude/settings.json"): ("600", *content(theirs))
     }
-    for file in claude.wanted(before, seen(answers)):
+    for file in home_files.desired(before, seen(answers)):
         answers["home_file", file.user, file.path] = (
             file.mode,
             *content((file.content or b"").decode()),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs import rollback, show
+from mirrorfleet.jobs import rollback
+from mirrorfleet.roles import registry
 from tests.roles.answers import Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -48,9 +49,9 @@ def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) ->
 def test_one_that_fails_stops_those_after_it(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
-    fail = {"gw-1": ["&& serves"], "gw-2": ["left as it is"]}
+    fail = {"gw-1": ["&& serves"], "gw-2": ["skipped because"]}
     done = mirror(hosts, found, fail, deploy=ROLLBACK)
-    assert jobs(done["gw-2"]) == ["left alone"]
+    assert jobs(done["gw-2"]) == ["skipped"]
 
 
 @pytest.mark.usefixtures("stocked")
@@ -58,15 +59,15 @@ def test_where_no_other_has_served_nobody_goes_back(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
     found["gw-2"] = refused(hosts["gw-2"])
-    with pytest.raises(DeployError, match="gw-2 has no generation of mirrorfleet-litellm") as told:
+    with pytest.raises(DeployError, match="gw-2: no generation of mirrorfleet-litellm") as told:
         mirror(hosts, found, deploy=ROLLBACK)
-    assert "known to have served" in str(told.value)
+    assert "but the current one has served" in str(told.value)
 
 
 @pytest.mark.usefixtures("stocked")
 def test_the_next_run_goes_forward_again(plans: Planned) -> None:
     plan = plans("lab").hosts["gw-1"]
-    [service] = show.services(plan, seen(converged(plan)))
+    [service] = registry.rendered(plan, seen(converged(plan)))
     gone_back = former(plan) | {
         ("link", f"{service.directory}/current"): ("generations/0123456789ab",),
         ("unit", service.unit_name): ("active", "enabled", "0123456789ab", "no", ""),
@@ -78,6 +79,6 @@ def test_the_next_run_goes_forward_again(plans: Planned) -> None:
 def test_any_service_can_go_back(plans: Planned) -> None:
     plan = plans("lab").hosts["gpu"]
     way = rollback.Rollback("vllm-tiny")
-    assert way.refusals(plan, seen(former(plan, "vllm-tiny"))) == []
+    assert list(way.problems(plan, seen(former(plan, "vllm-tiny")))) == []
     [change] = way.changes(plan, seen(former(plan, "vllm-tiny")))
     assert "mirrorfleet-vllm-tiny.service goes back from" in change.what

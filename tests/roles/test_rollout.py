@@ -26,12 +26,12 @@ def found(plans: Planned, house: Path) -> dict[str, Answers]:
 def test_a_gateway_that_fails_stops_the_ones_after_it(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
-    bad = ("begun=", "left as it is")
+    bad = ("begun=", "skipped because")
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad})
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-1", "gw-2"}
     first, second = done["gw-1"], done["gw-2"]
     assert jobs(first) == ["generation", "restart"]
-    assert jobs(second) == ["generation", "left alone"]
+    assert jobs(second) == ["generation", "skipped"]
     assert "systemctl" not in second.execs[-1].command
     assert second.execs[-1].command.rstrip().endswith("exit 1"), "so that the run fails"
 
@@ -48,10 +48,10 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
 
 @pytest.mark.usefixtures("stocked")
 def test_nor_are_the_gateways_after_it(plans: Planned, found: dict[str, Answers]) -> None:
-    fail = {"gw-1": ["mkdir -m 750"], "gw-2": ["left as it is"]}
+    fail = {"gw-1": ["mkdir -m 750"], "gw-2": ["skipped because"]}
     done = mirror(plans("lab").hosts, found, fail=fail)
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-1", "gw-2"}
-    assert jobs(done["gw-2"]) == ["generation", "left alone"]
+    assert jobs(done["gw-2"]) == ["generation", "skipped"]
 
 
 REPLICAS = ("gpu-a", "gpu-b")  # of `coder`, in prod.yml; gpu-c serves `helper`
@@ -92,10 +92,10 @@ def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
     plans: Planned, changed: dict[str, Answers], what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hosts = plans("prod").hosts
-    done = mirror(hosts, changed, fail={"gpu-a": [what], "gpu-b": ["left as it is"]})
+    done = mirror(hosts, changed, fail={"gpu-a": [what], "gpu-b": ["skipped because"]})
     assert {name for name, traffic in done.items() if traffic.failed} == hosts.keys() - {"gpu-c"}
     assert {name: jobs(done[name]) for name in hosts if name != "gpu-a"} == {
-        "gpu-b": ["generation", "left alone"],
+        "gpu-b": ["generation", "skipped"],
         "gpu-c": ["generation", "restart"],
         "gw-a": ["generation"],
         "gw-b": ["generation"],
@@ -104,8 +104,8 @@ def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
     }
     told = [click.unstyle(line) for line in caplog.messages]
     assert (
-        "[@fake/gw-a] skipped: keeps its running generation, because the new one needs 'coder' on "
-        "@fake/gpu-a. Mend @fake/gpu-a, then run again."
+        "[@fake/gw-a] skipped: the gateway keeps its running generation, because the new one needs "
+        "'coder' on @fake/gpu-a. Fix @fake/gpu-a, then run again."
     ) in [" ".join(line.split()) for line in told]
 
 

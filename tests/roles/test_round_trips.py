@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.roles import claude, firewall, litellm, vllm
-from mirrorfleet.runtime import Role
+from mirrorfleet.roles.claude.role import Claude
+from mirrorfleet.roles.firewall.role import Firewall
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.payload import pack
+from mirrorfleet.runtime.role import Role
 from tests.roles.answers import bare, converged, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -16,7 +19,7 @@ from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 
 PACKAGES = ["packages"]
-USER = ["user"] * 6  # pyinfra's own operation asks five times before it changes anything
+USER = ["user"]
 UPLOAD = ["inbox", "take"]
 
 # Characters. A generation of thirteen files is sent gzipped, between two scripts.
@@ -104,10 +107,10 @@ def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, hous
 @pytest.mark.parametrize(
     ("role", "hosts"),
     [
-        (firewall, {"gpu"}),
-        (vllm, {"gpu"}),
-        (litellm, {"gw-1", "gw-2"}),
-        (claude, {"dev"}),
+        (Firewall(), {"gpu"}),
+        (Vllm(), {"gpu"}),
+        (Litellm(), {"gw-1", "gw-2"}),
+        (Claude(), {"dev"}),
     ],
     ids=["firewall", "vllm", "litellm", "claude"],
 )

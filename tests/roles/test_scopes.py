@@ -12,13 +12,14 @@ import pytest
 from pyinfra.api.command import PyinfraCommand
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import claude
+from mirrorfleet.roles.claude import home_files, removal
 from mirrorfleet.roles.claude import machine as shared
-from mirrorfleet.roles.claude import removal
 from mirrorfleet.roles.claude.client import binary
+from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.files import WriteHomes, install, write
 from tests.roles.fleets import good, stand_in
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 
 KEYS = ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY", "OUTSIDE_KEY", "KEY", "CLOUD_KEY")
 OWN = b'{"theme":"dark",  "permissions": {"allow": ["WebFetch"]}}'
@@ -42,10 +43,10 @@ def homes(machine: Machine) -> Path:
 
 def run(machine: Machine, plan: HostPlan) -> int:
     """Do what mirror.py does with the files of a host; return how many commands that took."""
-    seen = machine.look_as_host(*claude.questions(plan))
-    assert [why for why in claude.refusals(plan, seen) if "no /etc" not in why] == []
+    seen = machine.look_as_host(*Claude().questions(plan))
+    assert [why for why in texts(Claude().problems(plan, seen)) if "no /etc" not in why] == []
     commands = [
-        *write(claude.wanted(plan, seen), seen, unexpected),
+        *write(home_files.desired(plan, seen), seen, unexpected),
         *install(
             shared.files(plan.clients),
             seen,
@@ -58,8 +59,8 @@ def run(machine: Machine, plan: HostPlan) -> int:
 
 def undo(machine: Machine, plan: HostPlan) -> int:
     """Do what remove_clients.py does."""
-    seen = machine.look_as_host(*removal.questions(plan))
-    assert removal.refusals(plan, seen) == []
+    seen = machine.look_as_host(*removal.ClaudeRemoval().questions(plan))
+    assert list(removal.ClaudeRemoval().problems(plan, seen)) == []
     commands = [
         *write(removal.former(plan, seen), seen, unexpected),
         *shared.cleared(plan.clients, seen),

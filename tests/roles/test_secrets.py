@@ -48,15 +48,15 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "value", "reason"),
     [
-        ("env", "NOT_SET", "{env: NOT_SET}: the environment variable is not set here."),
-        ("env", "EMPTY", "{env: EMPTY}: it is empty. Put a value there."),
-        ("file", "nowhere", "{file: nowhere}: No such file or directory."),
-        ("file", ".", "{file: .}: Is a directory."),
-        ("file", "binary", "{file: binary}: Not UTF-8 text, in line 1."),
-        ("file", "blank", "{file: blank}: it is empty. Put a value there."),
-        ("command", "exit 3", "{command: exit 3}: the command ended with 3."),
-        ("command", "true", "{command: true}: it is empty. Put a value there."),
-        ("command", "cat binary", "{command: cat binary}: it is not text."),
+        ("env", "NOT_SET", "{env: NOT_SET} is missing: the variable is not set on this machine."),
+        ("env", "EMPTY", "{env: EMPTY} is empty. Put a value there."),
+        ("file", "nowhere", "{file: nowhere} is missing: No such file or directory."),
+        ("file", ".", "{file: .} is missing: Is a directory."),
+        ("file", "binary", "{file: binary} is missing: Not UTF-8 text, in line 1."),
+        ("file", "blank", "{file: blank} is empty. Put a value there."),
+        ("command", "exit 3", "{command: exit 3} is missing: the command ended with 3."),
+        ("command", "true", "{command: true} is empty. Put a value there."),
+        ("command", "cat binary", "{command: cat binary} is not text."),
     ],
 )
 def test_a_missing_one_is_named_by_its_reference(
@@ -66,7 +66,7 @@ def test_a_missing_one_is_named_by_its_reference(
     monkeypatch.setenv("EMPTY", "")
     (tmp_path / "binary").write_bytes(b"hush\xff\xfe\x00")
     (tmp_path / "blank").write_text(" \n")
-    assert refusal(Secret(source, value, tmp_path)) == f"lacks the secret {reason}"
+    assert refusal(Secret(source, value, tmp_path)) == f"the secret {reason}"
 
 
 @pytest.mark.parametrize("value", ["hush\nhush", "hush\thush", "hush\0", "hush\x1b[0m"])
@@ -93,9 +93,11 @@ def test_one_that_never_ends_is_refused(tmp_path: Path) -> None:
         ("~nobody-at-all/key", "Could not determine home directory."),
     ):
         said = refusal(Secret("file", path, tmp_path))
-        assert said == f"lacks the secret {{file: {path}}}: {why}"
+        assert said == f"the secret {{file: {path}}} is missing: {why}"
     endless = Secret("command", "cat /dev/zero", tmp_path)
-    assert refusal(endless) == f"lacks the secret {endless}: the command printed more than 1 MiB."
+    assert (
+        refusal(endless) == f"the secret {endless} is missing: the command printed more than 1 MiB."
+    )
 
 
 def test_a_pipe_can_be_read_by_a_command(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import litellm, vllm
 from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES
+from mirrorfleet.roles.litellm.role import Litellm
+from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.text import environment_file
 from tests.roles.answers import Answers, converged, seen
@@ -34,7 +35,7 @@ def content(said: str) -> tuple[str]:
 def gateway_files(plan: HostPlan) -> Answers:
     """What a gateway answers when it is asked for its running generation."""
     assert plan.gateway
-    service = litellm.service_of(plan.gateway, seen(converged(plan)))
+    service = Litellm().render(plan.gateway, seen(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
     return {("content", path): content(text) for path, text in zip(FILES, texts, strict=True)}
 
@@ -93,7 +94,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
     admitted = json.loads(json.loads(done["gw-a"].execs[0].stdin)["keys"])["keys"]
     assert [each["name"] for each in admitted] == ["ada"]
     assert failed(done) == {"gpu-c"}
-    said = "[@fake/gpu-c] skipped: shows no NVIDIA GPU (nvidia-smi), and 'helper' is to have 2."
+    said = "[@fake/gpu-c] skipped: no NVIDIA GPU is visible (nvidia-smi), and 'helper' needs 2."
     assert sum(line.startswith(said) for line in told(caplog)) == 2, "at once, and at the end"
 
 
@@ -108,7 +109,7 @@ def test_whatever_it_lacks_the_others_are_changed(
             answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
             [engine] = plans("prod").hosts["gpu-c"].engines
-            del answers["environment", vllm.environment(engine).directory]
+            del answers["environment", software.environment(engine).directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":
             del answers["path", weights]
@@ -162,9 +163,14 @@ def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys
         assert changed[name] == ["keys", "former keys"]
     assert changed["dev-1"] == changed["dev-2"] == ["home files"]
     assert {"gw-a", "gw-b", "gpu-c"} <= failed(done)
-    wanted = f"the new one needs '{model}' on @fake/gpu-c. Mend @fake/gpu-c, then run again."
-    assert f"[@fake/gw-a] skipped: keeps its running generation, because {wanted}" in told(caplog)
-    assert f"[@fake/gw-a] litellm keeps its running generation, because {wanted}" in told(caplog)
+    wanted = f"the new one needs '{model}' on @fake/gpu-c. Fix @fake/gpu-c, then run again."
+    assert (
+        f"[@fake/gw-a] skipped: the gateway keeps its running generation, because {wanted}"
+        in told(caplog)
+    )
+    assert f"[@fake/gw-a] the gateway keeps its running generation, because {wanted}" in told(
+        caplog
+    )
     assert not any("[@fake/gw-a] mirrorfleet-litellm.service will be" in x for x in told(caplog))
 
 
@@ -258,7 +264,7 @@ def test_nothing_leaves_while_an_engine_host_is_skipped(
     found["gpu-a"]["service", "vllm-former"] = ()
     _, changed = run(plans, found)
     assert changed == {}
-    line = "[@fake/gpu-a] mirrorfleet-vllm-former.service is to go, and stays until @fake/gpu-c"
+    line = "[@fake/gpu-a] mirrorfleet-vllm-former.service will be removed once @fake/gpu-c"
     assert any(each.startswith(line) for each in told(caplog))
 
 
@@ -267,7 +273,7 @@ def test_what_is_wrong_with_the_plan_still_ends_the_run(
 ) -> None:
     lose_gpus(found, "gpu-c")
     found["gw-b"] |= {("port", "4000"): ("nginx.service",)}
-    with pytest.raises(DeployError, match="gw-b has port 4000 taken by nginx"):
+    with pytest.raises(DeployError, match="gw-b: port 4000 is in use by nginx"):
         run(plans, found)
 
 
@@ -286,14 +292,16 @@ def test_a_host_of_engines_or_developers_that_does_not_answer_holds_up_nobody(
     }
     assert failed(done) == {"gpu-c", "dev-2"}
     assert json.loads(done["gw-a"].execs[-1].stdin)["reached"] == []
-    assert any("[@fake/dev-2] skipped: gave an answer that cannot" in x for x in told(caplog))
+    assert any(
+        "[@fake/dev-2] skipped: the host gave an answer that cannot" in x for x in told(caplog)
+    )
 
 
 def test_a_gateway_that_does_not_answer_ends_the_run(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
     found["gw-b"] |= {("machine",): ("debian",)}
-    with pytest.raises(DeployError, match="gw-b gave an answer that cannot be read"):
+    with pytest.raises(DeployError, match="gw-b: the host gave an answer that cannot be read"):
         run(plans, found)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import pytest
 
-from mirrorfleet.jobs import services, show
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, asked, compared, told
-from mirrorfleet.runtime.report import Doubt
+from mirrorfleet.roles import registry
+from mirrorfleet.runtime.problems import warning
 from tests.roles.answers import converged, lines
 from tests.roles.conftest import Planned
 
@@ -25,11 +27,13 @@ WELL = [
 DISKS = ["disk\t/opt/mirrorfleet\t104857600", "disk\t/var/lib/mirrorfleet\t209715200"]
 
 
-def state(plans: Planned, said: list[str], *differs: str) -> HostState:
+def state(
+    plans: Planned, said: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
+) -> HostState:
     plan = plans("lab").hosts["gpu"]
     seen, running = told([*lines(converged(plan)), *DISKS, *said])
-    wanted = {each.name: each.generation for each in show.services(plan, seen)}
-    return compared(running, seen, services.installed(plan, seen), wanted, differs)
+    wanted = {each.name: each.generation for each in registry.rendered(plan, seen)}
+    return compared(running, seen, registry.services(plan, seen), wanted, problems, changes)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
@@ -49,21 +53,23 @@ def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFi
     busy = "60/80 GiB 97%"
     assert ["gpu", "3 days, 4 hours", "0.52", "8.0 GiB", "100 GiB", busy, "yes"] in rows
     assert ["gpu", "postgres-backup", "inactive", "", "0", "", ""] in rows
-    assert ["dev could not be reached"] in rows
+    assert ["dev: could not be reached"] in rows
     assert not any("mirror.py" in row[0] for row in rows)
 
 
 @pytest.mark.usefixtures("stocked")
 def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     failed = WELL[2].replace("active\t", "failed\t").replace("\t0\t", "\t7\t")
-    found = state(plans, [WELL[0], failed], "litellm: x is missing", Doubt("may be too slow"))
+    found = state(
+        plans, [WELL[0], failed], [warning("it may be too slow.")], ["litellm: x is missing"]
+    )
     said = f"{UNIT} has failed: journalctl -u {UNIT} says why"
     assert found.faults == ("litellm: x is missing", said)
     rows = shown(capsys, found)
     [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]
     assert service[2:5] == ["failed", "3 d 4 h", "7"]
     assert ["gpu: litellm: x is missing"] in rows
-    assert ["gpu may be too slow"] in rows
+    assert ["gpu: warning: it may be too slow."] in rows
     assert any("deploys/mirror.py makes it so" in row[0] for row in rows)
 
 

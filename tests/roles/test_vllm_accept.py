@@ -9,7 +9,8 @@ import pytest
 from pyinfra.api.command import StringCommand
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles import vllm
+from mirrorfleet.roles.vllm import devices
+from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.observe import Observation, Unit
 from mirrorfleet.runtime.service import Service
@@ -134,7 +135,7 @@ def test_engines_wait_until_the_devices_of_the_gpus_are_there(
     machine.add("nvidia-modprobe", 'echo "$*" >>"$ROOT/modprobe"')
     machine.add("sleep", "exit 0")
     device = "/dev/null" if module else str(machine.root / "nowhere")
-    text = (vllm.devices.HERE / "files/nvidia.sh").read_text()
+    text = (devices.HERE / "files/nvidia.sh").read_text()
     command = StringCommand(f"PATIENCE={5 if module else 0}\n{text.replace(UVM, device)}")
     done = machine.run(command)
     assert (machine.root / "modprobe").read_text().splitlines()[0] == "-c 0 -u"
@@ -149,7 +150,7 @@ UVM = "/dev/nvidia-uvm"
 
 
 def changes(plan: HostPlan, found: Observation) -> list[str]:
-    return [each.what for each in vllm.changes(plan, found)]
+    return [each.what for each in Vllm().changes(plan, found)]
 
 
 def test_engines_start_after_the_devices_of_their_gpus(plans: Planned, engine: Service) -> None:
@@ -166,9 +167,9 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
     plan = plans("prod").hosts["gpu-a"]
     whole = seen(converged(plan))
     assert changes(plan, whole) == []
-    failed = replace(whole, units={**whole.units, vllm.devices.UNIT: Unit("failed", "enabled")})
+    failed = replace(whole, units={**whole.units, devices.UNIT: Unit("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
-    [command] = vllm.devices.install(plan, failed)
+    [command] = devices.install(plan, failed)
     assert "systemctl start mirrorfleet-nvidia.service" in str(command)
     assert "systemctl restart" not in str(command), "engines that require it would be stopped"
 
@@ -176,5 +177,5 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
 def test_the_unit_of_the_devices_leaves_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
     found = replace(seen(converged(plan)), services=frozenset({"nvidia", "vllm-coder"}))
-    assert vllm.devices.departed(plan, found) == []
-    assert vllm.devices.departed(replace(plan, engines=()), found) == ["nvidia"]
+    assert devices.departed(plan, found) == []
+    assert devices.departed(replace(plan, engines=()), found) == ["nvidia"]

@@ -17,8 +17,8 @@ import click
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.jobs import show
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.roles import registry
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
 from tests.roles import fleets
@@ -45,7 +45,7 @@ def plans() -> dict[str, HostPlan]:
 
 
 def large(plan: HostPlan) -> Service:
-    return next(each for each in show.services(plan, seen(bare(plan))) if "large" in each.name)
+    return next(each for each in registry.rendered(plan, seen(bare(plan))) if "large" in each.name)
 
 
 def found(plan: HostPlan, *, new: bool = False) -> Answers:
@@ -139,9 +139,9 @@ def test_a_node_that_is_mended_takes_its_first_one_with_it() -> None:
 
 def test_where_a_node_fails_its_first_one_is_left_as_it_is() -> None:
     answers = {name: found(plan, new=name == "gpu-2") for name, plan in plans().items()}
-    done = mirror(plans(), answers, fail={"gpu-2": ["mkdir -m 750"], "gpu-1": ["left as it is"]})
+    done = mirror(plans(), answers, fail={"gpu-2": ["mkdir -m 750"], "gpu-1": ["skipped because"]})
     assert done["gpu-1"].failed
-    assert jobs(done["gpu-1"]) == ["left alone"]
+    assert jobs(done["gpu-1"]) == ["skipped"]
 
 
 def test_back_by_hand_the_others_go_with_the_first_one() -> None:

@@ -16,13 +16,13 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import Hub, Secret, Weights
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY
 from mirrorfleet.planning import VllmPlan
-from mirrorfleet.roles import vllm
-from mirrorfleet.roles.vllm import push, removal, render, weights
+from mirrorfleet.roles.vllm import push, removal, software, weights
 from mirrorfleet.roles.vllm.files import whole
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
+from tests.roles.problems import texts
 from tests.standins.hub import Hub as StandIn
 from tests.standins.hub import running
 
@@ -224,10 +224,10 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
 def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
     needed = sum(map(len, FILES.values()))
     room = replace(host.seen(), disks={"/var/lib/mirrorfleet": needed})
-    [why] = weights.refusals([host.engine], room)
-    assert why.startswith("needs 0.00 GB below /var/lib/mirrorfleet for weights, and has 0.00 GB")
+    [why] = texts(weights.problems([host.engine], room))
+    assert why.startswith("weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free.")
     room = replace(room, disks={"/var/lib/mirrorfleet": needed + push.PIECE})
-    assert list(weights.refusals([host.engine], room)) == []
+    assert list(weights.problems([host.engine], room)) == []
 
 
 def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) -> None:
@@ -240,19 +240,17 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (below / name / "x").write_bytes(bytes(8192))
     unit = machine.at("/opt/mirrorfleet/vllm-tiny/generations/0123/a.service")
     unit.parent.mkdir(parents=True)
-    software = machine.at(render.ENVIRONMENTS)
+    place = machine.at(software.ENVIRONMENTS)
     used, unused = (f"0.31.0-cpu-{digit * 8}" for digit in "de")
-    wanted = Path(vllm.environment(host.engine).directory).name
+    wanted = Path(software.environment(host.engine).directory).name
     for name in (used, unused, f"{unused}-2", wanted, "by hand"):
-        (software / name).mkdir(parents=True)
-    unit.write_text(
-        f"ExecStart={software}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n"
-    )
+        (place / name).mkdir(parents=True)
+    unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
-    seen = machine.look_as_host(*removal.questions(plan))
-    assert [change.what for change in removal.changes(plan, seen)] == [
+    seen = machine.look_as_host(*removal.WeightsRemoval().questions(plan))
+    assert [change.what for change in removal.WeightsRemoval().changes(plan, seen)] == [
         *(
-            f"{render.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
+            f"{software.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
             for name in (unused, f"{unused}-2")
         ),
         *(f"{WEIGHTS}/{name} (0.00 GB) will be removed" for name in (old, f"{torso}.part")),
@@ -262,19 +260,19 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
 def shared(machine: Machine, engine: VllmPlan) -> list[str]:
     place = machine.root / "shared"
     engine = replace(engine, weights=Weights("path", str(place), None), hub=None)
-    return list(weights.refusals([engine], machine.look(*weights.questions(engine))))
+    return texts(weights.problems([engine], machine.look(*weights.questions(engine))))
 
 
 def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
     place = host.machine.root / "shared"
-    missing = f"has no weights at {place} for '{host.engine.model}'. Put them there."
+    missing = f"there are no weights for '{host.engine.model}' at {place}. Put them there."
     assert shared(host.machine, host.engine) == [missing]
     write(place)
     assert shared(host.machine, host.engine) == []
     (place / "model-2.safetensors").unlink()
     (place / "config.json").write_bytes(b"")
     assert shared(host.machine, host.engine) == [
-        f"has weights at {place} for '{host.engine.model}' that are not whole: config.json, "
+        f"the weights for '{host.engine.model}' at {place} are not complete: config.json, "
         "model-2.safetensors are missing or empty. Copy them there again."
     ]
 
@@ -301,7 +299,7 @@ def test_weights_that_are_not_whole_here_are_not_sent(
     file.unlink()
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(DeployError, match="has no weights to be pushed: ") as refusal:
+    with pytest.raises(DeployError, match="the weights to push are not complete: ") as refusal:
         host.place  # noqa: B018
     assert said in str(refusal.value)
 

@@ -17,7 +17,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.lock_files import indexes
-from mirrorfleet.roles import vllm
+from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import cache, python
 from tests.roles.answers import bare, seen
 from tests.roles.conftest import Planned
@@ -161,7 +161,7 @@ def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monke
 
 
 def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
-    for path in vllm.LOCKS.glob("*-cpu.txt"):
+    for path in software.LOCKS.glob("*-cpu.txt"):
         text = path.read_text("utf-8")
         assert indexes(text) == {"torch": "https://download.pytorch.org/whl/cpu"}
         assert indexes(path.with_suffix(".in").read_text("utf-8")) == indexes(text)
@@ -173,7 +173,7 @@ def test_hosts_are_sent_it_in_any_case(plans: Planned, house: Path, packages: st
     edit(house, "lab", "packages: controller", f"packages: {packages}")
     plan = plans("lab").hosts["gpu"]
     [engine] = plan.engines
-    archive = python.fetch(vllm.environment(engine), plan, seen(bare(plan)))
+    archive = python.fetch(software.environment(engine), plan, seen(bare(plan)))
     assert archive
     with tarfile.open(archive) as tar:
         pushed, wanted = (tar.extractfile(name) for name in ("pushed.txt", "requirements.txt"))

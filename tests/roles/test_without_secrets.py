@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs import services, show
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime import secrets
+from mirrorfleet.roles import registry
+from mirrorfleet.roles.claude import client
+from mirrorfleet.roles.litellm import software as litellm_software
+from mirrorfleet.roles.migrations import wheel
+from mirrorfleet.roles.vllm import software as vllm_software
+from mirrorfleet.runtime import paths, secrets
 from mirrorfleet.runtime.observe import Observation
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
 from tests.roles.conftest import Planned
@@ -21,6 +27,7 @@ from tests.roles.fleets import ROOT, SECRETS, stand_in
 from tests.roles.jobs import jobs
 
 DEPLOYS = ROOT / "deploys"
+LOCK_OF = client._lock
 FLEETS = ("lab", "prod", "front", "docker", "database", "redis", "ollama")
 
 Forgetful = Callable[[], None]
@@ -28,9 +35,12 @@ Forgetful = Callable[[], None]
 
 @pytest.fixture
 def forget(house: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
-    """Take every secret of the fleets away, whichever way it is found."""
+    """Take every secret of the fleets away, and every lock file of a release."""
 
     def gone() -> None:
+        for module in (vllm_software, litellm_software, wheel, client):
+            monkeypatch.setattr(module, "LOCKS", house / "no-locks")
+        monkeypatch.setattr(client, "_lock", LOCK_OF)
         for name in SECRETS:
             monkeypatch.delenv(name, raising=False)
         shutil.rmtree(house / ".lab" / "secrets")
@@ -49,7 +59,7 @@ def with_former(hosts: dict[str, HostPlan]) -> dict[str, Answers]:
 
 def _with_former(plan: HostPlan) -> Answers:
     found = converged(plan)
-    for service in services.installed(plan, Observation()):
+    for service in registry.services(plan, Observation()):
         found |= served(service.name, "0123456789ab")
         former = f"{service.directory}/generations/0123456789ab"
         found |= {("file", former): ("d 750 root:root", "")}
@@ -70,7 +80,7 @@ def test_every_service_rolls_back_without_a_secret(
     forget()
     having: dict[str, list[str]] = {}
     for host, plan in hosts.items():
-        for service in services.installed(plan, Observation()):
+        for service in registry.services(plan, Observation()):
             having.setdefault(service.name, []).append(host)
     assert having
     for service_name, on in having.items():
@@ -98,8 +108,24 @@ def test_a_host_that_still_has_a_part_is_told_so_without_a_secret(
     hosts = dict(plans("prod").hosts)
     found = with_former(hosts)
     forget()
-    with pytest.raises(DeployError, match="gw-a still has a part in the fleet file"):
+    with pytest.raises(DeployError, match="gw-b: this host still has a part in the fleet file"):
         mirror(hosts, found, deploy=DEPLOYS / "remove_hosts.py")
+
+
+@pytest.mark.usefixtures("stocked")
+@pytest.mark.parametrize("name", FLEETS)
+def test_hosts_that_left_the_fleet_are_cleared_without_a_secret(
+    plans: Planned, forget: Forgetful, name: str
+) -> None:
+    parts = [each.name for each in fields(HostPlan) if each.name not in ("name", "packages")]
+    nothing: dict[str, Any] = {part: () if part == "engines" else None for part in parts}
+    hosts = {host: replace(plan, **nothing) for host, plan in plans(name).hosts.items()}
+    there: Answers = {("path", place): () for place in (paths.ROOT, paths.STATE)}
+    forget()
+    found = dict.fromkeys(hosts, MACHINE | there)
+    done = mirror(hosts, found, deploy=DEPLOYS / "remove_hosts.py")
+    assert {host: len(traffic.execs) for host, traffic in done.items()} == dict.fromkeys(hosts, 1)
+    assert not any(traffic.failed for traffic in done.values())
 
 
 @pytest.mark.usefixtures("stocked")
@@ -111,7 +137,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
     wanted = {
         (host, service.name): service.generation
         for host, plan in hosts.items()
-        for service in show.services(plan, seen(MACHINE))
+        for service in registry.rendered(plan, seen(MACHINE))
     }
     found = {host: converged(plan) | process(plan) for host, plan in hosts.items()}
     forget()
@@ -129,13 +155,13 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
     missing = {host for host, state in said.items() if state["unknown"]}
     assert missing or name == "ollama"
     for host in missing:
-        assert all("lacks the secret" in why for why in said[host]["unknown"])
+        assert all("secret" in why or "lock file" in why for why in said[host]["unknown"])
 
 
 def process(plan: HostPlan) -> Answers:
     """What status asks beside: each service is active."""
     lines: Answers = {("status",): ("1 day", "0.10", "8388608")}
-    for service in services.installed(plan, Observation()):
+    for service in registry.services(plan, Observation()):
         since = ("active", "exec", "1000000000", "0", "3221225472", "1000273660")
         lines["service", service.unit_name] = since
     return lines

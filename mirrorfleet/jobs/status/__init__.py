@@ -4,60 +4,73 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs import services, show
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, asked, compared, told
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime import Role
-from mirrorfleet.runtime.observe import PATIENCE, Observation, look
+from mirrorfleet.roles import registry
+from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.runtime.observe import PATIENCE, Observation, Question, look
 from mirrorfleet.runtime.readonly import answers, for_all, write
 
 
-def tell(*roles: Role) -> None:
-    """Ask, print what came of it, and end the program: with 1 where anything is not as it should
-    be. ``roles`` are those of deploys/mirror.py: what they would change or refuse is told."""
-    for_all(lambda run: _tell(run, roles))
+def report() -> None:
+    """Ask all hosts, print their state, and end the program.
+
+    The exit code is 1 if anything differs from the fleet file: what deploys/mirror.py would change,
+    or the problems for which it would stop.
+    """
+    for_all(_report)
 
 
-def _tell(run: State, roles: Sequence[Role]) -> bool:
-    found, mute = answers(run, lambda each: _ask(each, roles))
-    report = next(iter(run.inventory)).data.get("report")
-    if report:
-        write(report, json.dumps(table.report(found, mute), indent=1) + "\n")
-    if report != "-":
+def _report(state: State) -> bool:
+    found, mute = answers(state, _ask)
+    path = next(iter(state.inventory)).data.get("report")
+    if path:
+        write(path, json.dumps(table.report(found, mute), indent=1) + "\n")
+    if path != "-":
         table.show(found, mute)
     return bool(mute) or any(each.faults or each.unknown for each in found.values())
 
 
-def _ask(each: Host, roles: Sequence[Role]) -> HostState:
+def _ask(each: Host) -> HostState:
     plan: HostPlan = each.data.plan
-    questions = [question for role in roles for question in role.questions(plan)]
+    unknown: list[str] = []
+    questions: list[Question] = []
+    comparable = []
+    for role in ROLES:
+        try:
+            for question in role.questions(plan):
+                questions.append(question)  # those before a failure as well
+            comparable.append(role)
+        except (DeployError, OSError) as error:  # a secret or a lock file that is missing here
+            unknown.append(str(error))
     began = time.time()
     lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
-    seen, running = told(lines, (began, time.time()))
-    differs: list[str] = []
-    unknown: list[str] = []
-    for role in roles:
+    observed, running = told(lines, (began, time.time()))
+    problems: list[Problem] = []
+    changes: list[str] = []
+    for role in comparable:
         try:
-            refusals = [*role.refusals(plan, seen)]
-            differs += [*refusals, *(change.what for change in role.changes(plan, seen))]
-        except DeployError as error:  # a secret that this machine does not have, as a rule
+            problems += role.problems(plan, observed)
+            changes += (change.what for change in role.changes(plan, observed))
+        except (DeployError, OSError) as error:
             unknown.append(str(error))
-    there = services.installed(plan, seen)
-    return compared(running, seen, there, _generations(plan, seen), differs, unknown)
+    there = registry.services(plan, observed)
+    return compared(
+        running, observed, there, _generations(plan, observed), problems, changes, unknown
+    )
 
 
-def _generations(plan: HostPlan, seen: Observation) -> dict[str, str]:
+def _generations(plan: HostPlan, observed: Observation) -> dict[str, str]:
     """Return which generation of each service the fleet file wants, as far as it can be known."""
     found = {}
-    for make in show.makers(plan, seen):
-        with suppress(DeployError):
-            service = make()
-            found[service.name] = service.generation
+    for name, render in registry.desired(plan, observed):
+        with suppress(DeployError, OSError):
+            found[name] = render().generation
     return found

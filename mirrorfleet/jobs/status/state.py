@@ -8,9 +8,9 @@ from itertools import takewhile
 from math import inf
 from pathlib import Path
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime.observe import Observation, Question, parse, script
 from mirrorfleet.runtime.paths import ROOT, STATE
-from mirrorfleet.runtime.report import Doubt
 from mirrorfleet.runtime.service import Installed
 
 ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
@@ -64,13 +64,13 @@ class ServiceState:
 @dataclass(frozen=True)
 class HostState:
     """A host: what runs there, what is free, what a run of deploys/mirror.py would change or
-    refuse (``faults``), what it would have doubts about, and why the rest is ``unknown`` here."""
+    stop for (``faults``), its ``warnings``, and why the rest is ``unknown`` here."""
 
     running: Running
     disk: int
     services: tuple[ServiceState, ...]
     faults: tuple[str, ...]
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     unknown: tuple[str, ...] = ()
 
 
@@ -109,15 +109,19 @@ def compared(
     seen: Observation,
     installed: Sequence[Installed],
     wanted: Mapping[str, str],
-    differs: Sequence[str],
+    problems: Sequence[Problem],
+    changes: Sequence[str],
     unknown: Sequence[str] = (),
 ) -> HostState:
     """Hold what runs on a host against the services that are to be ``installed`` there.
 
-    ``wanted`` maps the name of each to its generation, as far as that is known. ``differs`` are the
-    changes, refusals and doubts of the roles, ``unknown`` why some could not be compared. A unit
-    that has failed, or is not there, is no less a fault for not being named by any of them.
+    ``wanted`` maps the name of each to its generation, as far as that is known. ``problems`` and
+    ``changes`` are those of the roles, ``unknown`` says why some could not be compared. A unit that
+    has failed, or is not there, is a fault, also if none of them names it.
     """
+    warnings = [each.text for each in problems if each.severity == "warning"]
+    differs = [each.text for each in problems if each.severity != "warning"]
+    differs += changes
     failed = [
         f"{unit} has failed: journalctl -u {unit} says why"
         for unit, process in running.units.items()
@@ -142,8 +146,8 @@ def compared(
         running=running,
         disk=min(seen.disks.get(ROOT, 0), seen.disks.get(STATE, 0)),
         services=tuple(services),
-        faults=(*dict.fromkeys(why for why in differs if not isinstance(why, Doubt)), *failed),
-        doubts=tuple(dict.fromkeys(why for why in differs if isinstance(why, Doubt))),
+        faults=(*dict.fromkeys(differs), *failed),
+        warnings=tuple(dict.fromkeys(warnings)),
         unknown=tuple(dict.fromkeys(unknown)),
     )
 

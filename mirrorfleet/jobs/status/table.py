@@ -23,14 +23,14 @@ def show(found: Mapping[str, HostState], mute: Mapping[str, str]) -> None:
         console.print(services)
     console.print(hosts)
     for name, why in mute.items():
-        console.print(Text(f"{name} {why}", style="red"))
+        console.print(Text(f"{name}: {why}", style="red"))
     for name, host in found.items():
         for what in host.faults:
             console.print(Text(f"{name}: {what}", style="red"))
-        for what in host.doubts:
-            console.print(Text(f"{name} {what}", style="yellow"))
+        for what in host.warnings:
+            console.print(Text(f"{name}: warning: {what}", style="yellow"))
         for why in host.unknown:
-            why = f"{name}: cannot be compared with the fleet file in full, because it {why}"
+            why = f"{name}: cannot be compared with the fleet file in full, because {why}"
             console.print(Text(why, style="yellow"))
     if any(host.faults for host in found.values()):
         console.print(Text("deploys/mirror.py makes it so; with --dry --diff it shows how."))

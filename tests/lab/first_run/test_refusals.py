@@ -32,8 +32,8 @@ def test_all_that_speaks_against_a_run_is_said_at_once_and_nothing_is_changed() 
     done = look.mirror()
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "gw-2 has port 4000 taken by stranger.service" in said
+    assert "gw-2: port 4000 is in use by stranger.service" in said
     # That alone would stop nobody.
-    assert "skipped: has a ~ada/.claude/settings.json that is not valid JSON" in said
+    assert "skipped: ~ada/.claude/settings.json is not valid JSON" in said
     assert "Traceback" not in said
     assert {name: look.state(name) for name in look.HOSTS} == before

@@ -1,10 +1,17 @@
 """The part of deploys/mirror.py that concerns a database, for a gateway that is not there."""
 
-from mirrorfleet import runtime
-from mirrorfleet.roles import migrations, postgres, preflight
+from mirrorfleet.roles.migrations.role import Migrations
+from mirrorfleet.roles.postgres.role import Postgres
+from mirrorfleet.roles.system.role import System
+from mirrorfleet.runtime.preflight import preflight
+from mirrorfleet.runtime.steps import in_order, take_steps
 
-runtime.survey(preflight, postgres, migrations)
-postgres.serve()
-migrations.serve()
-postgres.retire()
-postgres.leave()
+ROLES = (System(), Postgres(), Migrations())
+
+preflight(*ROLES)
+for role in in_order(ROLES):
+    take_steps(role, role.apply)
+for role in in_order(ROLES):
+    take_steps(role, role.retire)
+for role in in_order(ROLES):
+    take_steps(role, role.remove)

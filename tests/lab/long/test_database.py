@@ -249,7 +249,7 @@ def test_the_commands_of_the_page(deploy: Deploy) -> None:
     succeeded(deploy())
     look.run("gpu", "systemctl stop mirrorfleet-postgres; pg_createcluster 15 main --start")
     try:
-        assert "has port 5432 taken by postgresql@15-main.service" in refused(deploy())
+        assert "port 5432 is in use by postgresql@15-main.service" in refused(deploy())
         succeeded(deploy(PORT))
         psql = block("psql litellm")
         look.run("gpu", psql, stdin=f"{KEEP};\n")

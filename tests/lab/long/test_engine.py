@@ -117,7 +117,7 @@ def test_a_port_that_a_stranger_has_is_told_before_a_change(tmp_path: Path) -> N
     finally:
         look.run("gpu", "systemctl stop stranger")
     assert done.returncode == 1
-    assert "gpu has port 8001 taken by stranger.service" in done.stdout + done.stderr
+    assert "gpu] skipped: port 8001 is in use by stranger.service" in done.stdout + done.stderr
     assert look.state("gpu") == before
 
 

@@ -74,7 +74,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     finally:
         look.run("gw-1", "systemctl stop taken")
     assert done.returncode == 1
-    assert "gw-1 has port 4100 taken by taken.service" in look.plain(done.stdout + done.stderr)
+    assert "gw-1: port 4100 is in use by taken.service" in look.plain(done.stdout + done.stderr)
     assert generations() == before
     assert turns.lost == []
 

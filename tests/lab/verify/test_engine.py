@@ -26,7 +26,10 @@ def test_a_wrong_parser_is_found_and_holds_back_gateways_and_clients(tmp_path: P
     assert "rolled back to" in said
     words = " ".join(said.split())
     for host in ("gw-1", "gw-2"):
-        assert f"[{host}] skipped: keeps its running generation, because the new one needs" in words
+        assert (
+            f"[{host}] skipped: the gateway keeps its running generation, because the new one needs"
+            in words
+        )
     assert "[dev] skipped: the settings of ~ada/.claude stay as they are: the new ones" in words
     assert settled() == before
     assert look.message("gw-1", look.secret("developers"))[0] == 200

@@ -77,7 +77,7 @@ def test_without_a_word_in_the_fleet_file_it_leaves_and_its_door_is_gone(helper:
     """Not in a run that leaves the gateways out; its models stay for whoever comes back."""
     limited = look.mirror("--json", "--limit", "gpu")
     assert look.changes(limited) == []
-    assert f"{UNIT} is to go, and stays until gw-1, gw-2, dev" in look.plain(limited.stderr)
+    assert f"{UNIT} will be removed once gw-1, gw-2, dev" in look.plain(limited.stderr)
     assert look.changes(look.mirror("--json")) == [
         "gpu: Ollama | server that has left the fleet file",
         "gpu: Firewall | rules: as the fleet file says",

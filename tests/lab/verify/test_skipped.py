@@ -30,7 +30,7 @@ def test_a_key_is_revoked_and_settings_change_while_an_engine_host_lacks_somethi
     done = look.mirror(fleet=fleet)
     said = " ".join(look.plain(done.stdout + done.stderr).split())
     assert done.returncode == 1, said
-    assert "[gpu] skipped: is debian 12, without apt" in said
+    assert "[gpu] skipped: the system, debian 12, has no apt" in said
     assert "asked with 1 keys that are revoked: 1 are refused" in said
     for gateway in look.GATEWAYS:
         assert look.message(gateway, look.secret("developers"))[0] == 401

@@ -20,6 +20,7 @@ from pyinfra.api.command import FileUploadCommand
 from mirrorfleet import fleet
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import vllm
+from mirrorfleet.roles.vllm import devices, render, software
 from mirrorfleet.runtime import cache, generations, python
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.service import Service
@@ -56,7 +57,7 @@ DEVICES = f"""\
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/true
-# {vllm.devices.UNIT}
+# {devices.UNIT}
 """
 
 CHECKED = "journalctl -q -o cat -u mirrorfleet-check-vllm-coder | grep -c '^Starting' || true"
@@ -75,7 +76,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     (directory / "toolchain.yml").write_text(FLEET)
     plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
     [wanted] = plan.engines
-    whole = vllm.environment(wanted)
+    whole = software.environment(wanted)
     lock = directory / whole.lock.name
     lock.write_text(picked(whole.lock))
     environment = replace(whole, lock=lock)
@@ -83,20 +84,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         HOST,
         "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; "
         "apt-get -qq -y --no-install-recommends install python3 curl g++ python3-dev >/dev/null; "
-        f"id {vllm.render.USER} >/dev/null 2>&1 || useradd --system --no-create-home "
-        f"{vllm.render.USER}; mkdir -p /srv/coder; echo '{{}}' >/srv/coder/config.json; "
-        f"cat >{vllm.devices.UNIT_PATH}; systemctl daemon-reload; [ ! -e /usr/local/cuda ]",
+        f"id {render.USER} >/dev/null 2>&1 || useradd --system --no-create-home "
+        f"{render.USER}; mkdir -p /srv/coder; echo '{{}}' >/srv/coder/config.json; "
+        f"cat >{devices.UNIT_PATH}; systemctl daemon-reload; [ ! -e /usr/local/cuda ]",
         stdin=DEVICES,
     )
     build(environment, replace(plan, packages="controller"))
     yield Engine(
-        vllm.render.service(wanted, environment.directory, "/srv/coder", None),
+        render.service(wanted, environment.directory, "/srv/coder", None),
         environment.directory,
     )
     look.run(
         HOST,
-        f"systemctl stop {vllm.devices.UNIT}; rm -rf {vllm.devices.UNIT_PATH} /opt/mirrorfleet "
-        f"/var/lib/mirrorfleet /srv/coder; userdel {vllm.render.USER}; systemctl daemon-reload",
+        f"systemctl stop {devices.UNIT}; rm -rf {devices.UNIT_PATH} /opt/mirrorfleet "
+        f"/var/lib/mirrorfleet /srv/coder; userdel {render.USER}; systemctl daemon-reload",
     )
 
 

@@ -1,4 +1,4 @@
-"""Pure: from the plan of a front door to HAProxy's configuration and unit."""
+"""Pure: from the plan of a load balancer to HAProxy's configuration and unit."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def is_tls(front: LoadBalancerPlan) -> bool:
 
 
 def _probed(listen: str) -> str:
-    """Return where the front door is reached on its own host."""
+    """Return where the load balancer is reached on its own host."""
     if not is_any(listen):
         return listen
     return "::1" if ":" in listen else "127.0.0.1"

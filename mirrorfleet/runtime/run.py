@@ -1,0 +1,124 @@
+"""What one run of pyinfra has found and done so far: one object, found from pyinfra's State."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host, State
+from pyinfra.context import ctx_host, ctx_state
+
+from mirrorfleet.config.problems import Part, Problem
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.observe import Observation
+
+Value = TypeVar("Value")
+
+
+@dataclass
+class Skipped:
+    """What a run skips on one host: the problems, the parts, and the users whose homes were not
+    written, each with the reason."""
+
+    problems: list[Problem] = field(default_factory=list)
+    parts: set[Part] = field(default_factory=set)
+    homes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Progress:
+    """How far the hosts of a run are.
+
+    ``passed`` holds the steps that a host has completed, ``ended`` the hosts that take no further
+    steps. ``unfinished`` is the host that began its turn of a rolling step and did not complete it.
+    """
+
+    passed: set[tuple[str, Host]] = field(default_factory=set)
+    ended: set[Host] = field(default_factory=set)
+    unfinished: Host | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """One run. ``problems`` is the result of the preflight, ``None`` before it.
+
+    ``observed`` holds how each host was found. ``skipped`` is by the name of the host's plan.
+    """
+
+    problems: list[Problem] | None = None
+    observed: dict[Host, Observation] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+    is_reported: bool = False
+    lock: Lock = field(default_factory=Lock)
+    _remembered: dict[object, object] = field(default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], Value]) -> Value:
+        """Return what ``make`` returned when the run first asked for ``key``."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        return cast(Value, self._remembered[key])
+
+
+_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
+_lock = Lock()
+
+
+def current() -> Run:
+    """Return the run that is going on; outside of one, an empty run."""
+    state = _state()
+    if state is None:
+        return Run()
+    with _lock:  # pyinfra prepares the hosts in parallel
+        return _runs.setdefault(state, Run())
+
+
+def state() -> State:
+    """Return pyinfra's own state of the run."""
+    found: State = ctx_state.get()  # type: ignore[no-untyped-call]
+    return found
+
+
+def _state() -> State | None:
+    return state() if ctx_state.isset() else None  # type: ignore[no-untyped-call]
+
+
+def host() -> Host:
+    """Return the host for which pyinfra runs a deploy or an operation now."""
+    found: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    return found
+
+
+def hosts() -> Iterator[Host]:
+    """Yield all hosts of the inventory, in its order; outside of a run, none."""
+    found = _state()
+    yield from found.inventory if found else ()
+
+
+def host_of(plan: HostPlan) -> Host | None:
+    """Return the host of a plan; ``None`` outside of a run."""
+    return next((each for each in hosts() if each.data.plan.name == plan.name), None)
+
+
+def plan() -> HostPlan:
+    """Return the plan of the current host."""
+    return plan_of(host())
+
+
+def plan_of(host: Host) -> HostPlan:
+    """Return the plan of a host, which its inventory module has put into its data."""
+    found: Any = host.data.plan
+    return cast(HostPlan, found)
+
+
+def observed() -> Observation:
+    """Return how the current host was found."""
+    return current().observed[host()]
+
+
+def observed_on(host: Host) -> Observation | None:
+    """Return how a host was found, ``None`` where it was not asked or did not answer."""
+    return current().observed.get(host)

@@ -1,0 +1,37 @@
+"""The steps of roles as operations of pyinfra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import run
+from mirrorfleet.runtime.commands import Commands, operation
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.role import Role, Step
+
+Phase = Callable[[HostPlan, Observation], Sequence[Step]]
+"""A phase of a role: its ``authorize``, ``apply``, ``retire`` or ``remove``."""
+
+
+def in_order(roles: Iterable[Role]) -> Iterator[Role]:
+    """Yield the roles, for a loop in which each takes steps.
+
+    pyinfra orders operations by their line in the deploy. Those of a loop have one line: pyinfra
+    also counts the loop's turns, if it knows of them.
+    """
+    yield from run.host().loop(roles)  # type: ignore[no-untyped-call]
+
+
+def take_steps(role: Role, phase: Phase) -> None:
+    """Add the steps of one phase of a role to the run, for the current host.
+
+    Call it in a loop over ``in_order``: ``take_steps(role, role.apply)``.
+    """
+    for step in run.host().loop(phase(run.plan(), run.observed())):  # type: ignore[no-untyped-call]
+        _take(step, name=f"{role.title} | {step.name}", _serial=step.serial)
+
+
+@operation
+def _take(step: Step) -> Commands:
+    yield from step.commands(run.plan(), run.observed())

@@ -1,0 +1,178 @@
+"""LiteLLM on a gateway: its environment, its configuration in generations, the developers' keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, LitellmPlan
+from mirrorfleet.roles.claude import home_files
+from mirrorfleet.roles.litellm import keys, needs, references, render, software
+from mirrorfleet.runtime import cli_options, drift, generations, python, run, service, skipped
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.problems import error, skip
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.rollout import backs_gateways, gated_by
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+
+class Litellm(ServiceRole[LitellmPlan]):
+    """A gateway. Gateways change one after another: while one restarts, the others serve."""
+
+    title = "LiteLLM"
+    unit_names = render.NAME
+    user = render.USER
+    rolling = True
+
+    def instances(self, plan: HostPlan) -> Sequence[LitellmPlan]:
+        return [plan.gateway] if plan.gateway else []
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return software.packages(plan.gateway, observed) if plan.gateway else ()
+
+    def installed(self, instance: LitellmPlan, observed: Observation) -> Installed:
+        return render.installed(instance, observed)
+
+    def render(self, instance: LitellmPlan, observed: Observation) -> Service:
+        return _rendered(instance, observed)
+
+    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+        for gateway in self.instances(plan):
+            yield from software.questions(gateway)
+            yield from keys.questions()
+            if gateway.metrics_port:
+                yield ("port", str(gateway.metrics_port))
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        for gateway in self.instances(plan):
+            yield from software.problems(gateway, observed)
+            desired = self.render(gateway, observed)
+            yield from service.port_problems(desired, observed)
+            if gateway.metrics_port:
+                yield from service.taken(gateway.metrics_port, desired.unit_name, observed)
+            yield from keys.problems(gateway)
+            yield from _moved_database(desired, observed)
+
+    def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        for gateway in self.instances(plan):
+            yield from software.changes(gateway, observed)
+            yield from keys.changes(gateway, observed)
+
+    def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if reason := self.waits(plan, observed):
+            yield Change(reason)
+        else:
+            yield from super().generation_changes(plan, observed)
+
+    def fetch(self, plan: HostPlan, observed: Observation) -> None:
+        for gateway in self.instances(plan):
+            software.fetch(gateway, plan, observed)
+
+    def authorize(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        if not plan.gateway:
+            return ()
+        return (
+            self.install_packages,
+            self.create_user,
+            Step("keys of developers", self.admit_keys),
+        )
+
+    def admit_keys(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Admit the keys in the plan, and for a while the former keys of the same people."""
+        for gateway in self.instances(plan):
+            yield from keys.admit(gateway, observed)
+
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return () if self.waits(plan, observed) else super().apply(plan, observed)
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        image = plan.gateway and plan.gateway.image
+        what = "image, by its digest" if image else "Python environment, hash-locked"
+        return (Step(what, self.install_software), self.stage, self.switch)
+
+    def install_software(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Bring what LiteLLM runs from, if the host does not have it."""
+        for gateway in self.instances(plan):
+            yield from software.install(gateway, plan, observed)
+
+    def switch_all(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Switch one gateway after another.
+
+        A gateway that fails, now or in an earlier step, stops the gateways after it. An engine that
+        failed stops the gateways that newly need it.
+        """
+        if not self.waits(plan, observed):
+            commands = super().switch_all(plan, observed)
+            yield from gated_by(backs_gateways, commands, ahead=lambda plan: plan.gateway)
+
+    def waits(self, plan: HostPlan, observed: Observation) -> str:
+        """Return why the gateway keeps its running generation, if it does, and skip its change."""
+        this = run.host_of(plan)
+        if not plan.gateway or this is None:
+            return ""
+        desired = self.render(plan.gateway, observed)
+        if generations.is_switched(desired, observed):
+            return ""
+        if reason := needs.waits(this, desired):
+            skipped.skip(this, skip(reason, part="gateway"))
+        return reason
+
+    def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        if not plan.gateway:
+            return ()
+        return (Step("former keys are revoked", self.revoke_former_keys),)
+
+    def revoke_former_keys(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Revoke the former keys, and prove with them that they open nothing."""
+        for gateway in self.instances(plan):
+            address = render.probed(gateway.listen)
+            yield from keys.retire(gateway, observed, address, home_files.removed_keys)
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        if plan.gateway:
+            yield "gateway.hosts"
+
+    def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
+        yield from super().files(plan, observed)
+        for gateway in self.instances(plan):
+            yield keys.WANTED, keys.wanted(gateway)
+            if gateway.workers == "auto":
+                yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
+
+
+def unavailable() -> needs.Unavailable:
+    """Return what the gateways of this run cannot newly give to developers."""
+    if not needs.troubled():
+        return needs.Unavailable(frozenset(), frozenset())
+    gateways = {
+        each: (gateway, _rendered(gateway, observed))
+        for each in run.hosts()
+        if (gateway := run.plan_of(each).gateway) and (observed := run.observed_on(each))
+    }
+    down = {name for gateway, _ in gateways.values() for name in needs.down(gateway)}
+    lost = needs.lost({host: desired for host, (_, desired) in gateways.items()})
+    return needs.Unavailable(lost, down)
+
+
+def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
+    """Yield that the database is another one than the gateway has now."""
+    if drift.is_another(desired, render.PLACE, observed) and (
+        cli_options.option("database") != "moved"
+    ):
+        yield error(
+            "the gateway's keys are in a database at another host, port or name than the fleet "
+            "file names, which may have none of them.",
+            "Move them (`mirrorfleet docs database`, Move the database); then, or if it is the "
+            "same database, run once with --data database=moved.",
+        )
+
+
+@once
+def _rendered(gateway: LitellmPlan, observed: Observation) -> Service:
+    secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
+    directory = python.standing(software.environment(gateway), observed).directory
+    return render.service(gateway, directory, secrets, observed)

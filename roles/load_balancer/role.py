@@ -1,0 +1,90 @@
+"""The load balancer of the gateways: the distribution's HAProxy, reloaded without a cut stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.config import reading
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, LoadBalancerPlan
+from mirrorfleet.roles.load_balancer import render
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.problems import error
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.secrets import reveal_text
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+PACKAGES = ("haproxy", "socat", "curl", "python3")
+
+
+class LoadBalancer(ServiceRole[LoadBalancerPlan]):
+    """HAProxy on a host. Hosts change one after another: the first shows whether it works."""
+
+    title = "Load balancer"
+    unit_names = render.NAME
+    user = render.USER
+    rolling = True
+
+    def instances(self, plan: HostPlan) -> Sequence[LoadBalancerPlan]:
+        return [plan.load_balancer] if plan.load_balancer else []
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return PACKAGES
+
+    def installed(self, instance: LoadBalancerPlan, observed: Observation) -> Installed:
+        return render.installed(instance)
+
+    def render(self, instance: LoadBalancerPlan, observed: Observation) -> Service:
+        return _rendered(instance, observed)
+
+    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+        if plan.load_balancer and plan.load_balancer.certificate_path:
+            yield ("path", plan.load_balancer.certificate_path)
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if plan.load_balancer is None:
+            return
+        path = plan.load_balancer.certificate_path
+        if path and path not in observed.paths:
+            yield error(
+                f"the load balancer's certificate {path} is not on this host.",
+                "Put it there, or push one.",
+            )
+            return
+        yield from super().problems(plan, observed)
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        return (
+            self.install_packages,
+            Step("the distribution's own haproxy.service, not needed", self.stop_packaged),
+            self.create_user,
+            self.stage,
+            self.switch,
+        )
+
+    def stop_packaged(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Stop the service that the package starts; one that was there before stays."""
+        if "haproxy" not in observed.packages:
+            yield script("systemctl --quiet disable --now haproxy.service\n")
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        if plan.load_balancer:
+            yield "load_balancer.hosts"
+
+
+@once
+def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
+    if front.certificate is None:
+        return render.service(front, None)
+    try:
+        certificate = reading.text(front.certificate)
+    except reading.Unreadable as exception:
+        raise DeployError(f"{front.certificate} cannot be read: {exception.told}") from None
+    if "-----BEGIN CERTIFICATE-----" not in certificate:
+        raise DeployError(f"{front.certificate} holds no certificate in PEM.")
+    assert front.key, "the check wants a key for a certificate that is pushed"
+    return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")

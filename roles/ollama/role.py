@@ -1,0 +1,167 @@
+"""Ollama on an engine host: its release, one service, and the models of the fleet file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.roles.ollama import models, release, render
+from mirrorfleet.runtime import drift, generations
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.problems import error, skipping
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.rollout import Turn, due_before, ordered_rollout
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+PACKAGES = ("python3", "curl", "zstd")
+
+DIRECTORY = """\
+[ -d {directory} ] || install -d -m 750 -o {user} -g {user} {directory}
+[ -d {home} ] || install -d -m 700 -o {user} -g {user} {home}
+ln -sfT {directory} {link}
+"""
+
+
+class Ollama(ServiceRole[OllamaPlan]):
+    """The Ollama of a host, with all its models."""
+
+    title = "Ollama"
+    unit_names = render.NAME
+    user = render.USER
+    part = "engines"
+
+    def instances(self, plan: HostPlan) -> Sequence[OllamaPlan]:
+        return [plan.ollama] if plan.ollama else []
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return PACKAGES
+
+    def installed(self, instance: OllamaPlan, observed: Observation) -> Installed:
+        return render.installed(instance)
+
+    def render(self, instance: OllamaPlan, observed: Observation) -> Service:
+        return _rendered(instance, observed)
+
+    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+        for ollama in self.instances(plan):
+            for each in ollama.releases.values():
+                yield ("path", release.binary(ollama, each))
+            yield from (("path", path) for path in (ollama.models_directory, render.ELSEWHERE))
+            yield from models.questions(ollama)
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from skipping("engines", self._problems(plan, observed))
+
+    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        try:
+            for each in self.instances(plan):
+                release.chosen(each, observed)
+        except DeployError as exception:
+            yield error(str(exception))
+            return
+        yield from super().problems(plan, observed)
+
+    def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        for ollama in self.instances(plan):
+            binary = release.binary(ollama, release.chosen(ollama, observed))
+            if binary not in observed.paths:
+                yield Change(f"{binary} is missing")
+            if _lacks_directory(ollama, observed):
+                yield Change(f"{ollama.models_directory} is missing, or the link to it")
+            yield from models.changes(ollama, observed)
+
+    def fetch(self, plan: HostPlan, observed: Observation) -> None:
+        if plan.ollama and not self.is_skipped(plan):
+            release.fetch(plan, observed)
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        return (
+            self.install_packages,
+            self.create_user,
+            Step("release, checked by its sha256", self.install_release),
+            self.stage,
+            self.switch,
+            Step("models: pulled, created, proved, removed", self.make_models),
+        )
+
+    def install_release(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Unpack the release if the host does not have it, and create the models' directory."""
+        yield from release.install(plan, observed, render.USER)
+        for ollama in self.instances(plan):
+            if _lacks_directory(ollama, observed):
+                yield script(
+                    DIRECTORY.format(
+                        user=render.USER,
+                        directory=ollama.models_directory,
+                        home=render.HOME,
+                        link=render.ELSEWHERE,
+                    )
+                )
+
+    def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Switch to a changed generation; the models that are there must answer from it.
+
+        Servers that have a model in common switch one after another.
+        """
+        for ollama in self.instances(plan):
+            commands = super().switch_generations(plan, observed)
+            ahead = partial(self._ahead, ollama, observed)
+            yield from ordered_rollout([Turn(render.NAME, ahead, commands)])
+
+    def _ahead(self, ollama: OllamaPlan, observed: Observation) -> list[Host]:
+        """Return the hosts that switch before this one. One that does not serve yet waits for
+        none."""
+        if not drift.is_listening(render.installed(ollama), observed):
+            return []
+        mine = {model.model for model in ollama.models}
+
+        def is_due(plan: HostPlan, observed: Observation) -> bool:
+            return any(
+                not mine.isdisjoint(model.model for model in other.models)
+                and not generations.is_switched(self.render(other, observed), observed)
+                for other in self.instances(plan)
+            )
+
+        return due_before(is_due)
+
+    def make_models(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Make the models what the fleet file says. A new one proves itself before the old one is
+        removed."""
+        for ollama in self.instances(plan):
+            if not self._runs(ollama, observed) or any(models.changes(ollama, observed)):
+                yield from models.send(ollama, observed)
+                yield from models.make(ollama)
+
+    def _runs(self, ollama: OllamaPlan, observed: Observation) -> bool:
+        desired = self.render(ollama, observed)
+        return drift.is_started(desired, observed) and drift.is_listening(desired, observed)
+
+    def kept_state(self) -> Mapping[str, str]:
+        return {f"{STATE}/{render.NAME}": "models"}
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        for model in self._models(plan):
+            yield f"models.{model}.hosts"
+
+    def _models(self, plan: HostPlan) -> Iterable[str]:
+        return (model.model for each in self.instances(plan) for model in each.models)
+
+
+def _lacks_directory(ollama: OllamaPlan, observed: Observation) -> bool:
+    """Are the models in a directory outside the service's own, and is it not ready yet?"""
+    needed = {ollama.models_directory, render.ELSEWHERE}
+    return not render.is_at_home(ollama) and not needed <= observed.paths
+
+
+@once
+def _rendered(ollama: OllamaPlan, observed: Observation) -> Service:
+    return render.service(ollama, release.directory(ollama, release.chosen(ollama, observed)))

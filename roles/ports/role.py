@@ -1,0 +1,116 @@
+"""The ports of a host's services, reserved for the users of these services.
+
+Without this, a local user could listen on a service's port while the service drains or restarts,
+and would receive its clients' keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import packages
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.deferred_removal import last
+from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
+from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.rollout import is_skipped, serves
+from mirrorfleet.runtime.text import template
+
+HERE = Path(__file__).parent
+
+STATE = "/run/mirrorfleet/ports"
+"""What reserve_ports.py says of its last run."""
+
+
+class Ports(Role):
+    """The reserved ports of a host: reserved before services change, released after the last."""
+
+    title = "Ports"
+
+    def questions(self, plan: HostPlan) -> list[Question]:
+        asked: list[Question] = [("tree", PROGRAM)]
+        if serves(plan):
+            asked += [("tree", UNIT_PATH), ("unit", UNIT), ("content", STATE)]
+        return asked
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if is_skipped(plan):
+            return
+        if not serves(plan):
+            if PROGRAM in observed.files:
+                yield Change(f"{UNIT} will be removed")
+            return
+        for path, text in installed().items():
+            if observed.files.get(path) != f"644 root:root {sha256(text.encode()).hexdigest()}":
+                how = "differs" if path in observed.files else "is missing"
+                yield Change(f"{path} {how}", old=path, new=text)
+        state = observed.units.get(UNIT, Unit())
+        if UNIT_PATH in observed.files and (state.active, state.enabled) != ("active", "enabled"):
+            yield Change(f"{UNIT} is {state.active}, {state.enabled}")
+
+    def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        said = observed.contents.get(STATE, b"").decode(errors="replace").strip()
+        if serves(plan) and said.startswith("not reserved"):
+            yield (
+                f"ports are {said}. A local user of this host can listen on the port of a service "
+                "that restarts, and get its clients' keys: let nobody log in, or use Linux 5.14 or "
+                "newer with cgroup v2."
+            )
+
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("reserved ports", self.install),)
+
+    def install(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Install the program and its unit, and run it: now, and at every boot."""
+        if serves(plan) and any(self.changes(plan, observed)):
+            members = [Member(Path(path).name, text.encode()) for path, text in installed().items()]
+            yield script(INSTALL, pack(members))
+
+    def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("ports, no longer reserved", self.release),)
+
+    def release(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Release the ports of a host without services, and remove the program and its unit."""
+        if not serves(plan) and PROGRAM in observed.files:
+            yield from last([script(REMOVE)])
+
+
+def installed() -> dict[str, str]:
+    """Return the files of a host, by path."""
+    return {
+        PROGRAM: (HERE / "files" / "reserve_ports.py").read_text("utf-8"),
+        UNIT_PATH: template(HERE / "templates" / "unit.service.j2", program=PROGRAM),
+    }
+
+
+# A new host may have no Python yet: its first generation starts the unit. One with generations may
+# have none because no service there needed it.
+INSTALL = f"""\
+mkdir -p {Path(PROGRAM).parent}
+cd {Path(PROGRAM).parent}
+rm -rf new
+mkdir new
+(cd new && {UNPACK})
+mv -f new/{Path(PROGRAM).name} {PROGRAM}
+mv -f new/{UNIT} {UNIT_PATH}
+rm -rf new {UNIT_PATH}.d
+systemctl daemon-reload
+systemctl --quiet enable {UNIT}
+if ! command -v python3 >/dev/null && [ "$(ls -d {ROOT}/*/generations 2>/dev/null)" ]; then
+{packages.INSTALL.format(names="python3")}fi
+! command -v python3 >/dev/null || systemctl reload-or-restart {UNIT}
+"""
+
+REMOVE = f"""\
+{RELEASE}
+systemctl --quiet disable --now {UNIT} || true
+rm -rf {UNIT_PATH} {UNIT_PATH}.d {Path(PROGRAM).parent} {STATE}
+systemctl daemon-reload
+"""

@@ -1,0 +1,174 @@
+"""Postgres for the gateways, from the host's distribution, with a backup every day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mirrorfleet.config.key_derivation import weakness
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, PostgresPlan
+from mirrorfleet.roles.postgres import render
+from mirrorfleet.runtime import cli_options, drift, files, run
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.deferred_removal import absent
+from mirrorfleet.runtime.dns import networks
+from mirrorfleet.runtime.observe import Observation, Question, Unit, once
+from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.problems import error
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.rollout import gated_by
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+PACKAGE = "postgresql"
+PACKAGES = (PACKAGE, "python3")
+
+# The package makes a cluster of its own and starts it. Not with us.
+ALONE = """\
+install -d /etc/postgresql-common/createcluster.d
+echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/mirrorfleet.conf
+"""
+
+
+class Postgres(ServiceRole[PostgresPlan]):
+    """The gateways' Postgres on one host: its server, and a timer for backups."""
+
+    title = "Postgres"
+    unit_names = render.SERVICES
+    user = render.USER
+
+    def instances(self, plan: HostPlan) -> Sequence[PostgresPlan]:
+        return [plan.postgres] if plan.postgres else []
+
+    def names(self, plan: HostPlan) -> list[str]:
+        return [render.NAME, f"{render.NAME}-backup"] if plan.postgres else []
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return PACKAGES
+
+    def installed(self, instance: PostgresPlan, observed: Observation) -> Installed:
+        return render.installed(instance)
+
+    def render(self, instance: PostgresPlan, observed: Observation) -> Service:
+        return _rendered(instance, observed)
+
+    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+        yield from (("tree", file.path) for file in units(plan))
+        yield from (("unit", render.TIMER), ("unit", render.BACKUP))
+        yield from (("path", render.MADE), ("path", render.FORMER))
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if plan.postgres is None:
+            if self._would_leave_its_keys(plan, observed):
+                yield error(
+                    "this host has the database with LiteLLM's keys, and the fleet file names "
+                    "another one, which has none of them.",
+                    "Move them (`mirrorfleet docs database`, Move the database); then, or to "
+                    "start with none, run once with --data database=moved.",
+                )
+            return
+        if weak := weakness(reveal(plan.postgres.password)):
+            yield error(
+                f"the password of Postgres, {plan.postgres.password}, is too weak: it {weak}.",
+                "Make a random one, for example with: openssl rand -hex 32.",
+            )
+        yield from super().problems(plan, observed)
+
+    def _would_leave_its_keys(self, plan: HostPlan, observed: Observation) -> bool:
+        """Does the fleet have its database elsewhere now?"""
+        return (
+            bool(self.departed(plan, observed))
+            and any(run.plan_of(each).migrations for each in run.hosts())
+            and cli_options.option("database") != "moved"
+        )
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        yield from super().changes(plan, observed)
+        if plan.postgres is None:
+            return
+        for file in files.unlike(units(plan), observed):
+            how = "differs" if file.path in observed.files else "is missing"
+            yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
+        if not _is_timed(observed):
+            yield Change(f"{render.TIMER} is not active and enabled")
+        if self._has_former_password(plan.postgres, observed):
+            former = "postgres: any former password of the gateways"
+            if waits := absent():
+                yield Change(f"{former} counts until {', '.join(waits)} take part in a run")
+            else:
+                yield Change(f"{former} goes")
+
+    def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        if plan.postgres and observed.units.get(render.BACKUP, Unit()).active == "failed":
+            yield f"the last backup failed: journalctl -u {render.BACKUP} shows why"
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        return (
+            Step("no cluster of the package's own", self.prepare),
+            self.install_packages,
+            self.create_user,
+            self.stage,
+            self.switch,
+            Step("a backup every day", self.install_timer),
+        )
+
+    def prepare(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Keep the package from starting a server of its own when it is installed."""
+        if PACKAGE not in observed.packages:
+            yield script(ALONE)
+
+    def install_timer(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Have a backup made every day."""
+        desired = units(plan)
+        if files.unlike(desired, observed) or not _is_timed(observed):
+            yield from files.install(desired, observed, then=render.START_TIMER)
+
+    def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        if not plan.postgres:
+            return ()
+        return (Step("former passwords are revoked", self.revoke_passwords),)
+
+    def revoke_passwords(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Revoke all passwords but the one in the plan, once all gateways have that one."""
+        if plan.postgres and self._has_former_password(plan.postgres, observed) and not absent():
+            yield from gated_by(lambda plan: plan.gateway, _revoke())
+
+    def _has_former_password(self, postgres: PostgresPlan, observed: Observation) -> bool:
+        """Can a former password still open the database, once this run has started the server?"""
+        changes_now = render.MADE in observed.paths and not drift.is_started(
+            self.render(postgres, observed), observed
+        )
+        return changes_now or render.FORMER in observed.paths
+
+    def kept_state(self) -> Mapping[str, str]:
+        return {f"{STATE}/{render.NAME}": "database"}
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        if plan.postgres:
+            yield "gateway.database.install"
+
+    def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
+        yield from super().files(plan, observed)
+        yield from ((each.path, (each.content or b"").decode()) for each in units(plan))
+
+
+def units(plan: HostPlan) -> list[files.SystemFile]:
+    """Return the units beside the server's own: they have a backup made every day."""
+    return render.backup(plan.postgres) if plan.postgres else []
+
+
+def _revoke() -> Commands:
+    yield script(render.RETIRE)
+
+
+def _is_timed(observed: Observation) -> bool:
+    state = observed.units.get(render.TIMER, Unit())
+    return (state.active, state.enabled) == ("active", "enabled")
+
+
+@once
+def _rendered(postgres: PostgresPlan, observed: Observation) -> Service:
+    admitted = sorted(str(each) for name in postgres.allowed_sources for each in networks(name))
+    return render.service(postgres, reveal(postgres.password), admitted)

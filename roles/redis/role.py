@@ -1,0 +1,57 @@
+"""Redis for the gateways: a service of its own beside the one of the distribution's package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mirrorfleet.planning import HostPlan, RedisPlan
+from mirrorfleet.roles.redis import render
+from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+PACKAGE = "redis-server"
+
+# The package starts a server of its own, open to every user of the host. Not with us.
+MASK = "systemctl --quiet mask redis-server.service\n"
+
+
+class Redis(ServiceRole[RedisPlan]):
+    """The gateways' Redis on one host."""
+
+    title = "Redis"
+    unit_names = render.NAME
+    user = render.USER
+
+    def instances(self, plan: HostPlan) -> Sequence[RedisPlan]:
+        return [plan.redis] if plan.redis else []
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return (PACKAGE, "python3")
+
+    def installed(self, instance: RedisPlan, observed: Observation) -> Installed:
+        return render.installed(instance)
+
+    def render(self, instance: RedisPlan, observed: Observation) -> Service:
+        return render.service(instance, reveal(instance.password))
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        return (
+            Step("no server of the package's own", self.mask),
+            self.install_packages,
+            self.create_user,
+            self.stage,
+            self.switch,
+        )
+
+    def mask(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Keep the package from starting its own server when it is installed."""
+        if PACKAGE not in observed.packages:
+            yield script(MASK)
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        if plan.redis:
+            yield "gateway.redis.install"

@@ -1,0 +1,1 @@
+"""What every host with services needs of its system."""

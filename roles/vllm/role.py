@@ -1,0 +1,209 @@
+"""vLLM on an engine host: its environment, the weights, and one service per model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from pyinfra.api import Host
+
+from mirrorfleet.config.problems import Problem
+from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
+from mirrorfleet.runtime import drift, generations, python, run
+from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.paths import ROOT, STATE, WEIGHTS
+from mirrorfleet.runtime.problems import skipping
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Step
+from mirrorfleet.runtime.rollout import Turn, due_before, gated_by, ordered_rollout
+from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.service_role import ServiceRole
+
+
+class Vllm(ServiceRole[VllmPlan]):
+    """The vLLM engines of a host, one service for each model."""
+
+    title = "vLLM"
+    unit_names = render.NAMES
+    user = render.USER
+    part = "engines"
+
+    def instances(self, plan: HostPlan) -> Sequence[VllmPlan]:
+        return plan.engines
+
+    def names(self, plan: HostPlan) -> list[str]:
+        return [render.name(engine) for engine in plan.engines]
+
+    def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
+        return software.packages(plan)
+
+    def installed(self, instance: VllmPlan, observed: Observation) -> Installed:
+        return render.installed(instance, weights.known_location(instance))
+
+    def render(self, instance: VllmPlan, observed: Observation) -> Service:
+        return render.service(
+            instance,
+            python.standing(software.environment(instance), observed).directory,
+            weights.location(instance.model, instance.weights),
+            reveal(instance.api_key) if instance.api_key and instance.answers else None,
+        )
+
+    def questions(self, plan: HostPlan) -> Iterator[Question]:
+        yield from super().questions(plan)
+        yield from devices.questions(plan)
+
+    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+        for engine in plan.engines:
+            yield python.QUESTION
+            yield from (("disk", place) for place in (ROOT, STATE))
+            yield from gpus.questions(engine, weights.location(engine.model, engine.weights))
+            yield software.environment(engine).question
+            yield from weights.questions(engine)
+            yield from nodes.questions(engine)
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from skipping("engines", self._problems(plan, observed))
+
+    def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if not plan.engines:
+            return
+        environments = [software.environment(engine) for engine in plan.engines]
+        yield from python.problems(observed, environments, pushed=plan.packages == "controller")
+        yield from super().problems(plan, observed)
+        for engine in plan.engines:
+            place = weights.location(engine.model, engine.weights)
+            lock = software.environment(engine).lock
+            yield from gpus.problems(plan, engine, lock, place, observed)
+            yield from nodes.problems(plan, engine, observed)
+            if not generations.is_switched(self.render(engine, observed), observed):
+                yield from nodes.left_out(engine)
+        yield from weights.problems(plan.engines, observed)
+
+    def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        yield from devices.changes(plan, observed)
+        for engine in plan.engines:
+            yield from python.changes(software.environment(engine), observed)
+            yield from weights.changes(engine, observed)
+
+    def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        yield from super().generation_changes(plan, observed)
+        for engine in plan.engines:
+            desired = self.render(engine, observed)
+            if self._restarts_with_others(engine) and generations.is_switched(desired, observed):
+                yield Change(
+                    f"{desired.unit_name} will be restarted, with another node of '{engine.model}'"
+                )
+
+    def fetch(self, plan: HostPlan, observed: Observation) -> None:
+        for engine in plan.engines if not self.is_skipped(plan) else ():
+            python.fetch(software.environment(engine), plan, observed)
+
+    def steps(self, plan: HostPlan) -> Sequence[Step]:
+        return (
+            self.install_packages,
+            self.create_user,
+            Step("device files of the GPUs, at every boot", devices.install),
+            Step("Python environment, hash-locked", self.install_environments),
+            Step("weights", self.bring_weights),
+            self.stage,
+            Step("nodes that wait for the first one of their model", self.prepare_nodes),
+            self.switch,
+            Step("nodes that have followed the first one", self.prove_nodes),
+        )
+
+    def install_environments(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Build the environments that the host does not have."""
+        for each in dict.fromkeys(software.environment(engine) for engine in plan.engines):
+            yield from python.install(each, plan, observed)
+
+    def bring_weights(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Bring the weights that the host does not have, and replace damaged files."""
+        for engine in plan.engines:
+            directory = python.standing(software.environment(engine), observed).directory
+            yield from weights.fetch(engine, directory, observed)
+
+    def prepare_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Let the nodes wait that do not answer themselves; what they run goes on for now.
+
+        All of them before any first node is switched: that one waits for them, and ends what they
+        run.
+        """
+        for engine in plan.engines:
+            if not engine.answers:
+                yield from generations.stand_by(self.render(engine, observed), observed)
+
+    def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Switch the engines one after another: also the replicas of a model, on their hosts.
+
+        Hosts without a model in common switch at the same time.
+        """
+        yield from ordered_rollout(
+            Turn(
+                engine.model,
+                partial(self._ahead, engine, observed),
+                self._switch_engine(engine, observed),
+            )
+            for engine in plan.engines
+            if engine.answers
+        )
+
+    def _switch_engine(self, engine: VllmPlan, observed: Observation) -> Commands:
+        """Switch one engine, and with it the other nodes of its model."""
+        commands = generations.switch(
+            self.render(engine, observed), observed, anew=self._restarts_with_others(engine)
+        )
+        return gated_by(nodes.is_other(engine), commands) if engine.nodes else commands
+
+    def prove_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Record that nodes run what their first node has proved, or go back with it."""
+        for engine in plan.engines:
+            if not engine.answers:
+                yield from generations.prove(self.render(engine, observed), observed)
+
+    def _restarts_with_others(self, engine: VllmPlan) -> bool:
+        """Does a first node restart because another node of its model will?"""
+        return engine.answers and any(
+            not drift.is_started(self.render(each, observed), observed)
+            for other in nodes.others(engine)
+            if (observed := run.observed_on(other))
+            for each in run.plan_of(other).engines
+            if each.model == engine.model
+        )
+
+    def _ahead(self, engine: VllmPlan, observed: Observation) -> list[Host]:
+        """Return the hosts whose replicas of the model are switched before this one.
+
+        A replica that does not serve yet waits for none: its restart interrupts nothing.
+        """
+        if not drift.is_listening(self.installed(engine, observed), observed):
+            return []
+        return due_before(
+            lambda plan, observed: any(
+                each.model == engine.model
+                and each.answers
+                and (
+                    not generations.is_switched(self.render(each, observed), observed)
+                    or self._restarts_with_others(each)
+                )
+                for each in plan.engines
+            )
+        )
+
+    def departed(self, plan: HostPlan, observed: Observation) -> list[str]:
+        return [*super().departed(plan, observed), *devices.departed(plan, observed)]
+
+    def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
+        for engine in plan.engines:
+            yield f"models.{engine.model}.hosts"
+
+    def kept_state(self) -> Mapping[str, str]:
+        return {WEIGHTS: "models"}
+
+    def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
+        yield from super().files(plan, observed)
+        for each in devices.units(plan):
+            if each.path == devices.UNIT_PATH and each.content is not None:
+                yield each.path, each.content.decode()

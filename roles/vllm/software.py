@@ -1,0 +1,68 @@
+"""What vLLM runs from: the Python environment of a lock file, and the host's compiler."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.runtime import python
+from mirrorfleet.runtime.paths import ROOT
+
+LOCKS = Path(__file__).parent / "locks"
+ENVIRONMENTS = f"{ROOT}/vllm/environments"
+
+SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
+"""Bytes of an environment at the least: installed from its lock file for x86_64 and Python 3.11,
+0.32.0 for CPUs takes 2.56 GB, with CUDA 8.79 GB."""
+
+WHEELS = {"cpu": 600 * 10**6, "cuda": 3900 * 10**6}
+"""Bytes of what it is installed from: 0.63 GB of wheels, and 3.95 GB."""
+
+PACKAGES = {"cpu": ["libnuma1"], "cuda": ["g++", "python3-dev"]}
+"""With CUDA, Triton and FlashInfer compile for the GPU and the Python that they find: without a
+compiler and Python's headers, no engine starts. They are installed before the environment, which
+needs the compiler too: see cuda_tree.sh."""
+
+CUDA_TREE = re.sub(
+    r"^#.*\n", "", (Path(__file__).parent / "files/cuda_tree.sh").read_text("utf-8"), flags=re.M
+)
+"""Without its comments: what completes an environment is part of the environment's name."""
+
+# The command looks itself up under the name of the CUDA build.
+CPU_BUILD_IS_VLLM = """\
+metadata=$(echo {directory}/lib/python3.*/site-packages)/vllm-{version}+cpu.dist-info
+mkdir "$metadata"
+printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metadata/METADATA"
+"""
+
+
+def packages(plan: HostPlan) -> list[str]:
+    """Return the system packages that the engines of a host need."""
+    needed = {name for engine in plan.engines for name in PACKAGES[engine.build]}
+    return ["python3", "curl", *sorted(needed)]
+
+
+def known_directory(engine: VllmPlan) -> str:
+    """Return where an engine's environment stands; a pattern, if its lock file is missing."""
+    try:
+        return environment(engine).directory
+    except DeployError:
+        build = "-cpu" if engine.build == "cpu" else ""
+        return f"{ENVIRONMENTS}/{engine.version}{build}-*"
+
+
+def environment(engine: VllmPlan) -> python.Environment:
+    """Return the Python environment of an engine. Raises ``DeployError`` when none is locked."""
+    lock = LOCKS / f"{engine.version}{'-cpu' if engine.build == 'cpu' else ''}.txt"
+    if not lock.exists():
+        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
+        raise DeployError(f"no lock file pins vLLM {lock.stem}. Pinned are: {known}.")
+    size, wheels = SIZE[engine.build], WHEELS[engine.build]
+    if engine.build == "cuda":
+        finish = f"environment={{directory}}\n{CUDA_TREE}"
+    else:
+        finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
+    return python.Environment("vllm", lock, finish, size=size, wheels=wheels)

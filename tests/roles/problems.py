@@ -1,0 +1,12 @@
+"""Problems as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mirrorfleet.config.problems import Problem
+
+
+def texts(problems: Iterable[Problem], severity: str = "") -> list[str]:
+    """Return the texts of problems: of all, or of those of one severity."""
+    return [each.text for each in problems if severity in ("", each.severity)]
