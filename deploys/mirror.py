@@ -5,7 +5,7 @@ pyinfra inventories/prod.py deploys/mirror.py
 
 from collections.abc import Sequence
 
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.roles.registry import with_own
 from mirrorfleet.runtime.preflight import preflight
 from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.skipped import finish
@@ -13,8 +13,8 @@ from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def mirror(extra: Sequence[Role] = ()) -> None:
-    """Change the hosts of this run. ``extra``: your own roles, which take their steps last."""
-    roles = (*ROLES, *extra)
+    """Change the hosts of this run. ``extra``: your own roles; engines first, all others last."""
+    roles = with_own(extra)
 
     # Read every host once. Report all problems and stop, before the first change on any host.
     preflight(*roles)

@@ -11,6 +11,7 @@ from mirrorfleet import checks, config
 from mirrorfleet.config import requires, schema_validation
 from mirrorfleet.config.document import read
 from mirrorfleet.config.problems import FleetError, Key, Problem, in_order
+from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import FleetPlan, HostPlan, plan
 
 __all__ = ["FleetError", "FleetPlan", "HostPlan", "Problem", "load", "plan"]
@@ -27,7 +28,7 @@ def load(path: str | Path, today: date | None = None) -> config.Fleet:
     document, problems = schema_validation.examine(whole)
     if document is None:
         raise FleetError(problems)
-    fleet = config.fleet(document)
+    fleet = config.fleet(document, {name: each.read for name, each in ENGINES.items()})
     found = checks.problems(fleet, today or datetime.now(UTC).date())
     problems += _beside(document.lost, found)
     if any(each.severity == "error" for each in problems):

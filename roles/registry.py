@@ -37,6 +37,19 @@ ROLES: tuple[Role, ...] = (
 )
 
 
+def with_own(extra: Iterable[Role]) -> tuple[Role, ...]:
+    """Return the roles of a run with your own: engines after the engines here, all others last."""
+    own = list(extra)
+    engines = [role for role in own if _is_engine(role)]
+    others = [role for role in own if not _is_engine(role)]
+    last = max(at for at, role in enumerate(ROLES) if _is_engine(role)) + 1
+    return (*ROLES[:last], *engines, *ROLES[last:], *others)
+
+
+def _is_engine(role: Role) -> bool:
+    return isinstance(role, ServiceRole) and role.part == "engines"
+
+
 def service_roles() -> Iterator[ServiceRole[object]]:
     """Yield the roles whose services run in generations."""
     yield from (role for role in ROLES if isinstance(role, ServiceRole))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 from mirrorfleet.checks import (
@@ -11,11 +11,10 @@ from mirrorfleet.checks import (
     claude,
     database,
     developers,
-    engine_environment,
-    engines,
     exposure,
     firewall,
     gateway,
+    gpus,
     hosts,
     hub,
     keys,
@@ -23,9 +22,7 @@ from mirrorfleet.checks import (
     load_balancer,
     models,
     names,
-    nodes,
     ollama,
-    parsers,
     paths,
     providers,
     redis,
@@ -34,25 +31,24 @@ from mirrorfleet.checks import (
     scopes,
     secrets,
     tools,
-    weights,
+    vllm,
     windows,
 )
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Problem
 
-CHECKS = (
+Check = Callable[[Fleet], Iterator[Problem]]
+
+CHECKS: list[Check] = [
     names.problems,
     hosts.problems,
     hub.problems,
     models.problems,
     providers.problems,
-    engines.problems,
-    weights.problems,
-    parsers.problems,
-    engine_environment.problems,
+    gpus.problems,
     paths.problems,
-    nodes.problems,
     releases.problems,
+    vllm.problems,
     ollama.problems,
     gateway.problems,
     runtime.problems,
@@ -70,7 +66,7 @@ CHECKS = (
     claude.problems,
     scopes.problems,
     tools.problems,
-)
+]
 
 
 def problems(fleet: Fleet, today: date) -> Iterator[Problem]:

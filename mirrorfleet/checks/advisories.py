@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.version import Version
@@ -12,10 +13,15 @@ from mirrorfleet.config.lock_files import pins
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
 
+Advisories = Sequence[Mapping[str, Any]]
 
-def problems(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Problem]:
-    if reasons := _reasons(package, version):
-        advisories = table("advisories")[package]
+
+def problems(
+    fleet: Fleet, key: Key, package: str, version: str, known: Advisories | None = None
+) -> Iterator[Problem]:
+    """Yield what is wrong with a release, by the ``known`` advisories or those of its package."""
+    advisories = table("advisories").get(package, ()) if known is None else known
+    if reasons := _reasons(advisories, version):
         fixed = max((each["below"] for each in advisories if "below" in each), key=Version)
         yield fleet.document.problem(
             key,
@@ -27,17 +33,14 @@ def problems(fleet: Fleet, key: Key, package: str, version: str) -> Iterator[Pro
 def locked(text: str) -> Iterator[str]:
     """Say of each package that a lock file pins and that must not be installed, why."""
     for package, version in pins(text):
-        # The package of that name is a client of the server that the advisories are about.
-        if package == "ollama":
-            continue
-        if reasons := _reasons(package, version):
+        if reasons := _reasons(table("advisories").get(package, ()), version):
             yield f"{package} {version}, which must not be installed: {reasons}."
 
 
-def _reasons(package: str, version: str) -> str:
+def _reasons(advisories: Advisories, version: str) -> str:
     hits = [
         advisory
-        for advisory in table("advisories").get(package, ())
+        for advisory in advisories
         if version in advisory.get("only", ())
         or ("below" in advisory and Version(version) < Version(advisory["below"]))
     ]
@@ -47,7 +50,7 @@ def _reasons(package: str, version: str) -> str:
     return "; ".join(f"{', '.join(ids)} ({what})" for what, ids in alike.items())
 
 
-def _told(advisory: dict[str, str]) -> str:
+def _told(advisory: Mapping[str, Any]) -> str:
     """Return where an advisory is told: a site that knows it by its id, or a page."""
     source = urlsplit(advisory["source"])
     site = source.netloc.removeprefix("www.")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, Gateway, OllamaModel, ProviderModel, VllmModel
+from mirrorfleet.config import EngineModel, Fleet, Gateway, ProviderModel
 from mirrorfleet.config.addresses import is_any, is_public
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.engines.registry import engine_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -20,37 +21,38 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield from _gateway(fleet, fleet.gateway)
 
 
-def _engine(fleet: Fleet, model: VllmModel | OllamaModel) -> Iterator[Problem]:
+def _engine(fleet: Fleet, model: EngineModel) -> Iterator[Problem]:
     listening = [fleet.hosts[name].address for name in model.hosts if name in fleet.hosts]
     public = next(filter(is_public, listening), None)
     if public is None:
         return
-    if isinstance(model, OllamaModel):
+    engine = engine_of(model)
+    place = f"listens on {public}, an address of the internet"
+    if not engine.key_variable:
         yield fleet.document.problem(
             ("models", model.name),
-            f"listens on {public}, an address of the internet, and Ollama asks nobody for a key.",
+            f"{place}, and {engine.title} asks nobody for a key.",
             "Use a private address.",
         )
     elif model.api_key is None:
         yield fleet.document.problem(
             ("models", model.name),
-            f"listens on {public}, an address of the internet, and asks nobody for a key.",
+            f"{place}, and asks nobody for a key.",
             "Use a private address, or add an 'api_key'.",
         )
-    elif all(fleet.hosts[name].firewall for name in model.hosts if name in fleet.hosts) and (
+    elif engine.guards_all_paths or (
         fleet.firewall.on
+        and all(fleet.hosts[name].firewall for name in model.hosts if name in fleet.hosts)
     ):
         yield fleet.document.warning(
             ("models", model.name),
-            f"listens on {public}, an address of the internet: prompts and answers travel there "
-            "without TLS.",
+            f"{place}: prompts and answers travel there without TLS.",
             "Use a private address.",
         )
     else:
         yield fleet.document.warning(
             ("models", model.name),
-            f"listens on {public}, an address of the internet, and vLLM asks for its key on some "
-            "of its endpoints only.",
+            f"{place}, and {engine.title} asks for its key on some of its endpoints only.",
             "Use a private address, or our firewall.",
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_interface
 
-from mirrorfleet.config import Fleet, ProviderModel
+from mirrorfleet.config import EngineModel, Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.engines.placement import models_of
 
 MEANS = {
     "engines": "Remove it: gateways are let in by themselves. Or write firewall: none.",
@@ -32,7 +33,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield fleet.document.problem(
             ("firewall", "gateways"), "guards gateways, and there are none.", "Remove it."
         )
-    unguarded = [each for each in fleet.models.values() if not isinstance(each, ProviderModel)]
+    unguarded = [*models_of(fleet, EngineModel)]
     if unguarded and said.on and not said.engines and not fleet.document.says("gateway"):
         yield fleet.document.warning(
             ("models", unguarded[0].name),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.addresses import is_ip, is_name
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.engines import ollama
+from mirrorfleet.engines.registry import ENGINES
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -68,22 +68,7 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
         (("hosts", host.name, "port"), "sshd", (host.name,), host.port or fleet.ssh.port or 22)
         for host in fleet.hosts.values()
     ]
-    listeners += [
-        (("models", name, "port"), name, model.heads, model.port)
-        for name, model in fleet.models.items()
-        if isinstance(model, VllmModel)
-    ]
-    listeners += [
-        (("models", name, "node_port"), f"the nodes of {name}", model.hosts, port)
-        for name, model in fleet.models.items()
-        if isinstance(model, VllmModel) and model.nodes > 1
-        for port in (model.node_port, model.node_port + 1)
-    ]
-    for host, served in ollama.served(fleet).items():
-        said = next((each for each in served if "port" in each.server), served[0])
-        port = ollama.server(served).port
-        who = f"the Ollama of {said.name}"
-        listeners.append((("models", said.name, "port"), who, (host,), port))
+    listeners += (each for engine in ENGINES.values() for each in engine.listeners(fleet))
     if fleet.gateway:
         hosts, metrics = fleet.gateway.hosts, fleet.gateway.metrics_port
         listeners.append((("gateway", "port"), "the gateway", hosts, fleet.gateway.port))

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 
 from mirrorfleet.checks import literals
-from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, OllamaModel, ProviderModel
+from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.litellm import Values
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.data import is_there, table
+from mirrorfleet.engines.registry import engine_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -137,17 +138,7 @@ def _ours(model: Model | None) -> dict[str, str]:
         return {**common, **own}
     names = ("api_base", "custom_llm_provider", "model")
     derived = dict.fromkeys(names, "It is derived from the engine.")
-    if isinstance(model, OllamaModel):
-        return {
-            **common,
-            **derived,
-            "api_key": "Ollama asks for no key.",
-            "keep_alive": f"Write models.{model.name}.keep_alive.",
-            "num_ctx": f"Write models.{model.name}.context.",
-        }
-    if model.api_key:
-        derived["extra_headers"] = "They carry the engine's key."
-    return {**common, **derived, "api_key": f"Write models.{model.name}.api_key."}
+    return {**common, **derived, **engine_of(model).derived_parameters(model)}
 
 
 def _endpoints(fleet: Fleet, key: Key, said: Values) -> Iterator[Problem]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, modelfile
+from mirrorfleet.config import Fleet, Host, modelfile
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY, hidden
 from mirrorfleet.data import table
-from mirrorfleet.engines import ollama
+from mirrorfleet.engines.ollama import servers
+from mirrorfleet.engines.placement import by_host, free, models_of
 
 MESSAGES_SINCE = "0.14.0"
 """The first release that speaks /v1/messages, which gateways pass through untranslated."""
@@ -21,16 +23,15 @@ UNREACHABLE = (*HOMES, *TEMPORARY, "/boot", "/dev", "/etc", "/proc", "/run", "/s
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, OllamaModel):
-            yield from _weights(fleet, model)
-            yield from _release(fleet, model)
-            yield from _directory(fleet, model)
-    told = set()
-    for name, models in ollama.served(fleet).items():
-        for model, option, other in ollama.conflicts(models):
-            if (model.name, option) not in told:
-                told.add((model.name, option))
+    for model in models_of(fleet, OllamaModel):
+        yield from _weights(fleet, model)
+        yield from _release(fleet, model)
+        yield from _directory(fleet, model)
+    reported = set()
+    for name, models in by_host(fleet, OllamaModel).items():
+        for model, option, other in servers.conflicts(models):
+            if (model.name, option) not in reported:
+                reported.add((model.name, option))
                 yield fleet.document.problem(
                     ("models", model.name, option),
                     f"is not what '{other.name}' says, and both are on host '{name}'.",
@@ -86,7 +87,9 @@ def _release(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
             (*key, "release"), "says both 'url' and 'file'.", "Keep one of the two."
         )
     if version:
-        yield from advisories.problems(fleet, (*key, "version"), "ollama", version)
+        yield from advisories.problems(
+            fleet, (*key, "version"), "ollama", version, table("ollama")["advisories"]
+        )
         if Version(version) < Version(MESSAGES_SINCE):
             yield fleet.document.problem(
                 (*key, "version"),
@@ -107,8 +110,8 @@ def _directory(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
 
 def _server(fleet: Fleet, models: list[OllamaModel]) -> Iterator[Problem]:
     """What the models of a host say together, told at the one that says it."""
-    server = ollama.server(models)
-    version = ollama.version(server)
+    server = servers.server(models)
+    version = servers.version(server)
     if not server.release and version not in table("ollama")["releases"]:
         yield fleet.document.problem(
             _key(models, "version"),
@@ -137,11 +140,11 @@ def _key(models: list[OllamaModel], option: str) -> Key:
 
 
 def _gpus(fleet: Fleet, host: Host, model: OllamaModel) -> Iterator[Problem]:
-    if host.gpus and not ollama.devices(fleet, host):
+    if host.gpus and not free(fleet, host):
         yield fleet.document.problem(
             ("models", model.name, "hosts"),
-            f"has no GPU on host '{host.name}': vLLM has all {host.gpus}.",
-            "Choose another host, or let vLLM have fewer.",
+            f"has no GPU on host '{host.name}': other models have all {host.gpus}.",
+            "Choose another host, or give the others fewer GPUs.",
         )
 
 

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, VllmModel
-from mirrorfleet.config.lock_files import cuda_mismatch, emergency
+from mirrorfleet.config import Fleet
+from mirrorfleet.config.lock_files import emergency
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import is_there
 
@@ -16,19 +16,13 @@ ROLES = Path(__file__).parents[1] / "roles"
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            key: Key = ("models", model.name, "version")
-            if not any(advisories.problems(fleet, key, "vllm", model.version)):
-                suffix = "-cpu" if model.build == "cpu" else ""
-                yield from _unlocked(fleet, key, "vllm", model.version, suffix)
     if fleet.gateway:
         key, version = ("gateway", "version"), fleet.gateway.version
         if not any(advisories.problems(fleet, key, "litellm", version)):
             # What an image holds is looked at on the gateway: the lock file stands for a release
             # whose names and settings are known here.
             judge = fleet.gateway.runtime != "docker"
-            yield from _unlocked(fleet, key, "litellm", version, judge=judge)
+            yield from unlocked(fleet, key, "litellm", version, judge=judge)
             if version in locked("litellm") and not is_there(f"litellm_known/{version}"):
                 yield fleet.document.problem(
                     key,
@@ -37,10 +31,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                     f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
                 )
     for group in fleet.developers.values():
-        yield from _unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
+        yield from unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
 
 
-def _unlocked(
+def unlocked(
     fleet: Fleet, key: Key, role: str, release: str, suffix: str = "", *, judge: bool = True
 ) -> Iterator[Problem]:
     """Yield a problem unless a lock file pins the release in the build that the suffix tells.
@@ -63,16 +57,10 @@ def _unlocked(
 
 def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
     """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
-    text, again = _files(role)[name].read_text("utf-8"), f"`bin/lock {role} {name}`"
+    text, again = lock_text(role, name), f"`bin/lock {role} {name}`"
     for bad in advisories.locked(text):
         yield fleet.document.problem(
             key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
-        )
-    if role == "vllm" and not name.endswith("-cpu") and (unfit := cuda_mismatch(text)):
-        yield fleet.document.problem(
-            key,
-            f"its lock file pins {unfit}: no engine could compile its kernels.",
-            f"Write it anew: {again}; or name another release.",
         )
     if why := emergency(text):
         yield fleet.document.warning(
@@ -86,6 +74,11 @@ def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
 def locked(role: str) -> tuple[str, ...]:
     """Return the releases that a role has lock files for."""
     return tuple(sorted(_files(role)))
+
+
+def lock_text(role: str, name: str) -> str:
+    """Return the lock file of a release."""
+    return _files(role)[name].read_text("utf-8")
 
 
 def _files(role: str) -> dict[str, Path]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from mirrorfleet.config import Developers, Fleet, VllmModel
+from mirrorfleet.config import Developers, Fleet, ProviderModel
 from mirrorfleet.config.problems import Problem, dotted
 from mirrorfleet.data import table
-from mirrorfleet.engines import parsers
+from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.planning.setting import Path
 from mirrorfleet.planning.settings import settings
 
@@ -126,7 +126,7 @@ def _sound(fleet: Fleet, group: Developers) -> bool:
         gateway is not None
         and (bool(gateway.url) or (bool(reached) and set(reached[:1]) <= fleet.hosts.keys()))
         and model is not None
-        and (not isinstance(model, VllmModel) or parsers.is_known(model))
+        and (isinstance(model, ProviderModel) or engine_of(model).is_known(model))
         and all(fleet.find(name) for name in names)
         and isinstance(group.settings.get("env", {}), dict)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, OllamaModel, ProviderModel, Secret
+from mirrorfleet.config import Fleet, ProviderModel, Secret
 from mirrorfleet.config.problems import Key, Problem
 
 
@@ -39,7 +39,7 @@ def _given(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
         if isinstance(model, ProviderModel):
             for name, secret in model.secrets.items():
                 yield ("models", model.name, name), secret, "the provider"
-        elif not isinstance(model, OllamaModel):
+        else:
             yield ("models", model.name, "api_key"), model.api_key, "the engine"
     yield ("hub", "token"), fleet.hub.token, "the hub"
     for guardrail in fleet.gateway.guardrails if fleet.gateway else ():

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import has_tools
+from mirrorfleet.engines.registry import engine_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for key, name in _led(fleet):
         model = fleet.find(name)
-        if isinstance(model, VllmModel) and not has_tools(model):
+        if model is None or isinstance(model, ProviderModel):
+            continue
+        if reason := engine_of(model).missing_tools(model):
             yield fleet.document.problem(
                 key,
-                f"leads to '{model.name}', {_why(model)}: Claude Code cannot use it.",
+                f"leads to '{model.name}', {reason}: Claude Code cannot use it.",
                 "Name another model, or correct its 'family' or 'tool_parser'.",
             )
-
-
-def _why(model: VllmModel) -> str:
-    if model.family is None:
-        return "which has no 'tool_parser'"
-    return f"whose family '{model.family}' has no tools"
 
 
 def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mirrorfleet.config.developers import Developers, developers
 from mirrorfleet.config.document import Document
+from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.firewall import Firewall, firewall
 from mirrorfleet.config.gateway import Gateway, gateway
 from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
@@ -15,16 +16,15 @@ from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
-from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release, ollama
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
-from mirrorfleet.config.vllm import VllmModel, Weights, vllm
 
 __all__ = [
     "FALLBACKS",
     "PROVIDERS",
     "Developers",
+    "EngineModel",
     "Firewall",
     "Fleet",
     "Gateway",
@@ -35,18 +35,17 @@ __all__ = [
     "LoadBalancer",
     "Login",
     "Model",
-    "OllamaModel",
-    "OllamaServer",
+    "ModelReader",
     "ProviderModel",
-    "Release",
     "Secret",
     "Ssh",
-    "VllmModel",
-    "Weights",
     "fleet",
 ]
 
-Model = VllmModel | OllamaModel | ProviderModel
+Model = EngineModel | ProviderModel
+
+ModelReader = Callable[[Section, Mapping[str, Host]], EngineModel]
+"""What reads the models of an engine, where the hosts are known."""
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 """The kinds of fallbacks, by their key in the fleet file and in LiteLLM."""
@@ -119,8 +118,11 @@ class Fleet:
         return found
 
 
-def fleet(document: Document) -> Fleet:
-    """Build the fleet from a document that passed the schema."""
+def fleet(document: Document, readers: Mapping[str, ModelReader]) -> Fleet:
+    """Build the fleet from a document that passed the schema.
+
+    ``readers`` read the models of each engine, by its word in the fleet file.
+    """
     root = Section(document)
     hosts = {each.name: host(each) for each in root.mapping("hosts").mappings()}
     release = root.mapping("gateway").get("version") or ""
@@ -132,7 +134,8 @@ def fleet(document: Document) -> Fleet:
         hub=hub(root.mapping("hub")),
         hosts=hosts,
         models={
-            each.name: _model(each, hosts, release) for each in root.mapping("models").mappings()
+            each.name: _model(each, hosts, release, readers)
+            for each in root.mapping("models").mappings()
         },
         gateway=gateway(root.mapping("gateway"), hosts) if "gateway" in root else None,
         firewall=firewall(root),
@@ -148,11 +151,16 @@ def fleet(document: Document) -> Fleet:
     )
 
 
-def _model(section: Section, hosts: Mapping[str, Host], release: str) -> Model:
+def _model(
+    section: Section,
+    hosts: Mapping[str, Host],
+    release: str,
+    readers: Mapping[str, ModelReader],
+) -> Model:
     """Read one of ``models``. ``release`` is LiteLLM's, for its price list."""
     if "provider" in section:
         return provider_model(section, release)
-    return ollama(section, hosts) if section["engine"] == "ollama" else vllm(section, hosts)
+    return readers[section["engine"]](section, hosts)
 
 
 def _targets(section: Section) -> Mapping[str, tuple[str, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
+from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
 from mirrorfleet.config.schema import definition, keys
@@ -48,21 +49,19 @@ def server(options: Mapping[str, Any]) -> OllamaServer:
     return OllamaServer(**{name: options.get(name, known[name].get("default")) for name in OPTIONS})
 
 
-@dataclass(frozen=True)
-class OllamaModel:
+@dataclass(frozen=True, kw_only=True)
+class OllamaModel(EngineModel):
     """A model under a name of the fleet, from a registry's ``tag`` or a ``modelfile``.
 
     ``server`` has the server options that the file writes at this model. The options of all
     models of a host together configure its server.
     """
 
-    name: str
+    engine: ClassVar[str] = "ollama"
+
     tag: str | None
     modelfile: str | None
     digest: str | None
-    hosts: tuple[str, ...]
-    context: int
-    output: int
     server: Mapping[str, Any] = field(default_factory=dict)
 
 

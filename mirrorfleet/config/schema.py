@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,30 @@ def validator() -> Validator:
         {"pattern": _pattern, "type": _type},
         type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
     )
-    made: Validator = strict(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    made: Validator = strict(_schema())
     return made
+
+
+def add_engine(name: str, model: Mapping[str, Any]) -> None:
+    """Let fleet files name another engine; ``model`` is the schema of one of its models."""
+    _own_engines[name] = model
+    validator.cache_clear()
+
+
+_own_engines: dict[str, Mapping[str, Any]] = {}
+"""The schemas of models on engines that fleet.schema.json does not know, by engine."""
+
+
+def _schema() -> dict[str, Any]:
+    """Return fleet.schema.json, with the engines that were added."""
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    engine_model = schema["$defs"]["engineModel"]
+    for name, model in _own_engines.items():
+        schema["$defs"][f"{name}Model"] = model
+        engine_model["properties"]["engine"]["enum"].append(name)
+        chosen = {"required": ["engine"], "properties": {"engine": {"const": name}}}
+        engine_model["allOf"].append({"if": chosen, "then": {"$ref": f"#/$defs/{name}Model"}})
+    return schema
 
 
 def _is_integer(_: Any, value: Any) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
-from mirrorfleet.config.reader import Secret, Section
+from mirrorfleet.config.reader import Section
 
 
 @dataclass(frozen=True)
@@ -19,30 +20,27 @@ class Weights:
     revision: str | None
 
 
-@dataclass(frozen=True)
-class VllmModel:
-    """``devices`` are GPU indices, ``None`` if derived; ``arguments`` are vLLM's own options.
+@dataclass(frozen=True, kw_only=True)
+class VllmModel(EngineModel):
+    """A model with an engine of its own on each of its hosts; ``arguments`` are vLLM's own options.
 
-    ``family`` decides the parsers that the model does not name: see engines/parsers.py.
+    ``family`` decides the parsers that the model does not name itself: see engines/parsers.py.
     """
 
-    name: str
+    engine: ClassVar[str] = "vllm"
+
     version: str
     build: Literal["cuda", "cpu"]
     weights: Weights
     family: str | None
     tool_parser: str | None
     reasoning_parser: str | None
-    hosts: tuple[str, ...]
     nodes: int
     node_port: int
     port: int
-    context: int
-    output: int
     tensor_parallel: int
     pipeline_parallel: int
     data_parallel: int
-    devices: tuple[int, ...] | None
     gpu_memory_utilization: float
     dtype: str | None
     quantization: str | None
@@ -51,7 +49,6 @@ class VllmModel:
     concurrency: int | None
     arguments: Mapping[str, Any]
     environment: Mapping[str, str]
-    api_key: Secret | None
 
     @property
     def gpus(self) -> int:
@@ -65,11 +62,6 @@ class VllmModel:
         """Return the hosts of each replica; the first one serves its requests."""
         starts = range(0, len(self.hosts), self.nodes)
         return tuple(self.hosts[at : at + self.nodes] for at in starts)
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """Return the hosts that serve requests."""
-        return self.hosts[:: self.nodes]
 
 
 def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:

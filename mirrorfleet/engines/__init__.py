@@ -1,1 +1,1 @@
-"""What an engine is: its devices, its server, its models, as the fleet file declares them."""
+"""What an engine is: a protocol, the engines that are known, and what only they know."""

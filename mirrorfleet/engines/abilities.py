@@ -1,9 +1,9 @@
-"""What Claude Code may use of the model behind a name: thinking, tool search, web search."""
+"""What Claude Code may use of the model behind a name: thinking, tools, web search."""
 
 from __future__ import annotations
 
-from mirrorfleet.config import Model, OllamaModel, ProviderModel, VllmModel
-from mirrorfleet.engines import parsers
+from mirrorfleet.config import Model, ProviderModel
+from mirrorfleet.engines.registry import engine_of
 
 
 def is_claude(model: Model) -> bool:
@@ -17,14 +17,8 @@ def is_claude(model: Model) -> bool:
 
 
 def thinks(model: Model) -> bool:
-    """May the gateway pass ``thinking`` and ``effort`` to an engine of the fleet?
-
-    vLLM needs a reasoning parser to tell thinking from the answer. Ollama tells them apart itself,
-    and drops what a model cannot do.
-    """
-    if isinstance(model, VllmModel):
-        return parsers.reasoning_parser(model) is not None
-    return isinstance(model, OllamaModel)
+    """May the gateway pass ``thinking`` and ``effort`` to an engine of the fleet?"""
+    return not isinstance(model, ProviderModel) and engine_of(model).thinks(model)
 
 
 def searches(model: Model) -> bool:
@@ -34,7 +28,5 @@ def searches(model: Model) -> bool:
 
 
 def has_tools(model: Model) -> bool:
-    """Can Claude Code use it at all? Another check reports a family that is unknown."""
-    if isinstance(model, VllmModel):
-        return not parsers.is_known(model) or parsers.tool_parser(model) is not None
-    return True
+    """Can Claude Code use it at all? Another check reports a model of which this is unknown."""
+    return isinstance(model, ProviderModel) or not engine_of(model).missing_tools(model)

@@ -8,7 +8,6 @@ from fnmatch import fnmatch
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import cli_options, service_removal
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation, Question
@@ -26,7 +25,7 @@ class Decommission(Role):
 
     def questions(self, plan: HostPlan) -> Iterator[Question]:
         yield service_removal.question("*")
-        yield from (("path", path) for path in (ROOT, STATE, *_kept_state(), ELSEWHERE))
+        yield from (("path", path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if keys := list(registry.fleet_keys(plan)):
@@ -55,8 +54,9 @@ class Decommission(Role):
         if STATE in observed.paths and (ROOT in observed.paths or not stays):
             but = f" but for {' and '.join(stays)}" if stays else ""
             yield Change(f"{STATE} will be removed{but}")
-            if ELSEWHERE in observed.paths and not stays:
-                yield Change("the user mirrorfleet-ollama stays: it owns files in models_directory")
+            for marker, user in _markers().items():
+                if marker in observed.paths and not stays:
+                    yield Change(f"the user {user} stays: it owns files elsewhere on the host")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (Step("everything of Mirrorfleet", self.clear),)
@@ -112,8 +112,20 @@ def _users(observed: Observation) -> list[str]:
     """
     if _stays(observed):
         return []
-    users = (role.user.removeprefix("mirrorfleet-") for role in registry.service_roles())
-    return [name for name in users if name != "ollama" or ELSEWHERE not in observed.paths]
+    return [
+        role.user.removeprefix("mirrorfleet-")
+        for role in registry.service_roles()
+        if role.marker_of_other_files not in observed.paths
+    ]
+
+
+def _markers() -> dict[str, str]:
+    """Return the users that stay while they own files elsewhere, by the path that shows it."""
+    return {
+        role.marker_of_other_files: role.user
+        for role in registry.service_roles()
+        if role.marker_of_other_files
+    }
 
 
 def _kept_state() -> dict[str, str]:

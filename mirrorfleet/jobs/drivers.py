@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.vllm import gpus, software
+from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
@@ -55,7 +55,8 @@ class Drivers(Role):
             )
             return
         release = _wanted(plan, observed)
-        yield from _too_old(plan, release)
+        for role in ROLES:
+            yield from role.driver_problems(plan, release)
         if UNINSTALL in observed.paths:
             yield error(
                 "NVIDIA's own installer has installed a driver, which must not be mixed with "
@@ -188,15 +189,3 @@ def _in_the_way(plan: HostPlan, observed: Observation) -> str:
 
 def _is_built(observed: Observation) -> bool:
     return any("dkms" in name for name in observed.offers)
-
-
-def _too_old(plan: HostPlan, release: str) -> Iterator[Problem]:
-    """Yield what an engine would say of the driver that is on offer."""
-    for engine in plan.engines:
-        cuda, oldest = gpus.needed(software.environment(engine).lock)
-        if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
-            yield error(
-                f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "
-                f"{cuda}, which needs {oldest} or newer.",
-                "Add NVIDIA's own repository, or name another package.",
-            )

@@ -10,11 +10,14 @@ from typing import Any
 
 import yaml
 
-from mirrorfleet.planning import FleetPlan, http
+from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.planning import EnginePlan, FleetPlan, http
 
 HERE = Path(__file__).parent
 ANYWHERE = {"0.0.0.0", "::"}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+METRICS = "/metrics"
+"""The path that Prometheus reads by default."""
 WIDTH, HEIGHT = 12, 8
 """Of a panel, in Grafana's grid of 24 columns."""
 
@@ -23,9 +26,23 @@ def files(planned: FleetPlan) -> dict[str, str]:
     """Return the files that a Prometheus and a Grafana are given, by name."""
     return {
         "prometheus.yml": yaml.safe_dump(_configuration(planned), sort_keys=False),
-        "mirrorfleet-rules.yml": (HERE / "rules.yml").read_text("utf-8"),
+        "mirrorfleet-rules.yml": rules(),
         "mirrorfleet-dashboard.json": json.dumps(_dashboard(), indent=1) + "\n",
     }
+
+
+def rules() -> str:
+    """Return the alerts: the general ones, then those of each engine that has some."""
+    general, *own = _parts("rules")
+    return "\n".join([general, *(text.removeprefix("groups:\n") for text in own)])
+
+
+def _parts(kind: str) -> Iterator[str]:
+    """Yield the general rules or rows of the dashboard, then those of engines."""
+    yield (HERE / f"{kind}.yml").read_text("utf-8")
+    for engine in ENGINES:
+        if (own := HERE / f"{engine}_{kind}.yml").is_file():
+            yield own.read_text("utf-8")
 
 
 def unwatched(planned: FleetPlan) -> Iterator[str]:
@@ -39,7 +56,8 @@ def unwatched(planned: FleetPlan) -> Iterator[str]:
 
 
 def _configuration(planned: FleetPlan) -> dict[str, Any]:
-    gateways, engines = [], []
+    gateways: list[dict[str, Any]] = []
+    engines: list[dict[str, Any]] = []
     for name, host in planned.hosts.items():
         labels = {"fleet": planned.fleet.name, "host": name}
         if host.gateway and host.gateway.metrics_port:
@@ -47,9 +65,7 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
             address = planned.fleet.hosts[name].address if listen in ANYWHERE else listen
             gateways.append(_target(address, host.gateway.metrics_port, labels))
         for engine in host.engines:
-            if engine.answers:
-                target = _target(engine.listen, engine.port, labels | {"model": engine.model})
-                engines.append(target)
+            engines += _engine(engine, labels)
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["mirrorfleet-rules.yml"],
@@ -61,6 +77,15 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
     }
 
 
+def _engine(plan: EnginePlan, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the target of an engine, for each of its models, if it has metrics."""
+    path = ENGINES[plan.engine].metrics_path
+    if path and plan.answers:
+        own = {} if path == METRICS else {"__metrics_path__": path}
+        for model in plan.windows:
+            yield _target(plan.listen, plan.port, {**labels, "model": model, **own})
+
+
 def _job(name: str, targets: list[dict[str, Any]], **more: str) -> dict[str, Any]:
     return {"job_name": f"mirrorfleet-{name}", **more, "static_configs": targets}
 
@@ -70,7 +95,7 @@ def _target(address: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _dashboard() -> dict[str, Any]:
-    rows = yaml.safe_load((HERE / "dashboard.yml").read_text("utf-8"))
+    rows = [row for text in _parts("dashboard") for row in yaml.safe_load(text)]
     return {
         "uid": "mirrorfleet",
         "title": "Mirrorfleet",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.key_derivation import DerivedKey, Key
@@ -16,21 +16,22 @@ from mirrorfleet.planning.database import (
     migrations,
     postgres,
 )
-from mirrorfleet.planning.firewall import FirewallPlan, FirewallRule, firewall
+from mirrorfleet.planning.engines import EnginePlan, engine_plans
+from mirrorfleet.planning.firewall import FirewallPlan, firewall
+from mirrorfleet.planning.firewall_rules import FirewallRule
 from mirrorfleet.planning.keys import KeyPlan
 from mirrorfleet.planning.litellm import LitellmPlan, litellm
 from mirrorfleet.planning.load_balancer import LoadBalancerPlan, load_balancer
-from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan, ollama
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import RedisPlan, redis
 from mirrorfleet.planning.routes import Route, http
-from mirrorfleet.planning.vllm import NodesPlan, VllmPlan, vllm
 
 __all__ = [
     "ClaudePlan",
     "ClientPlan",
     "DatabasePlan",
     "DerivedKey",
+    "EnginePlan",
     "FirewallPlan",
     "FirewallRule",
     "FleetPlan",
@@ -41,16 +42,14 @@ __all__ = [
     "LitellmPlan",
     "LoadBalancerPlan",
     "MigrationsPlan",
-    "NodesPlan",
-    "OllamaModelPlan",
-    "OllamaPlan",
     "PostgresPlan",
     "RedisPlan",
     "Route",
-    "VllmPlan",
     "http",
     "plan",
 ]
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,7 @@ class HostPlan:
     driver: str | None = derived_from(
         "hosts.{host}.driver", reason="deploys/drivers.py installs it, and no other run"
     )
-    engines: tuple[VllmPlan, ...] = derived_from("models")
-    ollama: OllamaPlan | None = derived_from("models")
+    engines: tuple[EnginePlan, ...] = derived_from("models")
     redis: RedisPlan | None = derived_from("gateway.redis")
     postgres: PostgresPlan | None = derived_from("gateway.database")
     migrations: MigrationsPlan | None = derived_from("gateway.database")
@@ -71,6 +69,10 @@ class HostPlan:
     load_balancer: LoadBalancerPlan | None = derived_from("load_balancer")
     clients: ClaudePlan | None = derived_from("developers")
     firewall: FirewallPlan | None = derived_from("firewall")
+
+    def engines_of(self, kind: type[E]) -> tuple[E, ...]:
+        """Return the plans of one engine, for the role that sets it up."""
+        return tuple(each for each in self.engines if isinstance(each, kind))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
@@ -91,7 +93,7 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
-    engines, ollamas = vllm(fleet), ollama(fleet)
+    servers = engine_plans(fleet)
     gateways, load_balancers, memories = litellm(fleet), load_balancer(fleet), redis(fleet)
     databases, tables = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
@@ -103,8 +105,7 @@ def plan(fleet: Fleet) -> FleetPlan:
                 name=name,
                 packages=fleet.packages,
                 driver=fleet.hosts[name].driver,
-                engines=engines.get(name, ()),
-                ollama=ollamas.get(name),
+                engines=servers.get(name, ()),
                 redis=memories.get(name),
                 postgres=databases.get(name),
                 migrations=tables.get(name),

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from mirrorfleet.config import Fleet, Secret
+from mirrorfleet.config import EngineModel, Fleet, Secret
 from mirrorfleet.config.key_derivation import DerivedKey
 from mirrorfleet.config.key_holders import allowed, opened
 from mirrorfleet.config.problems import Key, Place
-from mirrorfleet.engines import ollama
+from mirrorfleet.engines.placement import models_of
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.claude import ClientPlan, PolicyPlan
 from mirrorfleet.planning.provenance import Provenance, literal
@@ -19,7 +19,7 @@ from mirrorfleet.planning.setting import Setting
 from mirrorfleet.planning.settings import settings
 
 Names = Mapping[str, str]
-"""What ``{model}``, ``{user}``, ``{group}`` and ``{host}`` stand for."""
+"""What ``{model}``, ``{user}``, ``{group}``, ``{host}`` and the engine of ``*`` stand for."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,7 @@ def values(plan: FleetPlan, host: HostPlan) -> Iterator[Value]:
     """Yield every value of a host's plan, in the order of the plan."""
     told = _Telling(plan.fleet)
     for path, value, provenance, names in told.walk(host, (), Provenance(()), {"host": host.name}):
-        keys = (
-            each for key in provenance.keys for each in told.each(key.format_map(names), host.name)
-        )
+        keys = (each for key in provenance.keys for each in told.each(key.format_map(names), names))
         sources = tuple(told.source(key) for key in keys)
         yield Value(host.name, path, value, sources, provenance.reason)
 
@@ -84,7 +82,8 @@ class _Telling:
         self, value: Any, path: tuple[str, ...], provenance: Provenance, names: Names
     ) -> Iterator[_Leaf]:
         own = {each.name: getattr(value, each.name) for each in fields(value)}
-        names = {**names, **{name: said for name, said in own.items() if isinstance(said, str)}}
+        named = {**own, "engine": getattr(value, "engine", None)}
+        names = {**names, **{name: said for name, said in named.items() if isinstance(said, str)}}
         for each in fields(value):
             if isinstance(value, ClientPlan | PolicyPlan) and each.name == "settings":
                 yield from self._settings(value, path, names)
@@ -108,14 +107,16 @@ class _Telling:
         for inner, setting in derived.items():
             yield (*path, "settings", *inner), setting.value, setting.provenance, names
 
-    def each(self, dotted: str, host: str) -> list[str]:
+    def each(self, dotted: str, names: Names) -> list[str]:
         """Return the key itself or, for the ``*`` in it, one for each model that has it."""
-        said = [
+        if "*" not in dotted:
+            return [dotted]
+        keys = [
             dotted.replace("*", model.name)
-            for model in ollama.served(self.fleet).get(host, [])
-            if "*" in dotted
+            for model in models_of(self.fleet, EngineModel)
+            if model.engine == names.get("engine") and names["host"] in model.hosts
         ]
-        return [key for key in said if not self._key(key)[1]] or [dotted]
+        return [key for key in keys if not self._key(key)[1]] or [dotted]
 
     def source(self, dotted: str) -> Source:
         key, rest = self._key(dotted)
@@ -142,7 +143,11 @@ class _Telling:
 def _labels(several: tuple[Any, ...]) -> list[str]:
     """Name the items of a list by what tells them apart; replicas get a number."""
     names = [
-        next(str(getattr(each, name)) for name in ("user", "model", "name") if hasattr(each, name))
+        next(
+            str(getattr(each, name))
+            for name in ("user", "model", "name", "service")
+            if hasattr(each, name)
+        )
         for each in several
     ]
     counts, seen = Counter(names), Counter[str]()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mirrorfleet.config import Developers, Fleet, Model, OllamaModel, ProviderModel, VllmModel
+from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import has_tools, is_claude, searches, thinks
+from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.routes import aliases
 from mirrorfleet.planning.setting import Setting, Settings, group_key
@@ -168,16 +169,11 @@ def _capabilities(chosen: Choice) -> Iterator[str]:
         if is_claude(model):
             continue
         lacking = [*known["every"], *(known["thinking"] if thinks(model) else ())]
-        lacking += known["effort"].get(_kind(model) or "", [])
+        if not isinstance(model, ProviderModel):
+            lacking += engine_of(model).refused_effort(model)
         also = [name for name, to in names.items() if to == model.name and name not in tiers]
         for name in (model.name, *also):
             yield f"{name.lower()}=" + ",".join(f"-{each}" for each in lacking)
-
-
-def _kind(model: Model) -> str | None:
-    if isinstance(model, OllamaModel):
-        return "ollama"
-    return model.family or model.reasoning_parser if isinstance(model, VllmModel) else None
 
 
 def _denied(chosen: Choice) -> Iterator[str]:

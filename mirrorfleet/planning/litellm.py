@@ -12,13 +12,11 @@ from mirrorfleet.config import (
     Gateway,
     Host,
     Image,
-    OllamaModel,
     ProviderModel,
     Secret,
-    VllmModel,
 )
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
-from mirrorfleet.engines.parsers import tool_parser
+from mirrorfleet.engines.abilities import has_tools
 from mirrorfleet.planning import database
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.keys import KeyPlan, keys
@@ -212,7 +210,7 @@ def _own(fleet: Fleet) -> tuple[str, ...]:
     return tuple(
         model.name
         for model in fleet.models.values()
-        if isinstance(model, OllamaModel) or (isinstance(model, VllmModel) and tool_parser(model))
+        if not isinstance(model, ProviderModel) and has_tools(model)
     )
 
 

@@ -1,13 +1,16 @@
-"""What the Ollama of a host is told, and which models it is to have."""
+"""The plan of the Ollama of a host, and of its models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release, modelfile
-from mirrorfleet.engines import ollama as servers
+from mirrorfleet.config import Fleet, Host, modelfile
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
+from mirrorfleet.engines.ollama import servers
+from mirrorfleet.engines.placement import by_host, free
+from mirrorfleet.planning.firewall_rules import FirewallRule, ServerRule, engine_clients
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -36,6 +39,7 @@ class OllamaPlan:
     ``releases`` has the archive for each architecture that the host may turn out to be.
     """
 
+    engine: str = derived_from("models.*.engine")
     version: str = derived_from(
         "models.*.version", reason="or the newest of mirrorfleet/data/ollama.yml"
     )
@@ -49,7 +53,7 @@ class OllamaPlan:
     )
     port: int = derived_from("models.*.port")
     devices: tuple[int, ...] = derived_from(
-        "hosts.{host}.gpus.count", reason="the GPUs that no model of vLLM has"
+        "hosts.{host}.gpus.count", reason="the GPUs that no other model has for itself"
     )
     context: int = derived_from(
         "models.*.context", reason="the largest, for a model that should ever have none of its own"
@@ -65,23 +69,51 @@ class OllamaPlan:
     models_directory: str = derived_from("models.*.models_directory")
     models: tuple[OllamaModelPlan, ...] = derived_from("models")
 
+    @property
+    def service(self) -> str:
+        return "ollama"
 
-def ollama(fleet: Fleet) -> dict[str, OllamaPlan]:
+    @property
+    def answers(self) -> bool:
+        return True
+
+    @property
+    def head(self) -> str:
+        return self.listen
+
+    @property
+    def windows(self) -> Mapping[str, int]:
+        return {each.model: each.context for each in self.models}
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        return ()
+
+
+def plans(fleet: Fleet) -> dict[str, tuple[OllamaPlan]]:
     """Derive the Ollama of every host that has one."""
     return {
-        name: _server(fleet, fleet.hosts[name], models)
-        for name, models in servers.served(fleet).items()
+        name: (_server(fleet, fleet.hosts[name], models),)
+        for name, models in by_host(fleet, OllamaModel).items()
     }
+
+
+def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rule of each Ollama, if the file names clients of engines."""
+    clients = engine_clients(fleet)
+    for host, models in by_host(fleet, OllamaModel).items() if clients else ():
+        yield host, ServerRule(OllamaModel.engine, servers.server(models).port, clients)
 
 
 def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
     server = servers.server(models)
     return OllamaPlan(
+        engine=OllamaModel.engine,
         version=servers.version(server),
         releases=servers.releases(server),
         listen=host.address,
         port=server.port,
-        devices=servers.devices(fleet, host),
+        devices=free(fleet, host),
         context=max(model.context for model in models),
         keep_alive=server.keep_alive,
         parallel=server.parallel,

@@ -11,8 +11,8 @@ class Provenance:
     """``keys`` are dotted keys of the fleet file, the deciding one first.
 
     In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
-    ``{user}``, ``{group}``, ``{host}``; ``*`` for each model of the host's Ollama that has the key.
-    Names that come from the file are put in by ``literal``.
+    ``{user}``, ``{group}``, ``{host}``; ``*`` for each model of the same engine on the host
+    that has the key. Names that come from the file are put in by ``literal``.
     ``reason`` says what is not plain from the key.
     """
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 
-from mirrorfleet.config import (
-    PROVIDERS,
-    Fleet,
-    Model,
-    OllamaModel,
-    OllamaServer,
-    ProviderModel,
-    Secret,
-    VllmModel,
-)
+from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
 from mirrorfleet.data import table
-from mirrorfleet.engines import ollama
-from mirrorfleet.engines.abilities import thinks
+from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 
 LISTED = "of a provider's model, if not said: what LiteLLM's price list of this release says"
@@ -30,10 +18,13 @@ class Route:
     """One deployment behind a gateway; several routes of one model share its load.
 
     ``upstream`` is LiteLLM's name of it. ``settings`` and ``secrets`` are LiteLLM's parameters by
-    name. ``bearer`` says that the engine wants its key as a bearer token: vLLM looks at no other.
+    name. ``bearer`` says that the engine takes its key as a bearer token.
     """
 
     model: str = derived_from("models.{model}")
+    engine: str | None = derived_from(
+        "models.{model}.engine", reason="nothing for a provider's model"
+    )
     upstream: str = derived_from(
         "models.{model}.engine",
         "models.{model}.provider",
@@ -45,7 +36,7 @@ class Route:
     )
     secrets: Mapping[str, Secret] = derived_from("models.{model}")
     bearer: bool = derived_from(
-        "models.{model}.api_key", reason="vLLM looks for its key in no other header"
+        "models.{model}.api_key", reason="engines look for their key in no other header"
     )
     drop_params: bool = derived_from(
         "models.{model}.provider",
@@ -63,82 +54,53 @@ class Route:
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
-        reason="Ollama cuts what does not fit: the gateway refuses it, by counts of these weights",
+        reason="of an engine that cuts what does not fit: the gateway refuses it, by these counts",
     )
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
     """Return the routes to every model, a replica on another host being a route of its own."""
-    servers = {host: ollama.server(models) for host, models in ollama.served(fleet).items()}
+    ports = {name: engine.ports(fleet) for name, engine in ENGINES.items()}
     return tuple(
-        route for model in fleet.models.values() for route in _routes(fleet, model, servers)
+        route
+        for model in fleet.models.values()
+        for route in (
+            [_to_provider(model)]
+            if isinstance(model, ProviderModel)
+            else _to_engine(fleet, model, ports[model.engine])
+        )
     )
 
 
-def _routes(fleet: Fleet, model: Model, servers: Mapping[str, OllamaServer]) -> list[Route]:
-    match model:
-        case VllmModel():
-            return _to_vllm(fleet, model)
-        case OllamaModel():
-            return _to_ollama(fleet, model, servers)
-        case ProviderModel():
-            return [_to_provider(model)]
-
-
-def _to_ollama(
-    fleet: Fleet, model: OllamaModel, servers: Mapping[str, OllamaServer]
-) -> list[Route]:
-    return [
-        Route(
+def _to_engine(
+    fleet: Fleet, model: EngineModel, ports: Mapping[tuple[str, str], int]
+) -> Iterator[Route]:
+    engine = engine_of(model)
+    for host in model.heads:
+        yield Route(
             model=model.name,
-            # As with vLLM: it speaks /v1/messages itself. It knows no keys.
-            upstream=f"anthropic/{model.name}",
-            settings={"api_base": http(fleet.hosts[host].address, servers[host].port)},
-            secrets={},
-            bearer=False,
-            drop_params=True,
-            context=model.context,
-            output=model.output,
-            base_model=None,
-            adaptive_thinking=thinks(model),
-            checked_weights=_weights(model),
-        )
-        for host in model.hosts
-    ]
-
-
-def _weights(model: OllamaModel) -> str:
-    """Return a name that changes with the weights, as far as the fleet file tells."""
-    if model.modelfile:
-        return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
-    return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
-
-
-def _to_vllm(fleet: Fleet, model: VllmModel) -> list[Route]:
-    return [
-        Route(
-            model=model.name,
-            # The engine speaks /v1/messages natively, so this route passes a request and its
-            # stream through untranslated, at 1.5 times the throughput of a translated stream.
-            upstream=f"anthropic/{model.name}",
-            settings={"api_base": http(fleet.hosts[host].address, model.port)},
+            engine=engine.name,
+            upstream=f"{engine.litellm_provider}/{model.name}",
+            settings={
+                "api_base": http(fleet.hosts[host].address, ports[model.name, host])
+                + engine.api_path
+            },
             secrets={"api_key": model.api_key} if model.api_key else {},
             bearer=model.api_key is not None,
             drop_params=True,
             context=model.context,
             output=model.output,
             base_model=None,
-            adaptive_thinking=thinks(model),
-            checked_weights=None,
+            adaptive_thinking=engine.thinks(model),
+            checked_weights=engine.cut_weights(model),
         )
-        for host in model.heads
-    ]
 
 
 def _to_provider(model: ProviderModel) -> Route:
     provider = PROVIDERS[model.provider]
     return Route(
         model=model.name,
+        engine=None,
         upstream=f"{provider.prefix}/{model.id}",
         settings={provider.settings[key]: value for key, value in model.settings.items()},
         secrets={provider.secrets[key]: value for key, value in model.secrets.items()},

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mirrorfleet.config import (
-    Developers,
-    Fleet,
-    Gateway,
-    Model,
-    OllamaModel,
-    ProviderModel,
-    VllmModel,
-)
+from mirrorfleet.config import Developers, EngineModel, Fleet, Gateway, Model, ProviderModel
+from mirrorfleet.engines.registry import engine_of
 
 SHOWN = 3
 """Hosts that are still named; of more, the number is told."""
@@ -71,14 +64,11 @@ def _served(model: Model) -> Iterator[str]:
     if isinstance(model, ProviderModel):
         yield f"{model.provider}: {model.id}"
     else:
-        engine = "Ollama" if isinstance(model, OllamaModel) else "vLLM"
-        yield f"{engine} on {_some(_replicas(model))}"
+        yield f"{engine_of(model).title} on {_some(_replicas(model))}"
         yield f"{model.context // 1024}K window"
 
 
-def _replicas(model: VllmModel | OllamaModel) -> tuple[str, ...]:
-    if isinstance(model, OllamaModel):
-        return model.hosts
+def _replicas(model: EngineModel) -> tuple[str, ...]:
     return tuple(" + ".join(hosts) for hosts in model.replicas)
 
 

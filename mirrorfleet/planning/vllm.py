@@ -1,15 +1,16 @@
-"""What each engine of vLLM is told."""
+"""The plan of each vLLM: one for a model on a host."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mirrorfleet.config import Fleet, Host, Hub, Secret, VllmModel, Weights
-from mirrorfleet.engines.gpus import Share, assign, placed
-from mirrorfleet.engines.parsers import reasoning_parser, tool_parser
-from mirrorfleet.planning.firewall import askers
+from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
+from mirrorfleet.config.vllm import VllmModel, Weights
+from mirrorfleet.engines.placement import assign, by_host
+from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
+from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -25,7 +26,7 @@ class NodePlan:
 @dataclass(frozen=True)
 class NodesPlan:
     """The hosts that serve a model together; ``rank`` is this one's place among them, and the
-    first answers for all. ``admits`` are those who may ask it, none where nobody knows.
+    first answers for all. ``allowed_sources`` are its clients, none if the file names none.
     """
 
     rank: int = derived_from(
@@ -41,11 +42,21 @@ class NodesPlan:
 
 
 @dataclass(frozen=True)
+class NodeRule(FirewallRule):
+    """A port at which the nodes of a model meet."""
+
+    name: str = derived_from("models.{name}")
+    port: int = derived_from("models.{name}.node_port")
+    allowed_sources: tuple[str, ...] = derived_from("models.{name}.nodes", "models.{name}.hosts")
+
+
+@dataclass(frozen=True)
 class VllmPlan:
     """One engine, or one node's part of it: a model served by vLLM on one host, on the GPUs
     ``devices`` of it.
     """
 
+    engine: str = derived_from("models.{model}.engine")
     model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
     version: str = derived_from("models.{model}.version")
     build: Literal["cuda", "cpu"] = derived_from("models.{model}.build")
@@ -96,49 +107,84 @@ class VllmPlan:
     nodes: NodesPlan | None = derived_from("models.{model}.nodes")
 
     @property
+    def service(self) -> str:
+        return f"vllm-{self.model}"
+
+    @property
     def answers(self) -> bool:
         """Is this where the model is asked, and not another node of it?"""
         return self.nodes is None or self.nodes.rank == 0
 
+    @property
+    def head(self) -> str:
+        """The address of the node that answers."""
+        return self.nodes.members[0].address if self.nodes else self.listen
 
-def vllm(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
+    @property
+    def windows(self) -> Mapping[str, int]:
+        return {self.model: self.context}
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The hosts that serve the model together; empty if it is on one host."""
+        return tuple(member.name for member in self.nodes.members) if self.nodes else ()
+
+
+def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
     """Derive the engines of every host that has any, in the order of the fleet file."""
-    shares = {
-        name: assign(models, fleet.hosts[name].gpus) for name, models in placed(fleet).items()
+    devices = {
+        (host, share.model.name): share.devices
+        for host, models in by_host(fleet, EngineModel).items()
+        for share in assign(models, fleet.hosts[host].gpus)
     }
     return {
-        name: tuple(
-            _engine(fleet, share, fleet.hosts[name], _nodes(fleet, share.model, name, shares))
-            for share in several
-        )
-        for name, several in shares.items()
+        name: tuple(_engine(fleet, model, fleet.hosts[name], devices) for model in models)
+        for name, models in by_host(fleet, VllmModel).items()
     }
 
 
-def _nodes(
-    fleet: Fleet, model: VllmModel, host: str, shares: Mapping[str, list[Share]]
-) -> NodesPlan | None:
+def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield the rules of engines and nodes.
+
+    Where the file names no client of engines, only nodes have rules: the first connects to the
+    others, and they connect to it.
+    """
+    clients = engine_clients(fleet)
+    for host, models in by_host(fleet, VllmModel).items():
+        for model in models:
+            if clients and host in model.heads:
+                yield host, EngineRule(model.name, model.port, clients)
+            [nodes] = [each for each in model.replicas if host in each]
+            if host == nodes[0] and nodes[1:]:
+                allowed_sources = addresses(fleet, nodes[1:], ())
+                yield host, NodeRule(model.name, model.node_port + 1, allowed_sources)
+            elif host != nodes[0]:
+                allowed_sources = addresses(fleet, nodes[:1], ())
+                yield host, NodeRule(model.name, model.node_port, allowed_sources)
+
+
+Devices = Mapping[tuple[str, str], tuple[int, ...]]
+"""The GPUs of each host and model."""
+
+
+def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> NodesPlan | None:
     if model.nodes == 1:
         return None
     [hosts] = [each for each in model.replicas if host in each]
+    has_firewall = fleet.firewall.on and fleet.hosts[host].firewall
     return NodesPlan(
         rank=hosts.index(host),
         port=model.node_port,
         members=tuple(
-            NodePlan(
-                name,
-                fleet.hosts[name].address,
-                next(each.devices for each in shares[name] if each.model is model),
-            )
-            for name in hosts
+            NodePlan(name, fleet.hosts[name].address, devices[name, model.name]) for name in hosts
         ),
-        allowed_sources=askers(fleet) if fleet.firewall.on and fleet.hosts[host].firewall else (),
+        allowed_sources=engine_clients(fleet) if has_firewall else (),
     )
 
 
-def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> VllmPlan:
-    model = share.model
+def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> VllmPlan:
     return VllmPlan(
+        engine=model.engine,
         model=model.name,
         version=model.version,
         build=model.build,
@@ -150,7 +196,7 @@ def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> 
         tensor_parallel=model.tensor_parallel,
         pipeline_parallel=model.pipeline_parallel,
         data_parallel=model.data_parallel,
-        devices=share.devices,
+        devices=devices[host.name, model.name],
         cuda_compat=host.cuda_compat if model.build == "cuda" else None,
         gpu_memory_utilization=model.gpu_memory_utilization,
         dtype=model.dtype,
@@ -163,5 +209,5 @@ def _engine(fleet: Fleet, share: Share, host: Host, nodes: NodesPlan | None) -> 
         arguments=model.arguments,
         environment=model.environment,
         api_key=model.api_key,
-        nodes=nodes,
+        nodes=_nodes(fleet, model, host.name, devices),
     )

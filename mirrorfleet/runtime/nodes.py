@@ -13,9 +13,9 @@ def skip_together() -> None:
         if not skipped.skips(plan, "engines"):
             continue
         for engine in plan.engines:
-            names = {member.name for member in engine.nodes.members} if engine.nodes else set()
+            models = ", ".join(engine.windows)
             for other in run.hosts():
                 other_plan = run.plan_of(other)
-                if other_plan.name in names and not skipped.skips(other_plan, "engines"):
-                    mistake = f"{each.name}, another node of '{engine.model}', is skipped."
+                if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
+                    mistake = f"{each.name}, another node of '{models}', is skipped."
                     skipped.skip(other, skip(mistake, part="engines"))

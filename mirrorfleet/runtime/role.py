@@ -107,6 +107,10 @@ class Role:
                 if not member.name.endswith(".py"):
                     yield f"{service.directory}/current/{member.name}", member.content.decode()
 
+    def driver_problems(self, plan: HostPlan, release: str) -> Iterable[Problem]:
+        """Return why NVIDIA's driver of this release is too old for what the host runs."""
+        return ()
+
     def kept_state(self) -> Mapping[str, str]:
         """Return the directories that stay on a host that leaves the fleet, each with the option
         that removes it: they took hours to download, or cannot be had again."""

@@ -137,7 +137,7 @@ def _wait(state: State, progress: Progress, turn: Turn) -> Host | None:
 
 def has_engines(plan: HostPlan) -> bool:
     """Is it a host that gateways lead to?"""
-    return bool(plan.engines or plan.ollama)
+    return bool(plan.engines)
 
 
 def backs_gateways(plan: HostPlan) -> bool:

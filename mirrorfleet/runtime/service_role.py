@@ -45,6 +45,9 @@ class ServiceRole(Role, Generic[Instance]):
     part: ClassVar[Part | None] = None
     """The part of a host that is skipped, and these services with it, if they cannot work."""
 
+    marker_of_other_files: ClassVar[str] = ""
+    """A path that exists on the host while the user owns files elsewhere: then the user stays."""
+
     rolling: ClassVar[bool] = False
     """Switch one host after another, and stop at the first that fails?"""
 

@@ -163,7 +163,5 @@ def wanted(gateway: LitellmPlan) -> dict[str, Any]:
     refused = {
         package: [{name: each[name] for name in each if name != "source"} for each in listed]
         for package, listed in advisories.items()
-        # The package of that name is a client of the server that the advisories are about.
-        if package != "ollama"
     }
     return {"litellm": gateway.version, "refused": refused}

@@ -18,6 +18,7 @@ import yaml
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime import run, skipped
@@ -104,11 +105,10 @@ def down(gateway: LitellmPlan) -> set[str]:
 
 def addresses(plan: HostPlan) -> set[str]:
     """Return where gateways ask the models of a host; of one on several nodes, the first node."""
-    heads = {
-        http(engine.nodes.members[0].address if engine.nodes else engine.listen, engine.port)
+    return {
+        f"{http(engine.head, engine.port)}{ENGINES[engine.engine].api_path}"
         for engine in plan.engines
     }
-    return heads | ({http(plan.ollama.listen, plan.ollama.port)} if plan.ollama else set())
 
 
 def names(wanted: Service) -> Names:

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mirrorfleet.planning import OllamaModelPlan, OllamaPlan, http
+from mirrorfleet.planning import http
+from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles.ollama.files.keeper import full, is_made
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest

@@ -11,8 +11,10 @@ from urllib.request import urlopen
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Release, reading
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.config import reading
+from mirrorfleet.config.ollama import Release
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation
@@ -47,13 +49,13 @@ def chosen(plan: OllamaPlan, seen: Observation) -> Release:
 
 def fetch(plan: HostPlan, seen: Observation) -> Path | None:
     """Bring the archive to this machine; None where the host has it, or gets it by itself."""
-    assert plan.ollama is not None
-    release = chosen(plan.ollama, seen)
-    if binary(plan.ollama, release) in seen.paths:
+    [ollama] = plan.engines_of(OllamaPlan)
+    release = chosen(ollama, seen)
+    if binary(ollama, release) in seen.paths:
         return None
     if release.file:
         return _verified(Path(release.file), release)
-    return _download(plan.ollama.version, release) if plan.packages == "controller" else None
+    return _download(ollama.version, release) if plan.packages == "controller" else None
 
 
 def _download(version: str, release: Release) -> Path:
@@ -117,12 +119,12 @@ mv -T {directory}.new {directory}
 
 def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
-    assert plan.ollama is not None
-    release = chosen(plan.ollama, seen)
-    place = directory(plan.ollama, release)
-    if binary(plan.ollama, release) in seen.paths:
+    [ollama] = plan.engines_of(OllamaPlan)
+    release = chosen(ollama, seen)
+    place = directory(ollama, release)
+    if binary(ollama, release) in seen.paths:
         return
-    unpack = UNPACK.format(directory=place, version=plan.ollama.version, user=user)
+    unpack = UNPACK.format(directory=place, version=ollama.version, user=user)
     archive = fetch(plan, seen)
     if archive:
         yield from upload(archive, unpack)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mirrorfleet.planning import OllamaPlan, http
+from mirrorfleet.planning import http
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models
 from mirrorfleet.roles.ollama.release import RELEASES
 from mirrorfleet.runtime.paths import ROOT, STATE

@@ -9,7 +9,8 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, render
 from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import Commands, script
@@ -38,9 +39,10 @@ class Ollama(ServiceRole[OllamaPlan]):
     unit_names = render.NAME
     user = render.USER
     part = "engines"
+    marker_of_other_files = render.ELSEWHERE
 
     def instances(self, plan: HostPlan) -> Sequence[OllamaPlan]:
-        return [plan.ollama] if plan.ollama else []
+        return plan.engines_of(OllamaPlan)
 
     def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
         return PACKAGES
@@ -80,7 +82,7 @@ class Ollama(ServiceRole[OllamaPlan]):
             yield from models.changes(ollama, observed)
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
-        if plan.ollama and not self.is_skipped(plan):
+        if self.instances(plan) and not self.is_skipped(plan):
             release.fetch(plan, observed)
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:

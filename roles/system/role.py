@@ -76,7 +76,7 @@ def _serves(plan: HostPlan) -> bool:
 
 def _listens(plan: HostPlan) -> set[str]:
     """Return where the host's services are told to listen."""
-    said = (*plan.engines, plan.ollama, plan.redis, plan.postgres, plan.gateway, plan.load_balancer)
+    said = (*plan.engines, plan.redis, plan.postgres, plan.gateway, plan.load_balancer)
     return {each.listen for each in said if each}
 
 

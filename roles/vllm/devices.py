@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import files, service_removal
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question, Unit
@@ -74,7 +75,7 @@ def departed(plan: HostPlan, seen: Observation) -> list[str]:
 
 
 def _needed(plan: HostPlan) -> bool:
-    return any(engine.build == "cuda" for engine in plan.engines)
+    return any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan))
 
 
 def _is_up(seen: Observation) -> bool:

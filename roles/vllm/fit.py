@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.engines import model_config
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.engines.vllm import model_config
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.problems import error, warning
 
 

@@ -12,7 +12,8 @@ from packaging.version import InvalidVersion, Version
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import fit
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.runtime.observe import Observation, Question, Unit

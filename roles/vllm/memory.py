@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.engines.model_config import read
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.engines.vllm.model_config import read
+from mirrorfleet.planning.vllm import VllmPlan
 
 GIB = 1024**3
 

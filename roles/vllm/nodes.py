@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pyinfra.api import Host
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, NodesPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.runtime import deferred_removal, run
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.problems import error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software, weights
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, script
@@ -49,9 +50,9 @@ class WeightsRemoval(Role):
 
 
 def _unused(plan: HostPlan, observed: Observation) -> list[str]:
-    needed = [weights.known_location(engine) for engine in plan.engines]
+    needed = [weights.known_location(engine) for engine in plan.engines_of(VllmPlan)]
     needed += [f"{place}.part" for place in needed]
-    needed += [software.known_directory(engine) for engine in plan.engines]
+    needed += [software.known_directory(engine) for engine in plan.engines_of(VllmPlan)]
     return sorted(
         place
         for place in observed.unused

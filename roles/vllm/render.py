@@ -10,7 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mirrorfleet.planning import NodesPlan, VllmPlan, http
+from mirrorfleet.planning import http
+from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS

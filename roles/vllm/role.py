@@ -8,13 +8,14 @@ from functools import partial
 from pyinfra.api import Host
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
 from mirrorfleet.runtime import drift, generations, python, run
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE, WEIGHTS
-from mirrorfleet.runtime.problems import skipping
+from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, gated_by, ordered_rollout
@@ -32,10 +33,10 @@ class Vllm(ServiceRole[VllmPlan]):
     part = "engines"
 
     def instances(self, plan: HostPlan) -> Sequence[VllmPlan]:
-        return plan.engines
+        return plan.engines_of(VllmPlan)
 
     def names(self, plan: HostPlan) -> list[str]:
-        return [render.name(engine) for engine in plan.engines]
+        return [render.name(engine) for engine in self.instances(plan)]
 
     def packages(self, plan: HostPlan, observed: Observation) -> Sequence[str]:
         return software.packages(plan)
@@ -56,7 +57,7 @@ class Vllm(ServiceRole[VllmPlan]):
         yield from devices.questions(plan)
 
     def more_questions(self, plan: HostPlan) -> Iterator[Question]:
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             yield python.QUESTION
             yield from (("disk", place) for place in (ROOT, STATE))
             yield from gpus.questions(engine, weights.location(engine.model, engine.weights))
@@ -68,29 +69,29 @@ class Vllm(ServiceRole[VllmPlan]):
         yield from skipping("engines", self._problems(plan, observed))
 
     def _problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        if not plan.engines:
+        if not self.instances(plan):
             return
-        environments = [software.environment(engine) for engine in plan.engines]
+        environments = [software.environment(engine) for engine in self.instances(plan)]
         yield from python.problems(observed, environments, pushed=plan.packages == "controller")
         yield from super().problems(plan, observed)
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             place = weights.location(engine.model, engine.weights)
             lock = software.environment(engine).lock
             yield from gpus.problems(plan, engine, lock, place, observed)
             yield from nodes.problems(plan, engine, observed)
             if not generations.is_switched(self.render(engine, observed), observed):
                 yield from nodes.left_out(engine)
-        yield from weights.problems(plan.engines, observed)
+        yield from weights.problems(self.instances(plan), observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         yield from devices.changes(plan, observed)
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             yield from python.changes(software.environment(engine), observed)
             yield from weights.changes(engine, observed)
 
     def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         yield from super().generation_changes(plan, observed)
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             desired = self.render(engine, observed)
             if self._restarts_with_others(engine) and generations.is_switched(desired, observed):
                 yield Change(
@@ -98,7 +99,7 @@ class Vllm(ServiceRole[VllmPlan]):
                 )
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
-        for engine in plan.engines if not self.is_skipped(plan) else ():
+        for engine in self.instances(plan) if not self.is_skipped(plan) else ():
             python.fetch(software.environment(engine), plan, observed)
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
@@ -116,12 +117,12 @@ class Vllm(ServiceRole[VllmPlan]):
 
     def install_environments(self, plan: HostPlan, observed: Observation) -> Commands:
         """Build the environments that the host does not have."""
-        for each in dict.fromkeys(software.environment(engine) for engine in plan.engines):
+        for each in dict.fromkeys(software.environment(engine) for engine in self.instances(plan)):
             yield from python.install(each, plan, observed)
 
     def bring_weights(self, plan: HostPlan, observed: Observation) -> Commands:
         """Bring the weights that the host does not have, and replace damaged files."""
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             directory = python.standing(software.environment(engine), observed).directory
             yield from weights.fetch(engine, directory, observed)
 
@@ -131,7 +132,7 @@ class Vllm(ServiceRole[VllmPlan]):
         All of them before any first node is switched: that one waits for them, and ends what they
         run.
         """
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             if not engine.answers:
                 yield from generations.stand_by(self.render(engine, observed), observed)
 
@@ -146,7 +147,7 @@ class Vllm(ServiceRole[VllmPlan]):
                 partial(self._ahead, engine, observed),
                 self._switch_engine(engine, observed),
             )
-            for engine in plan.engines
+            for engine in self.instances(plan)
             if engine.answers
         )
 
@@ -159,7 +160,7 @@ class Vllm(ServiceRole[VllmPlan]):
 
     def prove_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Record that nodes run what their first node has proved, or go back with it."""
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             if not engine.answers:
                 yield from generations.prove(self.render(engine, observed), observed)
 
@@ -169,7 +170,7 @@ class Vllm(ServiceRole[VllmPlan]):
             not drift.is_started(self.render(each, observed), observed)
             for other in nodes.others(engine)
             if (observed := run.observed_on(other))
-            for each in run.plan_of(other).engines
+            for each in self.instances(run.plan_of(other))
             if each.model == engine.model
         )
 
@@ -188,7 +189,7 @@ class Vllm(ServiceRole[VllmPlan]):
                     not generations.is_switched(self.render(each, observed), observed)
                     or self._restarts_with_others(each)
                 )
-                for each in plan.engines
+                for each in self.instances(plan)
             )
         )
 
@@ -196,8 +197,18 @@ class Vllm(ServiceRole[VllmPlan]):
         return [*super().departed(plan, observed), *devices.departed(plan, observed)]
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
-        for engine in plan.engines:
+        for engine in self.instances(plan):
             yield f"models.{engine.model}.hosts"
+
+    def driver_problems(self, plan: HostPlan, release: str) -> Iterator[Problem]:
+        for engine in self.instances(plan):
+            cuda, oldest = gpus.needed(software.environment(engine).lock)
+            if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
+                yield error(
+                    f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "
+                    f"{cuda}, which needs {oldest} or newer.",
+                    "Add NVIDIA's own repository, or name another package.",
+                )
 
     def kept_state(self) -> Mapping[str, str]:
         return {WEIGHTS: "models"}

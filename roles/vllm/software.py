@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.paths import ROOT
 
@@ -41,7 +42,7 @@ printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metad
 
 def packages(plan: HostPlan) -> list[str]:
     """Return the system packages that the engines of a host need."""
-    needed = {name for engine in plan.engines for name in PACKAGES[engine.build]}
+    needed = {name for engine in plan.engines_of(VllmPlan) for name in PACKAGES[engine.build]}
     return ["python3", "curl", *sorted(needed)]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import HostPlan, VllmPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import whole
 from mirrorfleet.runtime.commands import Commands, telling
@@ -20,10 +21,14 @@ class WeightsVerification(Role):
     title = "Weights"
 
     def questions(self, plan: HostPlan) -> list[Question]:
-        return [question for engine in plan.engines for question in weights.questions(engine)]
+        return [
+            question
+            for engine in plan.engines_of(VllmPlan)
+            for question in weights.questions(engine)
+        ]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        for engine in plan.engines:
+        for engine in plan.engines_of(VllmPlan):
             if _place(engine) not in observed.paths:
                 yield error(
                     f"there are no weights for '{engine.model}' at {_place(engine)}.",
@@ -31,13 +36,15 @@ class WeightsVerification(Role):
                 )
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        if not plan.engines:
+        if not plan.engines_of(VllmPlan):
             return ()
         return (Step("every byte compared with what was downloaded", self.compare),)
 
     def compare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Read all weights; damage in one model hides none in the others."""
-        lines = [f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines]
+        lines = [
+            f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines_of(VllmPlan)
+        ]
         yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
 
 

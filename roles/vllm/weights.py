@@ -16,9 +16,9 @@ from pathlib import Path
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Weights
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.config.vllm import Weights
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push
 from mirrorfleet.roles.vllm.arrival import accept, begin
 from mirrorfleet.roles.vllm.render import USER

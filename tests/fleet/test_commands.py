@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet import __version__, fleet
-from mirrorfleet.checks.parsers import meant
+from mirrorfleet.checks.vllm.parsers import meant
 from mirrorfleet.cli.main import main
 from mirrorfleet.config.schema import SCHEMA, resolve
 from mirrorfleet.data import table

@@ -8,6 +8,7 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import ClientPlan, FleetPlan, HostPlan, LitellmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 
 GOOD = Path(__file__).parent / "good"
 INVENTORIES = Path(__file__).parents[2] / "inventories"
@@ -24,7 +25,7 @@ def gateway(plan: FleetPlan, host: str = "gw") -> LitellmPlan:
 
 
 def models(host: HostPlan) -> list[str]:
-    return [engine.model for engine in host.engines]
+    return [engine.model for engine in host.engines_of(VllmPlan)]
 
 
 def client(plan: FleetPlan, user: str, host: str = "dev") -> ClientPlan:
@@ -74,7 +75,7 @@ def test_the_address_of_a_provider_is_used_without_its_last_slash(tmp_path: Path
 def test_every_replica_is_a_route_to_where_its_engine_listens() -> None:
     plan = planned("replicas")
     routes = [route for route in gateway(plan).routes if route.model == "coder"]
-    engines = [engine for host in plan.hosts.values() for engine in host.engines]
+    engines = [engine for host in plan.hosts.values() for engine in host.engines_of(VllmPlan)]
     assert [route.settings["api_base"] for route in routes] == [
         f"http://{engine.listen}:{engine.port}" for engine in engines
     ]
@@ -83,7 +84,7 @@ def test_every_replica_is_a_route_to_where_its_engine_listens() -> None:
 
 def test_engine_and_gateway_have_the_same_key_and_model_name() -> None:
     plan = planned("replicas")
-    [engine] = plan.hosts["gpu-a"].engines
+    [engine] = plan.hosts["gpu-a"].engines_of(VllmPlan)
     route = gateway(plan).routes[0]
     assert route.secrets == {"api_key": engine.api_key}
     assert route.upstream == f"anthropic/{engine.model}"
@@ -110,7 +111,7 @@ def test_window_and_output_cap_are_those_of_the_developers_model(user: str, mode
 
 def test_the_engine_has_the_window_that_the_client_believes_in() -> None:
     plan = planned("smallest")
-    [engine] = plan.hosts["gpu"].engines
+    [engine] = plan.hosts["gpu"].engines_of(VllmPlan)
     environment = client(plan, "ada").settings["env"]
     assert environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(engine.context)
 
@@ -167,18 +168,18 @@ def test_a_gateway_knows_the_key_of_every_group_and_its_users_have_it() -> None:
 
 
 def test_an_engine_listens_on_the_address_of_its_host_only() -> None:
-    [engine] = planned("smallest").hosts["gpu"].engines
+    [engine] = planned("smallest").hosts["gpu"].engines_of(VllmPlan)
     assert engine.listen == "10.0.0.1"
 
 
 def test_a_family_decides_the_parsers() -> None:
-    coder, small = planned("one-machine").hosts["box"].engines
+    coder, small = planned("one-machine").hosts["box"].engines_of(VllmPlan)
     assert (coder.tool_parser, coder.reasoning_parser) == ("hermes", "qwen3")
     assert (small.tool_parser, small.reasoning_parser) == ("hermes", None)
 
 
 def test_qwen3_6_thinks_as_qwen3_and_calls_tools_as_qwen3_coder() -> None:
-    [_, engine, *_] = planned("parsers").hosts["gpu"].engines
+    [_, engine, *_] = planned("parsers").hosts["gpu"].engines_of(VllmPlan)
     assert (engine.model, engine.tool_parser, engine.reasoning_parser) == (
         "of-a-family",
         "qwen3_coder",
@@ -187,7 +188,7 @@ def test_qwen3_6_thinks_as_qwen3_and_calls_tools_as_qwen3_coder() -> None:
 
 
 def test_a_model_names_its_parsers_itself_or_beside_its_family() -> None:
-    named, _, mixed, thinks_only = planned("parsers").hosts["gpu"].engines
+    named, _, mixed, thinks_only = planned("parsers").hosts["gpu"].engines_of(VllmPlan)
     assert (named.tool_parser, named.reasoning_parser) == ("qwen3_coder", "qwen3")
     assert (mixed.tool_parser, mixed.reasoning_parser) == ("qwen3_xml", "qwen3")
     assert (thinks_only.tool_parser, thinks_only.reasoning_parser) == (None, "deepseek_r1")
@@ -212,12 +213,12 @@ def test_an_empty_value_takes_away_what_is_included() -> None:
 
 
 def test_a_secret_from_another_source_replaces_the_included_one() -> None:
-    [engine] = planned("staging").hosts["box"].engines
+    [engine] = planned("staging").hosts["box"].engines_of(VllmPlan)
     assert str(engine.api_key) == "{env: STAGING_ENGINE_KEY}"
 
 
 def test_paths_start_at_the_file_that_says_them() -> None:
-    [engine] = planned("production").hosts["gpu-1"].engines
+    [engine] = planned("production").hosts["gpu-1"].engines_of(VllmPlan)
     assert engine.api_key
     assert engine.api_key.directory == (GOOD / "base").resolve()
     assert planned("production").fleet.ssh.known_hosts == (GOOD / "base/known_hosts").resolve()
@@ -232,7 +233,7 @@ def test_hosts_are_chosen_by_their_labels() -> None:
 
 
 def test_every_model_of_a_host_has_gpus_of_its_own() -> None:
-    large, pinned, small = planned("crowded").hosts["gpu"].engines
+    large, pinned, small = planned("crowded").hosts["gpu"].engines_of(VllmPlan)
     assert pinned.devices == (0, 7), "as it says"
     assert large.devices == (1, 2, 3, 4), "the first that are free: 2 x 2"
     assert small.devices == (5,)

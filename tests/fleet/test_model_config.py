@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.engines import model_config
+from mirrorfleet.engines.vllm import model_config
 
 FLEET = """\
 version: 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import FleetPlan, OllamaPlan
+from mirrorfleet.planning import FleetPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 
 GOOD = Path(__file__).parent / "good"
 
@@ -15,8 +16,7 @@ def planned(name: str) -> FleetPlan:
 
 
 def ollama(plan: FleetPlan, host: str) -> OllamaPlan:
-    found = plan.hosts[host].ollama
-    assert found is not None
+    [found] = plan.hosts[host].engines_of(OllamaPlan)
     return found
 
 

@@ -6,7 +6,9 @@ import base64
 import json
 from hashlib import sha256
 
-from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import home_files, machine
 from mirrorfleet.roles.claude.client import binary
@@ -61,8 +63,12 @@ def seen(answers: Answers) -> Observation:
 def bare(plan: HostPlan) -> Answers:
     """A fresh machine: Debian 12 with its python3 and GPUs, the developers' logins, weights."""
     users = plan.clients.users if plan.clients else ()
-    disks = {engine.weights.source for engine in plan.engines if engine.weights.kind == "path"}
-    gpus = [at for engine in plan.engines for at in engine.devices]
+    disks = {
+        engine.weights.source
+        for engine in plan.engines_of(VllmPlan)
+        if engine.weights.kind == "path"
+    }
+    gpus = [at for engine in plan.engines_of(VllmPlan) for at in engine.devices]
     return {
         **MACHINE,
         **{("path", path): () for path in (system.SYSTEMD, system.APT)},
@@ -82,18 +88,18 @@ def converged(plan: HostPlan) -> Answers:
         if role.instances(plan):
             packages = role.packages(plan, seen(MACHINE | _path(container.DOCKER)))
             found |= {("package", name): () for name in packages}
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         found |= {("environment", software.environment(engine).directory): ("",)}
         found |= _path(weights.location(engine.model, engine.weights))
-    if any(engine.build == "cuda" for engine in plan.engines):
+    if any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan)):
         found |= {("unit", devices.UNIT): ("active", "enabled", "", "no", "")}
         for each in devices.units(plan):
             digest = sha256(each.content or b"").hexdigest()
             found["file", each.path] = (f"f {each.mode} root:root", digest)
-    if plan.ollama:
-        found |= _path(release.binary(plan.ollama, release.chosen(plan.ollama, seen(MACHINE))))
-        found |= _path(plan.ollama.models_directory) | _path(ollama_render.ELSEWHERE)
-        found |= made(plan.ollama)
+    for server in plan.engines_of(OllamaPlan):
+        found |= _path(release.binary(server, release.chosen(server, seen(MACHINE))))
+        found |= _path(server.models_directory) | _path(ollama_render.ELSEWHERE)
+        found |= made(server)
     if plan.postgres:
         found |= timed(plan) | _path(MADE)
     if plan.migrations:

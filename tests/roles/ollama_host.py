@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 from pyinfra.api.command import FileUploadCommand, PyinfraCommand
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import HostPlan, OllamaPlan
+from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from mirrorfleet.runtime.commands import script
 from tests.roles.machine import Machine
@@ -58,8 +59,7 @@ class OllamaHost:
         return fleet.plan(fleet.load(path)).hosts["box"]
 
     def ollama(self, **said: dict[str, Any]) -> OllamaPlan:
-        found = self.plan(**said).ollama
-        assert found is not None
+        [found] = self.plan(**said).engines_of(OllamaPlan)
         return found
 
     def start(self, plan: OllamaPlan, version: str = "0.32.7", **other: Any) -> None:

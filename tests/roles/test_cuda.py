@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import python
@@ -38,12 +38,14 @@ def test_the_cuda_compiler_is_of_the_release_of_the_runtime(
 
 @pytest.fixture
 def engine(plans: Planned) -> VllmPlan:
-    return next(each for each in plans("prod").hosts["gpu-a"].engines if each.build == "cuda")
+    return next(
+        each for each in plans("prod").hosts["gpu-a"].engines_of(VllmPlan) if each.build == "cuda"
+    )
 
 
 def test_a_cuda_engine_finds_its_compiler_before_any_other(plans: Planned) -> None:
     host = plans("prod").hosts["gpu-a"]
-    place = software.environment(host.engines[0]).directory
+    place = software.environment(host.engines_of(VllmPlan)[0]).directory
     [service, *_] = [each for each in services(host) if each.name.startswith("vllm-")]
     said = service.environment
     assert said["PATH"].split(":")[:2] == [f"{place}/bin", f"{place}/cuda/bin"]
@@ -61,7 +63,7 @@ def test_the_cpu_build_needs_no_cuda_compiler(plans: Planned) -> None:
 def test_an_environment_of_an_earlier_release_is_rebuilt(plans: Planned) -> None:
     host = plans("prod").hosts["gpu-a"]
     found = seen(converged(host))
-    wanted = software.environment(host.engines[0])
+    wanted = software.environment(host.engines_of(VllmPlan)[0])
     # Named by its lock file alone, and without the tree that compilers know.
     digest = sha256(wanted.lock.read_bytes() + b"true").hexdigest()[:8]
     former = f"{wanted.directory.rpartition('-')[0]}-{digest}"

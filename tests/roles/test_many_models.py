@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from tests.roles.answers import bare, converged
 from tests.roles.fake import mirror
 from tests.roles.fleets import planned
@@ -47,7 +49,8 @@ def many(house: Path, models: int) -> HostPlan:
 @pytest.mark.usefixtures("stocked")
 def test_a_run_with_nothing_to_change_costs_one_exec_however_many_there_are(house: Path) -> None:
     plan = many(house, 12)
-    assert (len(plan.engines), plan.ollama and len(plan.ollama.models)) == (12, 12)
+    [ollama] = plan.engines_of(OllamaPlan)
+    assert (len(plan.engines_of(VllmPlan)), len(ollama.models)) == (12, 12)
     assert mirror({"box": plan}, {"box": converged(plan)})["box"].round_trips == (1, 0)
 
 

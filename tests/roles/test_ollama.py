@@ -11,6 +11,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, render
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned
@@ -153,8 +154,7 @@ def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFix
 def test_ollama_leaves_the_gpus_of_vllm_alone(plans: Planned) -> None:
     """Vulkan lists GPUs that CUDA_VISIBLE_DEVICES hides, and Ollama would use them."""
     for name in ("gpu", "box"):
-        plan = plans("ollama").hosts[name].ollama
-        assert plan is not None
+        [plan] = plans("ollama").hosts[name].engines_of(OllamaPlan)
         said = render.variables(plan)
         assert said["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
         assert (said["OLLAMA_VULKAN"], said["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import release
 from mirrorfleet.roles.ollama.render import USER
 from mirrorfleet.runtime.observe import Observation
@@ -55,8 +56,8 @@ def test_it_is_unpacked_under_its_version_and_digest(
     done = host.run(release.install(plan, FOUND, USER))
     assert (done.returncode, done.stderr) == (0, "")
     assert releases(host) == [f"0.40.1-{digest[:8]}"]
-    assert plan.ollama is not None
-    program = release.binary(plan.ollama, release.chosen(plan.ollama, FOUND))
+    [ollama] = plan.engines_of(OllamaPlan)
+    program = release.binary(ollama, release.chosen(ollama, FOUND))
     assert host.machine.at(program).stat().st_mode & 0o777 == 0o755
     assert (
         list(

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release
 from mirrorfleet.roles.ollama.role import Ollama
 from mirrorfleet.runtime import generations
@@ -75,8 +76,8 @@ def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
 
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     """Run the steps of the role until one fails; return what each said."""
-    assert plan.ollama is not None
-    wanted = Ollama().render(plan.ollama, FOUND)
+    [ollama] = plan.engines_of(OllamaPlan)
+    wanted = Ollama().render(ollama, FOUND)
     # The unit names the places of this host, which are below its directory.
     unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
     wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)
@@ -85,7 +86,7 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
         release.install(plan, FOUND, GROUP),
         generations.place(wanted, Observation()),
         generations.switch(wanted, Observation()),
-        models.make(plan.ollama),
+        models.make(ollama),
     ):
         done = host.run(commands)
         told.append((done.returncode, done.stderr))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import pytest
 
-from mirrorfleet.config import Weights
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.config.vllm import Weights
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.system.role import System
@@ -67,7 +67,7 @@ GEMMA_3N = {
 @pytest.fixture
 def engine(plans: Planned) -> VllmPlan:
     """The helper of prod.yml: two GPUs, a window of 131072."""
-    return plans("prod").hosts["gpu-c"].engines[0]
+    return plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0]
 
 
 def taken(engine: VllmPlan, config: dict[str, Any], weights: float = 0, **other: Any) -> float:
@@ -133,8 +133,8 @@ def found(
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
     """Return the problems: their texts, and those of warnings after "warning: "."""
     plan = plans("prod").hosts["gpu-c"]
-    engine = replace(plan.engines[0], **other)
-    lock = software.environment(plan.engines[0]).lock
+    engine = replace(plan.engines_of(VllmPlan)[0], **other)
+    lock = software.environment(plan.engines_of(VllmPlan)[0]).lock
     found = gpus.problems(plan, engine, lock, PLACE, seen)
     return [str(each).removeprefix(": ") for each in found]
 
@@ -277,7 +277,7 @@ def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Pl
     ]
     there = replace(old, paths=frozenset({f"{directory}/libcuda.so.1"}))
     assert judged(plans, there, cuda_compat=directory) == []
-    engine = replace(plans("prod").hosts["gpu-c"].engines[0], cuda_compat=directory)
+    engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
     assert render.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
     asked = gpus.questions(engine, PLACE)
     assert ("path", f"{directory}/libcuda.so.1") in asked

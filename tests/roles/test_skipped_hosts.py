@@ -13,6 +13,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.claude.machine import POLICY
 from mirrorfleet.roles.litellm.needs import FILES
 from mirrorfleet.roles.litellm.role import Litellm
@@ -108,7 +109,7 @@ def test_whatever_it_lacks_the_others_are_changed(
         case "driver":
             answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
-            [engine] = plans("prod").hosts["gpu-c"].engines
+            [engine] = plans("prod").hosts["gpu-c"].engines_of(VllmPlan)
             del answers["environment", software.environment(engine).directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":

@@ -29,6 +29,7 @@ from mirrorfleet.jobs.verify.questions import (
 from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.jobs.verify.table import report
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.observe import Observation, Unit
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good
@@ -74,16 +75,16 @@ def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
 def healthy(plan: HostPlan) -> Observation:
     answers: dict[str, bytes] = {}
     units = {}
-    for engine in plan.engines:
+    for engine in plan.engines_of(VllmPlan):
         units[f"mirrorfleet-vllm-{engine.model}.service"] = Unit("active")
         listed = {"data": [{"id": engine.model, "max_model_len": engine.context}]}
-        answers[engine_url(plan, engine.model)] = json.dumps(listed).encode()
+        answers[engine_url(engine)] = json.dumps(listed).encode()
     if plan.gateway:
         units["mirrorfleet-litellm.service"] = Unit("active")
         ready, models = gateway_urls(plan.gateway)
         answers[ready] = b'{"status": "healthy"}'
         answers[models] = json.dumps({"data": [{"id": "tiny"}]}).encode()
-        answers |= {urls[0]: b"{}" for each in reached(plan.gateway).values() for urls in each}
+        answers |= {url: b"{}" for _, url in reached(plan.gateway)}
     return Observation(units=units, answers=answers)
 
 
@@ -200,9 +201,9 @@ def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
 
 def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPlan]) -> None:
     gpu = plan["gpu"]
-    [engine] = gpu.engines
+    [engine] = gpu.engines_of(VllmPlan)
     listed = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}).encode()
-    seen = replace(healthy(gpu), answers={engine_url(gpu, "tiny"): listed})
+    seen = replace(healthy(gpu), answers={engine_url(engine): listed})
     [layer] = layers(gpu, seen)
     [fault] = layer.faults
     assert fault.cause == f"'tiny' on gpu has a window of 4096, not {engine.context}"

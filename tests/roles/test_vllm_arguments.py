@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import render
 from tests.roles import systemd
 
@@ -19,7 +19,7 @@ GOOD = Path(__file__).parents[1] / "fleet" / "good"
 
 def engines() -> dict[str, VllmPlan]:
     hosts = fleet.plan(fleet.load(GOOD / "crowded.yml")).hosts
-    return {engine.model: engine for engine in hosts["gpu"].engines}
+    return {engine.model: engine for engine in hosts["gpu"].engines_of(VllmPlan)}
 
 
 def test_a_model_that_is_split_and_compressed() -> None:
@@ -64,7 +64,9 @@ def test_a_service_gets_its_options_as_the_fleet_file_has_them() -> None:
 
 
 def test_an_engine_gets_the_variables_of_the_fleet_file() -> None:
-    [named, *others] = fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines
+    [named, *others] = (
+        fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines_of(VllmPlan)
+    )
     said = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
     assert said.items() <= render.variables(named, "/env", None).items()
     assert not any(said.keys() & render.variables(other, "/env", None).keys() for other in others)

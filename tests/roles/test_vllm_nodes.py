@@ -18,6 +18,7 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
@@ -51,10 +52,10 @@ def large(plan: HostPlan) -> Service:
 def found(plan: HostPlan, *, new: bool = False) -> Answers:
     """A host as a complete run leaves it; a new one has its software only."""
     there = converged(plan)
-    if not plan.engines:
+    if not plan.engines_of(VllmPlan):
         return there
     kept = {key: said for key, said in there.items() if not new or key[0] not in SERVICE}
-    return {**kept, ("card", plan.engines[0].listen): ("eth1",)}
+    return {**kept, ("card", plan.engines_of(VllmPlan)[0].listen): ("eth1",)}
 
 
 def test_only_the_first_node_answers_and_has_the_key() -> None:
@@ -84,7 +85,7 @@ def test_only_the_first_node_answers_and_has_the_key() -> None:
 
 def test_every_node_gets_a_changed_variable_and_goes_back_with_it() -> None:
     """The first node names what the others run by a word: it is another one for other variables."""
-    [engine] = [each for each in plans()["gpu-2"].engines if each.model == "large"]
+    [engine] = [each for each in plans()["gpu-2"].engines_of(VllmPlan) if each.model == "large"]
     changed = replace(engine, environment={"NCCL_DEBUG": "WARN"})
     before, after = (render.service(each, "/e", "/w", None) for each in (engine, changed))
     assert json.loads(after.files["nodes.json"])["environment"]["NCCL_DEBUG"] == "WARN"

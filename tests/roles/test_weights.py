@@ -13,9 +13,10 @@ import pytest
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.config import Hub, Secret, Weights
+from mirrorfleet.config import Hub, Secret
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY
-from mirrorfleet.planning import VllmPlan
+from mirrorfleet.config.vllm import Weights
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push, removal, software, weights
 from mirrorfleet.roles.vllm.files import whole
 from mirrorfleet.runtime.observe import Observation
@@ -49,7 +50,7 @@ class Receiver:
 
     def __init__(self, machine: Machine, source: Path) -> None:
         self.machine = machine
-        [engine] = good("one-machine").hosts["box"].engines[:1]
+        [engine] = good("one-machine").hosts["box"].engines_of(VllmPlan)[:1]
         self.engine = replace(engine, weights=Weights("push", str(source), None), hub=None)
         machine.add("sync", "exit 0")
 

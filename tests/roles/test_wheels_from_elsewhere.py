@@ -17,6 +17,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.lock_files import indexes
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import cache, python
 from tests.roles.answers import bare, seen
@@ -172,7 +173,7 @@ def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
 def test_hosts_are_sent_it_in_any_case(plans: Planned, house: Path, packages: str) -> None:
     edit(house, "lab", "packages: controller", f"packages: {packages}")
     plan = plans("lab").hosts["gpu"]
-    [engine] = plan.engines
+    [engine] = plan.engines_of(VllmPlan)
     archive = python.fetch(software.environment(engine), plan, seen(bare(plan)))
     assert archive
     with tarfile.open(archive) as tar:

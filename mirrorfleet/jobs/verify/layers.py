@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.jobs.verify.questions import engine_url, gateway_urls, ollama_url, reached
-from mirrorfleet.planning import HostPlan, LitellmPlan
+from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify.questions import engine_unit, engine_url, gateway_urls, reached
+from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan
 from mirrorfleet.runtime.observe import Observation, Unit
 
 MIRROR = "Run deploys/mirror.py."
@@ -37,35 +38,32 @@ class Layer:
 def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
     """Yield the engines and the gateway of a host as they were found."""
     for engine in plan.engines:
-        unit = f"mirrorfleet-vllm-{engine.model}.service"
-        if not engine.answers:
-            faults = list(_stopped("engine", plan.name, unit, seen))
-            yield Layer("vLLM node", plan.name, (engine.model,), tuple(faults))
-            continue
-        answer = _answer(seen, engine_url(plan, engine.model))
-        windows = {each["id"]: each.get("max_model_len") for each in answer.get("data", ())}
-        faults = list(_dead("engine", plan.name, unit, seen, answer))
-        if not faults and engine.model not in windows:
-            cause = f"vLLM on {plan.name} serves {_some(windows)}, not '{engine.model}'"
-            faults.append(Fault("engine", cause, MIRROR))
-        elif not faults and windows[engine.model] != engine.context:
-            cause = f"'{engine.model}' on {plan.name} has a window of {windows[engine.model]}, not "
-            faults.append(Fault("engine", f"{cause}{engine.context}", MIRROR))
-        yield Layer("vLLM", plan.name, (engine.model,), tuple(faults))
-    if plan.ollama:
-        answer = _answer(seen, ollama_url(plan))
-        listed = {each["name"].removesuffix(":latest") for each in answer.get("models", ())}
-        models = tuple(each.model for each in plan.ollama.models)
-        faults = list(_dead("engine", plan.name, "mirrorfleet-ollama.service", seen, answer))
-        if not faults:
-            faults += [
-                Fault("engine", f"Ollama on {plan.name} has no model '{model}'", MIRROR)
-                for model in models
-                if model not in listed
-            ]
-        yield Layer("Ollama", plan.name, models, tuple(faults))
+        yield _engine(plan.name, engine, seen)
     if plan.gateway:
         yield _gateway(plan.name, plan.gateway, seen)
+
+
+def _engine(host: str, plan: EnginePlan, seen: Observation) -> Layer:
+    engine, unit, models = ENGINES[plan.engine], engine_unit(plan), tuple(plan.windows)
+    if not plan.answers:
+        faults = tuple(_stopped("engine", host, unit, seen))
+        return Layer(f"{engine.title} node", host, models, faults)
+    answer = _answer(seen, engine_url(plan))
+    faults = tuple(_dead("engine", host, unit, seen, answer))
+    return Layer(engine.title, host, models, faults or tuple(_served(host, plan, answer)))
+
+
+def _served(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what differs between the models that an engine lists and those of its plan."""
+    engine = ENGINES[plan.engine]
+    listed = engine.served_windows(answer)
+    for model, window in plan.windows.items():
+        if model not in listed:
+            cause = f"{engine.title} on {host} serves {_some(listed)}, not '{model}'"
+            yield Fault("engine", cause, MIRROR)
+        elif listed[model] not in (None, window):
+            cause = f"'{model}' on {host} has a window of {listed[model]}, not {window}"
+            yield Fault("engine", cause, MIRROR)
 
 
 def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
@@ -84,13 +82,12 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
             for model in wanted
             if model not in listed
         ]
-    for model, engines in reached(gateway).items():
-        for urls in engines:
-            if not any(url in seen.answers for url in urls):
-                base = urls[0].removesuffix("/version")
-                cause = f"from {host} nothing answers at {base}, where '{model}' is served"
-                remedy = "Where the engine serves, a firewall is between them; see its own line."
-                faults.append(Fault("gateway", cause, remedy))
+    for route, url in reached(gateway):
+        if url not in seen.answers:
+            base = route.settings["api_base"]
+            cause = f"from {host} nothing answers at {base}, where '{route.model}' is served"
+            remedy = "Where the engine serves, a firewall is between them; see its own line."
+            faults.append(Fault("gateway", cause, remedy))
     return Layer("LiteLLM", host, wanted, tuple(faults), dead)
 
 

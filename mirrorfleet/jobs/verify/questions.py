@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
+from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.verify.seats import Line, Seat
-from mirrorfleet.planning import HostPlan, LitellmPlan, http
+from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
 from mirrorfleet.runtime.observe import Observation, Question, parse, script
 from mirrorfleet.runtime.paths import ROOT
 
@@ -116,15 +117,14 @@ def told(lines: Iterable[str]) -> Told:
     return Told(parse(services), turns, logins)
 
 
-def engine_url(plan: HostPlan, model: str) -> str:
-    """Return where an engine of a host lists its models."""
-    [engine] = [each for each in plan.engines if each.model == model]
-    return f"{http(engine.listen, engine.port)}/v1/models"
+def engine_url(engine: EnginePlan) -> str:
+    """Return where an engine lists its models."""
+    return f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
 
 
-def ollama_url(plan: HostPlan) -> str:
-    assert plan.ollama
-    return f"{http(plan.ollama.listen, plan.ollama.port)}/api/tags"
+def engine_unit(engine: EnginePlan) -> str:
+    """Return the unit of an engine."""
+    return f"mirrorfleet-{engine.service}.service"
 
 
 def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
@@ -134,37 +134,32 @@ def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
     return f"{base}/health/readiness", f"{base}/v1/models"
 
 
-def reached(gateway: LitellmPlan) -> dict[str, list[tuple[str, ...]]]:
-    """Return, for each model on engines of the fleet, the URLs by which a gateway knows that it
-    reaches each of them: one of an engine's answers, asked without a key."""
-    found: dict[str, list[tuple[str, ...]]] = {}
+def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
+    """Yield each route to an engine, with the URL that answers without a key if the gateway
+    reaches it."""
     for route in gateway.routes:
-        base = route.settings.get("api_base")
-        if base and route.upstream == f"anthropic/{route.model}":
-            urls = (f"{base}/version", f"{base}/api/version")  # vLLM's, Ollama's
-            found.setdefault(route.model, []).append(urls)
-    return found
+        if route.engine:
+            engine = ENGINES[route.engine]
+            base = route.settings["api_base"].removesuffix(engine.api_path)
+            yield route, f"{base}{engine.alive_path}"
 
 
 def _questions(plan: HostPlan) -> Iterator[Question]:
     for engine in plan.engines:
-        yield ("unit", f"mirrorfleet-vllm-{engine.model}.service")
-    if plan.ollama:
-        yield ("unit", "mirrorfleet-ollama.service")
-        yield ("answer", ollama_url(plan))
+        yield ("unit", engine_unit(engine))
+        if engine.answers and not ENGINES[engine.engine].key_variable:
+            yield ("answer", engine_url(engine))
     if plan.gateway:
         yield ("unit", "mirrorfleet-litellm.service")
         yield ("answer", gateway_urls(plan.gateway)[0])
-        for engines in reached(plan.gateway).values():
-            yield from (("answer", url) for urls in engines for url in urls)
+        yield from (("answer", url) for _, url in reached(plan.gateway))
 
 
 def _keyed(plan: HostPlan) -> Iterator[str]:
-    for engine in filter(lambda each: each.answers, plan.engines):
-        directory = f"{ROOT}/vllm-{engine.model}"
-        asked = [directory, "VLLM_API_KEY", engine_url(plan, engine.model)]
-        unit = f"mirrorfleet-vllm-{engine.model}.service"
-        yield shlex.join(["keyed", *asked, unit, str(engine.port)])
+    for engine in plan.engines:
+        if engine.answers and (variable := ENGINES[engine.engine].key_variable):
+            asked = [f"{ROOT}/{engine.service}", variable, engine_url(engine)]
+            yield shlex.join(["keyed", *asked, engine_unit(engine), str(engine.port)])
     if plan.gateway:
         url = gateway_urls(plan.gateway)[1]
         asked = [f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url]

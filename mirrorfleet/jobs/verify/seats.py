@@ -67,8 +67,8 @@ def seats(
 def engines(plans: Mapping[str, HostPlan]) -> Iterator[str]:
     """Yield the models that hosts of the fleet serve."""
     for plan in plans.values():
-        yield from (engine.model for engine in plan.engines)
-        yield from (model.model for model in plan.ollama.models) if plan.ollama else ()
+        for engine in plan.engines:
+            yield from engine.windows
 
 
 def _seat(

@@ -11,7 +11,7 @@ def test_the_engine_tells_what_is_asked_of_it() -> None:
     told = look.run("gw-1", f"curl -fsS --noproxy '*' http://{BY_NAME['gpu'].address}:8000/metrics")
     asked = {
         name
-        for file in ("rules.yml", "dashboard.yml")
+        for file in ("vllm_rules.yml", "vllm_dashboard.yml")
         for name in re.findall(r"\bvllm:\w+", (monitoring.HERE / file).read_text("utf-8"))
     }
     assert len(asked) > 5

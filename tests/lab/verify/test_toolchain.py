@@ -19,6 +19,7 @@ from pyinfra.api.command import FileUploadCommand
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import devices, render, software
 from mirrorfleet.runtime import cache, generations, python
@@ -75,7 +76,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     directory = tmp_path_factory.mktemp("toolchain")
     (directory / "toolchain.yml").write_text(FLEET)
     plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
-    [wanted] = plan.engines
+    [wanted] = plan.engines_of(VllmPlan)
     whole = software.environment(wanted)
     lock = directory / whole.lock.name
     lock.write_text(picked(whole.lock))

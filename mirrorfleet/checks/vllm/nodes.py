@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.addresses import is_ip, is_loopback, is_public
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.engines.placement import models_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel) and model.nodes > 1:
+    for model in models_of(fleet, VllmModel):
+        if model.nodes > 1:
             yield from _hosts(fleet, model)
             yield from _split(fleet, model)
-        elif isinstance(model, VllmModel) and fleet.document.says(
-            "models", model.name, "node_port"
-        ):
+        elif fleet.document.says("models", model.name, "node_port"):
             yield fleet.document.problem(
                 ("models", model.name, "node_port"),
                 "is where nodes meet, and the model is on one host.",

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mirrorfleet.config import Weights, reading
+from mirrorfleet.config import reading
+from mirrorfleet.config.vllm import Weights
 
 LENGTHS = (
     "max_position_embeddings",

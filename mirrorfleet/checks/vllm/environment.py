@@ -1,14 +1,16 @@
-"""Environment variables of engines: derived ones, secrets, and names that vLLM does not read."""
+"""Environment variables of vLLM: derived ones, secrets, and names that vLLM does not read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.config.sandbox import has_controls
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
+from mirrorfleet.engines.placement import models_of
 
 NAMES = re.compile(r"(^|_)(key|key_id|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 """Names of variables whose values are secrets, but for the paths of files."""
@@ -20,10 +22,9 @@ VALUES = re.compile(
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            for name, value in model.environment.items():
-                yield from _variable(fleet, model, name, value)
+    for model in models_of(fleet, VllmModel):
+        for name, value in model.environment.items():
+            yield from _variable(fleet, model, name, value)
 
 
 def _variable(fleet: Fleet, model: VllmModel, name: str, value: str) -> Iterator[Problem]:

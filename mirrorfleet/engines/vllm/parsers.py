@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirrorfleet.config import VllmModel
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
 
 

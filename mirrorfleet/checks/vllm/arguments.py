@@ -1,32 +1,27 @@
-"""Engines that the hosts they are put on cannot run."""
+"""Options of vLLM and releases of it that cannot be, and models split over the wrong GPUs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.config import Fleet, Host, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
-from mirrorfleet.engines.gpus import assign, placed
+from mirrorfleet.engines.placement import models_of
 
 SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "nodes")
 """What says over how many GPUs of a host a model is split."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            yield from advisories.problems(
-                fleet, ("models", model.name, "version"), "vllm", model.version
-            )
-            yield from _arguments(fleet, model)
-            yield from _parallel(fleet, model)
-            yield from _concurrency(fleet, model)
-    for name, models in placed(fleet).items():
-        host = fleet.hosts.get(name)
-        if host and (host.gpus or not fleet.document.says("hosts", name, "gpus")):
-            yield from _gpus(fleet, host, models)
+    for model in models_of(fleet, VllmModel):
+        key = ("models", model.name, "version")
+        yield from advisories.problems(fleet, key, "vllm", model.version)
+        yield from _arguments(fleet, model)
+        yield from _parallel(fleet, model)
+        yield from _concurrency(fleet, model)
 
 
 def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
@@ -69,31 +64,3 @@ def _concurrency(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
             f"is {wanted}, and no more than max_num_seqs, {most}, are worked on at the same time.",
             f"Write max_num_seqs: {wanted}, or a concurrency of {most} or less.",
         )
-
-
-def _gpus(fleet: Fleet, host: Host, models: list[VllmModel]) -> Iterator[Problem]:
-    """GPUs that the host does not have, or that two models want."""
-    for model, devices, holders in assign(models, host.gpus):
-        key: Key = ("models", model.name, "devices" if model.devices else "tensor_parallel")
-        absent = [device for device in model.devices or () if device >= host.gpus]
-        if absent or (host.gpus < model.gpus):
-            what = f"names GPU {absent[0]}" if absent else f"wants {model.gpus} GPUs"
-            yield fleet.document.problem(
-                key,
-                f"{what}, and host '{host.name}' has {host.gpus}.",
-                f"Correct hosts.{host.name}.gpus or choose another host.",
-            )
-        elif holders:
-            yield fleet.document.problem(
-                key,
-                f"wants GPU {holders[0].device} of host '{host.name}', which "
-                f"'{holders[0].model}' has.",
-                "Give each model GPUs of its own.",
-            )
-        elif model.devices is None and len(devices) < model.gpus:
-            yield fleet.document.problem(
-                key,
-                f"wants {model.gpus} GPUs, and the other models leave {len(devices)} of the "
-                f"{host.gpus} on host '{host.name}'.",
-                "Choose another host, or split it over fewer.",
-            )

@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.data import table
+from mirrorfleet.engines.placement import models_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            yield from _family(fleet, model)
-            yield from _parser(fleet, model, "tool", model.tool_parser)
-            yield from _parser(fleet, model, "reasoning", model.reasoning_parser)
+    for model in models_of(fleet, VllmModel):
+        yield from _family(fleet, model)
+        yield from _parser(fleet, model, "tool", model.tool_parser)
+        yield from _parser(fleet, model, "reasoning", model.reasoning_parser)
 
 
 def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.engines import model_config
+from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.engines.placement import models_of
+from mirrorfleet.engines.vllm import model_config
 
 MOST = 1024
 """GPUs that anybody would split a layer over."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            yield from _revision(fleet, model)
-            config = model_config.read(model_config.of_controller(model.weights))
-            yield from _split(fleet, model, config)
-            yield from _window(fleet, model, config)
+    for model in models_of(fleet, VllmModel):
+        yield from _revision(fleet, model)
+        config = model_config.read(model_config.of_controller(model.weights))
+        yield from _split(fleet, model, config)
+        yield from _window(fleet, model, config)
 
 
 def _revision(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:

@@ -1,11 +1,13 @@
-"""Which GPUs of a host each of its models has."""
+"""Which models an engine has, on which hosts, and which GPUs of a host each of them has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
-from mirrorfleet.config import Fleet, VllmModel
+from mirrorfleet.config import EngineModel, Fleet, Host
+
+M = TypeVar("M", bound=EngineModel)
 
 
 class Holder(NamedTuple):
@@ -18,22 +20,26 @@ class Holder(NamedTuple):
 class Share(NamedTuple):
     """The GPUs of one model; ``held`` are those it names and another model has."""
 
-    model: VllmModel
+    model: EngineModel
     devices: tuple[int, ...]
     held: tuple[Holder, ...]
 
 
-def placed(fleet: Fleet) -> dict[str, list[VllmModel]]:
-    """Return the models that vLLM serves, by host, in the order of the fleet file."""
-    hosts: dict[str, list[VllmModel]] = {}
-    for model in fleet.models.values():
-        if isinstance(model, VllmModel):
-            for host in model.hosts:
-                hosts.setdefault(host, []).append(model)
+def models_of(fleet: Fleet, kind: type[M]) -> Iterator[M]:
+    """Yield the models of one engine, in the order of the fleet file."""
+    return (model for model in fleet.models.values() if isinstance(model, kind))
+
+
+def by_host(fleet: Fleet, kind: type[M]) -> dict[str, list[M]]:
+    """Return the models of one engine by host, in the order of the fleet file."""
+    hosts: dict[str, list[M]] = {}
+    for model in models_of(fleet, kind):
+        for host in model.hosts:
+            hosts.setdefault(host, []).append(model)
     return hosts
 
 
-def assign(models: Iterable[VllmModel], gpus: int) -> list[Share]:
+def assign(models: Iterable[EngineModel], gpus: int) -> list[Share]:
     """Give every model of a host its GPUs: those that it names, or the first that are free.
 
     Models that name theirs choose before the others, whatever their order in the file. A share
@@ -54,3 +60,10 @@ def assign(models: Iterable[VllmModel], gpus: int) -> list[Share]:
             shares[model.name] = Share(model, tuple(free), ())
             holders.update(dict.fromkeys(free, model.name))
     return [shares[model.name] for model in models]
+
+
+def free(fleet: Fleet, host: Host) -> tuple[int, ...]:
+    """Return the GPUs of a host that are for no model alone."""
+    here = (model for model in models_of(fleet, EngineModel) if host.name in model.hosts)
+    taken = {at for share in assign(here, host.gpus) for at in share.devices}
+    return tuple(at for at in range(host.gpus) if at not in taken)

@@ -1,4 +1,4 @@
-"""The Ollama of a host: one server, of which each of its models may say something."""
+"""The one Ollama server of a host, which each of its models may configure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from mirrorfleet.config import Fleet, Host, OllamaModel, OllamaServer, Release
+from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.config.ollama import server as with_defaults
 from mirrorfleet.data import table
-from mirrorfleet.engines.gpus import assign, placed
 
 
 class Conflict(NamedTuple):
@@ -19,16 +18,6 @@ class Conflict(NamedTuple):
     model: OllamaModel
     option: str
     other: OllamaModel
-
-
-def served(fleet: Fleet) -> dict[str, list[OllamaModel]]:
-    """Return the models that Ollama serves, by host, in the order of the fleet file."""
-    hosts: dict[str, list[OllamaModel]] = {}
-    for model in fleet.models.values():
-        if isinstance(model, OllamaModel):
-            for host in model.hosts:
-                hosts.setdefault(host, []).append(model)
-    return hosts
 
 
 def server(models: Iterable[OllamaModel]) -> OllamaServer:
@@ -67,10 +56,3 @@ def releases(server: OllamaServer) -> dict[str, Release]:
         elif architecture in digests:
             found[architecture] = Release(digests[architecture], url)
     return found
-
-
-def devices(fleet: Fleet, host: Host) -> tuple[int, ...]:
-    """Return the GPUs of a host that no model of vLLM has."""
-    engines = placed(fleet).get(host.name, [])
-    taken = {at for share in assign(engines, host.gpus) for at in share.devices}
-    return tuple(at for at in range(host.gpus) if at not in taken)

@@ -1,0 +1,22 @@
+"""What fits the schema of a model on vLLM and cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mirrorfleet.checks.vllm import (
+    arguments,
+    environment,
+    nodes,
+    parsers,
+    paths,
+    releases,
+    weights,
+)
+from mirrorfleet.config import Fleet
+from mirrorfleet.config.problems import Problem
+
+
+def problems(fleet: Fleet) -> Iterator[Problem]:
+    for part in (arguments, weights, parsers, environment, paths, nodes, releases):
+        yield from part.problems(fleet)

@@ -1,0 +1,67 @@
+"""Ollama: one server on a host for all its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.ollama import OllamaModel, ollama
+from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.ollama.servers import server
+from mirrorfleet.engines.placement import by_host
+from mirrorfleet.engines.protocol import Engine, Listener
+
+
+class Ollama(Engine[OllamaModel]):
+    name: ClassVar[str] = OllamaModel.engine
+    title: ClassVar[str] = "Ollama"
+    alive_path: ClassVar[str] = "/api/version"
+    models_path: ClassVar[str] = "/api/tags"
+
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
+        """Read a model."""
+        return ollama(section, hosts)
+
+    def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
+        """Return the port of each host's server, under each of its models."""
+        return {
+            (model.name, host): server(models).port
+            for host, models in by_host(fleet, OllamaModel).items()
+            for model in models
+        }
+
+    def listeners(self, fleet: Fleet) -> Iterator[Listener]:
+        """Yield the port of each host's server, at the model that sets it."""
+        for host, models in by_host(fleet, OllamaModel).items():
+            first = next((each for each in models if "port" in each.server), models[0])
+            key = ("models", first.name, "port")
+            yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
+
+    def refused_effort(self, model: OllamaModel) -> Sequence[str]:
+        """Ollama knows the levels low, medium and high."""
+        return ("max_effort", "xhigh_effort")
+
+    def cut_weights(self, model: OllamaModel) -> str | None:
+        """Return a name that changes with the weights, as far as the fleet file determines them.
+
+        Ollama drops whole messages from the front of a prompt that is too long.
+        """
+        if model.modelfile:
+            return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
+        return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
+
+    def derived_parameters(self, model: OllamaModel) -> Mapping[str, str]:
+        """Return what LiteLLM would send to Ollama's own API."""
+        return {
+            **super().derived_parameters(model),
+            "keep_alive": f"Write models.{model.name}.keep_alive.",
+            "num_ctx": f"Write models.{model.name}.context.",
+        }
+
+    def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
+        """Ollama lists tags: one without a tag of its own is ``latest``."""
+        listed = answer.get("models", ())
+        return {str(each["name"]).removesuffix(":latest"): None for each in listed}

@@ -1,0 +1,74 @@
+"""vLLM: an engine, with ports, parsers and a key, for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.reader import Section
+from mirrorfleet.config.vllm import VllmModel, vllm
+from mirrorfleet.data import table
+from mirrorfleet.engines.placement import models_of
+from mirrorfleet.engines.protocol import Engine, Listener
+from mirrorfleet.engines.vllm import parsers
+
+
+class Vllm(Engine[VllmModel]):
+    name: ClassVar[str] = VllmModel.engine
+    title: ClassVar[str] = "vLLM"
+    key_variable: ClassVar[str] = "VLLM_API_KEY"
+    metrics_path: ClassVar[str] = "/metrics"
+
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> VllmModel:
+        """Read a model."""
+        return vllm(section, hosts)
+
+    def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
+        """Return the port of each model, on the hosts that answer."""
+        return {
+            (model.name, host): model.port
+            for model in models_of(fleet, VllmModel)
+            for host in model.heads
+        }
+
+    def listeners(self, fleet: Fleet) -> Iterator[Listener]:
+        """Yield the ports of models, and those at which the nodes of one meet."""
+        for model in models_of(fleet, VllmModel):
+            yield Listener(("models", model.name, "port"), model.name, model.heads, model.port)
+            if model.nodes > 1:
+                key, owner = ("models", model.name, "node_port"), f"the nodes of {model.name}"
+                yield Listener(key, owner, model.hosts, model.node_port)
+                yield Listener(key, owner, model.hosts, model.node_port + 1)
+
+    def is_known(self, model: VllmModel) -> bool:
+        """Are the parsers known? Not of an unknown family."""
+        return parsers.is_known(model)
+
+    def missing_tools(self, model: VllmModel) -> str:
+        """Return why the model has no parser of tool calls."""
+        if not parsers.is_known(model) or parsers.tool_parser(model) is not None:
+            return ""
+        if model.family is None:
+            return "which has no 'tool_parser'"
+        return f"whose family '{model.family}' has no tools"
+
+    def thinks(self, model: VllmModel) -> bool:
+        """Without a reasoning parser, vLLM cannot tell thinking from the answer."""
+        return parsers.reasoning_parser(model) is not None
+
+    def refused_effort(self, model: VllmModel) -> Sequence[str]:
+        """Look the model up by its family, or by its reasoning parser."""
+        efforts: dict[str, list[str]] = table("claude_local")["capabilities"]["effort"]
+        return efforts.get(model.family or model.reasoning_parser or "", ())
+
+    def derived_parameters(self, model: VllmModel) -> Mapping[str, str]:
+        """Return what the gateway needs for the engine's key."""
+        derived = {"api_key": f"Write models.{model.name}.api_key."}
+        if model.api_key:
+            derived["extra_headers"] = "They carry the engine's key."
+        return derived
+
+    def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
+        """vLLM lists each model with its window."""
+        return {str(each["id"]): each.get("max_model_len") for each in answer.get("data", ())}

@@ -1,0 +1,66 @@
+"""Which files name an engine: docs/contributing/adding.md lists them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+NAMES_AN_ENGINE = re.compile(r"vllm|ollama", re.IGNORECASE)
+
+NAMED_FOR_ANOTHER_REASON = {
+    "deploys/remove_weights.py": "a deploy for vLLM alone",
+    "deploys/verify_weights.py": "a deploy for vLLM alone",
+    "mirrorfleet/cli/pages/families.py": "the page of vLLM's parsers",
+    "mirrorfleet/data/families.yml": "vLLM's parsers",
+    "mirrorfleet/config/providers.py": "LiteLLM's name of a provider",
+    "mirrorfleet/data/litellm_known/1.106.1.yml": "LiteLLM's own settings",
+    "mirrorfleet/data/litellm_known/1.106.2.yml": "LiteLLM's own settings",
+    "mirrorfleet/data/starter/fleet.yml": "an example",
+}
+
+
+def test_an_engine_of_mirrorfleets_own_touches_the_files_that_contributing_lists() -> None:
+    text = (ROOT / "docs/contributing/adding.md").read_text("utf-8")
+    section = re.search(r"^## An engine\n(.*?)(?=^## |\Z)", text, re.S | re.M)
+    assert section
+    paths = re.findall(r"^\| `([^`]+)` \|", section[1], re.M)
+    listed = {path for path in paths if "NAME" not in path}
+    assert len(listed) <= 8
+    assert {*shared_files(), "docs/reference/fleet-file.md"} == listed
+
+
+def shared_files() -> set[str]:
+    """Return the files of the package that name an engine, but for those that are an engine's own.
+
+    Comments and docstrings do not count: they do no harm to an engine that they do not name.
+    """
+    found = set()
+    for folder in ("mirrorfleet", "roles", "deploys", "schemas"):
+        for path in (ROOT / folder).rglob("*"):
+            name = str(path.relative_to(ROOT))
+            is_own = NAMES_AN_ENGINE.search(name) or name in NAMED_FOR_ANOTHER_REASON
+            if path.suffix not in (".py", ".yml", ".json", ".sh", ".j2") or is_own:
+                continue
+            if any(NAMES_AN_ENGINE.search(word) for word in words(path)):
+                found.add(name)
+    return found
+
+
+def words(path: Path) -> Iterator[str]:
+    """Yield the names and strings of a Python file, or the lines of another one."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        yield from (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        return
+    nodes = [*ast.walk(ast.parse(text))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if id(node) in docstrings:
+            continue
+        for field in ("id", "attr", "name", "arg", "asname", "module", "value"):
+            if isinstance(word := getattr(node, field, None), str):
+                yield word

@@ -1,0 +1,284 @@
+"""An engine that Mirrorfleet does not know, from its fleet file to its service: tests/engines/echo.
+
+It is registered in one call. How many files an engine of Mirrorfleet's own touches is counted in
+tests/fleet/test_files_of_an_engine.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import pytest
+
+from mirrorfleet import checks, fleet, monitoring
+from mirrorfleet.config import schema
+from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify.layers import Layer, layers
+from mirrorfleet.jobs.verify.questions import asked, engine_unit, engine_url
+from mirrorfleet.own_engines import register
+from mirrorfleet.planning import FleetPlan, HostPlan
+from mirrorfleet.planning.engines import PLANNERS
+from mirrorfleet.planning.explain import values
+from mirrorfleet.planning.topology import mermaid
+from mirrorfleet.runtime.observe import Observation, Unit
+from tests.engines.echo import ECHO
+from tests.engines.echo.plan import EchoPlan
+from tests.engines.echo.role import EchoRole
+from tests.roles.answers import bare
+from tests.roles.fake import mirror
+from tests.roles.fleets import SECRETS
+
+FLEET = """\
+version: 1
+name: echoes
+hosts:
+  gpu: {address: 10.0.0.1, gpus: {count: 2}}
+  gw: {address: 10.0.0.2}
+  dev: {address: 10.0.0.3}
+models:
+  parrot:
+    engine: echo
+    hosts: [gpu]
+    context: 131072
+    output: 8192
+    reserved_gpus: 1
+    api_key: {env: ENGINE_KEY}
+  helper: {engine: ollama, weights: "qwen3:4b", hosts: [gpu], context: 131072, output: 8192}
+gateway:
+  hosts: [gw]
+  version: 1.106.2
+  master_key: {env: LITELLM_MASTER_KEY}
+  metrics: {port: 9464}
+keys: {root: {env: MIRRORFLEET_KEY_ROOT}}
+aliases: {opus: parrot, sonnet: parrot, haiku: helper}
+developers:
+  team: {hosts: [dev], users: [ada], model: parrot, version: 2.1.330}
+"""
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    register(ECHO)
+    yield
+    name = ECHO.engine.name
+    del ENGINES[name], PLANNERS[name], schema._own_engines[name]
+    checks.CHECKS.remove(ECHO.check)
+    schema.validator.cache_clear()
+
+
+def problems(directory: Path, old: str = "", new: str = "") -> list[str]:
+    """Return what is wrong with the fleet in which a text is replaced."""
+    path = directory / "fleet.yml"
+    assert old in FLEET
+    path.write_text(FLEET.replace(old, new, 1))
+    try:
+        return [each.text for each in fleet.load(path).warnings]
+    except fleet.FleetError as error:
+        return [each.text for each in error.problems]
+
+
+def planned(directory: Path) -> FleetPlan:
+    path = directory / "fleet.yml"
+    path.write_text(FLEET)
+    return fleet.plan(fleet.load(path))
+
+
+def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
+    [problem] = [each for each in problems(tmp_path) if "parrot" in each]
+    assert problem.startswith("models.parrot.engine: cannot be 'echo': it is one of ollama, vllm.")
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_engine_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="engine 'echo' is registered already"):
+        register(ECHO)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("    output: 8192\n", "", "models.parrot: lacks 'output'."),
+        ("reserved_gpus: 1", "voise: loud", "is not a key of this file. Did you mean 'voice'?"),
+        ("hosts: [gpu]", "hosts: [gpu, gw]\n    voice: loud", "is loud on several hosts."),
+        ("hosts: [gpu]", "hosts: [gqu]", "names the host 'gqu', which is not in this file."),
+        (
+            "hosts: [gpu]",
+            "hosts: [gpu]\n    port: 11434",
+            "'gpu', where the Ollama of helper listens already.",
+        ),
+        ("reserved_gpus: 1", "reserved_gpus: 3", "wants 3 GPUs, and host 'gpu' has 2."),
+        ("reserved_gpus: 1", "reserved_gpus: 2", "has no GPU on host 'gpu': other models have all"),
+        ("reserved_gpus: 1", "tools: false", "leads to 'parrot', which only repeats"),
+        ("ENGINE_KEY", "LITELLM_MASTER_KEY", "the engine would learn it."),
+        ("10.0.0.1", "9.9.9.9", "prompts and answers travel there without TLS."),
+        (
+            "gateway:\n",
+            "gateway:\n  extra: {models: {parrot: {api_key: x}}}\n",
+            "is ours to set. Write models.parrot.api_key.",
+        ),
+    ],
+)
+def test_its_models_are_checked(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert [each for each in problems(tmp_path, old, new) if problem in each]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_sound_fleet_with_it_is_accepted(tmp_path: Path) -> None:
+    assert not [each for each in problems(tmp_path) if "parrot" in each]
+
+
+@pytest.mark.usefixtures("registered")
+def test_its_plan_stands_beside_those_of_other_engines(tmp_path: Path) -> None:
+    plans = planned(tmp_path).hosts
+    echo, ollama = sorted(plans["gpu"].engines, key=lambda each: each.engine)
+    assert isinstance(echo, EchoPlan)
+    assert (echo.service, echo.port, echo.devices) == ("echo-parrot", 8100, (0,))
+    [other] = [each for each in plans["gpu"].to_json()["engines"] if each["engine"] == "ollama"]
+    assert (ollama.engine, other["devices"]) == ("ollama", (1,)), "the GPU that is free"
+
+
+@pytest.mark.usefixtures("registered")
+def test_every_value_of_its_plan_comes_from_the_fleet_file(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    sources = {
+        value.path: [source.key for source in value.sources if source.place]
+        for value in values(plan, plan.hosts["gpu"])
+    }
+    assert sources["engines", "parrot", "port"] == []
+    assert sources["engines", "parrot", "devices"] == ["models.parrot.reserved_gpus"]
+    assert sources["engines", "ollama", "engine"] == ["models.helper.engine"]
+    assert sources["firewall", "rules", "ollama", "name"] == ["models.helper.engine"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_gateways_reach_it_through_the_firewall(tmp_path: Path) -> None:
+    plans = planned(tmp_path).hosts
+    gateway, firewall = plans["gw"].gateway, plans["gpu"].firewall
+    assert gateway and firewall
+    [route] = [each for each in gateway.routes if each.model == "parrot"]
+    assert (route.upstream, route.settings["api_base"]) == (
+        "hosted_vllm/parrot",
+        "http://10.0.0.1:8100/v1",
+    )
+    assert (route.bearer, route.adaptive_thinking, route.checked_weights) == (True, False, None)
+    assert gateway.probe == ("parrot",)
+    assert {(each.name, each.port, each.allowed_sources) for each in firewall.rules} >= {
+        ("parrot", 8100, ("10.0.0.2",))
+    }
+    own = plans["gw"].firewall
+    assert own and own.upstream_routes == {"10.0.0.1": ("10.0.0.2",)}
+
+
+@pytest.mark.usefixtures("registered")
+def test_developers_settings_fit_it(tmp_path: Path) -> None:
+    clients = planned(tmp_path).hosts["dev"].clients
+    assert clients
+    environment = clients.users[0].settings["env"]
+    abilities = dict(
+        each.split("=") for each in environment["CLAUDE_CODE_MODEL_CAPABILITIES"].split(";")
+    )
+    assert abilities["parrot"] == "-mid_conv_system,-mid_conv_tool_change,-effort"
+    assert environment["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
+
+
+@pytest.mark.usefixtures("registered")
+def test_it_is_in_the_chart_and_among_the_targets(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    assert "parrot<br>Echo on gpu<br>128K window" in mermaid(plan.fleet)
+    text = monitoring.files(plan)["prometheus.yml"]
+    assert "10.0.0.1:8100" in text and "__metrics_path__: /stats" in text
+
+
+@pytest.mark.usefixtures("registered", "stocked")
+def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) -> None:
+    plans = planned(house).hosts
+    deploy = tmp_path / "mirror.py"
+    deploy.write_text(
+        "from mirrorfleet.deploys.mirror import mirror\n"
+        "from tests.engines.echo.role import EchoRole\n"
+        "mirror(extra=[EchoRole()])\n"
+    )
+    found = {name: bare(plan) for name, plan in plans.items()}
+    traffic = mirror(plans, found, deploy=deploy)
+    assert not any(each.failed for each in traffic.values())
+    *_, engine = (each for each in traffic["gpu"].execs if "mirrorfleet-echo-" in each.command)
+    *_, gateway = (each for each in traffic["gw"].execs if "mirrorfleet-litellm." in each.command)
+    assert "restart" in engine.command and "restart" in gateway.command
+    assert engine.ended < gateway.number
+    [echo] = plans["gpu"].engines_of(EchoPlan)
+    service = EchoRole().render(echo, Observation())
+    assert "Environment=CUDA_VISIBLE_DEVICES=0\n" in service.unit
+    assert service.environment["ECHO_KEY"] == SECRETS["ENGINE_KEY"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
+    plan = planned(house).hosts["gpu"]
+    [echo] = plan.engines_of(EchoPlan)
+    key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {engine_url(echo)} {engine_unit(echo)} 8100"
+    assert key in asked(plan, [])
+    service = EchoRole().render(echo, Observation())
+    with running(service.environment, service.files["server.py"]) as ask:
+        assert ask("/alive", "") == {}
+        answer = ask("/voices", service.environment["ECHO_KEY"])
+    assert causes(layer(plan, echo, answer)) == []
+    assert causes(layer(plan, echo, {"voices": {"parrot": 4096}})) == [
+        "'parrot' on gpu has a window of 4096, not 131072"
+    ]
+    assert causes(layer(plan, echo, {"voices": {"other": 1}})) == [
+        "Echo on gpu serves other, not 'parrot'"
+    ]
+
+
+def layer(plan: HostPlan, echo: EchoPlan, answer: Mapping[str, Any]) -> Layer:
+    """Return what verify finds of the engine, if it lists its models so."""
+    observed = Observation(
+        units={engine_unit(echo): Unit("active")},
+        answers={engine_url(echo): json.dumps(answer).encode()},
+    )
+    [found] = [each for each in layers(plan, observed) if each.kind == "Echo"]
+    return found
+
+
+def causes(found: Layer) -> list[str]:
+    return [fault.cause for fault in found.faults]
+
+
+@contextmanager
+def running(environment: Mapping[str, str], program: str) -> Iterator[Callable[[str, str], Any]]:
+    """Run the server of Echo on a free port; yield what asks it for a path with a key."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {**os.environ, **environment, "ECHO_LISTEN": "127.0.0.1", "ECHO_PORT": str(port)}
+    server = subprocess.Popen([sys.executable, "-c", program], env=own, stderr=subprocess.DEVNULL)
+
+    def ask(path: str, key: str) -> Any:
+        url, headers = f"http://127.0.0.1:{port}{path}", {"Authorization": f"Bearer {key}"}
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+                    return json.load(answer)
+            except URLError as error:
+                if isinstance(error, HTTPError):
+                    raise
+                time.sleep(0.05)
+        raise AssertionError(f"nothing answers at {url}")
+
+    try:
+        yield ask
+    finally:
+        server.kill()
+        server.wait()
