@@ -116,7 +116,8 @@ def unpacked(package: Path) -> tuple[bytes, str]:
     """Return the client of a package, and the version that it says."""
     with tarfile.open(package) as archive:
         client, about = (archive.extractfile(f"package/{name}") for name in FILES)
-        assert client and about, "files, not links"
+        if client is None or about is None:
+            raise ValueError(f"{package}: {' and '.join(FILES)} must be files, not links")
         return client.read(), json.load(about)["version"]
 
 

@@ -80,13 +80,15 @@ def write(root: Path, release: str) -> Path:
 def price_list(release: str, lock: str) -> bytes:
     """Return the price list of the wheel that a lock file pins, checked against its hash."""
     pin = PIN.search(lock)
-    assert pin, "a lock file of LiteLLM pins LiteLLM"
+    if pin is None:
+        raise ValueError(f"the lock file of LiteLLM {release} does not pin LiteLLM")
     with tarfile.open(
         cache.wheels(f"{pin[0]}\n", f"litellm {release}", "3.11", "x86_64", also="")
     ) as archive:
         [name] = [each for each in archive.getnames() if each.endswith(".whl")]
         wheel = archive.extractfile(name)
-        assert wheel, "a wheel is a file"
+        if wheel is None:
+            raise ValueError(f"{name} is not a file in the archive of LiteLLM {release}")
         return zipfile.ZipFile(io.BytesIO(wheel.read())).read(LIST)
 
 

@@ -16,7 +16,7 @@ from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
-from mirrorfleet.config.problems import Problem
+from mirrorfleet.config.problems import Problem, Unchecked
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
 
@@ -83,10 +83,10 @@ class Fleet:
         return self.models.get(name)
 
     def resolve(self, name: str) -> Model:
-        """Return the model of a name or alias. Raises ``LookupError``: the check refuses others."""
+        """Return the model of a name or alias. Raises ``Unchecked`` for other names."""
         model = self.find(name)
         if model is None:
-            raise LookupError(f"'{name}' is neither a model nor an alias of one")
+            raise Unchecked(f"models.{name} is missing, and the checks let the fleet file pass")
         return model
 
     def names(self, model: Model) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from pathlib import Path
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
@@ -16,6 +17,9 @@ from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RELEASE
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import positional, shell
+
+SCRIPTS = Path(__file__).parent / "scripts"
 
 
 class Decommission(Role):
@@ -64,45 +68,9 @@ class Decommission(Role):
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what is there, if anything is."""
         if any(self.changes(plan, observed)):
-            users = _users(observed)
-            yield script(
-                CLEAR.format(
-                    root=ROOT,
-                    state=STATE,
-                    release=RELEASE,
-                    stays=" ".join(f"! -path {path}" for path in _stays(observed)),
-                    users=REMOVE_USERS.format(users=" ".join(users)) if users else "",
-                )
-            )
-
-
-# Everything is stopped before anything is removed: a service that cannot be keeps all.
-CLEAR = """\
-for path in /etc/systemd/system/mirrorfleet-*; do
-    [ -f "$path" ] || continue
-    unit=${{path##*/}}
-    systemctl --quiet disable --now "$unit" || true
-    if systemctl --quiet is-active "$unit"; then
-        echo "$unit cannot be stopped" >&2
-        exit 1
-    fi
-done
-rm -rf /etc/systemd/system/mirrorfleet-*
-systemctl daemon-reload
-nft delete table inet mirrorfleet 2>/dev/null || true
-{release}
-find /usr/local/bin -maxdepth 1 -lname '{root}/*' -delete
-rm -rf {root}
-find {state} -mindepth 1 -maxdepth 1 {stays} -exec rm -rf {{}} +
-rmdir {state} 2>/dev/null || true
-{users}
-"""
-
-REMOVE_USERS = """\
-for service in {users}; do
-    ! grep -q "^mirrorfleet-$service:" /etc/passwd || userdel "mirrorfleet-$service"
-done
-"""
+            stays = (word for path in _stays(observed) for word in ("!", "-path", path))
+            clear = shell(SCRIPTS / "decommission.sh", users=" ".join(_users(observed)))
+            yield script(RELEASE + positional(*stays) + clear)
 
 
 def _users(observed: Observation) -> list[str]:

@@ -6,8 +6,8 @@ A driver is a module of the kernel. A person says when one is changed, and a per
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
@@ -18,6 +18,9 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.problems import error, warning
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import call, positional, shell
+
+SCRIPTS = Path(__file__).parent / "scripts"
 
 WITH_IT = ("nvidia-smi", "libcuda1", "nvidia-persistenced")
 """What Debian's own driver does not bring, and an engine needs: see driver.sh."""
@@ -109,48 +112,14 @@ class Drivers(Role):
         reboot = (
             f"{plan.driver} is installed, and runs after a reboot, which is left to you: {why}."
         )
-        after = shlex.join(["echo", reboot]) if why else LOAD
+        load = shell(SCRIPTS / "load_driver.sh")
         if due:
-            names = " ".join(_names(plan, observed))
-            headers = HEADERS if _is_built(observed) else "headers=\n"
-            install = packages.INSTALL.format(names=f"{names} $headers")
-            yield telling(
-                f"{TRAP.format(driver=plan.driver)}{headers}{install}trap - EXIT\n{after}"
-            )
+            builds = "yes" if _is_built(observed) else "no"
+            put = shell(SCRIPTS / "install_driver.sh", driver=plan.driver or "", builds=builds)
+            names = positional(*_names(plan, observed))
+            yield telling(packages.INSTALL + names + put + (call("echo", reboot) if why else load))
         elif not why and not observed.gpus:
-            yield telling(LOAD)
-
-
-# A package that is half installed would be in the way of every other.
-TRAP = """\
-trap '[ $? = 0 ] || echo "{driver} is not installed. Where DKMS could not build it, \
-/var/lib/dkms/nvidia*/*/build/make.log says why; apt-get purge {driver} and apt-get autoremove \
-take it off again." >&2' EXIT
-"""
-
-# Of the kernel that runs, and of those that an upgrade brings: DKMS builds the driver for each.
-HEADERS = """\
-headers=
-[ -e "/lib/modules/$(uname -r)/build" ] || headers=linux-headers-$(uname -r)
-form='${db:Status-Status} ${Package}\\n'
-for each in $(dpkg-query -W -f "$form" 'linux-image-[!0-9]*' 2>/dev/null |
-    sed -n 's/^installed linux-image-/linux-headers-/p'); do
-    [ -z "$(apt-cache show "$each" 2>/dev/null)" ] || headers="$headers $each"
-done
-"""
-
-LOAD = """\
-if ! modprobe nvidia; then
-    echo "The module nvidia cannot be loaded. If 'dkms status' does not list it as installed for" \
-        "$(uname -r), install linux-headers-$(uname -r) and run again; else dmesg says why." >&2
-    exit 1
-fi
-said=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1) || said="it fails: $said"
-case $said in
-    [0-9]*) set -- $said; echo "NVIDIA's driver $1 runs; GPUs: $#" ;;
-    *) echo "The module nvidia is loaded, and nvidia-smi tells of no GPU: $said" >&2; exit 1 ;;
-esac
-"""
+            yield telling(load)
 
 
 def _wanted(plan: HostPlan, observed: Observation) -> str:

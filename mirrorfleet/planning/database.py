@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
+from mirrorfleet.config.problems import checked
 from mirrorfleet.planning.provenance import derived_from
 
 POOLS = (
@@ -66,12 +67,11 @@ def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
     said = gateway.database if gateway else None
     if gateway is None or said is None or said.install is None:
         return {}
-    assert said.password, "the check wants one"
     return {
         said.install: PostgresPlan(
             listen=fleet.hosts[said.install].address,
             port=said.port,
-            password=said.password,
+            password=checked(said.password, "gateway.database.password"),
             allowed_sources=tuple(fleet.hosts[name].address for name in gateway.hosts),
             max_connections=connections(fleet),
             days=said.backups.days,
@@ -85,14 +85,13 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return {}
-    assert gateway.salt_key, "the check wants one"
     said = gateway.database
     return {
         said.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
             url=said.url,
             port=said.port,
-            salt_key=gateway.salt_key,
+            salt_key=checked(gateway.salt_key, "gateway.salt_key"),
             max_connections=connections(fleet),
         )
     }
@@ -103,7 +102,6 @@ def reached(fleet: Fleet) -> DatabasePlan | None:
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return None
-    assert gateway.salt_key, "the check wants one"
     said = gateway.database
     return DatabasePlan(
         url=said.url,
@@ -112,5 +110,5 @@ def reached(fleet: Fleet) -> DatabasePlan | None:
         password=said.password,
         connection_pool_limit=said.connection_pool_limit,
         spend_logs=said.spend_logs,
-        salt_key=gateway.salt_key,
+        salt_key=checked(gateway.salt_key, "gateway.salt_key"),
     )

@@ -16,6 +16,7 @@ from mirrorfleet.config import (
     Secret,
 )
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
+from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.engines.abilities import has_tools
 from mirrorfleet.planning import database
 from mirrorfleet.planning.database import DatabasePlan
@@ -229,7 +230,8 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
     if gateway.anthropic_passthrough is None:
         return None
     model = fleet.models[gateway.anthropic_passthrough]
-    assert isinstance(model, ProviderModel), "the check wants a model of the provider anthropic"
+    if not isinstance(model, ProviderModel):
+        raise Unchecked(f"gateway.anthropic_passthrough names {model.name}, not Anthropic's API")
     return Passthrough(
         model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
     )

@@ -116,7 +116,12 @@ def _to_provider(model: ProviderModel) -> Route:
 
 def http(address: str, port: int | str) -> str:
     """Return the URL of a server of ours; in one, an IPv6 address stands in brackets."""
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return f"{origin(address)}:{port}"
+
+
+def origin(address: str) -> str:
+    """Return the same without its port."""
+    return f"http://[{address}]" if ":" in address else f"http://{address}"
 
 
 def aliases(fleet: Fleet) -> dict[str, str]:

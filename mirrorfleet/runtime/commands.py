@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import pyinfra.api
@@ -11,7 +12,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.connectors.util import CommandOutput
 
-from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.shell import shell
 
 Commands = Generator[PyinfraCommand, None, None]
 """The commands of an operation, each sent when the one before it has succeeded; none: no change."""
@@ -34,19 +35,10 @@ def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
     return add
 
 
-# A controller that was killed leaves its last script running. The next run waits until it is done,
-# which may take as long as the streams of a gateway that stops. To hold a lock takes no more than
-# to open its file, so only root enters its directory. Earlier releases had one that all could open.
-ALONE = f"""\
-set -eu
-umask 077
-install -d -m 755 {STATE}
-install -d -m 700 {STATE}/run
-[ ! -e {STATE}/lock ] || rm -f {STATE}/lock
-exec 9>{STATE}/run/lock
-umask 022
-flock -w 3600 9 || {{ echo "another run still changes this host" >&2; exit 1; }}
-"""
+SCRIPTS = Path(__file__).parent / "scripts"
+
+ALONE = shell(SCRIPTS / "alone.sh")
+"""What goes before each script: one at a time changes a host."""
 
 
 def script(text: str, stdin: str | None = None) -> StringCommand:
@@ -54,6 +46,11 @@ def script(text: str, stdin: str | None = None) -> StringCommand:
     if stdin is None:
         return StringCommand(ALONE + text)
     return StringCommand(ALONE + text, _stdin=[stdin])
+
+
+def failing(reason: str) -> StringCommand:
+    """Return a command that prints the reason and fails."""
+    return script(shell(SCRIPTS / "fail.sh", reason=reason))
 
 
 class Telling(StringCommand):

@@ -9,7 +9,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.commands import Commands, failing
 from mirrorfleet.runtime.rollout import serves
 
 
@@ -24,7 +24,7 @@ def last(commands: Iterable[PyinfraCommand]) -> Commands:
         return
     for command in commands:
         if failed := [each.name for each in run.hosts() if _failed(each)]:
-            yield script(f'echo "skipped because {failed[0]} failed" >&2; exit 1\n')
+            yield failing(f"skipped because {failed[0]} failed")
             return
         yield command
 

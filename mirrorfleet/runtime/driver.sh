@@ -15,10 +15,14 @@ driver() {
             "nvidia-smi=$newest" | "libcuda1=$newest" | nvidia-persistenced=*) asked="$asked ${each%%=*}" ;;
         esac
     done
+    # shellcheck disable=SC2086 # names of packages
     apt-get -qq -y -s --no-install-recommends install $asked 2>&1 |
         while read -r word what rest; do
             case $word in
-                Inst) rest=${rest#*\(}; say offer "$what" "${rest%% *}" ;;
+                Inst)
+                    rest=${rest#*\(}
+                    say offer "$what" "${rest%% *}"
+                    ;;
                 Remv) say offer "$what" '' ;;
                 E:) say driver refused "$what $rest" ;;
             esac

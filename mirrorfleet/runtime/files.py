@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from pyinfra.api.command import StringCommand
 from mirrorfleet.runtime.commands import ALONE, Commands, script
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.shell import call, shell
 
 
 @dataclass(frozen=True)
@@ -71,22 +70,9 @@ class SystemFile:
     mode: str = "644"
 
 
-HOMES = re.sub(
-    r"^ *#.*\n", "", (Path(__file__).parent / "homes.sh").read_text("utf-8"), flags=re.MULTILINE
-)
-"""Without comments: it stands in a command line."""
-
-# The calls are a file of the archive: those of many users would be too long for a command line.
-WRITE = """\
-(cd "$stage" && {unpack})
-place() {{
-    install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
-    mv -fT "$3.mirrorfleet" "$3"
-}}
-{first}
-. "$stage/places"
-"""
-
+HERE = Path(__file__).parent
+HOMES = UNPACK + shell(HERE / "homes.sh")
+PLACE = shell(HERE / "scripts" / "place_file.sh")
 
 Left = Callable[[str, str, str], None]
 """Is told ``changed`` or ``skipped``, the user and why, of each home that was not written."""
@@ -129,38 +115,21 @@ def write(
     for file, there in _steps(files, seen):
         found = sha256(there.content).hexdigest() if there else "none"
         if file.content is None:
-            call = ["remove", file.path, found]
+            words = ["remove", file.path, found]
         else:
-            call = ["place", str(len(members)), file.path, found, file.mode]
+            words = ["place", str(len(members)), file.path, found, file.mode]
             members.append(Member(str(len(members)), file.content, "600", file.user))
-        calls.setdefault(file.user, []).append(shlex.join(call))
+        calls.setdefault(file.user, []).append(shlex.join(words))
     if not calls:
         return
     before = ""
     if first and first.content is not None and unlike([first], seen):
-        before = shlex.join(["place", "first", first.mode, first.path])
+        before = call("place", "first", first.mode, first.path)
         members.append(Member("first", first.content))
-    places = "".join(
-        shlex.join(["as_user", user, "; ".join(each)]) + "\n" for user, each in calls.items()
-    )
+    places = "".join(call("as_user", user, "; ".join(each)) for user, each in calls.items())
     members.append(Member("places", places.encode(), "600"))
-    yield WriteHomes(WRITE.format(unpack=UNPACK, first=before), pack(members), left)
-
-
-# A reader finds the old file or the new one, whole; the name in between is one that nobody reads.
-INSTALL = """\
-umask 022
-stage={state}/stage
-rm -rf "$stage" # of a run that was killed
-trap 'rm -rf "$stage"' EXIT
-mkdir -m 700 "$stage"
-(cd "$stage" && {unpack})
-place() {{
-    install -D -m "$2" -o root -g root "$stage/$1" "$3.mirrorfleet"
-    mv -fT "$3.mirrorfleet" "$3"
-}}
-{places}
-"""
+    text = PLACE + before + shell(HERE / "scripts" / "write_homes.sh")
+    yield WriteHomes(text, pack(members), left)
 
 
 def install(
@@ -169,19 +138,18 @@ def install(
     """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
     changed = unlike(files, seen)
     if not changed:
-        if around := "\n".join(filter(None, [first, then])):
-            yield script(f"{around}\n")
+        if around := first + then:
+            yield script(around)
         return
-    members, places = [], [first]
+    members, places = [], []
     for index, file in enumerate(changed):
         if file.content is None:
-            places.append(shlex.join(["rm", "-f", file.path]))
+            places.append(call("rm", "-f", file.path))
         else:
             members.append(Member(str(index), file.content))
-            places.append(shlex.join(["place", str(index), file.mode, file.path]))
-    places.append(then)
-    text = INSTALL.format(state=STATE, unpack=UNPACK, places="\n".join(places))
-    yield script(text, pack(members))
+            places.append(call("place", str(index), file.mode, file.path))
+    stage = UNPACK + shell(HERE / "scripts" / "open_stage.sh") + PLACE
+    yield script("".join([stage, first, *places, then]), pack(members))
 
 
 def unlike(files: Sequence[SystemFile], seen: Observation) -> list[SystemFile]:

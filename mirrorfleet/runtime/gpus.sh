@@ -9,14 +9,17 @@ gpus() {
     esac
     echo "$lines" | while IFS=, read -r index memory driver capability; do
         case $driver in
-            ' '[0-9]*) memory=${memory# }; say gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }" ;;
+            ' '[0-9]*)
+                memory=${memory# }
+                say gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }"
+                ;;
             *) say smi "$index${memory:+,$memory}${driver:+,$driver,$capability}" ;;
         esac
     done
     # PCI class 0680, a bridge, of vendor 10de: NVSwitch.
-    for class in $(grep -l 0x068000 /sys/bus/pci/devices/*/class 2>/dev/null); do
+    grep -l 0x068000 /sys/bus/pci/devices/*/class 2>/dev/null | while read -r class; do
         read -r vendor <"${class%class}vendor"
         [ "$vendor" != 0x10de ] || say nvswitch "$class"
     done
 }
-query() { timeout 60 "$1" --query-gpu=index,memory.total,driver_version$2 --format=csv,noheader,nounits 2>&1; }
+query() { timeout 60 "$1" --query-gpu="index,memory.total,driver_version$2" --format=csv,noheader,nounits 2>&1; }

@@ -9,10 +9,12 @@ stage=/var/lib/mirrorfleet/stage
 rm -rf "$stage" # of a run that was killed; there may be a key in it
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 711 "$stage"
+(cd "$stage" && unpack)
 
 # A file that is itself a link, as dotfile managers make them, is followed as long as it stays in the
 # home. What another program writes at the same time is never lost: the new file and the old one
 # change places at once, and if the old one is not what was looked at, it goes back.
+# shellcheck disable=SC2016 # the user's own shell expands it
 in_home='set -eu; umask 077; export LC_ALL=C; cd "${1:?no home}"; stage=$2
 fail() { printf "%s\n" "$1" >&2; exit "${2-1}"; }
 changed() { fail "$PWD/$path was changed meanwhile; run again" 75; }
@@ -86,7 +88,10 @@ as_user() {
     case $status in
         0) return ;;
         75) how=changed ;;
-        124 | 137) how=skipped patience=5; echo "the home does not answer in time" >>"$stage/said" ;;
+        124 | 137)
+            how=skipped patience=5
+            echo "the home does not answer in time" >>"$stage/said"
+            ;;
         *) how=skipped ;;
     esac
     printf '%s\t%s\t%s\n' "$how" "$1" \

@@ -17,5 +17,5 @@ def skip_together() -> None:
             for other in run.hosts():
                 other_plan = run.plan_of(other)
                 if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
-                    mistake = f"{each.name}, another node of '{models}', is skipped."
+                    mistake = f"'{models}' also runs on {each.name}, which is skipped."
                     skipped.skip(other, skip(mistake, part="engines"))

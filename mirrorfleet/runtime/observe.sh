@@ -9,16 +9,27 @@ set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
 tab=$(printf '\t')
-say() { printf %s "$1"; shift; printf '\t%s' "$@"; echo; }
+say() {
+    printf %s "$1"
+    shift
+    printf '\t%s' "$@"
+    echo
+}
 
 machine() {
+    # shellcheck disable=SC2046 # two words
     set -- $(uname -sm)
     kernel=$1 architecture=$2
     if [ "$kernel" = Darwin ]; then
         set -- macos "$(sw_vers -productVersion)" "$(sysctl -n hw.memsize)"
         memory=$(($3 / 1024))
     else
-        set -- $([ ! -r /etc/os-release ] || . /etc/os-release; echo "${ID:-unknown} ${VERSION_ID:-unknown}")
+        # shellcheck disable=SC2046 # two words
+        set -- $(
+            # shellcheck source=/dev/null
+            [ ! -r /etc/os-release ] || . /etc/os-release
+            echo "${ID:-unknown} ${VERSION_ID:-unknown}"
+        )
         while read -r key memory _; do [ "$key" != MemTotal: ] || break; done </proc/meminfo
     fi
     say machine "$1" "$2" "$architecture" "$(getconf _NPROCESSORS_ONLN)" "$memory"
@@ -36,7 +47,7 @@ python() {
 # the first thing in it that another hand has changed since. The time of a status change tells: unlike
 # that of a modification, no program sets it back.
 environment() {
-    for base do
+    for base; do
         for directory in "$base" "$base"-[2-9]; do
             [ -d "$directory/lib/python${version%.*}" ] && [ -e "$directory/.complete" ] || continue
             say environment "$directory" \
@@ -47,12 +58,13 @@ environment() {
 
 # What is free where a path is, or will be.
 disk() {
-    for path do
+    for path; do
         there=$path
         until [ -e "${there:=/}" ]; do there=${there%/*}; done
         df -Pk "$there" | {
             read -r _
             IFS=% read -r head _
+            # shellcheck disable=SC2086 # words
             set -- $head
             shift $(($# - 2)) # a file system's name can be several words
             say disk "$path" "$1"
@@ -64,7 +76,7 @@ user() {
     if command -v getent >/dev/null; then
         getent passwd "$@" | while IFS=: read -r name _ _ _ _ home _; do say user "$name" "$home"; done
     else # macOS
-        for name do id -P "$name"; done 2>/dev/null |
+        for name; do id -P "$name"; done 2>/dev/null |
             while IFS=: read -r name _ _ _ _ _ _ _ home _; do say user "$name" "$home"; done
     fi
 }
@@ -74,9 +86,9 @@ package() {
         while read -r name status; do [ "$status" != installed ] || say package "$name"; done
 }
 
-path() { for path do [ ! -e "$path" ] || say path "$path"; done; }
+path() { for path; do [ ! -e "$path" ] || say path "$path"; done; }
 
-link() { for path do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
+link() { for path; do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
 
 # A file, or a directory and all below it: kind, mode and owner of each, and the files' digests in
 # the words of sha256sum. Names that nobody would give a file of ours do not concern us.
@@ -90,14 +102,14 @@ sizes() { find "$@" -type f -printf 'size\t%p\t%s\n' 2>/dev/null; }
 
 # What a server on this machine answers, when it does.
 answer() {
-    for url do
+    for url; do
         body=$(curl -fs --noproxy '*' -m 10 "$url" 2>/dev/null | base64 | tr -d '\n')
         [ -z "$body" ] || say answer "$url" "$body"
     done
 }
 
 # What a file of ours holds, where its digest is not enough.
-content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
+content() { for path; do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
 
 # A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
 # A home may be hostile. Only regular files are read, and none of more than 8 MiB. Each home has ten
@@ -105,6 +117,7 @@ content() { for path do [ ! -f "$path" ] || say content "$path" "$(base64 <"$pat
 # test blocks, and a user can stop a process of his own. What a home answers is cut at 32 MiB, keeps
 # no control characters, and each line gets its user's name from us. Nothing of the user's holds our
 # own output open.
+# shellcheck disable=SC2016 # the user's own shell expands it
 READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
 for path do
@@ -122,8 +135,12 @@ for path do
     fi
 done
 '
+# shellcheck disable=SC2016 # a shell of its own expands it
 AS_USER='as=$1 name=$2 read=$3; shift 3; $as "$name" -- sh -c "$read" sh "$@" </dev/null 2>/dev/null | head -c 33554432'
-uptime() { { read -r up _ </proc/uptime; } 2>/dev/null || up=0; up=${up%.*}; }
+uptime() {
+    { read -r up _ </proc/uptime; } 2>/dev/null || up=0
+    up=${up%.*}
+}
 bounded() { if [ "$kernel" = Darwin ]; then "$@"; else timeout -k 1 "$patience" "$@"; fi; }
 spent=0 patience=10
 home_file() {
@@ -131,21 +148,25 @@ home_file() {
         Darwin) as='sudo -n -u' about='stat -L -f %Lp:%z' encode=base64 ;;
         *) as='runuser -u' about='stat -L -c %a:%s' encode='base64 -w 0' ;;
     esac
-    name=$1; shift
-    home=$(user "$name") && home=${home##*$tab}
+    name=$1
+    shift
+    home=$(user "$name") && home=${home##*"$tab"}
     [ -n "$home" ] || return 0
     [ "$spent" -lt 60 ] || patience=1
-    uptime; began=$up
+    uptime
+    began=$up
     {
         bounded sh -c "$AS_USER" sh "$as" "$name" "$READ" "$home" "$about" "$encode" "$@"
-        [ $? -lt 124 ] || for path do printf '%s\tslow\t\n' "$path"; done
+        [ $? -lt 124 ] || for path; do printf '%s\tslow\t\n' "$path"; done
     } | sed "s|[^ -~$tab]||g; s|^|home_file$tab$name$tab|"
-    uptime; spent=$((spent + up - began))
+    uptime
+    spent=$((spent + up - began))
 }
 
 # Clients of users' own, which a shell may find before ours. Where a user's link leads, the user
 # names: no line of such a name may pass for an answer of ours. It may lead to a file system that
 # does not answer.
+# shellcheck disable=SC2016 # a shell of its own expands it
 OWN='
 tab=$(printf "\t")
 while IFS=$tab read -r _ name home; do
@@ -161,7 +182,8 @@ own_client() { user "$@" | bounded sh -c "$OWN"; }
 # Where earlier runs left Claude Code's settings: a user and a directory per line of a list. The
 # lines that are given are asked for anyway.
 seats() {
-    list=$1; shift
+    list=$1
+    shift
     [ ! -f "$list" ] || printf '%s\n' "$@" | grep -vxFf - "$list" | while read -r owner directory; do
         say seat "$owner" "$directory"
         user "$owner"
@@ -175,8 +197,11 @@ seats() {
 # What runs is told by the process itself: the generation in the environment it was started with.
 unit() {
     id=
-    { systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"; echo; } 2>/dev/null |
-        while IFS== read -r key value; do
+    {
+        systemctl show -p Id,MainPID,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths "$@"
+        echo
+    } 2>/dev/null |
+        while IFS="=" read -r key value; do
             case $key in
                 Id) id=$value ;;
                 MainPID) pid=$value ;;
@@ -190,7 +215,7 @@ unit() {
         done
 }
 generation() {
-    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS== read -r name value; do
+    [ "$1" = 0 ] || tr '\0' '\n' <"/proc/$1/environ" | while IFS="=" read -r name value; do
         [ "$name" != MIRRORFLEET_GENERATION ] || echo "$value"
     done
 } 2>/dev/null
@@ -211,7 +236,10 @@ owner() {
     while IFS= read -r group; do
         group=${group#*:} group=${group#name=systemd}
         case $group in :/system.slice/*.service* | :/mirrorfleet*.service.slice/*)
-            group=${group%%.service*}; echo "${group##*/}.service"; return ;;
+            group=${group%%.service*}
+            echo "${group##*/}.service"
+            return
+            ;;
         esac
     done <"/proc/$1/cgroup"
     read -r command <"/proc/$1/comm" && printf %s "$command"
@@ -219,8 +247,9 @@ owner() {
 
 # What a table of nftables holds, in short.
 table() {
-    for name do
+    for name; do
         body=$(nft -s list table inet "$name" 2>/dev/null) || continue
+        # shellcheck disable=SC2046 # the digest and a dash
         set -- $(printf %s "$body" | sha256sum)
         say table "$name" "$1"
     done
@@ -228,15 +257,20 @@ table() {
 
 # From which address this host talks to another.
 route() {
-    for address do
+    for address; do
         line=$(ip -o route get "$address" 2>/dev/null) || continue
-        case $line in *' src '*) line=${line#* src }; say route "$address" "${line%% *}" ;; esac
+        case $line in *' src '*)
+            line=${line#* src }
+            say route "$address" "${line%% *}"
+            ;;
+        esac
     done
 }
 
 # The network card that has an address.
 card() {
-    for address do
+    for address; do
+        # shellcheck disable=SC2046 # a line of words
         set -- $(ip -o addr show to "$address" 2>/dev/null)
         [ -z "${2-}" ] || say card "$address" "$2"
     done
@@ -244,15 +278,16 @@ card() {
 
 # Ports of other hosts from which nothing comes back. That nobody listens there is an answer too.
 unreached() {
-    for way do
-        said=$(timeout 3 bash -c ': </dev/tcp/$0/$1' $way 2>&1) && said=refused
+    for way; do
+        # shellcheck disable=SC2016 # a shell of its own expands it
+        said=$(timeout 3 bash -c ': </dev/tcp/${0% *}/${0#* }' "$way" 2>&1) && said=refused
         case $said in *refused*) ;; *) say unreached "$way" ;; esac
     done
 }
 
 # Services of ours, also those that a cut run has left without a unit.
 services() {
-    for names do
+    for names; do
         for path in /etc/systemd/system/mirrorfleet-$names.service /opt/mirrorfleet/$names/generations; do
             [ -e "$path" ] || continue
             path=${path#/etc/systemd/system/mirrorfleet-} path=${path#/opt/mirrorfleet/}
@@ -264,7 +299,7 @@ services() {
 
 # Which of these container images Docker has.
 image() {
-    for name do
+    for name; do
         ! docker image inspect "$name" >/dev/null 2>&1 </dev/null || say image "$name"
     done
 }
@@ -273,9 +308,10 @@ clock() { say clock "$1" "$(date "+%s")"; }
 
 # Bytes of the weights in a directory. Some models come with a second copy by another name.
 bulk() {
-    for path do
+    for path; do
         set -- "$path"/model-*-of-*.safetensors
         [ -e "$1" ] || set -- "$path/model.safetensors"
+        # shellcheck disable=SC2046 # the sum and a word
         set -- $(du -cLb "$@" 2>/dev/null | tail -n 1)
         [ "${1:-0}" = 0 ] || say bulk "$path" "$1"
     done

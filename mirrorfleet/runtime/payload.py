@@ -9,6 +9,9 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
+
+from mirrorfleet.runtime.shell import shell
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,12 @@ class Member:
         return f"{self.mode} {self.owner}:{self.group} {sha256(self.content).hexdigest()}"
 
 
-UNPACK = "base64 -d | gzip -dc | tar -xpf - --same-owner"
-"""The other end: reads standard input into the working directory."""
+UNPACK = shell(Path(__file__).parent / "scripts" / "unpack.sh")
+"""A shell function, `unpack`: it reads standard input into the working directory."""
 
 
 def pack(members: Iterable[Member]) -> str:
-    """Return a tar archive as text for the standard input of ``UNPACK``.
+    """Return a tar archive as text for the standard input of ``unpack``.
 
     The same members give the same text: no times, no names of this machine.
     """

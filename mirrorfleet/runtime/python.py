@@ -20,8 +20,10 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import positional, shell
 from mirrorfleet.runtime.upload import upload
 
+SCRIPTS = Path(__file__).parent / "scripts"
 UV = Path(__file__).parent / "locks" / "uv.txt"
 """The installer, as locked as what it installs."""
 
@@ -42,14 +44,16 @@ DISTRIBUTION = {
 class Environment:
     """A virtual environment of a role.
 
-    ``finish`` is a shell script that completes it, with its place as ``{directory}``; ``number``
-    tells apart the places of the same lock file: see ``standing``. ``size`` is how many bytes it
-    takes on a disk at the least, ``wheels`` how many it takes packed.
+    ``finish`` is a shell script that completes it, with its place as ``$environment``. Of
+    ``identity`` the name of its place is made, as of the lock file: another way to complete it
+    needs another identity. ``number`` tells apart the places of the same name: see ``standing``.
+    ``size`` is how many bytes it takes on a disk at the least, ``wheels`` how many it takes packed.
     """
 
     role: str
     lock: Path
-    finish: str = "true"
+    finish: str = ""
+    identity: str = "true"
     number: int = 1
     size: int = 0
     wheels: int = 0
@@ -64,7 +68,7 @@ class Environment:
             changed = self.lock.stat().st_mtime_ns
         except OSError:
             raise DeployError(f"the lock file {self.lock} is missing.") from None
-        digest = _digest(self.lock, changed, self.finish)
+        digest = _digest(self.lock, changed, self.identity)
         number = f"-{self.number}" if self.number > 1 else ""
         return f"{ROOT}/{self.role}/environments/{self.lock.stem}-{digest}{number}"
 
@@ -80,12 +84,12 @@ class Environment:
 
 
 @cache
-def _digest(lock: Path, changed: int, finish: str) -> str:
+def _digest(lock: Path, changed: int, identity: str) -> str:
     """Return the digest of a lock file as it was when last ``changed``: every host asks for it."""
     # Where else a package is had changes nothing about what is installed.
     lines = lock.read_bytes().splitlines(keepends=True)
     content = b"".join(line for line in lines if not line.startswith(INDEX.encode()))
-    return sha256(content + finish.encode()).hexdigest()[:8]
+    return sha256(content + identity.encode()).hexdigest()[:8]
 
 
 def python(seen: Observation) -> str:
@@ -158,54 +162,17 @@ def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
     yield Change(f"{wanted.directory} is missing for Python {python(seen)}")
 
 
-# uv builds in the final place (an environment cannot be moved) and the marker is written last.
-# The bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to
-# write beside its code would compile it again at every start. What cannot be built takes no room.
-INSTALL = """\
-minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-[ ! -e {complete} ] || [ ! -d {directory}/lib/python$minor ] || exit 0
-leave() {{
-    rm -rf "$work"
-    [ ! -e {complete} ] || return 0
-    rm -rf {directory}
-    echo "{directory} cannot be built; what ran before runs on." >&2
-    echo "Correct the above, and run again; on a full disk, make room below {root}, {state}." >&2
-}}
-trap leave EXIT
-tar -xf upload && rm upload
-python3 -m zipfile -e uv-*.whl uv && chmod +x uv/uv-*/scripts/uv
-export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
-umask 022
-rm -rf {directory}
-uv/uv-*/scripts/uv venv --quiet --python python3 {directory}
-uv/uv-*/scripts/uv pip install --quiet --python {directory}/bin/python {source} \\
-    --require-hashes --no-deps --compile-bytecode -r requirements.txt
-{finish}
-rm -rf "$UV_CACHE_DIR" # files are linked from there, and to lose a link is a change of status
-touch {complete}
-"""
-
-
 def install(environment: Environment, plan: HostPlan, seen: Observation) -> Commands:
     """Build the environment on the host, from wheels of the controller or from the registry."""
     archive = fetch(environment, plan, seen)
     if archive is None:
         return
     environment = standing(environment, seen)
-    source = "--find-links ."
-    if plan.packages == "controller":
-        source = f"--offline --no-index {source}"
-    yield from upload(
-        archive,
-        INSTALL.format(
-            directory=environment.directory,
-            complete=environment.complete,
-            finish=environment.finish.replace("{directory}", environment.directory),
-            source=source,
-            root=ROOT,
-            state=STATE,
-        ),
-    )
+    offline = ("--offline", "--no-index") if plan.packages == "controller" else ()
+    directory = environment.directory
+    build = shell(SCRIPTS / "build_environment.sh", environment=directory)
+    complete = shell(SCRIPTS / "complete_environment.sh")
+    yield from upload(archive, positional(*offline) + build + environment.finish + complete)
 
 
 def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path | None:

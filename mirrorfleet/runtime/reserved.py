@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import shell
 
 UNIT = "mirrorfleet-ports.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 PROGRAM = f"{ROOT}/ports/reserve_ports.py"
 
-AGAIN = f"[ ! -e {UNIT_PATH} ] || systemctl --quiet reload-or-restart {UNIT}"
-"""A shell command to run when generations came or went: their ports are the reserved ones."""
+SCRIPTS = Path(__file__).parent / "scripts"
 
-RELEASE = f"[ ! -e {PROGRAM} ] || python3 -I {PROGRAM} release >/dev/null"
-"""A shell command: every user can listen on the ports again."""
+RESERVE = shell(SCRIPTS / "reserve_ports.sh")
+"""A shell function, `reserve_ports`, for when generations came or went."""
+
+RELEASE = shell(SCRIPTS / "release_ports.sh")
+"""A shell function, `release_ports`."""

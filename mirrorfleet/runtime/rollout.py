@@ -15,7 +15,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.commands import Commands, failing
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.run import Progress
 
@@ -195,4 +195,4 @@ def _has_failed(host: Host) -> bool:
 def _skipped_because_of(failed: Host) -> PyinfraCommand:
     """Return a command that changes nothing, and reports its host as failed."""
     reason = f"skipped because {failed.name} failed: fix {failed.name}, then run again"
-    return script(f'echo "{reason}" >&2; exit 1\n')
+    return failing(reason)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_host, ctx_state
@@ -63,17 +62,11 @@ class Run:
         return cast(Value, self._remembered[key])
 
 
-_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
-_lock = Lock()
-
-
 def current() -> Run:
     """Return the run that is going on; outside of one, an empty run."""
-    state = _state()
-    if state is None:
-        return Run()
-    with _lock:  # pyinfra prepares the hosts in parallel
-        return _runs.setdefault(state, Run())
+    found = _state()
+    # An attribute of pyinfra's state, so that it ends with it.
+    return cast(Run, vars(found).setdefault("mirrorfleet_run", Run())) if found else Run()
 
 
 def state() -> State:

@@ -140,7 +140,8 @@ def _run(secret: Secret) -> str:
     with subprocess.Popen(
         secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE
     ) as running:
-        assert running.stdout
+        if running.stdout is None:
+            raise DeployError(f"lacks the secret {secret}: the command has no output to read.")
         found = running.stdout.read(LARGEST + 1)
         if len(found) > LARGEST:
             running.kill()

@@ -32,18 +32,13 @@ NEVER = 78
 class Installed:
     """What holds for every generation of a service: enough to look at it, to switch and to go back.
 
-    Needs no secret, no lock file and nothing else that only a new generation needs. ``ready`` and
-    ``words`` are shell commands.
+    Needs no secret, no lock file and nothing else that only a new generation needs.
 
     ``software`` is the directory that holds its Python environments or releases, ``None`` where the
-    service comes from the distribution; ``tidy`` removes what else no generation uses any more.
-    ``ready`` succeeds when the service serves on its ``$port``, which may take ``seconds``; it may
-    end with ``NEVER``. ``words`` makes of the journal of a start that failed what a person reads.
-
-    ``ask`` prints what the running generation does before the switch, for ``ready`` to find in the
-    file ``$outcomes``; what ``ready`` last wrote to the file ``$said`` is told. ``held`` may name a
-    file: the service tells load balancers to stay away until the time of the file's last change.
-    ``abandon`` ends a start that has failed, where systemd alone could not.
+    service comes from the distribution. ``hooks`` are shell functions. `ready` succeeds when the
+    service serves on its ``$port``, which may take ``seconds``; it may return ``NEVER``, and what
+    it last printed is shown. For the others, see scripts/hooks.sh. ``held`` may name a file: the
+    service tells load balancers to stay away until the time of the file's last change.
 
     A service may do what one on another host wants of it: then that one's start ends and starts it,
     and ``follows`` is a file that holds the ``word`` of the generation that it has come to.
@@ -53,14 +48,10 @@ class Installed:
     user: str
     port: int
     software: str | None
-    ready: str
+    hooks: str
     seconds: int
-    words: str = "tail -n 25"
-    ask: str = "true"
     restart: Literal["restart", "reload-or-restart"] = "restart"
     held: str = ""
-    tidy: str = ":"
-    abandon: str = ":"
     follows: str = ""
 
     @property
@@ -86,16 +77,16 @@ class Service(Installed):
     """A service with the generation that is to run.
 
     ``environment`` holds the settings and secrets of the process and goes into a file for root's
-    eyes only; ``files`` are readable by the service's group. ``check`` is a shell command, run as
-    ``user``, or as ``check_user``, in a new generation's directory, before it is accepted. No diff
-    shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a piece
-    of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+    eyes only; ``files`` are readable by the service's group. ``check`` is a program with its words,
+    run as ``user``, or as ``check_user``, in a new generation's directory, before it is accepted.
+    No diff shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
+    piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
     """
 
     unit: str
     environment: dict[str, str]
     files: Mapping[str, str]
-    check: str = "true"
+    check: tuple[str, ...] = ("true",)
     check_user: str = ""
     secret_files: frozenset[str] = frozenset()
     stamp: str = ""

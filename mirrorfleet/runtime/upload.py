@@ -11,27 +11,12 @@ from pyinfra.api.command import FileUploadCommand
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.shell import shell
 
 INBOX = f"{STATE}/inbox"
 
-# Below /var/lib, so that no other user can have put anything there first. What a cut run left
-# behind long ago goes.
-OPEN = f"""\
-install -d -m 700 -o "${{SUDO_UID:-${{DOAS_USER:-0}}}}" {INBOX}
-find {STATE} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
-find {INBOX} -type f -mmin +60 -delete
-"""
-
-# Root takes the file out of the login user's hands before it looks at it.
-TAKE = """\
-work=$(mktemp -d {state}/work.XXXXXX)
-trap 'rm -rf "$work"' EXIT
-mv {inbox}/{name} "$work/upload"
-chown root:root "$work/upload"
-echo "{digest}  $work/upload" | sha256sum --check --quiet
-cd "$work"
-{then}
-"""
+SCRIPTS = Path(__file__).parent / "scripts"
+OPEN = shell(SCRIPTS / "open_inbox.sh")
 
 
 def upload(file: Path | io.BytesIO, then: str, first: str = "") -> Commands:
@@ -49,4 +34,4 @@ def upload(file: Path | io.BytesIO, then: str, first: str = "") -> Commands:
     name = known[:16]
     yield script(OPEN + first)
     yield FileUploadCommand(content, f"{INBOX}/{name}", _sudo=False, _doas=False)
-    yield script(TAKE.format(state=STATE, inbox=INBOX, name=name, digest=known, then=then))
+    yield script(shell(SCRIPTS / "take_upload.sh", upload=name, digest=known) + then)

@@ -16,7 +16,9 @@ from mirrorfleet.runtime.cache import npm_package
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
+from mirrorfleet.runtime.shell import shell
 
+FILES = Path(__file__).parent / "files"
 LOCKS = Path(__file__).parent / "locks"
 
 
@@ -39,12 +41,7 @@ def package(version: str, seen: Observation) -> Path:
 
 def unpack(version: str) -> str:
     """Return the script that puts the client in its place from the package, as `upload`."""
-    target = binary(version)
-    return (
-        f"tar -xzf upload --no-same-owner package/claude\n"
-        f"install -D -m 755 package/claude {target}.new\n"
-        f"mv {target}.new {target}"
-    )
+    return shell(FILES / "unpack_client.sh", target=binary(version))
 
 
 def pinned(version: str) -> dict[str, tuple[str, str]]:

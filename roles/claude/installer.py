@@ -45,7 +45,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
             for machine, package in packages.items()
         ),
     }
-    text = (HERE / "files/install.sh").read_text(encoding="utf-8")
+    text = (HERE / "templates/install.sh.in").read_text(encoding="utf-8")
     for name, content in carried.items():
         text = text.replace(f"@{name}@", content.rstrip("\n"))
     return text.encode()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from mirrorfleet.config import reading
@@ -20,7 +19,9 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import call, shell
 
+FILES = Path(__file__).parent / "files"
 POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
 SEATS = f"{STATE}/claude-seats"
 """Where the fleet has settings on this host, a user and a directory per line."""
@@ -107,29 +108,34 @@ def changes(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat]) ->
     for command, target in (links(plan) if plan else {}).items():
         if seen.links.get(command) != target:
             yield Change(f"{command} leads to {seen.links.get(command, 'nothing')}")
-    if former := unlink(plan, seen):
-        yield Change(f"{len(former.splitlines())} commands that nobody has any more are removed")
+    if former := _former(plan, seen):
+        yield Change(f"{len(former)} commands that nobody has any more are removed")
 
 
 def relink(plan: ClaudePlan | None, seen: Observation) -> str:
     """Return the script that leads the commands where they belong."""
-    return "\n".join(
-        f"ln -sfn {target} {command}.new && mv -fT {command}.new {command}"
+    calls = [
+        call("relink", target, command)
         for command, target in (links(plan) if plan else {}).items()
         if seen.links.get(command) != target
-    )
+    ]
+    return "".join([shell(FILES / "relink.sh"), *calls]) if calls else ""
 
 
 def unlink(plan: ClaudePlan | None, seen: Observation) -> str:
     """Return the script that removes the commands that nobody has any more."""
+    return _unlinked(_former(plan, seen))
+
+
+def _former(plan: ClaudePlan | None, seen: Observation) -> set[str]:
+    """Return the commands of an earlier run that nobody has any more."""
     former = {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
-    return "\n".join(map(_unlinked, sorted(former - (links(plan) if plan else {}).keys())))
+    return former - (links(plan) if plan else {}).keys()
 
 
-def _unlinked(command: str) -> str:
-    ours = shlex.quote(_script(Path(command).name))
-    command = shlex.quote(command)
-    return f"case $(readlink {command}) in {ROOT}/*) rm -f {command} {ours} ;; esac"
+def _unlinked(commands: Collection[str]) -> str:
+    calls = (call("unlink_command", command) for command in sorted(commands))
+    return "".join([shell(FILES / "unlink.sh"), *calls]) if commands else ""
 
 
 def problems(plan: ClaudePlan, seen: Observation) -> Iterator[Problem]:
@@ -166,15 +172,6 @@ def unsound(plan: ClaudePlan) -> Iterator[Problem]:
             )
 
 
-CLEAR = f"""\
-rm -f {POLICY}
-rmdir /etc/claude-code/managed-settings.d /etc/claude-code 2>/dev/null || :
-{{commands}}
-rm -rf {ROOT}/claude
-{{seats}}
-"""
-
-
 def cleared(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat] = ()) -> Commands:
     """Remove all that is ours on a machine but in the homes, if anything is."""
     known = {*(links(plan) if plan else ())}
@@ -182,10 +179,9 @@ def cleared(plan: ClaudePlan | None, seen: Observation, kept: Sequence[Seat] = (
     ours = any(seen.links.get(command, "").startswith(f"{ROOT}/") for command in known)
     if ours or {POLICY, SEATS} & seen.files.keys() or clients & seen.paths:
         known |= {f"{COMMANDS}/{each.command}" for each in left(plan, seen)}
-        content = _listed(kept).content
-        listed = f"printf %s {shlex.quote(content.decode())} >{SEATS}" if content else ""
-        commands = "\n".join(map(_unlinked, sorted(known)))
-        yield script(CLEAR.format(commands=commands, seats=listed or f"rm -f {SEATS}"))
+        listed = (_listed(kept).content or b"").decode()
+        clear = shell(FILES / "clear.sh", policy=POLICY, list=SEATS, seats=listed)
+        yield script(_unlinked(known) + clear)
 
 
 def _script(command: str) -> str:

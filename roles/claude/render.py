@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from mirrorfleet.planning import IsolatedPlan
+from pathlib import Path
 
-# A user's own shell may say where the ordinary client is to go, and with which key; here that would
-# send a key of another to our gateway, or around it.
-LAUNCHER = """\
-#!/bin/sh
-# Claude Code of the group {group}, beside the ordinary one. Written by Mirrorfleet.
-export CLAUDE_CONFIG_DIR="$HOME/{directory}"
-if [ ! -r "$CLAUDE_CONFIG_DIR/{key_file}" ]; then
-    echo "{command}: you are not of the group {group}, which this is for" >&2
-    exit 1
-fi
-unset {foreign}
-exec {client} "$@"
-"""
+from mirrorfleet.planning import IsolatedPlan
+from mirrorfleet.runtime.text import template
+
+TEMPLATE = Path(__file__).parent / "templates" / "isolated.sh.j2"
 
 FOREIGN = (
     "ANTHROPIC_API_KEY",
@@ -29,11 +20,14 @@ FOREIGN = (
     "CLAUDE_CODE_USE_FOUNDRY",
     "CLAUDE_CODE_USE_VERTEX",
 )
+"""Variables of a user's own shell that may say where the ordinary client is to go, and with which
+key: here they would send a key of another to our gateway, or around it."""
 
 
 def isolated(plan: IsolatedPlan, client: str, key_file: str) -> bytes:
     """Return the command of an isolated group, which starts the client at ``client``."""
-    script = LAUNCHER.format(
+    script = template(
+        TEMPLATE,
         group=plan.group,
         command=plan.command,
         directory=plan.directory,

@@ -28,8 +28,10 @@ from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import answers_others, is_skipped
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
+FILES = Path(__file__).parent / "files"
 UNIT = "mirrorfleet-firewall.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 DROP_IN = "/etc/systemd/system/mirrorfleet-.service.d/firewall.conf"
@@ -98,7 +100,7 @@ class Firewall(Role):
         """Load rules that admit only the addresses in the plan."""
         doors = desired_doors(plan)
         if not doors and render.RULES in observed.contents:
-            yield from last([script(REMOVE)])
+            yield from last([script(_shell("remove.sh"))])
         elif doors != render.both(doors, _before(observed)):
             yield from last([_load(doors)])
 
@@ -169,40 +171,23 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-# Read without being loaded first: a kernel or an nft that cannot have such rules says so while the
-# ones before still hold.
-LOAD = f"""\
-mkdir -p {render.DIRECTORY}
-cd {render.DIRECTORY}
-rm -rf new loaded
-mkdir new
-(cd new && {{unpack}})
-nft -c -f new/rules.nft
-mv -f new/rules.nft rules.nft
-mv -f new/{UNIT} {UNIT_PATH}
-mkdir -p {Path(DROP_IN).parent}
-mv -f new/firewall.conf {DROP_IN}
-rm -rf new {UNIT_PATH}.d
-systemctl daemon-reload
-systemctl --quiet enable {UNIT}
-systemctl reload-or-restart {UNIT}
-held=$(nft -s list table inet {render.TABLE})
-echo "{{digest}} $(printf %s "$held" | sha256sum | cut -d ' ' -f 1)" >loaded
-"""
-
-REMOVE = f"""\
-systemctl --quiet disable --now {UNIT} || true
-rm -rf {UNIT_PATH} {UNIT_PATH}.d {Path(DROP_IN).parent} {render.DIRECTORY}
-systemctl daemon-reload
-printf 'table inet {render.TABLE}\\ndelete table inet {render.TABLE}\\n' | nft -f -
-"""
-
-
 def _load(doors: Doors) -> StringCommand:
     rules = render.rules(doors)
     members = [Member(Path(path).name, text.encode()) for path, text in units().items()]
-    text = LOAD.format(unpack=UNPACK, digest=_digest(rules))
+    text = UNPACK + _shell("load.sh", digest=_digest(rules))
     return script(text, pack([Member("rules.nft", rules.encode()), *members]))
+
+
+def _shell(name: str, **arguments: str) -> str:
+    return shell(
+        FILES / name,
+        directory=render.DIRECTORY,
+        unit=UNIT,
+        unit_path=UNIT_PATH,
+        drop_in=DROP_IN,
+        table=render.TABLE,
+        **arguments,
+    )
 
 
 def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +19,7 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.upload import upload
 
 NAME = "mirrorfleet-litellm"
@@ -41,22 +41,8 @@ SIZE = 700 * 10**6
 CLIENT_APART = (("debian", "13"),)
 """Where Docker's package does not bring its client."""
 
-# A client of Docker that was stopped too early leaves its container behind; nothing of a service
-# without containers removes it. An image that something else runs from stays, ours no more.
-TIDY = f"""\
-[ -e current/container.sh ] || docker rm --force {NAME} >/dev/null 2>&1
-    for brought in {IMAGES}/*; do
-        [ -f "$brought" ] || continue
-        image=$(cat "$brought")
-        grep -qsF "$image" {ROOT}/litellm/generations/*/container.sh && continue
-        docker image rm "$image" >/dev/null 2>&1
-        rm -f "$brought"
-    done"""
-
-
-# A signal that comes between a container's making and its start is lost, and systemd would wait for
-# as long as turns may take.
-ABANDON = f"docker rm --force {NAME} >/dev/null 2>&1"
+FILES = Path(__file__).parent / "files"
+HOOKS = shell(FILES / "container_hooks.sh", container=NAME)
 
 
 def was_here(image: Image | None, seen: Observation) -> bool:
@@ -112,49 +98,16 @@ def fetch(image: Image, seen: Observation) -> None:
         )
 
 
-# It is told where the image came from only when it is there, so that nobody else's is removed.
-PULL = """\
-docker pull --quiet {image} >/dev/null
-{told}
-"""
-
-# An archive may call its image what it likes, or nothing: here it has one name, by its digest. What
-# Docker had by the archive's names before, it has again.
-LOAD = """\
-before=$(docker images --no-trunc --format '{{{{.Repository}}}}:{{{{.Tag}}}} {{{{.ID}}}}')
-said=$(docker load --input upload)
-names=$(echo "$said" | sed -n 's/^Loaded image[^:]*: //p')
-loaded=$(docker image inspect --format '{{{{.Id}}}}' $names | sort -u)
-alone=$(echo "$loaded" | grep -cx 'sha256:[0-9a-f]*' || true)
-[ "$alone" != 1 ] || docker tag "$loaded" {image}
-for name in $names; do
-    former=$(echo "$before" | awk -v name="$name" '$1 == name {{ print $2 }}')
-    case $name in
-        sha256:*) ;;
-        *) if [ "$former" ]; then docker tag "$former" "$name"; else docker image rm "$name"; fi ;;
-    esac
-done >/dev/null
-[ "$alone" = 1 ] || {{
-    echo "the archive is to hold one image; Docker says: $said" >&2
-    exit 1
-}}
-{told}
-"""
-
-TOLD = "mkdir -p {directory} && echo {image} >{directory}/{key}"
-
-
 def install(image: Image, seen: Observation) -> Commands:
     """Pull the image, or send the archive, where the host does not have it."""
     if image.reference in seen.images:
         return
-    name = shlex.quote(image.reference)
     key = sha256(image.reference.encode()).hexdigest()[:12]
-    told = TOLD.format(directory=IMAGES, image=name, key=key)
+    note = shell(FILES / "note_image.sh", images=IMAGES, key=key)
     if image.file is None:
-        yield telling(PULL.format(image=name, told=told))
+        yield telling(shell(FILES / "pull.sh", image=image.reference) + note)
     else:
-        yield from upload(Path(image.file), LOAD.format(image=name, told=told))
+        yield from upload(Path(image.file), shell(FILES / "load.sh", image=image.reference) + note)
 
 
 def wanted(gateway: LitellmPlan) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
+from mirrorfleet.runtime.shell import call
 
 WANTED = f"{KEYS}/keys.json"
 FORMER = f"{KEYS}/former.json"
@@ -118,7 +118,7 @@ def _grace(gateway: LitellmPlan) -> int:
 
 
 def _command(job: str, *more: str) -> str:
-    return shlex.join(["python3", "-c", PROGRAM, job, KEYS, USER, *more]) + "\n"
+    return call("python3", "-c", PROGRAM, job, KEYS, USER, *more)
 
 
 def _unlike(text: str, seen: Observation) -> str:

@@ -22,6 +22,7 @@ from mirrorfleet.runtime import tables
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import exec_start, shell_lines, template
 
 NAME = "litellm"
@@ -83,25 +84,17 @@ anew for ever. A worker that serves but was held up for so long loses its stream
 """
 
 
-WORDS = r"""sed 's/^{"message": "//; s/", "level": .*//; s/\\n/ /g' | tail -n 12"""
-"""Of LiteLLM's log, what it says: not the stacks, of ten thousand characters each."""
-
-
 def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
     """Return what holds for every generation, in a container or not."""
-    contained = container.was_here(gateway.image, seen)
+    hooks = shell(HERE / "files" / "hooks.sh")
     return Installed(
         name=NAME,
         user=USER,
         port=gateway.port,
         software=ENVIRONMENTS,
-        ready=_probe('prove "$outcomes"'),
+        hooks=hooks + (container.HOOKS if container.was_here(gateway.image, seen) else ""),
         seconds=START,
-        words=WORDS,
-        ask=_probe("ask"),
         held=HELD,
-        tidy=container.TIDY if contained else ":",
-        abandon=container.ABANDON if contained else ":",
     )
 
 
@@ -136,7 +129,7 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _cuts(gateway) else ())),
         },
-        check=f"{environment}/bin/python check.py",
+        check=(f"{environment}/bin/python", "check.py"),
     )
     if gateway.image is None:
         return service
@@ -164,21 +157,13 @@ def service(
     return replace(
         service,
         files={**service.files, **said},
-        check="sh container.sh check",
+        check=("sh", "container.sh", "check"),
         check_user="root",
     )
 
 
 def _scripts(*names: str) -> dict[str, str]:
     return {name: (HERE / "files" / name).read_text("utf-8") for name in names}
-
-
-def _probe(job: str) -> str:
-    """Return a command that asks the current generation.
-
-    The key is nowhere but in the generation's own environment.
-    """
-    return f"(cd current && set -a && . ./environment && exec python3 -I probe.py {job})"
 
 
 def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
@@ -301,6 +286,7 @@ def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
     """Return where LiteLLM finds its database: as it is said, or in ours, with its password."""
     if database.url:
         return secrets[database.url]
-    assert database.password, "the check wants one"
+    if database.password is None:
+        raise ValueError("a database without a url needs a password: gateway.database.password")
     at, password = urlsplit(http(database.host, database.port)).netloc, secrets[database.password]
     return f"postgresql://{tables.role(password)}:{quote(password, safe='')}@{at}/litellm"

@@ -8,11 +8,13 @@ from mirrorfleet.config.addresses import is_any
 from mirrorfleet.planning import LoadBalancerPlan
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
 NAME = "front"
 USER = "mirrorfleet-front"
 TEMPLATES = Path(__file__).parent / "templates"
+HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 
 PEM = "certificate.pem"
 """The pushed certificate and its key."""
@@ -22,28 +24,16 @@ SOCKET = "/run/mirrorfleet-front/admin.sock"
 # A reload leaves the process its environment; this is read again, and hands it on.
 STAMP = "global\n    setenv MIRRORFLEET_GENERATION {generation}\n"
 
-# The worker that listens now says which generation it has read; with or without a gateway behind
-# it, it must answer.
-READY = """\
-(. current/environment
-[ "$(echo 'show env MIRRORFLEET_GENERATION' | socat - UNIX-CONNECT:{socket})" = \\
-    "MIRRORFLEET_GENERATION=$MIRRORFLEET_GENERATION" ] &&
-curl -ksS --noproxy '*' -m 5 -o /dev/null {scheme}://{address}:$port/health/readiness)\
-"""
-
 
 def installed(front: LoadBalancerPlan) -> Installed:
     """Return what holds for every generation."""
+    scheme = "https" if is_tls(front) else "http"
     return Installed(
         name=NAME,
         user=USER,
         port=front.port,
         software=None,
-        ready=READY.format(
-            socket=SOCKET,
-            scheme="https" if is_tls(front) else "http",
-            address=_bracketed(_probed(front.listen)),
-        ),
+        hooks=shell(HOOKS, socket=SOCKET, url=f"{scheme}://{_bracketed(_probed(front.listen))}"),
         seconds=30,
         restart="reload-or-restart",
     )
@@ -66,7 +56,7 @@ def service(front: LoadBalancerPlan, certificate: str | None) -> Service:
         },
         secret_files=frozenset({PEM}),
         stamp=STAMP,
-        check="/usr/sbin/haproxy -c -q -f haproxy.cfg -f stamp.cfg",
+        check=("/usr/sbin/haproxy", "-c", "-q", "-f", "haproxy.cfg", "-f", "stamp.cfg"),
     )
 
 

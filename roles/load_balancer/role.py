@@ -17,6 +17,7 @@ from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal_text
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import call
 
 PACKAGES = ("haproxy", "socat", "curl", "python3")
 
@@ -69,7 +70,7 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     def stop_packaged(self, plan: HostPlan, observed: Observation) -> Commands:
         """Stop the service that the package starts; one that was there before stays."""
         if "haproxy" not in observed.packages:
-            yield script("systemctl --quiet disable --now haproxy.service\n")
+            yield script(call("systemctl", "--quiet", "disable", "--now", "haproxy.service"))
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
         if plan.load_balancer:
@@ -83,8 +84,9 @@ def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
     try:
         certificate = reading.text(front.certificate)
     except reading.Unreadable as exception:
-        raise DeployError(f"{front.certificate} cannot be read: {exception.told}") from None
+        raise DeployError(f"{front.certificate} cannot be read: {exception.message}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
         raise DeployError(f"{front.certificate} holds no certificate in PEM.")
-    assert front.key, "the check wants a key for a certificate that is pushed"
+    if front.key is None:
+        raise DeployError(f"{front.certificate} has no private key: set load_balancer.key.")
     return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +14,8 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.planning import MigrationsPlan
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
-from mirrorfleet.runtime.payload import Member, pack
+from mirrorfleet.runtime.payload import UNPACK, Member, pack
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.tables import fingerprint
 from mirrorfleet.runtime.text import environment_file
 
@@ -28,7 +28,6 @@ BACKUP = "mirrorfleet-postgres-backup.service"
 """Of a Postgres of ours on the same host."""
 
 FILES = Path(__file__).parent / "files"
-PROGRAM = (FILES / "migrate.sh").read_text(encoding="utf-8")
 SQL = ("record.sql", "indexes.sql")
 
 PSQL = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
@@ -108,9 +107,15 @@ def _parsed(bad: str, url: str) -> dict[str, str]:
 
 def command(plan: MigrationsPlan, salt_key: str, release: str, *, asked: bool) -> str:
     """Return the shell script that runs the migrations of its standard input."""
-    backup = "" if plan.url else BACKUP
-    words = [release, fingerprint(salt_key), "yes" if asked else "no", str(plan.max_connections)]
-    return shlex.join(["set", "--", *words, DIRECTORY, backup]) + "\n" + PROGRAM
+    return UNPACK + shell(
+        FILES / "migrate.sh",
+        release=release,
+        salt=fingerprint(salt_key),
+        asked="yes" if asked else "no",
+        needed=plan.max_connections,
+        directory=DIRECTORY,
+        backup="" if plan.url else BACKUP,
+    )
 
 
 def payload(plan: MigrationsPlan, url: str, migrations: Mapping[str, bytes]) -> str:

@@ -21,6 +21,7 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import answers_others, gated_by
 from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.shell import call
 from mirrorfleet.runtime.tables import fingerprint
 
 PACKAGE = "postgresql-client"
@@ -99,7 +100,7 @@ class Migrations(Role):
     def remove_settings(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what a host that no longer runs the migrations knew of the database."""
         if plan.migrations is None and render.DIRECTORY in observed.paths:
-            yield script(f"rm -rf {render.DIRECTORY}\n")
+            yield script(call("rm", "-rf", render.DIRECTORY))
 
 
 def _packages(plan: HostPlan) -> Sequence[str]:

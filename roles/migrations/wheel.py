@@ -28,7 +28,8 @@ def release(wanted: MigrationsPlan) -> str:
 def fetch(wanted: MigrationsPlan) -> Path:
     """Bring the wheel into the cache, checked against its hash, and return the archive of it."""
     found = _ENTRY.search(_lock(wanted))
-    assert found, "release() has found its version"
+    if found is None:
+        raise DeployError(f"cannot be given its tables: no lock file pins {release(wanted)}.")
     # A wheel of SQL and Python alone: the same for every host.
     return cache.wheels(f"{found[0]}\n", release(wanted), "3.11", "x86_64", also="")
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mirrorfleet.planning import http
+from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles.ollama.files.keeper import full, is_made
 from mirrorfleet.runtime.commands import Commands, telling
@@ -17,6 +16,7 @@ from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.upload import upload
 
 LEDGER = f"{ROOT}/ollama/models.json"
@@ -25,6 +25,7 @@ LEDGER = f"{ROOT}/ollama/models.json"
 FILES = {"files", "adapters"}
 """What a Modelfile may name on this machine."""
 
+HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="utf-8")
 
 
@@ -80,22 +81,20 @@ def send(plan: OllamaPlan, seen: Observation) -> Commands:
     for path in dict.fromkeys(files):
         if _blob(plan, path) not in seen.paths:
             url = f"{http(plan.listen, plan.port)}/api/blobs/sha256:{digest(Path(path))}"
-            give = shlex.join(["python3", "-c", PROGRAM, "give", url])
-            yield from upload(Path(path), f"{give}\n")
+            yield from upload(Path(path), call("python3", "-c", PROGRAM, "give", url))
 
 
 def make(plan: OllamaPlan) -> Commands:
     """Pull, create and remove, with the progress on the terminal."""
-    command = shlex.join(["python3", "-c", PROGRAM, "make", http(plan.listen, plan.port), LEDGER])
+    command = call("python3", "-c", PROGRAM, "make", http(plan.listen, plan.port), LEDGER)
     yield telling(command, json.dumps(wanted(plan)))
 
 
-def proof(plan: OllamaPlan) -> str:
-    """Return a command that has the models that are there answer, at ``$port``."""
-    names = json.dumps([{"name": model.model, "gpus": len(plan.devices)} for model in plan.models])
-    return (
-        f"printf %s {shlex.quote(names)} | python3 -c {shlex.quote(PROGRAM)} prove "
-        f'"{http(plan.listen, "$port")}" {LEDGER}'
+def hooks(plan: OllamaPlan) -> str:
+    """Return the shell functions that have the models that are there answer, at ``$port``."""
+    models = [{"name": model.model, "gpus": len(plan.devices)} for model in plan.models]
+    return shell(
+        HOOKS, program=PROGRAM, url=origin(plan.listen), models=json.dumps(models), ledger=LEDGER
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from hashlib import file_digest
 from pathlib import Path
@@ -18,10 +17,12 @@ from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.paths import ROOT, STATE
+from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.upload import upload
 
 RELEASES = f"{ROOT}/ollama/releases"
+FILES = Path(__file__).parent / "files"
 SILENCE = 60
 """Seconds without a byte after which a download counts as broken."""
 
@@ -55,12 +56,11 @@ def fetch(plan: HostPlan, seen: Observation) -> Path | None:
         return None
     if release.file:
         return _verified(Path(release.file), release)
-    return _download(ollama.version, release) if plan.packages == "controller" else None
+    return _download(ollama, release) if plan.packages == "controller" else None
 
 
-def _download(version: str, release: Release) -> Path:
-    url = release.url
-    assert url is not None
+def _download(plan: OllamaPlan, release: Release) -> Path:
+    url, version = _url(plan, release), plan.version
 
     def make(path: Path) -> None:
         logger.info(f"--> Fetching Ollama {version}, once")
@@ -72,6 +72,12 @@ def _download(version: str, release: Release) -> Path:
         _verified(path, release)
 
     return cached(f"ollama/{version}-{release.sha256[:16]}.tar.zst", make)
+
+
+def _url(plan: OllamaPlan, release: Release) -> str:
+    if release.url is None:
+        raise ValueError(f"the release of Ollama {plan.version} has neither a url nor a file")
+    return release.url
 
 
 def _verified(path: Path, release: Release) -> Path:
@@ -88,35 +94,6 @@ def _verified(path: Path, release: Release) -> Path:
     return path
 
 
-DOWNLOAD = """\
-find {state} -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {{}} +
-work=$(mktemp -d {state}/work.XXXXXX)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-curl -fsSL --retry 3 --speed-limit 1000 --speed-time 60 -o upload {url}
-echo "{sha256}  upload" | sha256sum --check --quiet
-"""
-
-# It says its version before it gets its name: an address and a digest may be those of another one.
-# No server is to answer in its place, so it is asked to look for one where none can be.
-UNPACK = """\
-[ ! -e {directory} ] || exit 0
-umask 022
-rm -rf {directory}.new
-mkdir -p {directory}.new
-tar -xf upload -C {directory}.new --no-same-owner
-chmod -R u=rwX,go=rX {directory}.new
-said=$(runuser -u {user} -- env HOME=/nonexistent OLLAMA_HOST=127.0.0.1:9 \\
-    {directory}.new/bin/ollama --version 2>&1 | tail -n 1)
-echo "$said" | grep -qwF '{version}' || {{
-    rm -rf {directory}.new
-    echo "the archive holds no Ollama {version}; it says: $said" >&2
-    exit 1
-}}
-mv -T {directory}.new {directory}
-"""
-
-
 def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
     [ollama] = plan.engines_of(OllamaPlan)
@@ -124,12 +101,10 @@ def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
     place = directory(ollama, release)
     if binary(ollama, release) in seen.paths:
         return
-    unpack = UNPACK.format(directory=place, version=ollama.version, user=user)
+    unpack = shell(FILES / "unpack_release.sh", directory=place, release=ollama.version, user=user)
     archive = fetch(plan, seen)
     if archive:
         yield from upload(archive, unpack)
     else:
-        get = DOWNLOAD.format(
-            state=STATE, url=shlex.quote(release.url or ""), sha256=release.sha256
-        )
-        yield script(get + unpack)
+        url = _url(ollama, release)
+        yield script(shell(FILES / "download.sh", url=url, digest=release.sha256) + unpack)

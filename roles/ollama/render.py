@@ -32,7 +32,7 @@ def installed(ollama: OllamaPlan) -> Installed:
         user=USER,
         port=ollama.port,
         software=RELEASES,
-        ready=models.proof(ollama),
+        hooks=models.hooks(ollama),
         seconds=START,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -22,14 +23,12 @@ from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.rollout import Turn, due_before, ordered_rollout
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import shell
 
 PACKAGES = ("python3", "curl", "zstd")
 
-DIRECTORY = """\
-[ -d {directory} ] || install -d -m 750 -o {user} -g {user} {directory}
-[ -d {home} ] || install -d -m 700 -o {user} -g {user} {home}
-ln -sfT {directory} {link}
-"""
+
+FILES = Path(__file__).parent / "files"
 
 
 class Ollama(ServiceRole[OllamaPlan]):
@@ -101,7 +100,8 @@ class Ollama(ServiceRole[OllamaPlan]):
         for ollama in self.instances(plan):
             if _lacks_directory(ollama, observed):
                 yield script(
-                    DIRECTORY.format(
+                    shell(
+                        FILES / "models_directory.sh",
                         user=render.USER,
                         directory=ollama.models_directory,
                         home=render.HOME,

@@ -15,12 +15,12 @@ from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import last
 from mirrorfleet.runtime.observe import Observation, Question, Unit
-from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import is_skipped, serves
+from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.text import template
 
 HERE = Path(__file__).parent
@@ -71,7 +71,8 @@ class Ports(Role):
         """Install the program and its unit, and run it: now, and at every boot."""
         if serves(plan) and any(self.changes(plan, observed)):
             members = [Member(Path(path).name, text.encode()) for path, text in installed().items()]
-            yield script(INSTALL, pack(members))
+            text = shell(HERE / "files" / "install.sh", unit=UNIT)
+            yield script(UNPACK + packages.INSTALL + text, pack(members))
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (Step("ports, no longer reserved", self.release),)
@@ -79,7 +80,8 @@ class Ports(Role):
     def release(self, plan: HostPlan, observed: Observation) -> Commands:
         """Release the ports of a host without services, and remove the program and its unit."""
         if not serves(plan) and PROGRAM in observed.files:
-            yield from last([script(REMOVE)])
+            text = shell(HERE / "files" / "remove.sh", unit=UNIT, report=STATE)
+            yield from last([script(RELEASE + call("release_ports") + text)])
 
 
 def installed() -> dict[str, str]:
@@ -88,29 +90,3 @@ def installed() -> dict[str, str]:
         PROGRAM: (HERE / "files" / "reserve_ports.py").read_text("utf-8"),
         UNIT_PATH: template(HERE / "templates" / "unit.service.j2", program=PROGRAM),
     }
-
-
-# A new host may have no Python yet: its first generation starts the unit. One with generations may
-# have none because no service there needed it.
-INSTALL = f"""\
-mkdir -p {Path(PROGRAM).parent}
-cd {Path(PROGRAM).parent}
-rm -rf new
-mkdir new
-(cd new && {UNPACK})
-mv -f new/{Path(PROGRAM).name} {PROGRAM}
-mv -f new/{UNIT} {UNIT_PATH}
-rm -rf new {UNIT_PATH}.d
-systemctl daemon-reload
-systemctl --quiet enable {UNIT}
-if ! command -v python3 >/dev/null && [ "$(ls -d {ROOT}/*/generations 2>/dev/null)" ]; then
-{packages.INSTALL.format(names="python3")}fi
-! command -v python3 >/dev/null || systemctl reload-or-restart {UNIT}
-"""
-
-REMOVE = f"""\
-{RELEASE}
-systemctl --quiet disable --now {UNIT} || true
-rm -rf {UNIT_PATH} {UNIT_PATH}.d {Path(PROGRAM).parent} {STATE}
-systemctl daemon-reload
-"""

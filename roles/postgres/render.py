@@ -12,6 +12,7 @@ from mirrorfleet.planning import PostgresPlan
 from mirrorfleet.runtime.files import SystemFile
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.shell import installed_script, shell
 from mirrorfleet.runtime.tables import role
 from mirrorfleet.runtime.text import template
 
@@ -29,25 +30,17 @@ MADE = f"{STATE}/{NAME}/made"
 FORMER = f"{STATE}/{NAME}/former"
 """While it is there, the password of another generation may still let in."""
 
-RETIRE = (
-    f"cd {DIRECTORY}/current && set -a && . ./environment && "
-    f"psql -Xqw -v ON_ERROR_STOP=1 -f retire.sql && rm -f {FORMER}\n"
-)
-
 SERVICES = f"{NAME}*"
 """The server, and the one that makes backups."""
 
 BACKUP, TIMER = f"mirrorfleet-{NAME}-backup.service", f"mirrorfleet-{NAME}-backup.timer"
 UNITS = "/etc/systemd/system"
-START_TIMER = f"systemctl daemon-reload && systemctl --quiet enable --now {TIMER}"
 
 HERE = Path(__file__).parent
 SCRIPTS = ("server.sh", "backup.sh")
 
 START = 120
 """Seconds from start to the first answer: one that was killed reads its log first."""
-
-READY = "(set -a && . ./current/environment && psql -XAtqw -c 'SELECT 1' 2>/dev/null | grep -qx 1)"
 
 ITERATIONS = 4096
 """Postgres's own; the password is a long random one."""
@@ -60,7 +53,7 @@ def installed(postgres: PostgresPlan) -> Installed:
         user=USER,
         port=postgres.port,
         software=None,
-        ready=READY,
+        hooks=shell(HERE / "files" / "hooks.sh"),
         seconds=START,
     )
 
@@ -95,7 +88,7 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
                 verifier=verifier(password, _salt(postgres)),
             ),
             "retire.sql": template(HERE / "templates" / "retire.sql.j2", role=role(password)),
-            **{name: (HERE / "files" / name).read_text("utf-8") for name in SCRIPTS},
+            **{name: installed_script(HERE / "files" / name) for name in SCRIPTS},
         },
         secret_files=frozenset({"setup.sql"}),
     )
@@ -113,6 +106,16 @@ def backup(postgres: PostgresPlan) -> list[SystemFile]:
         SystemFile(f"{UNITS}/{name}", template(HERE / "templates" / f"{kind}.j2", **said).encode())
         for name, kind in ((BACKUP, "backup.service"), (TIMER, "backup.timer"))
     ]
+
+
+def retire() -> str:
+    """Return the script that ends the passwords of former generations."""
+    return shell(HERE / "files" / "retire.sh", directory=DIRECTORY, former=FORMER)
+
+
+def start_timer() -> str:
+    """Return the script that starts the timer of the backups."""
+    return shell(HERE / "files" / "start_timer.sh", timer=TIMER)
 
 
 def _salt(postgres: PostgresPlan) -> bytes:

@@ -21,15 +21,10 @@ from mirrorfleet.runtime.rollout import gated_by
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import shell
 
 PACKAGE = "postgresql"
 PACKAGES = (PACKAGE, "python3")
-
-# The package makes a cluster of its own and starts it. Not with us.
-ALONE = """\
-install -d /etc/postgresql-common/createcluster.d
-echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/mirrorfleet.conf
-"""
 
 
 class Postgres(ServiceRole[PostgresPlan]):
@@ -117,13 +112,13 @@ class Postgres(ServiceRole[PostgresPlan]):
     def prepare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Keep the package from starting a server of its own when it is installed."""
         if PACKAGE not in observed.packages:
-            yield script(ALONE)
+            yield script(shell(render.HERE / "files" / "prepare.sh"))
 
     def install_timer(self, plan: HostPlan, observed: Observation) -> Commands:
         """Have a backup made every day."""
         desired = units(plan)
         if files.unlike(desired, observed) or not _is_timed(observed):
-            yield from files.install(desired, observed, then=render.START_TIMER)
+            yield from files.install(desired, observed, then=render.start_timer())
 
     def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if not plan.postgres:
@@ -160,7 +155,7 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
 
 
 def _revoke() -> Commands:
-    yield script(render.RETIRE)
+    yield script(render.retire())
 
 
 def _is_timed(observed: Observation) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mirrorfleet.planning import RedisPlan
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
 NAME = "redis"
@@ -17,11 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 START = 30
 """Seconds from start to the first answer: there is nothing to load."""
 
-# The switch looks from the service's directory, where the environment holds redis-cli's password.
-READY = (
-    "(set -a && . ./current/environment && "
-    'redis-cli -h {listen} -p "$port" ping 2>/dev/null | grep -qx PONG)'
-)
+HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 
 
 def installed(redis: RedisPlan) -> Installed:
@@ -31,7 +28,7 @@ def installed(redis: RedisPlan) -> Installed:
         user=USER,
         port=redis.port,
         software=None,
-        ready=READY.format(listen=redis.listen),
+        hooks=shell(HOOKS, listen=redis.listen),
         seconds=START,
     )
 

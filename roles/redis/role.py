@@ -12,11 +12,9 @@ from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import call
 
 PACKAGE = "redis-server"
-
-# The package starts a server of its own, open to every user of the host. Not with us.
-MASK = "systemctl --quiet mask redis-server.service\n"
 
 
 class Redis(ServiceRole[RedisPlan]):
@@ -50,7 +48,8 @@ class Redis(ServiceRole[RedisPlan]):
     def mask(self, plan: HostPlan, observed: Observation) -> Commands:
         """Keep the package from starting its own server when it is installed."""
         if PACKAGE not in observed.packages:
-            yield script(MASK)
+            # It would be open to every user of the host.
+            yield script(call("systemctl", "--quiet", "mask", "redis-server.service"))
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
         if plan.redis:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from mirrorfleet.runtime.shell import code
 from mirrorfleet.runtime.text import environment_file
 
 FILES = Path(__file__).parent / "files"
-ACCEPT = re.sub(r"^#.*\n", "", (FILES / "accept.sh").read_text("utf-8"), flags=re.MULTILINE)
+ACCEPT = code(FILES / "accept.sh")
 TOOLCHAIN = (FILES / "toolchain.py").read_text("utf-8")
 
 
@@ -24,8 +23,8 @@ def command(
     whole: str,
     variables: Mapping[str, str],
     capability: str = "",
-) -> str:
-    """Return a shell command, to be run as root in the directory of the new generation.
+) -> tuple[str, ...]:
+    """Return a program with its words, for root in the directory of the new generation.
 
     ``whole`` is the program that looks at weights, ``variables`` the environment of the engine
     without its key. ``capability`` stands in for the driver's answer where there is no GPU.
@@ -41,6 +40,4 @@ def command(
         "variables": environment_file(dict(variables)),
         "capability": capability,
     }
-    return shlex.join(
-        ["env", *(f"{key}={value}" for key, value in given.items()), "sh", "-c", ACCEPT]
-    )
+    return ("env", *(f"{key}={value}" for key, value in given.items()), "sh", "-c", ACCEPT)

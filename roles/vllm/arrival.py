@@ -6,40 +6,17 @@ name is changed when every file in it has been proved.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mirrorfleet.roles.vllm.render import whole
+from mirrorfleet.runtime.shell import positional, shell
 
-# What is right is told by its size, as it was when these weights were proved.
-BEGIN = """\
-mkdir -p {part}
-if [ -f {place}/.mirrorfleet/sizes ]; then
-    cd {place}
-    find . -type f -printf '%s %P\\n' | {{ grep -xFf .mirrorfleet/sizes || true; }} |
-        while read -r _ name; do
-            mkdir -p "{part}/$(dirname "$name")"
-            ln -f "$name" "{part}/$name"
-        done
-    cd /
-fi
-"""
-
-ACCEPT = """\
-rm -rf {part}/.cache
-chown -R root:root {part}
-chmod -R u=rwX,go=rX {part}
-{prove} || {{ echo "these weights are not accepted; what was right of them stays" >&2; exit 1; }}
-(cd {part} && find . -type f ! -path './.mirrorfleet/*' -printf '%s %P\\n' | LC_ALL=C sort) \\
-    >{part}/.mirrorfleet/sizes
-sync -f {part}
-rm -rf {place}.old
-[ ! -e {place} ] || mv -T {place} {place}.old
-mv -T {part} {place}
-rm -rf {place}.old
-"""
+FILES = Path(__file__).parent / "files"
 
 
 def begin(place: str) -> str:
     """Return a script that opens the directory in which weights for ``place`` arrive."""
-    return BEGIN.format(place=place, part=f"{place}.part")
+    return shell(FILES / "open_part.sh", place=place)
 
 
 def accept(place: str, mode: str) -> str:
@@ -47,5 +24,5 @@ def accept(place: str, mode: str) -> str:
 
     ``mode`` is whole.py's: "accept" reads all of them, "check" what nobody has read before.
     """
-    part = f"{place}.part"
-    return ACCEPT.format(place=place, part=part, prove=whole(mode, part))
+    proof = positional(*whole(mode, f"{place}.part"))
+    return proof + shell(FILES / "accept_weights.sh", place=place)

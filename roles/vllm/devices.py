@@ -12,6 +12,7 @@ from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.observe import Observation, Question, Unit
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
 NAME = "nvidia"
@@ -19,17 +20,6 @@ UNIT = f"mirrorfleet-{NAME}.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 SCRIPT = f"{ROOT}/{NAME}/devices.sh"
 HERE = Path(__file__).parent
-
-# Not restarted when it differs: engines that require it would be stopped with it.
-START = f"""\
-systemctl daemon-reload
-systemctl --quiet enable {UNIT}
-systemctl start {UNIT} || {{
-    echo "{UNIT} cannot make the devices of the GPUs; its last words:" >&2
-    journalctl --no-pager -q -o cat -n 8 -u {UNIT} >&2
-    exit 1
-}}
-"""
 
 
 def units(plan: HostPlan) -> list[files.SystemFile]:
@@ -66,7 +56,9 @@ def install(plan: HostPlan, seen: Observation) -> Commands:
     """Put the unit on the host and start it, where it differs or does not run."""
     wanted = units(plan)
     if wanted and (files.unlike(wanted, seen) or not _is_up(seen)):
-        yield from files.install(wanted, seen, then=START)
+        yield from files.install(
+            wanted, seen, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
+        )
 
 
 def departed(plan: HostPlan, seen: Observation) -> list[str]:

@@ -77,6 +77,7 @@ def others(engine: VllmPlan) -> list[Host]:
 
 def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:
     """Return what tells the other nodes of the model by their plans."""
-    assert engine.nodes
+    if engine.nodes is None:
+        raise ValueError(f"{engine.model} has no other nodes")
     names = {each.name for each in engine.nodes.members if each.address != engine.listen}
     return lambda plan: plan.name in names

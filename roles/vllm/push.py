@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from pyinfra import logger
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.roles.vllm.arrival import accept, begin
+from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
 from mirrorfleet.roles.vllm.files.whole import LIST, problems
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.digests import digests
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.upload import INBOX, OPEN, upload
 
 SMALL = 16 * 1024**2
@@ -86,25 +86,6 @@ def missing_bytes(directory: Path, place: str, seen: Observation) -> int:
     return sum(sizes.values()) + min(PIECE, max(sizes.values(), default=0))
 
 
-# A piece is added only where the one before it ends, and only once.
-TAKE = """\
-piece={inbox}/{piece}
-trap 'rm -f "$piece"' EXIT
-file={part}/{name}
-mkdir -p "$(dirname "$file")"
-[ {start} != 0 ] || rm -f "$file"
-[ "$(stat -c %s "$file" 2>/dev/null || echo 0)" = {start} ] || {{
-    echo "$file was changed meanwhile; run again" >&2
-    exit 1
-}}
-cat "$piece" >>"$file" || {{
-    echo "{model}: the disk of {part} is full. Make room; the next run goes on from there" >&2
-    exit 1
-}}
-echo {told}
-"""
-
-
 def send(model: str, directory: Path, place: str, seen: Observation) -> Commands:
     """Send what a host lacks, and have it all proved there."""
     part = f"{place}.part"
@@ -121,18 +102,18 @@ def send(model: str, directory: Path, place: str, seen: Observation) -> Commands
             content: Any = Piece(directory / name, start, length)
             yield FileUploadCommand(content, f"{INBOX}/{piece}", _sudo=False, _doas=False)
             done += length
-            take = TAKE.format(
-                inbox=INBOX,
+            take = shell(
+                FILES / "take_piece.sh",
                 piece=piece,
                 part=part,
-                name=shlex.quote(name),
+                name=name,
                 start=start,
                 model=model,
-                told=shlex.quote(f"{model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB"),
+                progress=f"{model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB",
             )
             yield telling(take, "")
     small = {name: directory / name for name in lacks if name not in large}
-    unpack = f"tar -xf upload -C {part} --no-same-owner\n"
+    unpack = call("tar", "-xf", "upload", "-C", part, "--no-same-owner")
     last = _together(small, _list(directory))
     yield from upload(last, unpack + accept(place, "accept"), first="" if large else begin(place))
 

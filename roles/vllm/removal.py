@@ -4,7 +4,6 @@ deploys/remove_weights.py."""
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
@@ -17,6 +16,7 @@ from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import call
 
 OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
@@ -46,7 +46,7 @@ class WeightsRemoval(Role):
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what no generation starts with and the fleet file does not need."""
         if unused := _unused(plan, observed):
-            yield script(shlex.join(["rm", "-rf", *unused]) + "\n")
+            yield script(call("rm", "-rf", *unused))
 
 
 def _unused(plan: HostPlan, observed: Observation) -> list[str]:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mirrorfleet.planning import http
+from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
-from mirrorfleet.runtime.service import NEVER, Installed, Service
+from mirrorfleet.runtime.service import Installed, Service
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import exec_start, template
 
 USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
+FILES = HERE / "files"
 
 PROVE, EXPLAIN, WHOLE, NODES = (
-    (HERE / "files" / name).read_text(encoding="utf-8")
+    (FILES / name).read_text(encoding="utf-8")
     for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
 )
 
@@ -62,10 +63,8 @@ def installed(engine: VllmPlan, weights: str) -> Installed:
         user=USER,
         port=port(engine),
         software=ENVIRONMENTS,
-        # The first node proves them all: with it, another has come to this generation, or not.
-        ready=f"cmp -s current/word {word} || (exit {NEVER})" if follows else _ready(engine),
+        hooks=(shell(FILES / "follow.sh") if follows else _ready(engine)) + _words(engine, weights),
         seconds=60 if follows else START,
-        words=_words(engine, weights),
         follows=word if follows else "",
     )
 
@@ -173,7 +172,7 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
     )
 
 
-def _check(engine: VllmPlan, environment: str, weights: str) -> str:
+def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
     """Return the command that accepts a new generation: with CUDA, as root, to start a unit."""
     if engine.build == "cpu":
         return whole("check", weights)
@@ -190,16 +189,16 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> str:
 
 def _words(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return f"python3 -I -c {shlex.quote(EXPLAIN)} {shlex.quote(weights)} {nodes}"
+    return shell(FILES / "words.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
 
 
 def _json(said: Mapping[str, Any]) -> str:
     return json.dumps(said, indent=1) + "\n"
 
 
-def whole(mode: str, weights: str) -> str:
-    """Return a command that tells whether weights are whole; its modes are those of whole.py."""
-    return shlex.join(["python3", "-c", WHOLE, mode, weights])
+def whole(mode: str, weights: str) -> tuple[str, ...]:
+    """Return the program that checks whether weights are whole; its modes are whole.py's."""
+    return ("python3", "-c", WHOLE, mode, weights)
 
 
 def arguments(engine: VllmPlan) -> list[str]:
@@ -310,12 +309,5 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
 
 
 def _ready(engine: VllmPlan) -> str:
-    """Return a command that has the engine serve: /health is well before it can.
-
-    The key goes from the environment file into the program's environment, through no argv. The
-    host's own Python runs it: going back needs no environment but that of the generation.
-    """
-    return (
-        "(set -a; . current/environment; exec python3 -I -c "
-        f'{shlex.quote(PROVE)} "{http(engine.listen, "$port")}" {USER} <current/serves.json)'
-    )
+    """Return the shell function that proves an engine."""
+    return shell(FILES / "ready.sh", program=PROVE, url=origin(engine.listen), user=USER)

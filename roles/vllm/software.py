@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
@@ -11,6 +10,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import code, shell
 
 LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/vllm/environments"
@@ -27,17 +27,17 @@ PACKAGES = {"cpu": ["libnuma1"], "cuda": ["g++", "python3-dev"]}
 compiler and Python's headers, no engine starts. They are installed before the environment, which
 needs the compiler too: see cuda_tree.sh."""
 
-CUDA_TREE = re.sub(
-    r"^#.*\n", "", (Path(__file__).parent / "files/cuda_tree.sh").read_text("utf-8"), flags=re.M
-)
-"""Without its comments: what completes an environment is part of the environment's name."""
+FILES = Path(__file__).parent / "files"
 
-# The command looks itself up under the name of the CUDA build.
-CPU_BUILD_IS_VLLM = """\
+CUDA_TREE = f"environment={{directory}}\n{code(FILES / 'cuda_tree.sh')}"
+"""The identity of an environment with CUDA: the script that completes it."""
+
+CPU_BUILD = """\
 metadata=$(echo {directory}/lib/python3.*/site-packages)/vllm-{version}+cpu.dist-info
 mkdir "$metadata"
 printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metadata/METADATA"
 """
+"""The identity of one for CPUs, as release 0.1 wrote it: with another, all would be built again."""
 
 
 def packages(plan: HostPlan) -> list[str]:
@@ -63,7 +63,8 @@ def environment(engine: VllmPlan) -> python.Environment:
         raise DeployError(f"no lock file pins vLLM {lock.stem}. Pinned are: {known}.")
     size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
-        finish = f"environment={{directory}}\n{CUDA_TREE}"
+        finish, identity = shell(FILES / "cuda_tree.sh"), CUDA_TREE
     else:
-        finish = CPU_BUILD_IS_VLLM.replace("{version}", engine.version)
-    return python.Environment("vllm", lock, finish, size=size, wheels=wheels)
+        finish = shell(FILES / "cpu_build.sh", release=engine.version)
+        identity = CPU_BUILD.replace("{version}", engine.version)
+    return python.Environment("vllm", lock, finish, identity, size=size, wheels=wheels)

@@ -8,11 +8,12 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
-from mirrorfleet.roles.vllm.render import whole
+from mirrorfleet.roles.vllm.render import FILES, WHOLE
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role, Step
+from mirrorfleet.runtime.shell import positional, shell
 
 
 class WeightsVerification(Role):
@@ -42,10 +43,9 @@ class WeightsVerification(Role):
 
     def compare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Read all weights; damage in one model hides none in the others."""
-        lines = [
-            f"{whole(_mode(each), _place(each))} || wrong=1" for each in plan.engines_of(VllmPlan)
-        ]
-        yield telling("\n".join(["wrong=0", *lines, 'exit "$wrong"\n']), "")
+        verify = shell(FILES / "verify_weights.sh", program=WHOLE)
+        words = (word for each in plan.engines_of(VllmPlan) for word in (_mode(each), _place(each)))
+        yield telling(positional(*words) + verify, "")
 
 
 def _place(engine: VllmPlan) -> str:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push
-from mirrorfleet.roles.vllm.arrival import accept, begin
+from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
 from mirrorfleet.roles.vllm.render import USER
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.observe import Observation, Question
@@ -28,8 +27,9 @@ from mirrorfleet.runtime.paths import STATE, WEIGHTS
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
+from mirrorfleet.runtime.shell import shell
 
-HUB = (Path(__file__).parent / "files" / "hub.py").read_text(encoding="utf-8")
+HUB = (FILES / "hub.py").read_text(encoding="utf-8")
 
 NAMED = 3
 """Files that are told by their names; of more, the number."""
@@ -133,17 +133,10 @@ def fetch(engine: VllmPlan, environment: str, seen: Observation) -> Commands:
         yield _download(engine, environment, place)
 
 
-# A download needs no more than the engine's user. The parts that are linked from what is whole stay
-# root's.
-DOWNLOAD = """\
-find {part} -type d -exec chown {user} {{}} +
-(cd {part} && exec runuser -u {user} -- {environment}/bin/python -I -c {program})
-"""
-
-
 def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
     hub = engine.hub
-    assert hub is not None
+    if hub is None:
+        raise ValueError(f"{engine.model}: weights of a hub need the settings of one")
     wanted = {
         "model": engine.model,
         "repository": engine.weights.source,
@@ -152,9 +145,7 @@ def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
         "token": reveal(hub.token) if hub.token else None,
         "proxy": hub.proxy,
     }
-    download = DOWNLOAD.format(
-        part=f"{place}.part", user=USER, environment=environment, program=shlex.quote(HUB)
-    )
+    download = shell(FILES / "download.sh", environment=environment, program=HUB, user=USER)
     return telling(begin(place) + download + accept(place, "check"), json.dumps(wanted))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet import __version__, fleet
-from mirrorfleet.checks.vllm.parsers import meant
 from mirrorfleet.cli.main import main
 from mirrorfleet.config.schema import SCHEMA, resolve
-from mirrorfleet.data import table
 from mirrorfleet.planning.explain import values
 
 HERE = Path(__file__).parent
@@ -184,35 +181,6 @@ def test_a_page_that_is_made_from_data_is_as_that_says(
     assert capsys.readouterr().out == page, (
         f"write it anew: mirrorfleet schema {option} > docs/reference/{name}"
     )
-
-
-def test_every_family_names_parsers_that_vllm_has() -> None:
-    known = table("vllm_parsers")
-    families = table("families").values()
-    for kind in ("tool", "reasoning"):
-        assert {each[f"{kind}_parser"] for each in families if f"{kind}_parser" in each} <= set(
-            known[kind]
-        )
-
-
-@pytest.mark.parametrize("family", table("families"))
-def test_no_family_is_suggested_for_another_generation(family: str) -> None:
-    """The calls of the next one may be written in another way: then the parser is the wrong one."""
-    later = re.sub(r"\d+(\.\d+)?", lambda found: f"{float(found[0]) + 7:g}", family)
-    others = [each for each in table("families") if each != family]
-    assert later == family or meant(later, table("families")) == ""
-    assert meant(f"{family}x", table("families")) in ("", f"Did you mean '{family}'?")
-    assert family not in meant(family, others)
-
-
-def test_a_slip_in_a_family_is_told() -> None:
-    families = table("families")
-    for slip, family in (
-        ("qwen3_coder", "qwen3-coder"),
-        ("glm4.7", "glm-4.7"),
-        ("qwen-3", "qwen3"),
-    ):
-        assert meant(slip, families) == f"Did you mean '{family}'?"
 
 
 def test_every_key_of_the_schema_is_described() -> None:

@@ -316,7 +316,8 @@ def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
 ) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(
-        f"include: {FLEET}\ndevelopers:\n  next:\n    {{hosts: [dev], users: [ada], scope: mirror, "
+        f"include: {FLEET}\ndevelopers:\n  next:\n    {{hosts: [dev], users: [ada], "
+        "scope: isolated, "
         "model: coder, key: {env: KEY}, version: 2.1.340}\n"
     )
     with pytest.raises(fleet.FleetError, match=r"no lock file\. .* `bin/lock claude 2.1.340`"):

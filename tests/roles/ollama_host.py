@@ -95,7 +95,7 @@ class OllamaHost:
 
     def prove(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
         """Run what the switch to a new generation waits for."""
-        return self.machine.run(script(f"port={self.port}\n{models.proof(plan)}"))
+        return self.machine.run(script(f"port={self.port}\n{models.hooks(plan)}ready\n"))
 
     def run(self, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
         """Run the commands of an operation until one fails, files and scripts."""

@@ -7,8 +7,11 @@ posix_spawn copies nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import gevent
@@ -48,6 +51,16 @@ def run(
         out, err = (each.get() for each in hearing)
         _, status = os.waitpid(pid, 0)
     return CompletedProcess(list(command), os.waitstatus_to_exitcode(status), out, err)
+
+
+def shellcheck(directory: Path, texts: Iterable[str]) -> str:
+    """Return what shellcheck finds in whole scripts, with their arguments before them."""
+    folder = Path(tempfile.mkdtemp(dir=directory))
+    for number, text in enumerate(texts):
+        (folder / f"{number}.sh").write_text(text)
+    program = str(Path(sys.executable).with_name("shellcheck"))
+    command = [program, "--norc", "--shell=sh", "--severity=warning", "--format=gcc"]
+    return run([*command, *map(str, folder.glob("*.sh"))]).stdout
 
 
 def _tell(pipe: int, said: str) -> None:

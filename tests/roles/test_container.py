@@ -122,7 +122,7 @@ def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: H
     for said in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
         (house / "release.tar.zst").write_text(said)
         why = run(host, container.install(image_of(plan), Observation()), said)
-        assert "the archive is to hold one image; Docker says: " in why
+        assert "the archive must hold one image; Docker printed: " in why
         assert (images(host), brought(host)) == ({}, [])
 
 
@@ -134,7 +134,7 @@ def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
 
 def test_an_archive_that_is_another_one_or_none_is_not_sent(house: Path, plan: HostPlan) -> None:
     (house / "release.tar.zst").write_text("evil")
-    with pytest.raises(DeployError, match="is not the image that is wanted: its sha256 is b5c1"):
+    with pytest.raises(DeployError, match="is not the expected image: its sha256 is b5c1"):
         Litellm().fetch(plan, seen(bare(plan)))
     (house / "release.tar.zst").unlink()
     with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):
@@ -151,7 +151,7 @@ def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
         (images / name).write_text(f"{name}@sha256:1\n")
     current = host.at("/opt/mirrorfleet/litellm/current")
     current.symlink_to("generations/1")
-    tidy = script(f"cd /opt/mirrorfleet/litellm; set +e\n{container.TIDY}")
+    tidy = script(f"cd /opt/mirrorfleet/litellm; set +e\n{container.HOOKS}tidy; true\n")
     assert run(host, [tidy]) == ""
     assert done(host) == ["docker image rm former@sha256:1"]
     assert brought(host) == ["wanted@sha256:1"]

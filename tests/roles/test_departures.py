@@ -15,6 +15,7 @@ from mirrorfleet.jobs import decommission
 from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.reserved import RELEASE
+from mirrorfleet.runtime.shell import positional, shell
 from tests.roles.answers import MACHINE, Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import MIRROR, mirror
@@ -53,8 +54,8 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
     last = {name: traffic.execs[-1].number for name, traffic in done.items()}
     [departure_of_gw_1, departure_of_gpu] = [done["gw-1"].execs[-1], done["gpu"].execs[0]]
     assert last["gw-2"] < last["dev"] < departure_of_gw_1.number < departure_of_gpu.number
-    assert "for name in litellm;" in departure_of_gw_1.command
-    assert "for name in vllm-tiny;" in departure_of_gpu.command
+    assert "\nset -- litellm\n" in departure_of_gw_1.command
+    assert "\nset -- vllm-tiny\n" in departure_of_gpu.command
 
 
 def test_where_a_gateway_fails_an_engine_stays(
@@ -191,8 +192,8 @@ def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> N
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     done = mirror(hosts, {"gpu": MACHINE | OURS}, deploy=REMOVE_HOSTS)
     [clear] = done["gpu"].execs
-    assert "! -path /var/lib/mirrorfleet/weights" in clear.command
-    assert "userdel" not in clear.command
+    assert "\nset -- '!' -path /var/lib/mirrorfleet/weights\n" in clear.command
+    assert "\nusers=''\n" in clear.command
     left = {place: () for place in OURS if "/var/lib" in place[1]}
     assert mirror(hosts, {"gpu": MACHINE | left}, deploy=REMOVE_HOSTS)["gpu"].execs == []
 
@@ -201,7 +202,7 @@ def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, house: Path) 
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
     [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs
-    assert "\nfor service in vllm redis postgres litellm front; do" in clear.command
+    assert "\nusers='vllm redis postgres litellm front'\n" in clear.command
 
 
 def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,13 +211,8 @@ def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     host.at("/var/lib/mirrorfleet/vllm-tiny").mkdir()
     host.at("/etc/systemd/system/mirrorfleet-vllm-stubborn.service").unlink()
     weights = "/var/lib/mirrorfleet/weights"
-    text = decommission.CLEAR.format(
-        root="/opt/mirrorfleet",
-        state="/var/lib/mirrorfleet",
-        stays=f"! -path {weights}",
-        release=RELEASE,
-        users="",
-    )
+    text = positional("!", "-path", weights)
+    text += RELEASE + shell(decommission.SCRIPTS / "decommission.sh", users="")
     assert host.run(StringCommand("set -eu\n" + text)).returncode == 0
     assert [path.name for path in host.at("/usr/local/bin").iterdir()] == ["other"]
     assert not host.at("/opt/mirrorfleet").exists()

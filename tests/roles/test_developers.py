@@ -127,12 +127,12 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
 @pytest.mark.parametrize(
     ("said", "content", "reason"),
     [
-        ("{push: ca.pem}", None, "ca.pem: No such file or directory"),
-        ("{push: ca.pem}", "x", "ca.pem: it holds no certificate in PEM"),
+        ("{push: ca.pem}", None, "ca.pem cannot be read: No such file or directory"),
+        ("{push: ca.pem}", "x", "ca.pem holds no certificate in PEM"),
         (
             "{push: ca.pem}",
             f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----",
-            "ca.pem: it holds a private key, and all could read it",
+            "ca.pem holds a private key, which all users of the host could read",
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_bare_host_gets_the_package_and_its_module_is_loaded(
     machine.add("nvidia-smi", "echo No devices were found; exit 6")
     done = machine.run(StringCommand(put.command))
     assert done.returncode == 1
-    assert "nvidia-smi tells of no GPU: it fails: No devices were found" in done.stderr
+    assert "nvidia-smi reports no GPU: it fails: No devices were found" in done.stderr
 
     machine.add("apt-get", "case $* in *install*) exit 100 ;; esac")
     done = machine.run(StringCommand(put.command))
@@ -241,12 +241,12 @@ def test_debians_own_driver_comes_with_what_an_engine_needs(
     offered: Answers = {("offer", name): ("580.1-1",) for name in asked}
     debian = replace(plan, driver="nvidia-driver")
     traffic, _ = run(debian, MACHINE | offered, caplog)
-    assert f"install {' '.join(asked)} " in traffic.execs[0].command
+    assert f"\nset -- {' '.join(asked)}\n" in traffic.execs[0].command
     # Somebody has installed it without them: no nvidia-smi tells of a GPU.
     offered.pop(("offer", "nvidia-driver"))
     found: Answers = MACHINE | offered | {("driver", "installed"): ("580.1-1",)}
     traffic, _ = run(debian, found | {("driver", "nvidia"): ("580.1",)}, caplog)
-    assert f"install {' '.join(asked[1:])} " in traffic.execs[0].command
+    assert f"\nset -- {' '.join(asked[1:])}\n" in traffic.execs[0].command
     assert "modprobe nvidia" in traffic.execs[0].command
 
 

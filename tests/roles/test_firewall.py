@@ -185,11 +185,11 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
     assert "127.0.0.1" in rules(firewall.desired_doors(admitting("localhost")))
-    with pytest.raises(DeployError, match="finds no address of that name"):
+    with pytest.raises(DeployError, match="finds no address for that name"):
         list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
 
 
 def test_a_name_that_dns_cannot_have_is_told_like_one_that_it_does_not_have() -> None:
     for name in (f"{'a' * 64}.example.com", "a..example.com"):
-        with pytest.raises(DeployError, match="this machine finds no address of that name"):
+        with pytest.raises(DeployError, match="this machine finds no address for that name"):
             networks(name)

@@ -29,6 +29,7 @@ from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.files import HomeFile
 from mirrorfleet.runtime.observe import HomeFile as Found
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.shell import shell
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
@@ -172,7 +173,9 @@ def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Ma
     machine.add("runuser", f"printf '{FORGED}'; sleep 60")
     calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
     began = time.monotonic()
-    done = machine._run(["sh", "-s"], observation.script([], f"{questions.KEYED}\n{calls}"))
+    done = machine._run(
+        ["sh", "-s"], observation.script([], shell(questions.HERE / "keyed.sh") + calls)
+    )
     assert time.monotonic() - began < 10
     turns = questions.told(done.stdout.splitlines()).turns
     assert turns == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
@@ -284,7 +287,7 @@ def note(**other: Any) -> Any:
     ids=lambda value: json.dumps(value)[:60],
 )
 def test_a_forged_receipt_is_told_apart(forged: Any) -> None:
-    with pytest.raises(NotOurs, match="is no receipt of ours"):
+    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
         notes(receipt({"files": {SEAT.settings: forged}}))
 
 
@@ -293,7 +296,7 @@ def test_a_receipt_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     bomb = b"".join(pack.compress(bytes(2**20)) for _ in range(1024)) + pack.flush()
     packed = base64.b64encode(bomb).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(NotOurs, match="is no receipt of ours"):
+    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
         notes(receipt({"files": {SEAT.settings: note(original=packed)}}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 200 * 1024  # kB

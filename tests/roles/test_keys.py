@@ -161,7 +161,7 @@ def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[st
 @pytest.mark.parametrize(
     ("root", "why"),
     [
-        ("too-short", "has 9 characters, and 32 are the least"),
+        ("too-short", "is 9 characters long; the minimum is 32"),
         ("x" * 40, "has too few different characters"),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_short_master_key_is_refused_before_anything_is_changed(
     answers = found(planned)
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
     secrets._reveal.cache_clear()
-    with pytest.raises(DeployError, match="fewer than 16 characters") as caught:
+    with pytest.raises(DeployError, match="shorter than 16 characters") as caught:
         mirror(planned.hosts, answers)
     assert "sk-1234" not in str(caught.value)
 

@@ -130,7 +130,7 @@ def test_a_file_that_is_another_release_is_not_sent(plans: Planned, house: Path)
     (house / "release.tar.zst").write_text("evil\n")
     hosts = dict(plans("ollama").hosts)
     said = refusal(hosts, bare(hosts["box"]))
-    assert "release.tar.zst is not the release that is wanted: its sha256 is " in said
+    assert "release.tar.zst is not the expected release: its sha256 is " in said
     (house / "release.tar.zst").unlink()
     assert "release.tar.zst: No such file" in refusal(hosts, bare(hosts["box"]))
 

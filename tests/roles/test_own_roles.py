@@ -43,5 +43,5 @@ def test_it_changes_what_differs_in_the_run_of_ours(tmp_path: Path, plans: Plann
 
 @pytest.mark.usefixtures("stocked")
 def test_it_refuses_the_run_before_the_first_change(tmp_path: Path, plans: Planned) -> None:
-    with pytest.raises(DeployError, match="gw-2: /etc/motd has more than 10,000 bytes"):
+    with pytest.raises(DeployError, match="gw-2: /etc/motd is larger than 10,000 bytes"):
         run(tmp_path, plans, {"gw-2": b"x" * 10_001})

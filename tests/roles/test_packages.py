@@ -19,9 +19,12 @@ import pytest
 from mirrorfleet.jobs import package
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.claude import packaged
+from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.observe import HomeFile, Observation
 from mirrorfleet.runtime.secrets import reveal
@@ -94,6 +97,19 @@ def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
     assert b"THE_KEY" not in files["windows/install.ps1"].read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("group", "user"), [("staff", None), ("staff", "ada"), ("guests", "linus"), ("lab", None)]
+)
+def test_shellcheck_finds_nothing(tmp_path: Path, group: str, user: str | None) -> None:
+    files = made(tmp_path / "package", group, user)
+    scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
+    assert scripts
+    scripts += [
+        isolated(each, binary(each.version), KEY_FILE).decode() for each in plan(group).isolated
+    ]
+    assert programs.shellcheck(tmp_path, scripts) == ""
+
+
 def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_path: Path) -> None:
     shared = made(tmp_path, "staff")
     assert not any(b"sk-staff_key" in path.read_bytes() for path in shared.values())
@@ -135,8 +151,8 @@ def test_who_is_not_in_the_file_is_told(
             "guests",
             "linus",
             {"KEY_ROOT": "abc"},
-            "guests: keys cannot be derived from {env: KEY_ROOT}: it has 3 characters, and 32 are "
-            "the least. Make a random one, for example with: openssl rand -hex 32.",
+            "guests cannot derive keys from {env: KEY_ROOT}: it is 3 characters long; the minimum "
+            "is 32. Make a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",

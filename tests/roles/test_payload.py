@@ -27,7 +27,7 @@ MEMBERS = [
 @pytest.fixture
 def unpacked(machine: Machine) -> Path:
     """A directory made as service.place makes it."""
-    making = f"mkdir -m 750 {PLACE}\nchgrp {GROUP} {PLACE}\ncd {PLACE}\n{UNPACK}"
+    making = f"mkdir -m 750 {PLACE}\nchgrp {GROUP} {PLACE}\ncd {PLACE}\n{UNPACK}unpack\n"
     done = machine.run(script(making, pack(MEMBERS)))
     assert done.returncode == 0, done.stderr
     return machine.at(PLACE)

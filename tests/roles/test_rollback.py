@@ -42,7 +42,7 @@ def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) ->
     }
     first, second = (done[name].execs[-1] for name in ("gw-1", "gw-2"))
     assert first.number < second.number
-    assert 'generation=$(other "$previous")' in first.command
+    assert "\ngeneration=''\n" in first.command, "the last that has served"
 
 
 @pytest.mark.usefixtures("stocked")

@@ -1,11 +1,13 @@
-"""Every script that a first run sends is read without complaint by the shells of our hosts."""
+"""Every script that a first run sends is sound, and the shells of our hosts read it."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from mirrorfleet.runtime.commands import ALONE
 from mirrorfleet.runtime.observe import script
 from tests.roles import programs
 from tests.roles.answers import bare
@@ -21,12 +23,16 @@ def complaints(shell: str, text: str) -> str:
 
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
-def test_what_changes_a_host(plans: Planned, fleet: str) -> None:
+def test_what_changes_a_host(plans: Planned, fleet: str, tmp_path: Path) -> None:
     hosts = plans(fleet).hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     scripts = {each.command for traffic in done.values() for each in traffic.execs}
     found = {(shell, text): complaints(shell, text) for shell in SHELLS for text in scripts}
     assert {which: said for which, said in found.items() if said} == {}
+    ours = [text for text in scripts if text.startswith(ALONE)]
+    assert len(ours) > len(scripts) / 2, "the others are pyinfra's"
+    assert programs.shellcheck(tmp_path, ours) == ""
+    assert programs.shellcheck(tmp_path, ["echo $nothing\n"]) != "", "it finds something"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

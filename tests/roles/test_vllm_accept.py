@@ -56,7 +56,9 @@ def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
     [command] = generations.place(engine, Observation())
     text = str(command).replace("=/run/", f"={host.root}/run/")
     # The engine's PATH is for its own programs: the stand-ins come first all the same.
-    text = text.replace("&& set -a && . ./environment", f"&& PATH={host.programs}:$PATH")
+    before = "\n. ./environment && exec"
+    assert before in text
+    text = text.replace(before, f"\nPATH={host.programs}:$PATH && exec")
     return host.run(StringCommand(text, **command.connector_arguments))
 
 
@@ -170,7 +172,7 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
     failed = replace(whole, units={**whole.units, devices.UNIT: Unit("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
     [command] = devices.install(plan, failed)
-    assert "systemctl start mirrorfleet-nvidia.service" in str(command)
+    assert '\nsystemctl start "$unit"' in str(command)
     assert "systemctl restart" not in str(command), "engines that require it would be stopped"
 
 

@@ -1,10 +1,11 @@
-"""Parsers that vLLM does not have, and families that nobody knows."""
+"""Parsers that vLLM does not have, and families that are not in the table."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
@@ -35,24 +36,65 @@ def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         yield fleet.document.problem(
             (*key, "family"),
             f"'{model.family}' is not among the families that `mirrorfleet docs models` lists.",
-            meant(model.family, families)
+            family_of(model.family, families)
+            or meant(model.family, families)
             or "Instead of 'family', write the parsers that the model's card names: tool_parser, "
             "reasoning_parser.",
         )
 
 
+def family_of(word: str, families: Mapping[str, Any]) -> str:
+    """Suggest the family of a model whose name stands in place of a family."""
+    models = [
+        (_dashed(model), model, name, content)
+        for name, content in families.items()
+        for model in content["models"]
+    ]
+    name = _dashed(word.rpartition("/")[2])
+    is_instruct = False
+    while True:
+        for dashed, model, family, content in models:
+            # An Instruct model writes no thinking: a reasoning parser would misread it.
+            if name == dashed and not (is_instruct and "reasoning_parser" in content):
+                return f"Write '{family}', the family of {model}."
+        variant = _VARIANT.search(name)
+        if variant is None:
+            return ""
+        is_instruct = is_instruct or variant[0] in ("-instruct", "-it")
+        name = name[: variant.start()]
+
+
+def _dashed(name: str) -> str:
+    return re.sub(r"[ _]", "-", name.lower())
+
+
+_VARIANT = re.compile(
+    r"-(?:a?\d+(?:\.\d+)?[bt]|[a-z]*fp[48]|bf16|int[48]|w\d+a\d+|awq|gptq|it|instruct)$"
+)
+"""One word about size, precision or training at the end of a model's name."""
+
+
 def meant(word: str, known: Iterable[str]) -> str:
-    """Suggest a name that is spelt almost alike, and never another generation.
+    """Suggest a name that is spelt almost alike, and never another version.
 
     qwen3.9 is no misspelt qwen3: its calls may be written in another way.
     """
-    same = [each for each in known if _generation(each) == _generation(word)]
-    close = get_close_matches(word, same, n=1, cutoff=0.8)
-    return f"Did you mean '{close[0]}'?" if close else ""
+    same = {_letters(each): each for each in known if _versions(each) == _versions(word)}
+    close = get_close_matches(_letters(word), same, n=1, cutoff=0.85)
+    return f"Did you mean '{same[close[0]]}'?" if close else ""
 
 
-def _generation(name: str) -> list[str]:
-    return re.findall(r"[0-9]+(?:\.[0-9]+)*", name)
+def _letters(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name.lower())
+
+
+def _versions(name: str) -> list[str]:
+    """Return the numbers of a name, each with a letter of its own: v3 of deepseek-v3.1 is v3.1.
+
+    A letter alone counts as well: minicpm-o is another model than minicpm-v.
+    """
+    single = r"(?<![^-_. ])[a-z]"
+    return re.findall(rf"(?:{single})?\d+(?:\.\d+)*|{single}(?![^-_. ])", name.lower())
 
 
 def _parser(fleet: Fleet, model: VllmModel, kind: str, parser: str | None) -> Iterator[Problem]:

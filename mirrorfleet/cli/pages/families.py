@@ -2,66 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mirrorfleet.data import table
 
 HEAD = """\
 # Model families
 
-`family` of a model on vLLM decides its parsers. If a model has no family here, set the parsers
-that its card names. With a family, each parser that you set replaces the one of the family:
+Generated from `mirrorfleet/data/families.yml` by `mirrorfleet schema --families`. `family` of a
+model on vLLM decides its parsers. If a model has no family here, set the parsers that its card
+names. With a family, each parser that you set replaces the one of the family:
 
 ```yaml
 models:
   coder: {family: qwen3-coder, tool_parser: qwen3_xml}
 ```
 
-A model with only a `reasoning_parser` thinks and has no tools. The table is generated from
-`mirrorfleet/data/families.yml` by `mirrorfleet schema --families`.
+A model with a `reasoning_parser` alone thinks, and has no tools.
 
 """
 
 COLUMNS = (
-    ("`family`", "models", "tool parser", "reasoning parser", "template", "settings", "sources"),
-    ("---",) * 7,
+    "`family`",
+    "models",
+    "tool parser",
+    "reasoning parser",
+    "thinking",
+    "needs",
+    "notes",
+    "sources",
 )
 
 FOOT = """
-The parsers are those that vLLM 0.32.0 registers (`mirrorfleet/data/vllm_parsers.yml`, which the
-lab compares with the package). In the lab a tiny model of the family `hermes` calls tools; the
-weights of the others are too large for it. There, vLLM's own parsers of `qwen3.5`, `qwen3.6` and
-`qwen3.8` read what these models write. All other rows come from their sources. Each start proves
-them: a model with the wrong parser does not serve, and the run says so
-([how engines are proved](../explanation/engines.md#vllm-after-the-start)).
+**Parsers** are those that vLLM 0.32.0 registers
+(`mirrorfleet/data/vllm_parsers.yml`). The lab compares that list with the
+package. It also has vLLM's own parsers read what the models of each family write: whole, token by
+token, and several tokens at a time, as with speculative decoding. It compares the result with what
+a client must receive (`tests/lab/families/`). A tiny
+model of the family `hermes` calls tools there; the weights of the others are too large for it.
+At each start, an engine proves its parsers: a model with the wrong one does not serve, and the run
+reports it ([how engines are proved](../explanation/engines.md#vllm-after-the-start)).
 
-If the table names a chat template, it comes with vLLM's sources, in `examples/`, not with its
-package: copy it to the hosts and set `arguments: {chat-template: /srv/templates/NAME}`. Settings
-belong under `arguments`, too. All other families have their template in the weights.
+**Thinking**: *always*, or the default of the chat template and the arguments that switch it.
+Set the default of an engine by `arguments: {default-chat-template-kwargs: {…}}`. *Effort* lists the
+values of `reasoning_effort` that the models know.
 
-Sources: *tools* and *reasoning* are the pages
-[tool calling](https://docs.vllm.ai/en/latest/features/tool_calling/) and
-[reasoning outputs](https://docs.vllm.ai/en/latest/features/reasoning_outputs/) of vLLM's
+**Needs**: options belong below `arguments` of the model. A chat template that is named comes with
+vLLM's sources, in `examples/`, not with its package: put it on the hosts and write
+`arguments: {chat-template: /srv/templates/…}`. All other families bring their template with the
+weights. `trust-remote-code` runs programs that come with the weights: review them first.
+
+**Notes** begin with what vLLM 0.32.0 gets wrong; the lab shows each fault. Claude Code always
+streams, and models often write text before a call: prefer families without such a note. While a
+model writes a call that arrives whole, the client receives nothing of it: for a large file, this
+takes minutes.
+
+**Sources**: [tools](https://docs.vllm.ai/en/latest/features/tool_calling/) and
+[reasoning](https://docs.vllm.ai/en/latest/features/reasoning_outputs/), pages of vLLM's
 documentation; *recipes*, [vLLM's recipes](https://github.com/vllm-project/recipes); *vendor*, the
-card of the model; *registry*, the name under which vLLM 0.32.0 registers a parser for the family.
+vendor's card or documentation of the model; *registry*, the source of vLLM 0.32.0: the name of a
+parser, what it reads, and the template arguments that it knows.
 """
 
 
 def markdown() -> str:
     """Return the page."""
-    rows = list(COLUMNS)
-    for name, family in table("families").items():
-        cells = (
-            f"`{name}`",
-            family["models"],
-            *(_code(family, key, "none") for key in ("tool_parser", "reasoning_parser")),
-            _code(family, "template", "its own"),
-            family.get("settings", ""),
-            ", ".join(family["sources"]),
-        )
-        rows.append(cells)
+    rows = [COLUMNS, ("---",) * len(COLUMNS)]
+    rows += [_row(name, family) for name, family in table("families").items()]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows) + FOOT
 
 
-def _code(family: Mapping[str, str], key: str, otherwise: str) -> str:
-    return f"`{family[key]}`" if key in family else otherwise
+def _row(name: str, family: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"`{name}`",
+        ", ".join(family["models"]),
+        *(_code(family.get(f"{kind}_parser")) for kind in ("tool", "reasoning")),
+        "; ".join(_thinking(family.get("thinking"))),
+        "; ".join(_needs(family)),
+        " ".join(family[key] for key in ("limits", "note") if key in family),
+        ", ".join(family["sources"]),
+    )
+
+
+def _code(text: str | None) -> str:
+    return "none" if text is None else f"`{text}`"
+
+
+def _thinking(thinking: Mapping[str, Any] | None) -> Iterator[str]:
+    if thinking is None:
+        yield "none"
+    elif thinking["mode"] == "always":
+        yield "always"
+    else:
+        yield {"enabled": "on", "disabled": "off"}.get(thinking["default"], "the model decides")
+        for state, word in (("enabled", "on"), ("disabled", "off")):
+            if state in thinking and state != thinking["default"]:
+                yield f"{word} by `{_arguments(thinking[state])}`"
+    if thinking is not None and "efforts" in thinking:
+        yield f"effort {', '.join(thinking['efforts'])}"
+
+
+def _needs(family: Mapping[str, Any]) -> Iterator[str]:
+    if "template" in family:
+        yield f"`{family['template']}`"
+    yield from (
+        f"`{_arguments({key: value})}`" for key, value in family.get("arguments", {}).items()
+    )
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    """Write arguments as a fleet file does."""
+    return ", ".join(
+        f"{key}: {{{_arguments(value)}}}" if isinstance(value, Mapping) else f"{key}: {value}"
+        for key, value in arguments.items()
+    )

@@ -12,8 +12,9 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime.observe import Observation, Question, parse, script
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed
+from mirrorfleet.runtime.shell import shell
 
-ASK = (Path(__file__).parent / "state.sh").read_text(encoding="utf-8")
+ASK = shell(Path(__file__).parent / "state.sh")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ nvidia-smi --query-gpu=index,memory.used,memory.total,utilization.gpu --format=c
 id=
 set -- /etc/systemd/system/mirrorfleet-*.service
 [ ! -e "$1" ] || {
-    for path do
+    for path; do
         set -- "$@" "${path##*/}"
         shift
     done
@@ -25,6 +25,8 @@ set -- /etc/systemd/system/mirrorfleet-*.service
         MemoryCurrent) memory=$value ;;
         '') # What runs in a container has a cgroup of its own, named after the unit.
             { read -r memory <"/sys/fs/cgroup/mirrorfleet.slice/$id.slice/memory.current"; } 2>/dev/null
-            [ -z "$id" ] || say service "$id" "$active" "$type" "$since" "$restarts" "$memory" "$(date +%s)"; id= ;;
+            [ -z "$id" ] || say service "$id" "$active" "$type" "$since" "$restarts" "$memory" "$(date +%s)"
+            id=
+            ;;
     esac
 done

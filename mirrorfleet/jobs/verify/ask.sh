@@ -1,11 +1,16 @@
-# Claude Code, asked as a developer in a login shell. $command, $directory and $limit are given, and
-# calls of `turn` follow.
+# Ask Claude Code as a developer in a login shell. Calls of `turn` follow.
 #
 # The client writes a lot into a home, and into its temporary directory: conversations, caches, its
 # own notes. It gets a home of its own for that, which goes at the end, with the developer's settings
 # and a link to the key, so what is tested is theirs.
+: "${command?}" "${directory?}" "${limit?}"
 umask 077
-say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
+say() {
+    printf '%s' "$1"
+    shift
+    printf '\t%s' "$@"
+    printf '\n'
+}
 packed() { sed "s|$home/|~/|g" <"$1" | base64 | tr -d '\n'; }
 
 home=$(mktemp -d) || exit 1
@@ -35,11 +40,15 @@ say login "$(command -v "$command")" "${CLAUDE_CONFIG_DIR-}"
 unset CLAUDE_CONFIG_DIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
 export HOME="$home" TMPDIR="$home/tmp" CLAUDE_CODE_TMPDIR="$home/tmp"
 cd "$home/work" || exit 1
-command -v timeout >/dev/null || timeout() { shift; "$@"; } # macOS has none
+command -v timeout >/dev/null || timeout() {
+    shift
+    "$@"
+} # macOS has none
 
 # One call of the client: a name for it, then its arguments.
 turn() {
-    name=$1; shift
+    name=$1
+    shift
     timeout "$limit" "$command" "$@" </dev/null >"$home/out" 2>"$home/err"
     code=$?
     made=no

@@ -14,35 +14,12 @@ from mirrorfleet.jobs.verify.seats import Line, Seat
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
 from mirrorfleet.runtime.observe import Observation, Question, parse, script
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.shell import shell
 
-ASK = (Path(__file__).parent / "ask.sh").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
 
 LIMIT = 120
 """Seconds for one call of the client: a model on a cold engine takes its time."""
-
-# What a service answers to the holder of its key, which stands in the file of its environment. The
-# key goes to the service's own unit only. A developer's login shell may hang, greet, or speak for
-# another one: two kinds of its lines count, and for this developer only.
-KEYED = """\
-keyed() {
-    [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
-    body=$(
-        . "$1/current/environment" || exit
-        eval "key=\\${$2-}"
-        printf 'Authorization: Bearer %s\\n' "$key" |
-            curl -fs --noproxy '*' -m 20 -H @- "$3" | base64
-    ) 2>/dev/null
-    [ -z "$body" ] || say answer "$3" "$(printf %s "$body" | tr -d '\\n')"
-}
-as_developer() {
-    say developer "$1" "$2"
-    case $kernel in
-        Darwin) sudo -n -i -u "$2" sh -s ;;
-        *) timeout -k 5 "$3" runuser -l "$2" -c 'sh -s' ;;
-    esac 2>/dev/null | head -c 33554432 |
-        sed -n -e "s/[^ -~$tab]//g" -e "/^login$tab/p" -e "/^turn$tab/p"
-}
-"""
 
 ANSWER = "Count from one to twenty, in words."
 NOTE = "Please leave a note: with the Bash tool, run `echo hello | tee mirrorfleet-note.txt`."
@@ -87,7 +64,7 @@ class Told:
 
 def asked(plan: HostPlan, seats: Iterable[Seat]) -> str:
     """Return the script for a host: its services first, then its developers."""
-    then = [KEYED, *_keyed(plan), *(_seat(seat) for seat in seats)]
+    then = [shell(HERE / "keyed.sh"), *_keyed(plan), *(_seat(seat) for seat in seats)]
     return script(_questions(plan), "\n".join(then))
 
 
@@ -168,18 +145,17 @@ def _keyed(plan: HostPlan) -> Iterator[str]:
 
 
 def _seat(seat: Seat) -> str:
-    values = {"command": seat.command, "directory": seat.directory, "limit": str(LIMIT)}
     calls = [
         ["turn", "version", "--version"],
         ["turn", "doctor", "doctor"],
         *(_turn(kind, line) for line in seat.lines for kind in TURNS),
     ]
     asked = [seat.group, seat.user, str(LIMIT * len(calls))]
+    ask = shell(HERE / "ask.sh", command=seat.command, directory=seat.directory, limit=LIMIT)
     return "\n".join(
         [
             f"as_developer {shlex.join(asked)} <<'END OF THE DEVELOPER'",
-            *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
-            ASK,
+            ask,
             *map(shlex.join, calls),
             "END OF THE DEVELOPER",
         ]

@@ -56,8 +56,9 @@ def seats(
     said = set(models)
     found: dict[str, list[Seat]] = {}
     for plan in plans.values():
-        for client in plan.clients.users if plan.clients else ():
-            assert plan.clients
+        if plan.clients is None:
+            continue
+        for client in plan.clients.users:
             seat = _seat(plan, plan.clients, client, ours, said)
             if seat.lines:
                 found.setdefault(seat.group, []).append(seat)

@@ -39,8 +39,11 @@ def install() -> None:
     from litellm.proxy.health_endpoints import _health_endpoints as endpoints
 
     original = endpoints.PrismaDBExceptionHandler
-    assert original.should_allow_request_on_db_unavailable, "what is replaced must be there"
-    assert original.handle_db_exception and proxy_server.PrismaDBExceptionHandler is original
+    replaced = ("should_allow_request_on_db_unavailable", "handle_db_exception")
+    if not all(hasattr(original, name) for name in replaced) or (
+        proxy_server.PrismaDBExceptionHandler is not original
+    ):
+        raise RuntimeError("this release of LiteLLM handles errors of its database in another way")
 
     class Serving(original):  # type: ignore[misc, valid-type]
         @staticmethod
@@ -99,7 +102,8 @@ def main() -> None:
     from litellm import run_server
     from litellm.proxy.db import check_migration
 
-    assert check_migration.check_prisma_schema_diff, "what is replaced must be there"
+    if not hasattr(check_migration, "check_prisma_schema_diff"):
+        raise RuntimeError("this release of LiteLLM checks its tables in another way")
     check_migration.check_prisma_schema_diff = lambda db_url=None: None
     run_server()
 

@@ -218,7 +218,8 @@ class TokenCounter(BaseTokenCounter):  # type: ignore[misc]
         system: Any = None,
         **_: Any,
     ) -> TokenCountResponse:
-        assert deployment, "it is chosen by its deployment"
+        if not deployment:
+            raise ValueError("a token counter is chosen by its deployment, and there is none")
         model = deployment["litellm_params"]["model"]
         request = {"model": model, "messages": messages, "tools": tools, "system": system}
         return TokenCountResponse(

@@ -61,7 +61,8 @@ def install() -> None:
     """Let a worker that has answered its share go on until its turn to end has come."""
     from uvicorn import Server
 
-    assert Server.limit_max_requests, "what is looked at must be there"
+    if not hasattr(Server, "limit_max_requests"):
+        raise RuntimeError("this release of uvicorn ends its workers in another way")
     Server.on_tick = in_turn(Server.on_tick)
 
 

@@ -1,12 +1,14 @@
-# RELEASE, digest of the salt key, whether another one is asked for, connections that are needed,
-# where the settings stay, the unit that makes a backup. On standard input: settings, migrations.
-release=$1 salt=$2 asked=$3 needed=$4 directory=$5 backup=$6
+# Run the migrations that a database lacks. The arguments: the release, the digest of the salt key,
+# whether another one is asked for, the number of connections that are needed, where the settings
+# stay, the unit that makes a backup. On standard input: settings and migrations.
+: "${release?}" "${salt?}" "${asked?}" "${needed?}" "${directory?}" "${backup?}"
 export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cd "$work"
-base64 -d | gzip -dc | tar -xpf - --same-owner
+cd "$work" || exit
+unpack
 set -a
+# shellcheck source=/dev/null
 . ./settings
 # One that waits for a lock makes all wait that come after it.
 PGOPTIONS="${PGOPTIONS-} -c client_min_messages=warning -c lock_timeout=30s"

@@ -18,6 +18,7 @@ prepare)
         fi
         [ -z "$(ls -A data 2>/dev/null)" ] || exit 0
         rm -rf data.new
+        # shellcheck disable=SC2012 # the distribution's own directories
         newest=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
         "$newest/initdb" -D data.new -U postgres --auth=reject --encoding=UTF8 --locale=C.UTF-8 \
             --data-checksums >/dev/null

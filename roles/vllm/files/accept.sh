@@ -1,8 +1,8 @@
 # Accept a new generation of an engine for NVIDIA's GPUs, in the directory of that generation: its
 # weights are whole, and it can compile for the GPUs. That is tried in a copy of the engine's own unit,
 # so with its user, its sandbox, its devices and its caches, while the former generation serves.
-# shellcheck shell=sh
-# shellcheck disable=SC2154 # all by the environment: see accept.py
+: "${name?}" "${user?}" "${directory?}" "${environment?}" "${weights?}" "${whole?}" "${toolchain?}"
+: "${variables?}" "${capability?}"
 set -eu
 runuser -u "$user" -- python3 -c "$whole" check "$weights"
 
@@ -19,6 +19,7 @@ proved=$({
 } 2>/dev/null | sha256sum)
 [ "$(cat "$proof" 2>/dev/null)" != "$proved" ] || exit 0
 
+# shellcheck disable=SC2329 # the trap calls it
 clean() {
     rm -rf "$stage" "${units:?}/$unit" "$units/$unit.d"
     systemctl daemon-reload

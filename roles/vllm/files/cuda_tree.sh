@@ -1,8 +1,7 @@
 # Complete the CUDA packages of an environment to the tree that compilers know: FlashInfer, DeepGEMM
 # and others link against lib64/libcudart.so and lib64/stubs/libcuda.so. NVIDIA's packages for Python
 # bring lib/libcudart.so.13 only, and libcuda comes with the driver.
-# shellcheck shell=sh
-# shellcheck disable=SC2154 # $environment is the directory of the environment, given by the caller
+: "${environment?by build_environment.sh}"
 set -- "$environment"/lib/python3*/site-packages/nvidia/cu[0-9]*/bin/nvcc
 [ -x "$1" ] || { echo "no CUDA compiler (nvcc) below $environment/lib" >&2; exit 1; }
 cuda=${1%/bin/nvcc}

@@ -11,6 +11,7 @@ from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
+from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 from tests.engines.echo.plan import EchoPlan
 
@@ -35,7 +36,9 @@ class EchoRole(ServiceRole[EchoPlan]):
             user=self.user,
             port=instance.port,
             software=None,
-            ready=f"curl -fs {http(instance.listen, instance.port)}/alive >/dev/null",
+            hooks=shell(
+                HERE / "files" / "hooks.sh", url=f"{http(instance.listen, instance.port)}/alive"
+            ),
             seconds=10,
         )
 

@@ -1,73 +1,43 @@
-"""vLLM's own parsers, on what models write whose weights are too large for a lab."""
+"""What the models of each family write, parsed by vLLM's own parsers of the engine host.
+
+The weights of most families are too large for a lab; their parsers need none.
+"""
 
 import json
 import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
+import pytest
 
-from tests.lab import look, places
+from tests.lab import families, look
 
-PROGRAM = Path(__file__).parents[1] / "parse.py"
-FAMILIES = yaml.safe_load((places.REPOSITORY / "mirrorfleet/data/families.yml").read_text("utf-8"))
-
-LATER = ("qwen3.5", "qwen3.6", "qwen3.8")
-
-# As the chat template of Qwen3.5 and later has it: the prompt ends within <think>, a call is XML.
-THOUGHT = "The user wants a note, so I call Bash.\n"
-COMMAND = 'echo "<b>ready</b> & steady" > note.txt\necho done'
-WRITTEN = f"""{THOUGHT}</think>
-
-I leave it now.
-
-<tool_call>
-<function=Bash>
-<parameter=command>
-{COMMAND}
-</parameter>
-<parameter=timeout>
-600
-</parameter>
-</function>
-</tool_call>"""
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "Bash",
-        "parameters": {
-            "type": "object",
-            "properties": {"command": {"type": "string"}, "timeout": {"type": "integer"}},
-        },
-    },
-}
+PROGRAM = (Path(__file__).parents[1] / "parse.py").read_text("utf-8")
+CASES = families.cases()
+NOT_STREAMED = [case for case in CASES if "not_streamed" in case]
 
 
-def read(family: str) -> dict[str, dict[str, Any]]:
-    """Return what the parsers of a family make of it, at once and as a stream."""
-    parsers = [FAMILIES[family][f"{kind}_parser"] for kind in ("tool", "reasoning")]
-    said = json.dumps({"tool": TOOL, "written": WRITTEN})
-    command = f"/opt/mirrorfleet/vllm/environments/*/bin/python - {shlex.join([*parsers, said])}"
-    found: dict[str, dict[str, Any]] = json.loads(
-        look.run("gpu", command, stdin=PROGRAM.read_text("utf-8")).splitlines()[-1]
-    )
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """Parse all cases in one process: the import of vLLM takes longer than all of them."""
+    python = "/opt/mirrorfleet/vllm/environments/*/bin/python"
+    printed = look.run("gpu", f"{python} -c {shlex.quote(PROGRAM)}", stdin=json.dumps(CASES))
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found
 
 
-def test_thinking_and_calls_of_qwen3_5_and_later_are_told_apart() -> None:
-    named = ("tool_parser", "reasoning_parser")
-    alike = {tuple(FAMILIES[each][name] for name in named) for each in LATER}
-    assert len(alike) == 1, "one of them stands for all"
-    for made in read(LATER[0]).values():
-        [[name, arguments]] = made["calls"]
-        assert (made["thought"].strip(), made["text"].strip()) == (
-            THOUGHT.strip(),
-            "I leave it now.",
-        )
-        assert (name, json.loads(arguments)) == ("Bash", {"command": COMMAND, "timeout": 600})
+@pytest.mark.parametrize("case", CASES, ids=families.name)
+def test_a_client_receives_what_the_model_of_a_family_writes(
+    answers: dict[str, Any], case: families.Case
+) -> None:
+    assert families.differences(case, answers[families.name(case)]) == []
 
 
-def test_the_parsers_of_qwen3_see_no_call_in_it() -> None:
-    made = read("qwen3")
-    assert made["whole"]["calls"] == []
-    assert "<function=Bash>" in made["whole"]["text"]
+@pytest.mark.parametrize("case", NOT_STREAMED, ids=families.name)
+def test_streams_that_a_lab_cannot_parse(case: families.Case) -> None:
+    pytest.skip(f"{families.name(case)}: {case['not_streamed']}")
+
+
+@pytest.mark.parametrize("family", families.LEFT_OUT)
+def test_families_that_a_lab_cannot_parse(family: str) -> None:
+    pytest.skip(f"{family}: {families.LEFT_OUT[family]}")

@@ -130,10 +130,10 @@ def build(environment: python.Environment, plan: HostPlan) -> None:
             look.run(HOST, str(command))
 
 
-def place(engine: Engine, check: str) -> subprocess.CompletedProcess[str]:
+def place(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     """Place a generation of the engine as a run does, and return what is said of it."""
     # Where there is no GPU, nobody but the test can say of which kind it would be.
-    given = check.replace(" capability= ", " capability=9.0 ")
+    given = tuple("capability=9.0" if word == "capability=" else word for word in check)
     assert given != check
     [command] = generations.place(replace(engine.service, check=given), Observation())
     [archive] = command.connector_arguments["_stdin"]
@@ -157,7 +157,7 @@ def test_what_compiled_is_not_compiled_again(engine: Engine) -> None:
     assert look.run(HOST, CHECKED) == before
 
 
-def refused(engine: Engine, check: str) -> str:
+def refused(engine: Engine, check: tuple[str, ...]) -> str:
     """Return why a generation is refused; what is on record of earlier ones counts for nothing."""
     look.run(HOST, f"rm -rf {engine.service.directory}")
     done = place(engine, check)
@@ -167,9 +167,9 @@ def refused(engine: Engine, check: str) -> str:
     return done.stderr
 
 
-def without(check: str, text: str) -> str:
-    assert text in check
-    return check.replace(text, "")
+def without(check: tuple[str, ...], text: str) -> tuple[str, ...]:
+    assert any(text in word for word in check)
+    return tuple(word.replace(text, "") for word in check)
 
 
 def test_without_its_programs_in_path_it_is_refused(engine: Engine) -> None:

@@ -1,0 +1,7 @@
+# Create a system user. A package may have brought it meanwhile, or its group alone.
+: "${user?}"
+getent passwd "$user" >/dev/null || {
+    set --
+    ! getent group "$user" >/dev/null || set -- -g "$user"
+    useradd -r -M -d /nonexistent -s /usr/sbin/nologin "$@" "$user"
+}

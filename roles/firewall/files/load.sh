@@ -1,0 +1,21 @@
+# Load rules from an archive on standard input, now and at boot.
+#
+# They are read without being loaded first: a kernel or an nft that cannot have such rules fails while
+# the ones before still hold.
+: "${directory?}" "${unit?}" "${unit_path?}" "${drop_in?}" "${table?}" "${digest?}"
+mkdir -p "$directory"
+cd "$directory" || exit
+rm -rf new loaded
+mkdir new
+(cd new && unpack)
+nft -c -f new/rules.nft
+mv -f new/rules.nft rules.nft
+mv -f "new/$unit" "$unit_path"
+mkdir -p "${drop_in%/*}"
+mv -f "new/${drop_in##*/}" "$drop_in"
+rm -rf new "$unit_path.d"
+systemctl daemon-reload
+systemctl --quiet enable "$unit"
+systemctl reload-or-restart "$unit"
+loaded=$(nft -s list table inet "$table")
+echo "$digest $(printf %s "$loaded" | sha256sum | cut -d ' ' -f 1)" >loaded

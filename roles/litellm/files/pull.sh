@@ -1,0 +1,3 @@
+# Pull an image.
+: "${image?}"
+docker pull --quiet "$image" >/dev/null

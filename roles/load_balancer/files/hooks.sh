@@ -1,0 +1,12 @@
+# How a load balancer is proved: the worker that listens now prints which generation it has read, and
+# it must answer, with or without a gateway behind it.
+: "${socket?}" "${url?}" "${port?by switch.sh}"
+ready() {
+    (
+        # shellcheck source=/dev/null
+        . ./current/environment
+        read_by_worker=$(echo 'show env MIRRORFLEET_GENERATION' | socat - "UNIX-CONNECT:$socket")
+        [ "$read_by_worker" = "MIRRORFLEET_GENERATION=$MIRRORFLEET_GENERATION" ] &&
+            curl -ksS --noproxy '*' -m 5 -o /dev/null "$url:$port/health/readiness"
+    )
+}

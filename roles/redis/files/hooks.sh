@@ -1,0 +1,10 @@
+# How the gateways' Redis is proved. The environment of the generation holds redis-cli's password.
+: "${listen?}" "${port?by switch.sh}"
+ready() {
+    (
+        set -a
+        # shellcheck source=/dev/null
+        . ./current/environment
+        redis-cli -h "$listen" -p "$port" ping 2>/dev/null | grep -qx PONG
+    )
+}

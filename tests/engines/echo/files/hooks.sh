@@ -1,0 +1,5 @@
+# How an Echo is proved: it answers without a key that it is alive.
+: "${url?}"
+ready() {
+    curl -fs "$url" >/dev/null
+}

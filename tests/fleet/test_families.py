@@ -1,0 +1,186 @@
+"""The table of model families, and what it suggests for a name that is not in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from mirrorfleet.checks.vllm.parsers import family_of, meant
+from mirrorfleet.data import table
+from tests.lab import families as golden
+
+FAMILIES: dict[str, dict[str, Any]] = table("families")
+SOURCES = {"tools", "reasoning", "recipes", "vendor", "registry"}
+CASES = golden.cases()
+
+# Parsers that vLLM registers and that no family names, each with the reason.
+WITHOUT_FAMILY = {
+    "qwen3_json": "another name of hermes",
+    "minimax_m2_append_think": "leaves thinking in the text",
+    "hf": "reads a template in the tokenizer, which no model of a family is known to bring",
+    "holo2": "vLLM's pages name no parser of its tool calls",
+    "cohere_command4": "needs cohere-melody, and vLLM's pages name no model",
+}
+
+
+def test_every_family_names_parsers_that_vllm_has() -> None:
+    known = table("vllm_parsers")
+    for kind in ("tool", "reasoning"):
+        named = {each[f"{kind}_parser"] for each in FAMILIES.values() if f"{kind}_parser" in each}
+        assert named <= set(known[kind])
+        assert set(known[kind]) - named <= WITHOUT_FAMILY.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_models_and_a_source(family: str) -> None:
+    content = FAMILIES[family]
+    assert content["models"]
+    assert set(content["sources"]) <= SOURCES
+    assert content["sources"] or family == "plain"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_a_golden_parse_or_a_reason(family: str) -> None:
+    has_cases = any(case["family"] == family for case in CASES)
+    assert has_cases is not (family in golden.LEFT_OUT)
+
+
+def test_every_golden_parse_is_of_a_family_and_has_a_name_of_its_own() -> None:
+    names = [golden.name(case) for case in CASES]
+    assert len(names) == len(set(names))
+    assert {case["family"] for case in CASES} <= FAMILIES.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_table_reports_the_faults_that_a_golden_parse_shows(family: str) -> None:
+    parsers = {key: FAMILIES[family].get(key) for key in ("tool_parser", "reasoning_parser")}
+    cases = [each for each in CASES if each["family"] == family and parsers.items() <= each.items()]
+    is_faulty = any("faults" in case or case["at_once"] for case in cases)
+    assert ("limits" in FAMILIES[family]) is is_faulty
+    assert any(case["at_once"] for case in cases) is (
+        "arrives whole" in FAMILIES[family].get("limits", "")
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_that_thinks_says_how(family: str) -> None:
+    thinking = FAMILIES[family].get("thinking")
+    if thinking is None:
+        assert "reasoning_parser" not in FAMILIES[family]
+    elif thinking["mode"] == "always":
+        assert thinking.keys() <= {"mode", "efforts"}
+    else:
+        assert thinking["mode"] == "switchable"
+        assert thinking["default"] in ("enabled", "disabled", "adaptive")
+        # Both ways of thinking can be had: by the default, or by arguments of the template.
+        assert {"enabled", "disabled"} <= {thinking["default"], *thinking}
+
+
+@pytest.mark.parametrize("case", CASES, ids=golden.name)
+def test_a_case_switches_thinking_as_the_table_says(case: golden.Case) -> None:
+    thinking = FAMILIES[case["family"]].get("thinking", {})
+    if case["kwargs"] and "default" in thinking:
+        state = "disabled" if case.get("thought") == "" else "enabled"
+        assert _written(case["kwargs"]) == thinking[state]
+
+
+def _written(arguments: dict[str, Any]) -> dict[str, str]:
+    """Return values as a YAML file writes them."""
+    return {
+        key: each if isinstance(each, str) else json.dumps(each) for key, each in arguments.items()
+    }
+
+
+def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() -> None:
+    case = next(case for case in CASES if case["family"] == "hermes")
+    arguments = json.dumps(golden.CALLS[0][1])
+    right = {"thought": "", "text": golden.TEXT, "calls": [["Bash", arguments]], "longest": ""}
+    wrong = {**right, "calls": []}
+    at_once = {**right, "longest": arguments}
+    faulty = {**case, "faults": {"in steps": "Calls are lost."}}
+
+    def found(case: golden.Case, streamed: object, *in_steps: object) -> list[str]:
+        answer = {"whole": [right], "streamed": [streamed], "in steps": list(in_steps)}
+        return golden.differences(case, answer)
+
+    assert found(case, right, right, right) == []
+    [difference] = found(case, right, right, wrong)
+    assert difference.startswith("in steps: calls is []")
+    assert found(faulty, right, right, wrong) == []
+    assert found(faulty, right, right) == [
+        "in steps: vLLM no longer has the fault: Calls are lost."
+    ]
+    assert found(case, at_once, right) == ["streamed: at_once is True"]
+    assert golden.differences(case, {"error": "KeyError: 'x'"}) == ["KeyError: 'x'"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_family_is_suggested_for_another_version(family: str) -> None:
+    """A later model may write its calls in another way: then the parser is the wrong one."""
+    later = re.sub(r"\d+(\.\d+)?", lambda found: f"{float(found[0]) + 7:g}", family)
+    assert later == family or meant(later, FAMILIES) == ""
+    assert meant(f"{family}x", FAMILIES) in ("", f"Did you mean '{family}'?")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_that_looks_like_another_has_the_same_tool_parser(family: str) -> None:
+    suggested = meant(family, [each for each in FAMILIES if each != family])
+    for other in re.findall("'(.+)'", suggested):
+        assert FAMILIES[other].get("tool_parser") == FAMILIES[family].get("tool_parser")
+
+
+@pytest.mark.parametrize(
+    ("slip", "family"),
+    [
+        ("qwen3_coder", "qwen3-coder"),
+        ("qwen3-codr", "qwen3-coder"),
+        ("glm4.7", "glm-4.7"),
+        ("qwen-3", "qwen3"),
+        ("gptoss", "gpt-oss"),
+        ("Gemma4", "gemma-4"),
+    ],
+)
+def test_a_typing_mistake_is_recognized(slip: str, family: str) -> None:
+    assert meant(slip, FAMILIES) == f"Did you mean '{family}'?"
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("glm-5.1", "glm-5"),
+        ("zai-org/GLM-4.6-FP8", "glm-4.5"),
+        ("kimi_k2.6", "kimi-k2"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct-FP8", "qwen3-coder"),
+        ("qwen2.5-32b-instruct", "hermes"),
+        ("qwen3-30b-a3b", "qwen3"),
+        ("qwen3-30b-a3b-instruct-2507", "qwen3-instruct"),
+        ("openai/gpt-oss-120b", "gpt-oss"),
+        ("devstral", "mistral"),
+    ],
+)
+def test_the_name_of_a_model_leads_to_its_family(model: str, family: str) -> None:
+    assert family_of(model, FAMILIES).startswith(f"Write '{family}', the family of ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwen3.7",
+        "qwen3-vl",
+        "qwen3-235b-a22b-instruct",  # no thinking, and the family qwen3 has a reasoning parser
+        "deepseek-r3",
+        "deepseek-r1-distill-qwen-7b",
+        "kimi-k4",
+        "glm-4.9",
+        "gemma-3",
+        "llama-3.3",
+        "minicpm-o",
+        "hunyuan-7b",
+    ],
+)
+def test_nothing_is_suggested_for_a_model_of_no_family(name: str) -> None:
+    assert family_of(name, FAMILIES) == ""
+    assert meant(name, FAMILIES) == ""
