@@ -236,7 +236,7 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("DATABASE_PASSWORD", "state: the password of Postgres"),
+        ("DATABASE_PASSWORD", "state: the password of Postgres,"),
         ("LITELLM_SALT_KEY", "state: the salt key"),
     ],
 )
@@ -244,9 +244,10 @@ def test_a_secret_that_can_be_guessed_is_refused(
     plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
+    comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}: it is 7 characters long; the minimum is 32. Make a random "
-        "one, for example with: openssl rand -hex 32."
+        f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; the minimum is 32. "
+        "Make a random one, for example with: openssl rand -hex 32."
     ]
 
 

@@ -96,7 +96,7 @@ def planned(directory: Path) -> FleetPlan:
 
 def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
     [problem] = [each for each in problems(tmp_path) if "parrot" in each]
-    assert problem.startswith("models.parrot.engine: cannot be 'echo': it is one of ollama, vllm.")
+    assert problem.startswith("models.parrot.engine: is 'echo'; it must be one of ollama, vllm.")
 
 
 @pytest.mark.usefixtures("registered")
@@ -109,8 +109,8 @@ def test_an_engine_is_registered_once() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("    output: 8192\n", "", "models.parrot: lacks 'output'."),
-        ("reserved_gpus: 1", "voise: loud", "is not a key of this file. Did you mean 'voice'?"),
+        ("    output: 8192\n", "", "models.parrot: missing key 'output'."),
+        ("reserved_gpus: 1", "voise: loud", "voise: unknown key. Did you mean 'voice'?"),
         ("hosts: [gpu]", "hosts: [gpu, gw]\n    voice: loud", "is loud on several hosts."),
         ("hosts: [gpu]", "hosts: [gqu]", "names the host 'gqu', which is not in this file."),
         (
