@@ -246,8 +246,8 @@ def test_a_secret_that_can_be_guessed_is_refused(
     monkeypatch.setenv(name, "sk-1234")
     comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; the "
-        "minimum is 32. Make a random one, for example with: openssl rand -hex 32."
+        f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
+        "the minimum is 32. Make a random one, for example with: openssl rand -hex 32."
     ]
 
 

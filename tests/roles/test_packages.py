@@ -151,8 +151,8 @@ def test_who_is_not_in_the_file_is_told(
             "guests",
             "linus",
             {"KEY_ROOT": "abc"},
-            "guests: keys cannot be derived from {env: KEY_ROOT}: it is 3 characters long; the "
-            "minimum is 32. Make a random one, for example with: openssl rand -hex 32.",
+            "guests: keys cannot be derived from {env: KEY_ROOT}: it is 3 characters long; "
+            "the minimum is 32. Make a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",
