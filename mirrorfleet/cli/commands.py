@@ -81,6 +81,13 @@ def init() -> click.Command:
     return command
 
 
+def docs() -> click.Command:
+    """Print a page of the documentation."""
+    from mirrorfleet.cli.docs import command
+
+    return command
+
+
 Loader = Callable[[], click.Command]
 
 COMMANDS: Mapping[str, Loader] = {
@@ -94,6 +101,7 @@ COMMANDS: Mapping[str, Loader] = {
     "fetch": fetch,
     "schema": schema,
     "init": init,
+    "docs": docs,
 }
 """Every command by name, in the order of `--help`. A loader's docstring is its short help."""
 

@@ -18,7 +18,7 @@ import pytest
 from mirrorfleet import __version__
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("mirrorfleet", "roles", "deploys", "schemas")
+SHIPPED = ("mirrorfleet", "roles", "deploys", "schemas", "docs")
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def pyinfra(environment: Path, *arguments: str | Path, cwd: Path, **variables: s
 def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
     tree = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas")}
+    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas", "docs")}
     expected = {f"mirrorfleet/{each.removeprefix('mirrorfleet/')}" for each in tree.split()} - links
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
