@@ -23,7 +23,7 @@ from mirrorfleet.jobs.verify.judge import rows
 from mirrorfleet.jobs.verify.layers import layers
 from mirrorfleet.jobs.verify.questions import Told
 from mirrorfleet.jobs.verify.seats import seats
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from tests.docs.pages import ROOT
 from tests.roles.test_verify import ADA, healthy, turn, well
 
@@ -65,11 +65,11 @@ def verify(directory: Path) -> str:
     found = [
         layer
         for name, each in hosts.items()
-        for layer in layers(each, Observation() if name == "gw-1" else healthy(each))
+        for layer in layers(each, assumed() if name == "gw-1" else healthy(each))
     ]
     kinds = ("answer", "stream", "tool", "subagent")
     failed = {f"{kind} tiny": turn("unreachable") for kind in kinds}
-    answers = Told(Observation(), {ADA: well() | failed}, {ADA: ("/usr/local/bin/claude", "")})
+    answers = Told(assumed(), {ADA: well() | failed}, {ADA: ("/usr/local/bin/claude", "")})
     lines = [row for seat in seats(hosts) for row in rows(seat, answers, found)]
     return _drawn(
         "pyinfra inventories/lab.py deploys/verify.py",
