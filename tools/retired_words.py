@@ -21,7 +21,7 @@ OTHERS = (
     "/locks/",
     "mirrorfleet/data/litellm_",
     "schemas/claude-settings-",
-    "schemas/litellm-config",
+    "litellm-config.schema",
     "requirements.lock",
     "LICENSE",
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from mirrorfleet.checks import literals
 from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.litellm import Values
-from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.config.problems import Key, Problem, checked, did_you_mean
 from mirrorfleet.data import is_there, table
 from mirrorfleet.engines.registry import engine_of
 
@@ -179,7 +179,5 @@ SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
     """Return the names that the gateway's release knows; ``None`` where they are not known here,
     which is told of the release."""
-    assert fleet.gateway, "it is its settings that are looked at"
-    if not is_there(f"litellm_known/{fleet.gateway.version}"):
-        return None
-    return frozenset(table(f"litellm_known/{fleet.gateway.version}")[section])
+    name = f"litellm_known/{checked(fleet.gateway, 'gateway').version}"
+    return frozenset(table(name)[section]) if is_there(name) else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.config import Fleet
-from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.problems import Key, Problem, checked
 from mirrorfleet.config.reader import Secret
 
 SECRET = re.compile(r"(^|_)(?<!public_)(key|token|secret|password|credentials?)$", re.IGNORECASE)
@@ -59,8 +59,7 @@ def holds_a_secret(name: str) -> bool:
 def _variable(fleet: Fleet, key: Key, said: str, found: re.Match[str]) -> Iterator[Problem]:
     """A variable by LiteLLM's own word for one: the gateways' environment must have it."""
     name = found[1]
-    assert fleet.gateway, "it is its settings that are looked at"
-    if name in fleet.gateway.environment:
+    if name in checked(fleet.gateway, "gateway").environment:
         return
     remedy = (
         f"Write {{env: {name}}}."

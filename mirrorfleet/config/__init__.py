@@ -16,7 +16,8 @@ from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
-from mirrorfleet.config.problems import Problem
+from mirrorfleet.config.lock_files import Locks
+from mirrorfleet.config.problems import Problem, Unchecked
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
 
@@ -59,6 +60,7 @@ class Fleet:
     """
 
     document: Document
+    locks: Locks
     name: str
     ssh: Ssh
     packages: Literal["controller", "registry"]
@@ -83,10 +85,10 @@ class Fleet:
         return self.models.get(name)
 
     def resolve(self, name: str) -> Model:
-        """Return the model of a name or alias. Raises ``LookupError``: the check refuses others."""
+        """Return the model of a name or alias. Raises ``Unchecked`` for other names."""
         model = self.find(name)
         if model is None:
-            raise LookupError(f"'{name}' is neither a model nor an alias of one")
+            raise Unchecked(f"models.{name} is missing, and the checks let the fleet file pass")
         return model
 
     def names(self, model: Model) -> list[str]:
@@ -118,16 +120,18 @@ class Fleet:
         return found
 
 
-def fleet(document: Document, readers: Mapping[str, ModelReader]) -> Fleet:
+def fleet(document: Document, readers: Mapping[str, ModelReader], locks: Locks) -> Fleet:
     """Build the fleet from a document that passed the schema.
 
-    ``readers`` read the models of each engine, by its word in the fleet file.
+    ``readers`` read the models of each engine, by its word in the fleet file; ``locks`` are the
+    lock files that the fleet can use.
     """
     root = Section(document)
     hosts = {each.name: host(each) for each in root.mapping("hosts").mappings()}
     release = root.mapping("gateway").get("version") or ""
     return Fleet(
         document=document,
+        locks=locks,
         name=root.get("name") or "",
         ssh=ssh(root.mapping("ssh")),
         packages=root["packages"],

@@ -1,4 +1,4 @@
-"""What an address says about who reaches it. Names are not looked up: of them nothing is known."""
+"""Properties of addresses. Names are not resolved: nothing is known about them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def is_ip(address: str) -> bool:
 
 
 def is_name(address: str) -> bool:
-    """Can DNS have such a name? Its parts have 63 characters at most, all together 253."""
+    """Return whether a name is possible in DNS: at most 63 characters a label, 253 in total."""
     parts = address.removesuffix(".").split(".")
     return len(address) <= 253 and all(1 <= len(part) <= 63 for part in parts)
 
 
 def before_v1(url: str) -> str | None:
-    """Return what a URL says before the ``/v1`` or ``/v1/messages`` at its end, if it has one."""
+    """Return a URL without ``/v1`` or ``/v1/messages`` at its end, ``None`` if it has neither."""
     found = re.fullmatch(r"(https?://[^/]+.*?)/+v1(/messages)?/*", url)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""The settings that a release of Claude Code knows: schemas/claude-settings-VERSION.json."""
+"""Settings by release of Claude Code: schemas/claude-settings-VERSION.json."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from mirrorfleet.config.problems import Key, did_you_mean
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 
 OWN = ("ANTHROPIC_", "CLAUDE_", "DISABLE_", "OTEL_")
-"""Variables with these beginnings are meant for the client; others may be for what it starts."""
+"""Prefixes of variables for the client itself; others may be for programs that it starts."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What one release knows. ``managed_only`` are settings that it reads as policy alone."""
+    """The settings and environment variables of one release, with their schemas."""
 
     settings: Mapping[str, Any]
     environment: frozenset[str]
 
     def managed_only(self, name: str) -> bool:
+        """Return whether the client reads a setting only from managed settings."""
         return bool(self.settings[name].get("managedOnly"))
 
     def mistakes(self, name: str, value: Any) -> Iterator[tuple[Key, str, str]]:
-        """Yield each place in a value that the client would ignore, what is wrong, and the fix."""
+        """Yield each place in a value that the client would ignore, the mistake, and the fix."""
         found = list(Draft202012Validator(self.settings[name]).iter_errors(value))
         unknown = {(*error.absolute_path, error.instance) for error in found if _is_of_name(error)}
         for error in found:
@@ -41,7 +42,7 @@ class Release:
                 yield from _explained(error)
 
     def around(self, name: str) -> str | None:
-        """Return the setting that holds a key of this name, if it is one of several."""
+        """Return the setting that has a key of this name, if there is one."""
         holders = (
             outer
             for outer, schema in self.settings.items()
@@ -50,14 +51,14 @@ class Release:
         return next(holders, None)
 
     def meant(self, variable: str) -> str | None:
-        """Return the variable of the client that another one is most like, if it is close."""
+        """Return the client's variable with the most similar name, if it is close."""
         if variable in self.environment:
             return None
         close = get_close_matches(variable, self.environment, n=1, cutoff=0.88)
         return close[0] if close else None
 
     def foreign(self, variable: str) -> bool:
-        """Has it the name of a variable of the client, without being one?"""
+        """Return whether a variable has the prefix of the client's and is unknown to it."""
         return variable.startswith(OWN) and variable not in self.environment
 
 
@@ -68,36 +69,36 @@ def _is_of_name(error: ValidationError) -> bool:
 def _explained(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
     at: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    wanted: Any = error.validator_value
+    expected: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
             known = schema["properties"]
             for name in sorted(set(error.instance) - set(known)):  # type: ignore[arg-type]
                 yield (
                     (*at, name),
-                    "is not known there, and would be ignored.",
+                    "is unknown to this release of Claude Code, which would ignore it.",
                     did_you_mean(name, known),
                 )
         case "required":
-            lacking = [name for name in wanted if name not in error.instance]  # type: ignore[operator]
-            for name in lacking[:1]:
+            missing = [name for name in expected if name not in error.instance]  # type: ignore[operator]
+            for name in missing[:1]:
                 fix = f"Add {name}: {_kind(schema['properties'].get(name, {}))}."
-                yield at, f"has no '{name}'.", fix
+                yield at, f"missing key '{name}'.", fix
         case "anyOf":
             yield from _nearest(error)
         case _ if _is_of_name(error):
             name = str(error.instance)
             yield (
                 (*at, name),
-                "is not known there, and would be ignored.",
-                did_you_mean(name, wanted),
+                "is unknown to this release of Claude Code, which would ignore it.",
+                did_you_mean(name, expected),
             )
         case _:
             yield at, f"must be {_kind(schema)}.", ""
 
 
 def _nearest(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
-    """Explain a value that is none of several things by the one that it has the most of."""
+    """Explain a value that fits no alternative, by the alternative of the same type."""
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     branches = {
         at: [each for each in error.context or () if each.schema_path[0] == at]
@@ -113,7 +114,7 @@ def _nearest(error: ValidationError) -> Iterator[tuple[Key, str, str]]:
 
 
 def _is_of_another_kind(error: ValidationError, found: list[ValidationError]) -> bool:
-    """Does a branch fail on the value itself, or on the word that tells it from the others?"""
+    """Return whether an alternative fails on the type, or on the key that selects it."""
     here = len(error.absolute_path)
     return any(
         (each.validator == "type" and len(each.absolute_path) == here)
@@ -123,20 +124,20 @@ def _is_of_another_kind(error: ValidationError, found: list[ValidationError]) ->
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """Say what the client wants, in words."""
+    """Describe the type of a value in words."""
     if "enum" in schema:
         words = [str(each) for each in schema["enum"]]
         return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     if schema.get("type") == "array" and schema.get("items", {}).get("type") == "string":
-        return "a list of texts"
+        return "a list of strings"
     if schema.get("type") == "object" and "properties" not in schema:
         inner = schema.get("additionalProperties", {}).get("type")
-        return "a mapping of names to texts" if inner == "string" else "a mapping"
+        return "a mapping of names to strings" if inner == "string" else "a mapping"
     return KINDS.get(schema.get("type", ""), "something else")
 
 
 KINDS = {
-    "string": "text",
+    "string": "a string",
     "boolean": "true or false",
     "number": "a number",
     "array": "a list",
@@ -145,7 +146,7 @@ KINDS = {
 
 
 def releases() -> list[str]:
-    """Return the versions whose settings are known."""
+    """Return the releases with known settings."""
     return sorted(path.stem.removeprefix(PREFIX) for path in SCHEMAS.glob(f"{PREFIX}*.json"))
 
 
@@ -154,7 +155,7 @@ PREFIX = "claude-settings-"
 
 @cache
 def release(version: str) -> Release | None:
-    """Return what a version knows, or ``None`` where nobody has looked."""
+    """Return the settings of a release, ``None`` if they are not known here."""
     path = SCHEMAS / f"{PREFIX}{version}.json"
     if not path.is_file():
         return None

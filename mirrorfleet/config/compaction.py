@@ -1,7 +1,7 @@
-"""When Claude Code compacts a conversation, in tokens of its window."""
+"""When Claude Code compacts a conversation, in tokens before the end of its window."""
 
 ANSWER = 20_000
-"""Tokens at most that the client keeps free for an answer, however long an answer may be."""
+"""Most tokens that the client reserves for an answer."""
 
 MARGIN = 13_000
-"""Tokens before that from which on it compacts, so that the newest results still fit."""
+"""Tokens before that reserve at which it compacts, so that the newest results still fit."""

@@ -1,17 +1,21 @@
-"""How many connections the gateways may open to their database."""
+"""The number of connections that the gateways may open to their database."""
 
 from __future__ import annotations
 
 from mirrorfleet.config import Fleet
+from mirrorfleet.config.problems import checked
 
 RESERVE = 10
-"""Connections beside those of the gateways: three that Postgres keeps for its superuser, those of
-migrations and backups, and whoever looks."""
+"""Connections besides those of the gateways: three that Postgres reserves for its superuser, those
+of migrations and backups, and some for people."""
 
 
 def connections(fleet: Fleet) -> int:
-    """Return how many connections the gateways may open at most, and the reserve."""
-    gateway = fleet.gateway
-    assert gateway and gateway.database and gateway.workers != "auto", "the check wants a number"
-    pools = len(gateway.hosts) * gateway.workers
-    return gateway.database.connection_pool_limit * pools + RESERVE
+    """Return the most connections of all gateways together, plus the reserve.
+
+    Raises ``Unchecked`` for ``workers: auto``, which has no limit.
+    """
+    gateway = checked(fleet.gateway, "gateway")
+    database = checked(gateway.database, "gateway.database")
+    workers = checked(None if gateway.workers == "auto" else gateway.workers, "gateway.workers")
+    return database.connection_pool_limit * len(gateway.hosts) * workers + RESERVE

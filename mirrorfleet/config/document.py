@@ -1,4 +1,4 @@
-"""A fleet file, with the files that it includes, as plain data that remembers every line."""
+"""A fleet file with its includes, as plain data, and the line of every key."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from mirrorfleet.config.yaml_nodes import LARGEST, UNSOUND, Node, overlay, parse
 INCLUDE = "include"
 
 REMOVE = "Remove it"
-"""How the remedy begins that takes a value out."""
+"""The first words of a remedy that removes a value."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: its data (dicts, lists, scalars) and the place at which each key stands.
+    """A parsed file: its data (dicts, lists, scalars) and the place of each key.
 
-    ``lost`` are the keys that are in the file, and not in the data because they are unsound;
-    ``problems`` says why, of those that YAML does not read as words, numbers and the like.
-    ``covering`` are those that are laid over the value of an included file.
+    ``lost`` has the keys of invalid values, which are in the file and not in ``data``.
+    ``problems`` has what the parser found. ``covering`` has the keys that override the value of an
+    included file.
     """
 
     path: Path
@@ -36,22 +36,22 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def place(self, key: Key) -> Place:
-        """Return where ``key`` stands, or the nearest parent that is in the file."""
+        """Return the place of ``key``, or of its nearest parent in the file."""
         while key and key not in self.places:
             key = key[:-1]
         return self.places[key]
 
     def directory(self, key: Key) -> Path:
-        """Return the directory from which the paths at ``key`` start: that of their own file."""
+        """Return the directory that relative paths at ``key`` start at: that of their own file."""
         return Path(self.place(key).file).resolve().parent
 
     def names(self, section: str) -> frozenset[str]:
-        """Return the names that a section of the file defines, soundly or not."""
+        """Return the names that a section of the file defines, even those with invalid values."""
         lost = {str(key[1]) for key in self.lost if len(key) == 2 and key[0] == section}
         return frozenset(self.data.get(section, ())) | lost
 
     def says(self, *key: str) -> bool:
-        """Tell whether something is written at ``key``, soundly or not."""
+        """Return whether the file has ``key``, even with an invalid value."""
         return key in self.places
 
     def problem(
@@ -62,10 +62,10 @@ class Document:
         severity: Literal["error", "warning"] = "error",
         given: tuple[Key, ...] = (),
     ) -> Problem:
-        """Return a problem at ``key``, which rests on what is said at the keys ``given``, too.
+        """Return a problem at ``key`` that also depends on the values of the keys ``given``.
 
-        Where an included file says the key as well, a value that is removed would only give way to
-        that one's.
+        If an included file has the key too, removing it would only uncover that file's value: the
+        remedy is then ``null``.
         """
         if remedy.startswith(REMOVE) and self._is_included(key):
             remedy = f"Write '{key[-1]}: null' in {self.path.name}{remedy.removeprefix(REMOVE)}"
@@ -78,7 +78,7 @@ class Document:
         return self.problem(key, mistake, remedy, "warning", given)
 
     def _is_included(self, key: Key) -> bool:
-        """Does a file below this one say a key of a mapping?"""
+        """Return whether an included file has a key of a mapping."""
         found = self.places.get(key)
         return (
             found is not None
@@ -88,17 +88,17 @@ class Document:
 
 
 MOST_FILES = 1000
-"""Files of one fleet."""
+"""Most files of one fleet."""
 
 LONGEST = 50
-"""Files in a row, each of which includes the next."""
+"""Levels of nested includes that are refused."""
 
 
 def read(path: Path) -> Document:
-    """Read a fleet file and, under it, what it includes.
+    """Read a fleet file and merge it over its includes.
 
-    Raises ``FleetError`` when one of the files cannot be read, or includes itself. What is wrong
-    with single values is among the document's ``problems``.
+    Raises ``FleetError`` if a file cannot be read or includes itself. Mistakes in single values
+    are among the document's ``problems``.
     """
     reader = _Reader()
     tree = reader.read(path, ())
@@ -117,7 +117,7 @@ def read(path: Path) -> Document:
 
 
 class _Reader:
-    """Reads each file once, however many others include it, and collects what is wrong."""
+    """Reads each file once, even if several files include it, and collects problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -125,7 +125,7 @@ class _Reader:
         self.room = LARGEST
 
     def read(self, path: Path, including: tuple[Path, ...]) -> Node:
-        """Return the tree of a file, laid over those of the files that it includes."""
+        """Return the tree of a file, merged over the trees of its includes."""
         if path not in self.trees:
             self.trees[path] = self._tree(path, including)
         return self.trees[path]
@@ -142,8 +142,8 @@ class _Reader:
         outer = (*including, path.resolve())
         return reduce(overlay, [*self._included(path, tree.value[INCLUDE], outer), own])
 
-    def _included(self, path: Path, said: Node, outer: tuple[Path, ...]) -> Iterator[Node]:
-        for name in said.value if isinstance(said.value, list) else [said]:
+    def _included(self, path: Path, value: Node, outer: tuple[Path, ...]) -> Iterator[Node]:
+        for name in value.value if isinstance(value.value, list) else [value]:
             if name.value is UNSOUND:
                 continue
             other, mistake, remedy = self._other(path, name.value, outer)
@@ -151,31 +151,33 @@ class _Reader:
                 raise FleetError([Problem(name.place, (INCLUDE,), mistake, remedy)])
             yield self.read(other, outer)
 
-    def _other(self, path: Path, said: Any, outer: tuple[Path, ...]) -> tuple[Path, str, str]:
-        """Return the file that an include names, and what is wrong with it and what to do."""
-        if not isinstance(said, str):
-            return path, "names no file.", "For example: base.yml."
-        other = Path(os.path.normpath(path.parent / said.replace("\0", "")))
+    def _other(self, path: Path, name: Any, outer: tuple[Path, ...]) -> tuple[Path, str, str]:
+        """Return the file that an include names, the mistake if there is one, and the remedy."""
+        if not isinstance(name, str):
+            return path, "must be a file name, or a list of file names.", "For example: base.yml."
+        other = Path(os.path.normpath(path.parent / name.replace("\0", "")))
         try:
             if other.resolve() in outer:
-                return other, f"leads by '{said}' back to this file.", "Remove one of the includes."
+                return other, f"is circular via '{name}'.", "Remove one of the includes."
             there = other.exists()
         except (OSError, RuntimeError):  # a name that no file can have, or a link to itself
             there = False
         if not there:
-            remedy = "The path starts at the file that says it."
-            return other, f"names '{said}', which is not there.", remedy
+            remedy = "A relative path starts at the directory of the file with the include."
+            return other, f"names '{name}', which does not exist.", remedy
         if len(outer) >= LONGEST:
-            return other, f"is the {LONGEST}th in a row.", "Include the files side by side."
+            mistake = f"nests {LONGEST} includes; the maximum is {LONGEST - 1}."
+            return other, mistake, "List the files in one include."
         if len(self.trees) >= MOST_FILES:
-            return other, f"is the {MOST_FILES}th file.", "Put some of them together."
+            mistake = f"exceeds {MOST_FILES} files; the maximum of one fleet is {MOST_FILES}."
+            return other, mistake, "Merge some of them."
         return other, "", ""
 
 
 class _Plain:
-    """Makes plain data of a tree, without what is unsound, and collects what is known of its keys.
+    """Converts a tree to plain data without invalid values, and collects the places of its keys.
 
-    Of a list, nothing is left out alone.
+    A list with an invalid item is left out as a whole.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""A developer's key: derived from one secret, so that whoever has that secret can make it again.
+"""Derive developers' keys from one secret, the root.
 
-Nothing is stored: the same root, fleet, person and rotation give the same key on every controller.
+No key is stored: the same root, fleet, person and rotation give the same key on every controller.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from mirrorfleet.config.reader import Secret
 
 PREFIX = "sk-mf-"
-"""What every derived key begins with: one that has leaked is found by it."""
+"""Prefix of every derived key, for finding leaked ones."""
 
 SHORTEST = 32
-"""Characters of a root; random hexadecimal digits are 128 bits then."""
+"""Least characters of a root. As random hexadecimal digits, they have 128 bits."""
 
 
 @dataclass(frozen=True)
 class DerivedKey:
-    """Whose key it is and what it is made from. It never holds the key itself.
+    """The person of a key and its sources, never the key itself.
 
-    ``rotation`` are the numbers of the fleet, the group and the person: any other is another
-    key.
+    ``rotation`` has the numbers of fleet, group and person; another number gives another key.
     """
 
     root: Secret
@@ -37,26 +36,26 @@ class DerivedKey:
         return f"{{key of {self.person}, rotation {numbers}, from {self.root}}}"
 
     def value(self, root: str) -> str:
-        """Return the key: a keyed hash of whom it is for, of 256 bits."""
+        """Return the key: a keyed hash (HMAC-SHA256) of fleet, person and rotation."""
         purpose = json.dumps(["developer's key", self.fleet, self.person, *self.rotation])
         made = hmac.digest(root.encode(), purpose.encode(), "sha256")
         return PREFIX + urlsafe_b64encode(made).decode().rstrip("=")
 
 
 Key = Secret | DerivedKey
-"""Where a key comes from."""
+"""The source of a key."""
 
 
 def weakness(root: str) -> str:
-    """Say why a root can be guessed, and so all keys with it; nothing where it seems random."""
+    """Return why a root, and every key with it, can be guessed; "" if it seems random."""
     if len(root) < SHORTEST:
-        return f"has {len(root)} characters, and {SHORTEST} are the least"
+        return f"is {len(root)} characters long; the minimum is {SHORTEST}"
     if len(set(root)) < 10:
         return "has too few different characters"
     if root in (root + root)[1:-1]:
-        return "repeats itself"
+        return "consists of a repeated part"
     if word := next((each for each in WORDS if each in root.lower()), ""):
-        return f"holds the word '{word}'"
+        return f"contains the word '{word}'"
     return ""
 
 
@@ -70,4 +69,4 @@ WORDS = (
     "0123456789",
     "abcdef",
 )
-"""What stands in placeholders and in roots that were typed by hand."""
+"""Words of placeholders and of roots that were typed by hand."""

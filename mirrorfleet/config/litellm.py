@@ -142,7 +142,7 @@ def _value(document: Document, key: Key, value: Any) -> Any:
 
 
 def is_reference(value: Any) -> bool:
-    """Tell whether a value is ``{env: NAME}``, ``{file: PATH}`` or ``{command: COMMAND}``."""
+    """Return whether a value is ``{env: NAME}``, ``{file: PATH}`` or ``{command: COMMAND}``."""
     return (
         isinstance(value, dict)
         and len(value) == 1

@@ -1,34 +1,79 @@
-"""Lock files as text: what they pin, and what was recorded when they were made."""
+"""Lock files as text: their pins, and the notes of the tool that made them."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from mirrorfleet.config.problems import checked
+
+PYTHON, NPM = ".txt", ".json"
+"""Suffixes of lock files: of packages of Python, and of npm."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file; ``own``: of the fleet's repository, not a shipped one."""
+
+    path: Path
+    own: bool
+
+    @property
+    def shown(self) -> str:
+        """The path for a message: relative where it is below the current directory."""
+        relative = os.path.relpath(self.path)
+        return str(self.path) if relative.startswith("..") else relative
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The lock files that a fleet can use, by what they install and by release.
+
+    ``suffixes`` has how they end, for everything that is installed from lock files.
+    """
+
+    suffixes: Mapping[str, str]
+    files: Mapping[str, Mapping[str, LockFile]]
+
+    def releases(self, service: str) -> list[str]:
+        """Return the releases that have a lock file; vLLM's CPU build ends in ``-cpu``."""
+        return sorted(self.files[service])
+
+    def find(self, service: str, release: str) -> LockFile | None:
+        return self.files[service].get(release)
+
+    def path(self, service: str, release: str) -> Path:
+        """Return the lock file of a release. Raises ``Unchecked`` if there is none."""
+        return checked(self.find(service, release), f"locks/{service}/{release}").path
+
+
 WITHOUT_COOLDOWN = "# Without the cooldown"
-"""How a lock file begins that was made in an emergency; packages, date and reason follow."""
+"""First line of a lock file from an emergency; packages, date and reason follow."""
 
 NPM_WITHOUT_COOLDOWN = "without_cooldown"
-"""The key that tells the same in a lock file of npm packages, which is JSON."""
+"""The same note in a lock file of npm packages, as a key: the file is JSON."""
 
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 
 
 def pins(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each package that a lock file pins, as its index spells it, and the version."""
+    """Yield each pinned package, by its normalized name, and its version."""
     for line in text.splitlines():
         if "==" in line and (pin := _PIN.match(line)):  # most lines are hashes
             yield re.sub(r"[-_.]+", "-", pin[1]).lower(), pin[2]
 
 
 def emergency(text: str) -> str | None:
-    """Return why, when and for what a lock file was made without the cooldown, if it was."""
+    """Return packages, date and reason of a lock file without the cooldown, else ``None``."""
     if text.startswith("{"):
-        said: str | None = json.loads(text).get(NPM_WITHOUT_COOLDOWN)
-        return said
+        note: str | None = json.loads(text).get(NPM_WITHOUT_COOLDOWN)
+        return note
     first = text.partition("\n")[0]
     if not first.startswith(WITHOUT_COOLDOWN):
         return None
@@ -36,15 +81,15 @@ def emergency(text: str) -> str | None:
 
 
 CUDA_COMPILER = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm")
-"""Packages that must have the same release of CUDA as the runtime whose headers they compile."""
+"""Packages that need the same release of CUDA as the runtime whose headers they compile."""
 
 CUDA_RUNTIME = "nvidia-cuda-runtime"
 OLDER_CUDA_RUNTIME = f"{CUDA_RUNTIME}-cu12"
-"""Of CUDA 12: its packages do not share one directory, which the compiler expects."""
+"""The runtime of CUDA 12. The compiler expects one directory; packages of CUDA 12 use several."""
 
 
 def cuda_mismatch(text: str) -> str:
-    """Return what in a lock file of the CUDA build cannot compile for the GPU; "" if all fits."""
+    """Return why the pins of a CUDA build cannot compile for a GPU, "" if they can."""
     for machine in ("x86_64", "aarch64"):
         found = _on_linux(text, machine)
         if OLDER_CUDA_RUNTIME in found:
@@ -61,7 +106,7 @@ def cuda_mismatch(text: str) -> str:
 
 
 def _on_linux(text: str, machine: str) -> dict[str, str]:
-    """Return the pins of the CUDA compiler and runtime that a Linux host of this machine gets."""
+    """Return the pins of CUDA compiler and runtime for a Linux host of this architecture."""
     platform = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": machine}
     found = {}
     for line in text.splitlines():
@@ -73,16 +118,15 @@ def _on_linux(text: str, machine: str) -> dict[str, str]:
 
 
 INDEX = "# index:"
-"""How a line begins that says which other index has a package: its name and a URL follow. Of a lock
-file and of its .in file."""
+"""Start of a line with the index of a package, in lock files and .in files: name and URL follow."""
 
 
 def indexes(text: str) -> dict[str, str]:
-    """Return the indexes of those packages that the registry of all others does not have."""
-    said = (line.split() for line in text.splitlines() if line.startswith(INDEX))
-    return {words[2]: words[3] for words in said}
+    """Return the URL of the index by package, for packages that are not in the default index."""
+    lines = (line.split() for line in text.splitlines() if line.startswith(INDEX))
+    return {words[2]: words[3] for words in lines}
 
 
 def page(index: str, package: str) -> str:
-    """Return the page of an index that lists the files of a package (PEP 503)."""
+    """Return the URL of a package's page in an index (PEP 503)."""
     return f"{index.rstrip('/')}/{package}/"

@@ -1,4 +1,4 @@
-"""Modelfiles, as Ollama's own `ollama create` reads them, turned into what its API is told."""
+"""Convert Modelfiles to requests of Ollama's API, in the way of `ollama create`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mirrorfleet.config import reading
 
 WORDS = ("template", "system", "renderer", "parser", "requires")
-"""Instructions with one text; a later one replaces an earlier."""
+"""Instructions with one value; a later one replaces an earlier one."""
 
 PARAMETERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(
@@ -19,16 +19,16 @@ PARAMETERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("main_gpu", "num_thread"), int),
     **dict.fromkeys(("top_p", "min_p", "repeat_penalty", "temperature"), float),
     **dict.fromkeys(("presence_penalty", "frequency_penalty"), float),
-    "use_mmap": lambda said: {"true": True, "false": False}[said.lower()],
+    "use_mmap": lambda value: {"true": True, "false": False}[value.lower()],
     "stop": str,
 }
-"""Parameters and how they are read. `num_ctx` is none of them: the fleet file says the window."""
+"""Parameters and their converters. `num_ctx` is missing: `context` in the fleet file sets it."""
 
 INSTRUCTION = re.compile(r"\s*([A-Za-z]+)[ \t]+(.*)", re.DOTALL)
 
 
 class NotUsable(Exception):
-    """Why a Modelfile cannot be used, after its name in a sentence, and what to do."""
+    """A Modelfile with a mistake; ``mistake`` is a predicate, for use after the file's name."""
 
     def __init__(self, mistake: str, remedy: str = "") -> None:
         super().__init__(f"{mistake} {remedy}".rstrip())
@@ -48,41 +48,40 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def parse(text: str, directory: Path = Path()) -> dict[str, Any]:
-    """Return what a Modelfile in ``directory`` says, by the names of the API.
+    """Return the content of a Modelfile in ``directory``, by the names of the API.
 
-    Of ``files`` and ``adapters``, which the API calls by their digests, the paths. Raises
-    ``NotUsable``.
+    ``files`` and ``adapters`` have paths, where the API has digests. Raises ``NotUsable``.
     """
     body: dict[str, Any] = {"parameters": {}}
-    for line, name, said in _instructions(text):
+    for line, name, value in _instructions(text):
         match name:
-            case "from" if _is_file(said):
+            case "from" if _is_file(value):
                 body.pop("from", None)
-                body["files"] = _gguf(line, directory / Path(said).expanduser())
+                body["files"] = _gguf(line, directory / Path(value).expanduser())
             case "from":
                 body.pop("files", None)
-                body["from"] = said
+                body["from"] = value
             case "parameter":
-                _parameter(line, said, body["parameters"])
+                _parameter(line, value, body["parameters"])
             case "message":
-                role, _, content = said.partition(" ")
+                role, _, content = value.partition(" ")
                 message = {"role": role.lower(), "content": _unquoted(content.strip())}
                 body.setdefault("messages", []).append(message)
             case "license":
-                body.setdefault("license", []).append(said)
+                body.setdefault("license", []).append(value)
             case "adapter":
-                body["adapters"] = _gguf(line, directory / Path(said).expanduser())
+                body["adapters"] = _gguf(line, directory / Path(value).expanduser())
             case _ if name in WORDS:
-                body[name] = said
+                body[name] = value
             case _:
-                raise NotUsable(f"has '{name.upper()}' in line {line}, which is no instruction.")
+                raise NotUsable(f"has the unknown instruction '{name.upper()}' in line {line}.")
     if not body.keys() & {"from", "files"}:
-        raise NotUsable("has no FROM.", "Write FROM and a tag of the registry, or a GGUF file.")
+        raise NotUsable("has no FROM.", "Add FROM with a tag of the registry or a GGUF file.")
     return body
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield each instruction: its line, its name in small letters, and what follows."""
+    """Yield each instruction: its line, its name in lower case, and its value."""
     lines = text.split("\n")
     at = 0
     while at < len(lines):
@@ -92,28 +91,28 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
             continue
         while line.count('"""') == 1:
             if at == len(lines):
-                raise NotUsable(f'has a """ in line {first} that never ends.')
+                raise NotUsable(f'does not close the """ in line {first}.')
             line += "\n" + lines[at]
             at += 1
         found = INSTRUCTION.match(line)
         if not found:
-            raise NotUsable(f"has '{line.strip()[:40]}' in line {first}: no instruction.")
+            raise NotUsable(f"has no instruction in line {first}: '{line.strip()[:40]}'.")
         yield first, found[1].lower(), _unquoted(found[2].strip())
 
 
-def _unquoted(said: str) -> str:
+def _unquoted(value: str) -> str:
     for quote in ('"""', '"'):
-        if len(said) >= 2 * len(quote) and said.startswith(quote) and said.endswith(quote):
-            return said[len(quote) : -len(quote)]
-    return said
+        if len(value) >= 2 * len(quote) and value.startswith(quote) and value.endswith(quote):
+            return value[len(quote) : -len(quote)]
+    return value
 
 
-def _is_file(said: str) -> bool:
-    return said.startswith((".", "/", "~")) or said.lower().endswith((".gguf", ".safetensors"))
+def _is_file(value: str) -> bool:
+    return value.startswith((".", "/", "~")) or value.lower().endswith((".gguf", ".safetensors"))
 
 
 def _gguf(line: int, path: Path) -> dict[str, str]:
-    """Return a file of weights by its name. It starts at the Modelfile, or at a home directory."""
+    """Return name and path of a file of weights. A relative path starts at the Modelfile."""
     try:
         with reading.opened(path) as file:
             magic = file.read(4)
@@ -122,25 +121,25 @@ def _gguf(line: int, path: Path) -> dict[str, str]:
         raise NotUsable(what, error.remedy) from None
     if magic != b"GGUF":
         raise NotUsable(
-            f"names {path} in line {line}, which is no GGUF file.",
-            "Convert it with llama.cpp's convert_hf_to_gguf.py, or name a tag of the registry.",
+            f"names {path} in line {line}, which is not a GGUF file.",
+            "Convert it with llama.cpp's convert_hf_to_gguf.py, or use a tag of the registry.",
         )
     return {path.name: str(path.resolve())}
 
 
-def _parameter(line: int, said: str, parameters: dict[str, Any]) -> None:
-    name, _, value = said.partition(" ")
+def _parameter(line: int, text: str, parameters: dict[str, Any]) -> None:
+    name, _, value = text.partition(" ")
     name, value = name.lower(), _unquoted(value.strip())
     if name == "num_ctx":
         raise NotUsable(
-            f"says num_ctx in line {line}.", "Remove it: the window is the model's 'context'."
+            f"sets num_ctx in line {line}.", "Remove it: the model's 'context' sets the window."
         )
     if name not in PARAMETERS:
-        raise NotUsable(f"has '{name}' in line {line}, which is no parameter of a model.")
+        raise NotUsable(f"sets the unknown parameter '{name}' in line {line}.")
     try:
         read = PARAMETERS[name](value)
     except (ValueError, KeyError):
-        raise NotUsable(f"says '{value}' for '{name}' in line {line}.") from None
+        raise NotUsable(f"sets '{name}' to the invalid value '{value}' in line {line}.") from None
     if name == "stop":
         parameters.setdefault(name, []).append(read)
     else:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 Key = tuple[str | int, ...]
-"""A place in the document: ``("hosts", "gpu-a", "address")`` or ``("fallbacks", "coder", 0)``."""
+"""A key of the document: ``("hosts", "gpu-a", "address")`` or ``("fallbacks", "coder", 0)``."""
 
 
 class Place(NamedTuple):
@@ -49,7 +51,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """What is wrong and what to do, without the place."""
+        """Return key, mistake and remedy, without the place."""
         key = f"{dotted(self.key)}: " if self.key else ""
         return printable(f"{key}{self.mistake} {self.remedy}".rstrip())
 
@@ -74,22 +76,33 @@ def lines(problems: Iterable[Problem]) -> list[str]:
 
 
 class FleetError(Exception):
-    """A fleet file that cannot be used. ``problems`` holds every problem found, in file order."""
+    """A fleet file with errors. ``problems`` has every problem found, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = in_order(problems)
         super().__init__("\n".join(lines(self.problems)))
 
 
+class Unchecked(RuntimeError):
+    """A fleet without a value that the checks guarantee: a defect of Mirrorfleet, not of a file."""
+
+
+def checked(value: T | None, key: str) -> T:
+    """Return a value that the checks guarantee. Raises ``Unchecked`` if it is missing."""
+    if value is None:
+        raise Unchecked(f"{key} is missing, and the checks let the fleet file pass: report this")
+    return value
+
+
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems by file and line, each once."""
+    """Return the problems by file and line, without duplicates."""
     return tuple(sorted(set(problems), key=lambda each: (each.place, str(each))))
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with what no terminal should be sent written as its escape.
+    """Return a text on one line, with escapes for characters that are not printable.
 
-    Names and values of a file may hold line breaks: a CI job would read a command there.
+    A line break in a name of a file could otherwise forge a command for a CI job.
     """
     if text.isprintable():
         return text
@@ -97,7 +110,7 @@ def printable(text: str) -> str:
 
 
 def dotted(key: Key) -> str:
-    """Write a key as people say it: ``fallbacks.coder[0]``."""
+    """Return a key in its usual notation: ``fallbacks.coder[0]``."""
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -105,9 +118,9 @@ def dotted(key: Key) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:
-    """Return the closest known word as a question, or the list of all known ones."""
+    """Return the closest known word as a question, else the list of all known words."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1, cutoff=CLOSE if len(words) > SHOWN else 0.6)
+    close = get_close_matches(word, words, n=1, cutoff=CLOSE if len(words) > SHOWN else NEAR)
     if close:
         return f"Did you mean '{close[0]}'?"
     if len(words) > SHOWN or not listed:
@@ -115,8 +128,8 @@ def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str
     return f"Known here: {', '.join(words)}." if words else ""
 
 
-CLOSE = 0.7
-"""How alike a word of a long list must be to be suggested: among hundreds, one always is a bit."""
+CLOSE, NEAR = 0.7, 0.65
+"""Least similarity of a suggested word, from 0 to 1, among many words and among a few."""
 
-SHOWN = 30
-"""Known words that are still listed; a longer list helps nobody."""
+SHOWN = 24
+"""Most known words that are listed."""

@@ -59,7 +59,7 @@ class Section:
         return keys(self.schema, self.data)
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether the file has a key."""
+        """Return whether the file has a key."""
         return name in self.data
 
     def get(self, name: str) -> Any:

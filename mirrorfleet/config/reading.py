@@ -1,6 +1,6 @@
-"""Files that a fleet file names, read by the controller: regular files only, and not without end.
+"""Read files of the controller that a fleet file names: regular files up to a size.
 
-A pipe would block for ever, and a device such as /dev/zero fill the memory.
+A pipe could block for ever, and a device such as /dev/zero could fill the memory.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from io import BufferedReader
 from pathlib import Path
 
 LARGEST = 16 * 1024**2
-"""Bytes of one text. A fleet of 60,000 hosts has 3 MB, a chain of certificates some kB."""
+"""Most bytes of one file. A fleet of 60,000 hosts has 3 MB, a certificate chain a few kB."""
 
 
 class Unreadable(OSError):
-    """Why a file cannot be read: ``mistake``, to be put after its name and a colon, and ``remedy``.
+    """A file that cannot be read: ``mistake``, for use after its name and a colon, and ``remedy``.
 
-    ``endless`` is true of pipes and devices.
+    ``endless`` is true for pipes and devices.
     """
 
     def __init__(
@@ -29,26 +29,26 @@ class Unreadable(OSError):
         self.mistake, self.remedy, self.endless = f"{mistake}.", remedy, endless
 
     @property
-    def told(self) -> str:
-        """Mistake and remedy."""
+    def message(self) -> str:
+        """Return mistake and remedy."""
         return f"{self.mistake} {self.remedy}".rstrip()
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.told}"
+        return f"{self.filename}: {self.message}"
 
 
 class Missing(Unreadable):
-    """There is no such file."""
+    """A file that does not exist."""
 
 
 def text(path: str | Path, largest: int = LARGEST) -> str:
-    """Return a file of UTF-8 text. Raises ``Unreadable``."""
+    """Return the text of a UTF-8 file. Raises ``Unreadable``."""
     found = content(path, largest)
     try:
         return found.decode("utf-8")
     except UnicodeDecodeError as error:
         line = found.count(b"\n", 0, error.start) + 1
-        raise Unreadable(path, f"Not UTF-8 text, in line {line}", "Save it as UTF-8.") from None
+        raise Unreadable(path, f"Not UTF-8 in line {line}", "Save the file as UTF-8.") from None
 
 
 def content(path: str | Path, largest: int = LARGEST) -> bytes:
@@ -59,14 +59,14 @@ def content(path: str | Path, largest: int = LARGEST) -> bytes:
         except OSError as error:
             raise unreadable(path, error) from None
     if len(found) > largest:
-        raise Unreadable(path, f"Larger than {largest // 1024**2} MiB", "Name another file.")
+        raise Unreadable(path, f"Larger than {largest // 1024**2} MiB", "Use a smaller file.")
     return found
 
 
 def opened(path: str | Path) -> BufferedReader:
-    """Open a regular file of any size. Raises ``Unreadable`` for all else."""
+    """Open a regular file of any size. Raises ``Unreadable`` for anything else."""
     try:
-        # Without O_NONBLOCK, a pipe is opened only when somebody writes to it.
+        # Without O_NONBLOCK, opening a pipe blocks until a process writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
@@ -77,13 +77,13 @@ def opened(path: str | Path) -> BufferedReader:
     if stat.S_ISDIR(mode):
         raise Unreadable(path, os.strerror(errno.EISDIR))
     kind = "pipe" if stat.S_ISFIFO(mode) else "device"
-    raise Unreadable(path, f"Not a regular file, but a {kind}", "Name a file.", endless=True)
+    raise Unreadable(path, f"Not a regular file but a {kind}", "Use a regular file.", endless=True)
 
 
 def unreadable(path: str | Path, error: OSError | ValueError) -> Unreadable:
-    """Return what an error of the system means."""
+    """Convert an error of the operating system."""
     if isinstance(error, FileNotFoundError):
         return Missing(path, error.strerror or "")
     if isinstance(error, OSError):
         return Unreadable(path, error.strerror or str(error))
-    return Unreadable(path, "No path", "A path holds no NUL.")
+    return Unreadable(path, "Invalid path", "Remove the NUL character.")

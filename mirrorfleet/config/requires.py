@@ -1,4 +1,4 @@
-"""`requires`: the releases of Mirrorfleet that a fleet file is for. It is read before all else."""
+"""`requires`: the releases of Mirrorfleet for a fleet file, checked before everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXAMPLE = "For example: '>=0.2,<0.3'."
 
 
 def problem(document: Document) -> Problem | None:
-    """Return why this release must not read the file: its other mistakes would only mislead."""
+    """Return the problem if the file is for another release, whose other messages would mislead."""
     if not isinstance(document.data, dict) or KEY not in document.data:
         return None
     text = document.data[KEY]

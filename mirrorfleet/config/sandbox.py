@@ -1,6 +1,4 @@
-"""What the service of a server cannot be given, by its unit: paths that it does not see, and text
-that systemd does not pass on.
-"""
+"""Limits of a service's unit: paths that it cannot see, and characters that systemd drops."""
 
 from __future__ import annotations
 
@@ -8,14 +6,14 @@ import posixpath
 import unicodedata
 
 HOMES = ("/home", "/root", "/run/user")
-"""ProtectHome=yes of all our units: the service sees these empty."""
+"""Empty for a service: all units have ProtectHome=yes."""
 
 TEMPORARY = ("/tmp", "/var/tmp")
-"""PrivateTmp=yes of all our units: the service sees directories of its own there."""
+"""Private to a service: all units have PrivateTmp=yes."""
 
 
 def hidden(path: str, places: tuple[str, ...] = HOMES + TEMPORARY) -> str:
-    """Return the directory that hides a path of the host from a service; "" if none does."""
+    """Return the directory that systemd hides with a path in it from a service, else ""."""
     plain = "/" + posixpath.normpath(path.removeprefix("file://")).lstrip("/")
     if not path.removeprefix("file://").startswith("/"):
         return ""
@@ -23,5 +21,5 @@ def hidden(path: str, places: tuple[str, ...] = HOMES + TEMPORARY) -> str:
 
 
 def has_controls(text: str) -> bool:
-    """Does a text hold control characters, or halves of characters?"""
+    """Return whether a text has control characters or surrogates."""
     return any(unicodedata.category(each) in ("Cc", "Cs") for each in text)

@@ -1,4 +1,4 @@
-"""What an error of the schema means, in words that tell what to write instead."""
+"""Convert errors of the schema validator to problems with a fix."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from jsonschema.exceptions import ValidationError
 
 from mirrorfleet.config.document import Document
@@ -17,26 +18,24 @@ from mirrorfleet.config.schema import CONTROL, resolve, validator
 def explain(
     document: Document, error: ValidationError, around: dict[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """Say what an error means. ``around`` is the schema that lists it as an alternative."""
+    """Yield the problems of one error. ``around`` is the schema that has it as an alternative."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    remedy = _both(_referring(error), schema) or _say(around or {})
+    remedy = _both(_referring(error), schema, key) or _advice(around or {}, key)
     match error.validator:
         case "additionalProperties":
+            known = [*_present(schema.get("properties", {}))]
             for name in unknown(error):
-                known = schema.get("properties", {})
-                yield document.problem(
-                    (*key, name), "is not a key of this file.", did_you_mean(name, known)
-                )
+                yield document.problem((*key, name), "unknown key.", did_you_mean(name, known))
         case "required":
             name = missing(error)
-            need = _say(_property(schema, name)) or "Add it."
-            yield document.problem(key, f"lacks '{name}'.", need)
+            remedy = f"Add it. {_advice(_property(schema, name), (name,))}".rstrip()
+            yield document.problem(key, f"missing key '{name}'.", remedy)
         case "oneOf":
             yield from _alternatives(document, error)
         case _ if "propertyNames" in error.absolute_schema_path:
             yield document.problem(
-                (*key, str(error.instance)), "cannot have this name.", _fitting(error)
+                (*key, str(error.instance)), "is not a valid name.", _advice(schema, ())
             )
         case _ if variable := _variable(error.instance):
             yield from _reference(document, key, error, schema, variable)
@@ -44,12 +43,19 @@ def explain(
             yield document.problem(key, _mistake(error, schema), remedy)
 
 
+def _present(properties: dict[str, Any]) -> Iterator[str]:
+    """Yield the keys of a mapping without deprecated ones."""
+    for name, schema in properties.items():
+        if not (isinstance(schema, dict) and schema.get("deprecated")):
+            yield name
+
+
 VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Z_][A-Z0-9_]*)\}")
-"""How a config.yaml of LiteLLM, or a shell, names a variable."""
+"""Notation for a variable in a config.yaml of LiteLLM, or in a shell."""
 
 
 def _variable(value: Any) -> str:
-    """Return the name of the variable that a value is another language's word for."""
+    """Return the name of the variable in a value with such a notation, else ""."""
     found = VARIABLE.fullmatch(value) if isinstance(value, str) else None
     return (found[1] or found[2]) if found else ""
 
@@ -57,19 +63,19 @@ def _variable(value: Any) -> str:
 def _reference(
     document: Document, key: Key, error: ValidationError, schema: dict[str, Any], name: str
 ) -> Iterator[Problem]:
-    """A variable in the words of LiteLLM or a shell: only secrets are read from variables."""
+    """Yield the problem of a variable in such a notation: only secrets can be variables."""
     if schema.get("writeOnly"):
         mistake, remedy = f"must be a mapping, not '{error.instance}'.", f"Write {{env: {name}}}."
     else:
-        mistake = f"is '{error.instance}', and a fleet file reads only secrets from variables."
+        mistake = f"is the variable '{error.instance}', but only secrets can be variables."
         remedy = "Write the value itself."
     yield document.problem(key, mistake, remedy)
 
 
 def _referring(error: ValidationError) -> dict[str, Any]:
-    """Return the place in the schema that was left, before its reference is followed: it says more.
+    """Return the broken part of the schema before its ``$ref`` is resolved.
 
-    The path of an error names neither references nor the `if` beside a `then`.
+    The path of an error has neither references nor the ``if`` beside a ``then``.
     """
     at: Any = validator().schema
     for part in list(error.absolute_schema_path)[:-1]:
@@ -80,24 +86,24 @@ def _referring(error: ValidationError) -> dict[str, Any]:
 
 
 def missing(error: ValidationError) -> str:
-    """Return the key that a mapping lacks."""
+    """Return the missing key of an error."""
     return str(error.message).split("'")[1]
 
 
 def unknown(error: ValidationError) -> list[str]:
-    """Return the keys of a mapping that the schema does not have."""
+    """Return the keys of a mapping that are not in the schema."""
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     return sorted(set(error.instance) - set(schema.get("properties", {})))  # type: ignore[arg-type]
 
 
 def _alternatives(document: Document, error: ValidationError) -> Iterator[Problem]:
-    """Explain a value that is none of several things, by the one that it looks like."""
+    """Yield the problems of a value that fits no alternative, by the most similar one."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     branches = [resolve(branch) for branch in schema["oneOf"]]
     if all("required" in branch and "type" not in branch for branch in branches):
         ways = ", or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
-        yield document.problem(key, f"must say one of {ways}, and one only.", _say(schema))
+        yield document.problem(key, f"needs exactly one of {ways}.", _advice(schema, ()))
         return
     alike = _alike(branches, error.instance)
     inner = [each for each in error.context or () if each.schema_path[0] in alike]
@@ -106,11 +112,14 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
             each.parent = error
             yield from explain(document, each, schema)
     else:
-        yield document.problem(key, f"cannot be {_show(error.instance)}.", _say(schema))
+        # A value in place of a reference to a secret may be the secret.
+        value = "a literal value" if schema.get("writeOnly") else _show(error.instance)
+        mistake = f"is {value}, which is not a valid value."
+        yield document.problem(key, mistake, _advice(schema, key))
 
 
 def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:
-    """Return which alternatives are of a value's type and, of several, have what it has."""
+    """Return the indexes of alternatives with the value's type and, of several, its keys."""
     types = [branch.get("type", "null") for branch in branches]
     alike = [at for at, each in enumerate(types) if validator().is_type(value, each)]
     if len(alike) == 1:
@@ -119,8 +128,8 @@ def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:
 
 
 def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
-    """Say what is wrong with one value; an object is named by its type, never printed whole."""
-    # What stands where a reference to a secret belongs may be the secret.
+    """Describe the mistake in one value. Mappings and lists are not printed."""
+    # A value in place of a reference to a secret may be the secret.
     hidden = schema.get("writeOnly") and error.instance is not None
     value = "a literal value" if hidden else _show(error.instance)
     limit: Any = error.validator_value
@@ -128,48 +137,70 @@ def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
         case "type":
             return f"must be {_article(limit)}, not {value}."
         case "enum":
-            return f"cannot be {value}: it is one of {', '.join(map(str, limit))}."
+            return f"is {value}; it must be one of {', '.join(map(str, limit))}."
         case "const":
             return f"must be {limit}, not {value}."
-        case "minimum" | "exclusiveMinimum":
-            return f"is {value}, below {limit}."
+        case "minimum":
+            return f"is {value}; the minimum is {limit}."
+        case "exclusiveMinimum":
+            return f"is {value}; it must be above {limit}."
         case "maximum":
-            return f"is {value}, above {limit}."
+            return f"is {value}; the maximum is {limit}."
+        case "maxLength":
+            length = len(str(error.instance))
+            return f"is {length} characters long; the maximum is {limit}."
         case "minLength" | "minItems" | "minProperties":
             return "is empty."
         case "maxProperties":
-            return "says more than one thing."
+            return "has more than one key; only one is allowed."
         case "uniqueItems":
-            return "repeats an entry."
+            return "has a duplicate entry."
         case _ if error.validator == CONTROL:
-            return f"is {value}: it holds a line break or another control character."
+            return f"is {value}, with a line break or another control character."
         case "pattern":
-            return f"cannot be {value}: it does not fit {limit}."
+            return "is not a valid value." if hidden else f"is {value}, which is not a valid value."
         case _:
-            return f"does not fit the schema ({error.validator})."
-
-
-def _fitting(error: ValidationError) -> str:
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    return _say(schema) or f"It must fit {schema.get('pattern')}."
+            return f"does not match the schema ({error.validator})."
 
 
 def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:
     return resolve(schema.get("properties", {}).get(name, {}))
 
 
-def _say(schema: dict[str, Any]) -> str:
-    """Turn a schema's own description and example into the remedy."""
-    remedy: str = schema.get("description", "")
+def _advice(schema: dict[str, Any], key: Key) -> str:
+    """Return a schema's description, with its example as a line to paste."""
+    advice: str = schema.get("description", "")
+    name = key[-1] if key and isinstance(key[-1], str) else ""
     for example in schema.get("examples", [])[:1]:
-        remedy += f" For example: {json.dumps(example)}."
-    return remedy.strip()
+        advice += f" For example: {f'{name}: ' if name else ''}{flow(example)}"
+    return advice.strip()
 
 
-def _both(referring: dict[str, Any], referred: dict[str, Any]) -> str:
-    """Say what a value is for and, when that stands elsewhere, what it looks like."""
-    said = dict.fromkeys(each.get("description", "") for each in (referring, referred))
-    return _say({**referred, **referring, "description": " ".join(filter(None, said))})
+def flow(value: Any) -> str:
+    """Return a value as YAML on one line, as people write it: ``{hosts: [a], port: 80}``."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {flow(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(flow, value))}]"
+    if isinstance(value, str) and _is_plain(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a string needs no quotes in YAML, even in brackets. Releases get them."""
+    if re.search(r"[\[\]{},]|: |:$| #|^\d+(\.\d+){1,2}$", text):
+        return False
+    try:
+        return bool(yaml.safe_load(text) == text)
+    except yaml.YAMLError:
+        return False
+
+
+def _both(referring: dict[str, Any], referred: dict[str, Any], key: Key) -> str:
+    """Return the description of a key and, if another part of the schema has it, of its form."""
+    texts = dict.fromkeys(each.get("description", "") for each in (referring, referred))
+    return _advice({**referred, **referring, "description": " ".join(filter(None, texts))}, key)
 
 
 def _show(value: Any) -> str:
@@ -187,8 +218,8 @@ def _article(types: str | list[str]) -> str:
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
 }

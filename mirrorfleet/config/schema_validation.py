@@ -1,4 +1,4 @@
-"""The shape of a fleet file: where it leaves the schema, and what is left without those places."""
+"""Validate a fleet file by its schema, and remove invalid values for further checks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mirrorfleet.config.schema_errors import explain, missing, unknown
 
 
 def examine(document: Document) -> tuple[Document | None, list[Problem]]:
-    """Return the document without what leaves the schema, and why that does.
+    """Return the document without invalid values, and the problems.
 
-    What is left can be examined further, so that all mistakes of a file are told at once. It is
-    ``None`` when too little is.
+    The rest can be checked further, so that all mistakes are reported at once. The document is
+    ``None`` if too little is left.
     """
     errors = list(validator().iter_errors(document.data))
     problems = [*document.problems]
@@ -37,18 +37,18 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
         for key, instead in gone.items():
             _replace(data, key, instead)
         if lost.issuperset(gone):
-            break  # the file itself lacks something, which nothing below depends on
+            break  # a key is missing at the top, and nothing below depends on it
         lost.update(gone)
         errors = list(validator().iter_errors(data))
     return replace(document, data=data, lost=frozenset(lost)), problems
 
 
 PARTS = ("required", "oneOf", "anyOf", "minProperties", "minItems")
-"""What a mapping or list may fail to fit only because a part of it was lost."""
+"""Rules that a mapping or list may break only because an invalid part was removed."""
 
 
 def _is_of_what_was_lost(error: ValidationError, lost: frozenset[Key]) -> bool:
-    """Is it an error only because something was taken out before, which is told already?"""
+    """Return whether an error is only due to a removed value, which is reported already."""
     key: Key = tuple(error.absolute_path)
     if error.validator == "required":
         return (*key, missing(error)) in lost
@@ -56,7 +56,7 @@ def _is_of_what_was_lost(error: ValidationError, lost: frozenset[Key]) -> bool:
 
 
 def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
-    """Yield the keys without which an error would not be, and what can stand there instead."""
+    """Yield the keys to remove for an error to disappear, and a replacement if there is one."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     if error.validator == "additionalProperties":
@@ -67,10 +67,10 @@ def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
     elif error.validator == "required" and not key:
         yield (missing(error),), None
     elif "writeOnly" in schema and "examples" in schema:
-        # Which secret it is makes no difference to what is around it.
-        yield key, deepcopy(schema["examples"][0])  # what else is wrong there is taken out of it
+        # Any other secret is as good for the other checks.
+        yield key, deepcopy(schema["examples"][0])  # later rounds remove keys from the copy
     else:
-        # A list without one of its items would have its other items on the wrong lines.
+        # Without one item, the other items of a list would be on the wrong lines.
         while key and isinstance(key[-1], int):
             key = key[:-1]
         yield key, None
@@ -79,7 +79,7 @@ def _unsound(error: ValidationError) -> Iterator[tuple[Key, Any]]:
 def _replace(data: Any, key: Key, instead: Any) -> None:
     for part in key[:-1]:
         if isinstance(data, dict) and part not in data:
-            return  # a parent went before
+            return  # a parent is removed already
         data = data[part]
     if isinstance(data, dict):
         data.pop(key[-1], None)

@@ -1,4 +1,4 @@
-"""YAML files as trees of nodes, each of which knows the line that it stands on."""
+"""YAML files as trees of nodes, each with its line."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import yaml
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import FleetError, Key, Place, Problem, did_you_mean
 
-# libyaml reads ten times faster. A PyYAML without it reads the same.
+# libyaml is ten times faster. PyYAML without it gives the same result.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 LARGEST = 1_000_000
-"""Values of a fleet, with all that it includes: 60,000 hosts have 250,000. Aliases of aliases can
-make a short file larger than any memory."""
+"""Most values of a fleet with its includes: 60,000 hosts have 250,000. Nested aliases can expand a
+short file until it fills the memory."""
 
 
 WAYS = (frozenset({"env", "file", "command"}), frozenset({"push", "path"}))
-"""Mappings that say one of several things: laid over another, they replace it."""
+"""Mappings with one key of several alternatives: such a mapping overrides another as a whole."""
 
 
 DEEPEST = 100
-"""Levels of mappings and lists in each other; a fleet has six."""
+"""Most levels of nested mappings and lists; a fleet has six."""
 
 
 UNSOUND = object()
-"""Stands for what is written and is no value: a problem of its own, and all else is still read."""
+"""Placeholder of an invalid value, so that the rest of the file is still read."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value and its place: a ``dict`` or ``list`` of nodes, a scalar as it is, or ``UNSOUND``.
+    """A value and its place: a ``dict`` or ``list`` of nodes, a plain scalar, or ``UNSOUND``.
 
-    ``covers`` says that it is laid over the value of another file.
+    ``covers`` is true if it overrides the value of another file.
     """
 
     value: Any
@@ -47,7 +47,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Parsed:
-    """The tree of one file, what is wrong with it, and how many values it holds."""
+    """The tree of one file, its problems, and its number of values."""
 
     tree: Node
     problems: tuple[Problem, ...] = ()
@@ -55,11 +55,10 @@ class Parsed:
 
 
 def parse(path: Path, room: int = LARGEST) -> Parsed:
-    """Parse a YAML file of no more than ``room`` values.
+    """Parse a YAML file of at most ``room`` values.
 
-    Keys that are there twice, dates and the like are told, and the rest is read all the same.
-    Raises ``FleetError`` when the file cannot be read, is not YAML, or is larger or deeper than any
-    fleet.
+    Duplicate keys, dates and other invalid values are problems; the rest is still read. Raises
+    ``FleetError`` if the file cannot be read, is not YAML, or is too large or too deeply nested.
     """
     start = Place(str(path), 1)
     try:
@@ -82,7 +81,7 @@ def parse(path: Path, room: int = LARGEST) -> Parsed:
 
 
 def _beside(path: Path) -> list[str]:
-    """Return the names of the YAML files where one was looked for."""
+    """Return the names of the YAML files in the directory of a missing one."""
     try:
         return [each.name for each in path.parent.iterdir() if each.suffix in (".yml", ".yaml")]
     except OSError:
@@ -90,10 +89,10 @@ def _beside(path: Path) -> list[str]:
 
 
 def overlay(under: Node, over: Node) -> Node:
-    """Lay one tree over another.
+    """Merge one tree over another.
 
-    Mappings are merged key by key; anything else that is said above replaces what is said below,
-    and an empty value (null) takes away what is below.
+    Mappings are merged key by key. Any other value of ``over`` replaces that of ``under``, and
+    null removes it.
     """
     if not isinstance(under.value, dict) or not isinstance(over.value, dict):
         return replace(over, covers=True)
@@ -109,14 +108,13 @@ def overlay(under: Node, over: Node) -> Node:
 
 
 def _says_one(node: Node, ways: frozenset[str]) -> bool:
-    """Is this a mapping that says one of several things in a word?"""
+    """Return whether this is a mapping with one of these keys and a string as its value."""
     words = [each.value for each in node.value.values()]
     return ways.issuperset(node.value) and len(words) == 1 and isinstance(words[0], str)
 
 
 def _measure(text: str, start: Place, room: int) -> None:
-    """Refuse what is nested too deeply for libyaml, which would fall off its stack, and what has
-    too many values to be held in memory."""
+    """Refuse nesting that would overflow libyaml's stack, and more values than fit into memory."""
     depth = count = 0
     for event in yaml.parse(text, Loader):
         count += isinstance(event, yaml.NodeEvent)
@@ -125,13 +123,13 @@ def _measure(text: str, start: Place, room: int) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise FleetError([Problem(start, (), f"is nested more than {DEEPEST} deep.")])
+                raise FleetError([Problem(start, (), f"is nested over {DEEPEST} levels deep.")])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _plain_number(written: str, value: float) -> bool:
-    """Is a number written as people do: not octal, sexagesimal or infinite, and of some size?"""
+    """Return whether a number is in plain digits: not octal, sexagesimal, infinite or very long."""
     return isinstance(value, bool) or (
         re.fullmatch(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?", written) is not None and len(written) < 16
     )
@@ -140,28 +138,28 @@ def _plain_number(written: str, value: float) -> bool:
 def _not_yaml(path: Path, text: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "is not YAML"
-    remedy = next((said for words, said in REMEDIES.items() if words in what), "")
-    # A character that YAML does not allow has no mark, but a place among the bytes.
+    remedy = next((each for words, each in REMEDIES.items() if words in what), "")
+    # A character that YAML does not allow has no mark, only a byte position.
     before = text.encode()[: getattr(error, "position", 0)]
     line = mark.line + 1 if mark else before.count(b"\n") + 1
     return Problem(Place(str(path), line), (), f"{what.removeprefix('but ')}.", remedy)
 
 
-# What PyYAML says of the mistakes that people make, and what is mostly behind it.
+# PyYAML's words for frequent mistakes, and the usual fix.
 REMEDIES = {
     "control characters are not allowed": "Remove the character.",
-    "cannot start any token": "Indent with spaces, not tabs, and put a text that begins with @ or "
-    "` in quotes.",
-    "undefined alias": "Put a text that begins with * in quotes.",
-    "mapping values are not allowed": "Check the indentation, and put a text that holds a colon "
-    "and a space in quotes.",
+    "cannot start any token": "Indent with spaces, not tabs, and quote a string that begins with "
+    "@ or `.",
+    "undefined alias": "Quote a string that begins with *.",
+    "mapping values are not allowed": "Check the indentation, and quote a string that contains "
+    "a colon and a space.",
     "could not find expected ':'": "Write a colon and a space between a key and its value, here or "
     "on the line before.",
-    "did not find expected": "Close what is open on this line or before it: a brace, a bracket or "
-    "quotes; and check the indentation.",
+    "did not find expected": "Close the open brace, bracket or quotes on this line or before it, "
+    "and check the indentation.",
     "while scanning a quoted scalar": "Close the quotes.",
     "found unexpected end of stream": "Close the quotes.",
-    "found another document": "Take the line --- out: a fleet file is one document.",
+    "found another document": "Remove the line ---: a fleet file is one document.",
 }
 
 
@@ -184,11 +182,11 @@ KINDS = {
 
 
 _Merged = dict[str, tuple[Place, yaml.Node]]
-"""What is merged into a mapping, by name: where it stands, and its node."""
+"""Merged keys of a mapping by name: their place and their node."""
 
 
 class _Builder:
-    """Walks the nodes of PyYAML once and collects trees and problems."""
+    """Walks the nodes of PyYAML once, and collects trees and problems."""
 
     def __init__(self, path: Path, loader: Any, room: int) -> None:
         self.file = str(path)
@@ -204,7 +202,7 @@ class _Builder:
         if self.count > self.room:
             raise _too_many(place)
         if node in parents:
-            self._report(node, key, "contains itself.", "Remove the alias.")
+            self._report(node, key, "is an alias of a value that contains it.", "Remove the alias.")
             return Node(UNSOUND, place)
         if isinstance(node, yaml.MappingNode):
             inner = (*parents, node)
@@ -220,28 +218,28 @@ class _Builder:
         return Node(self._scalar(node, key), place)
 
     def _scalar(self, node: yaml.Node, key: Key) -> Any:
-        """Return a word, a number, true, false or nothing; report what else YAML makes of words."""
+        """Return a string, a number, a boolean or ``None``; report any other YAML type."""
         if node.tag not in PLAIN:
-            kind = KINDS.get(node.tag, f"of the type {node.tag.removeprefix(YAML)}")
+            kind = KINDS.get(node.tag, f"the type {node.tag.removeprefix(YAML)}")
             # Anything but a date may be a secret.
             quoted = f": '{node.value}'" if node.tag == DATE else ""
-            self._report(node, key, f"is read by YAML as {kind}.", f"Quote it{quoted}.")
+            self._report(node, key, f"YAML reads this as {kind}.", f"Quote it{quoted}.")
             return UNSOUND
         try:
             value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, LookupError, OverflowError):
-            # A tag such as !!int before a word that is none.
-            self._report(node, key, "cannot be read as a value.", "Quote it.")
+            # A tag such as !!int before a word that is not an integer.
+            self._report(node, key, "YAML cannot convert this value.", "Quote it.")
             return UNSOUND
         if isinstance(value, int | float) and not _plain_number(node.value, value):
-            said = f"is the number {value!r:.20} to YAML."
-            self._report(node, key, said, "Write plain digits, or quote it.")
+            mistake = f"YAML reads this as the number {value!r:.20}."
+            self._report(node, key, mistake, "Write plain digits, or quote it.")
             return UNSOUND
         return value
 
     def _pairs(self, node: yaml.MappingNode, key: Key) -> Iterator[tuple[str, Place, yaml.Node]]:
-        """Yield name, place and value of each key: what `<<: *base` merges first, so that the
-        mapping's own keys win."""
+        """Yield name, place and value of each key. Keys merged by `<<: *base` come first, so that
+        the mapping's own keys override them."""
         for name, (place, value) in self._merged(node, key, ()).items():
             yield name, place, value
         seen: set[str] = set()
@@ -250,18 +248,20 @@ class _Builder:
             if name_node.tag == MERGE:
                 continue
             if not isinstance(name_node, yaml.ScalarNode):
-                self._report(name_node, key, "has a key that is not a word.", "Write plain keys.")
+                self._report(
+                    name_node, key, "has a key that is not a string.", "Use strings as keys."
+                )
                 continue
             if name in seen:
-                self._report(name_node, (*key, name), "is said twice.", "Keep one of the two.")
+                self._report(name_node, (*key, name), "is a duplicate key.", "Keep one of the two.")
             seen.add(name)
             yield name, self._place(name_node), value
 
     def _merged(self, node: yaml.MappingNode, key: Key, inside: tuple[yaml.Node, ...]) -> _Merged:
-        """Return what the `<<` of a mapping merge into it, the nearer and the first ones winning.
+        """Return the keys that `<<` merges into a mapping; nearer and earlier ones take precedence.
 
-        Each name is there once: PyYAML would keep all, and 30 mappings of two merges each would
-        fill the memory.
+        Each name is kept once: PyYAML keeps all, and 30 mappings of two merges each would fill
+        the memory.
         """
         if id(node) not in self.merged:
             found: _Merged = {}
@@ -272,7 +272,7 @@ class _Builder:
                 for base in reversed(bases):
                     if not isinstance(base, yaml.MappingNode) or base in (*inside, node):
                         self._report(
-                            base, key, "has a '<<' that merges no mapping.", "Write '<<: *NAME'."
+                            base, key, "merges a value that is not a mapping.", "Write '<<: *NAME'."
                         )
                         continue
                     found |= self._merged(base, key, (*inside, node))

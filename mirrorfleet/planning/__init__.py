@@ -76,12 +76,19 @@ class HostPlan:
         return tuple(each for each in self.engines if isinstance(each, kind))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain data, secrets as references, for ``debug-inventory``."""
+        """Return the plan as plain data, without empty values, with references to secrets.
+
+        ``mirrorfleet plan --json`` and ``pyinfra … debug-inventory`` print it.
+        """
         return asdict(self, dict_factory=_plain)
 
 
 def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in pairs}
+    return {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in pairs
+        if value is not None and value not in ((), {})
+    }
 
 
 @dataclass(frozen=True)

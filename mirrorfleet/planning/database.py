@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
+from mirrorfleet.config.problems import checked
 from mirrorfleet.planning.provenance import derived_from
 
 POOLS = (
@@ -37,6 +39,7 @@ class MigrationsPlan:
     ``url``."""
 
     version: str = derived_from("gateway.version", reason="whose tables the database gets")
+    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
     url: Secret | None = derived_from("gateway.database.url")
     port: int = derived_from("gateway.database.port")
     salt_key: Secret = derived_from(
@@ -66,12 +69,11 @@ def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
     said = gateway.database if gateway else None
     if gateway is None or said is None or said.install is None:
         return {}
-    assert said.password, "the check wants one"
     return {
         said.install: PostgresPlan(
             listen=fleet.hosts[said.install].address,
             port=said.port,
-            password=said.password,
+            password=checked(said.password, "gateway.database.password"),
             allowed_sources=tuple(fleet.hosts[name].address for name in gateway.hosts),
             max_connections=connections(fleet),
             days=said.backups.days,
@@ -85,14 +87,14 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return {}
-    assert gateway.salt_key, "the check wants one"
     said = gateway.database
     return {
         said.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
+            lock=fleet.locks.path("litellm", gateway.version),
             url=said.url,
             port=said.port,
-            salt_key=gateway.salt_key,
+            salt_key=checked(gateway.salt_key, "gateway.salt_key"),
             max_connections=connections(fleet),
         )
     }
@@ -103,7 +105,6 @@ def reached(fleet: Fleet) -> DatabasePlan | None:
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return None
-    assert gateway.salt_key, "the check wants one"
     said = gateway.database
     return DatabasePlan(
         url=said.url,
@@ -112,5 +113,5 @@ def reached(fleet: Fleet) -> DatabasePlan | None:
         password=said.password,
         connection_pool_limit=said.connection_pool_limit,
         spend_logs=said.spend_logs,
-        salt_key=gateway.salt_key,
+        salt_key=checked(gateway.salt_key, "gateway.salt_key"),
     )

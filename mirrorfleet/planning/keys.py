@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.key_derivation import DerivedKey, Key
 from mirrorfleet.config.key_holders import allowed, holder, places
+from mirrorfleet.config.problems import checked
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -56,9 +57,9 @@ def key_of(fleet: Fleet, group: Developers, name: str) -> Key:
         return group.key
     if own and own.key:
         return own.key
-    assert fleet.keys.root, "the check wants a root, where no key is said"
+    root = checked(fleet.keys.root, "keys.root")
     numbers = (fleet.keys.rotation, group.rotation, own.rotation if own else 1)
-    return DerivedKey(fleet.keys.root, fleet.name, name, numbers)
+    return DerivedKey(root, fleet.name, name, numbers)
 
 
 def _key(fleet: Fleet, group: Developers, name: str) -> KeyPlan:

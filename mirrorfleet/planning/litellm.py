@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from mirrorfleet.config import (
@@ -16,6 +17,7 @@ from mirrorfleet.config import (
     Secret,
 )
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
+from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.engines.abilities import has_tools
 from mirrorfleet.planning import database
 from mirrorfleet.planning.database import DatabasePlan
@@ -60,6 +62,7 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = derived_from("gateway.version")
+    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
     image: Image | None = derived_from("gateway.image", "gateway.runtime")
     listen: str = derived_from(
         "gateway.listen", "hosts.{host}.address", reason="the host's own address, if not said"
@@ -158,6 +161,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
+        lock=fleet.locks.path("litellm", gateway.version),
         image=gateway.image,
         listen=gateway.listen or host.address,
         port=gateway.port,
@@ -229,7 +233,8 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
     if gateway.anthropic_passthrough is None:
         return None
     model = fleet.models[gateway.anthropic_passthrough]
-    assert isinstance(model, ProviderModel), "the check wants a model of the provider anthropic"
+    if not isinstance(model, ProviderModel):
+        raise Unchecked(f"gateway.anthropic_passthrough names {model.name}, not Anthropic's API")
     return Passthrough(
         model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.litellm import Redis
+from mirrorfleet.config.problems import checked
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -23,9 +24,9 @@ def redis(fleet: Fleet) -> dict[str, RedisPlan]:
     said = fleet.gateway.redis if fleet.gateway else None
     if said is None or said.install is None:
         return {}
-    assert said.password, "the check wants one"
+    password = checked(said.password, "gateway.redis.password")
     address = fleet.hosts[said.install].address
-    return {said.install: RedisPlan(listen=address, port=said.port, password=said.password)}
+    return {said.install: RedisPlan(listen=address, port=said.port, password=password)}
 
 
 def reached(fleet: Fleet, said: Redis | None) -> Redis | None:

@@ -10,6 +10,7 @@ from mirrorfleet.config import Developers, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.addresses import is_any
 from mirrorfleet.config.compaction import ANSWER
 from mirrorfleet.config.key_holders import opened, opens
+from mirrorfleet.config.problems import checked
 from mirrorfleet.data import table
 from mirrorfleet.planning.fitting import choice, fitting
 from mirrorfleet.planning.provenance import Provenance, literal
@@ -30,8 +31,7 @@ def settings(
 
     ``allowed`` are the models that a developer's key opens, if not those of the group.
     """
-    gateway = fleet.gateway
-    assert gateway is not None, "check refuses developers without a gateway"
+    gateway = checked(fleet.gateway, "gateway")
     model = fleet.resolve(group.model)
     return dict(
         [

@@ -13,9 +13,9 @@ def skip_together() -> None:
         if not skipped.skips(plan, "engines"):
             continue
         for engine in plan.engines:
-            models = " and ".join(f"'{model}'" for model in engine.windows)
+            models = ", ".join(engine.windows)
             for other in run.hosts():
                 other_plan = run.plan_of(other)
                 if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
-                    mistake = f"{models} also runs on {each.name}, which is skipped."
+                    mistake = f"'{models}' also runs on {each.name}, which is skipped."
                     skipped.skip(other, skip(mistake, part="engines"))

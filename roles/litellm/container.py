@@ -13,9 +13,11 @@ from mirrorfleet.config import Image, reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Exists, Fact, Package, Tree
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -32,11 +34,16 @@ DOCKER = "/usr/bin/docker"
 STORE = "/var/lib/docker"
 """Docker's default directory for images."""
 
+GENERATIONS = Tree(f"{ROOT}/litellm/generations")
+
 IMAGES = f"{ROOT}/litellm/images"
 """A file with the reference of each image that a run brought, and may remove again."""
 
 SIZE = 700 * 10**6
 """Minimum size of an image in bytes: that of LiteLLM and its packages."""
+
+PACKAGES = ("docker.io", "docker-cli")
+"""Docker from the distribution, and its client."""
 
 SEPARATE_CLIENT = (("debian", "13"),)
 """Systems on which Docker's package does not include its client."""
@@ -47,28 +54,27 @@ HOOKS = shell(FILES / "container_hooks.sh", container=NAME)
 
 def has_containers(image: Image | None, observed: Observation) -> bool:
     """Return whether this or an earlier generation runs in a container."""
-    return bool(image) or any(path.endswith("/container.sh") for path in observed.files)
+    return bool(image) or any(path.endswith("/container.sh") for path in observed.get(GENERATIONS))
 
 
 def packages(observed: Observation) -> tuple[str, ...]:
     """Return the packages that install Docker; none if the host has it, from any source."""
-    if DOCKER in observed.paths:
+    if observed[Exists(DOCKER)]:
         return ()
-    return (
-        "docker.io",
-        *(["docker-cli"] if (observed.system, observed.release) in SEPARATE_CLIENT else []),
-    )
+    system = (observed.machine.system, observed.machine.release)
+    return PACKAGES if system in SEPARATE_CLIENT else PACKAGES[:1]
 
 
-def questions(image: Image) -> list[Question]:
-    """Return the questions about a host that runs the image."""
-    return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
+def facts(image: Image) -> list[Fact[Any]]:
+    """Return the facts of a host that runs the image."""
+    packages = (Package(name) for name in PACKAGES)
+    return [Exists(DOCKER), *packages, Disk(STORE), DockerImage(image.reference)]
 
 
 def problems(image: Image, observed: Observation) -> Iterator[Problem]:
     """Yield a problem if the host does not have enough disk space for the image."""
-    free = observed.disks.get(STORE)
-    if image.reference in observed.images or free is None:
+    free = observed[Disk(STORE)]
+    if observed[DockerImage(image.reference)] or free is None:
         return
     needed = SIZE
     if image.file and Path(image.file).exists():
@@ -83,13 +89,13 @@ def problems(image: Image, observed: Observation) -> Iterator[Problem]:
 
 def changes(image: Image, observed: Observation) -> Iterator[Change]:
     """Yield a change if the host does not have the image."""
-    if image.reference not in observed.images:
+    if not observed[DockerImage(image.reference)]:
         yield Change(f"image {image.reference} is missing")
 
 
 def fetch(image: Image, observed: Observation) -> None:
     """Check the digest of the archive. Raises ``DeployError`` if it is another one."""
-    if image.file is None or image.reference in observed.images:
+    if image.file is None or observed[DockerImage(image.reference)]:
         return
     try:
         found = digest(Path(image.file))
@@ -103,7 +109,7 @@ def fetch(image: Image, observed: Observation) -> None:
 
 def install(image: Image, observed: Observation) -> Commands:
     """Yield the commands that pull or upload the image, if the host does not have it."""
-    if image.reference in observed.images:
+    if observed[DockerImage(image.reference)]:
         return
     key = sha256(image.reference.encode()).hexdigest()[:12]
     record = shell(FILES / "record_image.sh", images=IMAGES, key=key)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
@@ -15,7 +16,8 @@ from mirrorfleet.roles.litellm.files.keyring import Entry, document, is_stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Content, Fact, Tree, User
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
@@ -35,9 +37,9 @@ PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
 """The paths of Anthropic's own API for a developer's key: not its files, batches or models."""
 
 
-def questions() -> list[Question]:
-    """Return the questions about the keys: the state of keys.json, the content of former.json."""
-    return [("tree", KEYS), ("content", FORMER)]
+def facts() -> list[Fact[Any]]:
+    """Return the facts about the keys: the state of keys.json, the content of former.json."""
+    return [Tree(KEYS), Content(FORMER)]
 
 
 def problems(gateway: LitellmPlan) -> Iterator[Problem]:
@@ -107,7 +109,8 @@ def retire(
     gateway's on its own host; ``removed`` returns the keys that this run removed from machines.
     """
     dead = {*removed(), *(reveal(key.key) for key in gateway.keys if key.revoked)}
-    changed = DESIRED in observed.files and _difference(desired(gateway), observed)
+    is_present = Path(DESIRED).name in observed[Tree(KEYS)]
+    changed = is_present and _difference(desired(gateway), observed)
     if changed or removed() or any(True for _ in _ending(gateway, observed)):
         request = {
             "dead": sorted(dead),
@@ -129,13 +132,15 @@ def _command(job: str, *more: str) -> str:
 
 def _difference(text: str, observed: Observation) -> str:
     """Return how the files differ from the desired state; "" if they do not."""
-    if DESIRED not in observed.files:
+    files = observed[Tree(KEYS)]
+    if Path(DESIRED).name not in files:
         return "is missing"
-    rights, _, digest = observed.files[DESIRED].rpartition(" ")
+    digest = files[Path(DESIRED).name].rpartition(" ")[2]
     if digest != sha256(text.encode()).hexdigest():
         return "differs"
     for path, right in ((KEYS, "750"), (DESIRED, "640"), (FORMER, "640")):
-        rights = observed.files.get(path, "nothing ").rpartition(" ")[0]
+        name = "" if path == KEYS else Path(path).name
+        rights = files.get(name, "nothing ").rpartition(" ")[0]
         if rights != f"{right} root:{USER}":
             return f"is current, but {path} has mode and owner {rights}"
     return ""
@@ -143,7 +148,7 @@ def _difference(text: str, observed: Observation) -> str:
 
 def _former(observed: Observation) -> list[Entry]:
     try:
-        found = json.loads(observed.contents.get(FORMER, b'{"keys": []}'))["keys"]
+        found = json.loads(observed[Content(FORMER)] or b'{"keys": []}')["keys"]
         return [entry for entry in found if isinstance(entry, dict)]
     except (ValueError, KeyError, TypeError):
         return []
@@ -173,7 +178,7 @@ def _reached(gateway: LitellmPlan) -> set[str]:
         for client in (plan.clients.users if plan.clients else ())
         if skipped.skips(plan, "clients")
         or client.user in skipped.homes(plan)
-        or (observed and client.user not in observed.users)
+        or (observed and observed[User(client.user)] is None)
     }
     return {
         key.name

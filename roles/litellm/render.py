@@ -17,8 +17,8 @@ from mirrorfleet.roles.litellm import container
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
-from mirrorfleet.roles.litellm.software import ENVIRONMENTS, LOCKS
-from mirrorfleet.runtime import tables
+from mirrorfleet.roles.litellm.software import ENVIRONMENTS
+from mirrorfleet.runtime import locks, tables
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
@@ -188,7 +188,7 @@ def workers(gateway: LitellmPlan, observed: Observation) -> int:
     """
     if gateway.workers != "auto":
         return gateway.workers
-    return max(2, min(observed.cores, observed.memory // 2 // WORKER_MEMORY))
+    return max(2, min(observed.machine.cores, observed.machine.memory // 2 // WORKER_MEMORY))
 
 
 def probed(listen: str) -> str:
@@ -267,7 +267,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         # The migrations role updates the tables, once and before any gateway changes.
         found["DISABLE_SCHEMA_UPDATE"] = "true"
         # check_config.py compares this with the comment of the tables.
-        lock = (LOCKS / f"{gateway.version}.txt").read_text("utf-8")
+        lock = locks.text(gateway.lock)
         found["MIRRORFLEET_TABLES"] = tables.comment(lock, found["LITELLM_SALT_KEY"])
     if gateway.passthrough:
         found["ANTHROPIC_API_BASE"] = gateway.passthrough.url

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-
-from pyinfra.api.exceptions import DeployError
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.facts.python import Python
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 
-LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
@@ -27,12 +26,13 @@ SIZE = 700 * 10**6
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
-    """Return the gateway's Python environment. Raises ``DeployError`` without a lock file."""
-    lock = LOCKS / f"{gateway.version}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned releases: {known}.")
-    return python.Environment("litellm", lock, size=SIZE)
+    """Return the gateway's Python environment."""
+    return python.Environment("litellm", gateway.lock, size=SIZE)
+
+
+def directory(gateway: LitellmPlan, observed: Observation) -> str:
+    """Return the directory of the gateway's Python environment; "" for one with an image."""
+    return "" if gateway.image else python.standing(environment(gateway), observed).directory
 
 
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
@@ -40,12 +40,11 @@ def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
-def questions(gateway: LitellmPlan) -> list[Question]:
-    """Return the questions about the host's software."""
-    common: list[Question] = [python.QUESTION, *(("package", name) for name in PACKAGES)]
+def facts(gateway: LitellmPlan) -> list[Fact[Any]]:
+    """Return the facts about the host's software."""
     if gateway.image:
-        return [*common, *container.questions(gateway.image)]
-    return [*common, ("disk", ROOT), environment(gateway).question]
+        return [Python(), *container.facts(gateway.image)]
+    return [Disk(ROOT), *environment(gateway).facts]
 
 
 def problems(gateway: LitellmPlan, observed: Observation) -> Iterator[Problem]:

@@ -131,9 +131,9 @@ def test_a_mistake_in_an_included_file_is_told_there(tmp_path: Path) -> None:
         "include: base.yml\nhosts:\n  b: {address: 10.0.0.2, port: 0}\n"
     )
     assert told(tmp_path / "fleet.yml") == {
-        f"{tmp_path}/base.yml:4: hosts.a: lacks 'address'. Host name or IP address.",
-        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0, below 1. SSH port, when it is not the one "
-        "under `ssh`. TCP port.",
+        f"{tmp_path}/base.yml:4: hosts.a: missing key 'address'. Add it. Host name or IP address.",
+        f"{tmp_path}/fleet.yml:3: hosts.b.port: is 0; the minimum is 1. SSH port, if it is not "
+        "the one in `ssh`. TCP port.",
     }
 
 
@@ -158,6 +158,17 @@ def test_what_an_included_file_says_is_taken_out_with_null(tmp_path: Path, said:
     assert found("tensor_parallel: null, ") == []
 
 
+def test_a_number_in_place_of_a_secret_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yml"
+    path.write_text(
+        f"include: {HERE}/bad/base/whole.yml\nmodels:\n  other: {{provider: openai_compatible, "
+        "id: x, url: 'https://models.example.com/v1', api_key: 8675309}\n"
+    )
+    [mistake] = told(path)
+    assert "models.other.api_key: is a literal value" in mistake
+    assert "8675309" not in mistake
+
+
 def test_what_no_other_file_says_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "lab.yml"
     path.write_text(
@@ -176,7 +187,7 @@ def test_a_file_that_is_not_there() -> None:
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(fleet.FleetError, match=r"fleet.yml: Not UTF-8 text, in line 1. Save it"):
+    with pytest.raises(fleet.FleetError, match=r"fleet.yml: Not UTF-8 in line 1. Save the file"):
         fleet.load(path)
 
 

@@ -96,24 +96,25 @@ def _written(arguments: dict[str, Any]) -> dict[str, str]:
 
 def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() -> None:
     case = next(case for case in CASES if case["family"] == "hermes")
-    right = {
-        "thought": "",
-        "text": golden.TEXT,
-        "calls": [["Bash", json.dumps(golden.CALLS[0][1])]],
-    }
+    arguments = json.dumps(golden.CALLS[0][1])
+    right = {"thought": "", "text": golden.TEXT, "calls": [["Bash", arguments]], "longest": ""}
     wrong = {**right, "calls": []}
-    faulty = {**case, "faults": {"streamed": "Calls are lost."}}
-    assert golden.differences(case, {"whole": right, "streamed": right}) == []
-    [found] = golden.differences(case, {"whole": right, "streamed": wrong})
-    assert found.startswith("streamed: calls is []")
-    assert golden.differences(faulty, {"whole": right, "streamed": wrong}) == []
-    [gone] = golden.differences(faulty, {"whole": right, "streamed": right})
-    assert gone == "streamed: vLLM no longer has the fault: Calls are lost."
-    assert golden.differences(case, {"error": "KeyError: 'x'"}) == ["KeyError: 'x'"]
-    at_once = {**right, "longest": right["calls"][0][1]}
-    assert golden.differences(case, {"whole": right, "streamed": at_once}) == [
-        "streamed: at_once is True"
+    at_once = {**right, "longest": arguments}
+    faulty = {**case, "faults": {"in steps": "Calls are lost."}}
+
+    def found(case: golden.Case, streamed: object, *in_steps: object) -> list[str]:
+        answer = {"whole": [right], "streamed": [streamed], "in steps": list(in_steps)}
+        return golden.differences(case, answer)
+
+    assert found(case, right, right, right) == []
+    [difference] = found(case, right, right, wrong)
+    assert difference.startswith("in steps: calls is []")
+    assert found(faulty, right, right, wrong) == []
+    assert found(faulty, right, right) == [
+        "in steps: vLLM no longer has the fault: Calls are lost."
     ]
+    assert found(case, at_once, right) == ["streamed: at_once is True"]
+    assert golden.differences(case, {"error": "KeyError: 'x'"}) == ["KeyError: 'x'"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

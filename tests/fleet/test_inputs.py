@@ -62,7 +62,7 @@ def test_a_fleet_file_that_is_a_pipe_or_a_device(pipe: Path) -> None:
     ):
         done = check(path)
         assert done.returncode == 1
-        assert done.stderr == f"{path}: Not a regular file, but a {kind}. Name a file.\n"
+        assert done.stderr == f"{path}: Not a regular file but a {kind}. Use a regular file.\n"
 
 
 def test_an_include_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_include_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> No
         path.write_text(f"include: {other}\n")
         done = check(path)
         assert done.returncode == 1
-        assert done.stderr == f"{other}: Not a regular file, but a {kind}. Name a file.\n"
+        assert done.stderr == f"{other}: Not a regular file but a {kind}. Use a regular file.\n"
 
 
 def test_a_modelfile_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_modelfile_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> N
         path.write_text(yaml.safe_dump(said))
         done = check(path)
         assert done.returncode == 1
-        assert "Not a regular file, but a" in done.stderr
+        assert "Not a regular file but a" in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -94,7 +94,7 @@ def test_a_fleet_file_that_never_ends(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     with path.open("wb") as file:
         file.truncate(50 * 1024**3)
-    assert check(path).stderr == f"{path}: Larger than 16 MiB. Name another file.\n"
+    assert check(path).stderr == f"{path}: Larger than 16 MiB. Use a smaller file.\n"
 
 
 def test_a_file_of_more_values_than_any_fleet(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_mappings_that_merge_two_others_each_do_not_fill_the_memory(tmp_path: Pa
     path = tmp_path / "fleet.yml"
     path.write_text("\n".join(lines))
     done = check(path)
-    assert f"{path}:1: a0: is not a key of this file." in done.stderr
+    assert f"{path}:1: a0: unknown key." in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -157,7 +157,8 @@ def test_files_that_include_one_another_in_a_long_row(tmp_path: Path) -> None:
         (tmp_path / f"{at}.yml").write_text(f"include: {at + 1}.yml\n")
     (tmp_path / "1500.yml").write_text(f"include: {WHOLE}\n")
     assert refusals(tmp_path / "0.yml") == [
-        f"{tmp_path}/49.yml:1: include: is the 50th in a row. Include the files side by side."
+        f"{tmp_path}/49.yml:1: include: nests 50 includes; the maximum is 49. "
+        "List the files in one include."
     ]
     assert fleet.load(tmp_path / "1470.yml").name == "whole"
 
@@ -168,8 +169,8 @@ def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text("include: a.yml\n")
     assert refusals(path) == [
-        f"{path}:1: include: names 'a.yml', which is not there. "
-        "The path starts at the file that says it."
+        f"{path}:1: include: names 'a.yml', which does not exist. "
+        "A relative path starts at the directory of the file with the include."
     ]
     assert refusals(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
 

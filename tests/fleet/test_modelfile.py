@@ -66,17 +66,20 @@ def test_files_beside_the_modelfile_or_anywhere_else(tmp_path: Path) -> None:
         ("", "has no FROM"),
         ("FROM ./model.gguf", "names model.gguf in line 1: No such file or directory"),
         ("FROM pyproject.toml/model.gguf", "in line 1: Not a directory"),
-        ("FROM ./pyproject.toml", "in line 1, which is no GGUF file"),
-        ("FROM a\nADAPTER pyproject.toml", "in line 2, which is no GGUF file"),
-        ("FROM a\nPARAMETER num_ctx 4096", "says num_ctx in line 2"),
-        ("FROM a\nPARAMETER warmth 3", "has 'warmth' in line 2, which is no parameter"),
-        ("FROM a\nPARAMETER top_k many", "says 'many' for 'top_k' in line 2"),
-        ("FROM a\nPARAMETER use_mmap perhaps", "says 'perhaps' for 'use_mmap' in line 2"),
-        ("FROM a\n\nFORM b", "has 'FORM' in line 3, which is no instruction"),
-        ("FROM a\nSYSTEM", "has 'SYSTEM' in line 2: no instruction"),
-        ('FROM a\nSYSTEM """never\nends', 'has a """ in line 2 that never ends'),
+        ("FROM ./pyproject.toml", "in line 1, which is not a GGUF file"),
+        ("FROM a\nADAPTER pyproject.toml", "in line 2, which is not a GGUF file"),
+        ("FROM a\nPARAMETER num_ctx 4096", "sets num_ctx in line 2"),
+        ("FROM a\nPARAMETER warmth 3", "sets the unknown parameter 'warmth' in line 2"),
+        ("FROM a\nPARAMETER top_k many", "sets 'top_k' to the invalid value 'many' in line 2"),
+        (
+            "FROM a\nPARAMETER use_mmap perhaps",
+            "sets 'use_mmap' to the invalid value 'perhaps' in line 2",
+        ),
+        ("FROM a\n\nFORM b", "has the unknown instruction 'FORM' in line 3"),
+        ("FROM a\nSYSTEM", "has no instruction in line 2: 'SYSTEM'"),
+        ('FROM a\nSYSTEM """never\nends', 'does not close the """ in line 2'),
     ],
 )
-def test_what_cannot_be_used(text: str, mistake: str) -> None:
+def test_mistakes_of_a_modelfile(text: str, mistake: str) -> None:
     with pytest.raises(NotUsable, match=mistake):
         parse(text)

@@ -13,15 +13,16 @@ Runs in vLLM's environment, without a model and without a GPU:
     texts                           more texts whose words its vocabulary has
     kwargs                          the arguments of the chat template
     prompt, written                 the end of the prompt, and what the model writes after it
-    ways                            of answering: "whole", "streamed"
+    ways                            per name: how many tokens the parsers receive at a time, as a
+                                    list; 0 is an answer that is not streamed
 
-Prints one JSON object: per "family: name" and way what a client of the server receives, or
-``error``. A streamed answer is parsed token by token.
+Prints one JSON object: per "family: name" and way a list of what a client of the server receives,
+or ``error``.
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -87,8 +88,8 @@ def read(case: dict[str, Any]) -> Answer:
         tokenizer=words,
     )
     prompt, written = words.encode(case["prompt"]), words.encode(case["written"])
-    answers = {}
-    for name in case["ways"]:
+
+    def answer(size: int) -> Answer:
         request = ChatCompletionRequest(
             model="m",
             messages=[{"role": "user", "content": "Leave a note."}],
@@ -97,8 +98,11 @@ def read(case: dict[str, Any]) -> Answer:
         )
         made = parser(words, request.tools, chat_template_kwargs=case["kwargs"])
         request = made.adjust_request(request)
-        answers[name] = WAYS[name](made, request, words, prompt, written)
-    return answers
+        if size == 0:
+            return whole(made, request, words, prompt, written)
+        return streamed(made, request, words, prompt, steps(written, size, words.eos_token_id))
+
+    return {way: [answer(size) for size in sizes] for way, sizes in case["ways"].items()}
 
 
 def whole(parser: Any, request: Any, words: Any, prompt: list[int], written: list[int]) -> Answer:
@@ -112,12 +116,15 @@ def whole(parser: Any, request: Any, words: Any, prompt: list[int], written: lis
     return {"thought": thought or "", "text": content or "", "calls": made}
 
 
-def streamed(
-    parser: Any, request: Any, words: Any, prompt: list[int], written: list[int]
-) -> Answer:
+Steps = Iterable[tuple[list[int], bool]]
+
+
+def streamed(parser: Any, request: Any, words: Any, prompt: list[int], given: Steps) -> Answer:
     """Return the sum of the deltas of a stream, and the longest piece of arguments in a delta."""
     thought, content, calls, longest = "", "", dict[int, tuple[str, str]](), ""
-    for text, tokens, finished in steps(words, written, request.skip_special_tokens):
+    for tokens, finished in given:
+        skip = request.skip_special_tokens
+        text = "" if finished else words.decode(tokens, skip_special_tokens=skip)
         delta = parser.parse_delta(text, tokens, request, prompt, finished=finished)
         if delta is None:
             continue
@@ -132,16 +139,11 @@ def streamed(
     return {"thought": thought, "text": content, "calls": made, "longest": longest}
 
 
-def steps(
-    words: Any, written: list[int], skip_special: bool
-) -> Iterator[tuple[str, list[int], bool]]:
-    """Yield text and token of each step of generation; the last is the end of the turn."""
-    for token in written:
-        yield words.decode([token], skip_special_tokens=skip_special), [token], False
-    yield "", [words.eos_token_id], True
-
-
-WAYS = {"whole": whole, "streamed": streamed}
+def steps(written: list[int], size: int, end: int) -> Steps:
+    """Yield the tokens of each step of generation; the last is the end of the turn."""
+    for at in range(0, len(written), size):
+        yield written[at : at + size], False
+    yield [end], True
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -18,6 +17,7 @@ from threading import Event
 import pytest
 
 from mirrorfleet.roles.litellm import render
+from tests.docs.pages import blocks
 from tests.litellm.conftest import GOOD
 from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
@@ -107,10 +107,8 @@ def test_virtual_keys_have_the_rights_of_litellm(gateway: Gateway) -> None:
 
 
 def test_the_documented_command_generates_a_key(gateway: Gateway) -> None:
-    page = (ROOT / "docs/database.md").read_text("utf-8")
-    [command] = [
-        block for block in re.findall(r"(?:^    .*\n)+", page, re.M) if "/key/generate" in block
-    ]
+    page = ROOT / "docs/how-to/database.md"
+    [command] = [block.text for block in blocks(page, "sh") if "/key/generate" in block.text]
     for written, actual in (("http://10.0.2.11:4000", gateway.url), ('"coder"', '"haiku"')):
         assert written in command
         command = command.replace(written, actual)

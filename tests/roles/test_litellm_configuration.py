@@ -23,7 +23,7 @@ from tests.roles.test_golden import replace as write
 
 ROOT = Path(__file__).parents[2]
 GOOD = sorted((ROOT / "tests/fleet/good").glob("*.yml"))
-SCHEMA = json.loads((ROOT / "schemas/litellm-config.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "tests/roles/litellm-config.schema.json").read_text("utf-8"))
 
 
 def gateways(path: Path) -> Iterator[LitellmPlan]:

@@ -52,7 +52,7 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
         ("env", "EMPTY", "{env: EMPTY} is empty. Put a value there."),
         ("file", "nowhere", "{file: nowhere} is missing: No such file or directory."),
         ("file", ".", "{file: .} is missing: Is a directory."),
-        ("file", "binary", "{file: binary} is missing: Not UTF-8 text, in line 1."),
+        ("file", "binary", "{file: binary} is missing: Not UTF-8 in line 1."),
         ("file", "blank", "{file: blank} is empty. Put a value there."),
         ("command", "exit 3", "{command: exit 3} is missing: the command ended with 3."),
         ("command", "true", "{command: true} is empty. Put a value there."),
@@ -87,8 +87,8 @@ def test_one_that_never_ends_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").open("wb").truncate(1024**3)
     for path, why in (
-        ("pipe", "Not a regular file, but a pipe. Write {command: cat pipe}."),
-        ("/dev/zero", "Not a regular file, but a device. Write {command: cat /dev/zero}."),
+        ("pipe", "Not a regular file but a pipe. Write {command: cat pipe}."),
+        ("/dev/zero", "Not a regular file but a device. Write {command: cat /dev/zero}."),
         ("large", "Larger than 1 MiB."),
         ("~nobody-at-all/key", "Could not determine home directory."),
     ):

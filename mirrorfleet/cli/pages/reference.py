@@ -1,18 +1,19 @@
-"""The reference of the fleet file, made from its schema: docs/reference.md."""
+"""Generate the reference of the fleet file from its schema: docs/reference/fleet-file.md."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.config.schema import resolve, validator
+from mirrorfleet.config.schema_errors import flow
 
 HEAD = """\
-# Reference of the fleet file
+# The fleet file
 
-Made from [the schema](../schemas/fleet.schema.json) by `mirrorfleet schema --reference`.
-How the parts go together is told in [fleet-file.md](fleet-file.md).
+Every key of the fleet file, generated from `schemas/fleet.schema.json` by
+`mirrorfleet schema --reference`. The [first fleet](../tutorials/first-fleet.md) shows how the parts
+fit together.
 """
 
 TOP = "The file"
@@ -21,22 +22,22 @@ Schema = dict[str, Any]
 
 
 def markdown() -> str:
-    """Return the page: one table per part of the file."""
+    """Return the page in Markdown: one table for each part of the file."""
     schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
     parts = [*_part(TOP, schema), *_part("`secret`", schema["$defs"]["secret"])]
     return "\n".join([HEAD, *parts])
 
 
 def _part(title: str, schema: Schema) -> Iterator[str]:
-    """Yield a table of a mapping's keys, and after it the mappings below."""
+    """Yield a table of a mapping's keys, then the tables of the mappings below it."""
     properties = {
         name: resolve(each) for name, each in schema["properties"].items() if each is not True
     }
     required = set(schema.get("required", ()))
     yield f"## {title}\n"
-    if said := schema.get("description"):
-        yield f"{said}\n"
-    yield "| key | is | meaning |\n|---|---|---|"
+    if description := schema.get("description"):
+        yield f"{description}\n"
+    yield "| key | type | meaning |\n|---|---|---|"
     for name, each in properties.items():
         must = " **required**" if name in required else ""
         yield f"| `{name}`{must} | {_kind(each)} | {_meaning(each)} |"
@@ -50,7 +51,7 @@ def _part(title: str, schema: Schema) -> Iterator[str]:
 
 
 def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield the mappings that a key's value holds and that deserve a table of their own."""
+    """Yield title and schema of each mapping below a key that gets its own table."""
     if "writeOnly" in schema:
         return
     entry = schema.get("additionalProperties")
@@ -62,7 +63,7 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
         forms = [
             each
             for each in map(resolve, schema["oneOf"])
-            # Hosts by their labels: fleet-file.md tells it once for all.
+            # Hosts by their labels: docs/how-to/hosts.md explains them once.
             if each.get("properties", {}).keys() not in ({"labels"}, set())
         ]
         for form in forms:
@@ -76,7 +77,7 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield the part of each engine or provider, with the key that chooses it."""
+    """Yield title and schema for each engine or provider, with the key that selects it."""
     for rule in schema["allOf"]:
         [(key, chosen)] = rule["if"]["properties"].items()
         part = resolve(rule["then"])
@@ -111,17 +112,22 @@ def _kind(schema: Schema) -> str:
 
 NAMES = {
     "object": "mapping",
-    "string": "text",
-    "integer": "whole number",
+    "string": "string",
+    "integer": "integer",
     "number": "number",
-    "boolean": "true or false",
+    "boolean": "boolean",
 }
 
 
 def _meaning(schema: Schema) -> str:
-    said = [schema.get("description", "")]
+    meaning = [schema.get("description", "")]
     if "default" in schema:
-        said.append(f"Default: `{json.dumps(schema['default'])}`.")
+        meaning.append(f"Default: {_shown(schema['default'])}.")
     if schema.get("examples") and "writeOnly" not in schema:
-        said.append(f"For example `{json.dumps(schema['examples'][0])}`.")
-    return " ".join(filter(None, said)).replace("|", "\\|")
+        meaning.append(f"Example: {_shown(schema['examples'][0])}.")
+    return " ".join(filter(None, meaning)).replace("|", "\\|")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as code, or the word for an empty one."""
+    return "none" if value in ([], {}) else f"`{flow(value)}`"

@@ -7,8 +7,9 @@ One file per family of mirrorfleet/data/families.yml:
     cases:
     - name, prompt, written   the end of the prompt, and what the model writes after it
       kwargs                  the arguments of the chat template; default: none
-      faults                  per way ("whole", "streamed"): what vLLM 0.32.0 gets wrong
-      not_parsed              per way: why a lab cannot parse it
+      faults                  per way of WAYS: what vLLM 0.32.0 gets wrong; a fault of "streamed"
+                              is one of "in steps", too
+      not_streamed            why a lab cannot parse it as a stream
       thought, text           what a client receives; default: THOUGHT and TEXT
       calls                   how many of CALLS it receives; default: 1
     at_once           true: a streamed call arrives whole, when the model has written all of it
@@ -31,7 +32,9 @@ FAMILIES: dict[str, dict[str, Any]] = yaml.safe_load(
     (FOLDER.parents[2] / "mirrorfleet/data/families.yml").read_text("utf-8")
 )
 
-WAYS = ("whole", "streamed")
+# How many tokens the parsers receive at a time; 0: all, without a stream. With speculative decoding
+# they receive several.
+WAYS = {"whole": [0], "streamed": [1], "in steps": list(range(2, 10))}
 THOUGHT = "The user needs a note, so I call Bash."
 TEXT = "I leave it now."
 COMMAND = 'echo "<b>ready</b> & steady" > note.txt\necho done'
@@ -101,7 +104,7 @@ def _case(family: str, content: Case, case: Case) -> Case:
         "texts": content.get("texts", []),
         "kwargs": {},
         "at_once": content.get("at_once", False),
-        "ways": [way for way in WAYS if way not in case.get("not_parsed", {})],
+        "ways": {"whole": [0]} if "not_streamed" in case else WAYS,
         **_parsers(family),
         **case,
     }
@@ -114,14 +117,18 @@ def differences(case: Case, answer: dict[str, Any]) -> list[str]:
     """
     if "error" in answer:
         return [answer["error"]]
+    faults = case.get("faults", {})
+    if "streamed" in faults:
+        faults = {"in steps": faults["streamed"], **faults}
     found = []
-    for way in case["ways"]:
-        wrong = _wrong(case, answer[way])
-        fault = case.get("faults", {}).get(way)
-        if fault is None:
-            found += [f"{way}: {each}" for each in wrong + _pace(case, answer[way])]
+    for way, received in answer.items():
+        wrong = {f"{way}: {each}" for one in received for each in _wrong(case, one)}
+        if way not in faults:
+            found += sorted(wrong)
         elif not wrong:
-            found.append(f"{way}: vLLM no longer has the fault: {fault}")
+            found.append(f"{way}: vLLM no longer has the fault: {faults[way]}")
+    if "streamed" in answer and "streamed" not in faults:
+        found += _pace(case, answer["streamed"][0])
     return found
 
 
@@ -145,10 +152,10 @@ def _wrong(case: Case, received: dict[str, Any]) -> list[str]:
 
 def _pace(case: Case, received: dict[str, Any]) -> list[str]:
     """Return whether the arguments of a streamed call arrive in another pace than expected."""
-    if "longest" not in received or not received["calls"]:
+    if not received["calls"]:
         return []
     at_once = json.dumps(COMMAND) in received["longest"]
-    return [] if at_once is case["at_once"] else [f"at_once is {at_once}"]
+    return [] if at_once is case["at_once"] else [f"streamed: at_once is {at_once}"]
 
 
 def _value(arguments: str) -> Any:

@@ -21,7 +21,7 @@ developers:
     key: {{file: rules}}
   second:
     seats: {{dev: [ada, grace]}}
-    scope: mirror
+    scope: isolated
     command: claude-lab
     model: sonnet
     version: 2.1.330
@@ -83,8 +83,8 @@ def test_three_scopes_on_one_machine_and_all_files_back(fleet: Path) -> None:
     rows = json.loads(proof.stdout)["developers"]
     faults = {f"{row['user']}@{row['host']} {row['scope']}": row["faults"] for row in rows}
     assert sorted(faults) == [
-        *("ada@dev mirror", "ada@dev user"),
-        *("grace@dev managed", "grace@dev mirror", "linus@dev-2 managed"),
+        *("ada@dev isolated", "ada@dev user"),
+        *("grace@dev isolated", "grace@dev managed", "linus@dev-2 managed"),
     ]
     assert not any(faults.values()), faults
     assert proof.returncode == 0
