@@ -225,7 +225,7 @@ def test_another_salt_key_is_refused_unless_it_is_asked_for(deploy: Deploy) -> N
     other = ("salt_key: {file: salt}", "salt_key: {command: echo sk-another-salt-71c0e4b9d2f85a36}")
     done = deploy(other)
     assert done.returncode != 0
-    assert "finds a database for another salt key" in done.stdout + done.stderr
+    assert "the database belongs to another salt key than" in done.stdout + done.stderr
     succeeded(deploy(other, options=("--data", "salt_key=changed")))
     succeeded(deploy(options=("--data", "salt_key=changed")))
 

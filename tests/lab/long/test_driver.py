@@ -77,7 +77,7 @@ def test_a_driver_is_installed_loaded_and_left_alone_until_there_is_a_newer_one(
     refused = drivers(fleet)
     assert refused.returncode != 0
     assert (
-        "cannot have nvidia-driver: Package 'nvidia-driver' has no installation candidate."
+        "nvidia-driver cannot be installed: Package 'nvidia-driver' has no installation candidate."
         in refused.stderr
     )
     assert "Debian has NVIDIA's drivers in non-free" in refused.stderr

@@ -76,7 +76,7 @@ REFUSED = {
     ),
     "a master key that everybody knows": (
         ("../.lab/secrets/master", "weak"),
-        ["gw-1 would have the master key of {file: weak}", "Make a random one"],
+        ["gw-1, gw-2: the master key {file: weak} is shorter than", "Make a random one"],
     ),
     "settings that LiteLLM does not load": (
         (WORKERS, f"{WORKERS}\n  extra: {UNKNOWN}"),

@@ -53,7 +53,7 @@ def test_it_leaves_and_the_other_one_serves_meanwhile() -> None:
     started = look.run("gpu", f"systemctl show -p InvocationID {STAYS}")
     with look.asked_all_the_time(look.who_answers, 0.3) as answers:
         done = look.mirror("--json")
-    assert "gpu: vLLM | engines that have left the fleet file" in look.changes(done)
+    assert "gpu: vLLM | services that left the fleet file" in look.changes(done)
     assert f"{UNIT} will be stopped and removed" in look.plain(done.stderr)
     assert set(answers) <= {"gw-1", "gw-2"}
     assert look.run("gpu", f"systemctl show -p InvocationID {STAYS}") == started

@@ -79,7 +79,7 @@ def test_without_a_word_in_the_fleet_file_it_leaves_and_its_door_is_gone(helper:
     assert look.changes(limited) == []
     assert f"{UNIT} will be removed once gw-1, gw-2, dev" in look.plain(limited.stderr)
     assert look.changes(look.mirror("--json")) == [
-        "gpu: Ollama | server that has left the fleet file",
+        "gpu: Ollama | services that left the fleet file",
         "gpu: Firewall | rules: as the fleet file says",
     ]
     assert not look.on("gpu").service(UNIT).exists
