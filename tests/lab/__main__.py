@@ -7,7 +7,7 @@ import sys
 
 from . import keys, lab, machine
 from .hosts import BY_NAME, FLEET, MOST_EXTRAS
-from .telling import LabError, say
+from .terminal import LabError, log
 
 
 def main(arguments: list[str]) -> int:
@@ -17,16 +17,16 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(chosen)
     except LabError as error:
-        say(str(error))
+        log(str(error))
         return error.code
     except subprocess.CalledProcessError as error:
-        say(f"`{' '.join(map(str, error.cmd))}` failed with status {error.returncode}")
+        log(f"`{' '.join(map(str, error.cmd))}` failed with status {error.returncode}")
         return 1
     except OSError as error:
-        say(str(error))
+        log(str(error))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; `up` goes on from here, `down` removes what there is")
+        log("interrupted; `up` goes on from here, `down` removes what there is")
         return 130
 
 

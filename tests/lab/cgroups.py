@@ -17,8 +17,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from . import places
-from .telling import CannotRun, LabError
+from . import paths
+from .terminal import CannotRun, LabError
 
 # The underscore keeps systemd from seeing a slice within a slice.
 SLICE = "mirrorfleet_lab.slice"
@@ -27,7 +27,7 @@ SLICE = "mirrorfleet_lab.slice"
 REBOOT = 133
 
 # Where a machine has only version 1 hierarchies: ours to mount, and to unmount.
-OWN_HIERARCHY = places.RUN / "cgroup"
+OWN_HIERARCHY = paths.RUN / "cgroup"
 
 # In its cgroup first, then the command, over and over while it asks for that.
 _ENTER = f'echo $$ >"$0/cgroup.procs" || exit; while "$@"; [ $? -eq {REBOOT} ]; do :; done'

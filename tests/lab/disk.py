@@ -4,10 +4,10 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from . import keys, places, removal, surroundings
+from . import keys, machine_settings, paths, removal
 from .files import File, place
 from .hosts import GATEWAY, Host, etc_hosts
-from .telling import say
+from .terminal import log
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
@@ -19,7 +19,7 @@ exec chroot "$0/root" "$@"
 
 def directory(host: Host) -> Path:
     """Where the host's disk lies, whether or not it exists."""
-    return places.HOSTS / host.name
+    return paths.HOSTS / host.name
 
 
 def exists(host: Host) -> bool:
@@ -29,7 +29,7 @@ def exists(host: Host) -> bool:
 
 def in_use() -> set[Path]:
     """The images that disks stand on."""
-    return {link.readlink() for link in places.HOSTS.glob("*/base")}
+    return {link.readlink() for link in paths.HOSTS.glob("*/base")}
 
 
 def clone(host: Host, base: Path) -> None:
@@ -37,7 +37,7 @@ def clone(host: Host, base: Path) -> None:
     final = directory(host)
     draft = final.with_name(f"{host.name}.new")
     if final.exists():
-        say(f"{host.name}: the image below its disk is gone from the cache; it starts anew")
+        log(f"{host.name}: the image below its disk is gone from the cache; it starts anew")
     for leftover in (draft, final):
         removal.remove(leftover)
     for part in ("upper", "work", "root"):
@@ -59,7 +59,9 @@ def refresh(host: Host, authorized: str) -> None:
     """Write what may have changed since the host last ran: who may log in, DNS, the host table."""
     files = [
         File("/etc/hosts", etc_hosts()),
-        File("/etc/resolv.conf", "".join(f"nameserver {a}\n" for a in surroundings.resolvers())),
+        File(
+            "/etc/resolv.conf", "".join(f"nameserver {a}\n" for a in machine_settings.resolvers())
+        ),
     ]
     for user in host.users:
         path = f"/home/{user}/.ssh/authorized_keys"
@@ -74,9 +76,9 @@ def public_key(host: Host) -> str:
 
 def remove_all() -> None:
     """Remove all disks."""
-    removal.remove(places.HOSTS)
+    removal.remove(paths.HOSTS)
     with suppress(OSError):  # not there, or a volume that somebody mounted for us
-        places.HOSTS.parent.rmdir()
+        paths.HOSTS.parent.rmdir()
 
 
 def _enter(disk: Path) -> list[str]:

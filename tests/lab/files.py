@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .telling import LabError
+from .terminal import LabError
 
 # Run with the guest's own programs, so that names of owners mean the guest's users. A directory
 # that is there keeps its mode and owner.

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import places, removal, surroundings
+from . import machine_settings, paths, removal
 from .files import File, place
 from .hosts import OPERATOR
-from .telling import CannotRun, LabError, Step, step
+from .terminal import CannotRun, LabError, Step, step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -80,11 +80,11 @@ class Recipe:
 
 def recipe() -> Recipe:
     """The recipe for this machine."""
-    certificates = surroundings.certificates()
+    certificates = machine_settings.certificates()
     return Recipe(
         packages=_PACKAGES,
-        sources=surroundings.apt_sources(),
-        apt_options=surroundings.apt_options(),
+        sources=machine_settings.apt_sources(),
+        apt_options=machine_settings.apt_options(),
         certificates=certificates,
         files=_files(certificates),
     )
@@ -96,13 +96,13 @@ def base(in_use: Collection[Path]) -> Path:
     Images of other recipes are thrown away, except those that hosts stand on, `in_use`.
     """
     wanted = recipe()
-    root = places.cache() / f"base-{wanted.digest}"
+    root = paths.cache() / f"base-{wanted.digest}"
     if root.is_dir():
         return root
-    places.cache().mkdir(parents=True, exist_ok=True)
-    places.cache().chmod(0o700)
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    paths.cache().chmod(0o700)
     sweep()
-    for old in places.cache().glob("base-*"):
+    for old in paths.cache().glob("base-*"):
         if old not in in_use:
             removal.remove(old)
     with step("base image") as current:
@@ -112,13 +112,13 @@ def base(in_use: Collection[Path]) -> Path:
 
 def sweep() -> None:
     """Throw away what interrupted builds left."""
-    for unfinished in places.cache().glob("building-*"):
+    for unfinished in paths.cache().glob("building-*"):
         removal.remove(unfinished)
 
 
 def _build(wanted: Recipe, root: Path, current: Step) -> None:
     """Build beside, then rename: an image under its final name is a whole one."""
-    workshop = places.cache() / f"building-{wanted.digest}"
+    workshop = paths.cache() / f"building-{wanted.digest}"
     (workshop / "tmp").mkdir(parents=True)
     draft = workshop / "root"
     _mmdebstrap(wanted, draft, workshop / "tmp", current)
@@ -145,12 +145,12 @@ def _mmdebstrap(wanted: Recipe, draft: Path, scratch: Path, current: Step) -> No
         "--format=directory",
     ]
     command += [f"--include={','.join(wanted.packages)}", f"--keyring={KEYRING}", *options]
-    command += [surroundings.SUITE, str(draft), *wanted.sources]
+    command += [machine_settings.SUITE, str(draft), *wanted.sources]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(scratch)}
     errors: list[str] = []
     with subprocess.Popen(
         command,
-        env=environment | surroundings.environment(),
+        env=environment | machine_settings.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -177,8 +177,8 @@ def _why(wanted: Recipe, errors: list[str]) -> str:
 
 def _files(certificates: dict[str, str]) -> tuple[File, ...]:
     """The files of every host alike."""
-    environment = surroundings.environment()
-    pip, npm = surroundings.pip_options(), surroundings.npm_options()
+    environment = machine_settings.environment()
+    pip, npm = machine_settings.pip_options(), machine_settings.npm_options()
     if certificates:
         environment |= dict.fromkeys(_BUNDLE_VARIABLES, _BUNDLE)
         pip["cert"] = npm["cafile"] = _BUNDLE

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from . import places
+from . import paths
 
-_RECORD = places.RUN / "kernel.json"
+_RECORD = paths.RUN / "kernel.json"
 
 # A booted guest holds about six inotify instances, and all guests share root's allowance,
 # 128 on an ordinary machine: without more of them the twentieth host does not boot.

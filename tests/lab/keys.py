@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import places
+from . import paths
 from .hosts import BY_NAME, OPERATOR, Host
 
-IDENTITY = places.ACCESS / "id_ed25519"
-KNOWN_HOSTS = places.ACCESS / "known_hosts"
-SSH_CONFIG = places.ACCESS / "ssh_config"
+IDENTITY = paths.ACCESS / "id_ed25519"
+KNOWN_HOSTS = paths.ACCESS / "known_hosts"
+SSH_CONFIG = paths.ACCESS / "ssh_config"
 
 
 def generate(path: Path, comment: str) -> None:
@@ -34,10 +34,10 @@ def host_key(host: Host) -> tuple[str, str]:
 
 def identity() -> str:
     """The public key that every host lets in; the pair is made if there is none yet."""
-    places.ACCESS.mkdir(mode=0o700, exist_ok=True)
+    paths.ACCESS.mkdir(mode=0o700, exist_ok=True)
     if not IDENTITY.exists():
         generate(IDENTITY, "mirrorfleet-lab")
-    _give(places.ACCESS, IDENTITY, IDENTITY.with_suffix(".pub"))
+    _chown_to_invoker(paths.ACCESS, IDENTITY, IDENTITY.with_suffix(".pub"))
     return IDENTITY.with_suffix(".pub").read_text()
 
 
@@ -46,7 +46,7 @@ def write_access(hosts: dict[Host, str]) -> None:
     entries = (_known(host, public) for host, public in hosts.items())
     KNOWN_HOSTS.write_text("".join(entries))
     SSH_CONFIG.write_text(_config(BY_NAME.values()))
-    _give(KNOWN_HOSTS, SSH_CONFIG)
+    _chown_to_invoker(KNOWN_HOSTS, SSH_CONFIG)
 
 
 def ssh(host: str, command: Iterable[str], *options: str) -> list[str]:
@@ -75,7 +75,7 @@ Host {everyone}
 """
 
 
-def _give(*paths: Path) -> None:
-    """Hand files to the person who called sudo."""
-    for path in paths:
-        os.chown(path, *places.invoker())
+def _chown_to_invoker(*files: Path) -> None:
+    """Make the user who called sudo the owner of files."""
+    for file in files:
+        os.chown(file, *paths.invoker())

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
 
-from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, places, removal
+from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, paths, removal
 from .hosts import BY_NAME, EXTRAS, FLEET, Host
-from .telling import LabError, Step, say, step
+from .terminal import LabError, Step, log, step
 
 # Hosts handled at a time: more only makes each of them slower.
 _AT_ONCE = 8
@@ -47,7 +47,7 @@ def down(keep: bool, purpose: str) -> None:
     was booted for it."""
     lock.take()
     if purpose and _is_of_others(purpose):
-        say(f"this lab was not booted for {purpose}, so it stays")
+        log(f"this lab was not booted for {purpose}, so it stays")
         return
     with step("down"):
         _each([host for host in BY_NAME.values() if nspawn.running(host)], nspawn.kill)
@@ -58,7 +58,7 @@ def down(keep: bool, purpose: str) -> None:
             keys.KNOWN_HOSTS.unlink(missing_ok=True)
         image.sweep()
         # The lock's file goes too; lock.take() knows how to deal with that.
-        removal.remove(places.RUN)
+        removal.remove(paths.RUN)
 
 
 def status() -> bool:
@@ -78,13 +78,13 @@ def _claim(purpose: str) -> None:
             f"there is a lab already, and not one for {purpose}: somebody may be at work in it. "
             "Take it down first: bin/lab down"
         )
-    places.PURPOSE.write_text(purpose)
+    paths.PURPOSE.write_text(purpose)
 
 
 def _is_of_others(purpose: str) -> bool:
     """Whether there is a lab, if only its disks, that was not booted for this purpose. The mark
     goes with the lab, so it cannot be that of an earlier one."""
-    marked = places.PURPOSE.read_text() if places.PURPOSE.exists() else ""
+    marked = paths.PURPOSE.read_text() if paths.PURPOSE.exists() else ""
     return marked != purpose and any(map(disk.exists, BY_NAME.values()))
 
 

@@ -3,8 +3,8 @@
 import fcntl
 import os
 
-from . import places
-from .telling import say
+from . import paths
+from .terminal import log
 
 
 def take() -> None:
@@ -14,12 +14,12 @@ def take() -> None:
     is in to its last moment.
     """
     while True:
-        places.RUN.mkdir(exist_ok=True)
-        descriptor = os.open(places.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        paths.RUN.mkdir(exist_ok=True)
+        descriptor = os.open(paths.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another up or down is at work, waiting for it")
+            log("another up or down is at work, waiting for it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         # A `down` that had the lock before us has removed the file that we now hold.
         if _is_current(descriptor):
@@ -29,6 +29,6 @@ def take() -> None:
 
 def _is_current(descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), places.LOCK.stat())
+        return os.path.samestat(os.fstat(descriptor), paths.LOCK.stat())
     except FileNotFoundError:
         return False

@@ -5,7 +5,7 @@ import time
 
 from . import keys, nspawn
 from .hosts import Host
-from .telling import LabError
+from .terminal import LabError
 
 # A loaded machine boots a hundred hosts in well under this.
 _PATIENCE = 180

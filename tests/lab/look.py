@@ -17,14 +17,14 @@ from typing import TypeVar
 import testinfra
 from testinfra.host import Host
 
-from . import keys, places
+from . import keys, paths
 from .hosts import BY_NAME
 
 HOSTS = ("gpu", "gw-1", "gw-2", "dev")
 GATEWAYS = ("gw-1", "gw-2")
 Answer = TypeVar("Answer")
 
-FLEET = places.REPOSITORY / "inventories" / "lab.yml"
+FLEET = paths.REPOSITORY / "inventories" / "lab.yml"
 
 
 def on(host: str) -> Host:
@@ -58,12 +58,12 @@ def mirror(*options: str, fleet: Path = FLEET) -> subprocess.CompletedProcess[st
 
 def pyinfra(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), cwd=places.REPOSITORY, capture_output=True, text=True, check=False
+        command(*arguments), cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
     )
 
 
 def command(*arguments: str) -> list[str]:
-    return [str(places.REPOSITORY / ".venv" / "bin" / "pyinfra"), *arguments]
+    return [str(paths.REPOSITORY / ".venv" / "bin" / "pyinfra"), *arguments]
 
 
 def plain(text: str) -> str:
@@ -84,7 +84,7 @@ def variant(directory: Path, said: str, instead: str) -> Path:
     text = FLEET.read_text("utf-8")
     assert text.count(said) == 1
     (directory / "inventories").mkdir()
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     for suffix, content in (
         (".yml", text.replace(said, instead)),
         (".py", FLEET.with_suffix(".py").read_text("utf-8")),
@@ -105,7 +105,7 @@ def state(host: str) -> str:
 
 def secret(name: str) -> str:
     """One of the lab's secrets: "engine", "master" or "developers"."""
-    return (places.ACCESS / "secrets" / name).read_text("utf-8").strip()
+    return (paths.ACCESS / "secrets" / name).read_text("utf-8").strip()
 
 
 def http_status(
@@ -132,7 +132,7 @@ def message(gateway: str, key: str) -> tuple[int, str]:
     return http_status(gateway, 4000, "/v1/messages", key=key, body=body)
 
 
-def who_answers() -> str:
+def answering_gateway() -> str:
     """One gateway, or the other if it does not, as with a load balancer; "nobody" if none does."""
     key = secret("developers")
     return next((each for each in GATEWAYS if _answers(each, key)), "nobody")
@@ -146,7 +146,7 @@ def _answers(gateway: str, key: str) -> bool:
 
 
 @contextmanager
-def asked_all_the_time(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
+def polling(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
     """Ask over and over while the block runs. Yields the answers."""
     answers: list[Answer] = []
     done = threading.Event()

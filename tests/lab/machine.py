@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import places
+from . import paths
 from .image import KEYRING
-from .telling import CannotRun
+from .terminal import CannotRun
 
 # Program or file -> Debian package.
 _NEEDED = {
@@ -41,7 +41,7 @@ _NO_TIME = (
     "capability CAP_SYS_TIME as well"
 )
 _NO_OVERLAY = (
-    f"no overlay filesystem can be mounted below {places.HOSTS.parent}; that directory must be on "
+    f"no overlay filesystem can be mounted below {paths.HOSTS.parent}; that directory must be on "
     "a disk of its own kind (ext4, xfs), which in a container means a volume, and the kernel "
     "needs the module overlay (`modprobe overlay`)"
 )
@@ -65,9 +65,9 @@ def require_programs() -> None:
 def require_rights() -> None:
     """Refuse a machine whose kernel does not do for us what hosts need. Makes the directory of the
     hosts' disks, because there the mounts must work."""
-    places.HOSTS.parent.mkdir(mode=0o700, exist_ok=True)  # it will hold setuid programs
-    places.HOSTS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=places.HOSTS) as scratch:
+    paths.HOSTS.parent.mkdir(mode=0o700, exist_ok=True)  # it will hold setuid programs
+    paths.HOSTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=paths.HOSTS) as scratch:
         _try(["unshare", "--mount", "true"], scratch, _NO_NAMESPACES)
         _try(["unshare", "--time", "--monotonic", "0", "true"], scratch, _NO_TIME)
         _try(["unshare", "--mount", "sh", "-euc", _TRIAL], scratch, _NO_OVERLAY)

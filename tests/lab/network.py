@@ -7,9 +7,9 @@ import time
 from ipaddress import ip_interface
 from pathlib import Path
 
-from . import kernel, surroundings
+from . import kernel, machine_settings
 from .hosts import BRIDGE, GATEWAY, NETWORK
-from .telling import CannotRun
+from .terminal import CannotRun
 
 TABLE = "mirrorfleet_lab"
 
@@ -66,12 +66,12 @@ def down() -> None:
 
 
 def _rules() -> str:
-    ports = sorted({80, 443, *surroundings.proxy_ports()})
+    ports = sorted({80, 443, *machine_settings.proxy_ports()})
     return _RULES.format(
         table=TABLE,
         bridge=BRIDGE,
         network=NETWORK,
-        resolvers=", ".join(surroundings.resolvers()),
+        resolvers=", ".join(machine_settings.resolvers()),
         ports=", ".join(map(str, ports)),
     )
 

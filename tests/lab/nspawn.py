@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from . import cgroups, places
+from . import cgroups, paths
 from .hosts import BRIDGE, Host
 
 _BOOT = Path(__file__).with_name("boot.sh")
@@ -15,7 +15,7 @@ _BOOT = Path(__file__).with_name("boot.sh")
 
 def console(host: Host) -> Path:
     """Where the host's console output goes."""
-    return places.RUN / f"{host.name}.console"
+    return paths.RUN / f"{host.name}.console"
 
 
 def boot(host: Host, directory: Path) -> None:

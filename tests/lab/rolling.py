@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab import load, look, places
+from tests.lab import load, look, paths
 from tests.lab.hosts import BY_NAME
 from tests.lab.load import Load
 
 FLEET = Path(__file__).parent / "long" / "rolling.yml"
-TLS = places.ACCESS / "tls"
-DOOR = "extra-1"
+TLS = paths.ACCESS / "tls"
+LOAD_BALANCER = "extra-1"
 GATEWAYS = look.GATEWAYS
 UNIT = "mirrorfleet-litellm.service"
 
@@ -23,12 +23,12 @@ UNIT = "mirrorfleet-litellm.service"
 def certificate() -> None:
     """Make the certificate of the front door."""
     TLS.mkdir(mode=0o700, exist_ok=True)
-    address = BY_NAME[DOOR].address
+    address = BY_NAME[LOAD_BALANCER].address
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
             *("-subj", "/CN=door", "-addext", f"subjectAltName=IP:{address}"),
-            *("-keyout", "door.key", "-out", "door.pem"),
+            *("-keyout", "load_balancer.key", "-out", "load_balancer.pem"),
         ],
         cwd=TLS,
         check=True,
@@ -49,7 +49,7 @@ def fleet_of(directory: Path, *edits: tuple[str, str]) -> Path:
         text = text.replace(said, instead)
     inventories = directory / "inventories"
     inventories.mkdir(parents=True)
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     (inventories / "rolling.yml").write_text(text, "utf-8")
     shutil.copy(look.FLEET.with_suffix(".py"), inventories / "rolling.py")
     return inventories / "rolling.yml"
@@ -58,9 +58,9 @@ def fleet_of(directory: Path, *edits: tuple[str, str]) -> Path:
 @contextmanager
 def steady(what: str) -> Iterator[Load]:
     """A load that runs before, while and after the block."""
-    address, key = str(BY_NAME[DOOR].address), look.secret("master")
+    address, key = str(BY_NAME[LOAD_BALANCER].address), look.secret("master")
     began = time.monotonic()
-    with load.steady(address, 443, key, "steady", str(TLS / "door.pem")) as found:
+    with load.steady(address, 443, key, "steady", str(TLS / "load_balancer.pem")) as found:
         time.sleep(8)
         yield found
         time.sleep(8)
@@ -73,7 +73,7 @@ def generations() -> dict[str, str]:
 
 def status(gateway: str) -> str:
     """What the front door thinks of a gateway."""
-    said = look.run(DOOR, "echo 'show stat' | socat - /run/mirrorfleet-front/admin.sock")
+    said = look.run(LOAD_BALANCER, "echo 'show stat' | socat - /run/mirrorfleet-front/admin.sock")
     [line] = [line for line in said.splitlines() if line.startswith(f"gateways,{gateway},")]
     return line.split(",")[17]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 Moment = Callable[[str], bool]
 """Whether it has come, given what the run has printed so far."""
@@ -44,7 +44,7 @@ def test_cut(moment: Moment, tmp_path: Path) -> None:
     with (
         output.open("w") as stream,
         subprocess.Popen(
-            command, cwd=places.REPOSITORY, stdout=stream, stderr=subprocess.STDOUT
+            command, cwd=paths.REPOSITORY, stdout=stream, stderr=subprocess.STDOUT
         ) as run,
     ):
         while run.poll() is None and not moment(output.read_text()):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import load, look, places, rolling
+from tests.lab import load, look, paths, rolling
 from tests.lab.hosts import GATEWAY
 
 
@@ -20,7 +20,7 @@ def engine() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def gateways(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The lab's gateways behind a front door on a host of its own; afterwards as they were."""
-    subprocess.run(["bin/lab", "up", "1"], cwd=places.REPOSITORY, check=True)
+    subprocess.run(["bin/lab", "up", "1"], cwd=paths.REPOSITORY, check=True)
     rolling.certificate()
     done = rolling.changed(tmp_path_factory.mktemp("first"))
     assert done.returncode == 0, done.stdout + done.stderr

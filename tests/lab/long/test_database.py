@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.lab import keys, look, places
+from tests.lab import keys, look, paths
 
 HERE = Path(__file__).parent
-PAGE = (places.REPOSITORY / "docs/database.md").read_text("utf-8")
+PAGE = (paths.REPOSITORY / "docs/database.md").read_text("utf-8")
 PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
 SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
 OTHER = "another p@ssword for the lab's Postgres, and for no other"
@@ -41,7 +41,7 @@ Deploy = Callable[..., subprocess.CompletedProcess[str]]
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
     """Deploy database.yml with some texts replaced, and options of pyinfra."""
     directory = tmp_path_factory.mktemp("database")
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     inventories = directory / "inventories"
     inventories.mkdir()
     for name, value in SECRETS.items():

@@ -85,12 +85,12 @@ def said(directory: Path, image: str, *more: str) -> Path:
 @pytest.fixture(scope="module")
 def contained(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """From systemd's runtime into containers, without a gap; afterwards back again, likewise."""
-    with look.asked_all_the_time(look.who_answers, 0.2) as answers:
+    with look.polling(look.answering_gateway, 0.2) as answers:
         done = look.mirror(fleet=said(tmp_path_factory.mktemp("first"), image))
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(answers) == {"gw-1", "gw-2"}
     yield
-    with look.asked_all_the_time(look.who_answers, 0.2) as answers:
+    with look.polling(look.answering_gateway, 0.2) as answers:
         done = look.mirror()
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(answers) == {"gw-1", "gw-2"}
@@ -144,7 +144,7 @@ def test_a_change_goes_from_gateway_to_gateway_and_nobody_is_refused(
     image: str, tmp_path: Path
 ) -> None:
     before = {name: generation(name) for name in look.GATEWAYS}
-    with look.asked_all_the_time(look.who_answers, 0.2) as answers:
+    with look.polling(look.answering_gateway, 0.2) as answers:
         done = look.mirror(fleet=said(tmp_path, image, "  timeout: 300\n"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(answers) == {"gw-1", "gw-2"}
@@ -153,7 +153,7 @@ def test_a_change_goes_from_gateway_to_gateway_and_nobody_is_refused(
 
 def test_one_that_does_not_serve_goes_back(image: str, tmp_path: Path) -> None:
     before = generation("gw-1")
-    with look.asked_all_the_time(look.who_answers, 0.2) as answers:
+    with look.polling(look.answering_gateway, 0.2) as answers:
         done = look.mirror(fleet=said(tmp_path, image, "  port: 80\n"))
     assert done.returncode == 1
     assert "rolled back to" in done.stdout + done.stderr

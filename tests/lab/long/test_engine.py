@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 UNIT = "mirrorfleet-vllm-tiny.service"
 KEY = "    api_key: {file: ../.lab/secrets/engine}\n"
@@ -142,7 +142,7 @@ def answered() -> bool:
 
 @pytest.fixture
 def second_engine() -> Iterator[None]:
-    subprocess.run([places.REPOSITORY / "bin" / "lab", "up", "1"], check=True)
+    subprocess.run([paths.REPOSITORY / "bin" / "lab", "up", "1"], check=True)
     yield
     assert look.mirror().returncode == 0
     look.run("extra-1", f"systemctl disable --now {UNIT}")
@@ -153,7 +153,7 @@ def test_two_replicas_are_changed_one_after_the_other_and_somebody_always_answer
     tmp_path: Path,
 ) -> None:
     assert look.mirror(fleet=fleet_of_two(tmp_path / "two")).returncode == 0
-    with look.asked_all_the_time(answered, 0.5) as answers:
+    with look.polling(answered, 0.5) as answers:
         changed = look.mirror(fleet=fleet_of_two(tmp_path / "changed", "    max_num_seqs: 4\n"))
     assert changed.returncode == 0
     assert len(re.findall(SERVES, changed.stdout + changed.stderr)) == 2
@@ -161,7 +161,7 @@ def test_two_replicas_are_changed_one_after_the_other_and_somebody_always_answer
     assert len(answers) > 10
 
     before = look.run("extra-1", "readlink /opt/mirrorfleet/vllm-tiny/current")
-    with look.asked_all_the_time(answered, 0.5) as answers:
+    with look.polling(answered, 0.5) as answers:
         broken = look.mirror(
             fleet=fleet_of_two(tmp_path / "broken", "    arguments: {kv-cache-memory-bytes: 8M}\n")
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 from tests.lab.rolling import GATEWAYS, UNIT, changed, fleet_of, generations, steady, wait_for
 
 pytestmark = pytest.mark.usefixtures("gateways")
@@ -146,7 +146,7 @@ def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path:
     fleet = fleet_of(tmp_path, ELSEWHERE)
     with steady("a cut run, and the next") as turns:
         command = look.command("-y", str(fleet.with_suffix(".py")), "deploys/mirror.py")
-        with subprocess.Popen(command, cwd=places.REPOSITORY, stderr=subprocess.DEVNULL) as run:
+        with subprocess.Popen(command, cwd=paths.REPOSITORY, stderr=subprocess.DEVNULL) as run:
             wait_for(lambda: generations() != before)
             run.kill()
         look.run("gw-1", "pkill -KILL -f '[n]ot ready after the switch'")

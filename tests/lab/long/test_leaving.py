@@ -51,7 +51,7 @@ def weights() -> list[str]:
 def test_it_leaves_and_the_other_one_serves_meanwhile() -> None:
     assert [asked(host) for host in ("gw-1", "dev")] == ["200", "000"]
     started = look.run("gpu", f"systemctl show -p InvocationID {STAYS}")
-    with look.asked_all_the_time(look.who_answers, 0.3) as answers:
+    with look.polling(look.answering_gateway, 0.3) as answers:
         done = look.mirror("--json")
     assert "gpu: vLLM | services that left the fleet file" in look.changes(done)
     assert f"{UNIT} will be stopped and removed" in look.plain(done.stderr)

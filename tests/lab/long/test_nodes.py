@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places, tiny_model
+from tests.lab import look, paths, tiny_model
 from tests.lab.hosts import BY_NAME
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ def fleet(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(fleet: Path) -> Iterator[None]:
     """The lab with the two hosts; afterwards as it was."""
-    subprocess.run(["bin/lab", "up", "2"], cwd=places.REPOSITORY, check=True)
+    subprocess.run(["bin/lab", "up", "2"], cwd=paths.REPOSITORY, check=True)
     done = look.mirror(fleet=fleet)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "large: serves, with a KV cache of" in done.stdout + done.stderr
@@ -54,7 +54,7 @@ def variant(directory: Path, weights: Path, more: str = "") -> Path:
     text = (HERE / "nodes.yml").read_text("utf-8")
     assert text.count(FAMILY) == 1
     (directory / "inventories").mkdir()
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     (directory / "weights").symlink_to(weights)
     path = directory / "inventories" / "nodes.yml"
     path.write_text(text.replace(FAMILY, FAMILY + more), "utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 UNIT = "mirrorfleet-vllm-tiny.service"
 VERSION = "    version: 0.32.0\n"
@@ -29,9 +29,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     copy = tmp_path_factory.mktemp("project")
     for name in ("deploys", "inventories", "mirrorfleet", "roles", "schemas"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(places.REPOSITORY / name, copy / name, symlinks=True, ignore=ignored)
+        shutil.copytree(paths.REPOSITORY / name, copy / name, symlinks=True, ignore=ignored)
     for name in (".lab", ".venv"):
-        (copy / name).symlink_to(places.REPOSITORY / name)
+        (copy / name).symlink_to(paths.REPOSITORY / name)
     shutil.copy(LOCKS / "0.31.0-cpu.txt", copy / "roles/vllm/locks")
     # What a run of this test that was cut has left.
     look.run("gpu", f"rm -rf {ENVIRONMENTS}/0.31.0-*; apt-get -qq purge --autoremove -y g++ 2>&1")
@@ -93,7 +93,7 @@ def test_a_release_that_does_not_serve_gives_way_and_was_built_beside_the_one_th
     project: Path,
 ) -> None:
     """Unlike 0.32.0, it compiles even where it is told not to, and the host has no compiler."""
-    with look.asked_all_the_time(lambda: (time.time(), version()), 0.5) as answers:
+    with look.polling(lambda: (time.time(), version()), 0.5) as answers:
         done = run(project, (VERSION, OTHER))
     said = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 from tests.lab.hosts import BY_NAME
 
 REVISION = "3f1c5f0d6b3a4be0a0b8f7a1c2d3e4f5a6b7c8d9"
@@ -54,9 +54,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub() -> Iterator[None]:
     """The lab's weights and a file more at the stand-in, which gives 8 MB a second."""
     directory = f"/srv/hub/lab/tiny/{REVISION}"
-    program = (places.REPOSITORY / "tests/standins/hub.py").read_text("utf-8")
+    program = (paths.REPOSITORY / "tests/standins/hub.py").read_text("utf-8")
     look.run("gw-2", f"mkdir -p {directory}; cat >/srv/hub.py", program)
-    for file in (places.ACCESS / "weights/tiny").iterdir():
+    for file in (paths.ACCESS / "weights/tiny").iterdir():
         content = base64.b64encode(file.read_bytes()).decode()
         look.run("gw-2", f"base64 -d >{directory}/{file.name}", content)
     look.run("gw-2", f"head -c {PADDING} /dev/urandom >{directory}/padding.dat")
@@ -108,7 +108,7 @@ def test_a_hub_that_goes_away_in_the_middle_and_comes_back(fleet: Path) -> None:
     padding = f"{place}.part/padding.dat"
     command = look.command("-y", str(fleet.with_suffix(".py")), "deploys/mirror.py")
     with subprocess.Popen(
-        command, cwd=places.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=paths.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:
         size = f"stat -c %s {padding} 2>/dev/null || echo 0"
         while int(look.run("gpu", size)) < 10_000_000:
@@ -129,7 +129,7 @@ def test_a_hub_that_goes_away_in_the_middle_and_comes_back(fleet: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"padding.dat from {arrived}" in asked
     assert served() != before
-    content = (places.ACCESS / "weights/tiny/model.safetensors").read_bytes()
+    content = (paths.ACCESS / "weights/tiny/model.safetensors").read_bytes()
     found = look.run("gpu", f"sha256sum {place}/model.safetensors")
     assert found.split()[0] == hashlib.sha256(content).hexdigest()
 
@@ -168,7 +168,7 @@ def test_other_bytes_are_found_by_reading_all_and_then_healed(fleet: Path) -> No
 def test_no_room_for_what_is_pushed(tmp_path: Path) -> None:
     source = tmp_path / "weights"
     source.mkdir()
-    for file in (places.ACCESS / "weights/tiny").iterdir():
+    for file in (paths.ACCESS / "weights/tiny").iterdir():
         (source / file.name).write_bytes(file.read_bytes())
     (source / "padding.dat").write_bytes(bytes(PADDING))
     said = "weights: {push: ../.lab/weights/tiny}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import keys, look, places
+from tests.lab import keys, look, paths
 from tests.lab.hosts import BY_NAME, GATEWAY, OPERATOR
 
 # Seconds in which nothing that the host sends reaches the controller: longer than a run waits for a
@@ -70,7 +70,7 @@ def test_a_jump_host_of_the_users_ssh_configuration(tmp_path: Path) -> None:
             look.command(
                 "-y", "--json", "--limit", "dev", "inventories/lab.py", "deploys/mirror.py"
             ),
-            cwd=places.REPOSITORY,
+            cwd=paths.REPOSITORY,
             env=os.environ | {"HOME": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from tests.lab import look, places
+from tests.lab import look, paths
 from tests.lab.hosts import BY_NAME
 
 SERVICES = [
@@ -107,7 +107,7 @@ def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
         "                  'reasoning': names('reasoning', '_REASONING_PARSERS_TO_REGISTER')}))\n"
     )
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = places.REPOSITORY / "mirrorfleet" / "data" / "vllm_parsers.yml"
+    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_parsers.yml"
     assert found == yaml.safe_load(data.read_text("utf-8"))
 
 
@@ -121,5 +121,5 @@ def test_the_variables_that_we_know_are_those_of_the_package() -> None:
         "print(json.dumps(sorted(name for name in names if name.startswith('VLLM_'))))\n"
     )
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = places.REPOSITORY / "mirrorfleet" / "data" / "vllm_environment.yml"
+    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_environment.yml"
     assert found == yaml.safe_load(data.read_text("utf-8"))["known"]

@@ -19,7 +19,7 @@ def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_
     with (
         look.journal("gw-1", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as first,
         look.journal("gw-2", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as second,
-        look.asked_all_the_time(look.who_answers, 0.2) as answers,
+        look.polling(look.answering_gateway, 0.2) as answers,
     ):
         done = look.mirror(fleet=broken)
     said = done.stdout + done.stderr

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 NAMES = ("engine", "master", "developers")
 CANARY = f"sk-canary-{secrets.token_hex(24)}"
@@ -110,7 +110,7 @@ def changed() -> dict[str, str]:
     """Change all keys, watched; return the old and the new ones."""
     old = known()
     for name in NAMES:
-        (places.ACCESS / "secrets" / name).write_text(f"sk-{secrets.token_hex(24)}\n")
+        (paths.ACCESS / "secrets" / name).write_text(f"sk-{secrets.token_hex(24)}\n")
     everything = {f"old {name}": value for name, value in old.items()} | known()
 
     dry = look.mirror("--dry", "--diff", "-vvv", "--debug")

@@ -17,7 +17,7 @@ class CannotRun(LabError):
     code = 2
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """One line to the terminal, at once, also through a pipe."""
     print(f"lab: {text}", flush=True)
 
@@ -31,7 +31,7 @@ class Step:
 
     def progress(self, text: str) -> None:
         """Say how far the step is, and how long it has taken so far."""
-        say(f"{self.name} … {text}, {self.elapsed}")
+        log(f"{self.name} … {text}, {self.elapsed}")
 
     @property
     def elapsed(self) -> str:
@@ -44,4 +44,4 @@ def step(name: str) -> Iterator[Step]:
     """Time a step, and say so when it is done; a failed one speaks through its exception."""
     current = Step(name)
     yield current
-    say(f"{name} … {current.elapsed}")
+    log(f"{name} … {current.elapsed}")

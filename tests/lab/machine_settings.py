@@ -15,8 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import places
-from .telling import CannotRun
+from . import paths
+from .terminal import CannotRun
 
 SUITE = "bookworm"
 
@@ -75,7 +75,7 @@ def certificates() -> dict[str, str]:
 
 def pip_options() -> dict[str, str]:
     """Where this machine's pip looks for packages, if it was told."""
-    home = places.invoker_home()
+    home = paths.invoker_home()
     parser = configparser.RawConfigParser(strict=False)
     parser.read(["/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"])
     return _useful(parser["global"] if parser.has_section("global") else {}, _PIP)
@@ -83,7 +83,7 @@ def pip_options() -> dict[str, str]:
 
 def npm_options() -> dict[str, str]:
     """Where this machine's npm looks for packages, if it was told."""
-    files = _text(Path("/etc/npmrc")) + "\n" + _text(places.invoker_home() / ".npmrc")
+    files = _text(Path("/etc/npmrc")) + "\n" + _text(paths.invoker_home() / ".npmrc")
     pairs = re.findall(r"^\s*([\w-]+)\s*=\s*(.*?)\s*$", files, re.MULTILINE)
     return _useful(dict(pairs), _NPM)
 
