@@ -1,9 +1,9 @@
-"""What inventories/lab.yml refers to: the keys of the lab and the weights of its model.
+"""Files that inventories/lab.yml refers to: the lab's keys and the weights of its model.
 
     python -m tests.lab.inputs
 
-Keys are made once and kept; the weights are written anew, which takes under a second and gives
-the same bytes unless their recipe has changed.
+Keys are generated once and kept. The weights are written on each run, in under a second, with the
+same bytes unless tiny_model.py has changed.
 """
 
 import os
@@ -16,7 +16,7 @@ KEYS = ("engine", "master", "developers")
 
 
 def main() -> int:
-    """Write whatever is missing into the git-ignored `.lab/`, for this user's eyes only."""
+    """Write the files into the git-ignored `.lab/`, readable by this user only."""
     os.umask(0o077)
     directory = paths.ACCESS / "secrets"
     directory.mkdir(parents=True, exist_ok=True)
