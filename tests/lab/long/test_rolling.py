@@ -1,6 +1,6 @@
-"""Gateways that change, fail, reboot and die under a steady load: what the developers notice of it.
+"""Gateways that change, fail, reboot and die under a steady load: which turns are lost.
 
-Prints what each costs: pytest -s.
+With `pytest -s`, each test prints the times of its turns.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def test_a_gateway_reboots() -> None:
     assert turns.lost == []
 
 
-# The process with the most streams: the kernel does not spread them evenly.
+# The process with the most streams: the kernel does not distribute them evenly.
 BUSIEST = (
     "ss -Htnp 'sport = :4000' | grep -o 'pid=[0-9]*' | sort | uniq -c | sort -n | "
     "sed -n '$s/.*pid=//p'"
 )
 
 
-def test_a_worker_that_is_killed() -> None:
-    """Its streams are cut: that is what it costs, and no more."""
+def test_a_killed_worker() -> None:
+    """Only its own streams are cut."""
     with steady("kill -9 of a worker") as turns:
         look.run("gw-1", f"kill -9 $({BUSIEST})")
         time.sleep(20)
@@ -65,11 +65,11 @@ def test_a_worker_that_is_killed() -> None:
     assert len({turn.session for turn in turns.lost}) == len(turns.lost)
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     before = generations()
     look.run("gw-1", "systemd-run -q --unit taken python3 -m http.server 4100")
     try:
-        with steady("a taken port") as turns:
+        with steady("a port in use") as turns:
             done = changed(tmp_path, ("workers: 2", "workers: 2\n  port: 4100"))
     finally:
         look.run("gw-1", "systemctl stop taken")
@@ -79,10 +79,10 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert turns.lost == []
 
 
-def test_the_front_door_changes_without_cutting_a_stream(tmp_path: Path) -> None:
+def test_the_load_balancer_changes_without_cutting_a_stream(tmp_path: Path) -> None:
     certificate = (TLS / "load_balancer.pem").read_text()
     before = look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current")
-    with steady("the front door") as turns:
+    with steady("the load balancer") as turns:
         done = changed(tmp_path, ("timeout: 60", "timeout: 64"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current") != before
@@ -90,7 +90,7 @@ def test_the_front_door_changes_without_cutting_a_stream(tmp_path: Path) -> None
     assert turns.lost == []
 
 
-def test_the_front_door_takes_a_privileged_port_by_a_reload(tmp_path: Path) -> None:
+def test_the_load_balancer_changes_to_a_privileged_port_by_a_reload(tmp_path: Path) -> None:
     for name in ("high", "low"):
         (tmp_path / name).mkdir()
     look.run(LOAD_BALANCER, "systemctl stop mirrorfleet-front")
@@ -102,7 +102,7 @@ def test_the_front_door_takes_a_privileged_port_by_a_reload(tmp_path: Path) -> N
     assert look.run(LOAD_BALANCER, "systemctl show -p InvocationID mirrorfleet-front") == began
 
 
-def test_nothing_but_what_claude_code_asks_for_comes_through() -> None:
+def test_the_load_balancer_forwards_only_paths_of_claude_code() -> None:
     for path, code in (
         ("/v1/models", "200"),
         ("/health/readiness", "200"),

@@ -86,7 +86,7 @@ DRIFTS = {
 
 @dataclass(frozen=True)
 class Runs:
-    """The state of the hosts ``before`` the drift, output of a ``dry`` run, and the repairing run."""
+    """The hosts ``before`` the drift, the output of a ``dry`` run, and the repairing run."""
 
     before: dict[str, str]
     dry: str
