@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.lab import look
 
-PASSWORD = "a password only for the lab's Redis"
+PASSWORD = "a p@ssword only for the lab's Redis"
 CURRENT = "  workers: 2\n"
 WITH_REDIS = (
     f"{CURRENT}  limits: {{models: {{tiny: {{rpm: 4}}}}}}\n"
