@@ -61,8 +61,8 @@ def write_observation(scratch: Path) -> None:
     planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
     plan = next(iter(planned.hosts.values()))
     roles = (Vllm(), Litellm(), Claude())
-    questions = [question for role in roles for question in role.questions(plan)]
-    (scratch / "observe.sh").write_text(script(questions), "utf-8")
+    facts = [fact for role in roles for fact in role.facts(plan)]
+    (scratch / "observe.sh").write_text(script(facts), "utf-8")
 
 
 def run(contestant: Contestant) -> subprocess.CompletedProcess[str]:

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api.exceptions import DeployError
-
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.roles.claude.facts import OwnClients
+from mirrorfleet.runtime import locks
 from mirrorfleet.runtime.cache import npm_package
+from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.shell import shell
 
 FILES = Path(__file__).parent / "files"
-LOCKS = Path(__file__).parent / "locks"
 
 
 def binary(version: str) -> str:
@@ -27,15 +27,15 @@ def binary(version: str) -> str:
     return f"{ROOT}/claude/{version}/claude"
 
 
-def missing(plan: ClaudePlan, seen: Observation) -> list[str]:
+def missing(plan: ClaudePlan, observed: Observation) -> list[str]:
     """Return the versions that the host does not have."""
-    return [version for version in plan.versions if binary(version) not in seen.paths]
+    return [version for version in plan.versions if not observed[Exists(binary(version))]]
 
 
-def package(version: str, seen: Observation) -> Path:
+def package(plan: ClaudePlan, version: str, observed: Observation) -> Path:
     """Return the package for the host's architecture, fetched when it is not here."""
-    lock = _lock(version)
-    package = lock["packages"][seen.architecture]
+    lock = _lock(plan, version)
+    package = lock["packages"][observed.machine.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
@@ -44,19 +44,19 @@ def unpack(version: str) -> str:
     return shell(FILES / "unpack_client.sh", target=binary(version))
 
 
-def pinned(version: str) -> dict[str, tuple[str, str]]:
+def pinned(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the name and the integrity of the package for each machine, as `uname -sm` says."""
     return {
         machine if " " in machine else f"Linux {machine}": (package["name"], package["integrity"])
-        for machine, package in _lock(version)["packages"].items()
+        for machine, package in _lock(plan, version)["packages"].items()
     }
 
 
-def packages(version: str) -> dict[str, tuple[str, str]]:
+def packages(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the same with the sha512 in hexadecimal, as a shell script can check it."""
     return {
         machine: (name, base64.b64decode(integrity.removeprefix("sha512-")).hex())
-        for machine, (name, integrity) in pinned(version).items()
+        for machine, (name, integrity) in pinned(plan, version).items()
     }
 
 
@@ -65,38 +65,35 @@ def ordinary(plan: ClaudePlan | None) -> list[str]:
     return [each.user for each in plan.users if each.scope != "isolated"] if plan else []
 
 
-def notices(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
+def notices(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
     """Yield the clients that users have beside ours: another release, which goes its own ways."""
     version = plan.version if plan else None
-    for (user, path), target in seen.own_clients.items():
-        if not target.startswith(f"{ROOT}/"):
-            yield (
-                f"~{user}/{path} is {user}'s own client ({target}), which a shell may find before "
-                f"the fleet's {version}. Ask {user} to remove it, or leave it."
-            )
+    for user in ordinary(plan):
+        for path, target in observed[OwnClients(user)].items():
+            if not target.startswith(f"{ROOT}/"):
+                yield (
+                    f"~{user}/{path} is {user}'s own client ({target}), which a shell may find "
+                    f"before the fleet's {version}. Ask {user} to remove it, or leave it."
+                )
 
 
-def problems(plan: ClaudePlan, seen: Observation) -> Iterator[Problem]:
+def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have its clients."""
-    if seen.system == "macos":
+    if observed.machine.system == "macos":
         yield error(
             "the system is macOS, which is not set up over SSH.",
             "List its users under 'packaged', and give them what `mirrorfleet package` writes.",
         )
         return
     for version in plan.versions:
-        if seen.architecture not in _lock(version)["packages"]:
+        architecture = observed.machine.architecture
+        if architecture not in _lock(plan, version)["packages"]:
             yield error(
-                f"the processor is {seen.architecture}, and Claude Code {version} is not pinned "
-                "for it.",
+                f"the processor is {architecture}, and Claude Code {version} is not pinned for it.",
                 "Choose another machine.",
             )
 
 
-def _lock(version: str) -> dict[str, Any]:
-    path = LOCKS / f"{version}.json"
-    if not path.exists():
-        known = ", ".join(sorted(each.stem for each in LOCKS.glob("*.json")))
-        raise DeployError(f"no lock file pins Claude Code {version}. Pinned are: {known}.")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _lock(plan: ClaudePlan, version: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(locks.text(plan.locks[version]))
     return content

@@ -13,6 +13,7 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.litellm.render import PLACE
@@ -28,7 +29,8 @@ from tests.roles.test_refusals import refused
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
-PLAN = MigrationsPlan("1.106.2", URL, 5432, Secret("env", "SALT", Path("/")), 30)
+LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.2.txt"
+PLAN = MigrationsPlan("1.106.2", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
 def test_the_verifier_is_that_of_the_standards_own_example() -> None:
@@ -105,11 +107,11 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     plans: Planned, house: Path
 ) -> None:
     edit(house, "database", "database: {install: state", "database: {install: gw")
-    former: Answers = {("service", "postgres"): ()}
+    former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state: this host has the database with LiteLLM's keys, and the fleet file names another "
-        "one, which has none of them. Move them (docs/database.md, Moving); then, or to start with "
-        "none, run once with --data database=moved."
+        "one, which has none of them. Move them (`mirrorfleet docs database`, Move the database); "
+        "then, or to start with none, run once with --data database=moved."
     ]
 
 
@@ -177,7 +179,10 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
 ) -> None:
     before = plans("database").hosts
     found = {name: converged(plan) for name, plan in before.items()}
-    found["state"] |= {("service", "postgres"): (), ("service", "postgres-backup"): ()}
+    found["state"] |= {
+        ("services", "postgres*", "postgres"): (),
+        ("services", "postgres*", "postgres-backup"): (),
+    }
     found["state"] |= {("path", render.DIRECTORY): ()}
     for line in (
         "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",
@@ -236,7 +241,7 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("DATABASE_PASSWORD", "state: the password of Postgres"),
+        ("DATABASE_PASSWORD", "state: the password of Postgres,"),
         ("LITELLM_SALT_KEY", "state: the salt key"),
     ],
 )
@@ -244,9 +249,10 @@ def test_a_secret_that_can_be_guessed_is_refused(
     plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
+    comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}: it is 7 characters long; the minimum is 32. Make a random "
-        "one, for example with: openssl rand -hex 32."
+        f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
+        "the minimum is 32. Make a random one, for example with: openssl rand -hex 32."
     ]
 
 
@@ -367,8 +373,8 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 BY_URL = "{url: {env: DATABASE_URL}}"
 ELSEWHERE = (
     "gw: the gateway's keys are in a database at another host, port or name than the fleet file "
-    "names, which may have none of them. Move them (docs/database.md, Moving); then, or if it is "
-    "the same database, run once with --data database=moved."
+    "names, which may have none of them. Move them (`mirrorfleet docs database`, Move the "
+    "database); then, or if it is the same database, run once with --data database=moved."
 )
 Server = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import client
-from mirrorfleet.roles.litellm import software as litellm_software
-from mirrorfleet.roles.migrations import wheel
-from mirrorfleet.roles.vllm import software as vllm_software
 from mirrorfleet.runtime import paths, secrets
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
@@ -36,10 +34,11 @@ Forgetful = Callable[[], None]
 @pytest.fixture
 def forget(house: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
     """Take every secret of the fleets away, and every lock file of a release."""
+    for service in ("claude", "litellm", "vllm"):
+        shutil.copytree(lock_folders.SHIPPED / service / "locks", house / "locks" / service)
 
     def gone() -> None:
-        for module in (vllm_software, litellm_software, wheel, client):
-            monkeypatch.setattr(module, "LOCKS", house / "no-locks")
+        shutil.rmtree(house / "locks")
         monkeypatch.setattr(client, "_lock", LOCK_OF)
         for name in SECRETS:
             monkeypatch.delenv(name, raising=False)
@@ -59,7 +58,7 @@ def with_former(hosts: dict[str, HostPlan]) -> dict[str, Answers]:
 
 def _with_former(plan: HostPlan) -> Answers:
     found = converged(plan)
-    for service in registry.services(plan, Observation()):
+    for service in registry.services(plan, assumed()):
         found |= served(service.name, "0123456789ab")
         former = f"{service.directory}/generations/0123456789ab"
         found |= {("file", former): ("d 750 root:root", "")}
@@ -80,7 +79,7 @@ def test_every_service_rolls_back_without_a_secret(
     forget()
     having: dict[str, list[str]] = {}
     for host, plan in hosts.items():
-        for service in registry.services(plan, Observation()):
+        for service in registry.services(plan, assumed()):
             having.setdefault(service.name, []).append(host)
     assert having
     for service_name, on in having.items():
@@ -161,7 +160,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
 def process(plan: HostPlan) -> Answers:
     """What status asks beside: each service is active."""
     lines: Answers = {("status",): ("1 day", "0.10", "8388608")}
-    for service in registry.services(plan, Observation()):
+    for service in registry.services(plan, assumed()):
         since = ("active", "exec", "1000000000", "0", "3221225472", "1000273660")
         lines["service", service.unit_name] = since
     return lines

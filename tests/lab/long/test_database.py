@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import subprocess
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.docs.pages import blocks
 from tests.lab import keys, look, paths
 
 HERE = Path(__file__).parent
-PAGE = (paths.REPOSITORY / "docs/database.md").read_text("utf-8")
+PAGE = paths.REPOSITORY / "docs/how-to/database.md"
 PASSWORD = "a p@ssword only for the lab's Postgres"
 SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
 OTHER = "another p@ssword only for the lab's Postgres"
@@ -190,7 +189,7 @@ def test_a_newer_release_is_migrated_after_a_backup(deploy: Deploy) -> None:
         "mirrorfleet-postgres",
     ]
 
-    # Restore into a new database, as in docs/database.md.
+    # Restore into a new database, as in docs/how-to/database.md.
     sql("CREATE DATABASE fresh OWNER litellm", "postgres")
     try:
         restore = PSQL.replace("psql -XAtqw", "pg_restore --exit-on-error")
@@ -247,7 +246,7 @@ def test_the_same_database_by_its_url(deploy: Deploy) -> None:
 
 
 def test_the_commands_of_the_page(deploy: Deploy) -> None:
-    """Run the commands of docs/database.md on a host that has another Postgres on port 5432."""
+    """Run the commands of docs/how-to/database.md on a host with another Postgres on port 5432."""
     succeeded(deploy())
     look.run("gpu", "systemctl stop mirrorfleet-postgres; pg_createcluster 15 main --start")
     try:
@@ -306,7 +305,6 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def block(text: str) -> str:
-    """Return the block of commands in docs/database.md that contains a text."""
-    blocks = re.findall(r"(?:^    .*\n)+", PAGE, re.M)
-    [found] = [block for block in blocks if text in block]
-    return textwrap.dedent(found)
+    """Return the block of commands in docs/how-to/database.md that contains a text."""
+    [found] = [block.text for block in blocks(PAGE, "sh") if text in block.text]
+    return found
