@@ -48,7 +48,7 @@ def test_an_option_changes_and_changes_back(tmp_path: Path) -> None:
 BROKEN = {
     "another family": (
         ("family: hermes", "family: qwen3-coder"),
-        ["the parser 'qwen3_coder'", "Another parser reads its calls: correct 'family'"],
+        ["the parser 'qwen3_coder'", "another parser", "correct 'family'"],
     ),
     "a window above that of the weights": (
         # With hf-overrides in the fleet file, nothing is checked before the start.
@@ -60,11 +60,11 @@ BROKEN = {
     ),
     "a KV cache smaller than a window": (
         (KEY, f"{KEY}    arguments: {{kv-cache-memory-bytes: 8M}}\n"),
-        ["larger than the available KV cache memory", "What to do: Beside the weights"],
+        ["larger than the available KV cache memory", "What to do: ", "one full window"],
     ),
     "room for too few windows": (
         (KEY, f"{KEY}    max_num_seqs: 32\n    concurrency: 32\n"),
-        ["room for 16.00 full windows of 131072, and the fleet file wants 32 at the same time"],
+        ["room for 16.00 full windows of 131072", "32 at the same time"],
     ),
 }
 
@@ -79,7 +79,7 @@ def test_an_engine_that_does_not_serve_rolls_back_with_the_reason(
     output = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1
     for text in [*expected, "rolled back to"]:
-        assert text in output
+        assert text.lower() in output.lower()
     assert "Traceback" not in output
     assert look.secret("engine") not in output
     assert generation() == before

@@ -100,9 +100,7 @@ def test_no_room_for_a_download(fleet: Path) -> None:
         look.run("gpu", f"umount {directory}.part")
     assert done.returncode == 1
     output = look.plain(done.stdout + done.stderr)
-    assert re.search(r"\[gpu\].*tiny: 0\.04 GB are still to be fetched, and the disk", output), (
-        output
-    )
+    assert re.search(r"\[gpu\].*tiny: .*0\.04 GB.* the disk of", output), output
     assert "remove_weights.py" in output
     assert invocation() == before
 
@@ -123,7 +121,7 @@ def test_a_hub_that_stops_during_a_download(fleet: Path) -> None:
         look.run("gw-2", "systemctl --quiet stop hub")
         output = look.plain(run.communicate()[0])
     assert run.returncode == 1
-    assert re.search(rf"\[gpu\].*tiny: {HUB} cannot be reached, or breaks off", output), output
+    assert re.search(rf"\[gpu\].*tiny: {HUB} cannot be reached", output), output
     assert invocation() == before
 
     arrived = int(look.run("gpu", size))
@@ -162,7 +160,8 @@ def test_verify_weights_finds_other_bytes_and_a_run_repairs_them(fleet: Path) ->
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
     done = look.pyinfra("-y", str(fleet.with_suffix(".py")), "deploys/verify_weights.py")
     assert done.returncode == 1
-    assert "model.safetensors is not what it was sent as" in look.plain(done.stdout + done.stderr)
+    output = look.plain(done.stdout + done.stderr)
+    assert re.search(r"model\.safetensors (has another content|is not what it was sent as)", output)
     assert look.mirror(fleet=fleet).returncode == 0
     done = look.pyinfra("-y", str(fleet.with_suffix(".py")), "deploys/verify_weights.py")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -209,8 +208,6 @@ def test_incomplete_weights_are_refused_before_the_switch(tmp_path: Path) -> Non
     look.run("gpu", "rm -rf /srv/models")
     assert done.returncode == 1
     output = look.plain(done.stdout + done.stderr)
-    assert re.search(r"model\.safetensors has \d+ bytes, and its header tells of \d+", output), (
-        output
-    )
+    assert re.search(r"model\.safetensors has \d+ bytes, .* its header \D*\d+", output), output
     assert "the new generation is refused; what ran before runs on" in output
     assert invocation() == before
