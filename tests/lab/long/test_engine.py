@@ -112,14 +112,14 @@ def test_a_rebooted_host_serves_again() -> None:
 def test_a_port_of_another_service_is_reported_before_a_change(tmp_path: Path) -> None:
     before = look.state("gpu")
     listen = "systemd-socket-activate --listen=10.77.0.11:8001 cat"
-    look.run("gpu", f"systemd-run --quiet --unit=stranger {listen}")
+    look.run("gpu", f"systemd-run --quiet --unit=other {listen}")
     try:
         look.run("gpu", "until ss -Hltn | grep -q :8001; do sleep 0.1; done")
         done = look.mirror(fleet=look.variant(tmp_path, KEY, f"{KEY}    port: 8001\n"))
     finally:
-        look.run("gpu", "systemctl stop stranger")
+        look.run("gpu", "systemctl stop other")
     assert done.returncode == 1
-    assert "gpu] skipped: port 8001 is in use by stranger.service" in done.stdout + done.stderr
+    assert "gpu] skipped: port 8001 is in use by other.service" in done.stdout + done.stderr
     assert look.state("gpu") == before
 
 
