@@ -140,8 +140,8 @@ def test_what_changed_between_two_releases(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["9.9.9"], "9.9.9: there is no lock file: `bin/lock claude 9.9.9` writes it."),
-        (["no.tgz"], "no.tgz: is no client's package that can be read"),
+        (["9.9.9"], "9.9.9: there is no lock file: run `bin/lock claude 9.9.9`."),
+        (["no.tgz"], "no.tgz: cannot be read as a package of the client"),
     ],
 )
 def test_what_cannot_be_looked_at_is_told(
