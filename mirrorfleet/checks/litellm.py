@@ -9,7 +9,7 @@ from mirrorfleet.checks import literals
 from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.litellm import Values
 from mirrorfleet.config.problems import Key, Problem, checked, did_you_mean
-from mirrorfleet.data import is_there, table
+from mirrorfleet.data import has_table, table
 from mirrorfleet.engines.registry import engine_of
 
 
@@ -180,4 +180,4 @@ def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
     """Return the names that the gateway's release knows; ``None`` where they are not known here,
     which is told of the release."""
     name = f"litellm_known/{checked(fleet.gateway, 'gateway').version}"
-    return frozenset(table(name)[section]) if is_there(name) else None
+    return frozenset(table(name)[section]) if has_table(name) else None

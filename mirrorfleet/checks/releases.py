@@ -10,7 +10,7 @@ from mirrorfleet.checks import advisories
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.lock_files import emergency
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.data import is_there
+from mirrorfleet.data import has_table
 
 ROLES = Path(__file__).parents[1] / "roles"
 
@@ -23,7 +23,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             # whose names and settings are known here.
             judge = fleet.gateway.runtime != "docker"
             yield from unlocked(fleet, key, "litellm", version, judge=judge)
-            if version in locked("litellm") and not is_there(f"litellm_known/{version}"):
+            if version in locked("litellm") and not has_table(f"litellm_known/{version}"):
                 yield fleet.document.problem(
                     key,
                     f"is {version}, of which it is not known here what names it has: "

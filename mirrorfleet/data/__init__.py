@@ -12,7 +12,7 @@ import yaml
 Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-def is_there(name: str) -> bool:
+def has_table(name: str) -> bool:
     """Is there a data file of this name?"""
     return (Path(__file__).parent / f"{name}.yml").is_file()
 

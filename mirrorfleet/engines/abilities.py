@@ -16,12 +16,12 @@ def is_claude(model: Model) -> bool:
     return native or model.provider == "anthropic"
 
 
-def thinks(model: Model) -> bool:
+def has_thinking(model: Model) -> bool:
     """May the gateway pass ``thinking`` and ``effort`` to an engine of the fleet?"""
-    return not isinstance(model, ProviderModel) and engine_of(model).thinks(model)
+    return not isinstance(model, ProviderModel) and engine_of(model).has_thinking(model)
 
 
-def searches(model: Model) -> bool:
+def has_web_search(model: Model) -> bool:
     """Can it run WebSearch, a tool of the provider? Bedrock and engines refuse it."""
     refuse = ("bedrock", "openai_compatible")
     return isinstance(model, ProviderModel) and model.provider not in refuse

@@ -80,7 +80,7 @@ class Engine(Protocol[M]):
         """Return why the model cannot call tools, as a relative clause; empty if it can."""
         return ""
 
-    def thinks(self, model: M) -> bool:
+    def has_thinking(self, model: M) -> bool:
         """May the gateway pass ``thinking`` and ``effort`` on?"""
         return True
 

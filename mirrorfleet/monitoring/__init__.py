@@ -45,7 +45,7 @@ def _parts(kind: str) -> Iterator[str]:
             yield own.read_text("utf-8")
 
 
-def unwatched(planned: FleetPlan) -> Iterator[str]:
+def unmonitored(planned: FleetPlan) -> Iterator[str]:
     """Say which gateways cannot be watched, why, and what to write."""
     for name, host in planned.hosts.items():
         gateway = host.gateway
@@ -80,7 +80,7 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
 def _engine(plan: EnginePlan, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the target of an engine, for each of its models, if it has metrics."""
     path = ENGINES[plan.engine].metrics_path
-    if path and plan.answers:
+    if path and plan.is_head:
         own = {} if path == METRICS else {"__metrics_path__": path}
         for model in plan.windows:
             yield _target(plan.listen, plan.port, {**labels, "model": model, **own})

@@ -30,11 +30,11 @@ class EnginePlan(Protocol):
         """The port on which it answers."""
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         """Is this where its models are asked, and not another node of it?"""
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         """The address at which its models are asked, here or on the node that answers."""
 
     @property
@@ -42,7 +42,7 @@ class EnginePlan(Protocol):
         """The models that it serves, each with its window in tokens."""
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         """The hosts that serve its models together, this one among them; empty if it is alone."""
 
 

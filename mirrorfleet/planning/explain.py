@@ -159,7 +159,7 @@ def _labels(several: tuple[Any, ...]) -> list[str]:
 
 
 @dataclass
-class Alike:
+class ValueGroup:
     """A value that stands in several places of the plan, for the same reason."""
 
     value: Value
@@ -167,12 +167,12 @@ class Alike:
     hosts: list[str] = field(default_factory=list)
 
 
-def alike(found: Iterable[Value]) -> list[Alike]:
+def group_values(found: Iterable[Value]) -> list[ValueGroup]:
     """Put together what is the same for several users and hosts."""
-    groups: dict[str, Alike] = {}
+    groups: dict[str, ValueGroup] = {}
     for each in found:
         same = repr((each.path[-1], each.value, each.sources, each.reason))
-        group = groups.setdefault(same, Alike(each))
+        group = groups.setdefault(same, ValueGroup(each))
         for word, known in ((".".join(each.path), group.paths), (each.host, group.hosts)):
             if word not in known[-1:] and word not in known:
                 known.append(word)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import has_tools, is_claude, searches, thinks
+from mirrorfleet.engines.abilities import has_thinking, has_tools, has_web_search, is_claude
 from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.routes import aliases
@@ -105,7 +105,7 @@ def _thinking(chosen: Choice) -> Settings:
     said = group_key(group, "thinking")
     if group.thinking is False:
         yield ("alwaysThinkingEnabled",), Setting(False, Provenance((said,)))
-        if not any(thinks(each) for each in chosen.open):
+        if not any(has_thinking(each) for each in chosen.open):
             provenance = Provenance(
                 (said, group_key(group, "model")), "no model here has to be told to stop"
             )
@@ -119,7 +119,7 @@ def _thinking(chosen: Choice) -> Settings:
 
 
 def _may_think(model: Model) -> bool:
-    return isinstance(model, ProviderModel) or thinks(model)
+    return isinstance(model, ProviderModel) or has_thinking(model)
 
 
 def _unlike_claude(chosen: Choice) -> Settings:
@@ -168,7 +168,7 @@ def _capabilities(chosen: Choice) -> Iterator[str]:
     for model in chosen.open:
         if is_claude(model):
             continue
-        lacking = [*known["every"], *(known["thinking"] if thinks(model) else ())]
+        lacking = [*known["every"], *(known["thinking"] if has_thinking(model) else ())]
         if not isinstance(model, ProviderModel):
             lacking += engine_of(model).refused_effort(model)
         also = [name for name, to in names.items() if to == model.name and name not in tiers]
@@ -180,7 +180,7 @@ def _denied(chosen: Choice) -> Iterator[str]:
     """Yield tools that cannot work or take too much room, unless the group has a rule for them."""
     model, permissions = chosen.model, chosen.group.permissions
     mentioned = {rule.split("(")[0] for rule in (*permissions.allow, *permissions.ask)}
-    tools = [] if searches(model) else ["WebSearch"]
+    tools = [] if has_web_search(model) else ["WebSearch"]
     if not is_claude(model) and model.context < SMALL:
         tools += table("claude_local")["rare_tools"]
     yield from (tool for tool in tools if tool not in mentioned)

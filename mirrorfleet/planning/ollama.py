@@ -74,11 +74,11 @@ class OllamaPlan:
         return "ollama"
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         return True
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         return self.listen
 
     @property
@@ -86,7 +86,7 @@ class OllamaPlan:
         return {each.model: each.context for each in self.models}
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         return ()
 
 

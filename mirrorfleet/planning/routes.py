@@ -91,7 +91,7 @@ def _to_engine(
             context=model.context,
             output=model.output,
             base_model=None,
-            adaptive_thinking=engine.thinks(model),
+            adaptive_thinking=engine.has_thinking(model),
             checked_weights=engine.cut_weights(model),
         )
 

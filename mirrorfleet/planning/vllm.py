@@ -111,12 +111,12 @@ class VllmPlan:
         return f"vllm-{self.model}"
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         """Is this where the model is asked, and not another node of it?"""
         return self.nodes is None or self.nodes.rank == 0
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         """The address of the node that answers."""
         return self.nodes.members[0].address if self.nodes else self.listen
 
@@ -125,7 +125,7 @@ class VllmPlan:
         return {self.model: self.context}
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         """The hosts that serve the model together; empty if it is on one host."""
         return tuple(member.name for member in self.nodes.members) if self.nodes else ()
 

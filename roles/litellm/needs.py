@@ -106,7 +106,7 @@ def down(gateway: LitellmPlan) -> set[str]:
 def addresses(plan: HostPlan) -> set[str]:
     """Return where gateways ask the models of a host; of one on several nodes, the first node."""
     return {
-        f"{http(engine.head, engine.port)}{ENGINES[engine.engine].api_path}"
+        f"{http(engine.head_address, engine.port)}{ENGINES[engine.engine].api_path}"
         for engine in plan.engines
     }
 

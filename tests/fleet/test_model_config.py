@@ -62,5 +62,5 @@ def test_the_number_of_gpus_that_is_suggested_divides_the_heads(tmp_path: Path) 
 
 def test_a_window_counts_rope_scaling_of_any_layer() -> None:
     config = {"max_position_embeddings": 8192, "rope_parameters": {"full": {"factor": 8.0}}}
-    assert model_config.trained(config) == 65536
-    assert model_config.trained({"text_config": {}}) is None
+    assert model_config.largest_window(config) == 65536
+    assert model_config.largest_window({"text_config": {}}) is None

@@ -17,7 +17,7 @@ MOST = 1024
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in models_of(fleet, VllmModel):
         yield from _revision(fleet, model)
-        config = model_config.read(model_config.of_controller(model.weights))
+        config = model_config.read(model_config.read_on_controller(model.weights))
         yield from _split(fleet, model, config)
         yield from _window(fleet, model, config)
 
@@ -43,7 +43,7 @@ def _split(fleet: Fleet, model: VllmModel, config: dict[str, object]) -> Iterato
     """Heads that cannot be shared out evenly; without a config.json, those of nearly all models."""
     key: Key = ("models", model.name, "tensor_parallel")
     gpus = model.tensor_parallel
-    for count, kind in model_config.uneven(config, gpus):
+    for count, kind in model_config.indivisible_heads(config, gpus):
         told = fleet.document.problem if kind == "attention heads" else fleet.document.warning
         yield told(
             key,
@@ -63,14 +63,14 @@ def _split(fleet: Fleet, model: VllmModel, config: dict[str, object]) -> Iterato
 def _even(config: dict[str, object], gpus: int) -> int:
     """Return the next smaller number of GPUs that the heads can be shared out among."""
     fewer = range(min(gpus, MOST), 0, -1)
-    return next(each for each in fewer if not [*model_config.uneven(config, each)])
+    return next(each for each in fewer if not [*model_config.indivisible_heads(config, each)])
 
 
 def _window(fleet: Fleet, model: VllmModel, config: dict[str, object]) -> Iterator[Problem]:
-    trained = model_config.trained(config)
+    trained = model_config.largest_window(config)
     if not trained or model.context <= trained:
         return
-    if not model_config.stretched(model.arguments, model.environment):
+    if not model_config.allows_longer_window(model.arguments, model.environment):
         yield fleet.document.problem(
             ("models", model.name, "context"),
             f"is {model.context}, and config.json of the weights allows {trained}: vLLM would not "

@@ -53,7 +53,7 @@ class Vllm(Engine[VllmModel]):
             return "which has no 'tool_parser'"
         return f"whose family '{model.family}' has no tools"
 
-    def thinks(self, model: VllmModel) -> bool:
+    def has_thinking(self, model: VllmModel) -> bool:
         """Without a reasoning parser, vLLM cannot tell thinking from the answer."""
         return parsers.reasoning_parser(model) is not None
 

@@ -41,7 +41,7 @@ def read(text: bytes) -> dict[str, Any]:
     return {**said, **inner} if isinstance(inner, dict) else said
 
 
-def of_controller(weights: Weights) -> bytes:
+def read_on_controller(weights: Weights) -> bytes:
     """Return the config.json of weights that the controller pushes; empty if there is none here."""
     if weights.kind != "push":
         return b""
@@ -51,7 +51,7 @@ def of_controller(weights: Weights) -> bytes:
         return b""
 
 
-def uneven(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
+def indivisible_heads(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
     """Yield the heads that cannot be shared out among GPUs: how many, and of which kind.
 
     vLLM refuses uneven attention heads of any model. KV heads it copies, where there are fewer than
@@ -66,7 +66,7 @@ def uneven(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int
         yield cached, "KV heads"
 
 
-def trained(model: Mapping[str, Any]) -> int | None:
+def largest_window(model: Mapping[str, Any]) -> int | None:
     """Return the largest window that vLLM takes of a model; ``None`` if nothing tells."""
     lengths = [length for name in LENGTHS if (length := _whole(model, name))]
     scaling = model.get("rope_parameters") or model.get("rope_scaling") or {}
@@ -79,7 +79,7 @@ def trained(model: Mapping[str, Any]) -> int | None:
     return int(max(lengths) * max(known, default=1))
 
 
-def stretched(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+def allows_longer_window(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
     """Does the fleet file have vLLM take a larger window than config.json says?"""
     allowed = environment.get(ALLOWED, "").strip().lower() in ("1", "true")
     return allowed or "hf-overrides" in arguments

@@ -45,7 +45,7 @@ def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
 
 def _engine(host: str, plan: EnginePlan, seen: Observation) -> Layer:
     engine, unit, models = ENGINES[plan.engine], engine_unit(plan), tuple(plan.windows)
-    if not plan.answers:
+    if not plan.is_head:
         faults = tuple(_stopped("engine", host, unit, seen))
         return Layer(f"{engine.title} node", host, models, faults)
     answer = _answer(seen, engine_url(plan))

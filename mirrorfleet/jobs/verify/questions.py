@@ -124,7 +124,7 @@ def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
 def _questions(plan: HostPlan) -> Iterator[Question]:
     for engine in plan.engines:
         yield ("unit", engine_unit(engine))
-        if engine.answers and not ENGINES[engine.engine].key_variable:
+        if engine.is_head and not ENGINES[engine.engine].key_variable:
             yield ("answer", engine_url(engine))
     if plan.gateway:
         yield ("unit", "mirrorfleet-litellm.service")
@@ -134,7 +134,7 @@ def _questions(plan: HostPlan) -> Iterator[Question]:
 
 def _keyed(plan: HostPlan) -> Iterator[str]:
     for engine in plan.engines:
-        if engine.answers and (variable := ENGINES[engine.engine].key_variable):
+        if engine.is_head and (variable := ENGINES[engine.engine].key_variable):
             asked = [f"{ROOT}/{engine.service}", variable, engine_url(engine)]
             yield shlex.join(["keyed", *asked, engine_unit(engine), str(engine.port)])
     if plan.gateway:
