@@ -1,4 +1,4 @@
-"""Releases without a lock file, or with one that must not be used: nothing else is installed."""
+"""Releases without a lock file, or with one that must not be used."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if fleet.gateway:
         key, version = ("gateway", "version"), fleet.gateway.version
         if not any(advisories.problems(fleet, key, "litellm", version)):
-            # What an image holds is looked at on the gateway: the lock file stands for a release
-            # whose names and settings are known here.
+            # The packages of an image are checked on the gateway. The lock file only shows that
+            # Mirrorfleet knows the settings of this release.
             judge = fleet.gateway.runtime != "docker"
             yield from unlocked(fleet, key, "litellm", version, judge=judge)
             if version in locked("litellm") and not has_table(f"litellm_known/{version}"):
                 yield fleet.document.problem(
                     key,
-                    f"is {version}, of which it is not known here what names it has: "
+                    f"is {version}, whose settings are not known here: "
                     f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
-                    f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
+                    f"Generate it: .venv/bin/python -m tools.litellm_environment {version}",
                 )
     for group in fleet.developers.values():
         yield from unlocked(fleet, ("developers", group.name, "version"), "claude", group.version)
@@ -37,9 +37,9 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 def unlocked(
     fleet: Fleet, key: Key, role: str, release: str, suffix: str = "", *, judge: bool = True
 ) -> Iterator[Problem]:
-    """Yield a problem unless a lock file pins the release in the build that the suffix tells.
+    """Yield a problem unless a role has a lock file for the release.
 
-    ``judge`` says whether that file's own pins are to be looked at.
+    ``suffix`` selects a build: ``-cpu``. ``judge``: also check the packages that the file pins.
     """
     names, name = locked(role), f"{release}{suffix}"
     if name not in names:
@@ -48,25 +48,27 @@ def unlocked(
         ]
         yield fleet.document.problem(
             key,
-            f"is {release}, for which there is no lock file.",
-            f"Pinned are {', '.join(known)}; `bin/lock {role} {name}` pins another.",
+            f"is {release}, which has no lock file.",
+            f"Choose one of {', '.join(known)}, or run `bin/lock {role} {name}` to create it.",
         )
     elif judge:
         yield from _judged(fleet, key, role, name)
 
 
 def _judged(fleet: Fleet, key: Key, role: str, name: str) -> Iterator[Problem]:
-    """Yield what is wrong with what a lock file pins, and a warning if it was made in a hurry."""
+    """Yield problems of the packages that a lock file pins, and a warning for very new ones."""
     text, again = lock_text(role, name), f"`bin/lock {role} {name}`"
     for bad in advisories.locked(text):
         yield fleet.document.problem(
-            key, f"its lock file pins {bad}", f"Write it anew: {again}; or name another release."
+            key,
+            f"its lock file pins {bad}",
+            f"Run {again} to update it, or choose another release.",
         )
-    if why := emergency(text):
+    if reason := emergency(text):
         yield fleet.document.warning(
             key,
-            f"its lock file holds releases of less than a week {why}.",
-            f"A week later, write it anew: {again}.",
+            f"its lock file pins releases that were less than a week old {reason}.",
+            f"Run {again} a week later to update it.",
         )
 
 

@@ -152,7 +152,7 @@ def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
 def packaged(fleet: Fleet, group: Developers, login: str) -> ClaudePlan:
     """Derive the clients of a machine that is no host of the fleet, where ``login`` works."""
     policy = _policy(fleet, group)
-    alone = replace(group, seats={"": (login,)})
+    alone = replace(group, users_by_host={"": (login,)})
     return _clients(fleet, "", [replace(policy, group=alone)])
 
 
@@ -178,7 +178,7 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
         users=tuple(
             _client(fleet, policy, host, user)
             for policy in policies
-            for user in policy.group.seats[host]
+            for user in policy.group.users_by_host[host]
         ),
     )
 

@@ -93,7 +93,7 @@ def _gateways(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
             gateway.database.install,
             PostgresRule("postgres", gateway.database.port, allowed_sources),
         )
-    clients = [host for group in fleet.developers.values() for host in group.seats]
+    clients = [host for group in fleet.developers.values() for host in group.users_by_host]
     clients += fleet.load_balancer.hosts if fleet.load_balancer else ()
     for host in gateway.hosts:
         if said.gateways:

@@ -55,7 +55,7 @@ def _stores(gateway: Gateway) -> Iterator[str]:
 
 
 def _people(group: Developers) -> str:
-    users = len(group.packaged) or sum(len(set(at)) for at in group.seats.values())
+    users = len(group.packaged) or sum(len(set(at)) for at in group.users_by_host.values())
     where = "with packages" if group.packaged else f"on {_some(group.hosts)}"
     return f"{users} seat{'' if users == 1 else 's'} {where}"
 

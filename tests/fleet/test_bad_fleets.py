@@ -152,7 +152,7 @@ def test_what_an_included_file_says_is_taken_out_with_null(tmp_path: Path, said:
 
     [mistake] = found(said)
     assert mistake.endswith(
-        "models.coder.tensor_parallel: needs GPUs, and the build is cpu. "
+        "models.coder.tensor_parallel: needs GPUs, but the build is cpu. "
         "Write 'tensor_parallel: null' in lab.yml."
     )
     assert found("tensor_parallel: null, ") == []
@@ -165,7 +165,7 @@ def test_a_number_in_place_of_a_secret_is_not_printed(tmp_path: Path) -> None:
         "id: x, url: 'https://models.example.com/v1', api_key: 8675309}\n"
     )
     [mistake] = told(path)
-    assert "models.other.api_key: is a literal value" in mistake
+    assert "models.other.api_key: is a number, which is not a valid value" in mistake
     assert "8675309" not in mistake
 
 
@@ -176,7 +176,7 @@ def test_what_no_other_file_says_is_removed(tmp_path: Path) -> None:
         "models: {coder: {build: cpu, tensor_parallel: null, devices: [0]}}\n"
     )
     [mistake] = told(path)
-    assert mistake.endswith("models.coder.devices: needs GPUs, and the build is cpu. Remove it.")
+    assert mistake.endswith("models.coder.devices: needs GPUs, but the build is cpu. Remove it.")
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -37,7 +37,7 @@ def test_check_annotates_the_lines_of_a_pull_request(capsys: pytest.CaptureFixtu
     assert main(["check", "--github", str(NAMES)]) == 1
     said = capsys.readouterr().err.splitlines()
     [error] = [line for line in said if "codre" in line]
-    assert error.startswith(f"::error file={NAMES},line=29::aliases.sonnet: names the model")
+    assert error.startswith(f"::error file={NAMES},line=29::aliases.sonnet: model or alias")
     assert any(line.startswith(f"::warning file={NAMES},line=28::") for line in said)
 
 
@@ -46,7 +46,7 @@ def test_warnings_alone_do_not_fail(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_text(PROD.read_text("utf-8").replace(", haiku: helper", ""), "utf-8")
     assert main(["check", str(path)]) == 0
     told = capsys.readouterr()
-    assert "fleet.yml:48: warning: aliases: do not say who answers to claude-haiku-5-5" in told.err
+    assert "fleet.yml:48: warning: aliases: no model serves claude-haiku-5-5" in told.err
     assert told.out == f"{path}: 7 hosts, no mistakes, 1 warning\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.checks.vllm.parsers import family_of, meant
+from mirrorfleet.checks.vllm.parsers import close_name, family_of
 from mirrorfleet.data import table
 from tests.lab import families as golden
 
@@ -121,13 +121,13 @@ def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() 
 def test_no_family_is_suggested_for_another_version(family: str) -> None:
     """A later model may write its calls in another way: then the parser is the wrong one."""
     later = re.sub(r"\d+(\.\d+)?", lambda found: f"{float(found[0]) + 7:g}", family)
-    assert later == family or meant(later, FAMILIES) == ""
-    assert meant(f"{family}x", FAMILIES) in ("", f"Did you mean '{family}'?")
+    assert later == family or close_name(later, FAMILIES) == ""
+    assert close_name(f"{family}x", FAMILIES) in ("", f"Did you mean '{family}'?")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_that_looks_like_another_has_the_same_tool_parser(family: str) -> None:
-    suggested = meant(family, [each for each in FAMILIES if each != family])
+    suggested = close_name(family, [each for each in FAMILIES if each != family])
     for other in re.findall("'(.+)'", suggested):
         assert FAMILIES[other].get("tool_parser") == FAMILIES[family].get("tool_parser")
 
@@ -144,7 +144,7 @@ def test_a_family_that_looks_like_another_has_the_same_tool_parser(family: str) 
     ],
 )
 def test_a_typing_mistake_is_recognized(slip: str, family: str) -> None:
-    assert meant(slip, FAMILIES) == f"Did you mean '{family}'?"
+    assert close_name(slip, FAMILIES) == f"Did you mean '{family}'?"
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_the_name_of_a_model_leads_to_its_family(model: str, family: str) -> Non
 )
 def test_nothing_is_suggested_for_a_model_of_no_family(name: str) -> None:
     assert family_of(name, FAMILIES) == ""
-    assert meant(name, FAMILIES) == ""
+    assert close_name(name, FAMILIES) == ""

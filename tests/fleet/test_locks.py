@@ -64,8 +64,8 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
         fleet.load(FLEET)
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
-        "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
-        "Write it anew: `bin/lock litellm 1.106.2`; or name another release."
+        "CVE-2025-43859 (request smuggling; cve.org). "
+        "Run `bin/lock litellm 1.106.2` to update it, or choose another release."
     )
 
 
@@ -165,8 +165,8 @@ def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
         fleet.load(ROOT / "inventories/prod.yml")
     assert (
         "its lock file pins nvidia-cuda-nvcc 13.5.37 beside nvidia-cuda-runtime 13.0.96, and their "
-        "releases of CUDA must be equal: no engine could compile its kernels. "
-        "Write it anew: `bin/lock vllm 0.32.0`; or name another release."
+        "releases of CUDA must be equal: engines could not compile their kernels. "
+        "Run `bin/lock vllm 0.32.0` to update it, or choose another release."
     ) in str(error.value)
 
 
@@ -211,9 +211,9 @@ def test_an_emergency_is_recorded_and_told(house: Path) -> None:
         assert f"--exclude-newer-package={name}={today}" in asked
     [warning] = fleet.load(FLEET).warnings
     assert warning.text == (
-        "gateway.version: its lock file holds releases of less than a week "
+        "gateway.version: its lock file pins releases that were less than a week old "
         f"(litellm, certifi, {today}): CVE-2026-1 is used against us. "
-        "A week later, write it anew: `bin/lock litellm 1.106.2`."
+        "Run `bin/lock litellm 1.106.2` a week later to update it."
     )
 
 
@@ -329,7 +329,7 @@ def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
     assert planned.hosts["dev"].clients
     assert planned.hosts["dev"].clients.versions == ("2.1.330", "2.1.340")
     [warning] = planned.fleet.warnings
-    assert f"less than a week (claude, {date.today()}): told of a hole." in warning.text
+    assert f"less than a week old (claude, {date.today()}): told of a hole." in warning.text
     change(path, "2.1.340", "2.1.340, settings: {theme: dark}")
     with pytest.raises(fleet.FleetError, match=r"`python -m tools.claude_settings 2.1.340` looks"):
         fleet.load(path)

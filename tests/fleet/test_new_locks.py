@@ -73,12 +73,12 @@ def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) ->
     gateway: dict[str, object] = {"version": "1.200.0"}
     refused = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert refused.returncode == 1
-    assert "`bin/lock litellm 1.200.0` pins another" in refused.stderr
+    assert "`bin/lock litellm 1.200.0` to create it" in refused.stderr
     pin(tree, "litellm", "1.200.0")
     done = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert done.returncode == 0, done.stderr
     misspelt = check(tree, "good/gateway-options.yml", gateway={**gateway, "callbacks": ["otle"]})
-    assert "'otle' is no callback that this LiteLLM knows. Did you mean 'otel'?" in misspelt.stderr
+    assert "'otle' is not a callback of LiteLLM 1.200.0. Did you mean 'otel'?" in misspelt.stderr
 
 
 def test_a_lock_file_without_the_names_of_its_release_is_told_with_the_fix(tree: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_lock_file_without_the_names_of_its_release_is_told_with_the_fix(tree:
     done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
     assert done.returncode == 1
     [told] = [line for line in done.stderr.splitlines() if "warning" not in line]
-    assert "gateway.version: is 1.200.0, of which it is not known here what names it has" in told
-    assert told.endswith("Write it: .venv/bin/python -m tools.litellm_environment 1.200.0")
+    assert "gateway.version: is 1.200.0, whose settings are not known here" in told
+    assert told.endswith("Generate it: .venv/bin/python -m tools.litellm_environment 1.200.0")
 
 
 def test_an_engine_with_a_release_of_vllm_that_was_just_pinned(tree: Path) -> None:
@@ -114,4 +114,4 @@ def test_clients_with_a_release_of_claude_code_that_was_just_pinned(tree: Path) 
         tree, "bad/base/whole.yml", developers={"team": {**team, "settings": {"theme": "dark"}}}
     )
     assert refused.returncode == 1
-    assert "`python -m tools.claude_settings 2.1.340` looks." in refused.stderr
+    assert "run `python -m tools.claude_settings 2.1.340` to add it." in refused.stderr

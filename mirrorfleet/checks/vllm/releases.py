@@ -1,4 +1,4 @@
-"""Releases of vLLM without a lock file that can be installed."""
+"""Releases of vLLM without a usable lock file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         suffix = "-cpu" if model.build == "cpu" else ""
         yield from unlocked(fleet, key, "vllm", model.version, suffix)
         is_pinned = model.build == "cuda" and model.version in locked("vllm")
-        if is_pinned and (unfit := cuda_mismatch(lock_text("vllm", model.version))):
+        if is_pinned and (mismatch := cuda_mismatch(lock_text("vllm", model.version))):
             yield fleet.document.problem(
                 key,
-                f"its lock file pins {unfit}: no engine could compile its kernels.",
-                f"Write it anew: `bin/lock vllm {model.version}`; or name another release.",
+                f"its lock file pins {mismatch}: engines could not compile their kernels.",
+                f"Run `bin/lock vllm {model.version}` to update it, or choose another release.",
             )
