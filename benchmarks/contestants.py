@@ -60,7 +60,7 @@ def write_observation(scratch: Path) -> None:
     planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
     plan = next(iter(planned.hosts.values()))
     roles = (Vllm(), Litellm(), Claude())
-    asked = [question for role in roles for question in role.questions(plan)]
+    asked = [fact for role in roles for fact in role.facts(plan)]
     (scratch / "observe.sh").write_text(script(asked), "utf-8")
 
 

@@ -18,7 +18,7 @@ from mirrorfleet import fleet
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.roles.litellm import render, software
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.python import Environment
 from mirrorfleet.runtime.service import Service
 from tests.lab import keys
@@ -95,7 +95,7 @@ def write_peers(fleet_file: Path, scratch: Path) -> None:
         gateway = host.gateway
         assert gateway is not None
         secrets = _secrets(gateway.master_key, *(r.secrets["api_key"] for r in gateway.routes))
-        service = render.service(gateway, environment(), secrets, Observation())
+        service = render.service(gateway, environment(), secrets, assumed())
         state = _spelt_out(service, gateway, scratch / "files" / name)
         known[name] = {"address": planned.fleet.hosts[name].address, "state": asdict(state)}
     (scratch / "peers.json").write_text(json.dumps(known), "utf-8")

@@ -18,7 +18,7 @@ import yaml
 from benchmarks.machine import VENV
 from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime.cache import npm_package
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, assumed
 from tests.litellm.environment import LOCK
 from tests.litellm.gateway import free_port, planned, serving, started
 from tests.litellm.upstream import Upstream
@@ -141,7 +141,7 @@ VARIANTS: dict[str, Start] = {
 
 def _here() -> Observation:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Observation(cores=os.cpu_count() or 1, memory=memory)
+    return assumed(cores=os.cpu_count() or 1, memory=memory)
 
 
 def _environment(name: str, *wanted: str) -> Path:

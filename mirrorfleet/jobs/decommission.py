@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.runtime import cli_options, service_removal
+from mirrorfleet.runtime import cli_options
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Exists, Fact, Services
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -27,9 +29,9 @@ class Decommission(Role):
 
     title = "Host"
 
-    def questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield service_removal.question("*")
-        yield from (("path", path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
+    def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield Services("*")
+        yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if keys := list(registry.fleet_keys(plan)):
@@ -41,7 +43,7 @@ class Decommission(Role):
             return
         # Services on which others may depend: mirror.py knows when to remove them.
         patterns = [role.unit_names for role in registry.service_roles()]
-        for name in sorted(observed.services):
+        for name in sorted(observed[Services("*")]):
             if any(fnmatch(name, pattern) for pattern in patterns):
                 yield error(
                     f"mirrorfleet-{name}.service is still here.",
@@ -50,16 +52,16 @@ class Decommission(Role):
                 )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        for name in sorted(observed.services):
+        for name in sorted(observed[Services("*")]):
             yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
         stays, users = _stays(observed), _users(observed)
-        if ROOT in observed.paths:
+        if observed[Exists(ROOT)]:
             yield Change(f"{ROOT} will be removed{', and the system users' if users else ''}")
-        if STATE in observed.paths and (ROOT in observed.paths or not stays):
+        if observed[Exists(STATE)] and (observed[Exists(ROOT)] or not stays):
             but = f" but for {' and '.join(stays)}" if stays else ""
             yield Change(f"{STATE} will be removed{but}")
             for marker, user in _markers().items():
-                if marker in observed.paths and not stays:
+                if observed[Exists(marker)] and not stays:
                     yield Change(f"the user {user} stays: it owns files elsewhere on the host")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
@@ -83,7 +85,7 @@ def _users(observed: Observation) -> list[str]:
     return [
         role.user.removeprefix("mirrorfleet-")
         for role in registry.service_roles()
-        if role.marker_of_other_files not in observed.paths
+        if not (marker := role.marker_of_other_files) or not observed[Exists(marker)]
     ]
 
 
@@ -106,5 +108,5 @@ def _stays(observed: Observation) -> list[str]:
     return [
         path
         for path, word in _kept_state().items()
-        if path in observed.paths and cli_options.option(word) != "remove"
+        if observed[Exists(path)] and cli_options.option(word) != "remove"
     ]

@@ -6,6 +6,7 @@ Nothing is rendered and no secret is read: all of it is on the hosts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
@@ -14,7 +15,8 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime import drift, generations, run, service
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
@@ -40,9 +42,9 @@ class Rollback(Role):
         found = (each for each in registry.services(plan, observed) if each.name == self.name)
         return next(found, None)
 
-    def questions(self, plan: HostPlan) -> list[Question]:
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         found = self.service(plan, NOTHING)
-        return service.questions(found.name, found.user, found.port) if found else []
+        return service.facts(found.name, found.user, found.port) if found else []
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         found = self.service(plan, observed)

@@ -16,10 +16,10 @@ from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError, did_you_mean
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.registry import ROLES
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.secrets import references_only
 
-A_HOST = Observation(architecture="x86_64")
+A_HOST = assumed(architecture="x86_64")
 """No host is asked: of what only a live host knows, the defaults are shown."""
 
 

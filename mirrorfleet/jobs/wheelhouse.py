@@ -15,7 +15,8 @@ from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError
 from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import cache
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts.python import Python
+from mirrorfleet.runtime.observe import assumed
 
 
 def main(path: str, python: str, architecture: str, to: str | None) -> int:
@@ -34,7 +35,7 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
         return 1
     if to:
         os.environ["XDG_CACHE_HOME"] = str(Path(to).resolve())
-    host = Observation(architecture=architecture, python=python)
+    host = assumed({Python(): python}, architecture=architecture)
     try:
         for plan in planned.hosts.values():
             for role in ROLES:

@@ -13,7 +13,9 @@ from pyinfra.api import Host, State
 from pyinfra.api.command import StringCommand
 
 from mirrorfleet.runtime.commands import ALONE, Commands, script
-from mirrorfleet.runtime.observe import HomeFile as Found
+from mirrorfleet.runtime.facts import File
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.shell import call, shell
@@ -31,6 +33,11 @@ class HomeFile:
     content: bytes | None
     mode: str = "600"
 
+    @property
+    def fact(self) -> HomeFact:
+        """The fact of what stands in its place."""
+        return HomeFact(self.user, self.path)
+
     def how(self, there: Found | None) -> str:
         """Say how what is ``there`` differs from this file."""
         if self.content is None:
@@ -44,21 +51,22 @@ class HomeFile:
         return "differs"
 
 
-def outdated(files: Sequence[HomeFile], seen: Observation) -> list[HomeFile]:
+def outdated(files: Sequence[HomeFile], observed: Observation) -> list[HomeFile]:
     """Return the files whose content or mode on the host differs."""
-    return [file for file, _ in _steps(files, seen)]
+    return [file for file, _ in _steps(files, observed)]
 
 
-def _steps(files: Sequence[HomeFile], seen: Observation) -> Iterator[tuple[HomeFile, Found | None]]:
+def _steps(
+    files: Sequence[HomeFile], observed: Observation
+) -> Iterator[tuple[HomeFile, Found | None]]:
     """Yield the files to be written one after another, each with what stands there by then."""
-    written: dict[tuple[str, str], Found | None] = {}
+    written: dict[HomeFact, Found | None] = {}
     for file in files:
-        place = (file.user, file.path)
-        there = written[place] if place in written else seen.home_files.get(place)
+        there = written[file.fact] if file.fact in written else observed[file.fact]
         wanted = None if file.content is None else Found(file.mode, file.content)
         if there != wanted:
             yield file, there
-            written[place] = wanted
+            written[file.fact] = wanted
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,13 @@ class SystemFile:
     path: str
     content: bytes | None
     mode: str = "644"
+
+    @property
+    def description(self) -> str | None:
+        """How a `File` describes it where it is right."""
+        if self.content is None:
+            return None
+        return f"{self.mode} root:root {sha256(self.content).hexdigest()}"
 
 
 HERE = Path(__file__).parent
@@ -100,7 +115,7 @@ class WriteHomes(StringCommand):
 
 def write(
     files: Sequence[HomeFile],
-    seen: Observation,
+    observed: Observation,
     left: Left,
     *,
     first: SystemFile | None = None,
@@ -112,7 +127,7 @@ def write(
     """
     members: list[Member] = []
     calls: dict[str, list[str]] = {}
-    for file, there in _steps(files, seen):
+    for file, there in _steps(files, observed):
         found = sha256(there.content).hexdigest() if there else "none"
         if file.content is None:
             words = ["remove", file.path, found]
@@ -123,7 +138,7 @@ def write(
     if not calls:
         return
     before = ""
-    if first and first.content is not None and unlike([first], seen):
+    if first and first.content is not None and unlike([first], observed):
         before = call("place", "first", first.mode, first.path)
         members.append(Member("first", first.content))
     places = "".join(call("as_user", user, "; ".join(each)) for user, each in calls.items())
@@ -133,10 +148,10 @@ def write(
 
 
 def install(
-    files: Sequence[SystemFile], seen: Observation, *, first: str = "", then: str = ""
+    files: Sequence[SystemFile], observed: Observation, *, first: str = "", then: str = ""
 ) -> Commands:
     """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
-    changed = unlike(files, seen)
+    changed = unlike(files, observed)
     if not changed:
         if around := first + then:
             yield script(around)
@@ -152,13 +167,6 @@ def install(
     yield script("".join([stage, first, *places, then]), pack(members))
 
 
-def unlike(files: Sequence[SystemFile], seen: Observation) -> list[SystemFile]:
+def unlike(files: Sequence[SystemFile], observed: Observation) -> list[SystemFile]:
     """Return the files that differ on the host."""
-    return [file for file in files if seen.files.get(file.path) != _as_seen(file)]
-
-
-def _as_seen(file: SystemFile) -> str | None:
-    """Return what observe.sh's ``tree`` says of a file that is right."""
-    if file.content is None:
-        return None
-    return f"{file.mode} root:root {sha256(file.content).hexdigest()}"
+    return [file for file in files if observed[File(file.path)] != file.description]

@@ -20,9 +20,9 @@ KEPT = 3
 """Generations that stay on the host for going back: first those that have served."""
 
 
-def place(service: Service, seen: Observation) -> Commands:
+def place(service: Service, observed: Observation) -> Commands:
     """Put the generation, checked, beside the one that runs. Nothing that runs is touched."""
-    if is_placed(service, seen):
+    if is_placed(service, observed):
         return
     text = shell(
         SCRIPTS / "place_generation.sh",
@@ -35,27 +35,27 @@ def place(service: Service, seen: Observation) -> Commands:
     yield script(UNPACK + RESERVE + positional(*service.check) + text, pack(service.members()))
 
 
-def is_switched(service: Service, seen: Observation) -> bool:
+def is_switched(service: Service, observed: Observation) -> bool:
     """Does the generation run, listen, and has it served, so that nothing is to be done?"""
-    return all(holds(service, seen) for holds in (is_started, is_listening, has_served))
+    return all(holds(service, observed) for holds in (is_started, is_listening, has_served))
 
 
-def switch(service: Service, seen: Observation, *, anew: bool = False) -> Commands:
+def switch(service: Service, observed: Observation, *, anew: bool = False) -> Commands:
     """Make the generation current, restart, wait until it serves; go back if it does not.
 
     ``anew`` is for what runs already, and has to start with something else.
     """
-    if is_switched(service, seen) and not anew:
+    if is_switched(service, observed) and not anew:
         return
-    yield _switch(service, service.generation, activate=anew or not is_started(service, seen))
+    yield _switch(service, service.generation, activate=anew or not is_started(service, observed))
 
 
-def stand_by(service: Service, seen: Observation) -> Commands:
+def stand_by(service: Service, observed: Observation) -> Commands:
     """Make the generation of a service that follows another host's current, and see that it runs.
 
     What it does goes on until that host wants something else of it. It proves itself afterwards.
     """
-    if is_started(service, seen):
+    if is_started(service, observed):
         return
     yield script(_begin(service) + call("activate", service.generation))
 
@@ -68,9 +68,9 @@ def stand_back(service: Installed) -> Commands:
     yield script(_begin(service) + shell(SCRIPTS / "stand_back.sh"))
 
 
-def prove(service: Service, seen: Observation) -> Commands:
+def prove(service: Service, observed: Observation) -> Commands:
     """Put on record that what stood by has been wanted by that host, or go back with it."""
-    if not is_switched(service, seen):
+    if not is_switched(service, observed):
         yield _switch(service, service.generation, activate=False)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.facts import Package, User
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.shell import call, shell
@@ -18,20 +19,20 @@ INSTALL = shell(SCRIPTS / "packages.sh")
 
 def install(names: Iterable[str], observed: Observation) -> Commands:
     """Install those of the packages that the host does not have."""
-    if missing := [name for name in names if name not in observed.packages]:
+    if missing := [name for name in names if not observed[Package(name)]]:
         yield script(INSTALL + call("install_packages", *missing))
 
 
 def create_user(user: str, observed: Observation) -> Commands:
     """Create the system user of a service: without a home, a shell or a password."""
-    if user not in observed.users:
+    if observed[User(user)] is None:
         yield script(shell(SCRIPTS / "create_user.sh", user=user))
 
 
 def missing(observed: Observation, packages: Iterable[str], user: str = "") -> Iterator[Change]:
     """Yield the packages and the user that a run will add to the host."""
     for name in packages:
-        if name not in observed.packages:
+        if not observed[Package(name)]:
             yield Change(f"package {name} is missing")
-    if user and user not in observed.users:
+    if user and observed[User(user)] is None:
         yield Change(f"user {user} is missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gevent
 from gevent import GreenletExit
@@ -12,7 +13,8 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem, lines
 from mirrorfleet.runtime import nodes, report, run, skipped
-from mirrorfleet.runtime.observe import Question, observe
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import observe
 from mirrorfleet.runtime.problems import error, on, skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role
@@ -79,17 +81,17 @@ def _read(each: Host, roles: Sequence[Role]) -> list[Problem]:
     A host with engines or clients only may be switched off: then the run skips it.
     """
     plan = run.plan_of(each)
-    questions: list[Question] = []
+    facts: list[Fact[Any]] = []
     found: list[Problem] = []
     for role in roles:
         try:
-            questions += role.questions(plan)
+            facts += role.facts(plan)
         except DeployError as exception:
             found.append(error(str(exception)))
     if found:
         return list(dict.fromkeys(found))
     try:
-        observed = observe(each, questions)
+        observed = observe(each, facts)
     except DeployError as exception:
         if answers_others(plan):
             return [error(str(exception))]
@@ -118,15 +120,15 @@ def _announce(state: State, roles: Sequence[Role]) -> None:
     changes = {each: _changes(each, roles) for each in state.inventory.get_active_hosts()}
     contents = {}
     if state.config.DIFF:
-        questions = {each: report.questions(changes[each]) for each in changes}
+        facts = {each: report.facts(changes[each]) for each in changes}
         asked = {
-            each: state.fact_pool.spawn(observe, each, q) for each, q in questions.items() if q
+            each: state.fact_pool.spawn(observe, each, more) for each, more in facts.items() if more
         }
         gevent.joinall(list(asked.values()), raise_error=True)
-        contents = {each: job.value.contents for each, job in asked.items()}
+        contents = {each: job.value for each, job in asked.items()}
     logger.info("--> What will be changed:")
     for each in changes:
-        found = contents.get(each, {})
+        found = contents.get(each)
         report.print_changes(each, changes[each], found, with_diff=state.config.DIFF)
         for role in roles:
             for notice in role.notices(run.plan_of(each), run.current().observed[each]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
@@ -15,8 +16,10 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.cache import wheels
 from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.facts.python import Environments, Python
 from mirrorfleet.runtime.locks import for_host, split
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -26,9 +29,6 @@ from mirrorfleet.runtime.upload import upload
 SCRIPTS = Path(__file__).parent / "scripts"
 UV = Path(__file__).parent / "locks" / "uv.txt"
 """The installer, as locked as what it installs."""
-
-QUESTION: Question = ("python", "python3")
-"""What must be asked of a host to know which Python it has."""
 
 OLDEST = (3, 11)
 
@@ -78,9 +78,9 @@ class Environment:
         return f"{self.directory}/.complete"
 
     @property
-    def question(self) -> Question:
-        """What must be asked of a host, after ``QUESTION``, to know whether it has this one."""
-        return ("environment", self.directory)
+    def facts(self) -> list[Fact[Any]]:
+        """What must be known of a host that has this one, or will."""
+        return [Python(), Environments(self.directory)]
 
 
 @cache
@@ -92,11 +92,10 @@ def _digest(lock: Path, changed: int, identity: str) -> str:
     return sha256(content + identity.encode()).hexdigest()[:8]
 
 
-def python(seen: Observation) -> str:
+def python(observed: Observation) -> str:
     """Return the host's Python version ("3.11.2"), or the one that its `python3` package brings."""
-    if seen.python != "none":
-        return seen.python
-    return DISTRIBUTION.get((seen.system, seen.release), "none")
+    machine = observed.machine
+    return observed[Python()] or DISTRIBUTION.get((machine.system, machine.release), "none")
 
 
 def problems(
@@ -108,25 +107,21 @@ def problems(
     """
     found, fix = python(observed), "Use Debian 12, Ubuntu 24.04 or newer."
     if found == "none":
-        system = f"{observed.system} {observed.release}"
+        system = f"{observed.machine.system} {observed.machine.release}"
         yield error(f"there is no python3, and no known package of {system} brings one.", fix)
         return
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         yield error(f"Python is {found}; the minimum is {'.'.join(map(str, OLDEST))}.", fix)
         return
-    missing = {
-        each
-        for each in environments
-        if standing(each, observed).directory not in observed.environments
-    }
+    missing = {each for each in environments if not is_standing(each, observed)}
     size = sum(each.size for each in missing)
     wheels = sum(each.wheels for each in missing) if pushed else 0
     # Where they are built, all is unpacked first, and linked from there if that is the same disk.
     # Places with the same room are on one disk: report it once, with what it needs at the most.
     needs = ((ROOT, size), (STATE, size + wheels))
-    disks = {
-        observed.disks[place]: (place, need) for place, need in needs if place in observed.disks
-    }
+    # A role may ask for one of the two only.
+    rooms = {place: observed.get(Disk(place)) for place, _ in needs}
+    disks = {free: (place, need) for place, need in needs if (free := rooms[place]) is not None}
     for free, (place, needed) in disks.items():
         if needed > free:
             yield error(
@@ -136,38 +131,41 @@ def problems(
             )
 
 
-def standing(environment: Environment, seen: Observation) -> Environment:
+def standing(environment: Environment, observed: Observation) -> Environment:
     """Return the environment in the place where the host has it as it was installed, or will.
 
     One that another hand has changed is not mended in its place: a service may run from there. It
     is built anew in another, so the service gets a new generation, and is restarted as with any
     other change.
     """
+    there = observed[Environments(environment.directory)]
     places = [replace(environment, number=number) for number in range(1, 10)]
-    whole = [each for each in places if seen.environments.get(each.directory) == ""]
-    free = [each for each in places if each.directory not in seen.environments]
+    whole = [each for each in places if there.get(each.directory) == ""]
+    free = [each for each in places if each.directory not in there]
     return [*whole, *free][0]
 
 
-def changes(environment: Environment, seen: Observation) -> Iterator[Change]:
+def is_standing(environment: Environment, observed: Observation) -> bool:
+    """Does the host have the environment, as it was installed?"""
+    return "" in observed[Environments(environment.directory)].values()
+
+
+def changes(environment: Environment, observed: Observation) -> Iterator[Change]:
     """Yield the environment, if the host will be given it."""
-    wanted = standing(environment, seen)
-    if wanted.directory in seen.environments:
+    if is_standing(environment, observed):
         return
-    for directory, changed in seen.environments.items():
-        if directory.startswith(environment.directory):
-            yield Change(
-                f"{changed} was changed since it was installed: the environment is built anew"
-            )
-    yield Change(f"{wanted.directory} is missing for Python {python(seen)}")
+    for changed in observed[Environments(environment.directory)].values():
+        yield Change(f"{changed} was changed since it was installed: the environment is built anew")
+    place = standing(environment, observed).directory
+    yield Change(f"{place} is missing for Python {python(observed)}")
 
 
-def install(environment: Environment, plan: HostPlan, seen: Observation) -> Commands:
+def install(environment: Environment, plan: HostPlan, observed: Observation) -> Commands:
     """Build the environment on the host, from wheels of the controller or from the registry."""
-    archive = fetch(environment, plan, seen)
+    archive = fetch(environment, plan, observed)
     if archive is None:
         return
-    environment = standing(environment, seen)
+    environment = standing(environment, observed)
     offline = ("--offline", "--no-index") if plan.packages == "controller" else ()
     directory = environment.directory
     build = shell(SCRIPTS / "build_environment.sh", environment=directory)
@@ -175,15 +173,15 @@ def install(environment: Environment, plan: HostPlan, seen: Observation) -> Comm
     yield from upload(archive, positional(*offline) + build + environment.finish + complete)
 
 
-def fetch(environment: Environment, plan: HostPlan, seen: Observation) -> Path | None:
+def fetch(environment: Environment, plan: HostPlan, observed: Observation) -> Path | None:
     """Bring what the host will be sent into the cache: uv, and the wheels unless it has a registry.
 
     Wheels that no registry has are sent in any case. Returns the archive, or None when the host has
     the environment.
     """
-    if standing(environment, seen).directory in seen.environments:
+    if is_standing(environment, observed):
         return None
-    host = (python(seen), seen.architecture)
+    host = (python(observed), observed.machine.architecture)
     text = environment.lock.read_text("utf-8")
     installer, wanted = (for_host(each, *host) for each in (UV.read_text("utf-8"), text))
     others = indexes(text)

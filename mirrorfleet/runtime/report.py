@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import Host
 
 from mirrorfleet.runtime.diff import difference
-from mirrorfleet.runtime.observe import Question
+from mirrorfleet.runtime.facts import Content, Fact
+from mirrorfleet.runtime.observe import Observation
 
 
 @dataclass(frozen=True)
@@ -28,30 +30,31 @@ class Change:
     values_hidden: bool = False
 
 
-def questions(changes: Sequence[Change]) -> list[Question]:
+def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
     """Return what else must be asked of a host to show the changes with their diffs."""
     return [
-        ("content", change.old)
+        Content(change.old)
         for change in changes
         if change.new is not None and change.before is None
     ]
 
 
 def print_changes(
-    host: Host, changes: Sequence[Change], contents: Mapping[str, bytes], *, with_diff: bool
+    host: Host, changes: Sequence[Change], found: Observation | None, *, with_diff: bool
 ) -> None:
-    """Print a host's changes, and their diffs with the ``contents`` that files have by now."""
+    """Print a host's changes, and their diffs with the contents ``found`` just now."""
     if not changes:
         host.log("is as it should be", logger.info)
     for change in changes:
         host.log(change.what, logger.info)
         if with_diff and change.new is not None:
-            before = _before(change, contents)
+            before = _before(change, found)
             for line in difference(before, change.new, change.values_hidden):
                 logger.info("      %s", line)
 
 
-def _before(change: Change, contents: Mapping[str, bytes]) -> str:
+def _before(change: Change, found: Observation | None) -> str:
     if change.before is not None:
         return change.before
-    return contents.get(change.old, b"").decode(errors="replace")
+    content = found[Content(change.old)] if found else None
+    return (content or b"").decode(errors="replace")

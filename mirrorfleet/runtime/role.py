@@ -1,6 +1,6 @@
 """What a role is: one part of what a host runs, such as Redis or the firewall.
 
-A run asks every host the questions of all roles in one exec, stops if any role finds a problem,
+A run asks every host for the facts of all roles in one exec, stops if any role finds a problem,
 prints the changes, and then takes the roles' steps. Roles hold no state: what a run knows is in
 `run.py`.
 """
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.service import Installed, Service
 
@@ -41,8 +42,8 @@ class Role:
     title: ClassVar[str]
     """What the role's steps are listed under in the output."""
 
-    def questions(self, plan: HostPlan) -> Iterable[Question]:
-        """Return what to ask a host, to compare it with its plan."""
+    def facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
+        """Return what must be known of a host, to compare it with its plan."""
         return ()
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterable[Problem]:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact, File, Link, Listening, Tree, Unit, User
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import Member
 from mirrorfleet.runtime.problems import error
@@ -57,6 +58,15 @@ class Installed:
     @property
     def directory(self) -> str:
         return f"{ROOT}/{self.name}"
+
+    @property
+    def generations(self) -> str:
+        return f"{self.directory}/generations"
+
+    @property
+    def current(self) -> str:
+        """The link to the generation that is started."""
+        return f"{self.directory}/current"
 
     @property
     def record(self) -> str:
@@ -107,7 +117,7 @@ class Service(Installed):
 
     @property
     def generation_path(self) -> str:
-        return f"{self.directory}/generations/{self.generation}"
+        return f"{self.generations}/{self.generation}"
 
     def members(self, generation: str = "") -> list[Member]:
         """Return the files of the generation, or of one with the same content and this name."""
@@ -136,17 +146,17 @@ class Service(Installed):
         return [self.files[name] for name in sorted(self.files)]
 
 
-def questions(name: str, user: str, port: int) -> list[Question]:
+def facts(name: str, user: str, port: int) -> list[Fact[Any]]:
     """Return what must be asked of a host to know whether a service is as it should be."""
     unit = f"mirrorfleet-{name}.service"
     return [
-        ("user", user),
-        ("tree", f"{ROOT}/{name}/generations"),
-        ("tree", f"{ROOT}/{name}/served"),
-        ("tree", f"/etc/systemd/system/{unit}"),
-        ("link", f"{ROOT}/{name}/current"),
-        ("unit", unit),
-        ("port", str(port)),
+        User(user),
+        Tree(f"{ROOT}/{name}/generations"),
+        Tree(f"{ROOT}/{name}/served"),
+        File(f"/etc/systemd/system/{unit}"),
+        Link(f"{ROOT}/{name}/current"),
+        Unit(unit),
+        Listening(port),
     ]
 
 
@@ -157,7 +167,7 @@ def port_problems(service: Installed, observed: Observation) -> Iterator[Problem
 
 def taken(port: int, unit: str, observed: Observation) -> Iterator[Problem]:
     """Yield what else listens on a port of a unit."""
-    for stranger in sorted(observed.listeners.get(port, frozenset()) - {unit}):
+    for stranger in sorted(observed[Listening(port)] - {unit}):
         yield error(
             f"port {port} is in use by {stranger}, and {unit} needs it.",
             f"Stop {stranger}, or choose another port.",

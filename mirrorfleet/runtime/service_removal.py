@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatch
 from pathlib import Path
 
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import absent, last
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Services
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import RESERVE
 from mirrorfleet.runtime.shell import positional, shell
 
 
-def question(names: str) -> Question:
-    """Return what must be asked of a host to know its services of such names, as "vllm-*"."""
-    return ("services", names)
-
-
-def departed(names: str, wanted: Iterable[str], seen: Observation) -> list[str]:
+def departed(names: str, wanted: Iterable[str], observed: Observation) -> list[str]:
     """Return the services of such names that the host has and is to have no more."""
-    return sorted({each for each in seen.services if fnmatch(each, names)} - set(wanted))
+    return sorted(observed[Services(names)] - set(wanted))
 
 
 def changes(services: Iterable[str]) -> Iterator[Change]:

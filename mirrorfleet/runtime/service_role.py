@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from mirrorfleet.config.problems import Part, Problem
 from mirrorfleet.planning import HostPlan
@@ -24,7 +24,8 @@ from mirrorfleet.runtime import (
     skipped,
 )
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact, Package, Services
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.service import Installed, Service
@@ -76,7 +77,7 @@ class ServiceRole(Role, Generic[Instance]):
         """Return the steps of `apply` on a host with services."""
         return (self.install_packages, self.create_user, self.stage, self.switch)
 
-    def more_questions(self, plan: HostPlan) -> Iterable[Question]:
+    def more_facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
         """Return what else to ask a host with services."""
         return ()
 
@@ -121,13 +122,13 @@ class ServiceRole(Role, Generic[Instance]):
 
     # What a run asks of every role.
 
-    def questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield service_removal.question(self.unit_names)
+    def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield Services(self.unit_names)
         for each in self.services(plan, NOTHING):
-            yield from service.questions(each.name, each.user, each.port)
+            yield from service.facts(each.name, each.user, each.port)
         if self.instances(plan):
-            yield from (("package", name) for name in self.packages(plan, NOTHING))
-            yield from self.more_questions(plan)
+            yield from (Package(name) for name in self.packages(plan, NOTHING))
+            yield from self.more_facts(plan)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for each in self.instances(plan):
@@ -180,5 +181,5 @@ class ServiceRole(Role, Generic[Instance]):
             yield self.installed(each, observed).name, partial(self.render, each, observed)
 
 
-NOTHING = Observation()
+NOTHING = assumed()
 """Of a host that was not asked yet: enough for the names, users and ports of services."""

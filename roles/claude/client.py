@@ -12,7 +12,9 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
+from mirrorfleet.roles.claude.facts import OwnClients
 from mirrorfleet.runtime.cache import npm_package
+from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
@@ -27,15 +29,15 @@ def binary(version: str) -> str:
     return f"{ROOT}/claude/{version}/claude"
 
 
-def missing(plan: ClaudePlan, seen: Observation) -> list[str]:
+def missing(plan: ClaudePlan, observed: Observation) -> list[str]:
     """Return the versions that the host does not have."""
-    return [version for version in plan.versions if binary(version) not in seen.paths]
+    return [version for version in plan.versions if not observed[Exists(binary(version))]]
 
 
-def package(version: str, seen: Observation) -> Path:
+def package(version: str, observed: Observation) -> Path:
     """Return the package for the host's architecture, fetched when it is not here."""
     lock = _lock(version)
-    package = lock["packages"][seen.architecture]
+    package = lock["packages"][observed.machine.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
@@ -65,30 +67,31 @@ def ordinary(plan: ClaudePlan | None) -> list[str]:
     return [each.user for each in plan.users if each.scope != "isolated"] if plan else []
 
 
-def notices(plan: ClaudePlan | None, seen: Observation) -> Iterator[str]:
+def notices(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
     """Yield the clients that users have beside ours: another release, which goes its own ways."""
     version = plan.version if plan else None
-    for (user, path), target in seen.own_clients.items():
-        if not target.startswith(f"{ROOT}/"):
-            yield (
-                f"~{user}/{path} is {user}'s own client ({target}), which a shell may find before "
-                f"the fleet's {version}. Ask {user} to remove it, or leave it."
-            )
+    for user in ordinary(plan):
+        for path, target in observed[OwnClients(user)].items():
+            if not target.startswith(f"{ROOT}/"):
+                yield (
+                    f"~{user}/{path} is {user}'s own client ({target}), which a shell may find "
+                    f"before the fleet's {version}. Ask {user} to remove it, or leave it."
+                )
 
 
-def problems(plan: ClaudePlan, seen: Observation) -> Iterator[Problem]:
+def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have its clients."""
-    if seen.system == "macos":
+    if observed.machine.system == "macos":
         yield error(
             "the system is macOS, which is not set up over SSH.",
             "List its users under 'packaged', and give them what `mirrorfleet package` writes.",
         )
         return
     for version in plan.versions:
-        if seen.architecture not in _lock(version)["packages"]:
+        architecture = observed.machine.architecture
+        if architecture not in _lock(version)["packages"]:
             yield error(
-                f"the processor is {seen.architecture}, and Claude Code {version} is not pinned "
-                "for it.",
+                f"the processor is {architecture}, and Claude Code {version} is not pinned for it.",
                 "Choose another machine.",
             )
 

@@ -10,6 +10,7 @@ from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude import homes, machine
 from mirrorfleet.roles.claude.homes import Seat
 from mirrorfleet.runtime import run
+from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.files import HomeFile
 from mirrorfleet.runtime.observe import Observation, once
 
@@ -29,7 +30,7 @@ def _desired(plan: ClaudePlan | None, observed: Observation) -> list[HomeFile]:
         *(
             file
             for seat in machine.left(plan, observed)
-            if seat.user in observed.users
+            if observed[User(seat.user)] is not None
             for file in homes.former(seat, observed)
         ),
     ]
@@ -42,7 +43,7 @@ def removed_keys() -> set[str]:
         if observed := run.observed_on(each):
             for file in desired(run.plan_of(each), observed):
                 if file.path.endswith(f"/{KEY_FILE}"):
-                    there = observed.home_files.get((file.user, file.path))
+                    there = observed[file.fact]
                     found.add(there.content if there else b"")
                     kept.add(file.content)
     # Anything else in such a file is no key: the gateway is not asked with it.
@@ -56,6 +57,6 @@ def not_taken_back(
     return [
         seat
         for seat in seats
-        if seat.user in observed.users
+        if observed[User(seat.user)] is not None
         and (seat.user in missed or any(homes.leaving(seat, observed)))
     ]

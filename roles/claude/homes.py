@@ -11,8 +11,10 @@ from mirrorfleet.planning import ClientPlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.json_file import NotOurs
 from mirrorfleet.roles.claude.receipt import Note, claimed, notes, ours, settled, steps
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.files import HomeFile, outdated
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
@@ -49,50 +51,50 @@ class Seat:
     def receipt(self) -> str:
         return f"{self.directory}/{RECEIPT}"
 
+    def file(self, path: str) -> HomeFact:
+        """Return the fact of one of the user's files."""
+        return HomeFact(self.user, path)
+
 
 def seat(client: ClientPlan) -> Seat:
     return Seat(client.user, client.directory)
 
 
-def questions(where: Seat) -> list[Question]:
-    """What must be known of a seat; observe.sh's `seats` asks the same of those it lists."""
-    files = (where.settings, where.state, where.key, where.receipt)
-    return [("user", where.user), *(("home_file", where.user, file) for file in files)]
-
-
-def problems(client: ClientPlan, seen: Observation) -> Iterator[Problem]:
+def problems(client: ClientPlan, observed: Observation) -> Iterator[Problem]:
     """Yield why a developer's settings stay as they are."""
-    if client.user not in seen.users:
+    if observed[User(client.user)] is None:
         yield skip(f"there is no user '{client.user}'.", "Create the login first.")
     else:
-        yield from _unsound(seat(client), owned(client), seen)
+        yield from _unsound(seat(client), owned(client), observed)
 
 
-def leaving(where: Seat, seen: Observation) -> Iterator[Problem]:
+def leaving(where: Seat, observed: Observation) -> Iterator[Problem]:
     """Yield why the settings of somebody who leaves are not taken back."""
-    yield from _unsound(where, _nothing(where), seen)
+    yield from _unsound(where, _nothing(where), observed)
 
 
-def files(client: ClientPlan, seen: Observation) -> list[HomeFile]:
+def files(client: ClientPlan, observed: Observation) -> list[HomeFile]:
     """Return the files of a developer as they are to be."""
-    if client.user not in seen.users:
+    if observed[User(client.user)] is None:
         return []
-    return _wanted(seat(client), reveal(client.key).encode(), owned(client), seen)
+    return _wanted(seat(client), reveal(client.key).encode(), owned(client), observed)
 
 
-def former(where: Seat, seen: Observation) -> list[HomeFile]:
+def former(where: Seat, observed: Observation) -> list[HomeFile]:
     """Return the files of somebody who leaves as they were before us, and no key."""
-    return _wanted(where, None, _nothing(where), seen)
+    return _wanted(where, None, _nothing(where), observed)
 
 
 def _wanted(
-    where: Seat, key: bytes | None, owned: Mapping[str, Mapping[str, Any]], seen: Observation
+    where: Seat, key: bytes | None, owned: Mapping[str, Mapping[str, Any]], observed: Observation
 ) -> list[HomeFile]:
     """Return the key, which no file of the developer's holds up, and the settings if they can be
     read."""
-    keys = [HomeFile(where.user, where.key, key)] if _is_known(where, where.key, seen) else []
-    sound = not any(_unsound(where, owned, seen))
-    return [*keys, *(_settled(where, owned, seen) if sound else ())]
+    keys = (
+        [HomeFile(where.user, where.key, key)] if not _unknown(where, where.key, observed) else []
+    )
+    sound = not any(_unsound(where, owned, observed))
+    return [*keys, *(_settled(where, owned, observed) if sound else ())]
 
 
 def owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
@@ -102,19 +104,19 @@ def owned(client: ClientPlan) -> dict[str, Mapping[str, Any]]:
 
 
 def changes(
-    files: Sequence[HomeFile], users: Sequence[ClientPlan], seen: Observation
+    files: Sequence[HomeFile], users: Sequence[ClientPlan], observed: Observation
 ) -> Iterator[Change]:
     """Tell of the files that will be changed; of the developers' own, the keys that are ours."""
     mine = {seat(each): owned(each) for each in users}
-    for file in outdated(files, seen):
-        there = seen.home_files.get((file.user, file.path))
+    for file in outdated(files, observed):
+        there = observed[file.fact]
         what = f"~{file.user}/{file.path} {file.how(there)}"
         where = Seat(file.user, file.path.split("/")[0].removesuffix(".json"))
         if file.path not in (where.settings, where.state):
             yield Change(what)
             continue
         keys = mine.get(where, {}).get(file.path, {})
-        claims = claimed(keys, _notes(where, seen).get(file.path))
+        claims = claimed(keys, _notes(where, observed).get(file.path))
         before = ours(there.content if there else None, claims)
         yield Change(what, before=before, new=ours(file.content, claims))
 
@@ -124,10 +126,10 @@ def _nothing(where: Seat) -> dict[str, Mapping[str, Any]]:
 
 
 def _settled(
-    where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
+    where: Seat, owned: Mapping[str, Mapping[str, Any]], observed: Observation
 ) -> Iterator[HomeFile]:
     """Yield the receipt and the files of a seat, with what the fleet owns in them."""
-    there = {path: seen.home_files.get((where.user, path)) for path in [where.receipt, *owned]}
+    there = {path: observed[where.file(path)] for path in [where.receipt, *owned]}
     contents = {path: found.content if found else None for path, found in there.items()}
     for name, content in steps(contents, contents[where.receipt], owned):
         path = name or where.receipt
@@ -135,8 +137,8 @@ def _settled(
         yield HomeFile(where.user, path, content, found.mode if found else "600")
 
 
-def _notes(where: Seat, seen: Observation) -> dict[str, Note]:
-    there = seen.home_files.get((where.user, where.receipt))
+def _notes(where: Seat, observed: Observation) -> dict[str, Note]:
+    there = observed[where.file(where.receipt)]
     return notes(there.content if there else None)
 
 
@@ -149,30 +151,26 @@ UNKNOWN = {
 """Why a home's file is not known, and the fix, by what an observation has in place of its mode."""
 
 
-def _is_known(where: Seat, path: str, seen: Observation) -> bool:
-    found = seen.home_files.get((where.user, path))
-    return found is None or found.mode not in UNKNOWN
+def _unknown(where: Seat, path: str, observed: Observation) -> Problem | None:
+    """Return why the content of a home's file is not known, ``None`` where it is."""
+    found = observed[where.file(path)]
+    if found is None or found.mode not in UNKNOWN:
+        return None
+    mistake, fix = (text.format(user=where.user) for text in UNKNOWN[found.mode])
+    return skip(f"~{where.user}/{path} {mistake}", fix)
 
 
 def _unsound(
-    where: Seat, owned: Mapping[str, Mapping[str, Any]], seen: Observation
+    where: Seat, owned: Mapping[str, Mapping[str, Any]], observed: Observation
 ) -> Iterator[Problem]:
     """Yield why a home's files stay as they are. ``owned`` is to stand in them."""
-    unknown = [
-        path
-        for path in (where.key, where.settings, where.state, where.receipt)
-        if not _is_known(where, path, seen)
-    ]
-    for path in unknown[:1]:
-        mistake, fix = UNKNOWN[seen.home_files[where.user, path].mode]
-        yield skip(
-            f"~{where.user}/{path} {mistake.format(user=where.user)}", fix.format(user=where.user)
-        )
-    if unknown:
-        return
+    for path in (where.key, where.settings, where.state, where.receipt):
+        if unknown := _unknown(where, path, observed):
+            yield unknown
+            return
     receipt = f"~{where.user}/{where.receipt}"
     try:
-        known = _notes(where, seen)
+        known = _notes(where, observed)
     except NotOurs as exception:
         yield skip(
             f"{receipt} {exception}.",
@@ -182,7 +180,7 @@ def _unsound(
         return
     found = False
     for path, keys in owned.items():
-        there = seen.home_files.get((where.user, path))
+        there = observed[where.file(path)]
         try:
             settled(there.content if there else None, known.get(path), keys)
         except NotOurs as exception:
@@ -193,6 +191,6 @@ def _unsound(
             )
     try:
         if not found:
-            list(_settled(where, owned, seen))
+            list(_settled(where, owned, observed))
     except NotOurs as exception:
         yield skip(f"the new {receipt} {exception}.", f"Shorten ~{where.user}/{where.settings}.")

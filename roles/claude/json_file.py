@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LIMIT = 8 * 2**20
-"""Bytes of a file at the most. Real ones have some kB, and observe.sh reads no larger one."""
+"""Bytes of a file at the most. Real ones have some kB, and homes.sh reads no larger one."""
 
 DEEPER = 8
 """Levels by which a receipt nests what it keeps of a file: what is written can be read again."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import home_files, homes, machine, writing
+from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.homes import Seat
 from mirrorfleet.runtime import skipped
 from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.facts import Fact, User
 from mirrorfleet.runtime.files import HomeFile
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 
@@ -22,10 +25,10 @@ class ClaudeRemoval(Role):
 
     title = "Claude Code"
 
-    def questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield from machine.questions(plan.clients)
+    def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield from machine.facts(plan.clients)
         for seat in machine.seats(plan.clients):
-            yield from homes.questions(seat)
+            yield from home_facts(seat.user, seat.directory)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for seat in _seats(plan, observed):
@@ -60,4 +63,4 @@ def former(plan: HostPlan, observed: Observation) -> list[HomeFile]:
 
 def _seats(plan: HostPlan, observed: Observation) -> list[Seat]:
     known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, observed)])
-    return [seat for seat in known if seat.user in observed.users]
+    return [seat for seat in known if observed[User(seat.user)] is not None]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import client, home_files, homes, machine, waiting, writing
+from mirrorfleet.roles.claude.facts import OwnClients, home_facts
 from mirrorfleet.runtime import skipped
 from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.facts import Fact, User
 from mirrorfleet.runtime.files import HomeFile, install
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.problems import skipping
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
@@ -25,11 +27,11 @@ class Claude(Role):
 
     title = "Claude Code"
 
-    def questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield from machine.questions(plan.clients)
-        yield from (("own_client", user) for user in client.ordinary(plan.clients))
+    def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield from machine.facts(plan.clients)
+        yield from (OwnClients(user) for user in client.ordinary(plan.clients))
         for seat in machine.seats(plan.clients):
-            yield from homes.questions(seat)
+            yield from home_facts(seat.user, seat.directory)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.clients:
@@ -108,8 +110,8 @@ class Claude(Role):
             yield "developers"
 
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
-        logins = {each.user: "" for each in plan.clients.users} if plan.clients else {}
-        for file in home_files.desired(plan, replace(observed, users=logins)):
+        logins = {User(each.user): "" for each in plan.clients.users} if plan.clients else {}
+        for file in home_files.desired(plan, assumed(logins)):
             if file.content is not None:
                 yield f"~{file.user}/{file.path}", file.content.decode()
         for shared in machine.files(plan.clients):

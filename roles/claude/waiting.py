@@ -19,12 +19,13 @@ from mirrorfleet.roles.claude.machine import POLICY, files
 from mirrorfleet.roles.litellm import needs
 from mirrorfleet.roles.litellm.role import unavailable
 from mirrorfleet.runtime import run, skipped
+from mirrorfleet.runtime.facts import Content
 from mirrorfleet.runtime.files import HomeFile, outdated, unlike
 from mirrorfleet.runtime.observe import Observation, observe
 from mirrorfleet.runtime.problems import skip
 
 
-def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[HomeFile]:
+def without(plan: HostPlan, every: list[HomeFile], observed: Observation) -> list[HomeFile]:
     """Return the files of homes but the settings of those who wait for a model."""
     this = run.host_of(plan)
     if not plan.clients or this is None or not needs.troubled():
@@ -34,25 +35,25 @@ def without(plan: HostPlan, every: list[HomeFile], seen: Observation) -> list[Ho
         where = seat(client)
         paths = (where.settings, where.state, where.receipt)
         own = [file for file in every if file.user == where.user and file.path in paths]
-        there = seen.home_files.get((where.user, where.settings))
+        there = observed[where.file(where.settings)]
         now = _asked(there.content if there else None)
         model = _newly(client.settings, now, missing)
-        if model and outdated(own, seen):
+        if model and outdated(own, observed):
             waits |= {(file.user, file.path) for file in own}
             _skip(this, f"the settings of ~{where.user}/{where.directory} stay", model)
     return [file for file in every if (file.user, file.path) not in waits]
 
 
-def policy(plan: HostPlan, seen: Observation) -> bool:
+def policy(plan: HostPlan, observed: Observation) -> bool:
     """Does the machine's policy wait for a model?"""
     this = run.host_of(plan)
     managed = plan.clients.managed if plan.clients else None
     if managed is None or this is None or not needs.troubled():
         return False
-    if not unlike([file for file in files(plan.clients) if file.path == POLICY], seen):
+    if not unlike([file for file in files(plan.clients) if file.path == POLICY], observed):
         return False
     try:
-        there = observe(this, [("content", POLICY)]).contents.get(POLICY)
+        there = observe(this, [Content(POLICY)])[Content(POLICY)]
     except DeployError:
         there = None
     model = _newly(managed.settings, _asked(there), unavailable())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.files import HomeFile, SystemFile, write
 from mirrorfleet.runtime.observe import Observation, observe
 
@@ -16,7 +16,7 @@ AGAIN = 3
 
 def settle(
     wanted: Callable[[Observation], list[HomeFile]],
-    seen: Observation,
+    observed: Observation,
     first: SystemFile | None = None,
 ) -> Commands:
     """Write the files that are ``wanted`` of the homes as they are.
@@ -33,23 +33,23 @@ def settle(
         if how == "changed":
             changed.add(user)
 
-    yield from write(wanted(seen), seen, left, first=first)
+    yield from write(wanted(observed), observed, left, first=first)
     for _ in range(AGAIN):
         if not changed:
             return
         users = {*changed}
         changed.clear()
-        before = _places(wanted(seen), users)
-        asked = {*before, *(place for place in seen.home_files if place[0] in users)}
-        fresh = observe(this, [("home_file", *place) for place in sorted(asked)])
-        seen = replace(seen, home_files=fresh.home_files)
-        files = [file for file in wanted(seen) if file.user in users]
+        before = _places(wanted(observed), users)
+        known = (fact for fact in observed.values if isinstance(fact, HomeFact))
+        asked = {*before, *(fact for fact in known if fact.user in users)}
+        observed = observed.updated(observe(this, sorted(asked, key=lambda fact: fact.key)))
+        files = [file for file in wanted(observed) if file.user in users]
         # What cannot be read any more stays as it is.
-        broken = {user for user, _ in before - _places(files, users)}
+        broken = {fact.user for fact in before - _places(files, users)}
         for user in users - broken:
             del homes[user]
-        yield from write(files, seen, left)
+        yield from write(files, observed, left)
 
 
-def _places(files: list[HomeFile], users: set[str]) -> set[tuple[str, str]]:
-    return {(file.user, file.path) for file in files if file.user in users}
+def _places(files: list[HomeFile], users: set[str]) -> set[HomeFact]:
+    return {file.fact for file in files if file.user in users}

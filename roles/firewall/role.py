@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
@@ -17,12 +18,14 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.firewall import render
+from mirrorfleet.roles.firewall.facts import Route, Table
 from mirrorfleet.roles.firewall.render import Doors
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import last
 from mirrorfleet.runtime.dns import networks
-from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.facts import Content, Fact, File, Listening, Package, Unit
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
@@ -38,7 +41,7 @@ DROP_IN = "/etc/systemd/system/mirrorfleet-.service.d/firewall.conf"
 """What systemd adds to each unit whose name begins so. That restarts none."""
 
 LOADED = f"{render.DIRECTORY}/loaded"
-"""What the kernel was seen to hold once it had the rules: each hand that changes it shows."""
+"""What the kernel was observed to hold once it had the rules: each hand that changes it shows."""
 
 PACKAGES = ("nftables",)
 
@@ -48,15 +51,15 @@ class Firewall(Role):
 
     title = "Firewall"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
-        asked: list[Question] = [("content", render.RULES)]
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        asked: list[Fact[Any]] = [Content(render.RULES)]
         if _has_doors(plan):
-            asked += [("package", name) for name in PACKAGES]
-            asked += [("content", LOADED), ("unit", UNIT), ("table", render.TABLE)]
-            asked += [("tree", path) for path in units()]
-            asked += [("port", str(port)) for port in desired_doors(plan)]
+            asked += [Package(name) for name in PACKAGES]
+            asked += [Content(LOADED), Unit(UNIT), Table(render.TABLE)]
+            asked += [File(path) for path in units()]
+            asked += [Listening(port) for port in desired_doors(plan)]
         if plan.firewall:
-            asked += [("route", address) for address in plan.firewall.upstream_routes]
+            asked += [Route(address) for address in plan.firewall.upstream_routes]
         return asked
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
@@ -67,7 +70,7 @@ class Firewall(Role):
         if is_skipped(plan):
             return
         if not _has_doors(plan):
-            if render.RULES in observed.contents:
+            if observed[Content(render.RULES)] is not None:
                 yield Change(f"{render.RULES} and {UNIT} will be removed")
             return
         yield from packages.missing(observed, PACKAGES)
@@ -99,7 +102,7 @@ class Firewall(Role):
     def close(self, plan: HostPlan, observed: Observation) -> Commands:
         """Load rules that admit only the addresses in the plan."""
         doors = desired_doors(plan)
-        if not doors and render.RULES in observed.contents:
+        if not doors and observed[Content(render.RULES)] is not None:
             yield from last([script(_shell("remove.sh"))])
         elif doors != render.both(doors, _before(observed)):
             yield from last([_load(doors)])
@@ -139,25 +142,25 @@ def _has_doors(plan: HostPlan) -> bool:
 
 
 def _before(observed: Observation) -> Doors:
-    return render.doors(observed.contents.get(render.RULES, b"").decode(errors="replace"))
+    return render.doors((observed[Content(render.RULES)] or b"").decode(errors="replace"))
 
 
 def _drift(doors: Doors, observed: Observation) -> Iterator[Change]:
     """Yield how a host differs from one that has these doors and no others."""
     rules = render.rules(doors)
-    found = observed.contents.get(render.RULES)
+    found, table = observed[Content(render.RULES)], observed[Table(render.TABLE)]
     if found != rules.encode():
         how = "differs" if found is not None else "is missing"
         yield Change(f"{render.RULES} {how}", old=render.RULES, new=rules)
-    elif render.TABLE not in observed.tables:
+    elif table is None:
         yield Change(f"table {render.TABLE} of nftables is not loaded")
-    elif observed.contents.get(LOADED) != held(rules, observed.tables[render.TABLE]):
+    elif observed[Content(LOADED)] != held(rules, table):
         yield Change(f"table {render.TABLE} of nftables is not what we loaded")
     for path, text in units().items():
-        if observed.files.get(path) != f"644 root:root {_digest(text)}":
-            how = "differs" if path in observed.files else "is missing"
+        if observed[File(path)] != f"644 root:root {_digest(text)}":
+            how = "differs" if observed[File(path)] is not None else "is missing"
             yield Change(f"{path} {how}", old=path, new=text)
-    state = observed.units.get(UNIT, Unit())
+    state = observed[Unit(UNIT)]
     if found is not None and (state.active, state.enabled) != ("active", "enabled"):
         yield Change(f"{UNIT} is {state.active}, {state.enabled}")
 
@@ -193,7 +196,7 @@ def _shell(name: str, **arguments: str) -> str:
 def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     """A door on a port that somebody else has would shut out whoever comes to that one."""
     for port in desired_doors(plan):
-        for owner in sorted(observed.listeners.get(port, frozenset())):
+        for owner in sorted(observed[Listening(port)]):
             # The name of a process, which its user chooses, is no longer than 15 characters.
             if not (owner.startswith("mirrorfleet-") and owner.endswith(".service")):
                 yield error(
@@ -206,7 +209,7 @@ def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
 def _shut_out(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
     """A gateway that comes to an engine from an address that the engine's door does not know."""
     for address, admits in (plan.firewall.upstream_routes if plan.firewall else {}).items():
-        source = observed.routes.get(address)
+        source = observed[Route(address)]
         if source in (None, address):
             continue
         known = {each for who in admits for each in networks(who)}

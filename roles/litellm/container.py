@@ -13,9 +13,11 @@ from mirrorfleet.config import Image, reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Exists, Fact, Package, Tree
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -32,11 +34,18 @@ DOCKER = "/usr/bin/docker"
 STORE = "/var/lib/docker"
 """Where Docker keeps images, unless its administrator has moved them."""
 
+GENERATIONS = Tree(f"{ROOT}/litellm/generations")
+
+GENERATIONS = Tree(f"{ROOT}/litellm/generations")
+
 IMAGES = f"{ROOT}/litellm/images"
 """A file for each image that we brought, with its reference: what we may remove again."""
 
 SIZE = 700 * 10**6
 """Bytes of an image at the least: what LiteLLM and its packages take."""
+
+PACKAGES = ("docker.io", "docker-cli")
+"""Docker from the distribution, and its client."""
 
 CLIENT_APART = (("debian", "13"),)
 """Where Docker's package does not bring its client."""
@@ -45,27 +54,29 @@ FILES = Path(__file__).parent / "files"
 HOOKS = shell(FILES / "container_hooks.sh", container=NAME)
 
 
-def was_here(image: Image | None, seen: Observation) -> bool:
+def was_here(image: Image | None, observed: Observation) -> bool:
     """Does a generation run in a container, this one or one before: is there anything to tidy?"""
-    return bool(image) or any(path.endswith("/container.sh") for path in seen.files)
+    return bool(image) or any(path.endswith("/container.sh") for path in observed.get(GENERATIONS))
 
 
-def packages(seen: Observation) -> tuple[str, ...]:
+def packages(observed: Observation) -> tuple[str, ...]:
     """Return the packages that bring Docker; none where there is one, whoever it is from."""
-    if DOCKER in seen.paths:
+    if observed[Exists(DOCKER)]:
         return ()
-    return ("docker.io", *(["docker-cli"] if (seen.system, seen.release) in CLIENT_APART else []))
+    system = (observed.machine.system, observed.machine.release)
+    return PACKAGES if system in CLIENT_APART else PACKAGES[:1]
 
 
-def questions(image: Image) -> list[Question]:
+def facts(image: Image) -> list[Fact[Any]]:
     """What must be known of a host that is to run the image."""
-    return [("path", DOCKER), ("disk", STORE), ("image", image.reference)]
+    packages = (Package(name) for name in PACKAGES)
+    return [Exists(DOCKER), *packages, Disk(STORE), DockerImage(image.reference)]
 
 
-def problems(image: Image, seen: Observation) -> Iterator[Problem]:
+def problems(image: Image, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the image."""
-    free = seen.disks.get(STORE)
-    if image.reference in seen.images or free is None:
+    free = observed[Disk(STORE)]
+    if observed[DockerImage(image.reference)] or free is None:
         return
     needed = SIZE
     if image.file and Path(image.file).exists():
@@ -78,15 +89,15 @@ def problems(image: Image, seen: Observation) -> Iterator[Problem]:
         )
 
 
-def changes(image: Image, seen: Observation) -> Iterator[Change]:
+def changes(image: Image, observed: Observation) -> Iterator[Change]:
     """Yield the image, if the host will be given it."""
-    if image.reference not in seen.images:
+    if not observed[DockerImage(image.reference)]:
         yield Change(f"image {image.reference} is missing")
 
 
-def fetch(image: Image, seen: Observation) -> None:
+def fetch(image: Image, observed: Observation) -> None:
     """Look whether the archive is the one that is wanted. Raises ``DeployError`` if it is not."""
-    if image.file is None or image.reference in seen.images:
+    if image.file is None or observed[DockerImage(image.reference)]:
         return
     try:
         found = digest(Path(image.file))
@@ -98,9 +109,9 @@ def fetch(image: Image, seen: Observation) -> None:
         )
 
 
-def install(image: Image, seen: Observation) -> Commands:
+def install(image: Image, observed: Observation) -> Commands:
     """Pull the image, or send the archive, where the host does not have it."""
-    if image.reference in seen.images:
+    if observed[DockerImage(image.reference)]:
         return
     key = sha256(image.reference.encode()).hexdigest()[:12]
     note = shell(FILES / "note_image.sh", images=IMAGES, key=key)

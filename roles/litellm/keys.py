@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
@@ -15,7 +16,8 @@ from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Content, Fact, Tree, User
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
@@ -35,9 +37,9 @@ PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
 """What of Anthropic's own API a developer's key opens: not its files, batches or models."""
 
 
-def questions() -> list[Question]:
+def facts() -> list[Fact[Any]]:
     """What must be known of the keys: what keys.json is, and what former.json holds."""
-    return [("tree", KEYS), ("content", FORMER)]
+    return [Tree(KEYS), Content(FORMER)]
 
 
 def problems(gateway: LitellmPlan) -> Iterator[Problem]:
@@ -75,25 +77,25 @@ def _entry(key: KeyPlan) -> Entry:
     return entry | {"sha256": sha256(reveal(key.key).encode()).hexdigest()}
 
 
-def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
+def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
     """Yield what will be changed about the keys."""
     text = wanted(gateway)
-    if how := _unlike(text, seen):
+    if how := _unlike(text, observed):
         yield Change(f"litellm: keys.json {how}", old=WANTED, new=text)
-    for entry in _leaving(gateway, seen):
+    for entry in _leaving(gateway, observed):
         yield Change(f"litellm: a former key of {entry.get('name')} goes")
 
 
-def admit(gateway: LitellmPlan, seen: Observation) -> Commands:
+def admit(gateway: LitellmPlan, observed: Observation) -> Commands:
     """Let in who is to come in; the former keys of those who stay count for a while."""
     text = wanted(gateway)
-    if _unlike(text, seen):
+    if _unlike(text, observed):
         said = json.dumps({"keys": text, "grace": _grace(gateway)})
         yield script(_command("admit"), said)
 
 
 def retire(
-    gateway: LitellmPlan, seen: Observation, address: str, taken: Callable[[], Collection[str]]
+    gateway: LitellmPlan, observed: Observation, address: str, taken: Callable[[], Collection[str]]
 ) -> Commands:
     """End the former keys of those whose machines this run has all reached, and prove it.
 
@@ -101,8 +103,8 @@ def retire(
     machines of this run had and are to have no more.
     """
     dead = {*taken(), *(reveal(each.key) for each in gateway.keys if each.revoked)}
-    changed = WANTED in seen.files and _unlike(wanted(gateway), seen)
-    if changed or taken() or any(True for _ in _leaving(gateway, seen)):
+    changed = Path(WANTED).name in observed[Tree(KEYS)] and _unlike(wanted(gateway), observed)
+    if changed or taken() or any(True for _ in _leaving(gateway, observed)):
         said = {
             "dead": sorted(dead),
             "grace": _grace(gateway),
@@ -121,31 +123,33 @@ def _command(job: str, *more: str) -> str:
     return call("python3", "-c", PROGRAM, job, KEYS, USER, *more)
 
 
-def _unlike(text: str, seen: Observation) -> str:
+def _unlike(text: str, observed: Observation) -> str:
     """Say how the files differ from what they should be; nothing where they do not."""
-    if WANTED not in seen.files:
+    there = observed[Tree(KEYS)]
+    if Path(WANTED).name not in there:
         return "is missing"
-    rights, _, digest = seen.files[WANTED].rpartition(" ")
+    digest = there[Path(WANTED).name].rpartition(" ")[2]
     if digest != sha256(text.encode()).hexdigest():
         return "differs"
     for path, right in ((KEYS, "750"), (WANTED, "640"), (FORMER, "640")):
-        rights = seen.files.get(path, "nothing ").rpartition(" ")[0]
+        name = "" if path == KEYS else Path(path).name
+        rights = there.get(name, "nothing ").rpartition(" ")[0]
         if rights != f"{right} root:{USER}":
             return f"is right, and {path} has mode and owner {rights}"
     return ""
 
 
-def _former(seen: Observation) -> list[Entry]:
+def _former(observed: Observation) -> list[Entry]:
     try:
-        found = json.loads(seen.contents.get(FORMER, b'{"keys": []}'))["keys"]
+        found = json.loads(observed[Content(FORMER)] or b'{"keys": []}')["keys"]
         return [each for each in found if isinstance(each, dict)]
     except (ValueError, KeyError, TypeError):
         return []
 
 
-def _leaving(gateway: LitellmPlan, seen: Observation) -> Iterator[Entry]:
+def _leaving(gateway: LitellmPlan, observed: Observation) -> Iterator[Entry]:
     """Yield the former keys that were there already, and that this run ends."""
-    former = _former(seen)
+    former = _former(observed)
     reached, now = _reached(gateway) if former else set(), time.time()
     holders = {each.name for each in gateway.keys if not each.revoked}
     for each in former:
@@ -167,7 +171,7 @@ def _reached(gateway: LitellmPlan) -> set[str]:
         for client in (plan.clients.users if plan.clients else ())
         if skipped.skips(plan, "clients")
         or client.user in skipped.homes(plan)
-        or (observed and client.user not in observed.users)
+        or (observed and observed[User(client.user)] is None)
     }
     return {
         each.name

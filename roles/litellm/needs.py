@@ -22,13 +22,14 @@ from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.observe import observe
+from mirrorfleet.runtime.facts import Content
+from mirrorfleet.runtime.observe import assumed, observe
 from mirrorfleet.runtime.rollout import has_engines
 from mirrorfleet.runtime.service import Service
 from mirrorfleet.runtime.text import environment_file
 
 CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
-FILES = (f"{CURRENT}/config.yaml", f"{CURRENT}/environment")
+FILES = (Content(f"{CURRENT}/config.yaml"), Content(f"{CURRENT}/environment"))
 
 Names = Mapping[str, frozenset["Deployment"]]
 """What stands behind each name of a gateway."""
@@ -126,10 +127,10 @@ def running(host: Host) -> Names:
 
 def _read(host: Host) -> Names:
     try:
-        found = observe(host, [("content", path) for path in FILES]).contents
+        found = observe(host, FILES)
     except DeployError:
-        found = {}
-    config, environment = (found.get(path, b"").decode(errors="replace") for path in FILES)
+        found = assumed()
+    config, environment = ((found[file] or b"").decode(errors="replace") for file in FILES)
     return _names(config, environment)
 
 

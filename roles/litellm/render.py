@@ -84,7 +84,7 @@ anew for ever. A worker that serves but was held up for so long loses its stream
 """
 
 
-def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
+def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
     """Return what holds for every generation, in a container or not."""
     hooks = shell(HERE / "files" / "hooks.sh")
     return Installed(
@@ -92,24 +92,24 @@ def installed(gateway: LitellmPlan, seen: Observation) -> Installed:
         user=USER,
         port=gateway.port,
         software=ENVIRONMENTS,
-        hooks=hooks + (container.HOOKS if container.was_here(gateway.image, seen) else ""),
+        hooks=hooks + (container.HOOKS if container.was_here(gateway.image, observed) else ""),
         seconds=START,
         held=HELD,
     )
 
 
 def service(
-    gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], seen: Observation
+    gateway: LitellmPlan, environment: str, secrets: Mapping[Secret, str], observed: Observation
 ) -> Service:
     """Return the gateway's service.
 
     ``environment`` is the directory of its Python environment; a gateway with an image has none.
     ``secrets`` maps each reference of the plan to its value.
     """
-    count = workers(gateway, seen)
+    count = workers(gateway, observed)
     stop = gateway.drain_seconds + gateway.stop_timeout + STOP
     service = Service(
-        **vars(installed(gateway, seen)),
+        **vars(installed(gateway, observed)),
         unit=template(
             HERE / "templates" / "unit.service.j2",
             user=USER,
@@ -178,14 +178,14 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
     }
 
 
-def workers(gateway: LitellmPlan, seen: Observation) -> int:
+def workers(gateway: LitellmPlan, observed: Observation) -> int:
     """Return the number of workers: as said, or by the host's cores and memory, two at least.
 
     With one worker, recycling it would stop the gateway.
     """
     if gateway.workers != "auto":
         return gateway.workers
-    return max(2, min(seen.cores, seen.memory // 2 // WORKER_MEMORY))
+    return max(2, min(observed.machine.cores, observed.machine.memory // 2 // WORKER_MEMORY))
 
 
 def probed(listen: str) -> str:

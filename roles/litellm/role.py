@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
 from mirrorfleet.roles.litellm import keys, needs, references, render, software
-from mirrorfleet.runtime import cli_options, drift, generations, python, run, service, skipped
+from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.facts import Fact, Listening
+from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import error, skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
@@ -40,12 +42,12 @@ class Litellm(ServiceRole[LitellmPlan]):
     def render(self, instance: LitellmPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
-    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+    def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         for gateway in self.instances(plan):
-            yield from software.questions(gateway)
-            yield from keys.questions()
+            yield from software.facts(gateway)
+            yield from keys.facts()
             if gateway.metrics_port:
-                yield ("port", str(gateway.metrics_port))
+                yield Listening(gateway.metrics_port)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for gateway in self.instances(plan):
@@ -174,5 +176,5 @@ def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem
 @once
 def _rendered(gateway: LitellmPlan, observed: Observation) -> Service:
     secrets = {secret: reveal(secret) for secret in references.secrets(gateway)}
-    directory = python.standing(software.environment(gateway), observed).directory
+    directory = software.directory(gateway, observed)
     return render.service(gateway, directory, secrets, observed)

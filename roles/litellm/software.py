@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
@@ -12,7 +13,9 @@ from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.facts.python import Python
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 
@@ -35,45 +38,49 @@ def environment(gateway: LitellmPlan) -> python.Environment:
     return python.Environment("litellm", lock, size=SIZE)
 
 
-def packages(gateway: LitellmPlan, seen: Observation) -> tuple[str, ...]:
+def directory(gateway: LitellmPlan, observed: Observation) -> str:
+    """Return where the gateway's Python environment is, or will be; "" for one with an image."""
+    return "" if gateway.image else python.standing(environment(gateway), observed).directory
+
+
+def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     """Return the system packages that the host must have."""
-    return (*PACKAGES, *(container.packages(seen) if gateway.image else ()))
+    return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
-def questions(gateway: LitellmPlan) -> list[Question]:
+def facts(gateway: LitellmPlan) -> list[Fact[Any]]:
     """What must be known of the host's software."""
-    common: list[Question] = [python.QUESTION, *(("package", name) for name in PACKAGES)]
     if gateway.image:
-        return [*common, *container.questions(gateway.image)]
-    return [*common, ("disk", ROOT), environment(gateway).question]
+        return [Python(), *container.facts(gateway.image)]
+    return [Disk(ROOT), *environment(gateway).facts]
 
 
-def problems(gateway: LitellmPlan, seen: Observation) -> Iterator[Problem]:
+def problems(gateway: LitellmPlan, observed: Observation) -> Iterator[Problem]:
     """Yield why the host cannot have the software."""
-    yield from python.problems(seen, [] if gateway.image else [environment(gateway)])
+    yield from python.problems(observed, [] if gateway.image else [environment(gateway)])
     if gateway.image:
-        yield from container.problems(gateway.image, seen)
+        yield from container.problems(gateway.image, observed)
 
 
-def changes(gateway: LitellmPlan, seen: Observation) -> Iterator[Change]:
+def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
     """Yield what the host will be given of it."""
     if gateway.image:
-        yield from container.changes(gateway.image, seen)
+        yield from container.changes(gateway.image, observed)
     else:
-        yield from python.changes(environment(gateway), seen)
+        yield from python.changes(environment(gateway), observed)
 
 
-def fetch(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> None:
+def fetch(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> None:
     """Bring it to this machine, if it is to be sent."""
     if gateway.image:
-        container.fetch(gateway.image, seen)
+        container.fetch(gateway.image, observed)
     else:
-        python.fetch(environment(gateway), plan, seen)
+        python.fetch(environment(gateway), plan, observed)
 
 
-def install(gateway: LitellmPlan, plan: HostPlan, seen: Observation) -> Commands:
+def install(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> Commands:
     """Bring it to the host, if that lacks it."""
     if gateway.image:
-        yield from container.install(gateway.image, seen)
+        yield from container.install(gateway.image, observed)
     else:
-        yield from python.install(environment(gateway), plan, seen)
+        yield from python.install(environment(gateway), plan, observed)

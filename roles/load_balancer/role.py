@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pyinfra.api.exceptions import DeployError
 
@@ -11,7 +12,8 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LoadBalancerPlan
 from mirrorfleet.roles.load_balancer import render
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.facts import Exists, Fact, Package
+from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal_text
@@ -42,15 +44,15 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     def render(self, instance: LoadBalancerPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
-    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+    def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         if plan.load_balancer and plan.load_balancer.certificate_path:
-            yield ("path", plan.load_balancer.certificate_path)
+            yield Exists(plan.load_balancer.certificate_path)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.load_balancer is None:
             return
         path = plan.load_balancer.certificate_path
-        if path and path not in observed.paths:
+        if path and not observed[Exists(path)]:
             yield error(
                 f"the load balancer's certificate {path} is not on this host.",
                 "Put it there, or push one.",
@@ -69,7 +71,7 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
 
     def stop_packaged(self, plan: HostPlan, observed: Observation) -> Commands:
         """Stop the service that the package starts; one that was there before stays."""
-        if "haproxy" not in observed.packages:
+        if not observed[Package("haproxy")]:
             yield script(call("systemctl", "--quiet", "disable", "--now", "haproxy.service"))
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import MigrationsPlan
+from mirrorfleet.roles.migrations.facts import Database
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
@@ -49,9 +50,9 @@ class State:
 _STATE = re.compile(r"(\d+) (?:mirrorfleet: (.+), salt key ([0-9a-f]{12}))?")
 
 
-def state(seen: Observation) -> State | None:
+def state(observed: Observation) -> State | None:
     """Return what the database has said, ``None`` where it was not there to be asked."""
-    found = _STATE.match(seen.databases.get(SETTINGS, ""))
+    found = _STATE.match(observed[Database(SETTINGS)] or "")
     return State(int(found[1]), found[2] or "", found[3] or "") if found else None
 
 

@@ -8,14 +8,17 @@ looks for it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mirrorfleet.config.key_derivation import weakness
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.migrations import render, wheel
+from mirrorfleet.roles.migrations.facts import Database
 from mirrorfleet.runtime import cli_options, packages
 from mirrorfleet.runtime.commands import Commands, script, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Exists, Fact, Package
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
@@ -32,11 +35,11 @@ class Migrations(Role):
 
     title = "Database"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         if plan.migrations is None:
-            return [("path", render.DIRECTORY)]
+            return [Exists(render.DIRECTORY)]
         settings = render.settings(plan.migrations, _url(plan.migrations))
-        return [("package", PACKAGE), ("database", render.digest(settings), render.SETTINGS)]
+        return [Package(PACKAGE), Database(render.SETTINGS, render.digest(settings))]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.migrations is None:
@@ -67,7 +70,7 @@ class Migrations(Role):
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if plan.migrations is None:
-            if render.DIRECTORY in observed.paths:
+            if observed[Exists(render.DIRECTORY)]:
                 yield Change(f"{render.DIRECTORY} will be removed")
             return
         yield from packages.missing(observed, _packages(plan))
@@ -99,7 +102,7 @@ class Migrations(Role):
 
     def remove_settings(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove what a host that no longer runs the migrations knew of the database."""
-        if plan.migrations is None and render.DIRECTORY in observed.paths:
+        if plan.migrations is None and observed[Exists(render.DIRECTORY)]:
             yield script(call("rm", "-rf", render.DIRECTORY))
 
 

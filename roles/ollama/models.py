@@ -13,7 +13,8 @@ from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles.ollama.files.keeper import full, is_made
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.shell import call, shell
@@ -29,10 +30,10 @@ HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="utf-8")
 
 
-def questions(plan: OllamaPlan) -> list[Question]:
+def facts(plan: OllamaPlan) -> list[Fact[Any]]:
     """What must be known of the models: the ledger, and what the server has."""
-    blobs = (("path", _blob(plan, each)) for model in plan.models for each in _files(model))
-    return [("content", LEDGER), ("answer", _tags(plan)), *blobs]
+    blobs = (Exists(_blob(plan, each)) for model in plan.models for each in _files(model))
+    return [Content(LEDGER), Answer(_tags(plan)), *blobs]
 
 
 def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
@@ -53,19 +54,19 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
     ]
 
 
-def changes(plan: OllamaPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:
     """Yield the models that will be made or removed."""
-    for name in _unmade(plan, seen):
+    for name in _unmade(plan, observed):
         yield Change(f"ollama: model {name} is not as it should be")
-    for name in sorted(_json(seen.contents.get(LEDGER, b"")).keys() - _names(plan)):
+    for name in sorted(_json(observed[Content(LEDGER)] or b"").keys() - _names(plan)):
         yield Change(f"ollama: model {name} will be removed")
 
 
-def _unmade(plan: OllamaPlan, seen: Observation) -> list[str]:
-    ledger = _json(seen.contents.get(LEDGER, b""))
+def _unmade(plan: OllamaPlan, observed: Observation) -> list[str]:
+    ledger = _json(observed[Content(LEDGER)] or b"")
     there = {
         full(each["name"]): each["digest"]
-        for each in _json(seen.answers.get(_tags(plan), b"")).get("models") or ()
+        for each in _json(observed[Answer(_tags(plan))] or b"").get("models") or ()
     }
     return [model["name"] for model in wanted(plan) if not is_made(model, ledger, there)]
 
@@ -74,12 +75,12 @@ def _names(plan: OllamaPlan) -> set[str]:
     return {model.model for model in plan.models}
 
 
-def send(plan: OllamaPlan, seen: Observation) -> Commands:
+def send(plan: OllamaPlan, observed: Observation) -> Commands:
     """Give the server the files of this machine that models are made of and that it lacks."""
-    unmade = _unmade(plan, seen)
+    unmade = _unmade(plan, observed)
     files = [path for each in plan.models if each.model in unmade for path in _files(each)]
     for path in dict.fromkeys(files):
-        if _blob(plan, path) not in seen.paths:
+        if not observed[Exists(_blob(plan, path))]:
             url = f"{http(plan.listen, plan.port)}/api/blobs/sha256:{digest(Path(path))}"
             yield from upload(Path(path), call("python3", "-c", PROGRAM, "give", url))
 

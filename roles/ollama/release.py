@@ -16,6 +16,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.shell import shell
@@ -37,22 +38,23 @@ def binary(plan: OllamaPlan, release: Release) -> str:
     return f"{directory(plan, release)}/bin/ollama"
 
 
-def chosen(plan: OllamaPlan, seen: Observation) -> Release:
+def chosen(plan: OllamaPlan, observed: Observation) -> Release:
     """Return the release for the host's architecture. Raises ``DeployError`` if there is none."""
-    if seen.architecture not in plan.releases:
+    architecture = observed.machine.architecture
+    if architecture not in plan.releases:
         known = ", ".join(plan.releases)
         raise DeployError(
-            f"the processor is {seen.architecture}, and Ollama {plan.version} is known for {known} "
+            f"the processor is {architecture}, and Ollama {plan.version} is known for {known} "
             "only. Set a 'release' with its sha256."
         )
-    return plan.releases[seen.architecture]
+    return plan.releases[architecture]
 
 
-def fetch(plan: HostPlan, seen: Observation) -> Path | None:
+def fetch(plan: HostPlan, observed: Observation) -> Path | None:
     """Bring the archive to this machine; None where the host has it, or gets it by itself."""
     [ollama] = plan.engines_of(OllamaPlan)
-    release = chosen(ollama, seen)
-    if binary(ollama, release) in seen.paths:
+    release = chosen(ollama, observed)
+    if observed[Exists(binary(ollama, release))]:
         return None
     if release.file:
         return _verified(Path(release.file), release)
@@ -94,15 +96,15 @@ def _verified(path: Path, release: Release) -> Path:
     return path
 
 
-def install(plan: HostPlan, seen: Observation, user: str) -> Commands:
+def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
     """Unpack the release on the host when it is not there, beside those that are."""
     [ollama] = plan.engines_of(OllamaPlan)
-    release = chosen(ollama, seen)
+    release = chosen(ollama, observed)
     place = directory(ollama, release)
-    if binary(ollama, release) in seen.paths:
+    if observed[Exists(binary(ollama, release))]:
         return
     unpack = shell(FILES / "unpack_release.sh", directory=place, release=ollama.version, user=user)
-    archive = fetch(plan, seen)
+    archive = fetch(plan, observed)
     if archive:
         yield from upload(archive, unpack)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -15,7 +16,8 @@ from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release, render
 from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.observe import Observation, Question, once
+from mirrorfleet.runtime.facts import Exists, Fact
+from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
@@ -52,12 +54,12 @@ class Ollama(ServiceRole[OllamaPlan]):
     def render(self, instance: OllamaPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
-    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+    def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         for ollama in self.instances(plan):
             for each in ollama.releases.values():
-                yield ("path", release.binary(ollama, each))
-            yield from (("path", path) for path in (ollama.models_directory, render.ELSEWHERE))
-            yield from models.questions(ollama)
+                yield Exists(release.binary(ollama, each))
+            yield from (Exists(path) for path in (ollama.models_directory, render.ELSEWHERE))
+            yield from models.facts(ollama)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         yield from skipping("engines", self._problems(plan, observed))
@@ -74,7 +76,7 @@ class Ollama(ServiceRole[OllamaPlan]):
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         for ollama in self.instances(plan):
             binary = release.binary(ollama, release.chosen(ollama, observed))
-            if binary not in observed.paths:
+            if not observed[Exists(binary)]:
                 yield Change(f"{binary} is missing")
             if _lacks_directory(ollama, observed):
                 yield Change(f"{ollama.models_directory} is missing, or the link to it")
@@ -161,7 +163,7 @@ class Ollama(ServiceRole[OllamaPlan]):
 def _lacks_directory(ollama: OllamaPlan, observed: Observation) -> bool:
     """Are the models in a directory outside the service's own, and is it not ready yet?"""
     needed = {ollama.models_directory, render.ELSEWHERE}
-    return not render.is_at_home(ollama) and not needed <= observed.paths
+    return not render.is_at_home(ollama) and not all(observed[Exists(path)] for path in needed)
 
 
 @once

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import last
-from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.facts import Content, Fact, File, Unit
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
@@ -34,30 +36,33 @@ class Ports(Role):
 
     title = "Ports"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
-        asked: list[Question] = [("tree", PROGRAM)]
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        asked: list[Fact[Any]] = [File(PROGRAM)]
         if serves(plan):
-            asked += [("tree", UNIT_PATH), ("unit", UNIT), ("content", STATE)]
+            asked += [File(UNIT_PATH), Unit(UNIT), Content(STATE)]
         return asked
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if is_skipped(plan):
             return
         if not serves(plan):
-            if PROGRAM in observed.files:
+            if observed[File(PROGRAM)] is not None:
                 yield Change(f"{UNIT} will be removed")
             return
         for path, text in installed().items():
-            if observed.files.get(path) != f"644 root:root {sha256(text.encode()).hexdigest()}":
-                how = "differs" if path in observed.files else "is missing"
+            if observed[File(path)] != f"644 root:root {sha256(text.encode()).hexdigest()}":
+                how = "differs" if observed[File(path)] is not None else "is missing"
                 yield Change(f"{path} {how}", old=path, new=text)
-        state = observed.units.get(UNIT, Unit())
-        if UNIT_PATH in observed.files and (state.active, state.enabled) != ("active", "enabled"):
+        state = observed[Unit(UNIT)]
+        is_up = (state.active, state.enabled) == ("active", "enabled")
+        if observed[File(UNIT_PATH)] is not None and not is_up:
             yield Change(f"{UNIT} is {state.active}, {state.enabled}")
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        said = observed.contents.get(STATE, b"").decode(errors="replace").strip()
-        if serves(plan) and said.startswith("not reserved"):
+        if not serves(plan):
+            return
+        said = (observed[Content(STATE)] or b"").decode(errors="replace").strip()
+        if said.startswith("not reserved"):
             yield (
                 f"ports are {said}. A local user of this host can listen on the port of a service "
                 "that restarts, and get its clients' keys: let nobody log in, or use Linux 5.14 or "
@@ -79,7 +84,7 @@ class Ports(Role):
 
     def release(self, plan: HostPlan, observed: Observation) -> Commands:
         """Release the ports of a host without services, and remove the program and its unit."""
-        if not serves(plan) and PROGRAM in observed.files:
+        if not serves(plan) and observed[File(PROGRAM)] is not None:
             text = shell(HERE / "files" / "remove.sh", unit=UNIT, report=STATE)
             yield from last([script(RELEASE + call("release_ports") + text)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mirrorfleet.config.key_derivation import weakness
 from mirrorfleet.config.problems import Problem
@@ -12,7 +13,8 @@ from mirrorfleet.runtime import cli_options, drift, files, run
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.deferred_removal import absent
 from mirrorfleet.runtime.dns import networks
-from mirrorfleet.runtime.observe import Observation, Question, Unit, once
+from mirrorfleet.runtime.facts import Exists, Fact, File, Package, Unit
+from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -49,10 +51,10 @@ class Postgres(ServiceRole[PostgresPlan]):
     def render(self, instance: PostgresPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)
 
-    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield from (("tree", file.path) for file in units(plan))
-        yield from (("unit", render.TIMER), ("unit", render.BACKUP))
-        yield from (("path", render.MADE), ("path", render.FORMER))
+    def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield from (File(file.path) for file in units(plan))
+        yield from (Unit(render.TIMER), Unit(render.BACKUP))
+        yield from (Exists(render.MADE), Exists(render.FORMER))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.postgres is None:
@@ -84,7 +86,7 @@ class Postgres(ServiceRole[PostgresPlan]):
         if plan.postgres is None:
             return
         for file in files.unlike(units(plan), observed):
-            how = "differs" if file.path in observed.files else "is missing"
+            how = "differs" if observed[File(file.path)] is not None else "is missing"
             yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
         if not _is_timed(observed):
             yield Change(f"{render.TIMER} is not active and enabled")
@@ -96,7 +98,7 @@ class Postgres(ServiceRole[PostgresPlan]):
                 yield Change(f"{former} goes")
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        if plan.postgres and observed.units.get(render.BACKUP, Unit()).active == "failed":
+        if plan.postgres and observed[Unit(render.BACKUP)].active == "failed":
             yield f"the last backup failed: journalctl -u {render.BACKUP} shows why"
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
@@ -111,7 +113,7 @@ class Postgres(ServiceRole[PostgresPlan]):
 
     def prepare(self, plan: HostPlan, observed: Observation) -> Commands:
         """Keep the package from starting a server of its own when it is installed."""
-        if PACKAGE not in observed.packages:
+        if not observed[Package(PACKAGE)]:
             yield script(shell(render.HERE / "files" / "prepare.sh"))
 
     def install_timer(self, plan: HostPlan, observed: Observation) -> Commands:
@@ -132,10 +134,10 @@ class Postgres(ServiceRole[PostgresPlan]):
 
     def _has_former_password(self, postgres: PostgresPlan, observed: Observation) -> bool:
         """Can a former password still open the database, once this run has started the server?"""
-        changes_now = render.MADE in observed.paths and not drift.is_started(
+        changes_now = observed[Exists(render.MADE)] and not drift.is_started(
             self.render(postgres, observed), observed
         )
-        return changes_now or render.FORMER in observed.paths
+        return changes_now or observed[Exists(render.FORMER)]
 
     def kept_state(self) -> Mapping[str, str]:
         return {f"{STATE}/{render.NAME}": "database"}
@@ -159,7 +161,7 @@ def _revoke() -> Commands:
 
 
 def _is_timed(observed: Observation) -> bool:
-    state = observed.units.get(render.TIMER, Unit())
+    state = observed[Unit(render.TIMER)]
     return (state.active, state.enabled) == ("active", "enabled")
 
 

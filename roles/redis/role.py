@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from mirrorfleet.planning import HostPlan, RedisPlan
 from mirrorfleet.roles.redis import render
 from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.facts import Package
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal
@@ -47,7 +48,7 @@ class Redis(ServiceRole[RedisPlan]):
 
     def mask(self, plan: HostPlan, observed: Observation) -> Commands:
         """Keep the package from starting its own server when it is installed."""
-        if PACKAGE not in observed.packages:
+        if not observed[Package(PACKAGE)]:
             # It would be open to every user of the host.
             yield script(call("systemctl", "--quiet", "mask", "redis-server.service"))
 

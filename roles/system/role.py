@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from mirrorfleet.config.addresses import is_ip, is_loopback
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.roles.system.facts import Addresses, Clock
+from mirrorfleet.runtime.facts import Exists, Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.rollout import answers_others
@@ -26,11 +29,11 @@ class System(Role):
 
     title = "System"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         if not _serves(plan):
             return []
-        names = [("name", name) for name in _names(plan)]
-        return [("path", SYSTEMD), ("path", APT), ("clock", "utc"), *names]
+        names = [Addresses(name) for name in _names(plan)]
+        return [Exists(SYSTEMD), Exists(APT), Clock(), *names]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if _serves(plan):
@@ -39,21 +42,22 @@ class System(Role):
 
 
 def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-    if observed.architecture not in ARCHITECTURES:
+    machine = observed.machine
+    if machine.architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
         yield error(
-            f"the processor is {observed.architecture}; services run on {known}.",
+            f"the processor is {machine.architecture}; services run on {known}.",
             "Choose another host.",
         )
     for path, difference in ((SYSTEMD, "is not run by systemd"), (APT, "has no apt")):
-        if path not in observed.paths:
+        if not observed[Exists(path)]:
             yield error(
-                f"the system, {observed.system} {observed.release}, {difference}; services run on "
+                f"the system, {machine.system} {machine.release}, {difference}; services run on "
                 "Debian, Ubuntu and their derivatives.",
                 "Choose another host.",
             )
     for name in _names(plan):
-        [first, *_] = [*observed.names.get(name, "").split(), ""]
+        first = next(iter(observed[Addresses(name)]), "")
         if not first or is_loopback(first):
             yield error(
                 f"services listen on {name}, which this host resolves to {first or 'no address'}: "
@@ -61,13 +65,26 @@ def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
                 "Correct /etc/hosts, or set an address instead of the name: 127.0.0.1, if no other "
                 "host needs them.",
             )
-    if abs(observed.ahead) > LATE:
-        way = "ahead of" if observed.ahead > 0 else "behind"
+    seconds = ahead(observed)
+    if abs(seconds) > LATE:
+        way = "ahead of" if seconds > 0 else "behind"
         yield error(
-            f"the clock is {abs(observed.ahead):.0f} seconds {way} this machine's, and "
+            f"the clock is {abs(seconds):.0f} seconds {way} this machine's, and "
             "certificates depend on it.",
             "Set the one that is wrong: timedatectl set-ntp true.",
         )
+
+
+def ahead(observed: Observation) -> float:
+    """Return by how many seconds the host's clock is ahead of this machine's.
+
+    0 where the time between the question and the answer may explain it.
+    """
+    now = observed[Clock()]
+    if now is None:
+        return 0.0
+    began, ended = observed.during
+    return max(0.0, now - ended) + min(0.0, now + 1 - began)
 
 
 def _serves(plan: HostPlan) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime import files, service_removal
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.facts import Fact, File, Services, Unit
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.shell import shell
@@ -34,42 +36,42 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
     ]
 
 
-def questions(plan: HostPlan) -> list[Question]:
+def facts(plan: HostPlan) -> list[Fact[Any]]:
     """What must be known of a host with such an engine, or that had one."""
-    asked: list[Question] = [service_removal.question(NAME)]
+    asked: list[Fact[Any]] = [Services(NAME)]
     if _needed(plan):
-        asked += [("tree", SCRIPT), ("tree", UNIT_PATH), ("unit", UNIT)]
+        asked += [File(SCRIPT), File(UNIT_PATH), Unit(UNIT)]
     return asked
 
 
-def changes(plan: HostPlan, seen: Observation) -> Iterator[Change]:
+def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
     """Yield what of it will be changed."""
     wanted = units(plan)
-    for file in files.unlike(wanted, seen):
-        how = "differs" if file.path in seen.files else "is missing"
+    for file in files.unlike(wanted, observed):
+        how = "differs" if observed[File(file.path)] is not None else "is missing"
         yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
-    if wanted and not _is_up(seen) and UNIT_PATH in seen.files:
+    if wanted and not _is_up(observed) and observed[File(UNIT_PATH)] is not None:
         yield Change(f"{UNIT} is not active and enabled")
 
 
-def install(plan: HostPlan, seen: Observation) -> Commands:
+def install(plan: HostPlan, observed: Observation) -> Commands:
     """Put the unit on the host and start it, where it differs or does not run."""
     wanted = units(plan)
-    if wanted and (files.unlike(wanted, seen) or not _is_up(seen)):
+    if wanted and (files.unlike(wanted, observed) or not _is_up(observed)):
         yield from files.install(
-            wanted, seen, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
+            wanted, observed, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
         )
 
 
-def departed(plan: HostPlan, seen: Observation) -> list[str]:
+def departed(plan: HostPlan, observed: Observation) -> list[str]:
     """Return the unit, where no engine needs it any more."""
-    return service_removal.departed(NAME, [NAME] if _needed(plan) else [], seen)
+    return service_removal.departed(NAME, [NAME] if _needed(plan) else [], observed)
 
 
 def _needed(plan: HostPlan) -> bool:
     return any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan))
 
 
-def _is_up(seen: Observation) -> bool:
-    state = seen.units.get(UNIT, Unit())
+def _is_up(observed: Observation) -> bool:
+    state = observed[Unit(UNIT)]
     return (state.active, state.enabled) == ("active", "enabled")

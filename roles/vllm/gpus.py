@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -15,8 +16,10 @@ from mirrorfleet.data import table
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import fit
+from mirrorfleet.roles.vllm.facts import Gpus, WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
-from mirrorfleet.runtime.observe import Observation, Question, Unit
+from mirrorfleet.runtime.facts import Content, Exists, Fact, Unit
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
 
 SLACK = 1.05
@@ -36,17 +39,17 @@ HINTS = {
 """What to do about messages of nvidia-smi."""
 
 
-def questions(engine: VllmPlan, weights: str) -> list[Question]:
+def facts(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
     """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
     if engine.build != "cuda":
         return []
-    asked: list[Question] = [("gpus", "nvidia-smi"), ("unit", FABRIC), ("bulk", weights)]
-    asked += [("path", path) for path in _compat(engine)]
-    return [*asked, ("content", f"{weights}/config.json")]
+    asked: list[Fact[Any]] = [Gpus(), Unit(FABRIC), WeightsSize(weights)]
+    asked += [Exists(path) for path in _compat(engine)]
+    return [*asked, Content(f"{weights}/config.json")]
 
 
 def problems(
-    plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, seen: Observation
+    plan: HostPlan, engine: VllmPlan, lock: Path, weights: str, observed: Observation
 ) -> Iterator[Problem]:
     """Yield why an engine cannot run on the GPUs of its host.
 
@@ -55,31 +58,33 @@ def problems(
     if engine.build != "cuda":
         return
     cuda, oldest = needed(lock)
+    report = observed[Gpus()]
+    gpus, message = report.gpus, report.message.rstrip(".")
     job = f"Run deploys/drivers.py: it installs {plan.driver}, or reports what prevents it"
-    if not seen.gpus:
+    if not gpus:
         install = (
             f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
             f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
         )
-        said = f"nvidia-smi: {seen.smi.rstrip('.')}" if seen.smi else "nvidia-smi"
+        said = f"nvidia-smi: {message}" if message else "nvidia-smi"
         yield error(
             f"no NVIDIA GPU is visible ({said}), and '{engine.model}' needs {len(engine.devices)}.",
-            _hint(seen) or f"{job if plan.driver else install}.",
+            _hint(observed) or f"{job if plan.driver else install}.",
         )
         return
-    if beyond := [at for at in engine.devices if at >= len(seen.gpus)]:
-        said = f" (nvidia-smi: {seen.smi.rstrip('.')})" if seen.smi else ""
+    if beyond := [at for at in engine.devices if at >= len(gpus)]:
+        said = f" (nvidia-smi: {message})" if message else ""
         yield error(
-            f"'{engine.model}' needs GPU {beyond[0]}, counted from 0, and {len(seen.gpus)} GPUs "
+            f"'{engine.model}' needs GPU {beyond[0]}, counted from 0, and {len(gpus)} GPUs "
             f"are visible{said}.",
-            _hint(seen) or f"Correct hosts.{plan.name}.gpus.count.",
+            _hint(observed) or f"Correct hosts.{plan.name}.gpus.count.",
         )
         return
-    yield from _generation(engine, cuda, seen)
-    driver = seen.gpus[0].driver
+    yield from _generation(engine, cuda, observed)
+    driver = gpus[0].driver
     key = f"hosts.{plan.name}.gpus.cuda_compat"
     if engine.cuda_compat:
-        if absent := [path for path in _compat(engine) if path not in seen.paths]:
+        if absent := [path for path in _compat(engine) if not observed[Exists(path)]]:
             yield error(
                 f"{key} promises {absent[0]}, which is not there.",
                 f"Install NVIDIA's package cuda-compat for CUDA {cuda}, or correct the key.",
@@ -95,32 +100,32 @@ def problems(
             f"{job if plan.driver else install}; or, for datacenter GPUs only, install NVIDIA's "
             f"package cuda-compat, and set {key} to its directory.",
         )
-    yield from fit.problems(engine, _model(engine, weights, seen)[0])
-    yield from _memory(engine, weights, seen)
+    yield from fit.problems(engine, _model(engine, weights, observed)[0])
+    yield from _memory(engine, weights, observed)
 
 
-def _hint(seen: Observation) -> str:
+def _hint(observed: Observation) -> str:
     """Return what to do about what nvidia-smi says; "" where that is not known."""
-    return next((hint for words, hint in HINTS.items() if words in seen.smi), "")
+    return next((hint for words, hint in HINTS.items() if words in observed[Gpus()].message), "")
 
 
-def _generation(engine: VllmPlan, cuda: str, seen: Observation) -> Iterator[Problem]:
+def _generation(engine: VllmPlan, cuda: str, observed: Observation) -> Iterator[Problem]:
     """Yield a GPU that is too old for the CUDA of a lock file, and GPUs that nothing joins."""
-    oldest = table("drivers")["capability"].get(cuda, "")
+    oldest, report = table("drivers")["capability"].get(cuda, ""), observed[Gpus()]
     for at in engine.devices:
-        if (found := seen.gpus[at].capability) and older(found, oldest):
+        if (found := report.gpus[at].capability) and older(found, oldest):
             yield error(
                 f"GPU {at} has compute capability {found}, and vLLM {engine.version} brings CUDA "
                 f"{cuda}, which needs {oldest} or newer: V100 and older GPUs are not supported.",
                 f"Choose another host for '{engine.model}'.",
             )
             break
-    if seen.nvswitch and seen.units.get(FABRIC, Unit()).active != "active":
+    if report.nvswitch and observed[Unit(FABRIC)].active != "active":
         yield warning(
             f"NVSwitch joins the GPUs, and {FABRIC} is not running: every CUDA call fails with "
             "error 802.",
             "Install nvidia-fabricmanager of the driver's release, "
-            f"{seen.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager.",
+            f"{report.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager.",
         )
 
 
@@ -129,11 +134,11 @@ def _compat(engine: VllmPlan) -> list[str]:
     return [f"{engine.cuda_compat}/libcuda.so.1"] if engine.cuda_compat else []
 
 
-def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[Problem]:
-    memory = min(seen.gpus[at].memory for at in engine.devices)
+def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Problem]:
+    memory = min(observed[Gpus()].gpus[at].memory for at in engine.devices)
     if not memory:
         return  # shared with the machine
-    config, size = _model(engine, place, seen)
+    config, size = _model(engine, place, observed)
     if not config or not size:
         yield warning(
             f"the GPU memory that '{engine.model}' needs is not known before its weights are there."
@@ -151,9 +156,9 @@ def _memory(engine: VllmPlan, place: str, seen: Observation) -> Iterator[Problem
         )
 
 
-def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]:
+def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, int]:
     """Return config.json and the bytes of the weights: of the host, or of what it will be sent."""
-    config = seen.contents.get(f"{place}/config.json", b"")
+    config = observed[Content(f"{place}/config.json")] or b""
     source = Path(engine.weights.source)
     if not config and engine.weights.kind == "push":
         try:
@@ -162,7 +167,7 @@ def _model(engine: VllmPlan, place: str, seen: Observation) -> tuple[bytes, int]
             config = b""  # which push.files reports
         parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
         return config, sum(part.stat().st_size for part in parts if part.is_file())
-    return config, seen.bulk.get(place, 0)
+    return config, (observed[WeightsSize(place)] or 0)
 
 
 @cache

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from pyinfra.api import Host
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
+from mirrorfleet.roles.vllm.facts import Card, Unreached
 from mirrorfleet.runtime import deferred_removal, run
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 
 
-def questions(engine: VllmPlan) -> list[Question]:
+def facts(engine: VllmPlan) -> list[Fact[Any]]:
     """What must be known of the network of a node: its card, and whether it reaches the others."""
     if engine.nodes is None:
         return []
     own = engine.nodes.members[engine.nodes.rank].address
-    ways = [("unreached", each) for each in _ways(engine.nodes)]
-    return [("card", own), *ways]
+    ways = [Unreached(each) for each in _ways(engine.nodes)]
+    return [Card(own), *ways]
 
 
-def problems(plan: HostPlan, engine: VllmPlan, seen: Observation) -> Iterator[Problem]:
+def problems(plan: HostPlan, engine: VllmPlan, observed: Observation) -> Iterator[Problem]:
     """Yield why a node cannot reach the others."""
     if engine.nodes is None:
         return
     own = engine.nodes.members[engine.nodes.rank].address
-    if own not in seen.cards:
+    card = observed[Card(own)]
+    if card is None:
         yield error(
             f"no network card has the address {own}, by which the other nodes of '{engine.model}' "
             "reach this host.",
@@ -36,9 +40,9 @@ def problems(plan: HostPlan, engine: VllmPlan, seen: Observation) -> Iterator[Pr
         )
         return
     for way in _ways(engine.nodes):
-        if way in seen.unreached:
+        if observed[Unreached(way)]:
             yield error(
-                f"no reply from {way.replace(' ', ':')} via {seen.cards[own]} within 3 seconds, "
+                f"no reply from {way.replace(' ', ':')} via {card} within 3 seconds, "
                 f"where the nodes of '{engine.model}' meet.",
                 f"Open ports {engine.nodes.port} and {engine.nodes.port + 1} between them, and "
                 "those above 32767.",

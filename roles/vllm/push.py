@@ -16,6 +16,7 @@ from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
+from mirrorfleet.roles.vllm.facts import FileSizes, Weights
 from mirrorfleet.roles.vllm.files.whole import LIST, problems
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.digests import digests
@@ -68,28 +69,28 @@ def digest(directory: Path) -> str:
     return sha256(_list(directory).encode()).hexdigest()
 
 
-def missing(directory: Path, place: str, seen: Observation) -> Mapping[str, int]:
+def missing(directory: Path, place: str, observed: Observation) -> Mapping[str, int]:
     """Return the files that a host lacks, and at which byte each is to be gone on with."""
-    wrong = seen.wrong.get(place, frozenset()) if place in seen.paths else None
+    wrong, sizes = observed[Weights(place)], observed[FileSizes(f"{place}.part")]
     found = {}
     for name, file in files(directory).items():
-        arrived = seen.sizes.get(f"{place}.part/{name}", 0)
+        arrived = sizes.get(name, 0)
         if arrived != file.size and (wrong is None or name in wrong):
             found[name] = arrived if SMALL < arrived < file.size else 0
     return found
 
 
-def missing_bytes(directory: Path, place: str, seen: Observation) -> int:
+def missing_bytes(directory: Path, place: str, observed: Observation) -> int:
     """Return how much room the files that a host lacks will take, the piece on its way included."""
-    lacks = missing(directory, place, seen)
+    lacks = missing(directory, place, observed)
     sizes = {name: files(directory)[name].size - start for name, start in lacks.items()}
     return sum(sizes.values()) + min(PIECE, max(sizes.values(), default=0))
 
 
-def send(model: str, directory: Path, place: str, seen: Observation) -> Commands:
+def send(model: str, directory: Path, place: str, observed: Observation) -> Commands:
     """Send what a host lacks, and have it all proved there."""
     part = f"{place}.part"
-    wanted, lacks = files(directory), missing(directory, place, seen)
+    wanted, lacks = files(directory), missing(directory, place, observed)
     large = [name for name in lacks if wanted[name].size > SMALL]
     total = sum(wanted[name].size for name in large)
     done = sum(lacks[name] for name in large)

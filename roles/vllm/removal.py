@@ -6,13 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from typing import Any
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software, weights
+from mirrorfleet.roles.vllm.facts import UnusedWeights
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, WEIGHTS
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
@@ -22,6 +25,8 @@ OURS = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
 )
 """What runs have made there; nothing else is removed, whoever put it there."""
+
+UNUSED = (UnusedWeights(ROOT, ENVIRONMENTS), UnusedWeights(ROOT, WEIGHTS))
 
 
 class WeightsRemoval(Role):
@@ -33,12 +38,12 @@ class WeightsRemoval(Role):
 
     title = "vLLM"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
-        return [("unused", ROOT, WEIGHTS), ("unused", ROOT, ENVIRONMENTS)]
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        return [*UNUSED]
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        for place in _unused(plan, observed):
-            yield Change(f"{place} ({observed.unused[place] / 1e9:.2f} GB) will be removed")
+        for place, size in _unused(plan, observed).items():
+            yield Change(f"{place} ({size / 1e9:.2f} GB) will be removed")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (Step("unused weights and environments", self.clear),)
@@ -49,12 +54,14 @@ class WeightsRemoval(Role):
             yield script(call("rm", "-rf", *unused))
 
 
-def _unused(plan: HostPlan, observed: Observation) -> list[str]:
+def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
+    """Return the directories that will be removed, and the bytes that they take."""
     needed = [weights.known_location(engine) for engine in plan.engines_of(VllmPlan)]
     needed += [f"{place}.part" for place in needed]
     needed += [software.known_directory(engine) for engine in plan.engines_of(VllmPlan)]
-    return sorted(
-        place
-        for place in observed.unused
+    return {
+        place: size
+        for fact in UNUSED
+        for place, size in sorted(observed[fact].items())
         if OURS.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
-    )
+    }

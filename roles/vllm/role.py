@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from pyinfra.api import Host
 
@@ -13,7 +14,8 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
 from mirrorfleet.runtime import drift, generations, python, run
 from mirrorfleet.runtime.commands import Commands
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE, WEIGHTS
 from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
@@ -52,18 +54,17 @@ class Vllm(ServiceRole[VllmPlan]):
             reveal(instance.api_key) if instance.api_key and instance.is_head else None,
         )
 
-    def questions(self, plan: HostPlan) -> Iterator[Question]:
-        yield from super().questions(plan)
-        yield from devices.questions(plan)
+    def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
+        yield from super().facts(plan)
+        yield from devices.facts(plan)
 
-    def more_questions(self, plan: HostPlan) -> Iterator[Question]:
+    def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         for engine in self.instances(plan):
-            yield python.QUESTION
-            yield from (("disk", place) for place in (ROOT, STATE))
-            yield from gpus.questions(engine, weights.location(engine.model, engine.weights))
-            yield software.environment(engine).question
-            yield from weights.questions(engine)
-            yield from nodes.questions(engine)
+            yield from (Disk(place) for place in (ROOT, STATE))
+            yield from gpus.facts(engine, weights.location(engine.model, engine.weights))
+            yield from software.environment(engine).facts
+            yield from weights.facts(engine)
+            yield from nodes.facts(engine)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         yield from skipping("engines", self._problems(plan, observed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
@@ -10,7 +11,8 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import FILES, WHOLE
 from mirrorfleet.runtime.commands import Commands, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.shell import positional, shell
@@ -21,16 +23,12 @@ class WeightsVerification(Role):
 
     title = "Weights"
 
-    def questions(self, plan: HostPlan) -> list[Question]:
-        return [
-            question
-            for engine in plan.engines_of(VllmPlan)
-            for question in weights.questions(engine)
-        ]
+    def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        return [fact for engine in plan.engines_of(VllmPlan) for fact in weights.facts(engine)]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         for engine in plan.engines_of(VllmPlan):
-            if _place(engine) not in observed.paths:
+            if observed[weights.fact(engine)] is None:
                 yield error(
                     f"there are no weights for '{engine.model}' at {_place(engine)}.",
                     "Run deploys/mirror.py first.",

@@ -11,18 +11,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.config.vllm import Weights
+from mirrorfleet.config.vllm import Weights as Source
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push
 from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
+from mirrorfleet.roles.vllm.facts import FileSizes, SharedWeights, Weights
 from mirrorfleet.roles.vllm.render import USER
 from mirrorfleet.runtime.commands import Commands, telling
-from mirrorfleet.runtime.observe import Observation, Question
+from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -35,7 +38,7 @@ NAMED = 3
 """Files that are told by their names; of more, the number."""
 
 
-def location(model: str, weights: Weights) -> str:
+def location(model: str, weights: Source) -> str:
     """Return the directory on the host; other weights are another directory."""
     match weights.kind:
         case "path":
@@ -57,36 +60,39 @@ def known_location(engine: VllmPlan) -> str:
         return f"{WEIGHTS}/{engine.model}-*"
 
 
-def questions(engine: VllmPlan) -> list[Question]:
+def facts(engine: VllmPlan) -> list[Fact[Any]]:
     """What must be asked of a host to know whether it has the weights, and what of them."""
-    place = location(engine.model, engine.weights)
-    match engine.weights.kind:
-        case "path":
-            return [("shared", place)]
-        case "hub":
-            return [("weights", place)]
-        case "push":
-            return [("weights", place), ("sizes", f"{place}.part")]
+    if engine.weights.kind != "push":
+        return [fact(engine), Disk(STATE)]
+    part = f"{location(engine.model, engine.weights)}.part"
+    return [fact(engine), Disk(STATE), FileSizes(part)]
 
 
-def problems(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[Problem]:
+def fact(engine: VllmPlan) -> Weights:
+    """Return the fact of the weights at their place."""
+    kind = SharedWeights if engine.weights.kind == "path" else Weights
+    return kind(location(engine.model, engine.weights))
+
+
+def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Problem]:
     """Yield why a host cannot have the weights."""
     engines = list(engines)
     for engine in engines:
         place = location(engine.model, engine.weights)
-        if engine.hub and engine.hub.token and any(changes(engine, seen)):
+        if engine.hub and engine.hub.token and any(changes(engine, observed)):
             reveal(engine.hub.token)
         if engine.weights.kind != "path":
             continue
-        if place not in seen.paths:
+        wrong = observed[fact(engine)]
+        if wrong is None:
             yield error(f"there are no weights for '{engine.model}' at {place}.", "Put them there.")
-        elif wrong := seen.wrong.get(place):
+        elif wrong:
             yield error(
                 f"the weights for '{engine.model}' at {place} are not complete: {_named(wrong)} "
                 "missing or empty.",
                 "Copy them there again.",
             )
-    needed, free = sum(needs(engines, seen).values()), seen.disks.get(STATE)
+    needed, free = sum(needs(engines, observed).values()), observed[Disk(STATE)]
     if free is not None and needed > free:
         yield error(
             f"weights need {needed / 1e9:.2f} GB below {STATE}, and {free / 1e9:.2f} GB are free.",
@@ -94,41 +100,42 @@ def problems(engines: Iterable[VllmPlan], seen: Observation) -> Iterator[Problem
         )
 
 
-def needs(engines: Iterable[VllmPlan], seen: Observation) -> Mapping[str, int]:
+def needs(engines: Iterable[VllmPlan], observed: Observation) -> Mapping[str, int]:
     """Return how many bytes the weights of each model will still take below ``STATE``.
 
     Of those from a hub, only the host itself learns this, and refuses before it fetches any.
     """
     return {
         engine.model: push.missing_bytes(
-            Path(engine.weights.source), location(engine.model, engine.weights), seen
+            Path(engine.weights.source), location(engine.model, engine.weights), observed
         )
         for engine in engines
         if engine.weights.kind == "push"
     }
 
 
-def changes(engine: VllmPlan, seen: Observation) -> Iterator[Change]:
+def changes(engine: VllmPlan, observed: Observation) -> Iterator[Change]:
     """Yield the weights, if the host will be given them, or what is no longer right of them."""
     place = location(engine.model, engine.weights)
     if engine.weights.kind == "path":
         return
-    if place not in seen.paths:
+    wrong = observed[fact(engine)]
+    if wrong is None:
         yield Change(f"{place} is missing")
-    elif wrong := seen.wrong.get(place):
+    elif wrong:
         yield Change(f"{place}: {_named(wrong)} missing or cut")
 
 
-def fetch(engine: VllmPlan, environment: str, seen: Observation) -> Commands:
+def fetch(engine: VllmPlan, environment: str, observed: Observation) -> Commands:
     """Bring the weights to the host, or what is wrong of them.
 
     ``environment`` is the directory of the engine's Python environment, which has the hub's client.
     """
-    if not any(changes(engine, seen)):
+    if not any(changes(engine, observed)):
         return
     place = location(engine.model, engine.weights)
     if engine.weights.kind == "push":
-        yield from push.send(engine.model, Path(engine.weights.source), place, seen)
+        yield from push.send(engine.model, Path(engine.weights.source), place, observed)
     else:
         yield _download(engine, environment, place)
 

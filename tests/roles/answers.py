@@ -1,10 +1,15 @@
-"""What observe.sh prints of a host, by the plan of the host: bare, or just as the plan wants it."""
+"""What the shell functions print of a host: of a bare one, or of one as its plan says."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any, cast
 
 from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan
 from mirrorfleet.planning.ollama import OllamaPlan
@@ -26,7 +31,8 @@ from mirrorfleet.roles.postgres import role as postgres
 from mirrorfleet.roles.postgres.render import BACKUP, MADE, TIMER
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.vllm import devices, software, weights
-from mirrorfleet.runtime.observe import Observation, parse
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation, by_key, split
 from mirrorfleet.runtime.reserved import UNIT
 from mirrorfleet.runtime.rollout import serves
 from mirrorfleet.runtime.service import Service
@@ -34,11 +40,14 @@ from mirrorfleet.runtime.tables import fingerprint
 from tests.roles.fleets import SECRETS
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]
-"""The answer to each question, as the fields that follow the question's own on the line."""
+"""What a host prints: the first words of each line, and the fields that follow them.
+
+The words ``("file", path)`` stand for the lines of find and sha256sum: kind and rights, digest.
+"""
 
 MACHINE: Answers = {
     ("machine",): ("debian", "12", "x86_64", "4", "8388608"),
-    ("python",): ("3.11.2",),
+    ("python", "python3"): ("3.11.2",),
 }
 
 
@@ -50,14 +59,39 @@ def lines(answers: Answers) -> list[str]:
 def _lines(question: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
     if question[0] != "file":
         return ["\t".join((*question, *fields))]
-    # What find says of it, and what sha256sum does.
-    said, digest = fields
-    return ["\t".join((*question, said)), *([f"{digest}  {question[1]}"] if digest else [])]
+    path, (rights, digest) = question[1], fields
+    root, name = tree.groups() if (tree := TREES.fullmatch(path)) else (path, None)
+    found = "\t".join(("tree", root, name or "", rights))
+    return [found, *([f"{digest}  {path}"] if digest else [])]
+
+
+TREES = re.compile(r"(/opt/mirrorfleet/[^/]+/(?:generations|served|keys))(?:/(.+))?")
+"""The directories that are asked for with all that is in them."""
 
 
 def seen(answers: Answers) -> Observation:
-    """Return the observation that such lines are understood as."""
-    return parse(lines(answers))
+    """Return the observation of a host that prints these lines, and no others, if asked."""
+    machine, rows = split(lines(answers))
+    return Observation(machine, _Printed(rows), assumed=True)
+
+
+def having(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> Observation:
+    """Return the same host with other values of these facts."""
+    both = ChainMap({**values}, cast(dict[Fact[Any], Any], observed.values))
+    return replace(observed, values=both, machine=replace(observed.machine, **machine))
+
+
+class _Printed(dict[Fact[Any], Any]):
+    """Reads the value of each fact when it is first needed."""
+
+    def __init__(self, rows: list[list[str]]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def __missing__(self, fact: Fact[Any]) -> Any:
+        lines = by_key(self._rows, [type(fact)]).get(fact.key, ())
+        self[fact] = value = fact.value(lines)
+        return value
 
 
 def bare(plan: HostPlan) -> Answers:
@@ -73,11 +107,11 @@ def bare(plan: HostPlan) -> Answers:
         **MACHINE,
         **{("path", path): () for path in (system.SYSTEMD, system.APT)},
         **{
-            ("gpu", str(at)): ("81559", "580.95.05", "9.0")
+            ("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "580.95.05", "9.0")
             for at in range(max(gpus, default=-1) + 1)
         },
         **{("user", client.user): (f"/home/{client.user}",) for client in users},
-        **{("path", path): () for path in disks},
+        **{("shared", path, ""): () for path in disks},
     }
 
 
@@ -89,8 +123,8 @@ def converged(plan: HostPlan) -> Answers:
             packages = role.packages(plan, seen(MACHINE | _path(container.DOCKER)))
             found |= {("package", name): () for name in packages}
     for engine in plan.engines_of(VllmPlan):
-        found |= {("environment", software.environment(engine).directory): ("",)}
-        found |= _path(weights.location(engine.model, engine.weights))
+        found |= _environment(software.environment(engine).directory)
+        found |= {(*weights.fact(engine).key, ""): ()}
     if any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan)):
         found |= {("unit", devices.UNIT): ("active", "enabled", "", "no", "")}
         for each in devices.units(plan):
@@ -109,7 +143,7 @@ def converged(plan: HostPlan) -> Answers:
             found |= _path(container.DOCKER)
             found |= {("image", plan.gateway.image.reference): ()}
         else:
-            found |= {("environment", litellm_software.environment(plan.gateway).directory): ("",)}
+            found |= _environment(litellm_software.environment(plan.gateway).directory)
         found |= admitted(plan.gateway)
     for service in services(plan):
         found |= running(service)
@@ -150,8 +184,8 @@ def made(plan: OllamaPlan) -> Answers:
         for model in models.wanted(plan)
     }
     there = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
-    [text, answer] = models.questions(plan)
-    return {text: _content(ledger), answer: _content({"models": there})}
+    [text, answer] = models.facts(plan)
+    return {text.key: _content(ledger), answer.key: _content({"models": there})}
 
 
 def guarded(plan: HostPlan) -> Answers:
@@ -249,6 +283,10 @@ def admitted(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
         ("file", keys.FORMER): (f"f 640 {owner}", "0" * 64),
         ("content", keys.FORMER): _content({"keys": former}),
     }
+
+
+def _environment(directory: str) -> Answers:
+    return {("environment", directory, directory): ("",)}
 
 
 def _path(path: str) -> Answers:

@@ -10,11 +10,13 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyinfra.api.command import PyinfraCommand
 
-from mirrorfleet.runtime.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import Observation, parse, script
 from tests.roles import programs
 from tests.roles.fleets import stand_in
 
@@ -83,25 +85,25 @@ class Machine:
         return self._run([*as_root(), "sh", "-c", text], said)
 
     def look(
-        self, *questions: Question, root: bool = False, shell: Sequence[str] = ("sh",)
+        self, *facts: Fact[Any], root: bool = False, shell: Sequence[str] = ("sh",)
     ) -> Observation:
-        """Ask the questions by the real observe.sh; their paths are taken as they are.
+        """Ask for the facts by the real shell functions; their paths are taken as they are.
 
         ``root`` is needed where the owners of files matter.
         """
-        done = self._run([*(as_root() if root else ()), *shell, "-s"], script(questions))
+        done = self._run([*(as_root() if root else ()), *shell, "-s"], script(facts))
         assert (done.returncode, done.stderr) == (0, "")
-        return parse(done.stdout.splitlines())
+        return parse(facts, done.stdout.splitlines())
 
-    def look_as_host(self, *questions: Question) -> Observation:
-        """Ask the questions as of a real host: the places are moved, and moved back."""
-        text = script(questions)
+    def look_as_host(self, *facts: Fact[Any]) -> Observation:
+        """Ask for the facts as of a real host: the places are moved, and moved back."""
+        text = script(facts)
         for place in PLACES:
             if place != "/proc":
                 text = text.replace(place, str(self.at(place)))
         done = self._run([*as_root(), "sh", "-s"], text)
         assert (done.returncode, done.stderr) == (0, "")
-        return parse(done.stdout.replace(str(self.root), "").splitlines())
+        return parse(facts, done.stdout.replace(str(self.root), "").splitlines())
 
     def _run(self, command: list[str], said: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.programs}:{os.environ['PATH']}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,14 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import Image
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.litellm import container, software
+from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.roles.litellm.files import contents
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
-from mirrorfleet.runtime.observe import Observation
-from tests.roles.answers import bare, converged, seen, services
+from mirrorfleet.runtime.facts import Disk, Exists
+from mirrorfleet.runtime.observe import assumed
+from tests.roles.answers import bare, converged, having, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
@@ -100,10 +101,10 @@ def test_an_archive_gets_one_name_by_its_digest(host: Machine, house: Path, plan
     image = image_of(plan)
     for said in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
         (house / "release.tar.zst").write_text(said)
-        assert run(host, container.install(image, Observation()), said) == ""
+        assert run(host, container.install(image, assumed()), said) == ""
         assert images(host) == {image.reference: "sha256:a1"}
         assert brought(host) == [image.reference]
-    assert not list(container.install(image, Observation(images=frozenset({image.reference}))))
+    assert not list(container.install(image, assumed({DockerImage(image.reference): True})))
 
 
 def test_an_archive_takes_no_name_away(host: Machine, house: Path, plan: HostPlan) -> None:
@@ -114,20 +115,20 @@ def test_an_archive_takes_no_name_away(host: Machine, house: Path, plan: HostPla
         (host.at("/images") / name).write_text(f"{identity}\n")
     said = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
     (house / "release.tar.zst").write_text(said)
-    assert run(host, container.install(image, Observation()), said) == ""
+    assert run(host, container.install(image, assumed()), said) == ""
     assert images(host) == {**theirs, image.reference: "sha256:a1"}
 
 
 def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: HostPlan) -> None:
     for said in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
         (house / "release.tar.zst").write_text(said)
-        why = run(host, container.install(image_of(plan), Observation()), said)
+        why = run(host, container.install(image_of(plan), assumed()), said)
         assert "the archive must hold one image; Docker printed: " in why
         assert (images(host), brought(host)) == ({}, [])
 
 
 def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
-    assert run(host, container.install(PULLED, Observation())) == ""
+    assert run(host, container.install(PULLED, assumed())) == ""
     assert done(host) == [f"docker pull --quiet {PULLED.name}"]
     assert brought(host) == [PULLED.name]
 
@@ -179,15 +180,15 @@ def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan
     assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
         *said
     }
-    there = replace(found, paths=found.paths | {container.DOCKER})
+    there = having(found, {Exists(container.DOCKER): True})
     assert not any("docker.io" in change.what for change in Litellm().changes(plan, there))
     # Debian 13 has the client in a package of its own.
-    newer = replace(found, release="13")
+    newer = having(found, {}, release="13")
     assert software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
-    found = replace(seen(bare(plan)), disks={container.STORE: 10**8})
+    found = having(seen(bare(plan)), {Disk(container.STORE): 10**8})
     assert texts(Litellm().problems(plan, found)) == [
         "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
         "Make room there."
@@ -197,7 +198,8 @@ def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
 def test_which_images_a_host_has(host: Machine) -> None:
     (host.root / "images").mkdir()
     (host.root / "images/one:1").touch()
-    assert host.look(("image", "one:1"), ("image", "two:2")).images == {"one:1"}
+    one, two = DockerImage("one:1"), DockerImage("two:2")
+    assert host.look(one, two).values == {one: True, two: False}
 
 
 def test_a_container_gets_the_generation_and_no_secret_in_its_command(

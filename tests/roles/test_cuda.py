@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import python
+from mirrorfleet.runtime.facts.python import Environments
 from mirrorfleet.runtime.locks import for_host
 from tests.roles import programs
-from tests.roles.answers import converged, seen, services
+from tests.roles.answers import converged, having, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.test_locks import LOCKS, PYTHONS, pinned
 
@@ -67,7 +67,7 @@ def test_an_environment_of_an_earlier_release_is_rebuilt(plans: Planned) -> None
     # Named by its lock file alone, and without the tree that compilers know.
     digest = sha256(wanted.lock.read_bytes() + b"true").hexdigest()[:8]
     former = f"{wanted.directory.rpartition('-')[0]}-{digest}"
-    before = replace(found, environments={former: ""})
+    before = having(found, {Environments(former): {former: ""}, Environments(wanted.directory): {}})
     said = [change.what for change in python.changes(wanted, before)]
     assert said == [f"{wanted.directory} is missing for Python 3.11.2"]
 

@@ -16,9 +16,11 @@ from mirrorfleet.planning import ClientPlan, HostPlan
 from mirrorfleet.roles.claude import home_files, homes
 from mirrorfleet.roles.claude import machine as shared
 from mirrorfleet.roles.claude.role import Claude
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile, outdated, write
-from mirrorfleet.runtime.observe import HomeFile as Found
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.machine import Machine
 from tests.roles.test_receipt import FILES, VALUES, loaded, objects
 from tests.roles.test_scopes import OWN, run, tree, undo
@@ -28,7 +30,11 @@ from tests.roles.test_scopes import plan as _plan
 developers, plan = _homes, _plan
 
 SEAT = homes.Seat("ada")
-Home = dict[tuple[str, str], Found]
+Home = dict[HomeFact, Found]
+
+
+def observed(home: Home) -> Observation:
+    return assumed({User("ada"): "/home/ada", **home})
 
 
 def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
@@ -39,7 +45,7 @@ def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
 def furnished(settings: bytes | None, state: bytes | None) -> Home:
     contents = {SEAT.settings: settings, SEAT.state: state}
     return {
-        ("ada", path): Found("644", content)
+        HomeFact("ada", path): Found("644", content)
         for path, content in contents.items()
         if content is not None
     }
@@ -48,20 +54,20 @@ def furnished(settings: bytes | None, state: bytes | None) -> Home:
 def ran(home: Home, wanted: list[HomeFile], writes: int | None = None) -> Home:
     """Return the home after a run, or after so many writes of it."""
     after = dict(home)
-    for file in outdated(wanted, Observation(home_files=home))[:writes]:
+    for file in outdated(wanted, observed(home))[:writes]:
         if file.content is None:
-            after.pop((file.user, file.path), None)
+            after.pop(file.fact, None)
         else:
-            after[file.user, file.path] = Found(file.mode, file.content)
+            after[file.fact] = Found(file.mode, file.content)
     return after
 
 
 def install(home: Home, client: ClientPlan, writes: int | None = None) -> Home:
-    return ran(home, homes.files(client, Observation(home_files=home)), writes)
+    return ran(home, homes.files(client, observed(home)), writes)
 
 
 def remove(home: Home, writes: int | None = None) -> Home:
-    return ran(home, homes.former(SEAT, Observation(home_files=home)), writes)
+    return ran(home, homes.former(SEAT, observed(home)), writes)
 
 
 CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
@@ -96,7 +102,7 @@ def test_what_the_developer_writes_between_the_cuts_stays(
 ) -> None:
     first, second, third = clients
     home = install(install(furnished(theirs, state), first), second, cut)
-    if (place := ("ada", SEAT.settings)) not in home:
+    if (place := HomeFact("ada", SEAT.settings)) not in home:
         return
     home[place] = Found("644", json.dumps(loaded(home[place].content) | {"mine": value}).encode())
     home = install(home, third, another)
@@ -136,12 +142,12 @@ def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
-    seen = machine.look_as_host(*Claude().questions(plan))
+    found = machine.look_as_host(*Claude().facts(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
-    first = shared.known(plan.clients, seen)
+    first = shared.known(plan.clients, found)
     told: list[tuple[str, str, str]] = []
-    wanted = home_files.desired(plan, seen)
-    [command] = write(wanted, seen, lambda *said: told.append(said), first=first)
+    wanted = home_files.desired(plan, found)
+    [command] = write(wanted, found, lambda *said: told.append(said), first=first)
     command.told(machine.run(command).stdout.splitlines())
     assert [user for _, user, _ in told] == ["ada"]
     assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}

@@ -105,7 +105,7 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     plans: Planned, house: Path
 ) -> None:
     edit(house, "database", "database: {install: state", "database: {install: gw")
-    former: Answers = {("service", "postgres"): ()}
+    former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state: this host has the database with LiteLLM's keys, and the fleet file names another "
         "one, which has none of them. Move them (docs/database.md, Moving); then, or to start with "
@@ -177,7 +177,10 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
 ) -> None:
     before = plans("database").hosts
     found = {name: converged(plan) for name, plan in before.items()}
-    found["state"] |= {("service", "postgres"): (), ("service", "postgres-backup"): ()}
+    found["state"] |= {
+        ("services", "postgres*", "postgres"): (),
+        ("services", "postgres*", "postgres-backup"): (),
+    }
     found["state"] |= {("path", render.DIRECTORY): ()}
     for line in (
         "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",
@@ -236,7 +239,7 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("DATABASE_PASSWORD", "state: the password of Postgres"),
+        ("DATABASE_PASSWORD", "state: the password of Postgres,"),
         ("LITELLM_SALT_KEY", "state: the salt key"),
     ],
 )
@@ -244,9 +247,10 @@ def test_a_secret_that_can_be_guessed_is_refused(
     plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
+    comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
-        f"{what} {{env: {name}}}: it is 7 characters long; the minimum is 32. Make a random "
-        "one, for example with: openssl rand -hex 32."
+        f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
+        "the minimum is 32. Make a random one, for example with: openssl rand -hex 32."
     ]
 
 

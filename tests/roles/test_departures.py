@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.jobs import decommission
 from mirrorfleet.roles.ollama.render import ELSEWHERE
 from mirrorfleet.runtime import service_removal
+from mirrorfleet.runtime.facts import Services
 from mirrorfleet.runtime.reserved import RELEASE
 from mirrorfleet.runtime.shell import positional, shell
 from tests.roles.answers import MACHINE, Answers, converged
@@ -28,9 +29,9 @@ from tests.roles.machine import Machine
 def found(plans: Planned, house: Path, stocked: None) -> dict[str, Answers]:
     """The lab as a complete run left it."""
     answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
-    answers["gpu"] |= {("service", "vllm-tiny"): ()}
+    answers["gpu"] |= {("services", "vllm-*", "vllm-tiny"): ()}
     for gateway in ("gw-1", "gw-2"):
-        answers[gateway] |= {("service", "litellm"): ()}
+        answers[gateway] |= {("services", "litellm", "litellm"): ()}
     return answers
 
 
@@ -61,7 +62,7 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
 def test_where_a_gateway_fails_an_engine_stays(
     plans: Planned, found: dict[str, Answers], house: Path
 ) -> None:
-    found["gpu"] |= {("service", "vllm-former"): ()}
+    found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     edit(house, "lab", "workers: 2", "workers: 3")
     bad = ["&& serves", "skipped because"]
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
@@ -72,7 +73,7 @@ def test_where_a_gateway_fails_an_engine_stays(
 def test_it_is_said_before(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
-    found["gpu"] |= {("service", "vllm-former"): ()}
+    found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     with caplog.at_level(logging.INFO):
         mirror(plans("lab").hosts, found)
     said = [click.unstyle(line) for line in caplog.messages]
@@ -83,7 +84,7 @@ def test_it_is_said_before(
 def test_a_run_without_all_gateways_and_clients_lets_nothing_go(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
-    found["gpu"] |= {("service", "vllm-former"): ()}
+    found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     with caplog.at_level(logging.INFO):
         done = mirror(plans("lab").hosts, found, limit=["gpu"])
     assert {name: traffic.looks for name, traffic in done.items() if traffic.looks} == {"gpu": 1}
@@ -120,11 +121,10 @@ def host(machine: Machine) -> Machine:
 def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
     host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
-    seen = host.look_as_host(
-        service_removal.question("vllm-*"), service_removal.question("litellm")
-    )
-    wanted = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso", "litellm"}
-    assert seen.services == wanted
+    seen = host.look_as_host(Services("vllm-*"), Services("litellm"))
+    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
+    assert seen[Services("vllm-*")] == engines
+    assert seen[Services("litellm")] == {"litellm"}
     assert service_removal.departed("vllm-*", ["vllm-tiny"], seen) == [
         "vllm-former",
         "vllm-stubborn",
@@ -164,7 +164,7 @@ def test_a_service_that_cannot_be_stopped_keeps_its_files(
 
 REMOVE_HOSTS = MIRROR.with_name("remove_hosts.py")
 OURS: Answers = {
-    ("service", "firewall"): (),
+    ("services", "*", "firewall"): (),
     ("path", "/opt/mirrorfleet"): (),
     ("path", "/var/lib/mirrorfleet"): (),
     ("path", "/var/lib/mirrorfleet/weights"): (),
@@ -185,7 +185,11 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     with pytest.raises(DeployError, match="mirrorfleet-vllm-tiny"):
-        mirror(hosts, {"gpu": MACHINE | OURS | {("service", "vllm-tiny"): ()}}, deploy=REMOVE_HOSTS)
+        mirror(
+            hosts,
+            {"gpu": MACHINE | OURS | {("services", "*", "vllm-tiny"): ()}},
+            deploy=REMOVE_HOSTS,
+        )
 
 
 def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> None:

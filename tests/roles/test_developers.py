@@ -17,6 +17,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet import fleet
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.settings import settings
+from mirrorfleet.roles.claude.machine import SEATS
 from tests.roles.answers import Answers, bare, converged
 from tests.roles.fake import MIRROR, Exec, mirror
 from tests.roles.fleets import good
@@ -62,7 +63,7 @@ def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
 
 def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan) -> None:
     left: Answers = {
-        ("seat", "eve", ".claude"): (),
+        ("assignments", SEATS, "eve", ".claude"): (),
         ("user", "eve"): ("/home/eve",),
         ("home_file", "eve", ".claude/mirrorfleet-key"): ("600", "c2st"),
     }

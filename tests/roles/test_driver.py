@@ -12,6 +12,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.jobs import drivers
+from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
 from tests.roles.answers import MACHINE, Answers, seen
 from tests.roles.conftest import Planned
@@ -23,18 +24,18 @@ PACKAGE, VERSION = "nvidia-driver-580-server", "580.95.05-0ubuntu0.24.04.2"
 UBUNTU: Answers = MACHINE | {("machine",): ("ubuntu", "24.04", "x86_64", "4", "8388608")}
 OFFERED: Answers = {
     **UBUNTU,
-    ("offer", "nvidia-dkms-580-server"): (VERSION,),
-    ("offer", PACKAGE): (VERSION,),
+    ("driver", PACKAGE, "offer", "nvidia-dkms-580-server"): (VERSION,),
+    ("driver", PACKAGE, "offer", PACKAGE): (VERSION,),
 }
-INSTALLED: Answers = UBUNTU | {("driver", "installed"): (VERSION,)}
-NOUVEAU: Answers = {("driver", "nouveau"): ("",)}
+INSTALLED: Answers = UBUNTU | {("driver", PACKAGE, "installed"): (VERSION,)}
+NOUVEAU: Answers = {("driver", PACKAGE, "nouveau"): ("",)}
 OLDER: Answers = {
-    ("driver", "nvidia"): ("550.163.01",),
-    **{("gpu", str(at)): ("81559", "550.163.01", "9.0") for at in range(2)},
+    ("driver", PACKAGE, "nvidia"): ("550.163.01",),
+    **{("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "550.163.01", "9.0") for at in range(2)},
 }
 RUNS: Answers = {
-    ("driver", "nvidia"): ("580.95.05",),
-    **{("gpu", str(at)): ("81559", "580.95.05", "9.0") for at in range(2)},
+    ("driver", PACKAGE, "nvidia"): ("580.95.05",),
+    **{("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "580.95.05", "9.0") for at in range(2)},
 }
 
 
@@ -129,7 +130,10 @@ def test_a_module_that_is_not_loaded_is_loaded(
     [
         (NOUVEAU, "the kernel has nouveau"),
         (OLDER, "the kernel has NVIDIA's driver 550.163.01"),
-        ({("driver", "nvidia"): ("550.163.01",)}, "the kernel has NVIDIA's driver 550.163.01"),
+        (
+            {("driver", PACKAGE, "nvidia"): ("550.163.01",)},
+            "the kernel has NVIDIA's driver 550.163.01",
+        ),
     ],
     ids=["nouveau", "an older one", "an older one, and nvidia-smi of the new"],
 )
@@ -161,13 +165,13 @@ def test_with_another_driver_in_the_kernel_a_reboot_is_left_to_a_person(
 
 
 def test_what_apt_would_remove_is_named(plan: HostPlan, caplog: pytest.LogCaptureFixture) -> None:
-    removed: Answers = {("offer", "nvidia-driver-550-server"): ("",)}
+    removed: Answers = {("driver", PACKAGE, "offer", "nvidia-driver-550-server"): ("",)}
     _, told = run(plan, OFFERED | OLDER | removed, caplog)
     assert "package nvidia-driver-550-server will be removed: it is in the way" in told
 
 
 def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
-    unknown: Answers = {("driver", "refused"): (f"Unable to locate package {PACKAGE}",)}
+    unknown: Answers = {("driver", PACKAGE, "refused"): (f"Unable to locate package {PACKAGE}",)}
     why = refused(plan, UBUNTU | unknown)
     assert (
         f"gpu-c: {PACKAGE} cannot be installed: Unable to locate package {PACKAGE}. Ubuntu has"
@@ -183,13 +187,13 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
     ("found", "why"),
     [
         (
-            {("driver", "headless"): ("6.8.0-1-generic",)},
+            {("driver", PACKAGE, "headless"): ("6.8.0-1-generic",)},
             "the headers of the running kernel, 6.8.0-1-generic, are missing",
         ),
-        ({("driver", "unsigned"): ("",)}, "Secure Boot is on"),
+        ({("driver", PACKAGE, "unsigned"): ("",)}, "Secure Boot is on"),
         ({("path", drivers.UNINSTALL): ()}, f"Remove that driver: {drivers.UNINSTALL}."),
         (
-            {("offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
+            {("driver", PACKAGE, "offer", PACKAGE): ("1:535.247.01-1~deb12u1",)},
             f"{PACKAGE} brings driver 535.247.01, and vLLM 0.32.0 brings CUDA 13, which "
             "needs 580 or newer.",
         ),
@@ -199,15 +203,18 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
 def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str) -> None:
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
-    offer = {question for question in found if question[0] == "offer"}
+    offer = {words for words in found if "offer" in words}
     assert offer or not list(drivers.Drivers().problems(plan, seen(INSTALLED | RUNS | found)))
 
 
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
     plan: HostPlan,
 ) -> None:
-    found: Answers = {("driver", "headless"): ("6.8.0-1-generic",), ("driver", "unsigned"): ("",)}
-    ready: Answers = UBUNTU | {("offer", PACKAGE): (VERSION,)}
+    found: Answers = {
+        ("driver", PACKAGE, "headless"): ("6.8.0-1-generic",),
+        ("driver", PACKAGE, "unsigned"): ("",),
+    }
+    ready: Answers = UBUNTU | {("driver", PACKAGE, "offer", PACKAGE): (VERSION,)}
     assert list(drivers.Drivers().problems(plan, seen(ready | found))) == []
 
 
@@ -234,18 +241,19 @@ def test_debians_own_driver_comes_with_what_an_engine_needs(
     machine.add("apt-cache", DEBIAN)
     machine.add("apt-get", 'shift 5; for name do echo "Inst $name (580.1-1 Debian [amd64])"; done')
     machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')
-    look = machine.look(("driver", "nvidia-driver"))
-    assert list(look.offers) == asked
-    assert look.drivers["headless"] == "0.0-none"
+    driver = DriverPackage("nvidia-driver")
+    state = machine.look(driver)[driver]
+    assert list(state.offers) == asked
+    assert state.headless == "0.0-none"
 
-    offered: Answers = {("offer", name): ("580.1-1",) for name in asked}
+    offered: Answers = {("driver", "nvidia-driver", "offer", name): ("580.1-1",) for name in asked}
     debian = replace(plan, driver="nvidia-driver")
     traffic, _ = run(debian, MACHINE | offered, caplog)
     assert f"\nset -- {' '.join(asked)}\n" in traffic.execs[0].command
     # Somebody has installed it without them: no nvidia-smi tells of a GPU.
-    offered.pop(("offer", "nvidia-driver"))
-    found: Answers = MACHINE | offered | {("driver", "installed"): ("580.1-1",)}
-    traffic, _ = run(debian, found | {("driver", "nvidia"): ("580.1",)}, caplog)
+    offered.pop(("driver", "nvidia-driver", "offer", "nvidia-driver"))
+    found: Answers = MACHINE | offered | {("driver", "nvidia-driver", "installed"): ("580.1-1",)}
+    traffic, _ = run(debian, found | {("driver", "nvidia-driver", "nvidia"): ("580.1",)}, caplog)
     assert f"\nset -- {' '.join(asked[1:])}\n" in traffic.execs[0].command
     assert "modprobe nvidia" in traffic.execs[0].command
 
@@ -267,13 +275,11 @@ def test_what_the_host_itself_says(machine: Machine) -> None:
     machine.add("dpkg-query", f"echo installed {VERSION}")
     machine.add("od", "echo '   1'")
     machine.add("mokutil", 'echo "$2 is not enrolled"')
-    look = machine.look(("driver", PACKAGE))
-    assert look.offers == {
-        "nvidia-driver-550-server": "",
-        "dkms": "3.0.11-1ubuntu13",
-        PACKAGE: VERSION,
-    }
-    assert look.drivers == {"installed": VERSION, "headless": "0.0-none", "unsigned": ""}
+    driver = DriverPackage(PACKAGE)
+    offers = {"nvidia-driver-550-server": "", "dkms": "3.0.11-1ubuntu13", PACKAGE: VERSION}
+    assert machine.look(driver)[driver] == DriverState(
+        offers=offers, installed=VERSION, headless="0.0-none", unsigned=True
+    )
     machine.add("apt-cache", "echo linux-headers-0.0-none:; echo '  Candidate: 0.0'")
     machine.add("mokutil", 'echo "$2 is already enrolled"; exit 1')
-    assert machine.look(("driver", PACKAGE)).drivers == {"installed": VERSION}
+    assert machine.look(driver)[driver] == DriverState(offers=offers, installed=VERSION)

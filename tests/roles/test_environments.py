@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mirrorfleet.roles.litellm import software
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import python
-from tests.roles.answers import converged, seen
+from mirrorfleet.runtime.facts.python import Environments
+from tests.roles.answers import converged, having, seen
 from tests.roles.conftest import Planned
 
 
@@ -17,7 +16,7 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     found = seen(converged(host))
     wanted = software.environment(host.gateway)
     evil = f"{wanted.directory}/lib/python3.11/site-packages/litellm_init.pth"
-    changed = replace(found, environments={wanted.directory: evil})
+    changed = having(found, {Environments(wanted.directory): {wanted.directory: evil}})
     said = [change.what for change in Litellm().changes(host, changed)]
     assert f"{evil} was changed since it was installed: the environment is built anew" in said
     assert "mirrorfleet-litellm.service will be restarted" in said
@@ -25,6 +24,6 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     assert python.standing(wanted, changed).directory == anew
     assert f"ExecStart={anew}/bin/litellm" in Litellm().render(host.gateway, changed).unit
     # It stays there, also when the changed one is gone.
-    there = replace(found, environments={anew: ""})
+    there = having(found, {Environments(wanted.directory): {anew: ""}})
     assert python.standing(wanted, there).directory == anew
     assert not list(python.changes(wanted, there))

@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
 from mirrorfleet.roles.firewall import role as firewall
+from mirrorfleet.roles.firewall.facts import Table
 from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
@@ -71,14 +72,14 @@ def test_nft_loads_the_rules_again_and_again_and_no_other_table_is_touched(tmp_p
 def test_what_is_loaded_is_seen(machine: Machine) -> None:
     text = machine.root / "rules"
     text.write_text(rules(DOORS))
-    look = ("table", TABLE)
-    assert machine.look(look).tables == {}
+    look = Table(TABLE)
+    assert machine.look(look)[look] is None
     asked = machine.root / "questions"
     asked.write_text(script([look]))
     change = f"nft insert rule inet {TABLE} input accept"
     done = nft(f"nft -f {text}; sh {asked}; nft -f {text}; sh {asked}; {change}; sh {asked}")
     lines = done.stdout.splitlines()
-    looks = [parse(lines[at : at + 2]).tables[TABLE] for at in range(0, len(lines), 2)]
+    looks = [parse([look], lines[at : at + 2])[look] for at in range(0, len(lines), 2)]
     assert looks[0] == looks[1] != looks[2]
 
 

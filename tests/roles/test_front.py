@@ -44,7 +44,7 @@ def test_one_that_has_left_the_fleet_file_goes_when_the_clients_know(
     plans: Planned, house: Path
 ) -> None:
     found = {name: converged(plan) for name, plan in plans("front").hosts.items()}
-    found["door"] |= {("service", "front"): ()}
+    found["door"] |= {("services", "front", "front"): ()}
     edit(house, "front", FRONT, "")
     edit(house, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
     done = mirror(plans("front").hosts, found)

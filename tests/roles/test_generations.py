@@ -15,10 +15,11 @@ from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.facts import Listening, Tree, Unit, UnitState
 from mirrorfleet.runtime.generations import KEPT
-from mirrorfleet.runtime.observe import Observation, Unit
-from mirrorfleet.runtime.service import NEVER, Service, questions
-from tests.roles.answers import MACHINE, running, seen
+from mirrorfleet.runtime.observe import Observation, assumed
+from mirrorfleet.runtime.service import NEVER, Service, facts
+from tests.roles.answers import MACHINE, having, running, seen
 from tests.roles.machine import Machine
 
 UNIT = "mirrorfleet-demo.service"
@@ -93,11 +94,11 @@ def run(host: Machine, commands: Iterable[PyinfraCommand]) -> subprocess.Complet
 
 
 def place(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, generations.place(wanted, Observation()))
+    return run(host, generations.place(wanted, assumed()))
 
 
 def switch(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, generations.switch(wanted, Observation()))
+    return run(host, generations.switch(wanted, assumed()))
 
 
 def deploy(host: Machine, wanted: Service) -> Service:
@@ -135,18 +136,20 @@ def served(host: Machine) -> set[str]:
 
 def look(host: Machine, wanted: Service) -> Observation:
     """What a run would know of the host: what stands there, and that the service is up."""
-    found = host.look_as_host(*questions(wanted.name, wanted.user, wanted.port))
-    return replace(
+    found = host.look_as_host(*facts(wanted.name, wanted.user, wanted.port))
+    return having(
         found,
-        units={UNIT: Unit("active", "enabled", wanted.generation)},
-        listeners={wanted.port: frozenset({UNIT})},
+        {
+            Unit(UNIT): UnitState("active", "enabled", wanted.generation),
+            Listening(wanted.port): frozenset({UNIT}),
+        },
     )
 
 
 def cut(host: Machine, wanted: Service) -> None:
     """Leave behind what a run does that is cut when it has switched, and has not proved yet."""
     place(host, wanted)
-    [command] = generations.switch(wanted, Observation())
+    [command] = generations.switch(wanted, assumed())
     text = str(command)
     killed = text.replace("serves() {", "serves() { trap - EXIT; kill -9 $$;")
     assert killed != text
@@ -178,15 +181,15 @@ def test_a_secret_on_the_host_is_for_root_only(host: Machine) -> None:
 
 def test_a_placed_generation_is_known_again(host: Machine) -> None:
     wanted = deploy(host, demo("serves"))
-    found = host.look(("tree", str(host.at(wanted.generation_path))), root=True).files
-    files = {path.removeprefix(str(host.root)): said for path, said in found.items()}
-    assert drift.is_placed(wanted, Observation(files=files))
+    tree = Tree(str(host.at(wanted.generations)))
+    found = host.look(tree, root=True)
+    assert drift.is_placed(wanted, assumed({Tree(wanted.generations): found[tree]}))
 
 
 def test_a_controller_that_has_gone_is_no_reason_to_go_back(host: Machine) -> None:
     wanted = demo("serves", hooks=hooks("echo proved && grep -q serves current/config"))
     place(host, wanted)
-    [command] = generations.switch(wanted, Observation())
+    [command] = generations.switch(wanted, assumed())
     done = host.run(StringCommand(f"exec >/dev/full 2>&1\n{command}"))
     assert done.returncode == 0
     assert current(host) == f"generations/{wanted.generation}"

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.runtime import files as files_of_homes
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile, outdated
-from mirrorfleet.runtime.observe import HomeFile as Found
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
 
@@ -27,13 +29,15 @@ def home(machine: Machine) -> Path:
 
 
 def look(machine: Machine, *files: HomeFile) -> Observation:
-    return machine.look(*(("home_file", file.user, file.path) for file in files))
+    return machine.look(*(file.fact for file in files))
 
 
-def write(machine: Machine, files: list[HomeFile], seen: Observation) -> list[tuple[str, str, str]]:
+def write(
+    machine: Machine, files: list[HomeFile], observed: Observation
+) -> list[tuple[str, str, str]]:
     """Write the files; return each home that was not written, with how and why."""
     told: list[tuple[str, str, str]] = []
-    for command in files_of_homes.write(files, seen, lambda *said: told.append(said)):
+    for command in files_of_homes.write(files, observed, lambda *said: told.append(said)):
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
         command.told(done.stdout.splitlines())
@@ -89,9 +93,8 @@ def test_a_link_out_of_the_home_is_not_followed(
     away.write_text("of somebody else")
     (home / link).parent.mkdir(exist_ok=True)
     (home / link).symlink_to(away if link.endswith("json") else away.parent)
-    there = {("ada", SETTINGS.path): Found("600", b"of somebody else")}
-    seen = Observation(home_files=there)
-    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+    observed = assumed({SETTINGS.fact: Found("600", b"of somebody else")})
+    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
     assert (how, user) == ("skipped", "ada")
     assert "leads out of the home" in why
     assert away.read_text() == "of somebody else"
@@ -102,7 +105,7 @@ def test_a_file_that_is_not_to_be_goes(machine: Machine, home: Path) -> None:
     gone = HomeFile("ada", SETTINGS.path, None)
     assert write(machine, [gone], look(machine, SETTINGS)) == []
     assert all_files(home) == set()
-    assert outdated([gone], Observation()) == []
+    assert outdated([gone], assumed()) == []
 
 
 def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> None:
@@ -117,26 +120,26 @@ def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> Non
 
 def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path) -> None:
     (home / ".claude").write_text("a file where the folder should be")
-    [(how, user, why)] = write(machine, [SETTINGS], Observation())
+    [(how, user, why)] = write(machine, [SETTINGS], assumed())
     assert (how, user) == ("skipped", "ada")
     assert "File exists" in why or "Not a directory" in why
 
 
 def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
-    seen = machine.look(("home_file", "ada", SETTINGS.path))
     other = HomeFile("ada", ".claude.json", b"{}")
-    assert outdated([SETTINGS, other], seen) == [other]
+    observed = look(machine, SETTINGS, other)
+    assert outdated([SETTINGS, other], observed) == [other]
 
 
 def test_what_was_changed_since_it_was_looked_at_is_left_alone(
     machine: Machine, home: Path
 ) -> None:
     put(machine, SETTINGS)
-    seen = machine.look(("home_file", "ada", SETTINGS.path))
+    observed = look(machine, SETTINGS)
     (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
     for content in (b"{}", None):
-        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], seen)
+        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
         assert (how, user) == ("changed", "ada")
         assert "settings.json was changed meanwhile; run again" in why
     assert "meanwhile" in (home / SETTINGS.path).read_text()
@@ -149,7 +152,7 @@ def test_what_goes_wrong_in_one_home_stops_nothing_in_the_others(
     (machine.root / "home/grace").mkdir()
     (home / ".claude").write_text("a file where the directory is to be")
     other = HomeFile("grace", SETTINGS.path, b"{}")
-    [(how, user, _)] = write(machine, [SETTINGS, other], Observation())
+    [(how, user, _)] = write(machine, [SETTINGS, other], assumed())
     assert (how, user) == ("skipped", "ada")
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
@@ -165,8 +168,9 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
 ) -> None:
     machine.add("base64", "exit 1")
     (home / ".claude.json").write_text('{"oauthAccount": {}}')
-    seen = machine.look(("user", "ada"), ("home_file", "ada", ".claude.json"))
-    assert seen.home_files["ada", ".claude.json"].mode == "unreadable"
-    assert texts(homes.leaving(homes.Seat("ada"), seen)) == [
+    observed = machine.look(*home_facts("ada", ".claude"))
+    found = observed[HomeFact("ada", ".claude.json")]
+    assert found and found.mode == "unreadable"
+    assert texts(homes.leaving(homes.Seat("ada"), observed)) == [
         "~ada/.claude.json cannot be read by ada. Give it back: chown ada, chmod u+rw."
     ]

@@ -22,13 +22,17 @@ from hypothesis import strategies as st
 from mirrorfleet.jobs.verify import questions
 from mirrorfleet.jobs.verify.questions import Turn
 from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
+from mirrorfleet.roles.claude.machine import SEATS
 from mirrorfleet.roles.claude.receipt import notes
 from mirrorfleet.runtime import files
 from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.facts import Listening, User
+from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
+from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile
-from mirrorfleet.runtime.observe import HomeFile as Found
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.shell import shell
 from tests.roles.answers import Answers, converged
 from tests.roles.conftest import Planned
@@ -38,6 +42,7 @@ from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
 from tests.roles.test_cut_runs import SEAT, developer
+from tests.roles.test_cut_runs import observed as at_home
 from tests.roles.test_home_files import SETTINGS, all_files, look, write
 from tests.roles.test_home_files import home as _home
 
@@ -47,11 +52,11 @@ CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.receipt)
 
 
 def asked(machine: Machine) -> Observation:
-    return machine.look(("user", "ada"), *(("home_file", "ada", path) for path in CLAUDE))
+    return machine.look(*home_facts("ada", ".claude"))
 
 
-def whys(seen: Observation) -> list[str]:
-    return texts(homes.leaving(SEAT, seen))
+def whys(observed: Observation) -> list[str]:
+    return texts(homes.leaving(SEAT, observed))
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
@@ -66,10 +71,10 @@ def test_a_pipe_in_a_home_blocks_nothing(
     else:
         os.mkfifo(home / path)
     began = time.monotonic()
-    seen = asked(machine)
-    assert whys(seen) == [f"~ada/{path} is not a regular file. Move it, then run again."]
+    observed = asked(machine)
+    assert whys(observed) == [f"~ada/{path} is not a regular file. Move it, then run again."]
     # Also where it has come since the look.
-    told = write(machine, [HomeFile("ada", path, b"{}")], Observation())
+    told = write(machine, [HomeFile("ada", path, b"{}")], assumed())
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
     assert "is not a regular file" in told[0][2]
     assert time.monotonic() - began < 8
@@ -100,14 +105,16 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     """As with a pipe that is swapped in after it was tested, or a process that is stopped."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", "kill -STOP $PPID; sleep 60")
-    hurried = observation.FUNCTIONS.replace("patience=10", "patience=1")
-    monkeypatch.setattr(observation, "FUNCTIONS", hurried)
+    functions = observation._functions
+    hurried = lambda path: functions(path).replace("patience=10", "patience=1")  # noqa: E731
+    monkeypatch.setattr(observation, "_functions", hurried)
     began = time.monotonic()
-    seen = asked(machine)
+    observed = asked(machine)
     assert time.monotonic() - began < 6
-    assert {each.mode for each in seen.home_files.values()} == {"slow"}
-    assert homes.former(SEAT, seen) == []
-    assert whys(seen)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
+    files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
+    assert {each.mode for each in files if each} == {"slow"}
+    assert homes.former(SEAT, observed) == []
+    assert whys(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 
 
 def test_a_home_that_blocks_the_writing_is_left_in_time(
@@ -118,7 +125,7 @@ def test_a_home_that_blocks_the_writing_is_left_in_time(
     machine.add("mktemp", shell)
     monkeypatch.setattr(files, "HOMES", files.HOMES.replace("patience=30", "patience=1"))
     began = time.monotonic()
-    told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], Observation())
+    told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], assumed())
     assert time.monotonic() - began < 10
     assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
     assert "the home does not answer in time" in told[0][2]
@@ -141,29 +148,32 @@ def test_what_a_home_says_is_no_answer_of_the_host(
     """The process that reads a home is its user's, who can make it say anything."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", f"printf '{forged}'")
-    seen = asked(machine)
-    assert seen.users == {"ada": str(home)}
-    assert seen.system != "plan9"
-    found = seen.home_files["ada", ".claude.json"]
-    assert found.mode == "unreadable" or not found.content
+    mallory = User("mallory")
+    observed = machine.look(*home_facts("ada", ".claude"), mallory)
+    assert observed[mallory] is None
+    assert observed[User("ada")] == str(home)
+    assert observed.machine.system != "plan9"
+    found = observed[HomeFact("ada", ".claude.json")]
+    assert found and (found.mode == "unreadable" or not found.content)
 
 
 def test_a_message_from_a_home_cannot_pretend_to_be_another(machine: Machine, home: Path) -> None:
     machine.add("readlink", r"printf 'a\nskipped\troot\tpay\033[1m\n' >&2; exit 1")
-    [(how, user, why)] = write(machine, [SETTINGS], Observation())
+    [(how, user, why)] = write(machine, [SETTINGS], assumed())
     assert (how, user) == ("skipped", "ada")
     assert why.isprintable()
 
 
 def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
     machine.add("ss", r"echo 'LISTEN 0 1 0.0.0.0:4000 0.0.0.0:* users:((\"x\",pid=7,fd=3))'")
-    text = observation.script([("port", "4000")]).replace("/proc/$1", f"{machine.root}/p")
+    ports = [Listening(4000), Listening(1)]
+    text = observation.script(ports).replace("/proc/$1", f"{machine.root}/p")
     (machine.root / "p").mkdir()
     (machine.root / "p/cgroup").write_text("0::/init.scope\n")
     (machine.root / "p/comm").write_text("x\\nport\t1\t\\033y\n")
     done = machine._run(["dash", "-s"], text)
-    seen = observation.parse(done.stdout.splitlines())
-    assert seen.listeners == {4000: frozenset({"x\\nport1\\033y"})}
+    observed = observation.parse(ports, done.stdout.splitlines())
+    assert [observed[port] for port in ports] == [{"x\\nport1\\033y"}, set()]
 
 
 FORGED = r"Welcome!\ndeveloper\tlab\tgrace\nturn\tanswer\t0\tyes\t\t\nturn\tx\ty\tz\t%%\t%%\n"
@@ -174,10 +184,10 @@ def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Ma
     calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
     began = time.monotonic()
     done = machine._run(
-        ["sh", "-s"], observation.script([], shell(questions.HERE / "keyed.sh") + calls)
+        ["sh", "-s"], observation.script([], shell(questions.HERE / "developer.sh") + calls)
     )
     assert time.monotonic() - began < 10
-    turns = questions.told(done.stdout.splitlines()).turns
+    turns = questions.told([], done.stdout.splitlines()).turns
     assert turns == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
 
 
@@ -203,7 +213,7 @@ def test_the_shell_of_a_user_gets_neither_the_lock_nor_our_output(
 ) -> None:
     look = 'for at in 0 1 2 9; do readlink "/proc/$$/fd/$at"; done | cat >"$ROOT/held"'
     machine.add("runuser", f'{look}; shift 3; exec "$@"')
-    assert write(machine, [SETTINGS], Observation()) == []
+    assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
     said = str(machine.at("/var/lib/mirrorfleet/stage/said"))
     assert held == ["/dev/null", said, said]
@@ -214,13 +224,13 @@ def test_a_run_that_is_killed_leaves_no_key_for_longer_than_to_the_next(
 ) -> None:
     machine.add("getent", "kill -9 $(ps -o ppid= $PPID)")
     key = HomeFile("ada", SEAT.key, b"sk-of-ada")
-    [command] = files.write([key], Observation(), lambda *said: None)
+    [command] = files.write([key], assumed(), lambda *said: None)
     assert machine.run(command).returncode != 0
     stage = machine.at("/var/lib/mirrorfleet/stage")
     left = [path for path in machine.root.rglob("*") if path.is_file() and holds(path, b"sk-of")]
     assert [path.parent for path in left] == [stage]
     machine.add("getent", 'shift; echo "$1:x:1000:1000::$ROOT/home/$1:/bin/sh"')
-    assert write(machine, [SETTINGS], Observation()) == []
+    assert write(machine, [SETTINGS], assumed()) == []
     assert not stage.exists()
 
 
@@ -247,9 +257,9 @@ def test_what_the_client_saves_at_the_same_time_is_not_lost(
     (home / ".claude").mkdir()
     if there:
         (home / ".claude/settings.json").write_text("{}")
-    seen = look(machine, SETTINGS)
+    observed = look(machine, SETTINGS)
     machine.add(program, SAVE.format(program=program))
-    told = write(machine, [SETTINGS], seen)
+    told = write(machine, [SETTINGS], observed)
     saved = (machine.root / "saved").exists()
     assert saved == (there or program not in ("sha256sum", "perl"))
     assert [how for how, *_ in told] == ["changed"] * saved
@@ -306,14 +316,11 @@ def test_no_receipt_is_written_that_would_not_be_read() -> None:
     """Text that cannot be compressed, of almost the size that is read, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
     content = Found("600", json.dumps({"noise": noise}).encode())
-    seen = Observation(
-        users={"ada": "/home/ada"},
-        home_files={("ada", SEAT.settings): content, ("ada", SEAT.state): content},
-    )
+    observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
-    [why] = texts(homes.problems(client, seen))
+    [why] = texts(homes.problems(client, observed))
     assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in why
-    assert [file.path for file in homes.files(client, seen)] == [SEAT.key]
+    assert [file.path for file in homes.files(client, observed)] == [SEAT.key]
 
 
 OURS = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
@@ -356,22 +363,21 @@ def mutated(said: Any, at: tuple[Any, ...], value: Any) -> Any:
 def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
     theirs = b'{"permissions": {"allow": ["x"], "deny": 5}, "env": {"A": "0"}}'
     client = developer(OURS, {"hasCompletedOnboarding": True})
-    there = {("ada", SEAT.settings): Found("600", theirs)}
-    users = {"ada": "/home/ada"}
-    for file in homes.files(client, Observation(users=users, home_files=there)):
+    there = {SEAT.file(SEAT.settings): Found("600", theirs)}
+    for file in homes.files(client, at_home(there)):
         if file.content is not None:
-            there[file.user, file.path] = Found(file.mode, file.content)
-    said = json.loads(there["ada", SEAT.receipt].content)
+            there[file.fact] = Found(file.mode, file.content)
+    said = json.loads(there[SEAT.file(SEAT.receipt)].content)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.sampled_from(places(said)))
         said = mutated(said, at, data.draw(ANY))
-    there["ada", SEAT.receipt] = Found("600", json.dumps(said).encode())
+    there[SEAT.file(SEAT.receipt)] = Found("600", json.dumps(said).encode())
     if data.draw(st.booleans()):
-        there["ada", SEAT.settings] = Found("600", json.dumps(data.draw(ANY)).encode())
-    seen = Observation(users=users, home_files=there)
-    for wanted in (homes.files(client, seen), homes.former(SEAT, seen)):
-        list(homes.changes(wanted, [client], seen))
-    assert all(why.startswith("~ada/") for why in texts(homes.problems(client, seen)))
+        there[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
+    observed = at_home(there)
+    for wanted in (homes.files(client, observed), homes.former(SEAT, observed)):
+        list(homes.changes(wanted, [client], observed))
+    assert all(why.startswith("~ada/") for why in texts(homes.problems(client, observed)))
 
 
 # Through a whole run.
@@ -404,7 +410,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
 ) -> None:
     path, said = broken
     for name in ("dev-1", "dev-2"):
-        found[name]["seat", "grace"] = (".claude",)
+        found[name]["assignments", SEATS, "grace"] = (".claude",)
     found["dev-1"]["home_file", "grace", path] = said
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, found)

@@ -68,8 +68,9 @@ def test_of_a_root_that_can_be_guessed_nothing_is_told(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        "This machine cannot derive keys from {env: MIRRORFLEET_KEY_ROOT}: it is 3 characters "
-        "long; the minimum is 32. Make a random one, for example with: openssl rand -hex 32.\n"
+        "On this machine, keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
+        "characters long; the minimum is 32. Make a random one, for example with: openssl rand "
+        "-hex 32.\n"
     )
 
 

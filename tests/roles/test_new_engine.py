@@ -25,13 +25,14 @@ from mirrorfleet import checks, fleet, monitoring
 from mirrorfleet.config import schema
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.verify.layers import Layer, layers
-from mirrorfleet.jobs.verify.questions import asked, engine_unit, engine_url
+from mirrorfleet.jobs.verify.questions import asked, engine_models, engine_unit
 from mirrorfleet.own_engines import register
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.engines import PLANNERS
 from mirrorfleet.planning.explain import values
 from mirrorfleet.planning.topology import mermaid
-from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.facts import Unit, UnitState
+from mirrorfleet.runtime.observe import assumed
 from tests.engines.echo import ECHO
 from tests.engines.echo.plan import EchoPlan
 from tests.engines.echo.role import EchoRole
@@ -96,7 +97,7 @@ def planned(directory: Path) -> FleetPlan:
 
 def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
     [problem] = [each for each in problems(tmp_path) if "parrot" in each]
-    assert problem.startswith("models.parrot.engine: cannot be 'echo': it is one of ollama, vllm.")
+    assert problem.startswith("models.parrot.engine: is 'echo'; it must be one of ollama, vllm.")
 
 
 @pytest.mark.usefixtures("registered")
@@ -109,8 +110,8 @@ def test_an_engine_is_registered_once() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("    output: 8192\n", "", "models.parrot: lacks 'output'."),
-        ("reserved_gpus: 1", "voise: loud", "is not a key of this file. Did you mean 'voice'?"),
+        ("    output: 8192\n", "", "models.parrot: missing key 'output'."),
+        ("reserved_gpus: 1", "voise: loud", "voise: unknown key. Did you mean 'voice'?"),
         ("hosts: [gpu]", "hosts: [gpu, gw]\n    voice: loud", "is loud on several hosts."),
         ("hosts: [gpu]", "hosts: [gqu]", "host 'gqu' does not exist in this file."),
         (
@@ -218,7 +219,7 @@ def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) 
     assert "restart" in engine.command and "restart" in gateway.command
     assert engine.ended < gateway.number
     [echo] = plans["gpu"].engines_of(EchoPlan)
-    service = EchoRole().render(echo, Observation())
+    service = EchoRole().render(echo, assumed())
     assert "Environment=CUDA_VISIBLE_DEVICES=0\n" in service.unit
     assert service.environment["ECHO_KEY"] == SECRETS["ENGINE_KEY"]
 
@@ -227,9 +228,10 @@ def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) 
 def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
     plan = planned(house).hosts["gpu"]
     [echo] = plan.engines_of(EchoPlan)
-    key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {engine_url(echo)} {engine_unit(echo)} 8100"
+    url = engine_models(echo).key[1]
+    key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {url} {engine_unit(echo)} 8100"
     assert key in asked(plan, [])
-    service = EchoRole().render(echo, Observation())
+    service = EchoRole().render(echo, assumed())
     with running(service.environment, service.files["server.py"]) as ask:
         assert ask("/alive", "") == {}
         answer = ask("/voices", service.environment["ECHO_KEY"])
@@ -244,10 +246,8 @@ def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
 
 def layer(plan: HostPlan, echo: EchoPlan, answer: Mapping[str, Any]) -> Layer:
     """Return what verify finds of the engine, if it lists its models so."""
-    observed = Observation(
-        units={engine_unit(echo): Unit("active")},
-        answers={engine_url(echo): json.dumps(answer).encode()},
-    )
+    running = {Unit(engine_unit(echo)): UnitState("active")}
+    observed = assumed({**running, engine_models(echo): json.dumps(answer).encode()})
     [found] = [each for each in layers(plan, observed) if each.kind == "Echo"]
     return found
 

@@ -1,4 +1,4 @@
-"""The real observe.sh on this machine, and what is understood of its answers."""
+"""The real shell functions of facts on this machine, and how their lines are read."""
 
 from __future__ import annotations
 
@@ -15,50 +15,67 @@ from threading import Thread
 
 import pytest
 
-from mirrorfleet.runtime.observe import HomeFile, Observation, Unit, parse
-from tests.roles.machine import Machine
+from mirrorfleet.roles.system.facts import Addresses
+from mirrorfleet.roles.vllm.facts import Gpus
+from mirrorfleet.runtime.facts import (
+    Answer,
+    Content,
+    Disk,
+    Exists,
+    File,
+    Link,
+    Listening,
+    Package,
+    Tree,
+    Unit,
+    UnitState,
+    User,
+)
+from mirrorfleet.runtime.facts.homes import HomeFile, HomeFileState
+from mirrorfleet.runtime.facts.python import Environments, Python
+from mirrorfleet.runtime.observe import Machine, NotAsked, assumed, parse, script
+from tests.roles.machine import Machine as Host
 
 
-def test_the_machine_itself(machine: Machine) -> None:
-    seen = machine.look()
-    assert seen.architecture == platform.machine()
-    assert seen.cores == os.cpu_count()
-    assert seen.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert (seen.system, seen.release) != ("unknown", "unknown")
+def test_the_machine_itself(machine: Host) -> None:
+    observed = machine.look()
+    assert observed.machine.architecture == platform.machine()
+    assert observed.machine.cores == os.cpu_count()
+    assert observed.machine.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert (observed.machine.system, observed.machine.release) != ("unknown", "unknown")
 
 
-def test_what_is_absent_is_not_in_the_answer(machine: Machine) -> None:
+def test_what_is_absent_is_not_in_the_answer(machine: Host) -> None:
     machine.add("systemctl", "exit 1")
     nowhere = str(machine.root / "nowhere")
-    seen = machine.look(
-        ("user", "nobody-of-this-name"),
-        ("package", "no-such-package"),
-        *((kind, nowhere) for kind in ("path", "link", "tree", "content")),
-        ("gpus", "no-such-nvidia-smi"),
-        ("python", "no-such-python"),
-        ("home_file", "nobody-of-this-name", ".claude.json"),
+    observed = machine.look(
+        User("nobody-of-this-name"),
+        Package("no-such-package"),
+        *(kind(nowhere) for kind in (Exists, Link, Tree, File, Content)),
+        Unit("no-such.service"),
+        Gpus("no-such-nvidia-smi"),
+        Python("no-such-python"),
+        HomeFile("nobody-of-this-name", ".claude.json"),
     )
-    nothing = (seen.users, seen.packages, seen.paths, seen.links, seen.files, seen.contents)
-    assert not any((*nothing, seen.home_files, seen.gpus))
-    assert seen.python == "none"
+    assert observed.values == {fact: fact.value(()) for fact in observed.values}
 
 
-def test_paths_files_and_links(machine: Machine) -> None:
+def test_paths_files_and_links(machine: Host) -> None:
     file = machine.root / "a file's name"
     file.write_text("content")
     file.chmod(0o640)
     link = machine.root / "link"
     link.symlink_to("generations/abc")
-    seen = machine.look(("path", str(file)), ("tree", str(file)), ("link", str(link)))
+    observed = machine.look(Exists(str(file)), File(str(file)), Link(str(link)))
     digest = sha256(b"content").hexdigest()
-    assert seen.paths == {str(file)}
-    assert seen.links == {str(link): "generations/abc"}
-    mode, owner, found = seen.files[str(file)].split(" ")
+    assert observed[Exists(str(file))]
+    assert observed[Link(str(link))] == "generations/abc"
+    mode, owner, found = (observed[File(str(file))] or "").split(" ")
     assert (mode, found) == ("640", digest)
     assert owner in (f"{file.owner()}:{file.group()}", "root:root")
 
 
-def test_an_environment_of_another_python_is_as_good_as_none(machine: Machine) -> None:
+def test_an_environment_of_another_python_is_as_good_as_none(machine: Host) -> None:
     machine.add("its-python", "echo Python 3.13.5")
     for name, minor, files in (
         ("right", "3.13", [".complete"]),
@@ -68,13 +85,17 @@ def test_an_environment_of_another_python_is_as_good_as_none(machine: Machine) -
         (machine.root / name / "lib" / f"python{minor}").mkdir(parents=True)
         for file in files:
             (machine.root / name / file).touch()
-    asked = [("environment", str(machine.root / name)) for name in ("right", "older", "torso")]
-    seen = machine.look(("python", "its-python"), *asked)
-    assert seen.environments == {str(machine.root / "right"): ""}
-    assert machine.look(*asked).environments == {}  # a host without python3
+    right, older, torso = (
+        Environments(str(machine.root / name)) for name in ("right", "older", "torso")
+    )
+    observed = machine.look(Python("its-python"), right, older, torso)
+    assert observed[Python("its-python")] == "3.13.5"
+    assert observed[right] == {right.directory: ""}
+    assert (observed[older], observed[torso]) == ({}, {})
+    assert machine.look(right)[right] == {}, "on a host without python3"
 
 
-def test_an_environment_that_another_hand_has_changed(machine: Machine) -> None:
+def test_an_environment_that_another_hand_has_changed(machine: Host) -> None:
     machine.add("its-python", "echo Python 3.13.5")
     base = machine.root / "1.2.3-digest"
     again = machine.root / "1.2.3-digest-2"
@@ -87,22 +108,21 @@ def test_an_environment_that_another_hand_has_changed(machine: Machine) -> None:
     time.sleep(0.02)  # the clock of files ticks a hundred times a second
     module.write_text("evil")
     os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
-    seen = machine.look(("python", "its-python"), ("environment", str(base)))
-    assert seen.environments == {str(base): str(module), str(again): ""}
+    observed = machine.look(Python("its-python"), Environments(str(base)))
+    assert observed[Environments(str(base))] == {str(base): str(module), str(again): ""}
 
 
-def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Machine) -> None:
+def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Host) -> None:
     (machine.root / "text").write_bytes(b"a\tb\n\xff")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api/tags"
         answering = Thread(target=answer_once, args=(server, b'{"models": []}'))
         answering.start()
-        seen = machine.look(("content", str(machine.root / "text")), ("answer", url))
+        observed = machine.look(Content(str(machine.root / "text")), Answer(url))
         answering.join()
-    assert seen.contents == {str(machine.root / "text"): b"a\tb\n\xff"}
-    assert seen.answers == {url: b'{"models": []}'}
-    gone = machine.look(("content", str(machine.root / "nowhere")), ("answer", url))
-    assert (gone.contents, gone.answers) == ({}, {})
+    assert observed[Content(str(machine.root / "text"))] == b"a\tb\n\xff"
+    assert observed[Answer(url)] == b'{"models": []}'
+    assert machine.look(Answer(url))[Answer(url)] is None
 
 
 def answer_once(server: socket.socket, content: bytes) -> None:
@@ -114,22 +134,22 @@ def answer_once(server: socket.socket, content: bytes) -> None:
         )
 
 
-def test_every_generation_of_a_service(machine: Machine) -> None:
+def test_every_generation_of_a_service(machine: Host) -> None:
     for name in ("111", "222"):
         (machine.root / "generations" / name).mkdir(parents=True)
     (machine.root / "generations/222/file").touch()
     (machine.root / "generations/222/a name\nthat nobody gives").touch()
-    seen = machine.look(("tree", str(machine.root / "generations")))
-    inside = {path.removeprefix(f"{machine.root}/"): said for path, said in seen.files.items()}
-    assert {path: said.split()[-1] for path, said in inside.items()} == {
-        "generations": "directory",
-        "generations/111": "directory",
-        "generations/222": "directory",
-        "generations/222/file": sha256(b"").hexdigest(),
+    tree = Tree(str(machine.root / "generations"))
+    found = machine.look(tree)[tree]
+    assert {path: description.split()[-1] for path, description in found.items()} == {
+        "": "directory",
+        "111": "directory",
+        "222": "directory",
+        "222/file": sha256(b"").hexdigest(),
     }
 
 
-def test_a_file_in_a_home(machine: Machine) -> None:
+def test_a_file_in_a_home(machine: Host) -> None:
     home = machine.root / "home/ada"
     (home / "dotfiles").mkdir(parents=True)
     content = b'{"tab": "\t", "line": "\n", "\xc3\xbc": 1}' * 200
@@ -137,14 +157,15 @@ def test_a_file_in_a_home(machine: Machine) -> None:
     (home / "dotfiles/claude.json").chmod(0o600)
     (home / ".claude").mkdir()
     (home / ".claude/settings.json").symlink_to("../dotfiles/claude.json")
-    seen = machine.look(("home_file", "ada", ".claude/settings.json"), ("user", "ada"))
-    assert seen.home_files == {("ada", ".claude/settings.json"): HomeFile("600", content)}
-    assert seen.users == {"ada": str(home)}
+    observed = machine.look(HomeFile("ada", ".claude/settings.json"), User("ada"))
+    assert observed[HomeFile("ada", ".claude/settings.json")] == HomeFileState("600", content)
+    assert observed[User("ada")] == str(home)
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not a Debian")
-def test_packages(machine: Machine) -> None:
-    assert machine.look(("package", "dpkg"), ("package", "no-such")).packages == {"dpkg"}
+def test_packages(machine: Host) -> None:
+    observed = machine.look(Package("dpkg"), Package("no-such"))
+    assert observed.values == {Package("dpkg"): True, Package("no-such"): False}
 
 
 # A stand-in for systemd: one unit runs as the process in $ROOT/pid, one was disabled, and no other
@@ -168,50 +189,85 @@ done
 """
 
 
-def test_a_unit_tells_the_generation_that_its_process_was_started_with(machine: Machine) -> None:
+def test_a_unit_tells_the_generation_that_its_process_was_started_with(machine: Host) -> None:
     environment = os.environ | {"MIRRORFLEET_GENERATION": "3fa2c81b90de", "LINES": "1\n2"}
     process = subprocess.Popen(["sleep", "60"], env=environment)
     try:
         (machine.root / "pid").write_text(str(process.pid))
         machine.add("systemctl", SYSTEMCTL)
         names = ("runs.service", "disabled.service", "unknown.service")
-        seen = machine.look(*(("unit", name) for name in names))
+        observed = machine.look(*(Unit(name) for name in names))
     finally:
         process.kill()
         process.wait()
-    assert seen.units == {
-        "runs.service": Unit("active", "enabled", "3fa2c81b90de", True, "/etc/a.conf /etc/b.conf"),
-        "disabled.service": Unit(enabled="disabled"),
-        "unknown.service": Unit(),
+    drop_ins = "/etc/a.conf /etc/b.conf"
+    assert observed.values == {
+        Unit("runs.service"): UnitState("active", "enabled", "3fa2c81b90de", True, drop_ins),
+        Unit("disabled.service"): UnitState(enabled="disabled"),
+        Unit("unknown.service"): UnitState(),
     }
 
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="needs iproute2")
-def test_who_listens_on_a_port(machine: Machine) -> None:
+def test_who_listens_on_a_port(machine: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        taken = machine.look(("port", str(port)))
-    free = machine.look(("port", str(port)))
-    assert free.listeners == {}
-    [owner] = taken.listeners[port]
+        taken = machine.look(Listening(port))
+    free = machine.look(Listening(port))
+    assert free[Listening(port)] == frozenset()
+    [owner] = taken[Listening(port)]
     # Where the tests run in a unit of their own, that is said; else the command.
     assert owner.endswith(".service") or owner in Path(sys.executable).resolve().name
 
 
+MACHINE = "machine\tdebian\t12\tx86_64\t4\t1024"
+
+
 def test_an_answer_after_a_login_shell_has_greeted() -> None:
-    machine = "machine\tdebian\t12\tx86_64\t4\t1024"
-    seen = parse(["Welcome!", "", machine, "path\t/x"])
-    wanted = Observation("debian", "12", "x86_64", 4, 1024**2, paths=frozenset({"/x"}))
-    assert vars(seen) == vars(wanted)
+    observed = parse([Exists("/x")], ["Welcome!", "", MACHINE, "path\t/x"])
+    assert observed.machine == Machine("debian", "12", "x86_64", 4, 1024**2)
+    assert observed.values == {Exists("/x"): True}
 
 
 def test_an_answer_that_is_none_of_ours() -> None:
     with pytest.raises(ValueError, match="hello"):
-        parse(["machine\tdebian\t12\tx86_64\t4\t1024", "hello"])
+        parse([], [MACHINE, "hello"])
 
 
-def test_the_addresses_that_the_host_finds_for_a_name(machine: Machine) -> None:
+def test_an_answer_without_a_machine() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        parse([Exists("/x")], ["path\t/x"])
+
+
+def test_a_line_that_cannot_be_read_is_named_with_its_fact() -> None:
+    with pytest.raises(ValueError, match=r"Disk\(path='/x'\).*'much'"):
+        parse([Disk("/x")], [MACHINE, "disk\t/x\tmuch"])
+
+
+def test_what_no_fact_asked_for_is_left_out() -> None:
+    observed = parse([Exists("/x")], [MACHINE, "path\t/y", "user\tmallory\t/root"])
+    assert observed.values == {Exists("/x"): False}
+
+
+def test_a_fact_that_was_not_asked_is_a_mistake_of_the_role() -> None:
+    observed = parse([Exists("/x")], [MACHINE])
+    with pytest.raises(NotAsked, match=r"Package\(name='nftables'\)"):
+        observed[Package("nftables")]
+    assert observed.get(Package("nftables")) is False
+    assert assumed()[Package("nftables")] is False
+
+
+def test_facts_share_calls_and_functions_are_sent_where_a_fact_needs_them() -> None:
+    facts = [Package("a"), Unit("x.service"), Package("b"), Tree("/t"), File("/t"), Package("a")]
+    calls = script(facts).split("\nmachine\n")[1].splitlines()
+    assert calls == ["package a b", "unit x.service", "tree /t", "", "exit 0"]
+    assert "home_file()" not in script(facts)
+    assert "home_file()" in script([HomeFile("ada", ".claude.json")])
+
+
+def test_the_addresses_that_the_host_finds_for_a_name(machine: Host) -> None:
     answer = r"[ $2 = gw ] && printf '127.0.1.1 STREAM gw\n127.0.1.1 DGRAM\n10.0.2.11 STREAM\n'"
     machine.add("getent", answer)
-    seen = machine.look(("name", "gw"), ("name", "nobody"))
-    assert seen.names == {"gw": "127.0.1.1 10.0.2.11", "nobody": ""}
+    observed = machine.look(Addresses("gw"), Addresses("nobody"))
+    assert observed[Addresses("gw")] == ("127.0.1.1", "10.0.2.11")
+    assert observed[Addresses("nobody")] == ()

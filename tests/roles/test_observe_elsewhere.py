@@ -1,4 +1,4 @@
-"""observe.sh in the shells and with the programs that other hosts have."""
+"""The shell functions of facts in the shells and with the programs that other hosts have."""
 
 from __future__ import annotations
 
@@ -6,37 +6,55 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mirrorfleet.runtime.observe import Gpu, HomeFile, Observation, parse, script
+from mirrorfleet.roles.claude.facts import OwnClients
+from mirrorfleet.roles.vllm.facts import Gpu, GpuReport, Gpus
+from mirrorfleet.runtime.facts import (
+    Content,
+    Disk,
+    Exists,
+    Fact,
+    Link,
+    Listening,
+    Package,
+    Tree,
+    Unit,
+    User,
+)
+from mirrorfleet.runtime.facts.homes import HomeFile, HomeFileState
+from mirrorfleet.runtime.facts.python import Python
+from mirrorfleet.runtime.observe import Machine as Found
+from mirrorfleet.runtime.observe import Observation, parse, script
 from tests.roles.fleets import stand_in
 from tests.roles.machine import Machine
 
 SHELLS = {"dash": ["dash"], "bash as sh": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 
 
-def questions(root: Path) -> list[tuple[str, ...]]:
+def facts(root: Path) -> list[Fact[Any]]:
     """One of each kind, at least, and things that are not there."""
     there, nowhere = str(root / "a directory"), str(root / "nowhere/at/all")
     return [
-        ("user", "ada"),
-        ("user", "nobody-of-this-name"),
-        ("package", "no-such-package"),
-        ("python", "python3"),
-        ("gpus", "nvidia-smi"),
-        ("disk", there),
-        ("disk", nowhere),
-        *((kind, path) for kind in ("path", "link", "content") for path in (there, nowhere)),
-        ("link", str(root / "link")),
-        ("home_file", "ada", ".claude.json"),
-        ("home_file", "ada", ".claude/settings.json"),
-        ("home_file", "nobody-of-this-name", ".claude.json"),
-        ("own_client", "ada"),
-        ("unit", "a.service"),
-        ("unit", "b.service"),
-        ("port", "1"),
-        ("port", "2"),
+        User("ada"),
+        User("nobody-of-this-name"),
+        Package("no-such-package"),
+        Python(),
+        Gpus(),
+        Disk(there),
+        Disk(nowhere),
+        *(kind(path) for kind in (Exists, Link, Content) for path in (there, nowhere)),
+        Link(str(root / "link")),
+        HomeFile("ada", ".claude.json"),
+        HomeFile("ada", ".claude/settings.json"),
+        HomeFile("nobody-of-this-name", ".claude.json"),
+        OwnClients("ada"),
+        Unit("a.service"),
+        Unit("b.service"),
+        Listening(1),
+        Listening(2),
     ]
 
 
@@ -56,27 +74,34 @@ def furnished(machine: Machine) -> Machine:
     return machine
 
 
-def expected(seen: Observation, root: Path) -> None:
+def expected(observed: Observation, root: Path) -> None:
     there = str(root / "a directory")
-    assert seen.users == {"ada": str(root / "home/ada")}
-    assert seen.paths == {there}
-    assert seen.links == {str(root / "link"): "a directory"}
-    assert seen.home_files == {("ada", ".claude.json"): HomeFile("640", b'{"a": "\t"}')}
     own = str(root / "home/ada/.local/bin/claude")
-    assert seen.own_clients == {("ada", ".local/bin/claude"): own}
-    assert seen.disks.keys() == {there, str(root / "nowhere/at/all")}
+    elsewhere = (Python, Gpus, Disk)
+    found = {
+        fact: value
+        for fact, value in observed.values.items()
+        if value != fact.value(()) and not isinstance(fact, elsewhere)
+    }
+    assert found == {
+        User("ada"): str(root / "home/ada"),
+        Exists(there): True,
+        Link(str(root / "link")): "a directory",
+        HomeFile("ada", ".claude.json"): HomeFileState("640", b'{"a": "\t"}'),
+        OwnClients("ada"): {".local/bin/claude": own},
+    }
     free = shutil.disk_usage(root).free
-    assert all(abs(found - free) < 2**30 for found in seen.disks.values())
-    assert (seen.packages, seen.units, seen.listeners, seen.contents) == (frozenset(), {}, {}, {})
+    for path in (there, str(root / "nowhere/at/all")):
+        assert abs((observed[Disk(path)] or 0) - free) < 2**30
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS.keys())
 def test_shells(furnished: Machine, shell: list[str]) -> None:
     if not shutil.which(shell[0]):
         pytest.skip(f"no {shell[0]} on this machine")
-    seen = furnished.look(*questions(furnished.root), shell=shell)
-    expected(seen, furnished.root)
-    assert seen.gpus == (
+    observed = furnished.look(*facts(furnished.root), shell=shell)
+    expected(observed, furnished.root)
+    assert observed[Gpus()].gpus == (
         Gpu(81559 * 1024**2, "580.65.06", "9.0"),
         Gpu(0, "580.65.06", "12.1"),
     )
@@ -88,24 +113,24 @@ def test_where_a_users_link_leads_is_no_answer_of_the_host(furnished: Machine) -
     stand_in(forged / "claude", "exit 0")
     (furnished.root / "home/ada/.claude/local").mkdir(parents=True)
     (furnished.root / "home/ada/.claude/local/claude").symlink_to(forged / "claude")
-    seen = furnished.look(("own_client", "ada"))
-    assert seen.own_clients["ada", ".claude/local/claude"].endswith("/home/ada/xusermallory/claude")
-    assert seen.users == {}
+    observed = furnished.look(OwnClients("ada"), User("mallory"))
+    found = observed[OwnClients("ada")]
+    assert found[".claude/local/claude"].endswith("/home/ada/xusermallory/claude")
+    assert observed[User("mallory")] is None
 
 
 def test_a_driver_that_does_not_answer_is_no_gpu_and_its_words_are_kept(furnished: Machine) -> None:
     words = "Failed to initialize NVML: Driver/library version mismatch"
     furnished.add("nvidia-smi", f"echo '{words}'; echo 'NVML library version: 570.195'; exit 18")
-    seen = furnished.look(("gpus", "nvidia-smi"))
-    assert seen.gpus == ()
-    assert seen.smi == f"{words} NVML library version: 570.195"
+    observed = furnished.look(Gpus())
+    assert observed[Gpus()] == GpuReport(message=f"{words} NVML library version: 570.195")
 
 
 def test_a_gpu_that_has_failed_is_reported_beside_the_others(furnished: Machine) -> None:
     words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
     furnished.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
-    seen = furnished.look(("gpus", "nvidia-smi"))
-    assert (len(seen.gpus), seen.smi) == (1, words)
+    observed = furnished.look(Gpus())
+    assert (len(observed[Gpus()].gpus), observed[Gpus()].message) == (1, words)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +148,7 @@ def test_gpus_that_are_joined_by_nvswitch(
     directory.mkdir()
     (directory / "class").write_text(f"{kind}\n")
     (directory / "vendor").write_text(f"{vendor}\n")
-    assert furnished.look_as_host(("gpus", "nvidia-smi")).nvswitch == joined, device
+    assert furnished.look_as_host(Gpus())[Gpus()].nvswitch == joined, device
 
 
 def test_a_driver_of_before_compute_cap_is_asked_without(furnished: Machine) -> None:
@@ -132,8 +157,8 @@ def test_a_driver_of_before_compute_cap_is_asked_without(furnished: Machine) -> 
         """case $* in *compute_cap*) echo 'Field "compute_cap" is not a valid field'; exit 2 ;; esac
 echo '0, 16160, 450.80.02'""",
     )
-    seen = furnished.look(("gpus", "nvidia-smi"))
-    assert (seen.gpus, seen.smi) == ((Gpu(16160 * 1024**2, "450.80.02"),), "")
+    observed = furnished.look(Gpus())
+    assert observed[Gpus()] == GpuReport((Gpu(16160 * 1024**2, "450.80.02"),))
 
 
 # Stand-ins for macOS's programs: they take what those take, and refuse what only GNU's take.
@@ -169,17 +194,17 @@ def test_macos(furnished: Machine, tmp_path: Path) -> None:
     real = {name: name for name in AS_EVERYWHERE} | {"real-stat": "stat", "real-df": "df"}
     for name, program in real.items():
         (programs / name).symlink_to(shutil.which(program) or pytest.fail(f"no {program}"))
-    asked = script([*questions(furnished.root), ("tree", str(furnished.root))])
+    asked = [*facts(furnished.root), Tree(str(furnished.root))]
     # Nothing of this machine's own /usr/sbin, which the script adds for Linux.
     done = subprocess.run(
         [str(programs / "sh"), "-s"],
-        input=asked.replace(":/usr/sbin:/sbin", ""),
+        input=script(asked).replace(":/usr/sbin:/sbin", ""),
         env=os.environ | {"PATH": str(programs), "ROOT": str(furnished.root)},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    seen = parse(done.stdout.splitlines())
-    expected(seen, furnished.root)
-    said = (seen.system, seen.release, seen.architecture, seen.cores, seen.memory, seen.python)
-    assert said == ("macos", "26.1", "arm64", 8, 16 * 1024**3, "none")
+    observed = parse(asked, done.stdout.splitlines())
+    expected(observed, furnished.root)
+    assert observed[Python()] is None
+    assert observed.machine == Found("macos", "26.1", "arm64", 8, 16 * 1024**3)

@@ -13,8 +13,10 @@ from mirrorfleet.roles.ollama import models
 from mirrorfleet.roles.ollama.files.keeper import CANDIDATE
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts import Content
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import NEVER
+from tests.roles.answers import having
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import REGISTRY
@@ -27,13 +29,15 @@ def host(machine: Machine) -> Iterator[OllamaHost]:
     found.stop()
 
 
+LEDGER = Content(models.LEDGER)
+
+
 def seen(host: OllamaHost) -> Observation:
     """Look at the host as every run does."""
-    asked = models.questions(host.ollama(helper=HELPER))
-    moved = [(kind, str(host.ledger) if kind == "content" else what) for kind, what in asked]
-    found = host.machine.look(*moved)
-    content = found.contents.get(str(host.ledger), b"")
-    return Observation(contents={models.LEDGER: content}, answers=found.answers)
+    moved = Content(str(host.ledger))
+    asked = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
+    found = host.machine.look(*asked, moved)
+    return assumed({**found.values, LEDGER: found[moved]})
 
 
 def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
@@ -72,9 +76,9 @@ def test_a_model_of_files_of_this_machine(
         "ollama: model own is not as it should be"
     ]
     [lora] = [
-        path for kind, path in models.questions(plan) if path.endswith(digest(root / "lora.gguf"))
+        fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))
     ]
-    there = replace(seen(host), paths=frozenset({lora}))
+    there = having(seen(host), {lora: True})
     assert len(list(models.send(plan, there))) == len(sent) // 2
 
 

@@ -16,7 +16,8 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import release
 from mirrorfleet.roles.ollama.render import USER
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts import Exists
+from mirrorfleet.runtime.observe import assumed
 from tests.roles.answers import MACHINE, seen
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
@@ -60,11 +61,7 @@ def test_it_is_unpacked_under_its_version_and_digest(
     program = release.binary(ollama, release.chosen(ollama, FOUND))
     assert host.machine.at(program).stat().st_mode & 0o777 == 0o755
     assert (
-        list(
-            release.install(
-                plan, Observation(paths=frozenset({program}), architecture="x86_64"), USER
-            )
-        )
+        list(release.install(plan, assumed({Exists(program): True}, architecture="x86_64"), USER))
         == []
     )
 

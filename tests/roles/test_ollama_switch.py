@@ -15,7 +15,7 @@ from mirrorfleet.roles.ollama import models, release
 from mirrorfleet.roles.ollama.role import Ollama
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.paths import ROOT
 from tests.roles.answers import MACHINE, seen
 from tests.roles.machine import Machine, as_root
@@ -84,8 +84,8 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     told = []
     for commands in (
         release.install(plan, FOUND, GROUP),
-        generations.place(wanted, Observation()),
-        generations.switch(wanted, Observation()),
+        generations.place(wanted, assumed()),
+        generations.switch(wanted, assumed()),
         models.make(ollama),
     ):
         done = host.run(commands)

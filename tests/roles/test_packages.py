@@ -26,7 +26,9 @@ from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime import secrets
-from mirrorfleet.runtime.observe import HomeFile, Observation
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.facts.homes import HomeFile, HomeFileState
+from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.secrets import reveal
 from tests.roles import programs
 from tests.roles.fleets import ROOT, good, stand_in
@@ -151,8 +153,8 @@ def test_who_is_not_in_the_file_is_told(
             "guests",
             "linus",
             {"KEY_ROOT": "abc"},
-            "guests cannot derive keys from {env: KEY_ROOT}: it is 3 characters long; the minimum "
-            "is 32. Make a random one, for example with: openssl rand -hex 32.",
+            "guests: keys cannot be derived from {env: KEY_ROOT}: it is 3 characters long; "
+            "the minimum is 32. Make a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",
@@ -249,10 +251,12 @@ def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, h
     script = carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
     done = run(script, home)
     assert (done.returncode, done.stderr) == (0, "")
-    found = {("ada", ".claude/settings.json"): HomeFile("644", OWN)}
     [developer] = plan("guests").users
-    found = {(developer.user, path): each for (_, path), each in found.items()}
-    for file in homes.files(developer, Observation(home_files=found)):
+    found = {
+        User(developer.user): "/home/ada",
+        HomeFile(developer.user, ".claude/settings.json"): HomeFileState("644", OWN),
+    }
+    for file in homes.files(developer, assumed(found)):
         assert (home / file.path).read_bytes() == file.content, file.path
         assert (home / file.path).stat().st_mode & 0o777 == int(file.mode, 8)
     assert (home / ".local/bin/claude").resolve().stat().st_mode & 0o111

@@ -1,4 +1,4 @@
-"""What is packed here is there after unpacking, and observe.sh sees just what was meant."""
+"""What is packed here is there after unpacking, and a host describes it as it was meant."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.facts import Tree
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from tests.roles.machine import Machine
 
@@ -44,13 +45,14 @@ def test_content_mode_and_group_arrive(unpacked: Path) -> None:
             assert path.group() == member.group
 
 
-def wanted(directory: Path) -> dict[str, str]:
-    files = {f"{directory}/{member.name}": member.rights_and_digest for member in MEMBERS}
-    return {str(directory): f"750 root:{GROUP} directory", **files}
+def wanted() -> dict[str, str]:
+    files = {member.name: member.rights_and_digest for member in MEMBERS}
+    return {"": f"750 root:{GROUP} directory", **files}
 
 
 def test_the_host_tells_of_them_what_was_computed_here(machine: Machine, unpacked: Path) -> None:
-    assert machine.look(("tree", str(unpacked)), root=True).files == wanted(unpacked)
+    tree = Tree(str(unpacked))
+    assert machine.look(tree, root=True)[tree] == wanted()
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_whatever_another_hand_changes_is_seen(
     machine: Machine, unpacked: Path, change: str
 ) -> None:
     assert machine.run(script(f"cd {PLACE}\n{change}")).returncode == 0
-    seen = machine.look(("tree", str(unpacked)), root=True)
-    assert seen.files != wanted(unpacked)
+    tree = Tree(str(unpacked))
+    assert machine.look(tree, root=True)[tree] != wanted()
 
 
 def test_the_same_files_are_the_same_text_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:

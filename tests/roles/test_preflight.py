@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +14,17 @@ from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
+from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import gpus, render, software
+from mirrorfleet.roles.vllm.facts import Gpu, GpuReport, Gpus, WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
-from mirrorfleet.runtime.observe import Gpu, Observation, Unit, parse
+from mirrorfleet.runtime.facts import Content, Exists, Unit, UnitState
+from mirrorfleet.runtime.observe import Observation, assumed, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.role import Role
-from tests.roles.answers import bare, converged, seen
+from tests.roles.answers import bare, converged, having, seen
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
@@ -118,16 +122,24 @@ def test_of_layers_that_are_not_understood_only_the_weights_count(engine: VllmPl
 
 
 PLACE = "/srv/models/qwen3-coder-30b"
+CONFIG = Content(f"{PLACE}/config.json")
 
 
 def found(
     memory: float, driver: str = "580.95.05", count: int = 2, weights: int = 57
 ) -> Observation:
-    return Observation(
-        gpus=(Gpu(int(memory * GIB), driver),) * count,
-        contents={f"{PLACE}/config.json": json.dumps(QWEN3).encode()},
-        bulk={PLACE: weights * GIB},
+    return assumed(
+        {
+            Gpus(): GpuReport((Gpu(int(memory * GIB), driver),) * count),
+            CONFIG: json.dumps(QWEN3).encode(),
+            WeightsSize(PLACE): weights * GIB,
+        }
     )
+
+
+def reporting(observed: Observation, **report: Any) -> Observation:
+    """Return the same host with another report of nvidia-smi."""
+    return having(observed, {Gpus(): replace(observed[Gpus()], **report)})
 
 
 def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
@@ -187,7 +199,7 @@ def test_a_window_that_two_small_gpus_have_no_room_for_is_refused(plans: Planned
 
 def with_config(**said: Any) -> Observation:
     content = json.dumps({**QWEN3, **said}).encode()
-    return replace(found(200), contents={f"{PLACE}/config.json": content})
+    return having(found(200), {CONFIG: content})
 
 
 def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
@@ -220,22 +232,22 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     ],
 )
 def test_nvidia_smi_that_reports_no_gpu_is_quoted(plans: Planned, words: str, hint: str) -> None:
-    [why] = judged(plans, replace(found(80, count=0), smi=words))
+    [why] = judged(plans, reporting(found(80, count=0), message=words))
     assert why.startswith(f"no NVIDIA GPU is visible (nvidia-smi: {words}), and 'helper'")
     assert hint in why
 
 
 def test_a_gpu_that_has_failed_is_named_where_it_is_missing(plans: Planned) -> None:
     words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
-    [why] = judged(plans, replace(found(80, count=1), smi=words))
+    [why] = judged(plans, reporting(found(80, count=1), message=words))
     assert words in why
     assert why.endswith("A GPU has failed: see dmesg, and reboot the host.")
 
 
 def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
     def of(capability: str) -> Observation:
-        seen = found(80)
-        return replace(seen, gpus=tuple(replace(gpu, capability=capability) for gpu in seen.gpus))
+        gpus = found(80)[Gpus()].gpus
+        return reporting(found(80), gpus=tuple(replace(g, capability=capability) for g in gpus))
 
     assert judged(plans, of("7.0")) == [
         "GPU 0 has compute capability 7.0, and vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
@@ -246,13 +258,13 @@ def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
 
 
 def test_gpus_behind_nvswitch_need_the_fabric_manager(plans: Planned) -> None:
-    joined = replace(found(80), nvswitch=True)
+    joined = reporting(found(80), nvswitch=True)
     [why] = judged(plans, joined)
     assert why.startswith("warning: "), "the engine's own check has the last word"
     assert "every CUDA call fails with error 802" in why
     assert "of the driver's release, 580.95.05" in why
-    runs = {"nvidia-fabricmanager.service": Unit("active", "enabled")}
-    assert judged(plans, replace(joined, units=runs)) == []
+    runs = {Unit("nvidia-fabricmanager.service"): UnitState("active", "enabled")}
+    assert judged(plans, having(joined, runs)) == []
     assert judged(plans, found(80)) == [], "GPUs that nothing joins"
 
 
@@ -275,12 +287,11 @@ def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Pl
         f"hosts.gpu-c.gpus.cuda_compat promises {directory}/libcuda.so.1, which is not there. "
         "Install NVIDIA's package cuda-compat for CUDA 13, or correct the key."
     ]
-    there = replace(old, paths=frozenset({f"{directory}/libcuda.so.1"}))
+    there = having(old, {Exists(f"{directory}/libcuda.so.1"): True})
     assert judged(plans, there, cuda_compat=directory) == []
     engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
     assert render.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
-    asked = gpus.questions(engine, PLACE)
-    assert ("path", f"{directory}/libcuda.so.1") in asked
+    assert Exists(f"{directory}/libcuda.so.1") in gpus.facts(engine, PLACE)
 
 
 def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) -> None:
@@ -288,19 +299,19 @@ def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) ->
 
 
 def test_what_is_not_known_yet_is_told_and_no_reason_to_refuse(plans: Planned) -> None:
-    [why] = judged(plans, replace(found(80), contents={}))
+    [why] = judged(plans, having(found(80), {CONFIG: None}))
     assert why.startswith("warning: the GPU memory that 'helper' needs is not known before")
 
 
 def test_weights_that_will_be_pushed_are_judged_here(plans: Planned, tmp_path: Path) -> None:
     weights = Weights("push", str(tmp_path), None)
-    [why] = judged(plans, replace(found(80), contents={}), weights=weights)
+    [why] = judged(plans, having(found(80), {CONFIG: None}), weights=weights)
     assert why.startswith("warning: "), "no config.json"
     (tmp_path / "config.json").write_text(json.dumps(QWEN3))
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(200 * GIB)
     (tmp_path / "consolidated.safetensors").write_text("the same once more")
-    [why] = judged(plans, replace(found(80), contents={}), weights=weights)
+    [why] = judged(plans, having(found(80), {CONFIG: None}), weights=weights)
     assert "weights 100.0 GiB (200.0 GiB / 2)" in why
 
 
@@ -318,15 +329,16 @@ def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) ->
     hosts = plans("lab").hosts
     gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
     assert list(System().problems(gateway, fine)) == []
-    odd = replace(fine, system="fedora", release="43", paths=frozenset({system.SYSTEMD}))
+    odd = having(fine, {Exists(system.APT): False}, system="fedora", release="43")
     assert texts(System().problems(gateway, odd)) == [
         "the system, fedora 43, has no apt; services run on Debian, Ubuntu and their derivatives. "
         "Choose another host."
     ]
     assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
-    [why] = texts(System().problems(gateway, replace(fine, architecture="riscv64")))
+    [why] = texts(System().problems(gateway, having(fine, {}, architecture="riscv64")))
     assert why.startswith("the processor is riscv64; services run on x86_64 and aarch64.")
-    [why] = texts(System().problems(gateway, replace(fine, ahead=-90.4)))
+    late = replace(having(fine, {Clock(): 1000}), during=(1091.4, 1092))
+    [why] = texts(System().problems(gateway, late))
     assert "the clock is 90 seconds behind this machine's" in why
 
 
@@ -335,7 +347,7 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     assert hosts["gw-1"].gateway
     named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
     fine = seen(bare(hosts["gw-1"]))
-    assert ("name", "gw-1.example") in System().questions(named)
+    assert Addresses("gw-1.example") in System().facts(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
         ("10.77.0.21 127.0.1.1", 0),
@@ -344,9 +356,9 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
         ("::1 127.0.1.1", 1),
         ("", 1),
     ):
-        found = replace(fine, names={"gw-1.example": addresses})
+        found = having(fine, {Addresses("gw-1.example"): tuple(addresses.split())})
         assert len(list(System().problems(named, found))) == judged
-    local = replace(fine, names={"gw-1.example": "127.0.1.1"})
+    local = having(fine, {Addresses("gw-1.example"): ("127.0.1.1",)})
     [why] = texts(System().problems(named, local))
     assert why.startswith("services listen on gw-1.example, which this host resolves to 127.0.1.1")
 
@@ -389,8 +401,8 @@ def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: 
     ("told", "ahead"), [(1000, 0), (1005, 0), (999, 0), (1100, 90), (900, -99), (995, -4)]
 )
 def test_a_clock_differs_only_by_what_the_look_does_not_explain(told: int, ahead: float) -> None:
-    lines = ["machine\tdebian\t12\tx86_64\t4\t1024", f"clock\tutc\t{told}"]
-    assert parse(lines, (1000, 1010)).ahead == ahead
+    lines = ["machine\tdebian\t12\tx86_64\t4\t1024", f"clock\t{told}"]
+    assert system.ahead(parse([Clock()], lines, (1000, 1010))) == ahead
 
 
 def test_what_the_host_itself_says(machine: Machine) -> None:
@@ -400,6 +412,8 @@ def test_what_the_host_itself_says(machine: Machine) -> None:
     (weights / "model-1-of-2.safetensors").symlink_to("blob")
     (weights / "model-2-of-2.safetensors").write_bytes(b"1" * 10)
     (weights / "consolidated.safetensors").write_bytes(b"1" * 1010)
-    look = machine.look(("clock", "utc"), ("bulk", str(weights)), ("bulk", str(machine.root)))
-    assert look.bulk == {str(weights): 1010}
-    assert look.ahead == 0
+    sizes = (WeightsSize(str(weights)), WeightsSize(str(machine.root)))
+    began = time.time()
+    look = machine.look(Clock(), *sizes)
+    assert [look[size] for size in sizes] == [1010, 0]
+    assert int(began) <= (look[Clock()] or 0) <= time.time()

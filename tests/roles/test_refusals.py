@@ -35,8 +35,8 @@ def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCapt
     assert refused(
         dict(plans("lab").hosts),
         {
-            "gpu": {("python",): ("3.9.2",)},
-            "gw-1": {("python",): ("3.9.2",)},
+            "gpu": {("python", "python3"): ("3.9.2",)},
+            "gw-1": {("python", "python3"): ("3.9.2",)},
             "gw-2": taken,
             "dev": {("path", "/usr/local/bin/claude"): ()},
         },
@@ -64,7 +64,10 @@ def test_a_port_of_metrics_that_is_taken(plans: Planned, house: Path) -> None:
 
 @pytest.mark.usefixtures("stocked")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
-    odd: Answers = {MACHINE: ("plan9", "4", "x86_64", "2", "4096"), ("python",): ("none",)}
+    odd: Answers = {
+        MACHINE: ("plan9", "4", "x86_64", "2", "4096"),
+        ("python", "python3"): ("none",),
+    }
     [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})
     assert line == (
         "gw-1: there is no python3, and no known package of plan9 4 brings one. Use Debian 12, "

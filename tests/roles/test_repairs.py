@@ -19,7 +19,7 @@ Fields = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Wrong:
-    """On ``host``, the question of this ``kind`` that holds ``about`` has another answer.
+    """On ``host``, the lines of this ``kind`` that name ``about`` are others.
 
     ``found`` makes it of the right one; None is no answer at all. ``repair`` must follow, and the
     report say before it ``what`` is wrong.
@@ -34,7 +34,11 @@ class Wrong:
 
     def applied(self, answers: Answers) -> Answers:
         """Return the answers of the host with this one wrong."""
-        them = [each for each in answers if each[0] == self.kind and self.about in each[-1]]
+        them = [
+            each
+            for each in answers
+            if each[0] == self.kind and any(self.about in word for word in each[1:])
+        ]
         assert them
         rest = {each: fields for each, fields in answers.items() if each not in them}
         return rest | ({each: self.found(answers[each]) for each in them} if self.found else {})
@@ -196,7 +200,7 @@ WRONG = {
     "its user is gone": Wrong(
         "gw-1", "user", "", None, USER, "user mirrorfleet-litellm is missing"
     ),
-    "the weights are gone": Wrong("gpu", "path", "weights", None, UPLOAD, "/weights/tiny-"),
+    "the weights are gone": Wrong("gpu", "weights", "/weights/", None, UPLOAD, "/weights/tiny-"),
     "the engine's link is gone": Wrong(
         "gpu", "link", "", None, RESTART, "`current` leads to nothing"
     ),

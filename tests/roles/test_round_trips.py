@@ -119,7 +119,7 @@ def test_a_role_changes_only_hosts_that_have_a_part_in_it(
 ) -> None:
     plan = plans("lab").hosts
     # What has left the fleet file may have been anywhere.
-    assert all(list(role.questions(plan[name])) for name in plan)
+    assert all(list(role.facts(plan[name])) for name in plan)
     found = {name: seen(bare(plan[name])) for name in plan}
     assert {name for name in plan if list(role.changes(plan[name], found[name]))} == hosts
 

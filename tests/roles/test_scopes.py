@@ -43,7 +43,7 @@ def homes(machine: Machine) -> Path:
 
 def run(machine: Machine, plan: HostPlan) -> int:
     """Do what mirror.py does with the files of a host; return how many commands that took."""
-    seen = machine.look_as_host(*Claude().questions(plan))
+    seen = machine.look_as_host(*Claude().facts(plan))
     assert [why for why in texts(Claude().problems(plan, seen)) if "no /etc" not in why] == []
     commands = [
         *write(home_files.desired(plan, seen), seen, unexpected),
@@ -59,7 +59,7 @@ def run(machine: Machine, plan: HostPlan) -> int:
 
 def undo(machine: Machine, plan: HostPlan) -> int:
     """Do what remove_clients.py does."""
-    seen = machine.look_as_host(*removal.ClaudeRemoval().questions(plan))
+    seen = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
     assert list(removal.ClaudeRemoval().problems(plan, seen)) == []
     commands = [
         *write(removal.former(plan, seen), seen, unexpected),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mirrorfleet.runtime.commands import ALONE
+from mirrorfleet.runtime.facts import Exists, Fact, Link, User
 from mirrorfleet.runtime.observe import script
 from tests.roles import programs
 from tests.roles.answers import bare
@@ -37,6 +39,6 @@ def test_what_changes_a_host(plans: Planned, fleet: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_looks_at_a_host(shell: str) -> None:
-    questions = [("path", '/it\'s a "path"'), ("link", "$(reboot)"), ("user", "a;b")]
-    assert complaints(shell, script(questions)) == ""
+    facts: list[Fact[Any]] = [Exists('/it\'s a "path"'), Link("$(reboot)"), User("a;b")]
+    assert complaints(shell, script(facts)) == ""
     assert complaints(shell, "if") != "", "a shell that complains about nothing proves nothing"

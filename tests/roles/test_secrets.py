@@ -48,15 +48,15 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "value", "reason"),
     [
-        ("env", "NOT_SET", "{env: NOT_SET}: the environment variable is not set here."),
-        ("env", "EMPTY", "{env: EMPTY}: it is empty. Put a value there."),
-        ("file", "nowhere", "{file: nowhere}: No such file or directory."),
-        ("file", ".", "{file: .}: Is a directory."),
-        ("file", "binary", "{file: binary}: Not UTF-8 in line 1."),
-        ("file", "blank", "{file: blank}: it is empty. Put a value there."),
-        ("command", "exit 3", "{command: exit 3}: the command ended with 3."),
-        ("command", "true", "{command: true}: it is empty. Put a value there."),
-        ("command", "cat binary", "{command: cat binary}: it is not text."),
+        ("env", "NOT_SET", "{env: NOT_SET} is missing: the variable is not set on this machine."),
+        ("env", "EMPTY", "{env: EMPTY} is empty. Put a value there."),
+        ("file", "nowhere", "{file: nowhere} is missing: No such file or directory."),
+        ("file", ".", "{file: .} is missing: Is a directory."),
+        ("file", "binary", "{file: binary} is missing: Not UTF-8 in line 1."),
+        ("file", "blank", "{file: blank} is empty. Put a value there."),
+        ("command", "exit 3", "{command: exit 3} is missing: the command ended with 3."),
+        ("command", "true", "{command: true} is empty. Put a value there."),
+        ("command", "cat binary", "{command: cat binary} is not text."),
     ],
 )
 def test_a_missing_one_is_named_by_its_reference(

@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.claude.machine import POLICY
+from mirrorfleet.roles.claude.machine import POLICY, SEATS
 from mirrorfleet.roles.litellm.needs import FILES
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm import software
@@ -38,7 +38,7 @@ def gateway_files(plan: HostPlan) -> Answers:
     assert plan.gateway
     service = Litellm().render(plan.gateway, seen(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
-    return {("content", path): content(text) for path, text in zip(FILES, texts, strict=True)}
+    return {file.key: content(text) for file, text in zip(FILES, texts, strict=True)}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def found(plans: Planned) -> dict[str, Answers]:
 
 def lose_gpus(found: dict[str, Answers], *names: str) -> None:
     for name in names:
-        found[name] = {key: value for key, value in found[name].items() if key[0] != "gpu"}
+        found[name] = {key: value for key, value in found[name].items() if key[0] != "gpus"}
 
 
 def run(
@@ -82,7 +82,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
 ) -> None:
     lose_gpus(found, "gpu-c")
     for name in ("dev-1", "dev-2"):
-        found[name]["seat", "grace"] = (".claude",)
+        found[name]["assignments", SEATS, "grace"] = (".claude",)
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
@@ -107,15 +107,16 @@ def test_whatever_it_lacks_the_others_are_changed(
     answers = found["gpu-c"]
     match lacks:
         case "driver":
-            answers |= {("gpu", at): ("81559", "550.163.01") for at in "01"}
+            answers |= {("gpus", "nvidia-smi", "gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
             [engine] = plans("prod").hosts["gpu-c"].engines_of(VllmPlan)
-            del answers["environment", software.environment(engine).directory]
+            directory = software.environment(engine).directory
+            del answers["environment", directory, directory]
             answers |= {("disk", "/opt/mirrorfleet"): ("1000",)}
         case "weights":
-            del answers["path", weights]
+            del answers["shared", weights, ""]
         case "clock":
-            answers |= {("clock", "utc"): ("1000",)}
+            answers |= {("clock",): ("1000",)}
         case "port":
             answers |= {("port", "8000"): ("nginx.service",)}
     edit(house, "prod", "workers: auto", "workers: 3")
@@ -262,7 +263,7 @@ def test_nothing_leaves_while_an_engine_host_is_skipped(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(found, "gpu-c")
-    found["gpu-a"]["service", "vllm-former"] = ()
+    found["gpu-a"]["services", "vllm-*", "vllm-former"] = ()
     _, changed = run(plans, found)
     assert changed == {}
     line = "[@fake/gpu-a] mirrorfleet-vllm-former.service will be removed once @fake/gpu-c"

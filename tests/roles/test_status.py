@@ -31,7 +31,8 @@ def state(
     plans: Planned, said: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
-    seen, running = told([*lines(converged(plan)), *DISKS, *said])
+    facts = [fact for role in registry.ROLES for fact in role.facts(plan)]
+    seen, running = told(facts, [*lines(converged(plan)), *DISKS, *said])
     wanted = {each.name: each.generation for each in registry.rendered(plan, seen)}
     return compared(running, seen, registry.services(plan, seen), wanted, problems, changes)
 
@@ -82,13 +83,13 @@ def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
 
 def test_what_a_host_does_not_say_is_refused() -> None:
     with pytest.raises(ValueError, match="surprise"):
-        told(["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
+        told([], ["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
 
 
 def test_any_machine_of_ours_understands_the_question() -> None:
     done = subprocess.run(["sh"], input=asked([]), capture_output=True, text=True)
     assert done.stderr == ""
-    seen, running = told(done.stdout.splitlines())
-    assert running.available > 0 and seen.disks
+    seen, running = told([], done.stdout.splitlines())
+    assert running.available > 0 and all(seen.values.values())
     if shutil.which("systemctl") is None:
         assert running.units == {}

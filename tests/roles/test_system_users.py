@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mirrorfleet.runtime import packages
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts import User
+from mirrorfleet.runtime.observe import assumed
 from tests.roles.machine import Machine
 
 USER = "mirrorfleet-redis"
@@ -23,7 +24,7 @@ def host(machine: Machine) -> Machine:
 
 def created(host: Machine) -> list[str]:
     """Create the user on a host that did not have it when it was read."""
-    [command] = packages.create_user(USER, Observation())
+    [command] = packages.create_user(USER, assumed())
     done = host.run(command)
     assert done.returncode == 0, done.stderr
     log = host.root / "useradd.log"
@@ -45,4 +46,4 @@ def test_a_group_of_its_name_becomes_its_own(host: Machine) -> None:
 
 
 def test_a_user_that_was_there_needs_no_command() -> None:
-    assert list(packages.create_user(USER, Observation(users={USER: "/nonexistent"}))) == []
+    assert list(packages.create_user(USER, assumed({User(USER): "/nonexistent"}))) == []

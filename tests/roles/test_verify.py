@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,19 @@ from mirrorfleet.jobs.verify.questions import (
     Told,
     Turn,
     asked,
-    engine_url,
-    gateway_urls,
+    engine_models,
+    gateway_models,
     reached,
+    readiness_url,
     told,
 )
 from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.jobs.verify.table import report
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.facts import Answer, Fact, Unit, UnitState
+from mirrorfleet.runtime.observe import Observation, assumed
+from tests.roles.answers import having
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good
 from tests.roles.machine import Machine
@@ -73,24 +75,22 @@ def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
 
 
 def healthy(plan: HostPlan) -> Observation:
-    answers: dict[str, bytes] = {}
-    units = {}
+    found: dict[Fact[Any], object] = {}
     for engine in plan.engines_of(VllmPlan):
-        units[f"mirrorfleet-vllm-{engine.model}.service"] = Unit("active")
+        found[Unit(f"mirrorfleet-vllm-{engine.model}.service")] = UnitState("active")
         listed = {"data": [{"id": engine.model, "max_model_len": engine.context}]}
-        answers[engine_url(engine)] = json.dumps(listed).encode()
+        found[engine_models(engine)] = json.dumps(listed).encode()
     if plan.gateway:
-        units["mirrorfleet-litellm.service"] = Unit("active")
-        ready, models = gateway_urls(plan.gateway)
-        answers[ready] = b'{"status": "healthy"}'
-        answers[models] = json.dumps({"data": [{"id": "tiny"}]}).encode()
-        answers |= {url: b"{}" for _, url in reached(plan.gateway)}
-    return Observation(units=units, answers=answers)
+        found[Unit("mirrorfleet-litellm.service")] = UnitState("active")
+        found[Answer(readiness_url(plan.gateway))] = b'{"status": "healthy"}'
+        found[gateway_models(plan.gateway)] = json.dumps({"data": [{"id": "tiny"}]}).encode()
+        found |= {Answer(url): b"{}" for _, url in reached(plan.gateway)}
+    return assumed(found)
 
 
 def row(ada: Seat, layers: list[Layer], turns: dict[str, Turn], directory: str = "") -> Row:
     login = {ADA: ("/usr/local/bin/claude", directory)}
-    [found] = rows(ada, Told(Observation(), {ADA: well() | turns}, login), layers)
+    [found] = rows(ada, Told(assumed(), {ADA: well() | turns}, login), layers)
     return found
 
 
@@ -191,7 +191,7 @@ def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
     dead = [
         layer
         for name, each in plan.items()
-        for layer in layers(each, Observation() if name == "gpu" else healthy(each))
+        for layer in layers(each, assumed() if name == "gpu" else healthy(each))
     ]
     error = {"type": "result", "is_error": True, "api_error_status": 500, "result": "x"}
     failed = Turn(1, False, json.dumps(error), "")
@@ -203,7 +203,7 @@ def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPl
     gpu = plan["gpu"]
     [engine] = gpu.engines_of(VllmPlan)
     listed = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}).encode()
-    seen = replace(healthy(gpu), answers={engine_url(engine): listed})
+    seen = having(healthy(gpu), {engine_models(engine): listed})
     [layer] = layers(gpu, seen)
     [fault] = layer.faults
     assert fault.cause == f"'tiny' on gpu has a window of 4096, not {engine.context}"
@@ -211,8 +211,8 @@ def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPl
 
 def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -> None:
     seen = healthy(plan["gw-1"])
-    known = {url: body for url, body in seen.answers.items() if ":8000" not in url}
-    [layer] = layers(plan["gw-1"], replace(seen, answers=known))
+    known = {fact: value for fact, value in seen.values.items() if ":8000" not in fact.key[1]}
+    [layer] = layers(plan["gw-1"], assumed(known))
     assert [fault.cause for fault in layer.faults] == [
         "from gw-1 nothing answers at http://10.77.0.11:8000, where 'tiny' is served"
     ]
@@ -249,7 +249,7 @@ def test_the_script_is_one_and_its_answers_are_read_back(
         "login\t/usr/local/bin/claude\t",
         "turn\tversion\t0\tno\tMi4xLjMzMA==\t",
     ]
-    heard = told(lines)
+    heard = told([], lines)
     assert heard.turns[ADA]["version"] == Turn(0, False, "2.1.330", "")
     assert heard.logins[ADA] == ("/usr/local/bin/claude", "")
 

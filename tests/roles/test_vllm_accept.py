@@ -12,9 +12,10 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.vllm import devices
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime import generations
-from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.facts import Services, Unit, UnitState
+from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import Service
-from tests.roles.answers import converged, seen, services
+from tests.roles.answers import converged, having, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.machine import Machine
 
@@ -53,7 +54,7 @@ def engine(plans: Planned) -> Service:
 
 
 def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
-    [command] = generations.place(engine, Observation())
+    [command] = generations.place(engine, assumed())
     text = str(command).replace("=/run/", f"={host.root}/run/")
     # The engine's PATH is for its own programs: the stand-ins come first all the same.
     before = "\n. ./environment && exec"
@@ -169,7 +170,7 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
     plan = plans("prod").hosts["gpu-a"]
     whole = seen(converged(plan))
     assert changes(plan, whole) == []
-    failed = replace(whole, units={**whole.units, devices.UNIT: Unit("failed", "enabled")})
+    failed = having(whole, {Unit(devices.UNIT): UnitState("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
     [command] = devices.install(plan, failed)
     assert '\nsystemctl start "$unit"' in str(command)
@@ -178,6 +179,6 @@ def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> N
 
 def test_the_unit_of_the_devices_leaves_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
-    found = replace(seen(converged(plan)), services=frozenset({"nvidia", "vllm-coder"}))
+    found = having(seen(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})})
     assert devices.departed(plan, found) == []
     assert devices.departed(replace(plan, engines=()), found) == ["nvidia"]

@@ -19,8 +19,10 @@ from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push, removal, software, weights
 from mirrorfleet.roles.vllm.files import whole
+from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
+from tests.roles.answers import having
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
@@ -59,7 +61,7 @@ class Receiver:
         return weights.location(self.engine.model, self.engine.weights)
 
     def seen(self) -> Observation:
-        return self.machine.look_as_host(*weights.questions(self.engine))
+        return self.machine.look_as_host(*weights.facts(self.engine))
 
     def said(self) -> list[str]:
         return [change.what for change in weights.changes(self.engine, self.seen())]
@@ -224,10 +226,10 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
     needed = sum(map(len, FILES.values()))
-    room = replace(host.seen(), disks={"/var/lib/mirrorfleet": needed})
+    room = having(host.seen(), {Disk("/var/lib/mirrorfleet"): needed})
     [why] = texts(weights.problems([host.engine], room))
     assert why.startswith("weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free.")
-    room = replace(room, disks={"/var/lib/mirrorfleet": needed + push.PIECE})
+    room = having(room, {Disk("/var/lib/mirrorfleet"): needed + push.PIECE})
     assert list(weights.problems([host.engine], room)) == []
 
 
@@ -248,7 +250,7 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (place / name).mkdir(parents=True)
     unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
-    seen = machine.look_as_host(*removal.WeightsRemoval().questions(plan))
+    seen = machine.look_as_host(*removal.WeightsRemoval().facts(plan))
     assert [change.what for change in removal.WeightsRemoval().changes(plan, seen)] == [
         *(
             f"{software.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
@@ -261,7 +263,7 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
 def shared(machine: Machine, engine: VllmPlan) -> list[str]:
     place = machine.root / "shared"
     engine = replace(engine, weights=Weights("path", str(place), None), hub=None)
-    return texts(weights.problems([engine], machine.look(*weights.questions(engine))))
+    return texts(weights.problems([engine], machine.look(*weights.facts(engine))))
 
 
 def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:

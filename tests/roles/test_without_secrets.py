@@ -19,7 +19,7 @@ from mirrorfleet.roles.litellm import software as litellm_software
 from mirrorfleet.roles.migrations import wheel
 from mirrorfleet.roles.vllm import software as vllm_software
 from mirrorfleet.runtime import paths, secrets
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import assumed
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
@@ -59,7 +59,7 @@ def with_former(hosts: dict[str, HostPlan]) -> dict[str, Answers]:
 
 def _with_former(plan: HostPlan) -> Answers:
     found = converged(plan)
-    for service in registry.services(plan, Observation()):
+    for service in registry.services(plan, assumed()):
         found |= served(service.name, "0123456789ab")
         former = f"{service.directory}/generations/0123456789ab"
         found |= {("file", former): ("d 750 root:root", "")}
@@ -80,7 +80,7 @@ def test_every_service_rolls_back_without_a_secret(
     forget()
     having: dict[str, list[str]] = {}
     for host, plan in hosts.items():
-        for service in registry.services(plan, Observation()):
+        for service in registry.services(plan, assumed()):
             having.setdefault(service.name, []).append(host)
     assert having
     for service_name, on in having.items():
@@ -161,7 +161,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
 def process(plan: HostPlan) -> Answers:
     """What status asks beside: each service is active."""
     lines: Answers = {("status",): ("1 day", "0.10", "8388608")}
-    for service in registry.services(plan, Observation()):
+    for service in registry.services(plan, assumed()):
         since = ("active", "exec", "1000000000", "0", "3221225472", "1000273660")
         lines["service", service.unit_name] = since
     return lines

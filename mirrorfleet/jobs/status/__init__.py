@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
@@ -15,8 +17,10 @@ from mirrorfleet.jobs.status.state import HostState, asked, compared, told
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.registry import ROLES
-from mirrorfleet.runtime.observe import PATIENCE, Observation, Question, look
+from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.observe import PATIENCE, Observation, look
 from mirrorfleet.runtime.readonly import answers, for_all, write
+from mirrorfleet.runtime.role import Role
 
 
 def report() -> None:
@@ -41,18 +45,18 @@ def _report(state: State) -> bool:
 def _ask(each: Host) -> HostState:
     plan: HostPlan = each.data.plan
     unknown: list[str] = []
-    questions: list[Question] = []
+    facts: list[Fact[Any]] = []
     comparable = []
     for role in ROLES:
         try:
-            for question in role.questions(plan):
-                questions.append(question)  # those before a failure as well
+            for fact in role.facts(plan):
+                facts.append(fact)  # those before a failure as well
             comparable.append(role)
         except (DeployError, OSError) as error:  # a secret or a lock file that is missing here
             unknown.append(str(error))
     began = time.time()
-    lines = look(each, asked(questions), PATIENCE + len(questions) // 10)
-    observed, running = told(lines, (began, time.time()))
+    lines = look(each, asked(facts), PATIENCE + len(facts) // 10)
+    observed, running = told(facts, lines, (began, time.time()))
     problems: list[Problem] = []
     changes: list[str] = []
     for role in comparable:
@@ -62,15 +66,14 @@ def _ask(each: Host) -> HostState:
         except (DeployError, OSError) as error:
             unknown.append(str(error))
     there = registry.services(plan, observed)
-    return compared(
-        running, observed, there, _generations(plan, observed), problems, changes, unknown
-    )
+    generations = _generations(comparable, plan, observed)
+    return compared(running, observed, there, generations, problems, changes, unknown)
 
 
-def _generations(plan: HostPlan, observed: Observation) -> dict[str, str]:
+def _generations(roles: Sequence[Role], plan: HostPlan, observed: Observation) -> dict[str, str]:
     """Return which generation of each service the fleet file wants, as far as it can be known."""
     found = {}
-    for name, render in registry.desired(plan, observed):
+    for name, render in (each for role in roles for each in role.desired(plan, observed)):
         with suppress(DeployError, OSError):
             found[name] = render().generation
     return found

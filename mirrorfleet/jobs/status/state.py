@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from itertools import takewhile
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.runtime.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.facts import Disk, Fact, Unit
+from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed
 from mirrorfleet.runtime.shell import shell
 
 ASK = shell(Path(__file__).parent / "state.sh")
+
+OWN = (Disk(ROOT), Disk(STATE))
+"""The facts that status itself needs."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,18 @@ class HostState:
     unknown: tuple[str, ...] = ()
 
 
-def asked(questions: Iterable[Question]) -> str:
-    """Return the script for a host: the questions of the roles first, then those of our own."""
-    return script([*questions, ("disk", ROOT), ("disk", STATE)], ASK)
+def asked(facts: Iterable[Fact[Any]]) -> str:
+    """Return the script for a host: the facts of the roles first, then those of status itself."""
+    return script([*facts, *OWN], ASK)
 
 
 def told(
-    lines: Iterable[str], during: tuple[float, float] = (0, inf)
+    facts: Iterable[Fact[Any]], lines: Iterable[str], during: tuple[float, float] = (0, inf)
 ) -> tuple[Observation, Running]:
-    """Read what a host has printed, ``during`` which time. Raises ``ValueError`` on what no host of
-    ours prints."""
+    """Read what a host printed about the facts of the roles, ``during`` which time.
+
+    Raises ``ValueError`` for lines that no script prints.
+    """
     lines = list(lines)
     known = list(takewhile(lambda line: not line.startswith("status\t"), lines))
     up, load, available = "", "", 0
@@ -102,12 +109,12 @@ def told(
                 units[unit] = Process(active, lasting, seconds, _int(restarts), held)
             case _:
                 raise ValueError(f"{line[:80]!r}")
-    return parse(known, during), Running(up, load, available, tuple(gpus), units)
+    return parse([*facts, *OWN], known, during), Running(up, load, available, tuple(gpus), units)
 
 
 def compared(
     running: Running,
-    seen: Observation,
+    observed: Observation,
     installed: Sequence[Installed],
     wanted: Mapping[str, str],
     problems: Sequence[Problem],
@@ -141,11 +148,11 @@ def compared(
         if service is None:
             services.append(ServiceState(name, process))
         else:
-            generation = seen.units[unit].running if unit in seen.units else ""
+            generation = observed[Unit(unit)].running
             services.append(ServiceState(name, process, generation, wanted.get(name, "")))
     return HostState(
         running=running,
-        disk=min(seen.disks.get(ROOT, 0), seen.disks.get(STATE, 0)),
+        disk=min(observed[each] or 0 for each in OWN),
         services=tuple(services),
         faults=(*dict.fromkeys(differs), *failed),
         warnings=tuple(dict.fromkeys(warnings)),

@@ -17,8 +17,9 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.jobs.verify import table
 from mirrorfleet.jobs.verify.judge import rows
 from mirrorfleet.jobs.verify.layers import layers
-from mirrorfleet.jobs.verify.questions import Told, asked, patience, told
+from mirrorfleet.jobs.verify.questions import Told, asked, facts, patience, told
 from mirrorfleet.jobs.verify.seats import Seat, seats
+from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.observe import look
 from mirrorfleet.runtime.readonly import answers, for_all, write
 
@@ -39,7 +40,7 @@ def _prove(run: State) -> bool:
     chosen = seats(plans, everyone=option["who"] == "all", models=option["models"])
     logger.info("--> Asking %s", ", ".join(seat.name for seat in chosen) or "no developer")
     heard, mute = answers(run, lambda each: _ask(each, [s for s in chosen if s.host == each.name]))
-    found = [layer for name, each in heard.items() for layer in layers(plans[name], each.seen)]
+    found = [layer for name, each in heard.items() for layer in layers(plans[name], each.observed)]
     lines = [row for seat in chosen for row in rows(seat, heard.get(seat.host), found)]
     if option["report"]:
         write(option["report"], json.dumps(table.report(found, lines, mute), indent=1) + "\n")
@@ -49,7 +50,8 @@ def _prove(run: State) -> bool:
 
 
 def _ask(each: Host, chosen: Sequence[Seat]) -> Told:
-    return told(look(each, asked(each.data.plan, chosen), patience(chosen)))
+    plan: HostPlan = each.data.plan
+    return told(facts(plan), look(each, asked(plan, chosen), patience(chosen)))
 
 
 def _options(each: Host) -> dict[str, Any]:

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
-from mirrorfleet.jobs.verify.questions import engine_unit, engine_url, gateway_urls, reached
+from mirrorfleet.jobs.verify.questions import (
+    engine_models,
+    engine_unit,
+    gateway_models,
+    reached,
+    readiness_url,
+)
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan
-from mirrorfleet.runtime.observe import Observation, Unit
+from mirrorfleet.runtime.facts import Answer, Fact, Unit
+from mirrorfleet.runtime.observe import Observation
 
 MIRROR = "Run deploys/mirror.py."
 
@@ -35,21 +42,21 @@ class Layer:
     dead: bool = False
 
 
-def layers(plan: HostPlan, seen: Observation) -> Iterator[Layer]:
+def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
     """Yield the engines and the gateway of a host as they were found."""
     for engine in plan.engines:
-        yield _engine(plan.name, engine, seen)
+        yield _engine(plan.name, engine, observed)
     if plan.gateway:
-        yield _gateway(plan.name, plan.gateway, seen)
+        yield _gateway(plan.name, plan.gateway, observed)
 
 
-def _engine(host: str, plan: EnginePlan, seen: Observation) -> Layer:
+def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:
     engine, unit, models = ENGINES[plan.engine], engine_unit(plan), tuple(plan.windows)
     if not plan.is_head:
-        faults = tuple(_stopped("engine", host, unit, seen))
+        faults = tuple(_stopped("engine", host, unit, observed))
         return Layer(f"{engine.title} node", host, models, faults)
-    answer = _answer(seen, engine_url(plan))
-    faults = tuple(_dead("engine", host, unit, seen, answer))
+    answer = _answer(observed, engine_models(plan))
+    faults = tuple(_dead("engine", host, unit, observed, answer))
     return Layer(engine.title, host, models, faults or tuple(_served(host, plan, answer)))
 
 
@@ -66,12 +73,12 @@ def _served(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[
             yield Fault("engine", cause, MIRROR)
 
 
-def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
-    ready, models = gateway_urls(gateway)
-    answer = _answer(seen, models)
+def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:
+    answer = _answer(observed, gateway_models(gateway))
+    ready = _answer(observed, Answer(readiness_url(gateway)))
     listed = {each["id"] for each in answer.get("data", ())}
     wanted = tuple(dict.fromkeys(route.model for route in gateway.routes))
-    faults = list(_dead("gateway", host, "mirrorfleet-litellm.service", seen, _answer(seen, ready)))
+    faults = list(_dead("gateway", host, "mirrorfleet-litellm.service", observed, ready))
     dead = bool(faults)
     if not faults and not answer:
         remedy = f"Its journal says why: journalctl -u mirrorfleet-litellm on {host}."
@@ -83,7 +90,7 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
             if model not in listed
         ]
     for route, url in reached(gateway):
-        if url not in seen.answers:
+        if observed[Answer(url)] is None:
             base = route.settings["api_base"]
             cause = f"from {host} nothing answers at {base}, where '{route.model}' is served"
             remedy = "Where the engine serves, a firewall is between them; see its own line."
@@ -92,25 +99,25 @@ def _gateway(host: str, gateway: LitellmPlan, seen: Observation) -> Layer:
 
 
 def _dead(
-    where: str, host: str, unit: str, seen: Observation, answer: Mapping[str, Any]
+    where: str, host: str, unit: str, observed: Observation, answer: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    stopped = list(_stopped(where, host, unit, seen))
+    stopped = list(_stopped(where, host, unit, observed))
     yield from stopped
     if not stopped and not answer:
         remedy = f"It may still be starting: journalctl -u {unit} on {host}."
         yield Fault(where, f"{unit} on {host} runs, and does not answer", remedy)
 
 
-def _stopped(where: str, host: str, unit: str, seen: Observation) -> Iterator[Fault]:
-    found = seen.units.get(unit, Unit())
+def _stopped(where: str, host: str, unit: str, observed: Observation) -> Iterator[Fault]:
+    found = observed[Unit(unit)]
     if found.active != "active":
         remedy = f"journalctl -u {unit} on {host} says why; deploys/mirror.py starts it."
         yield Fault(where, f"{unit} on {host} is {found.active}", remedy)
 
 
-def _answer(seen: Observation, url: str) -> dict[str, Any]:
+def _answer(observed: Observation, fact: Fact[bytes | None]) -> dict[str, Any]:
     try:
-        said = json.loads(seen.answers.get(url, b"{}"))
+        said = json.loads(observed[fact] or b"{}")
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

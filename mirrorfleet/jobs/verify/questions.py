@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify.facts import KeyedAnswer
 from mirrorfleet.jobs.verify.seats import Line, Seat
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
-from mirrorfleet.runtime.observe import Observation, Question, parse, script
+from mirrorfleet.runtime.facts import Answer, Fact, Unit
+from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.shell import shell
 
@@ -57,15 +60,15 @@ class Told:
     ``logins`` has, for each, which program the command is and the value of CLAUDE_CONFIG_DIR.
     """
 
-    seen: Observation
+    observed: Observation
     turns: Mapping[tuple[str, str], Mapping[str, Turn]] = field(default_factory=dict)
     logins: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
 
 def asked(plan: HostPlan, seats: Iterable[Seat]) -> str:
     """Return the script for a host: its services first, then its developers."""
-    then = [shell(HERE / "keyed.sh"), *_keyed(plan), *(_seat(seat) for seat in seats)]
-    return script(_questions(plan), "\n".join(then))
+    then = [shell(HERE / "developer.sh"), *(_seat(seat) for seat in seats)]
+    return script(facts(plan), "\n".join(then))
 
 
 def patience(seats: Iterable[Seat]) -> int:
@@ -73,8 +76,11 @@ def patience(seats: Iterable[Seat]) -> int:
     return 120 + LIMIT * sum(2 + len(TURNS) * len(seat.lines) for seat in seats)
 
 
-def told(lines: Iterable[str]) -> Told:
-    """Read what a host has printed. Raises ``ValueError`` on what no host of ours prints."""
+def told(services_facts: Iterable[Fact[Any]], lines: Iterable[str]) -> Told:
+    """Read what a host printed about the facts of its services, and about its developers.
+
+    Raises ``ValueError`` for lines that no script prints.
+    """
     lines = list(lines)
     services = list(takewhile(lambda line: not line.startswith("developer\t"), lines))
     turns: dict[tuple[str, str], dict[str, Turn]] = {}
@@ -91,12 +97,17 @@ def told(lines: Iterable[str]) -> Told:
                 turns[who][name] = Turn(int(code), made == "yes", _text(out), _text(err))
             case _:
                 pass  # a login shell may greet
-    return Told(parse(services), turns, logins)
+    return Told(parse(services_facts, services), turns, logins)
 
 
-def engine_url(engine: EnginePlan) -> str:
-    """Return where an engine lists its models."""
-    return f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
+def engine_models(engine: EnginePlan) -> Fact[bytes | None]:
+    """Return the fact of the models that an engine lists."""
+    url = f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
+    variable = ENGINES[engine.engine].key_variable
+    if not variable:
+        return Answer(url)
+    unit = engine_unit(engine)
+    return KeyedAnswer(f"{ROOT}/{engine.service}", variable, url, unit, engine.port)
 
 
 def engine_unit(engine: EnginePlan) -> str:
@@ -104,11 +115,26 @@ def engine_unit(engine: EnginePlan) -> str:
     return f"mirrorfleet-{engine.service}.service"
 
 
-def gateway_urls(gateway: LitellmPlan) -> tuple[str, str]:
-    """Return where a gateway says that it is ready, and where it lists its models."""
+def readiness_url(gateway: LitellmPlan) -> str:
+    """Return where a gateway says that it is ready."""
+    return f"{_base(gateway)}/health/readiness"
+
+
+def gateway_models(gateway: LitellmPlan) -> KeyedAnswer:
+    """Return the fact of the models that a gateway lists."""
+    return KeyedAnswer(
+        directory=f"{ROOT}/litellm",
+        variable="LITELLM_MASTER_KEY",
+        url=f"{_base(gateway)}/v1/models",
+        unit="mirrorfleet-litellm.service",
+        port=gateway.port,
+    )
+
+
+def _base(gateway: LitellmPlan) -> str:
+    """Return the URL at which a gateway's own host asks it."""
     listen = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.listen, gateway.listen)
-    base = http(listen, gateway.port)
-    return f"{base}/health/readiness", f"{base}/v1/models"
+    return http(listen, gateway.port)
 
 
 def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
@@ -121,27 +147,17 @@ def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
             yield route, f"{base}{engine.alive_path}"
 
 
-def _questions(plan: HostPlan) -> Iterator[Question]:
+def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
+    """Yield what must be known of the services of a host."""
     for engine in plan.engines:
-        yield ("unit", engine_unit(engine))
-        if engine.is_head and not ENGINES[engine.engine].key_variable:
-            yield ("answer", engine_url(engine))
+        yield Unit(engine_unit(engine))
+        if engine.is_head:
+            yield engine_models(engine)
     if plan.gateway:
-        yield ("unit", "mirrorfleet-litellm.service")
-        yield ("answer", gateway_urls(plan.gateway)[0])
-        yield from (("answer", url) for _, url in reached(plan.gateway))
-
-
-def _keyed(plan: HostPlan) -> Iterator[str]:
-    for engine in plan.engines:
-        if engine.is_head and (variable := ENGINES[engine.engine].key_variable):
-            asked = [f"{ROOT}/{engine.service}", variable, engine_url(engine)]
-            yield shlex.join(["keyed", *asked, engine_unit(engine), str(engine.port)])
-    if plan.gateway:
-        url = gateway_urls(plan.gateway)[1]
-        asked = [f"{ROOT}/litellm", "LITELLM_MASTER_KEY", url]
-        unit, port = "mirrorfleet-litellm.service", str(plan.gateway.port)
-        yield shlex.join(["keyed", *asked, unit, port])
+        yield Unit("mirrorfleet-litellm.service")
+        yield Answer(readiness_url(plan.gateway))
+        yield gateway_models(plan.gateway)
+        yield from (Answer(url) for _, url in reached(plan.gateway))
 
 
 def _seat(seat: Seat) -> str:

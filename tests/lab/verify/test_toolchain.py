@@ -23,7 +23,8 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import vllm
 from mirrorfleet.roles.vllm import devices, render, software
 from mirrorfleet.runtime import cache, generations, python
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.facts.python import Python
+from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.service import Service
 from tests.lab import keys, look
 from tests.lab.hosts import BY_NAME
@@ -120,7 +121,7 @@ def picked(lock: Path) -> str:
 
 def build(environment: python.Environment, plan: HostPlan) -> None:
     """Build the environment as a run does, from wheels of this machine."""
-    seen = Observation(python=look.run(HOST, "python3 -V").split()[1], architecture="x86_64")
+    seen = assumed({Python(): look.run(HOST, "python3 -V").split()[1]}, architecture="x86_64")
     for command in python.install(environment, plan, seen):
         if isinstance(command, FileUploadCommand):
             with Path(str(command.src)).open("rb") as file:
@@ -135,7 +136,7 @@ def place(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess
     # Where there is no GPU, nobody but the test can say of which kind it would be.
     given = tuple("capability=9.0" if word == "capability=" else word for word in check)
     assert given != check
-    [command] = generations.place(replace(engine.service, check=given), Observation())
+    [command] = generations.place(replace(engine.service, check=given), assumed())
     [archive] = command.connector_arguments["_stdin"]
     line = keys.ssh(HOST, ["sudo", "sh", "-c", shlex.quote(str(command))])
     return subprocess.run(line, input=archive, capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 # NVIDIA's GPUs, and what nvidia-smi says where it reports none. A GPU that shares the machine's
-# memory has none of its own to report. Goes with observe.sh to the hosts that are asked for it.
+# memory has none of its own to report.
 gpus() {
     command -v "$1" >/dev/null || return 0
     lines=$(query "$1" ,compute_cap)
@@ -11,15 +11,15 @@ gpus() {
         case $driver in
             ' '[0-9]*)
                 memory=${memory# }
-                say gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }"
+                say gpus "$1" gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }"
                 ;;
-            *) say smi "$index${memory:+,$memory}${driver:+,$driver,$capability}" ;;
+            *) say gpus "$1" message "$index${memory:+,$memory}${driver:+,$driver,$capability}" ;;
         esac
     done
     # PCI class 0680, a bridge, of vendor 10de: NVSwitch.
     grep -l 0x068000 /sys/bus/pci/devices/*/class 2>/dev/null | while read -r class; do
         read -r vendor <"${class%class}vendor"
-        [ "$vendor" != 0x10de ] || say nvswitch "$class"
+        [ "$vendor" != 0x10de ] || say gpus "$1" nvswitch
     done
 }
 query() { timeout 60 "$1" --query-gpu="index,memory.total,driver_version$2" --format=csv,noheader,nounits 2>&1; }

@@ -1,3 +1,5 @@
+clock() { say clock "$(date "+%s")"; }
+
 # The addresses behind a name, as this host finds them.
 name() {
     for each; do

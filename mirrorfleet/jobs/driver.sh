@@ -1,6 +1,5 @@
 # What apt makes of the package of NVIDIA's driver, and what the kernel would make of its module.
-# Goes with observe.sh to the hosts that are asked for it, and changes nothing either; but to a host
-# that is so new that it has no list of packages, apt fetches them.
+# Changes nothing; but on a host so new that it has no list of packages, apt fetches them.
 driver() {
     ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 ||
         timeout 100 apt-get -qq update >/dev/null 2>&1
@@ -21,19 +20,19 @@ driver() {
             case $word in
                 Inst)
                     rest=${rest#*\(}
-                    say offer "$what" "${rest%% *}"
+                    say driver "$1" offer "$what" "${rest%% *}"
                     ;;
-                Remv) say offer "$what" '' ;;
-                E:) say driver refused "$what $rest" ;;
+                Remv) say driver "$1" offer "$what" '' ;;
+                E:) say driver "$1" refused "$what $rest" ;;
             esac
         done
     said=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null)
-    case $said in installed\ *) say driver installed "${said#* }" ;; esac
+    case $said in installed\ *) say driver "$1" installed "${said#* }" ;; esac
     for module in nvidia nouveau; do
         [ ! -d "/sys/module/$module" ] ||
-            say driver "$module" "$(cat "/sys/module/$module/version" 2>/dev/null)"
+            say driver "$1" "$module" "$(cat "/sys/module/$module/version" 2>/dev/null)"
     done
-    [ -e "$headers" ] || say driver headless "$release"
+    [ -e "$headers" ] || say driver "$1" headless "$release"
     # Four bytes of attributes go before the one that tells. A module that DKMS has built is signed
     # with a key of the host's own: Ubuntu's stands in the one place, Debian's in the other.
     secure=$(od -An -t u1 -j 4 -N 1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null)
@@ -41,7 +40,7 @@ driver() {
         *1)
             for key in /var/lib/shim-signed/mok/MOK.der /var/lib/dkms/mok.pub; do
                 mokutil --test-key "$key" 2>/dev/null
-            done | grep -q 'already enrolled' || say driver unsigned ""
+            done | grep -q 'already enrolled' || say driver "$1" unsigned ""
             ;;
     esac
 }

@@ -1,0 +1,153 @@
+"""What engines need to know of a host: its GPUs, the weights, the network between nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirrorfleet.runtime.facts import Fact, Lines, last, pairs
+
+FILES = Path(__file__).parent / "files"
+WEIGHTS = FILES / "weights.sh"
+NETWORK = FILES / "network.sh"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: its memory in bytes, 0 where it shares the machine's, its driver's release, and its
+    compute capability, like "9.0", or "" where the driver does not report it."""
+
+    memory: int
+    driver: str
+    capability: str = ""
+
+
+@dataclass(frozen=True)
+class GpuReport:
+    """The GPUs of a host in their order, and whether NVSwitch joins them. ``message`` is what
+    nvidia-smi prints besides them."""
+
+    gpus: tuple[Gpu, ...] = ()
+    message: str = ""
+    nvswitch: bool = False
+
+
+@dataclass(frozen=True)
+class Gpus(Fact[GpuReport]):
+    """NVIDIA's GPUs, as nvidia-smi reports them."""
+
+    program: str = "nvidia-smi"
+
+    function = "gpus"
+    shell = (FILES / "gpus.sh",)
+
+    def value(self, lines: Lines) -> GpuReport:
+        gpus, words, nvswitch = [], [], False
+        for kind, *fields in lines:
+            match kind:
+                case "gpu":
+                    _, memory, driver, capability = fields
+                    gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability))
+                case "message":
+                    words += fields
+                case _:
+                    nvswitch = True
+        return GpuReport(tuple(gpus), " ".join(words).strip(), nvswitch)
+
+
+@dataclass(frozen=True)
+class Weights(Fact[frozenset[str] | None]):
+    """The files of weights that have another size than on arrival, or are gone.
+
+    ``None`` where the directory does not hold weights that arrived whole.
+    """
+
+    directory: str
+
+    function = "weights"
+    shell = (WEIGHTS,)
+
+    def value(self, lines: Lines) -> frozenset[str] | None:
+        return frozenset(name for [name] in lines if name) if lines else None
+
+
+@dataclass(frozen=True)
+class SharedWeights(Weights):
+    """The files that are missing or empty, of weights that Mirrorfleet did not bring.
+
+    ``None`` where there is no such directory.
+    """
+
+    function = "shared"
+
+    def value(self, lines: Lines) -> frozenset[str] | None:
+        there = any(not name for [name] in lines)
+        return super().value(lines) if there else None
+
+
+@dataclass(frozen=True)
+class UnusedWeights(Fact[Mapping[str, int]]):
+    """The directories in a directory of weights, or of environments, that no generation of a
+    service below ``root`` names: their bytes by path."""
+
+    root: str
+    directory: str
+
+    function = "unused"
+    shell = (WEIGHTS,)
+
+    def value(self, lines: Lines) -> Mapping[str, int]:
+        return {path: int(kib) * 1024 for path, kib in pairs(lines)}
+
+
+@dataclass(frozen=True)
+class FileSizes(Fact[Mapping[str, int]]):
+    """The bytes of each file below a directory, by its path relative to it."""
+
+    directory: str
+
+    function = "sizes"
+    shell = (WEIGHTS,)
+
+    def value(self, lines: Lines) -> Mapping[str, int]:
+        return {name: int(size) for name, size in pairs(lines)}
+
+
+@dataclass(frozen=True)
+class WeightsSize(Fact[int]):
+    """The bytes of the weights in a directory, 0 where there are none."""
+
+    directory: str
+
+    function = "bulk"
+    shell = (WEIGHTS,)
+
+    def value(self, lines: Lines) -> int:
+        return int(last(lines) or 0)
+
+
+@dataclass(frozen=True)
+class Card(Fact[str | None]):
+    """The network card that has an address; ``None`` where none has."""
+
+    address: str
+
+    function = "card"
+    shell = (NETWORK,)
+
+    def value(self, lines: Lines) -> str | None:
+        return last(lines)
+
+
+@dataclass(frozen=True)
+class Unreached(Fact[bool]):
+    """Does nothing come back from "ADDRESS PORT" within 3 s? A refusal counts as an answer."""
+
+    target: str
+
+    function = "unreached"
+    shell = (NETWORK,)
+
+    def value(self, lines: Lines) -> bool:
+        return bool(lines)
