@@ -43,7 +43,9 @@ def test_a_gateway_that_tells_nothing_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["monitoring", str(ROOT / "inventories/prod.yml"), str(tmp_path)]) == 0
-    assert "gw-a: tells no metrics. Write gateway.metrics: {port: 9464}." in capsys.readouterr().err
+    assert (
+        "gw-a: has no metrics port. Write gateway.metrics: {port: 9464}." in capsys.readouterr().err
+    )
 
 
 def test_the_dashboard_has_a_place_for_every_panel(fleet_file: Path, tmp_path: Path) -> None:
