@@ -40,9 +40,15 @@ def locked(text: str) -> Iterator[str]:
 
     ``text`` is the content of a lock file.
     """
+    for package, version, reasons in pinned(text):
+        yield f"{package} {version}, which must not be installed: {reasons}."
+
+
+def pinned(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield package, version and reasons of each pinned package that must not be installed."""
     for package, version in pins(text):
         if reasons := _reasons(table("advisories").get(package, ()), version):
-            yield f"{package} {version}, which must not be installed: {reasons}."
+            yield package, version, reasons
 
 
 def _reasons(advisories: Advisories, version: str) -> str:

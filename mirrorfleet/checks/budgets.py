@@ -37,7 +37,7 @@ def _of_keys(fleet: Fleet, gateway: Gateway, key: Key) -> Iterator[Problem]:
         yield fleet.document.warning(
             key,
             "applies only to LiteLLM's own keys: developers' keys have no budget.",
-            "See docs/database.md.",
+            "See `mirrorfleet docs database`.",
         )
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mirrorfleet.checks.releases import locked
 from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.claude_settings import Release, release, releases
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
@@ -20,18 +19,49 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         key: Key = ("developers", group.name, "settings")
         known = release(group.version)
         if known is None:
-            if group.version in locked("claude"):  # else its release is the mistake
-                yield fleet.document.problem(
-                    key,
-                    f"cannot be checked: Mirrorfleet does not know Claude Code {group.version}.",
-                    f"Choose a known release ({', '.join(releases())}), or run "
-                    f"`python -m tools.claude_settings {group.version}` to add it.",
-                )
+            yield from _unknown_release(fleet, group, key)
             continue
         for name, value in group.settings.items():
             yield from _setting(fleet, group, known, (*key, name), value)
         yield from _secrets(fleet, key, group.settings)
         yield from _models(fleet, group, key)
+
+
+def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
+    """Yield the problems of a group with a release whose settings are not known.
+
+    Without a lock file, the check of releases reports it. With a lock file of the project, warn,
+    and refuse only derived settings, secrets and unknown models.
+    """
+    lock = fleet.locks.find("claude", group.version)
+    if lock is None:
+        return
+    if not lock.own:
+        yield fleet.document.problem(
+            key,
+            f"cannot be checked: Mirrorfleet does not know Claude Code {group.version}.",
+            f"Choose a known release ({', '.join(releases())}), or run "
+            f"`python -m tools.claude_settings {group.version}` to add it.",
+        )
+        return
+    yield fleet.document.warning(
+        key,
+        f"are not checked: Mirrorfleet does not know Claude Code {group.version}.",
+        f"Compare them with its documentation; known releases are {', '.join(releases())}.",
+    )
+    derived = table("claude_derived")
+    for name, value in group.settings.items():
+        if name in derived["settings"]:
+            yield _derived(fleet, (*key, name), derived["settings"][name])
+        elif name == "env" and isinstance(value, dict):
+            for variable in derived["env"].keys() & value:
+                yield _derived(fleet, (*key, name, variable), derived["env"][variable])
+    yield from _secrets(fleet, key, group.settings)
+    yield from _models(fleet, group, key)
+
+
+def _derived(fleet: Fleet, key: Key, remedy: str) -> Problem:
+    return fleet.document.problem(key, "cannot be set here.", remedy)
 
 
 def _setting(
@@ -40,7 +70,7 @@ def _setting(
     name = str(key[-1])
     derived = table("claude_derived")["settings"]
     if name in derived:
-        yield fleet.document.problem(key, "cannot be set here.", derived[name])
+        yield _derived(fleet, key, derived[name])
     elif name not in known.settings:
         yield _unknown(fleet, group, known, key)
     elif name in LOGIN:
@@ -84,7 +114,7 @@ def _variable(
     name = str(key[-1])
     derived = table("claude_derived")["env"]
     if name in derived:
-        yield fleet.document.problem(key, "cannot be set here.", derived[name])
+        yield _derived(fleet, key, derived[name])
     elif close := known.close_variable(name):
         yield fleet.document.problem(
             key, f"is not a variable of Claude Code {group.version}.", f"Did you mean '{close}'?"

@@ -60,6 +60,9 @@ class Engine(Protocol[M]):
     metrics_path: ClassVar[str] = ""
     """The path of its metrics for Prometheus; empty: none."""
 
+    has_locks: ClassVar[bool] = False
+    """Whether it is a Python package that its role installs from lock files."""
+
     @abstractmethod
     def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
         """Return one of its models from the fleet file."""

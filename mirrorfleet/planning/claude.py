@@ -100,6 +100,9 @@ class ClaudePlan:
         reason="one release per host, the same for all groups that are not isolated",
     )
     managed: PolicyPlan | None = derived_from("developers", reason="the group with scope: managed")
+    locks: Mapping[str, Path] = derived_from(
+        "developers", reason="by release: the project's, else the shipped one"
+    )
     isolated: tuple[IsolatedPlan, ...] = derived_from("developers")
     certificates: tuple[CertificatesPlan, ...] = derived_from("developers")
     users: tuple[ClientPlan, ...] = derived_from("developers")
@@ -169,9 +172,11 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     ordinary = [policy for policy in policies if not policy.is_isolated]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
     certificates = dict.fromkeys(policy.certificates for policy in policies)
+    releases = dict.fromkeys(policy.group.version for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
         managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
+        locks={release: fleet.locks.path("claude", release) for release in releases},
         isolated=tuple(_isolated(policy) for policy in policies if policy.is_isolated),
         certificates=tuple(file for file in certificates if file),
         users=tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
@@ -44,6 +45,7 @@ class MigrationsPlan:
     version: str = derived_from(
         "gateway.version", reason="the release whose schema the database gets"
     )
+    lock: Path = derived_from("gateway.version", reason="the project's, else the shipped one")
     url: Secret | None = derived_from("gateway.database.url")
     port: int = derived_from("gateway.database.port")
     salt_key: Secret = derived_from(
@@ -95,6 +97,7 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
     return {
         database.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
+            lock=fleet.locks.path("litellm", gateway.version),
             url=database.url,
             port=database.port,
             salt_key=checked(gateway.salt_key, "gateway.salt_key"),

@@ -16,8 +16,8 @@ from mirrorfleet.config.claude_settings import release, releases
 from mirrorfleet.data import table
 from tools.claude_settings import changes, main, schema
 
-# Code like that of a bundler: short names, and strings with brackets. Two modules, with exports at the
-# end; both use some local names for different things.
+# Code like that of a bundler: short names, and strings with brackets. Two modules with exports at
+# their ends; both use some local names for different things.
 BUNDLE = rb"""
 var Ev=["Stop","PreToolUse"],Co=p(()=>c({type:E("command"),command:n(),timeout:v().optional()}));
 function Hk(){return c({matcher:n().optional(),hooks:A(Co())})}export{Ev,Hk as Hk};

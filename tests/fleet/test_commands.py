@@ -168,18 +168,18 @@ def test_init_takes_a_directory_and_a_name(
 @pytest.mark.parametrize(
     ("option", "name"),
     [
-        ("--reference", "reference.md"),
+        ("--reference", "fleet-file.md"),
         ("--families", "models.md"),
-        ("--commands", "reference/cli.md"),
+        ("--commands", "cli.md"),
     ],
 )
 def test_generated_pages_are_up_to_date(
     capsys: pytest.CaptureFixture[str], option: str, name: str
 ) -> None:
     assert main(["schema", option]) == 0
-    page = (ROOT / "docs" / name).read_text("utf-8")
+    page = (ROOT / "docs/reference" / name).read_text("utf-8")
     assert capsys.readouterr().out == page, (
-        f"regenerate it: mirrorfleet schema {option} > docs/{name}"
+        f"regenerate it: mirrorfleet schema {option} > docs/reference/{name}"
     )
 
 

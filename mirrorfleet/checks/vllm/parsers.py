@@ -28,8 +28,8 @@ def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         yield fleet.document.problem(
             key,
             "needs 'family' or 'tool_parser'.",
-            "Write the family (see docs/models.md), or tool_parser and reasoning_parser from the "
-            "model card.",
+            "Write a family from `mirrorfleet docs models`, or tool_parser and reasoning_parser "
+            "from the model card.",
             given=tuple((*key, name) for name in ("family", "tool_parser", "reasoning_parser")),
         )
     elif model.family is not None and model.family not in families:
@@ -38,8 +38,8 @@ def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
             f"'{model.family}' is not a known family.",
             family_of(model.family, families)
             or close_name(model.family, families)
-            or "Choose a family from docs/models.md, or write tool_parser and reasoning_parser "
-            "from the model card instead.",
+            or "Choose a family from `mirrorfleet docs models`, or write tool_parser and "
+            "reasoning_parser from the model card instead.",
         )
 
 

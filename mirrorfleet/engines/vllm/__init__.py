@@ -21,6 +21,7 @@ class Vllm(Engine[VllmModel]):
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
     metrics_path: ClassVar[str] = "/metrics"
+    has_locks: ClassVar[bool] = True
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> VllmModel:
         """Return a model from the fleet file."""
