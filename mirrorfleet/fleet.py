@@ -22,10 +22,10 @@ def load(path: str | Path, today: date | None = None) -> config.Fleet:
 
     The fleet has the warnings. Raise ``FleetError`` with all errors.
     """
-    whole = read(Path(path))
-    if problem := requires.problem(whole):
+    merged = read(Path(path))
+    if problem := requires.problem(merged):
         raise FleetError([problem])
-    document, problems = schema_validation.examine(whole)
+    document, problems = schema_validation.examine(merged)
     if document is None:
         raise FleetError(problems)
     readers = {name: engine.read for name, engine in ENGINES.items()}

@@ -29,7 +29,7 @@ def _of_keys(fleet: Fleet, gateway: Gateway, key: Key) -> Iterator[Problem]:
     if not gateway.database:
         yield fleet.document.problem(
             key,
-            "has no effect without a database, in which LiteLLM records spend.",
+            "has no effect without a database, because LiteLLM stores spend there.",
             "Add gateway.database, or remove it.",
             given=(("gateway", "database"),),
         )

@@ -1,4 +1,4 @@
-"""Firewall rules that would allow all sources, or that guard nothing."""
+"""Firewall rules with invalid sources, or for ports that do not exist."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _jumps(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _reserved(fleet: Fleet) -> Iterator[Problem]:
-    """Yield a problem for each name that pyinfra's --limit takes for a group of hosts."""
+    """Yield a problem for each name that pyinfra's --limit interprets as a group of hosts."""
     reserved = {
         "hosts": "pyinfra's group of all hosts",
         fleet.document.path.stem: "this file's name, pyinfra's group of all its hosts",

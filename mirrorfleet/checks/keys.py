@@ -88,7 +88,7 @@ def _dates(fleet: Fleet, today: date) -> Iterator[Problem]:
                 yield fleet.document.warning(
                     (*key, "expires"),
                     f"is {day}, a past date: the gateways refuse the key.",
-                    "Write a later date, or remove people who have left.",
+                    "Write a later date, or remove the people with this key.",
                 )
 
 

@@ -85,7 +85,7 @@ def _reachability(fleet: Fleet, balancer: LoadBalancer, gateway: Gateway) -> Ite
         yield fleet.document.problem(
             ("load_balancer", "hosts"),
             f"{len(balancer.hosts)} load balancers need one shared address.",
-            "Set gateway.url to a DNS name or a floating IP address that leads to a running one.",
+            "Set gateway.url to a URL with a DNS name or a floating IP address for all of them.",
             given=(("gateway", "url"),),
         )
     if balancer.listen and is_loopback(balancer.listen):

@@ -67,7 +67,7 @@ def _assumed(fleet: Fleet, gateway: Gateway, model: ProviderModel) -> Iterator[P
     if gateway.database and not model.has_price and "input_cost_per_token" not in priced:
         yield fleet.document.warning(
             key,
-            f"'{name}' has no price in LiteLLM {gateway.version}: its usage costs nothing, and no "
+            f"'{name}' has no price in LiteLLM {gateway.version}: its usage counts as free, and no "
             "budget limits it.",
             f"Add {base}input_cost_per_token and output_cost_per_token in "
             f"gateway.extra.models.{model.name}.",

@@ -104,7 +104,7 @@ def _policies(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _differing(policy: Mapping[Path, Any], own: Mapping[Path, Any], both: bool) -> list[str]:
-    """Return the dotted settings in which two groups conflict.
+    """Return the conflicting settings of two groups, as dotted names.
 
     ``both``: both groups define managed settings, and must be equal. Otherwise only settings that
     both groups have can conflict, except lists of permissions, which Claude Code merges.

@@ -59,7 +59,7 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
 
 def _has_fallback(fleet: Fleet, small: Model, model: Model) -> bool:
-    """Return whether a fallback with the context window of ``model`` takes too long prompts.
+    """Return whether a fallback of ``small`` has a context window as large as that of ``model``.
 
     LiteLLM uses the general fallbacks if the fleet has no context_window_fallbacks.
     """

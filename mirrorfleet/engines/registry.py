@@ -10,7 +10,7 @@ from mirrorfleet.engines.protocol import Engine
 from mirrorfleet.engines.vllm import Vllm
 
 ENGINES: dict[str, Engine[Any]] = {engine.name: engine for engine in (Vllm(), Ollama())}
-"""Engines by their name in the fleet file, in the order in which a host starts them."""
+"""Engines by their name in the fleet file, in the order of their start on a host."""
 
 
 def engine_of(model: EngineModel) -> Engine[Any]:

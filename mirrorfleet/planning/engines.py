@@ -57,7 +57,7 @@ PLANNERS: dict[str, Planner] = {
     "vllm": Planner(vllm.plans, vllm.rules),
     "ollama": Planner(ollama.plans, ollama.rules),
 }
-"""Planners by the engine's name in the fleet file, in the order in which a host starts them."""
+"""Planners by the engine's name in the fleet file, in the order of their start on a host."""
 
 
 def engine_plans(fleet: Fleet) -> dict[str, tuple[EnginePlan, ...]]:

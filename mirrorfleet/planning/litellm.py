@@ -33,7 +33,7 @@ It is large because workers stop one at a time: with less, they would often wait
 """
 
 DRAIN = 5
-"""Seconds. A load balancer that probes every second and needs three failures takes three."""
+"""Seconds. A load balancer with a probe every second needs three for three failures."""
 
 STREAM = 1800
 """Most seconds of a streamed answer: 32,000 tokens at 20 per second, and a margin."""

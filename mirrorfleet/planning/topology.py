@@ -78,7 +78,7 @@ def _node(name: str, *lines: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return an identifier for Mermaid, in which dots and dashes are syntax."""
+    """Return an identifier for Mermaid, without dots and dashes, which are syntax."""
     return text.replace(".", "__").replace("-", "_")
 
 

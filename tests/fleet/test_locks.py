@@ -77,7 +77,7 @@ case $1 in
         exit ;;
     pip) [ "$2" = compile ] || exit 0 ;;
 esac
-echo "$*" >>asked
+echo "$*" >>log
 [ ! -e broken ] || exit 1
 case "$*" in *find-links=https:*) ;; *) [ ! -e "$(basename "$3").elsewhere" ] || exit 1 ;; esac
 echo "# made by uv"
@@ -104,8 +104,8 @@ def test_a_new_release_is_based_on_the_newest_and_a_week_old(house: Path) -> Non
     assert "litellm[proxy]==1.200.0" in made.read_text()
     assert "prometheus-client" in made.read_text()
     assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
-    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "asked").read_text()
-    assert "--exclude-newer-package" not in (house / "asked").read_text()
+    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "log").read_text()
+    assert "--exclude-newer-package" not in (house / "log").read_text()
     models = json.loads((house / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
     known = house / "mirrorfleet/data/litellm_known/1.200.0.yml"
@@ -177,7 +177,7 @@ def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
     monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels /srv/more")
     page = "--find-links=https://download.pytorch.org/whl/cpu/torch/"
     assert lock.main(["vllm", "0.40.0-cpu"]) == 0
-    [arguments] = (house / "asked").read_text().splitlines()
+    [arguments] = (house / "log").read_text().splitlines()
     assert "--find-links=/srv/wheels --find-links=/srv/more" in arguments
     assert page not in arguments
     made = house / "roles/vllm/locks/0.40.0-cpu.txt"
@@ -186,7 +186,7 @@ def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
 
     (house / "0.41.0-cpu.in.elsewhere").touch()
     assert lock.main(["vllm", "0.41.0-cpu"]) == 0
-    assert page in (house / "asked").read_text().splitlines()[-1]
+    assert page in (house / "log").read_text().splitlines()[-1]
     assert made.with_name("0.41.0-cpu.txt").read_text() == f"{TORCH}# made by uv\n"
 
     (house / "broken").touch()
@@ -202,7 +202,7 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(house: Path) ->
     options = ["--without-cooldown", "CVE-2026-1 is exploited"]
     assert lock.main([*options, "litellm", "1.106.2", "certifi"]) == 0
     today = date.today()
-    log = (house / "asked").read_text()
+    log = (house / "log").read_text()
     assert f"--exclude-newer={today - timedelta(days=7)}" in log, "for all other packages"
     for name in ("litellm", "certifi"):
         assert f"--exclude-newer-package={name}={today}" in log
@@ -233,7 +233,7 @@ def test_usage_errors(
     with pytest.raises(SystemExit):
         lock.main(arguments)
     assert message in capsys.readouterr().err
-    assert not (house / "asked").exists()
+    assert not (house / "log").exists()
 
 
 @pytest.mark.usefixtures("uv")
@@ -301,7 +301,9 @@ def test_a_client_that_is_new_or_incomplete_changes_nothing(
     assert lock.main(["claude", "2.1.340"]) == 1
     assert "nothing younger than a week" in capsys.readouterr().err
     (registry / "claude-code-darwin-x64@2.1.340").unlink()
-    assert lock.main(["--without-cooldown", "vulnerability reported", "claude", "2.1.340"]) == 1
+    assert (
+        lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 1
+    )
     assert "darwin-x64 2.1.340: No match found" in capsys.readouterr().err
     assert [path.name for path in (house / "roles/claude/locks").iterdir()] == ["2.1.330.json"]
 
@@ -318,12 +320,17 @@ def test_an_isolated_group_with_a_new_release_once_it_is_locked(
     with pytest.raises(fleet.FleetError, match=r"or add locks/claude/2.1.340.json\."):
         fleet.load(path)
     publish(registry, "2.1.340", timedelta(0))
-    assert lock.main(["--without-cooldown", "vulnerability reported", "claude", "2.1.340"]) == 0
+    assert (
+        lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 0
+    )
     planned = fleet.plan(fleet.load(path))
     assert planned.hosts["dev"].clients
     assert planned.hosts["dev"].clients.versions == ("2.1.330", "2.1.340")
     [warning] = planned.fleet.warnings
-    assert f"less than a week old (claude, {date.today()}): vulnerability reported." in warning.text
+    assert (
+        f"less than a week old (claude, {date.today()}): a vulnerability was reported."
+        in warning.text
+    )
     change(path, "2.1.340", "2.1.340, settings: {theme: dark}")
     with pytest.raises(fleet.FleetError, match=r"`python -m tools.claude_settings 2.1.340` to add"):
         fleet.load(path)

@@ -117,13 +117,17 @@ def test_an_engine_is_registered_once() -> None:
         (
             "hosts: [gpu]",
             "hosts: [gpu]\n    port: 11434",
-            "'gpu', where the Ollama of helper listens already.",
+            "is 11434, which the Ollama of helper uses on gpu.",
         ),
         ("reserved_gpus: 1", "reserved_gpus: 3", "needs 3 GPUs, but gpu has 2."),
-        ("reserved_gpus: 1", "reserved_gpus: 2", "has no GPU on host 'gpu': other models have all"),
+        (
+            "reserved_gpus: 1",
+            "reserved_gpus: 2",
+            "has no GPU on gpu: all 2 are assigned to other models",
+        ),
         ("reserved_gpus: 1", "tools: false", "resolves to 'parrot', which only repeats"),
         ("ENGINE_KEY", "LITELLM_MASTER_KEY", "the engine would learn it."),
-        ("10.0.0.1", "9.9.9.9", "prompts and answers travel there without TLS."),
+        ("10.0.0.1", "9.9.9.9", "prompts and answers are not encrypted."),
         (
             "gateway:\n",
             "gateway:\n  extra: {models: {parrot: {api_key: x}}}\n",
