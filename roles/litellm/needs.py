@@ -110,7 +110,7 @@ def down(gateway: LitellmPlan) -> set[str]:
 def addresses(plan: HostPlan) -> set[str]:
     """Return the URLs of a host's engines; an engine on several nodes has its first node's."""
     return {
-        f"{http(engine.head, engine.port)}{ENGINES[engine.engine].api_path}"
+        f"{http(engine.head_address, engine.port)}{ENGINES[engine.engine].api_path}"
         for engine in plan.engines
     }
 

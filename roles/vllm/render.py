@@ -51,12 +51,12 @@ def name(engine: VllmPlan) -> str:
 
 def port(engine: VllmPlan) -> int:
     """Return the port on which an engine is asked or, of another node, waits for the first."""
-    return engine.port if engine.nodes is None or engine.answers else engine.nodes.port
+    return engine.port if engine.nodes is None or engine.is_head else engine.nodes.port
 
 
 def installed(engine: VllmPlan, weights: str) -> Installed:
     """Return what holds for every generation of an engine; ``weights`` are those of now."""
-    follows = engine.nodes is not None and not engine.answers
+    follows = engine.nodes is not None and not engine.is_head
     word = f"{STATE}/{name(engine)}/word"
     return Installed(
         name=name(engine),
@@ -106,7 +106,7 @@ def _node(
         "port": nodes.port,
         "command": [*command, *_place(nodes)],
         # The first node's stand in its environment file, with the key.
-        "environment": {} if engine.answers else variables(engine, environment, None),
+        "environment": {} if engine.is_head else variables(engine, environment, None),
     }
     started = Service(
         **vars(installed(engine, weights)),
@@ -125,7 +125,7 @@ def _node(
         check=_check(engine, environment, weights),
         check_user="root" if engine.build == "cuda" else "",
     )
-    if not engine.answers:
+    if not engine.is_head:
         return started
     return replace(
         started,

@@ -35,7 +35,7 @@ def test_the_strategies_of_the_schema_are_known() -> None:
 
 
 def test_names_that_mirrorfleet_sets_are_known() -> None:
-    known, own = table(f"litellm_known/{LOCK.stem}"), table("litellm_ours")
-    for section in own.keys() - {"environment"}:
-        unknown = own[section].keys() - set(known[section])
+    known, derived = table(f"litellm_known/{LOCK.stem}"), table("litellm_derived")
+    for section in derived.keys() - {"environment"}:
+        unknown = derived[section].keys() - set(known[section])
         assert unknown <= {"telemetry"}, section

@@ -39,7 +39,7 @@ class Echo(Engine[EchoModel]):
     def missing_tools(self, model: EchoModel) -> str:
         return "" if model.tools else "which only repeats"
 
-    def thinks(self, model: EchoModel) -> bool:
+    def has_thinking(self, model: EchoModel) -> bool:
         return False
 
     def refused_effort(self, model: EchoModel) -> Sequence[str]:

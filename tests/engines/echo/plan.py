@@ -30,11 +30,11 @@ class EchoPlan:
         return f"echo-{self.model}"
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         return True
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         return self.listen
 
     @property
@@ -42,7 +42,7 @@ class EchoPlan:
         return {self.model: self.context}
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         return ()
 
 
