@@ -26,7 +26,7 @@ FILES = HERE / "files"
 
 PROVE, EXPLAIN, WHOLE, NODES = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
+    for name in ("smoke_test.py", "diagnose.py", "check_weights.py", "node_launcher.py")
 )
 
 
@@ -63,7 +63,8 @@ def installed(engine: VllmPlan, weights: str) -> Installed:
         user=USER,
         port=port(engine),
         software=ENVIRONMENTS,
-        hooks=(shell(FILES / "follow.sh") if follows else _ready(engine)) + _words(engine, weights),
+        hooks=(shell(FILES / "follow_first_node.sh") if follows else _ready(engine))
+        + _words(engine, weights),
         seconds=60 if follows else START,
         follows=word if follows else "",
     )
@@ -95,7 +96,7 @@ def _node(
     weights: str,
     api_key: str | None,
 ) -> Service:
-    """Return the service of one of the nodes that serve a model together: see nodes.py."""
+    """Return the service of one of the nodes that serve a model together: see node_launcher.py."""
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     shared += sorted(engine.environment.items())
@@ -111,13 +112,13 @@ def _node(
         **vars(installed(engine, weights)),
         unit=_unit(
             engine,
-            f"{environment}/bin/python -I {directory}/current/nodes.py {directory}",
+            f"{environment}/bin/python -I {directory}/current/node_launcher.py {directory}",
             weights=weights,
             peers=_peers(nodes),
         ),
         environment={},
         files={
-            "nodes.py": NODES,
+            "node_launcher.py": NODES,
             "nodes.json": _json(said),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
@@ -189,7 +190,7 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
 
 def _words(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return shell(FILES / "words.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
+    return shell(FILES / "diagnose.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
 
 
 def _json(said: Mapping[str, Any]) -> str:
@@ -197,7 +198,7 @@ def _json(said: Mapping[str, Any]) -> str:
 
 
 def whole(mode: str, weights: str) -> tuple[str, ...]:
-    """Return the program that checks whether weights are whole; its modes are whole.py's."""
+    """Return the command that checks weights; check_weights.py describes its modes."""
     return ("python3", "-c", WHOLE, mode, weights)
 
 
@@ -296,7 +297,7 @@ def _cuda(environment: str) -> dict[str, str]:
 
 
 def expected(engine: VllmPlan) -> dict[str, Any]:
-    """Return what prove.py holds an engine to.
+    """Return what smoke_test.py holds an engine to.
 
     It stands in the generation: one that is gone back to is held to what it was made for.
     """

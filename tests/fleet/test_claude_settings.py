@@ -141,8 +141,8 @@ def test_changes_between_two_releases(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["9.9.9"], "9.9.9: there is no lock file: `bin/lock claude 9.9.9` writes it."),
-        (["no.tgz"], "no.tgz: is no client's package that can be read"),
+        (["9.9.9"], "9.9.9: there is no lock file: run `bin/lock claude 9.9.9`."),
+        (["no.tgz"], "no.tgz: cannot be read as a package of the client"),
     ],
 )
 def test_a_package_that_cannot_be_read_is_reported(

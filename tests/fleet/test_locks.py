@@ -146,7 +146,7 @@ def test_a_lock_of_the_cuda_build_has_a_matching_compiler(
     (house / "release").write_text("13.1.80")
     assert lock.main(["vllm", "0.41.0"]) == 1
     assert capsys.readouterr().err == (
-        "lock: roles/vllm/locks/0.41.0.in leads to nvidia-cuda-nvcc 13.1.80 beside "
+        "lock: roles/vllm/locks/0.41.0.in needs nvidia-cuda-nvcc 13.1.80 beside "
         "nvidia-cuda-runtime 13.0.96, and their releases of CUDA must be equal. Choose a release "
         "for CUDA 13.\n"
     )
@@ -217,14 +217,14 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(house: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--without-cooldown", "", "litellm", "1.106.2"], "in a few words why"),
-        (["--without-cooldown", "no time to wait"], "go together"),
-        (["litellm"], "which release"),
-        (["litellm", "1.106.2", "certifi"], "go together"),
-        (["roles/litellm/locks/9.9.9.in"], "there is no"),
-        (["claude"], "name one release"),
-        (["claude", "latest"], "name one release"),
-        (["claude", "2.1.340", "certifi"], "name one release"),
+        (["--without-cooldown", "", "litellm", "1.106.2"], "a reason of at least three words"),
+        (["--without-cooldown", "no time to wait"], "or neither"),
+        (["litellm"], "give a release of litellm"),
+        (["litellm", "1.106.2", "certifi"], "or neither"),
+        (["roles/litellm/locks/9.9.9.in"], "does not exist"),
+        (["claude"], "give one release"),
+        (["claude", "latest"], "give one release"),
+        (["claude", "2.1.340", "certifi"], "give one release"),
     ],
 )
 def test_usage_errors(
@@ -299,7 +299,7 @@ def test_a_client_that_is_new_or_incomplete_changes_nothing(
 ) -> None:
     publish(registry, "2.1.340", timedelta(days=6))
     assert lock.main(["claude", "2.1.340"]) == 1
-    assert "nothing younger than a week" in capsys.readouterr().err
+    assert "less than a week ago" in capsys.readouterr().err
     (registry / "claude-code-darwin-x64@2.1.340").unlink()
     assert (
         lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 1

@@ -1,9 +1,9 @@
-"""What guests must know of the network that this machine lives in, read from its own settings.
+"""Settings of this machine that guests need: DNS servers, package mirrors, proxies, certificates.
 
-A laptop at home has nothing to say here. A machine behind a proxy, a private mirror or a company's
-certificate authority does, and hosts on it reach the package archives only by the same means.
-Settings with a password in them are left out (everyone on a guest can read its files), and so are
-those that point at this machine itself, where a guest finds nothing.
+A machine behind a proxy, a private mirror or a company's certificate authority has such settings,
+and its guests need them to reach the package archives. Settings with a password are left out,
+because all users of a guest can read its files. So are settings that point at this machine itself:
+a guest cannot reach them.
 """
 
 import configparser
@@ -15,8 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import places
-from .telling import CannotRun
+from . import paths
+from .terminal import CannotRun
 
 SUITE = "bookworm"
 
@@ -33,24 +33,24 @@ _USELESS_IN_A_GUEST = re.compile(r"@|^file:|//(localhost|127\.|\[::1\])| file:")
 
 
 def resolvers() -> tuple[str, ...]:
-    """The addresses of the DNS servers that a guest can ask.
+    """Return the addresses of DNS servers that a guest can use.
 
-    A stub on the loopback address (systemd-resolved) answers nobody else, so the servers that it
-    asks itself are taken instead.
+    A guest cannot use a stub on the loopback address (systemd-resolved), so return that resolver's
+    own servers. Raises ``CannotRun`` if there are none.
     """
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         named = re.findall(r"^nameserver\s+([\d.]+)\s*$", _text(path), re.MULTILINE)
         if reachable := tuple(a for a in named if not ip_address(a).is_loopback):
             return reachable
     raise CannotRun(
-        "guests would have no DNS: /etc/resolv.conf names no IPv4 server but this machine itself; "
-        "add a line `nameserver ADDRESS` with the address of your network's DNS server"
+        "guests would have no DNS: /etc/resolv.conf has no IPv4 server except this machine itself. "
+        "Add a line `nameserver ADDRESS` with your network's DNS server"
     )
 
 
 def apt_sources() -> tuple[str, ...]:
-    """Lines of sources.list for SUITE from the mirror that this machine uses, whichever release of
-    Debian it is; empty where it names none and mmdebstrap's own default serves."""
+    """Return lines of sources.list for SUITE with this machine's mirror, whatever its release of
+    Debian; empty without a mirror: then mmdebstrap uses its default."""
     release = _os_release()
     name = release.get("VERSION_CODENAME", "")
     mirrors = _archives() if release.get("ID") == "debian" else {}
@@ -61,43 +61,43 @@ def apt_sources() -> tuple[str, ...]:
 
 
 def apt_options() -> dict[str, str]:
-    """Options of this machine's apt that guests need too: a frozen mirror's dates, a proxy."""
+    """Return options of this machine's apt that guests need: date checks, proxies."""
     dump = _output("apt-config", "dump", "--format", "%f %v%n", *_APT, *_APT_PROXIES)
     return _useful(dict(line.split(" ", 1) for line in dump.splitlines()), _APT + _APT_PROXIES)
 
 
 def certificates() -> dict[str, str]:
-    """Certificate authorities that were added to this machine and that it trusts: name to PEM."""
+    """Return the certificate authorities that were added to this machine: file name to PEM."""
     added = sorted(_LOCAL_CERTIFICATES.rglob("*.crt"))
     trusted = [path for path in added if (_TRUSTED / f"{path.stem}.pem").exists()]
     return {path.name: path.read_text() for path in trusted}
 
 
 def pip_options() -> dict[str, str]:
-    """Where this machine's pip looks for packages, if it was told."""
-    home = places.invoker_home()
+    """Return the options of this machine's pip for indexes and proxies."""
+    home = paths.invoker_home()
     parser = configparser.RawConfigParser(strict=False)
     parser.read(["/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"])
     return _useful(parser["global"] if parser.has_section("global") else {}, _PIP)
 
 
 def npm_options() -> dict[str, str]:
-    """Where this machine's npm looks for packages, if it was told."""
-    files = _text(Path("/etc/npmrc")) + "\n" + _text(places.invoker_home() / ".npmrc")
+    """Return the options of this machine's npm for registries and proxies."""
+    files = _text(Path("/etc/npmrc")) + "\n" + _text(paths.invoker_home() / ".npmrc")
     pairs = re.findall(r"^\s*([\w-]+)\s*=\s*(.*?)\s*$", files, re.MULTILINE)
     return _useful(dict(pairs), _NPM)
 
 
 def environment() -> dict[str, str]:
-    """The proxy variables that this process was given, by their lower-case names."""
+    """Return this process's proxy variables, by their lower-case names."""
     given = {name: os.environ.get(name) or os.environ.get(name.upper(), "") for name in _VARIABLES}
     return _useful(given, _VARIABLES)
 
 
 def proxy_ports() -> tuple[int, ...]:
-    """The ports of the proxies that guests are told of."""
-    told = [pip_options(), npm_options(), environment(), apt_options()]
-    proxies = [v for options in told for n, v in options.items() if n.lower().endswith("proxy")]
+    """Return the ports of the proxies in the guests' settings."""
+    settings = [pip_options(), npm_options(), environment(), apt_options()]
+    proxies = [v for options in settings for n, v in options.items() if n.lower().endswith("proxy")]
     return tuple(sorted({port for proxy in proxies if (port := _port(proxy))}))
 
 
@@ -106,13 +106,13 @@ def _port(proxy: str) -> int | None:
 
 
 def _useful(options: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Of some options, those with these names and a value that means something in a guest."""
+    """Select the options with these names whose values work in a guest."""
     given = {name: options.get(name, "") for name in names}
     return {name: v for name, v in given.items() if v and not _USELESS_IN_A_GUEST.search(v)}
 
 
 def _archives() -> dict[str, str]:
-    """The mirror of each suite's main component in this machine's sources, as apt reads them."""
+    """Return the mirror of each suite's main component in this machine's apt sources."""
     form = "$(RELEASE) $(COMPONENT) $(SITE)"
     targets = _output("apt-get", "indextargets", "--format", form, "Created-By: Packages")
     lines = (line.split(" ", 2) for line in targets.splitlines())

@@ -1,7 +1,7 @@
-"""What a run over SSH does with a developer's own files, done by the developer: in an installer.
+"""Install or remove the settings in a developer's home: the part of the installer in Python.
 
-own_files.py install|remove DIRECTORY SETTINGS STATE. The installer carries this file after
-json_file.py and receipt.py, so it needs nothing but Python's own library.
+user_files.py install|remove DIRECTORY SETTINGS STATE. The installer includes this file after
+json_file.py and receipt.py, so it needs Python's standard library only.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from mirrorfleet.roles.claude.receipt import steps
 
 
 def place(path: str) -> Path:
-    """Return where a file of the home stands. Links are followed as long as they stay there."""
+    """Return the real path of a file in the home; exit if links lead out of the home."""
     home = Path.home().resolve()
     real = (Path.home() / path).resolve()
     if home not in real.parents:
-        sys.exit(f"{path} leads out of your home, to {real}")
+        sys.exit(
+            f"{path} links to {real}, outside of your home: remove the link; nothing was changed"
+        )
     return real
 
 
 def read(path: Path) -> bytes | None:
+    """Return the content of a file; None if it does not exist."""
     if not path.exists():
         return None
     if not path.is_file():
@@ -34,7 +37,7 @@ def read(path: Path) -> bytes | None:
 
 
 def write(path: Path, content: bytes | None) -> None:
-    """Put a file in its place, whole at any moment, or remove it."""
+    """Replace a file atomically, or remove it."""
     if content is None:
         path.unlink(missing_ok=True)
         return
@@ -53,23 +56,24 @@ def write(path: Path, content: bytes | None) -> None:
 
 
 def main(job: str, directory: str, settings: str, state: str) -> None:
+    """Install or remove the settings and the state of the client."""
     beside = ".claude.json" if directory == ".claude" else f"{directory}/.claude.json"
     carried = {f"{directory}/settings.json": settings, beside: state}
     owned = {
         path: json.loads(Path(file).read_bytes()) if job == "install" else {}
         for path, file in carried.items()
     }
-    paper = place(f"{directory}/mirrorfleet-receipt.json")
+    backup = place(f"{directory}/mirrorfleet-receipt.json")
     places = {path: place(path) for path in owned}
     try:
-        there = {path: read(real) for path, real in places.items()}
-        for path, content in list(steps(there, read(paper), owned)):
-            real = places[path] if path else paper
+        present = {path: read(real) for path, real in places.items()}
+        for path, content in list(steps(present, read(backup), owned)):
+            real = places[path] if path else backup
             if read(real) != content:
                 write(real, content)
     except NotOurs as error:
-        which = ", ".join(map(str, [*places.values(), paper]))
-        sys.exit(f"one of {which} {error}: mend or move it; nothing was changed")
+        which = ", ".join(map(str, [*places.values(), backup]))
+        sys.exit(f"one of {which} {error}: correct or move it; nothing was changed")
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
 

@@ -1,5 +1,5 @@
-# Open the directory $place.part in which weights arrive. What is right already is linked there: its
-# size is what it was when these weights were proved.
+# Create the staging directory $place.part for weights. Link the files of earlier weights that still
+# have the size from their verification.
 : "${place?}"
 part=$place.part
 mkdir -p "$part"
