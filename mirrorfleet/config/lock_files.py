@@ -3,10 +3,56 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from mirrorfleet.config.problems import checked
+
+PYTHON, NPM = ".txt", ".json"
+"""Suffixes of lock files for Python packages and for npm packages."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file; ``own``: from the fleet's project, not a shipped one."""
+
+    path: Path
+    own: bool
+
+    @property
+    def shown(self) -> str:
+        """Return the path for messages: relative if it is below the current directory."""
+        relative = os.path.relpath(self.path)
+        return str(self.path) if relative.startswith("..") else relative
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The lock files that a fleet can use, by service and release.
+
+    ``suffixes``: the suffix of the lock files of each service.
+    """
+
+    suffixes: Mapping[str, str]
+    files: Mapping[str, Mapping[str, LockFile]]
+
+    def releases(self, service: str) -> list[str]:
+        """Return the releases that have a lock file; vLLM's CPU build ends in ``-cpu``."""
+        return sorted(self.files[service])
+
+    def find(self, service: str, release: str) -> LockFile | None:
+        """Return the lock file of a release; ``None`` if there is none."""
+        return self.files[service].get(release)
+
+    def path(self, service: str, release: str) -> Path:
+        """Return the lock file of a release. Raises ``Unchecked`` if there is none."""
+        return checked(self.find(service, release), f"locks/{service}/{release}").path
+
 
 WITHOUT_COOLDOWN = "# Without the cooldown"
 """First line of a lock file from an emergency; packages, date and reason follow."""

@@ -51,6 +51,11 @@ class VllmModel(EngineModel):
     environment: Mapping[str, str]
 
     @property
+    def lock_name(self) -> str:
+        """Return the name of its lock file: the release, with ``-cpu`` for the CPU build."""
+        return f"{self.version}{'-cpu' if self.build == 'cpu' else ''}"
+
+    @property
     def gpus(self) -> int:
         """Return the number of GPUs that one replica uses on each of its hosts."""
         if self.build == "cpu":

@@ -16,7 +16,7 @@ def skip_together() -> None:
             models = ", ".join(engine.windows)
             for other in run.hosts():
                 other_plan = run.plan_of(other)
-                if other_plan.name in engine.partners and not skipped.is_skipped(
+                if other_plan.name in engine.peers and not skipped.is_skipped(
                     other_plan, "engines"
                 ):
                     mistake = f"'{models}' also runs on {host.name}, which is skipped."

@@ -14,9 +14,9 @@ from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 
 HERE = Path(__file__).parent
-OWN_FILES = [
+USER_FILES = [
     HERE / name
-    for name in ("json_file.py", "settings_backup.py", "backup_file.py", "files/own_files.py")
+    for name in ("json_file.py", "settings_backup.py", "backup_file.py", "files/user_files.py")
 ]
 CLIENT = "@CLIENT@"
 
@@ -42,7 +42,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
         "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
         "CERTIFICATES": "".join(reading.text(each.source) for each in certificates if each.source),
         "LAUNCHER": "".join(isolated(each, CLIENT, KEY_FILE).decode() for each in plan.isolated),
-        "OWN_FILES": own_files(),
+        "USER_FILES": user_files(),
         "PACKAGES": "\n".join(
             f"        {machine!r}) echo {shlex.join(package)} ;;"
             for machine, package in packages.items()
@@ -54,9 +54,9 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
     return text.encode()
 
 
-def own_files() -> str:
-    """Return the modules of ``OWN_FILES`` as one program."""
-    text = "\n\n".join(path.read_text(encoding="utf-8") for path in OWN_FILES)
+def user_files() -> str:
+    """Return the modules of ``USER_FILES`` as one program."""
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in USER_FILES)
     alone = re.sub(
         r"^from (__future__|mirrorfleet\.\S+) import (\([^)]*\)|.*)\n", "", text, flags=re.MULTILINE
     )

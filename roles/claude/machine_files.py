@@ -202,7 +202,9 @@ def remove_all(
     ):
         known |= {f"{COMMANDS}/{each.command}" for each in former_assignments(plan, observed)}
         listed = (_list(kept).content or b"").decode()
-        clear = shell(FILES / "clear.sh", policy=POLICY, list=ASSIGNMENT_LIST, seats=listed)
+        clear = shell(
+            FILES / "remove_clients.sh", policy=POLICY, list=ASSIGNMENT_LIST, assignments=listed
+        )
         yield script(_unlink_script(known) + clear)
 
 

@@ -26,7 +26,7 @@ def rules_file(rules: Rules) -> str:
     return template(
         TEMPLATES / "rules.nft.j2",
         table=TABLE,
-        rules=[(port, _matches(sources)) for port, sources in sorted(rules.items())],
+        ports=[(port, _matches(sources)) for port, sources in sorted(rules.items())],
     )
 
 

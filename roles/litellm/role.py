@@ -143,7 +143,7 @@ class Litellm(ServiceRole[LitellmPlan]):
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
         yield from super().files(plan, observed)
         for gateway in self.instances(plan):
-            yield keys.WANTED, keys.wanted(gateway)
+            yield keys.DESIRED, keys.desired(gateway)
             if gateway.workers == "auto":
                 yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
 
@@ -170,8 +170,8 @@ def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem
         yield error(
             "the gateway's keys are in a database at another host, port or name than the fleet "
             "file names, which may have none of them.",
-            "Move them (docs/database.md, Moving); then, or if it is the same database, run once "
-            "with --data database=moved.",
+            "Move them (`mirrorfleet docs database`, Move the database); then, or if it is the "
+            "same database, run once with --data database=moved.",
         )
 
 

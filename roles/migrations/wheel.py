@@ -12,24 +12,23 @@ from pathlib import Path
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import MigrationsPlan
-from mirrorfleet.runtime import cache, tables
+from mirrorfleet.runtime import cache, locks, tables
 from mirrorfleet.runtime.tables import PACKAGE
 
-LOCKS = Path(__file__).parents[1] / "litellm" / "locks"
 _ENTRY = re.compile(rf"^{PACKAGE}==(?:.*\\\n)*.*", re.MULTILINE)
 _SCRIPT = re.compile(r"litellm_proxy_extras/(migrations/[^/]+/migration\.sql)")
 
 
 def release(plan: MigrationsPlan) -> str:
     """Return the package and the version of the migrations: "litellm-proxy-extras 0.4.108"."""
-    return tables.release(_lock(plan))
+    return tables.release(locks.text(plan.lock))
 
 
 def fetch(plan: MigrationsPlan) -> Path:
     """Download the wheel into the cache, and return the path of an archive with it."""
-    found = _ENTRY.search(_lock(plan))
+    found = _ENTRY.search(locks.text(plan.lock))
     if found is None:
-        raise DeployError(f"the tables cannot be migrated: no lock file pins {release(plan)}.")
+        raise DeployError(f"the lock file {plan.lock} does not pin {release(plan)}.")
     # The wheel has no binaries: it is the same for every host.
     return cache.wheels(f"{found[0]}\n", release(plan), "3.11", "x86_64", also="")
 
@@ -46,7 +45,3 @@ def migrations(plan: MigrationsPlan) -> Mapping[str, bytes]:
         content = zipfile.ZipFile(io.BytesIO(file.read()))
     named = {_SCRIPT.fullmatch(name): name for name in content.namelist()}
     return {match[1]: content.read(name) for match, name in named.items() if match}
-
-
-def _lock(plan: MigrationsPlan) -> str:
-    return (LOCKS / f"{plan.version}.txt").read_text("utf-8")

@@ -62,8 +62,8 @@ class Postgres(ServiceRole[PostgresPlan]):
                 yield error(
                     "this host has the database with LiteLLM's keys, but the fleet file sets "
                     "another database, which does not have them.",
-                    "Move the keys (docs/database.md, Moving), then run once with "
-                    "--data database=moved.",
+                    "Move the keys (`mirrorfleet docs database`, Move the database). Then, or if "
+                    "it is the same database, run once with --data database=moved.",
                 )
             return
         if weak := weakness(reveal(plan.postgres.password)):

@@ -27,7 +27,7 @@ FILES = HERE / "files"
 
 PROVE, EXPLAIN, WHOLE, NODES = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
+    for name in ("smoke_test.py", "diagnose.py", "check_weights.py", "node_launcher.py")
 )
 
 
@@ -45,19 +45,19 @@ def name(engine: VllmPlan) -> str:
 
 def port(engine: VllmPlan) -> int:
     """Return the port on which an engine receives requests, or a follower node its first node."""
-    return engine.port if engine.nodes is None or engine.answers else engine.nodes.port
+    return engine.port if engine.nodes is None or engine.is_head else engine.nodes.port
 
 
 def installed(engine: VllmPlan, weights: str) -> Installed:
     """Return what all generations of an engine share; ``weights`` is the present directory."""
-    follows = engine.nodes is not None and not engine.answers
+    follows = engine.nodes is not None and not engine.is_head
     token = f"{STATE}/{name(engine)}/word"
     return Installed(
         name=name(engine),
         user=USER,
         port=port(engine),
         software=ENVIRONMENTS,
-        hooks=(shell(FILES / "follow.sh") if follows else _ready(engine))
+        hooks=(shell(FILES / "follow_first_node.sh") if follows else _ready(engine))
         + _diagnosis(engine, weights),
         seconds=60 if follows else START,
         follows=token if follows else "",
@@ -90,7 +90,7 @@ def _node(
     weights: str,
     api_key: str | None,
 ) -> Service:
-    """Return the service of one of the nodes that serve a model together: see nodes.py."""
+    """Return the service of one of the nodes that serve a model together: see node_launcher.py."""
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     shared += sorted(engine.environment.items())
@@ -100,26 +100,26 @@ def _node(
         "port": nodes.port,
         "command": [*command, *_node_options(nodes)],
         # The first node has them in its environment file, with the key.
-        "environment": {} if engine.answers else variables(engine, environment, None),
+        "environment": {} if engine.is_head else variables(engine, environment, None),
     }
     started = Service(
         **vars(installed(engine, weights)),
         unit=_unit(
             engine,
-            f"{environment}/bin/python -I {directory}/current/nodes.py {directory}",
+            f"{environment}/bin/python -I {directory}/current/node_launcher.py {directory}",
             weights=weights,
             peers=_peers(nodes),
         ),
         environment={},
         files={
-            "nodes.py": NODES,
+            "node_launcher.py": NODES,
             "nodes.json": _json(settings),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
         check=_check(engine, environment, weights),
         check_user="root" if engine.build == "cuda" else "",
     )
-    if not engine.answers:
+    if not engine.is_head:
         return started
     return replace(
         started,
@@ -184,7 +184,7 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
 
 def _diagnosis(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return shell(FILES / "words.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
+    return shell(FILES / "diagnose.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -192,12 +192,12 @@ def _json(content: Mapping[str, Any]) -> str:
 
 
 def verify_weights(mode: str, weights: str) -> tuple[str, ...]:
-    """Return the command that verifies weights; whole.py describes its modes."""
+    """Return the command that verifies weights; check_weights.py describes its modes."""
     return ("python3", "-c", WHOLE, mode, weights)
 
 
 def expected(engine: VllmPlan) -> dict[str, Any]:
-    """Return what prove.py expects of an engine.
+    """Return what smoke_test.py expects of an engine.
 
     It is a file of the generation, so that a rollback checks what the former generation had.
     """

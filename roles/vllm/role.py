@@ -51,7 +51,7 @@ class Vllm(ServiceRole[VllmPlan]):
             instance,
             python.located(software.environment(instance), observed).directory,
             weights.location(instance.model, instance.weights),
-            reveal(instance.api_key) if instance.api_key and instance.answers else None,
+            reveal(instance.api_key) if instance.api_key and instance.is_head else None,
         )
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
@@ -77,8 +77,7 @@ class Vllm(ServiceRole[VllmPlan]):
         yield from super().problems(plan, observed)
         for engine in self.instances(plan):
             place = weights.location(engine.model, engine.weights)
-            lock = software.environment(engine).lock
-            yield from gpus.problems(plan, engine, lock, place, observed)
+            yield from gpus.problems(plan, engine, engine.lock, place, observed)
             yield from nodes.problems(plan, engine, observed)
             if not generations.is_switched(self.render(engine, observed), observed):
                 yield from nodes.left_out(engine)
@@ -135,7 +134,7 @@ class Vllm(ServiceRole[VllmPlan]):
         restarts them.
         """
         for engine in self.instances(plan):
-            if not engine.answers:
+            if not engine.is_head:
                 yield from generations.activate_follower(self.render(engine, observed), observed)
 
     def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
@@ -150,7 +149,7 @@ class Vllm(ServiceRole[VllmPlan]):
                 self._switch_engine(engine, observed),
             )
             for engine in self.instances(plan)
-            if engine.answers
+            if engine.is_head
         )
 
     def _switch_engine(self, engine: VllmPlan, observed: Observation) -> Commands:
@@ -163,12 +162,12 @@ class Vllm(ServiceRole[VllmPlan]):
     def prove_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Record that followers run the generation that their first node verified, or roll back."""
         for engine in self.instances(plan):
-            if not engine.answers:
+            if not engine.is_head:
                 yield from generations.verify_follower(self.render(engine, observed), observed)
 
     def _restarts_with_others(self, engine: VllmPlan) -> bool:
         """Return whether a first node must restart because another node of its model will."""
-        return engine.answers and any(
+        return engine.is_head and any(
             not drift.is_started(self.render(each, observed), observed)
             for other in nodes.others(engine)
             if (observed := run.observed_on(other))
@@ -186,7 +185,7 @@ class Vllm(ServiceRole[VllmPlan]):
         return due_before(
             lambda plan, observed: any(
                 each.model == engine.model
-                and each.answers
+                and each.is_head
                 and (
                     not generations.is_switched(self.render(each, observed), observed)
                     or self._restarts_with_others(each)
@@ -204,7 +203,7 @@ class Vllm(ServiceRole[VllmPlan]):
 
     def driver_problems(self, plan: HostPlan, release: str) -> Iterator[Problem]:
         for engine in self.instances(plan):
-            cuda, oldest = gpus.needed(software.environment(engine).lock)
+            cuda, oldest = gpus.needed(engine.lock)
             if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
                 yield error(
                     f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "

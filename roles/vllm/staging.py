@@ -16,13 +16,13 @@ FILES = Path(__file__).parent / "files"
 
 def begin(place: str) -> str:
     """Return a script that opens the staging directory for weights in ``place``."""
-    return shell(FILES / "open_part.sh", place=place)
+    return shell(FILES / "open_staging.sh", place=place)
 
 
 def accept(place: str, mode: str) -> str:
     """Return a script that verifies the staged weights and moves them to ``place``.
 
-    ``mode`` of whole.py: "accept" reads all files, "check" only those not verified before.
+    ``mode`` of check_weights.py: "accept" reads all files, "check" only those not verified before.
     """
     verify = positional(*verify_weights(mode, f"{place}.part"))
     return verify + shell(FILES / "accept_weights.sh", place=place)

@@ -51,5 +51,5 @@ def _place(engine: VllmPlan) -> str:
 
 
 def _mode(engine: VllmPlan) -> str:
-    """Return the mode of whole.py. Weights at a path have no known digests to compare."""
+    """Return the mode of check_weights.py. Weights at a path have no known digests to compare."""
     return "check" if engine.weights.kind == "path" else "verify"

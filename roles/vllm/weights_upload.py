@@ -16,7 +16,7 @@ from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.roles.vllm.facts import FileSizes, Weights
-from mirrorfleet.roles.vllm.files.whole import LIST, problems
+from mirrorfleet.roles.vllm.files.check_weights import LIST, problems
 from mirrorfleet.roles.vllm.staging import FILES, accept, begin
 from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.digests import digests
@@ -106,7 +106,7 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
             yield FileUploadCommand(content, f"{INBOX}/{chunk}", _sudo=False, _doas=False)
             done += length
             take = shell(
-                FILES / "take_piece.sh",
+                FILES / "append_chunk.sh",
                 piece=chunk,
                 part=part,
                 name=name,

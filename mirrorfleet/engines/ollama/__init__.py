@@ -1,4 +1,4 @@
-"""Ollama: one server on a host for all its models."""
+"""Ollama: one server per host, for all its models."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from mirrorfleet.engines.protocol import Engine, Listener
 
 
 class Ollama(Engine[OllamaModel]):
+    """The engine ``ollama``."""
+
     name: ClassVar[str] = OllamaModel.engine
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
-        """Read a model."""
+        """Return a model from the fleet file."""
         return ollama(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
-        """Return the port of each host's server, under each of its models."""
+        """Return the port of each host's server, for each of its models."""
         return {
             (model.name, host): server(models).port
             for host, models in by_host(fleet, OllamaModel).items()
@@ -34,27 +36,27 @@ class Ollama(Engine[OllamaModel]):
         }
 
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield the port of each host's server, at the model that sets it."""
+        """Yield the port of each host's server, at the key of the model that sets it."""
         for host, models in by_host(fleet, OllamaModel).items():
-            first = next((each for each in models if "port" in each.server), models[0])
+            first = next((model for model in models if "port" in model.server), models[0])
             key = ("models", first.name, "port")
             yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
 
     def refused_effort(self, model: OllamaModel) -> Sequence[str]:
-        """Ollama knows the levels low, medium and high."""
+        """Return the levels besides low, medium and high."""
         return ("max_effort", "xhigh_effort")
 
     def cut_weights(self, model: OllamaModel) -> str | None:
-        """Return a name that changes with the weights, as far as the fleet file determines them.
+        """Return an id that changes with the weights, as far as the fleet file determines them.
 
-        Ollama drops whole messages from the front of a prompt that is too long.
+        Ollama removes whole messages from the start of a prompt that does not fit.
         """
         if model.modelfile:
             return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
         return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
 
     def derived_parameters(self, model: OllamaModel) -> Mapping[str, str]:
-        """Return what LiteLLM would send to Ollama's own API."""
+        """Return the parameters for Ollama's own API that are derived."""
         return {
             **super().derived_parameters(model),
             "keep_alive": f"Write models.{model.name}.keep_alive.",
@@ -62,6 +64,6 @@ class Ollama(Engine[OllamaModel]):
         }
 
     def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
-        """Ollama lists tags: one without a tag of its own is ``latest``."""
-        listed = answer.get("models", ())
-        return {str(each["name"]).removesuffix(":latest"): None for each in listed}
+        """Return the models, without windows: Ollama lists names with tags only."""
+        models = answer.get("models", ())
+        return {str(model["name"]).removesuffix(":latest"): None for model in models}

@@ -1,7 +1,7 @@
 # Load rules from an archive on standard input, now and at boot.
 #
-# They are checked before they are loaded: if the kernel or nft does not support them, the former rules
-# stay active.
+# `nft -c` checks them first, so that a kernel or an nft without support for them fails while the former
+# rules still apply.
 : "${directory?}" "${unit?}" "${unit_path?}" "${drop_in?}" "${table?}" "${digest?}"
 mkdir -p "$directory"
 cd "$directory" || exit

@@ -1,4 +1,4 @@
-# Remove the rules and the unit that loads them at boot.
+# Remove the rules, now and at boot.
 : "${directory?}" "${unit?}" "${unit_path?}" "${drop_in?}" "${table?}"
 systemctl --quiet disable --now "$unit" || true
 rm -rf "$unit_path" "$unit_path.d" "${drop_in%/*}" "$directory"

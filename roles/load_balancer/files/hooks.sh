@@ -1,5 +1,5 @@
-# The readiness of a load balancer: the present worker must have read the generation, and must answer,
-# with or without a gateway.
+# Hook that tests a load balancer: the listening worker must have read this generation, and answer, with
+# or without a ready gateway.
 : "${socket?}" "${url?}" "${port?by switch.sh}"
 ready() {
     (

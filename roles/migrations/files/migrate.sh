@@ -1,6 +1,6 @@
-# Run the missing migrations of a database. Arguments: the release, the digest of the salt key, whether
-# the user has confirmed another salt key, the number of connections that gateways need, the directory
-# of the settings, the backup unit. Standard input: settings and migrations.
+# Run the missing migrations of a database. The arguments: the release, the digest of the salt key,
+# whether another salt key is allowed, the number of connections that the gateways need, the directory
+# of the settings, the unit that makes a backup. On standard input: settings and migrations.
 : "${release?}" "${salt?}" "${confirmed?}" "${needed?}" "${directory?}" "${backup?}"
 export LC_ALL=C
 work=$(mktemp -d)
@@ -10,7 +10,7 @@ unpack
 set -a
 # shellcheck source=/dev/null
 . ./settings
-# A migration that waits for a lock would block all later queries.
+# A statement that waits for a lock blocks all later ones.
 PGOPTIONS="${PGOPTIONS-} -c client_min_messages=warning -c lock_timeout=30s"
 set +a
 
@@ -20,14 +20,14 @@ fail() {
     exit 1
 }
 
-state=$(ask -c "SELECT current_setting('max_connections'),
+reply=$(ask -c "SELECT current_setting('max_connections'),
     coalesce(obj_description(to_regclass('_prisma_migrations'), 'pg_class'), '')") ||
-    fail "no answer, or access denied"
-[ "${state%% *}" -ge "$needed" ] ||
-    fail "it allows ${state%% *} connections, but the gateways need $needed"
-case ${state#* } in
+    fail "it does not answer, or rejects the login"
+[ "${reply%% *}" -ge "$needed" ] ||
+    fail "it allows ${reply%% *} connections, but the gateways need $needed"
+case ${reply#* } in
     '' | *"salt key $salt") ;;
-    *) [ "$confirmed" = yes ] || fail "it has another salt key: set the former key again" ;;
+    *) [ "$confirmed" = yes ] || fail "it uses another salt key: restore the former one" ;;
 esac
 
 ask -c 'CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -48,10 +48,10 @@ done >missing
 
 number=$(wc -l <missing)
 if [ "$number" -gt 0 ] && [ -s applied ] && [ -n "$backup" ]; then
-    systemctl start "$backup" || fail "the backup failed; nothing was changed"
+    systemctl start "$backup" || fail "the backup failed, so nothing was changed"
     echo "database: a backup was made"
 fi
-# CREATE INDEX CONCURRENTLY cannot run in a transaction. An interrupted one leaves an invalid index.
+# A concurrent index needs a command of its own. An interrupted one leaves an invalid index behind.
 cat >unfinished.sql <<'SQL'
 SELECT format('DROP INDEX %s', x.indexrelid::regclass) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE NOT x.indisvalid AND c.relname LIKE 'LiteLLM\_%' AND pg_table_is_visible(c.oid) \gexec
@@ -65,7 +65,7 @@ while read -r name; do
         set -- --single-transaction
     fi
     ask "$@" -f "$file" -v name="$name" -v checksum="${sum%% *}" -f record.sql >/dev/null ||
-        fail "the migration $name failed; later ones were not started, and no gateway is changed"
+        fail "the migration $name failed, and later ones did not start; no gateway is changed"
 done <missing
 ask -f unfinished.sql -f indexes.sql >/dev/null ||
     fail "the indexes of its request logs cannot be created; no gateway is changed"

@@ -1,7 +1,7 @@
 # Install the program that reserves ports and its unit, from an archive on standard input, and run it.
 #
 # A new host may not have Python yet: its first generation starts the unit. A host with generations may
-# not have it because no service needed it.
+# not have it because no service there needed it.
 : "${root?}" "${unit?}"
 mkdir -p "$root/ports"
 cd "$root/ports" || exit

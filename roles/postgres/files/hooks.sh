@@ -1,4 +1,4 @@
-# The readiness of the gateways' Postgres. The generation's environment has its address.
+# Hook that tests the gateways' Postgres, at the address in the environment of the generation.
 ready() {
     (
         set -a

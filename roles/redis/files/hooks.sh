@@ -1,4 +1,4 @@
-# The readiness of the gateways' Redis. The generation's environment has redis-cli's password.
+# Hook that tests the gateways' Redis. The environment of the generation holds redis-cli's password.
 : "${listen?}" "${port?by switch.sh}"
 ready() {
     (
