@@ -49,8 +49,8 @@ def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCapt
     assert [" ".join(click.unstyle(line).split()) for line in caplog.messages] == [
         "[@fake/gpu] skipped: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or "
         "newer.",
-        "[@fake/dev] skipped: /usr/local/bin/claude exists, but Mirrorfleet did not create it. Remove "
-        "it, then run again.",
+        "[@fake/dev] skipped: /usr/local/bin/claude exists, but Mirrorfleet did not create it. "
+        "Remove it, then run again.",
     ]
 
 
