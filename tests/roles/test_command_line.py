@@ -128,9 +128,9 @@ def test_a_label_limits_a_run_to_its_hosts(tmp_path: Path, door: Door) -> None:
 @pytest.mark.parametrize("how", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
 def test_an_inventory_is_shown_without_a_secret(
-    house: Path, fleet: str, how: tuple[str, ...]
+    project: Path, fleet: str, how: tuple[str, ...]
 ) -> None:
-    done = pyinfra(*how, house / "inventories" / f"{fleet}.py", "debug-inventory")
+    done = pyinfra(*how, project / "inventories" / f"{fleet}.py", "debug-inventory")
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     assert "Traceback" not in said
@@ -140,8 +140,8 @@ def test_an_inventory_is_shown_without_a_secret(
         json.loads(done.stdout)
 
 
-def test_an_inventory_of_the_first_release_works_and_says_what_to_write(house: Path) -> None:
-    module = house / "inventories" / "lab.py"
+def test_an_inventory_of_the_first_release_works_and_says_what_to_write(project: Path) -> None:
+    module = project / "inventories" / "lab.py"
     new = "from mirrorfleet.runtime.inventory import groups"
     text = module.read_text("utf-8")
     assert new in text

@@ -20,7 +20,7 @@ from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.facts import Disk, Exists
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import bare, converged, having, seen, services
+from tests.roles.answers import bare, converged, observation_of, services, with_values
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
@@ -97,31 +97,33 @@ def run(host: Machine, commands: Iterable[PyinfraCommand], archive: str = "") ->
     return ""
 
 
-def test_an_archive_gets_one_name_by_its_digest(host: Machine, house: Path, plan: HostPlan) -> None:
+def test_an_archive_gets_one_name_by_its_digest(
+    host: Machine, project: Path, plan: HostPlan
+) -> None:
     image = image_of(plan)
     for said in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
-        (house / "release.tar.zst").write_text(said)
+        (project / "release.tar.zst").write_text(said)
         assert run(host, container.install(image, assumed()), said) == ""
         assert images(host) == {image.reference: "sha256:a1"}
         assert brought(host) == [image.reference]
     assert not list(container.install(image, assumed({DockerImage(image.reference): True})))
 
 
-def test_an_archive_takes_no_name_away(host: Machine, house: Path, plan: HostPlan) -> None:
+def test_an_archive_takes_no_name_away(host: Machine, project: Path, plan: HostPlan) -> None:
     image = image_of(plan)
     theirs = {"litellm:latest": "sha256:b2", "litellm:mine": "sha256:a1"}
     host.at("/images").mkdir()
     for name, identity in theirs.items():
         (host.at("/images") / name).write_text(f"{identity}\n")
     said = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
-    (house / "release.tar.zst").write_text(said)
+    (project / "release.tar.zst").write_text(said)
     assert run(host, container.install(image, assumed()), said) == ""
     assert images(host) == {**theirs, image.reference: "sha256:a1"}
 
 
-def test_an_archive_of_two_images_is_refused(host: Machine, house: Path, plan: HostPlan) -> None:
+def test_an_archive_of_two_images_is_refused(host: Machine, project: Path, plan: HostPlan) -> None:
     for said in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
-        (house / "release.tar.zst").write_text(said)
+        (project / "release.tar.zst").write_text(said)
         why = run(host, container.install(image_of(plan), assumed()), said)
         assert "the archive must hold one image; Docker printed: " in why
         assert (images(host), brought(host)) == ({}, [])
@@ -133,13 +135,13 @@ def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
     assert brought(host) == [PULLED.name]
 
 
-def test_an_archive_that_is_another_one_or_none_is_not_sent(house: Path, plan: HostPlan) -> None:
-    (house / "release.tar.zst").write_text("evil")
+def test_an_archive_that_is_another_one_or_none_is_not_sent(project: Path, plan: HostPlan) -> None:
+    (project / "release.tar.zst").write_text("evil")
     with pytest.raises(DeployError, match="is not the expected image: its sha256 is b5c1"):
-        Litellm().fetch(plan, seen(bare(plan)))
-    (house / "release.tar.zst").unlink()
+        Litellm().fetch(plan, observation_of(bare(plan)))
+    (project / "release.tar.zst").unlink()
     with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):
-        Litellm().fetch(plan, seen(bare(plan)))
+        Litellm().fetch(plan, observation_of(bare(plan)))
 
 
 def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
@@ -175,20 +177,20 @@ def test_a_gateway_that_leaves_takes_its_image_with_it(
 
 
 def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan) -> None:
-    found = seen(bare(plan))
+    found = observation_of(bare(plan))
     said = [change.what for change in Litellm().changes(plan, found)]
     assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
         *said
     }
-    there = having(found, {Exists(container.DOCKER): True})
+    there = with_values(found, {Exists(container.DOCKER): True})
     assert not any("docker.io" in change.what for change in Litellm().changes(plan, there))
     # Debian 13 has the client in a package of its own.
-    newer = having(found, {}, release="13")
+    newer = with_values(found, {}, release="13")
     assert software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
-    found = having(seen(bare(plan)), {Disk(container.STORE): 10**8})
+    found = with_values(observation_of(bare(plan)), {Disk(container.STORE): 10**8})
     assert texts(Litellm().problems(plan, found)) == [
         "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
         "Make room there."
@@ -230,10 +232,10 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
     assert " --env=LITELLM_MASTER_KEY " in served
 
 
-def test_another_image_is_another_generation(plans: Planned, house: Path, plan: HostPlan) -> None:
-    found = seen(converged(plan))
+def test_another_image_is_another_generation(plans: Planned, project: Path, plan: HostPlan) -> None:
+    found = observation_of(converged(plan))
     assert not list(Litellm().changes(plan, found))
-    edit(house, "docker", "sha256: 5f", "sha256: 6f")
+    edit(project, "docker", "sha256: 5f", "sha256: 6f")
     said = [change.what for change in Litellm().changes(plans("docker").hosts["gw"], found)]
     assert said == [
         "image mirrorfleet-litellm:6fd7bdc9e87f is missing",
