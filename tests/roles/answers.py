@@ -127,9 +127,9 @@ def converged(plan: HostPlan) -> Answers:
         found |= {(*weights.fact(engine).key, ""): ()}
     if any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan)):
         found |= {("unit", devices.UNIT): ("active", "enabled", "", "no", "")}
-        for each in devices.units(plan):
-            digest = sha256(each.content or b"").hexdigest()
-            found["file", each.path] = (f"f {each.mode} root:root", digest)
+        for unit in devices.units(plan):
+            digest = sha256(unit.content or b"").hexdigest()
+            found["file", unit.path] = (f"f {unit.mode} root:root", digest)
     for server in plan.engines_of(OllamaPlan):
         found |= _path(release.binary(server, release.chosen(server, observation_of(MACHINE))))
         found |= _path(server.models_directory) | _path(ollama_render.ELSEWHERE)

@@ -108,8 +108,8 @@ def mirror(
     ]
     # pyinfra tells operations apart by their lines in the deploy only when it is the CLI.
     with patch("pyinfra.is_cli", True), recorded() as traffic, ExitStack() as known:
-        for each in KNOWN:
-            known.enter_context(each)
+        for optimization in KNOWN:
+            known.enter_context(optimization)
         inventory = Inventory((hosts, {}), override_data=data)  # type: ignore[no-untyped-call]
         state = State(
             inventory,

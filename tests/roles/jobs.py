@@ -36,7 +36,7 @@ PATTERNS = {
 
 def jobs(traffic: Traffic) -> list[str]:
     """Name each exec after the look."""
-    return [_job(each) for each in traffic.execs]
+    return [_job(command) for command in traffic.execs]
 
 
 def _job(each: Exec) -> str:

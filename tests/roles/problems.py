@@ -9,4 +9,4 @@ from mirrorfleet.config.problems import Problem
 
 def texts(problems: Iterable[Problem], severity: str = "") -> list[str]:
     """Return the texts of problems: of all, or of those of one severity."""
-    return [each.text for each in problems if severity in ("", each.severity)]
+    return [problem.text for problem in problems if severity in ("", problem.severity)]

@@ -48,7 +48,7 @@ def run(
     with gevent.Timeout(30):
         hearing = [gevent.spawn(_hear, pipe) for pipe in (hear_out, hear_err)]
         _tell(tell, said)
-        out, err = (each.get() for each in hearing)
+        out, err = (reader.get() for reader in hearing)
         _, status = os.waitpid(pid, 0)
     return CompletedProcess(list(command), os.waitstatus_to_exitcode(status), out, err)
 

@@ -112,7 +112,7 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     observed = asked(machine)
     assert time.monotonic() - began < 6
     files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
-    assert {each.mode for each in files if each} == {"slow"}
+    assert {file.mode for file in files if file} == {"slow"}
     assert user_settings.restored_files(SEAT, observed) == []
     assert whys(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 

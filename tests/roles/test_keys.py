@@ -40,13 +40,13 @@ def found(planned: FleetPlan) -> dict[str, Answers]:
 
 
 def in_order(done: dict[str, Traffic]) -> list[str]:
-    execs = [(each, host) for host, traffic in done.items() for each in traffic.execs]
+    execs = [(command, host) for host, traffic in done.items() for command in traffic.execs]
     execs.sort(key=lambda pair: pair[0].number)
-    return [f"{host}: {_job(each)}" for each, host in execs]
+    return [f"{host}: {_job(command)}" for command, host in execs]
 
 
 def said(traffic: Traffic, job: str) -> Any:
-    [one] = [each for each in traffic.execs if _job(each) == job]
+    [one] = [command for command in traffic.execs if _job(command) == job]
     return json.loads(one.stdin)
 
 
@@ -67,7 +67,7 @@ def test_a_new_developer_restarts_nothing(plans: Planned, project: Path) -> None
         "gw-a: former keys",
         "gw-b: former keys",
     ]
-    names = [each["name"] for each in json.loads(said(done["gw-a"], "keys")["keys"])["keys"]]
+    names = [key["name"] for key in json.loads(said(done["gw-a"], "keys")["keys"])["keys"]]
     assert names == ["ada", "grace", "lin"]
 
 
@@ -230,7 +230,7 @@ def admit(machine: Machine, *entries: dict[str, Any], grace: int = 3600) -> None
 
 
 def names(path: Path) -> list[tuple[str, str]]:
-    return [(each["name"], each["sha256"][:4]) for each in keyring.entries(path).values()]
+    return [(entry["name"], entry["sha256"][:4]) for entry in keyring.entries(path).values()]
 
 
 def at(key: str) -> str:

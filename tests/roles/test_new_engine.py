@@ -85,9 +85,9 @@ def problems(directory: Path, old: str = "", new: str = "") -> list[str]:
     assert old in FLEET
     path.write_text(FLEET.replace(old, new, 1))
     try:
-        return [each.text for each in fleet.load(path).warnings]
+        return [problem.text for problem in fleet.load(path).warnings]
     except fleet.FleetError as error:
-        return [each.text for each in error.problems]
+        return [problem.text for problem in error.problems]
 
 
 def planned(directory: Path) -> FleetPlan:
@@ -142,7 +142,7 @@ def test_its_models_are_checked(tmp_path: Path, old: str, new: str, problem: str
 
 @pytest.mark.usefixtures("registered")
 def test_a_sound_fleet_with_it_is_accepted(tmp_path: Path) -> None:
-    assert not [each for each in problems(tmp_path) if "parrot" in each]
+    assert not [problem for problem in problems(tmp_path) if "parrot" in problem]
 
 
 @pytest.mark.usefixtures("registered")
@@ -151,7 +151,9 @@ def test_its_plan_stands_beside_those_of_other_engines(tmp_path: Path) -> None:
     echo, ollama = sorted(plans["gpu"].engines, key=lambda each: each.engine)
     assert isinstance(echo, EchoPlan)
     assert (echo.service, echo.port, echo.devices) == ("echo-parrot", 8100, (0,))
-    [other] = [each for each in plans["gpu"].to_json()["engines"] if each["engine"] == "ollama"]
+    [other] = [
+        engine for engine in plans["gpu"].to_json()["engines"] if engine["engine"] == "ollama"
+    ]
     assert (ollama.engine, other["devices"]) == ("ollama", (1,)), "the GPU that is free"
 
 
@@ -180,7 +182,7 @@ def test_gateways_reach_it_through_the_firewall(tmp_path: Path) -> None:
     )
     assert (route.bearer, route.adaptive_thinking, route.checked_weights) == (True, False, None)
     assert gateway.probe == ("parrot",)
-    assert {(each.name, each.port, each.allowed_sources) for each in firewall.rules} >= {
+    assert {(rule.name, rule.port, rule.allowed_sources) for rule in firewall.rules} >= {
         ("parrot", 8100, ("10.0.0.2",))
     }
     own = plans["gw"].firewall
@@ -218,9 +220,13 @@ def test_its_service_is_rolled_out_before_gateways(project: Path, tmp_path: Path
     )
     found = {name: bare(plan) for name, plan in plans.items()}
     traffic = mirror(plans, found, deploy=deploy)
-    assert not any(each.failed for each in traffic.values())
-    *_, engine = (each for each in traffic["gpu"].execs if "mirrorfleet-echo-" in each.command)
-    *_, gateway = (each for each in traffic["gw"].execs if "mirrorfleet-litellm." in each.command)
+    assert not any(host_traffic.failed for host_traffic in traffic.values())
+    *_, engine = (
+        command for command in traffic["gpu"].execs if "mirrorfleet-echo-" in command.command
+    )
+    *_, gateway = (
+        command for command in traffic["gw"].execs if "mirrorfleet-litellm." in command.command
+    )
     assert "restart" in engine.command and "restart" in gateway.command
     assert engine.ended < gateway.number
     [echo] = plans["gpu"].engines_of(EchoPlan)
@@ -253,7 +259,7 @@ def layer(plan: HostPlan, echo: EchoPlan, answer: Mapping[str, Any]) -> Layer:
     """Return what verify finds of the engine, if it lists its models so."""
     running = {Unit(engine_unit(echo)): UnitState("active")}
     observed = assumed({**running, engine_models(echo): json.dumps(answer).encode()})
-    [found] = [each for each in layers(plan, observed) if each.kind == "Echo"]
+    [found] = [layer for layer in layers(plan, observed) if layer.kind == "Echo"]
     return found
 
 

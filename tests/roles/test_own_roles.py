@@ -33,12 +33,14 @@ def run(directory: Path, plans: Planned, found: dict[str, bytes]) -> dict[str, f
 @pytest.mark.usefixtures("offline_cache")
 def test_it_changes_what_differs_in_the_run_of_ours(tmp_path: Path, plans: Planned) -> None:
     traffic = run(tmp_path, plans, {"gw-1": b"Hello.\n", "gw-2": b"A gateway of the fleet.\n"})
-    changed = {name: each.execs for name, each in traffic.items() if each.execs}
+    changed = {
+        name: host_traffic.execs for name, host_traffic in traffic.items() if host_traffic.execs
+    }
     assert list(changed) == ["gw-1"]
     [exec_] = changed["gw-1"]
     assert exec_.command.endswith("cat >/etc/motd")
     assert exec_.stdin == "A gateway of the fleet.\n"
-    assert {each.looks for each in traffic.values()} == {1}
+    assert {host_traffic.looks for host_traffic in traffic.values()} == {1}
 
 
 @pytest.mark.usefixtures("offline_cache")

@@ -107,7 +107,8 @@ def test_shellcheck_finds_nothing(tmp_path: Path, group: str, user: str | None) 
     scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
     assert scripts
     scripts += [
-        isolated(each, binary(each.version), KEY_FILE).decode() for each in plan(group).isolated
+        isolated(client, binary(client.version), KEY_FILE).decode()
+        for client in plan(group).isolated
     ]
     assert programs.shellcheck(tmp_path, scripts) == ""
 
@@ -126,7 +127,7 @@ def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_p
 def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> None:
     gateway = good("packaged").hosts["gw"].gateway
     assert gateway
-    [known] = [each for each in gateway.keys if each.name == "linus"]
+    [known] = [key for key in gateway.keys if key.name == "linus"]
     script = made(tmp_path, "guests", "linus")["linus/install.sh"].read_text()
     assert f"the_key() {{ printf '%s' {reveal(known.key)}; }}" in script
 

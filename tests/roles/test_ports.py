@@ -139,9 +139,9 @@ def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: 
     """One that was provisioned before there were reserved ports."""
     hosts = {name: plan for name, plan in plans("lab").hosts.items() if name != "dev"}
     found = {name: converged(plan) for name, plan in hosts.items()}
-    for each in found.values():
+    for found_item in found.values():
         for question in (("file", PROGRAM), ("file", UNIT_PATH), ("unit", UNIT)):
-            del each[question]
+            del found_item[question]
     done = mirror(hosts, found)
     assert {name: jobs(done[name]) for name in hosts} == {name: ["ports"] for name in hosts}
 

@@ -148,7 +148,7 @@ def judged(plans: Planned, observed: Observation, **other: Any) -> list[str]:
     engine = replace(plan.engines_of(VllmPlan)[0], **other)
     lock = software.environment(plan.engines_of(VllmPlan)[0]).lock
     found = gpus.problems(plan, engine, lock, PLACE, observed)
-    return [str(each).removeprefix(": ") for each in found]
+    return [str(found_item).removeprefix(": ") for found_item in found]
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic(plans: Planned) -> None:
