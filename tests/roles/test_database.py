@@ -193,7 +193,7 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
     ):
         edit(project, "database", line, "")
     done = mirror(plans("database").hosts, found)
-    assert jobs(done["state"])[-2:] == ["departure", "doors"]
+    assert jobs(done["state"])[-2:] == ["removal", "firewall rules"]
     departure = done["state"].execs[-2].command
     assert "\nset -- postgres postgres-backup\n" in departure
     state = 'rm -rf "${state:?}/$name'

@@ -47,8 +47,8 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
     edit(project, "lab", "hosts: [gpu]", "hosts: [gw-1]")
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic)[-2:] for name, traffic in done.items()} == {
-        "gpu": ["no ports", "no doors"],
-        "gw-1": ["restart", "departure"],
+        "gpu": ["no ports", "no firewall rules"],
+        "gw-1": ["restart", "removal"],
         "gw-2": ["generation", "restart"],
         "dev": ["home files"],
     }

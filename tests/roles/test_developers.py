@@ -57,7 +57,7 @@ def test_what_another_hand_changed_is_repaired_and_nothing_else(dev: HostPlan) -
 
 
 def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
-    assert changed(dev, converged(dev), REMOVE) == ["home files", "clear"]
+    assert changed(dev, converged(dev), REMOVE) == ["home files", "decommission"]
     assert changed(dev, bare(dev), REMOVE) == []
 
 

@@ -48,7 +48,7 @@ def test_one_that_has_left_the_fleet_file_goes_when_the_clients_know(
     edit(project, "front", FRONT, "")
     edit(project, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
     done = mirror(plans("front").hosts, found)
-    assert jobs(done["door"]) == ["departure", "no ports"]
+    assert jobs(done["door"]) == ["removal", "no ports"]
     assert done["dev"].execs[-1].number < done["door"].execs[-1].number
 
 
