@@ -257,14 +257,14 @@ def running(service: Service) -> Answers:
             for member in service.members()
         },
         ("link", f"{service.directory}/current"): (f"generations/{service.generation}",),
-        **served(service.name, service.generation),
+        **verified_generation(service.name, service.generation),
         ("file", service.unit_path): ("f 644 root:root", unit),
         ("unit", service.unit_name): ("active", "enabled", service.generation, "no", ""),
         ("port", str(service.port)): (service.unit_name,),
     }
 
 
-def served(name: str, generation: str) -> Answers:
+def verified_generation(name: str, generation: str) -> Answers:
     """Return the answers about a verified generation of a service."""
     record = f"/opt/mirrorfleet/{name}/served"
     return {

@@ -21,7 +21,7 @@ from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile, outdated, write
 from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.machine import Machine
-from tests.roles.test_scopes import OWN, run, tree, undo
+from tests.roles.test_scopes import OWN, remove_clients, run, tree
 from tests.roles.test_scopes import homes as _homes
 from tests.roles.test_scopes import plan as _plan
 from tests.roles.test_settings_backup import FILES, VALUES, loaded, objects
@@ -130,7 +130,7 @@ def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
         run(machine, plan)
     for name in programs:
         (machine.programs / name).unlink()
-    undo(machine, plan)
+    remove_clients(machine, plan)
     assert tree(developers) == {"linus/.claude/settings.json": OWN}
 
 

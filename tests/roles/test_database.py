@@ -25,7 +25,7 @@ from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
-from tests.roles.test_refusals import refused
+from tests.roles.test_refusals import problems_of_run
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
@@ -82,7 +82,7 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     hosts = plans("database").hosts
     assert hosts["state"].migrations
     found = migrated(hosts["state"].migrations, salt_key="the one of before")
-    [line] = refused(dict(hosts), {"state": found})
+    [line] = problems_of_run(dict(hosts), {"state": found})
     assert line == (
         "state: the database has another salt key than {env: LITELLM_SALT_KEY}: its "
         "content could not be decrypted. Set the former key again. If the content is not needed, "
@@ -99,7 +99,7 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
     edit(project, "database", installed, "{url: {env: DATABASE_URL}}")
     hosts = plans("database").hosts
     found: Answers = {("database", render.SETTINGS): ("20 ",)}
-    assert refused(dict(hosts), {"gw": found}) == [
+    assert problems_of_run(dict(hosts), {"gw": found}) == [
         "gw: the database allows 20 connections, but the gateways need 30. Set a lower "
         "connection_pool_limit."
     ]
@@ -111,7 +111,7 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
 ) -> None:
     edit(project, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("services", "postgres*", "postgres"): ()}
-    assert refused(dict(plans("database").hosts), {"state": former}) == [
+    assert problems_of_run(dict(plans("database").hosts), {"state": former}) == [
         "state: this host has the database with LiteLLM's keys, but the fleet file sets another "
         "database, which does not have them. Move the keys (`mirrorfleet docs database`, Move the "
         "database). Then, or if it is the same database, run once with --data database=moved."
@@ -147,7 +147,7 @@ def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
     link = ("link", "/opt/mirrorfleet/litellm/current")
     for way in ("", "./"):  # the latter where another hand had changed the generation
         found = before | {link: (way + before[link][0],)}
-        assert refused(dict(plans("database").hosts), {"gw": found}) == [ELSEWHERE]
+        assert problems_of_run(dict(plans("database").hosts), {"gw": found}) == [ELSEWHERE]
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -253,7 +253,7 @@ def test_a_secret_that_can_be_guessed_is_refused(
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
     comma = "," if what.endswith(",") else ""
-    assert refused(dict(plans("database").hosts), {}) == [
+    assert problems_of_run(dict(plans("database").hosts), {}) == [
         f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
         "the minimum is 32. Create a random one, for example with: openssl rand -hex 32."
     ]

@@ -139,7 +139,7 @@ def test_a_processor_without_a_release(plans: Planned, caplog: pytest.LogCapture
     hosts = dict(plans("ollama").hosts)
     risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
     output = skipped(hosts, bare(hosts["box"]) | risc, caplog)
-    assert "box] skipped: the processor is riscv64, and Ollama 0.40.1 is known for x86_64" in output
+    assert "the architecture is riscv64, but Ollama 0.40.1 is known for x86_64" in output
 
 
 def test_a_port_that_another_process_uses(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:

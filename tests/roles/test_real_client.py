@@ -1,6 +1,6 @@
 """The real Claude Code with the settings of each scope, against a recording stand-in of a gateway.
 
-Skipped where the pinned client has never been fetched; a run of mirror.py fetches it.
+Skipped if the pinned client is not in the cache; a run of mirror.py downloads it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def gateway() -> Iterator[Recorder]:
 
 @pytest.fixture
 def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
-    """The plan of the host with all three scopes; their gateway is the stand-in."""
+    """Return the plan of a host with all three scopes, for the stand-in of a gateway."""
     text = (ROOT / "tests/fleet/good/scopes.yml").read_text()
     text = text.replace("  hosts: [gw]\n", f"  hosts: [gw]\n  url: {gateway.url}\n")
     (tmp_path / "fleet.yml").write_text(text)
@@ -56,7 +56,7 @@ def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
     return clients
 
 
-def heard(gateway: Recorder) -> tuple[str, int, tuple[str, str]]:
+def recorded_request(gateway: Recorder) -> tuple[str, int, tuple[str, str]]:
     [one] = gateway.asked
     return one["model"], one["max_tokens"], one["keys"]
 
@@ -65,11 +65,11 @@ def keys(group: str) -> tuple[str, str]:
     return f"Bearer sk-{group}", f"sk-{group}"
 
 
-def test_a_user_asks_the_gateway_with_the_key_of_the_group_and_no_other(
+def test_a_user_authenticates_with_the_key_of_the_group_only(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     assert ask(tmp_path / "linus", client) == "heard"
-    assert heard(gateway) == ("thinker", 16384, keys("guests"))
+    assert recorded_request(gateway) == ("thinker", 16384, keys("guests"))
 
 
 def test_an_isolated_client_has_its_own_key(
@@ -80,10 +80,10 @@ def test_an_isolated_client_has_its_own_key(
     command.write_bytes(isolated(its, str(client), "mirrorfleet-key"))
     command.chmod(0o755)
     assert ask(tmp_path / "ada", command) == "heard"
-    assert heard(gateway) == ("thinker", 16384, keys("lab"))
+    assert recorded_request(gateway) == ("thinker", 16384, keys("lab"))
 
 
-def test_an_installer_sets_up_a_client_that_asks_the_gateway(
+def test_an_installer_sets_up_a_client_of_the_gateway(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     home = tmp_path / "remote"
@@ -106,10 +106,10 @@ def test_an_installer_sets_up_a_client_that_asks_the_gateway(
         command = mirrors[0].command if mirrors else "claude"
         gateway.asked.clear()
         assert ask(home, home / ".local/bin" / command) == "heard"
-        assert heard(gateway) == ("thinker", 16384, keys(user.group))
+        assert recorded_request(gateway) == ("thinker", 16384, keys(user.group))
 
 
-# A namespace of its own has another /etc, laid over that of this machine.
+# A mount namespace with its own overlay of this machine's /etc.
 POLICY = """\
 set -eu
 mount -t tmpfs none "$1"; mkdir "$1/over" "$1/work"
@@ -122,7 +122,7 @@ exec "$@"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
-def test_the_policy_of_a_machine_beats_the_users_own_settings_and_shell(
+def test_the_policy_of_a_machine_overrides_the_users_settings_and_shell(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     assert plan.managed is not None
@@ -142,4 +142,4 @@ def test_the_policy_of_a_machine_beats_the_users_own_settings_and_shell(
         )
         == "heard"
     )
-    assert heard(gateway) == ("thinker", 16384, keys("staff"))
+    assert recorded_request(gateway) == ("thinker", 16384, keys("staff"))

@@ -1,4 +1,4 @@
-"""One thing is wrong on one host: it is repaired, by as little as that takes, and there only."""
+"""Repairs: each fault on one host is repaired with as few commands as possible, only there."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Fields = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """On ``host``, the lines of this ``kind`` that name ``about`` are others.
+class Fault:
+    """A fault: on ``host``, the answers of this ``kind`` that contain ``about`` differ.
 
-    ``found`` makes it of the right one; None is no answer at all. ``repair`` must follow, and the
-    report say before it ``what`` is wrong.
+    ``found`` returns the wrong answer for the right one; with None, there is no answer. The run
+    must report ``what`` is wrong and do the jobs in ``repair``.
     """
 
     host: str
@@ -33,16 +33,16 @@ class Wrong:
     what: str
 
     def applied(self, answers: Answers) -> Answers:
-        """Return the answers of the host with this one wrong."""
-        them = [
+        """Return the answers of the host with this fault."""
+        changed = [
             answer
             for answer in answers
             if answer[0] == self.kind and any(self.about in word for word in answer[1:])
         ]
-        assert them
-        rest = {value: fields for value, fields in answers.items() if value not in them}
+        assert changed
+        rest = {key: fields for key, fields in answers.items() if key not in changed}
         return rest | (
-            {question: self.found(answers[question]) for question in them} if self.found else {}
+            {question: self.found(answers[question]) for question in changed} if self.found else {}
         )
 
 
@@ -50,8 +50,8 @@ DROP_IN = "/etc/systemd/system/mirrorfleet-litellm.service.d/override.conf"
 RESTART, REPLACE, UPLOAD = ["restart"], ["generation", "restart"], ["inbox", "take"]
 PACKAGES, USER = ["packages"], ["user"]
 
-WRONG = {
-    "its unit is stopped": Wrong(
+FAULTS = {
+    "its unit is stopped": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -59,10 +59,10 @@ WRONG = {
         RESTART,
         "is inactive",
     ),
-    "its unit failed": Wrong(
+    "its unit failed": Fault(
         "gw-1", "unit", "litellm", lambda right: ("failed", *right[1:]), RESTART, "is failed"
     ),
-    "its unit is not enabled": Wrong(
+    "its unit is not enabled": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -70,7 +70,7 @@ WRONG = {
         RESTART,
         "is not enabled",
     ),
-    "another generation runs": Wrong(
+    "another generation runs": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -78,7 +78,7 @@ WRONG = {
         RESTART,
         "runs 0123456789ab",
     ),
-    "something runs that is no generation": Wrong(
+    "a process without a generation runs": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -86,7 +86,7 @@ WRONG = {
         RESTART,
         "runs no generation",
     ),
-    "systemd has not read the unit": Wrong(
+    "systemd has not read the unit": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -94,7 +94,7 @@ WRONG = {
         RESTART,
         "differs from what systemd has loaded",
     ),
-    "its unit has a drop-in": Wrong(
+    "its unit has a drop-in": Fault(
         "gw-1",
         "unit",
         "litellm",
@@ -102,7 +102,7 @@ WRONG = {
         RESTART,
         "is overridden by /etc/systemd/system/",
     ),
-    "its unit file was edited": Wrong(
+    "its unit file was edited": Fault(
         "gw-1",
         "file",
         "/system/mirrorfleet-litellm",
@@ -110,7 +110,7 @@ WRONG = {
         RESTART,
         "/etc/systemd/system/mirrorfleet-litellm.service differs",
     ),
-    "its unit file can be written by all": Wrong(
+    "its unit file is world-writable": Fault(
         "gw-1",
         "file",
         "/system/mirrorfleet-litellm",
@@ -118,7 +118,7 @@ WRONG = {
         RESTART,
         "has mode and owner 666 root:root, not 644",
     ),
-    "its unit file is gone": Wrong(
+    "its unit file is missing": Fault(
         "gw-1",
         "file",
         "/system/mirrorfleet-litellm",
@@ -126,7 +126,7 @@ WRONG = {
         RESTART,
         "/etc/systemd/system/mirrorfleet-litellm.service is missing",
     ),
-    "its link points elsewhere": Wrong(
+    "its link points elsewhere": Fault(
         "gw-1",
         "link",
         "",
@@ -134,8 +134,8 @@ WRONG = {
         RESTART,
         "`current` links to generations/0123456789ab",
     ),
-    "its link is gone": Wrong("gw-1", "link", "", None, RESTART, "`current` links to nothing"),
-    "a file of its generation was edited": Wrong(
+    "its link is missing": Fault("gw-1", "link", "", None, RESTART, "`current` links to nothing"),
+    "a file of its generation was edited": Fault(
         "gw-1",
         "file",
         "/config.yaml",
@@ -143,7 +143,7 @@ WRONG = {
         REPLACE,
         "litellm: config.yaml differs",
     ),
-    "its secrets can be read by all": Wrong(
+    "its secrets are world-readable": Fault(
         "gw-1",
         "file",
         "/environment",
@@ -151,7 +151,7 @@ WRONG = {
         REPLACE,
         "litellm: environment has mode and owner 644 root:root, not 600",
     ),
-    "its generation belongs to another user": Wrong(
+    "its generation belongs to another user": Fault(
         "gw-1",
         "file",
         "/generations/",
@@ -159,7 +159,7 @@ WRONG = {
         REPLACE,
         "litellm: config.yaml has mode and owner 640 ada:ada",
     ),
-    "its keys were edited": Wrong(
+    "its keys were edited": Fault(
         "gw-1",
         "file",
         "keys.json",
@@ -167,7 +167,7 @@ WRONG = {
         ["keys", "former keys"],
         "litellm: keys.json differs",
     ),
-    "its keys can be read by all": Wrong(
+    "its keys are world-readable": Fault(
         "gw-1",
         "file",
         "keys.json",
@@ -175,20 +175,20 @@ WRONG = {
         ["keys", "former keys"],
         "keys.json has mode and owner 644 root:mirrorfleet-litellm",
     ),
-    "its keys are gone": Wrong(
+    "its keys are missing": Fault(
         "gw-1", "file", "keys.json", None, ["keys"], "litellm: keys.json is missing"
     ),
-    "its generation is gone": Wrong(
+    "its generation is missing": Fault(
         "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
     ),
-    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "is not listening"),
-    "a run was cut before it had proved itself": Wrong(
+    "it does not listen (yet)": Fault("gw-1", "port", "", None, ["prove"], "is not listening"),
+    "a run was interrupted before verification": Fault(
         "gw-1", "file", "/served/", None, ["prove"], "is not verified yet"
     ),
-    "its software is gone": Wrong(
+    "its software is missing": Fault(
         "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.106.2-"
     ),
-    "its software was changed": Wrong(
+    "its software was changed": Fault(
         "gw-1",
         "environment",
         "environments",
@@ -196,20 +196,20 @@ WRONG = {
         [*UPLOAD, *REPLACE],
         "litellm_init.pth was changed since it was installed",
     ),
-    "a package is gone": Wrong(
+    "a package is missing": Fault(
         "gw-1", "package", "curl", None, PACKAGES, "package curl is missing"
     ),
-    "its user is gone": Wrong(
+    "its user is missing": Fault(
         "gw-1", "user", "", None, USER, "user mirrorfleet-litellm is missing"
     ),
-    "the weights are gone": Wrong("gpu", "weights", "/weights/", None, UPLOAD, "/weights/tiny-"),
-    "the engine's link is gone": Wrong(
+    "the weights are missing": Fault("gpu", "weights", "/weights/", None, UPLOAD, "/weights/tiny-"),
+    "the engine's link is missing": Fault(
         "gpu", "link", "", None, RESTART, "`current` links to nothing"
     ),
-    "the client is gone": Wrong(
+    "the client is missing": Fault(
         "dev", "path", "/opt/mirrorfleet/claude", None, UPLOAD, "/2.1.330/claude is missing"
     ),
-    "the command links to another version": Wrong(
+    "the command links to another version": Fault(
         "dev",
         "link",
         "",
@@ -217,7 +217,7 @@ WRONG = {
         ["link"],
         "/usr/local/bin/claude links to /opt/mirrorfleet/claude/1.0.0/claude",
     ),
-    "a developer's settings are gone": Wrong(
+    "a developer's settings are missing": Fault(
         "dev",
         "home_file",
         "settings.json",
@@ -225,7 +225,7 @@ WRONG = {
         ["home files"],
         "~ada/.claude/settings.json is missing",
     ),
-    "a developer changed an owned setting": Wrong(
+    "a developer changed an owned setting": Fault(
         "dev",
         "home_file",
         ".claude.json",
@@ -233,7 +233,7 @@ WRONG = {
         ["home files"],
         "~ada/.claude.json differs",
     ),
-    "a key can be read by all": Wrong(
+    "a key is world-readable": Fault(
         "dev",
         "home_file",
         "mirrorfleet-key",
@@ -245,25 +245,25 @@ WRONG = {
 
 
 @pytest.mark.usefixtures("offline_cache")
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-def test_it_is_said_and_repaired(
-    plans: Planned, wrong: Wrong, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_reported_and_repaired(
+    plans: Planned, fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
     hosts = plans("lab").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}
-    answers[wrong.host] = wrong.applied(answers[wrong.host])
+    answers[fault.host] = fault.applied(answers[fault.host])
     with caplog.at_level(logging.INFO):
         done = mirror(hosts, answers)
-    said = [click.unstyle(line) for line in caplog.messages]
-    assert any(line.startswith(f"[@fake/{wrong.host}]") and wrong.what in line for line in said)
+    output = [click.unstyle(line) for line in caplog.messages]
+    assert any(line.startswith(f"[@fake/{fault.host}]") and fault.what in line for line in output)
     expected: dict[str, list[str]] = {name: [] for name in hosts}
     assert {name: jobs(traffic) for name, traffic in done.items()} == expected | {
-        wrong.host: wrong.repair
+        fault.host: fault.repair
     }
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_what_is_not_ours_on_a_host_is_no_reason_to_change_it(plans: Planned) -> None:
+def test_other_users_and_former_generations_cause_no_change(plans: Planned) -> None:
     hosts = plans("lab").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}
     answers["gw-1"] |= {

@@ -1,4 +1,4 @@
-"""What a run says that it will change: each thing by its name, its text with --diff, no secret."""
+"""The report before a run: each change by its name, with --diff its text, never a secret."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LITELLM = "mirrorfleet-litellm.service"
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.INFO)
     return caplog
 
 
-def report(said: pytest.LogCaptureFixture) -> list[str]:
-    """The lines after the survey, without colours and pyinfra's prefix."""
-    lines = [click.unstyle(line).replace("@fake/", "") for line in said.messages]
+def report(log: pytest.LogCaptureFixture) -> list[str]:
+    """Return the lines of the report, without colours and pyinfra's prefix."""
+    lines = [click.unstyle(line).replace("@fake/", "") for line in log.messages]
     start = lines.index("--> What will be changed:") + 1
     end = next((n for n, line in enumerate(lines) if "Starting" in line), len(lines))
     return [line.strip() for line in lines[start:end] if "Ready:" not in line]
@@ -37,7 +37,7 @@ def report(said: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.fixture
 def found(plans: Planned) -> dict[str, Answers]:
-    """The lab, all as it should be."""
+    """Return the answers of the converged lab."""
     return {name: converged(plan) for name, plan in plans("lab").hosts.items()}
 
 
@@ -46,18 +46,18 @@ def content(text: str) -> tuple[str]:
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_nothing_to_change(
-    plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
+def test_a_converged_fleet_has_no_changes(
+    plans: Planned, found: dict[str, Answers], log: pytest.LogCaptureFixture
 ) -> None:
     mirror(plans("lab").hosts, found, diff=True)
-    assert [line.split("] ")[1].strip() for line in report(said)] == ["no changes"] * 4
+    assert [line.split("] ")[1].strip() for line in report(log)] == ["no changes"] * 4
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
+def test_missing_things_are_reported_once(plans: Planned, log: pytest.LogCaptureFixture) -> None:
     hosts = plans("lab").hosts
     mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    lines = report(said)
+    lines = report(log)
     for line in (
         "[gpu]  package libnuma1 is missing",
         "[gpu]  user mirrorfleet-vllm is missing",
@@ -72,8 +72,8 @@ def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_changed_setting_is_its_files_and_a_restart(
-    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
+def test_a_changed_setting_is_reported_as_its_files_and_a_restart(
+    plans: Planned, found: dict[str, Answers], project: Path, log: pytest.LogCaptureFixture
 ) -> None:
     for name in ("gw-1", "gw-2"):
         [before] = services(plans("lab").hosts[name])
@@ -84,7 +84,7 @@ def test_a_changed_setting_is_its_files_and_a_restart(
     done = mirror(plans("lab").hosts, found, diff=True)
     looks = {name: traffic.looks for name, traffic in done.items()}
     assert looks == {"gpu": 1, "gw-1": 2, "gw-2": 2, "dev": 1}
-    lines = report(said)
+    lines = report(log)
     assert [line for line in lines if line.startswith("[gw-1]")] == [
         f"[gw-1] litellm: {LITELLM} differs",
         "[gw-1] litellm: probe.json differs",
@@ -99,8 +99,8 @@ def test_a_changed_setting_is_its_files_and_a_restart(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_other_keys_are_told_of_by_name_and_never_by_value(
-    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
+def test_changed_keys_are_reported_by_name_and_never_by_value(
+    plans: Planned, found: dict[str, Answers], project: Path, log: pytest.LogCaptureFixture
 ) -> None:
     for gateway in ("gw-1", "gw-2"):
         [service] = services(plans("lab").hosts[gateway])
@@ -114,10 +114,10 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
         (project / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
     secrets._reveal.cache_clear()
     mirror(plans("lab").hosts, found, diff=True)
-    text = "\n".join(said.messages)
+    text = "\n".join(log.messages)
     assert not any(value in text for value in SECRETS.values())
     assert "another-" not in text
-    lines = report(said)
+    lines = report(log)
     assert "- LITELLM_MASTER_KEY=(hidden)" in lines
     assert "+ LITELLM_MASTER_KEY=(hidden) (changed)" in lines
     assert not any("LITELLM_MODE" in line for line in lines if line.startswith(("+ ", "- ")))
@@ -127,14 +127,14 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
-    plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
+def test_only_keys_that_the_fleet_owns_are_shown_of_a_developers_settings(
+    plans: Planned, found: dict[str, Answers], log: pytest.LogCaptureFixture
 ) -> None:
     theirs = '{"model": "opus", "env": {"MY_TOKEN": "mine"}, "theme": "dark", "apiKeyHelper": "x"}'
     found["dev"]["home_file", "ada", ".claude/settings.json"] = ("600", *content(theirs))
     done = mirror(plans("lab").hosts, found, diff=True)
-    assert done["dev"].looks == 1, "the first look has seen it"
-    lines = report(said)
+    assert done["dev"].looks == 1, "the first observation has read it"
+    lines = report(log)
     assert "[dev]  ~ada/.claude/settings.json differs" in lines
     assert '- model: "opus"' in lines
     assert '+ model: "tiny"' in lines
@@ -142,8 +142,8 @@ def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
-    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
+def test_exactly_the_changed_and_removed_keys_are_shown(
+    plans: Planned, found: dict[str, Answers], project: Path, log: pytest.LogCaptureFixture
 ) -> None:
     theirs = '{"env": {"MY_PASSWORD": "mine"}, "permissions": {"allow": ["Bash(mine)"]}}'
     member = "users: [ada], model: sonnet,"
@@ -159,7 +159,7 @@ def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
         )
     edit(project, "lab", "[Read, WebFetch]}", "[WebFetch]}, privacy: no_telemetry")
     mirror({"dev": plans("lab").hosts["dev"]}, {"dev": converged(before) | answers}, diff=True)
-    assert [line for line in report(said) if line.startswith(("+ ", "- "))] == [
+    assert [line for line in report(log) if line.startswith(("+ ", "- "))] == [
         "- disableClaudeAiConnectors: true",
         '- env.CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1"',
         '- env.DISABLE_FEEDBACK_COMMAND: "1"',
@@ -180,6 +180,6 @@ def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
         ("  max_input_tokens: 1024", None),
     ],
 )
-def test_what_another_hand_has_written_may_be_a_secret(line: str, shown: str | None) -> None:
-    [*_, told] = difference("", f"{line}\n", values_hidden=False)
-    assert click.unstyle(told) == f"+ {shown or line}"
+def test_values_that_may_be_secrets_are_hidden(line: str, shown: str | None) -> None:
+    [*_, added] = difference("", f"{line}\n", values_hidden=False)
+    assert click.unstyle(added) == f"+ {shown or line}"

@@ -1,4 +1,4 @@
-"""Engines, then gateways, then clients; gateways one by one, and a bad first one stops the rest."""
+"""The order of a rollout: engines, gateways one at a time, clients; a failure stops the rest."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.roles.jobs import jobs
 
 @pytest.fixture
 def found(plans: Planned, project: Path) -> dict[str, Answers]:
-    """The lab as a complete run left it; since then, its fleet file has changed for gateways."""
+    """Return the answers of the converged lab, and change its fleet file for gateways."""
     answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
     edit(project, "lab", "workers: 2", "workers: 3")
     return answers
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_gateway_that_fails_stops_the_ones_after_it(
+def test_a_failed_switch_stops_the_following_gateways(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
     bad = ("begun=", "skipped because")
@@ -37,7 +37,7 @@ def test_a_gateway_that_fails_stops_the_ones_after_it(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
+def test_a_gateway_whose_new_generation_fails_is_not_switched(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
     done = mirror(plans("lab").hosts, found, fail={"gw-2": ["mkdir -m 750"]})
@@ -47,7 +47,9 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_nor_are_the_gateways_after_it(plans: Planned, found: dict[str, Answers]) -> None:
+def test_a_failed_generation_stops_the_following_gateways(
+    plans: Planned, found: dict[str, Answers]
+) -> None:
     fail = {"gw-1": ["mkdir -m 750"], "gw-2": ["skipped because"]}
     done = mirror(plans("lab").hosts, found, fail=fail)
     assert {name for name, traffic in done.items() if traffic.failed} == {"gw-1", "gw-2"}
@@ -59,7 +61,7 @@ REPLICAS = ("gpu-a", "gpu-b")  # of `coder`, in prod.yml; gpu-c serves `helper`
 
 @pytest.fixture
 def changed(plans: Planned, project: Path) -> dict[str, Answers]:
-    """The production as a complete run left it; since then, its fleet file has changed for all."""
+    """Return the answers of the converged production, and change its fleet file for all hosts."""
     answers = {name: converged(plan) for name, plan in plans("prod").hosts.items()}
     edit(project, "prod", "tensor_parallel: 8", "tensor_parallel: 4")
     edit(project, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
@@ -69,7 +71,7 @@ def changed(plans: Planned, project: Path) -> dict[str, Answers]:
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("at_once", [None, 1], ids=["all at once", "one host at a time"])
-def test_replicas_of_a_model_are_switched_one_after_the_other_and_other_models_beside_them(
+def test_replicas_of_a_model_are_switched_one_at_a_time_and_other_models_in_parallel(
     plans: Planned, changed: dict[str, Answers], at_once: int | None
 ) -> None:
     done = mirror(plans("prod").hosts, changed, takes=0.05, at_once=at_once)
@@ -79,7 +81,7 @@ def test_replicas_of_a_model_are_switched_one_after_the_other_and_other_models_b
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
+def test_new_replicas_start_in_parallel(plans: Planned) -> None:
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()}, takes=0.05)
     first, second = (done[name].execs[-1] for name in REPLICAS)
@@ -88,7 +90,7 @@ def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("what", ["begun=", "mkdir -m 750"], ids=["switch", "generation"])
-def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
+def test_a_failed_engine_stops_its_replicas_and_gateways_that_newly_need_it(
     plans: Planned, changed: dict[str, Answers], what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hosts = plans("prod").hosts
@@ -102,30 +104,32 @@ def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
         "dev-1": [],
         "dev-2": [],
     }
-    told = [click.unstyle(line) for line in caplog.messages]
+    output = [click.unstyle(line) for line in caplog.messages]
     assert (
         "[@fake/gw-a] skipped: the gateway keeps its running generation, because the new one needs "
         "'coder' on @fake/gpu-a. Fix @fake/gpu-a, then run again."
-    ) in [" ".join(line.split()) for line in told]
+    ) in [" ".join(line.split()) for line in output]
 
 
 def _after_keys(traffic: Traffic) -> list[tuple[Exec, str]]:
-    """Return what was done on a host, of a gateway without its keys: they come before all else."""
-    said = jobs(traffic)
-    begin = said.index("keys") + 1 if "keys" in said else 0
-    return [*zip(traffic.execs, said, strict=True)][begin:]
+    """Return execs and jobs of a host after those for the keys of a gateway, which come first."""
+    names = jobs(traffic)
+    begin = names.index("keys") + 1 if "keys" in names else 0
+    return [*zip(traffic.execs, names, strict=True)][begin:]
 
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
-def test_engines_come_first_then_gateways_then_clients(plans: Planned, fleet: str) -> None:
+def test_engines_change_before_gateways_and_gateways_before_clients(
+    plans: Planned, fleet: str
+) -> None:
     hosts = plans(fleet).hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     turns = sorted(
-        (host_traffic.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
+        (command.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
         for name, traffic in done.items()
-        for host_traffic, job in _after_keys(traffic)
-        if job != "ports"  # reserved before anything restarts
+        for command, job in _after_keys(traffic)
+        if job != "ports"  # reserved before any restart
     )
     kinds = [kind for _, kind in turns]
     assert kinds == sorted(kinds)

@@ -1,4 +1,4 @@
-"""How often a host is talked to: once to know, once to change, and not at all without a reason."""
+"""Budgets of execs, uploads and bytes per host."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ PACKAGES = ["packages"]
 USER = ["user"]
 UPLOAD = ["inbox", "take"]
 
-# Characters. A generation of thirteen files is sent gzipped, between two scripts.
+# Characters. A generation of 13 files is sent gzipped, between two scripts.
 QUESTIONS, GENERATION = 10_000, 32_000
 
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["database", "docker", "front", "lab", "ollama", "prod", "redis"])
-def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
-    plans: Planned, fleet: str
-) -> None:
+def test_a_converged_host_costs_one_exec_and_no_upload(plans: Planned, fleet: str) -> None:
     hosts = plans(fleet).hosts
     done = mirror(hosts, {name: converged(plan) for name, plan in hosts.items()})
     assert {name: traffic.round_trips for name, traffic in done.items()} == dict.fromkeys(
@@ -40,12 +38,12 @@ def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
+def test_a_first_run_has_these_jobs_and_uploads(plans: Planned) -> None:
     hosts = plans("lab").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     service = ["generation", "restart"]
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
-        # Its environment and its weights, behind a door.
+        # The uploads are its environment and its weights.
         "gpu": [*PACKAGES, "firewall rules", "ports", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
         "gw-1": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
         "gw-2": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
@@ -56,7 +54,7 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) -> None:
+def test_a_host_downloads_the_weights_of_a_repository_itself(plans: Planned) -> None:
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     service = ["generation", "restart"]
@@ -67,7 +65,7 @@ def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) 
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
+def test_a_changed_setting_of_the_gateways_changes_only_gateways(
     plans: Planned, project: Path
 ) -> None:
     before = plans("lab").hosts
@@ -91,15 +89,17 @@ def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, project: Path) -> None:
+def test_a_changed_setting_of_one_gateway_changes_only_that_one_and_firewalls(
+    plans: Planned, project: Path
+) -> None:
     found = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
-    edit(project, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # where it is to listen
+    edit(project, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # the address to listen on
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         "gpu": [
             "firewall rules",
             "firewall rules",
-        ],  # the new address is let in first, the old one shut out last
+        ],  # the new address is allowed first, the old one removed last
         "gw-1": [],
         "gw-2": ["generation", "restart"],
         "dev": [],
@@ -117,18 +117,18 @@ def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, proj
     ],
     ids=["firewall", "vllm", "litellm", "claude"],
 )
-def test_a_role_changes_only_hosts_that_have_a_part_in_it(
+def test_a_role_changes_only_hosts_with_its_services(
     plans: Planned, role: Role, hosts: set[str]
 ) -> None:
     plan = plans("lab").hosts
-    # What has left the fleet file may have been anywhere.
+    # Each host is searched for things that were removed from the fleet file.
     assert all(list(role.facts(plan[name])) for name in plan)
     found = {name: observation_of(bare(plan[name])) for name in plan}
     assert {name for name in plan if list(role.changes(plan[name], found[name]))} == hosts
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_secrets_travel_on_standard_input_and_in_no_command(plans: Planned) -> None:
+def test_secrets_are_sent_on_standard_input_and_never_in_a_command(plans: Planned) -> None:
     hosts = plans("lab").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     commands = "\n".join(command.command for traffic in done.values() for command in traffic.execs)

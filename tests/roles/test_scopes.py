@@ -1,4 +1,4 @@
-"""Three scopes on one machine, in and out again: real scripts, homes of three developers."""
+"""Installation and removal of the three scopes on one machine: real scripts and three homes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ def homes(machine: Machine) -> Path:
 
 
 def run(machine: Machine, plan: HostPlan) -> int:
-    """Do what mirror.py does with the files of a host; return how many commands that took."""
+    """Write the files of a host as mirror.py does; return the number of commands."""
     observed = machine.look_as_host(*Claude().facts(plan))
-    assert [why for why in texts(Claude().problems(plan, observed)) if "no /etc" not in why] == []
+    assert [
+        reason for reason in texts(Claude().problems(plan, observed)) if "no /etc" not in reason
+    ] == []
     commands = [
         *write(home_files.desired(plan, observed), observed, unexpected),
         *install(
@@ -56,8 +58,8 @@ def run(machine: Machine, plan: HostPlan) -> int:
     return executed(machine, commands)
 
 
-def undo(machine: Machine, plan: HostPlan) -> int:
-    """Do what remove_clients.py does."""
+def remove_clients(machine: Machine, plan: HostPlan) -> int:
+    """Remove the files as remove_clients.py does; return the number of commands."""
     observed = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
     assert list(removal.ClaudeRemoval().problems(plan, observed)) == []
     commands = [
@@ -67,8 +69,8 @@ def undo(machine: Machine, plan: HostPlan) -> int:
     return executed(machine, commands)
 
 
-def unexpected(*said: str) -> None:
-    raise AssertionError(said)
+def unexpected(*outcome: str) -> None:
+    raise AssertionError(outcome)
 
 
 def executed(machine: Machine, commands: list[PyinfraCommand]) -> int:
@@ -133,12 +135,10 @@ def test_a_second_run_changes_nothing(machine: Machine, homes: Path, plan: HostP
     assert tree(machine.root) == before
 
 
-def test_the_way_back_leaves_every_file_as_it_was(
-    machine: Machine, homes: Path, plan: HostPlan
-) -> None:
+def test_a_removal_restores_every_file(machine: Machine, homes: Path, plan: HostPlan) -> None:
     before = tree(machine.root)
     run(machine, plan)
-    assert undo(machine, plan) == 2
+    assert remove_clients(machine, plan) == 2
     after = tree(machine.root)
     assert {name for name in after if name.startswith("home/")} == {
         "home/linus/.claude/settings.json"
@@ -147,24 +147,24 @@ def test_the_way_back_leaves_every_file_as_it_was(
     assert {name: value for name, value in after.items() if not name.endswith("/lock")} == before
     assert not machine.at("/etc/claude-code").exists()
     assert list(machine.at("/usr/local/bin").iterdir()) == []
-    assert undo(machine, plan) == 0
+    assert remove_clients(machine, plan) == 0
 
 
-def test_a_group_that_left_the_fleet_file_is_taken_back_by_the_next_run(
+def test_the_next_run_removes_a_group_that_is_no_longer_in_the_fleet_file(
     machine: Machine, homes: Path, plan: HostPlan
 ) -> None:
     run(machine, plan)
-    nobody = good("scopes").hosts["gw"]
-    assert nobody.clients is None
-    assert run(machine, nobody) == 2
+    without_developers = good("scopes").hosts["gw"]
+    assert without_developers.clients is None
+    assert run(machine, without_developers) == 2
     assert set(tree(homes)) == {"linus/.claude/settings.json"}
     assert (homes / "linus/.claude/settings.json").read_bytes() == OWN
     assert not machine.at(machine_files.POLICY).exists()
     assert list(machine.at("/usr/local/bin").iterdir()) == []
-    assert run(machine, nobody) == 0
+    assert run(machine, without_developers) == 0
 
 
-def test_a_login_that_is_gone_is_no_reason_to_stop(
+def test_a_missing_login_does_not_stop_the_removal(
     machine: Machine, homes: Path, plan: HostPlan
 ) -> None:
     run(machine, plan)
@@ -175,7 +175,7 @@ def test_a_login_that_is_gone_is_no_reason_to_stop(
     assert set(tree(homes)) == {"linus/.claude/settings.json"}
 
 
-# What a client that starts in that moment reads.
+# Record what a client reads that starts at this moment.
 READ_FIRST = """\
 for file in "$ROOT"/etc/claude-code/managed-settings.json "$ROOT"/etc/claude-code/*.d/*.json; do
     [ ! -e "$file" ] || {{ cat "$file"; printf '\\0'; }} >>"$ROOT/read"
@@ -184,9 +184,9 @@ exec {program} "$@"
 """
 
 
-def test_the_policy_is_whole_at_any_moment(machine: Machine, homes: Path, plan: HostPlan) -> None:
+def test_the_policy_is_replaced_atomically(machine: Machine, homes: Path, plan: HostPlan) -> None:
     run(machine, plan)
-    right, other = machine.at(machine_files.POLICY).read_text(), '{"model": "of another hand"}'
+    right, other = machine.at(machine_files.POLICY).read_text(), '{"model": "of an administrator"}'
     machine.at(machine_files.POLICY).write_text(other)
     for program in ("install", "mv", "rm", "ln"):
         real = shutil.which(program) or pytest.fail(f"no {program}")
@@ -197,7 +197,7 @@ def test_the_policy_is_whole_at_any_moment(machine: Machine, homes: Path, plan: 
 
 @pytest.fixture
 def command(machine: Machine, homes: Path, plan: HostPlan) -> Iterator[str]:
-    """The mirror's command, with a client that says what it was started with."""
+    """Yield the isolated client's command; its client prints variables and arguments."""
     run(machine, plan)
     client = machine.at(binary("2.1.330"))
     client.parent.mkdir(parents=True)
@@ -220,7 +220,7 @@ def started(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_mirror_starts_in_its_own_directory_without_the_keys_of_the_shell(
+def test_an_isolated_client_has_its_own_directory_and_no_keys_of_the_shell(
     command: str, homes: Path
 ) -> None:
     done = started(command, homes / "ada")
@@ -231,7 +231,7 @@ def test_a_mirror_starts_in_its_own_directory_without_the_keys_of_the_shell(
     ]
 
 
-def test_a_mirror_tells_a_stranger_whom_it_is_for(command: str, homes: Path) -> None:
+def test_an_isolated_client_rejects_users_of_other_groups(command: str, homes: Path) -> None:
     done = started(command, homes / "grace")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "claude-lab: this command is for members of the group lab only\n"

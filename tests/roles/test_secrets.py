@@ -1,4 +1,4 @@
-"""Where secrets come from, and what is said when one cannot be had: never a value."""
+"""Sources of secrets, and errors about missing ones, which never show a value."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mirrorfleet.runtime.secrets import reveal
 Source = Literal["env", "file", "command"]
 
 
-def refusal(secret: Secret) -> str:
+def error_of(secret: Secret) -> str:
     with pytest.raises(DeployError) as caught:
         reveal(secret)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("written", ["sk-1", "sk-1\n", "sk-1\r\n", "  sk-1  "])
-def test_one_value_from_each_source(
+def test_each_source_gives_a_value_without_whitespace_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.setenv("KEY", written)
@@ -39,7 +39,7 @@ def test_a_file_may_have_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert reveal(Secret("file", path, tmp_path / "inventories")) == "sk-2"
 
 
-def test_a_person_is_asked_once(tmp_path: Path) -> None:
+def test_a_command_runs_only_once(tmp_path: Path) -> None:
     secret = Secret("command", "echo x >>asked; echo sk-3", tmp_path)
     assert reveal(secret) == reveal(secret) == "sk-3"
     assert (tmp_path / "asked").read_text() == "x\n"
@@ -59,22 +59,22 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
         ("command", "cat binary", "{command: cat binary} is not text."),
     ],
 )
-def test_a_missing_one_is_named_by_its_reference(
+def test_a_missing_secret_is_reported_by_its_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Source, value: str, reason: str
 ) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
     monkeypatch.setenv("EMPTY", "")
     (tmp_path / "binary").write_bytes(b"hush\xff\xfe\x00")
     (tmp_path / "blank").write_text(" \n")
-    assert refusal(Secret(source, value, tmp_path)) == f"the secret {reason}"
+    assert error_of(Secret(source, value, tmp_path)) == f"the secret {reason}"
 
 
 @pytest.mark.parametrize("value", ["hush\nhush", "hush\thush", "hush\0", "hush\x1b[0m"])
-def test_a_value_that_is_no_single_line_is_refused_and_not_said(tmp_path: Path, value: str) -> None:
+def test_a_value_of_several_lines_is_rejected_and_not_shown(tmp_path: Path, value: str) -> None:
     (tmp_path / "key").write_text(value)
-    said = refusal(Secret("file", "key", tmp_path))
-    assert "{file: key}" in said
-    assert "hush" not in said
+    message = error_of(Secret("file", "key", tmp_path))
+    assert "{file: key}" in message
+    assert "hush" not in message
 
 
 def test_a_json_document_becomes_one_line(tmp_path: Path) -> None:
@@ -83,24 +83,25 @@ def test_a_json_document_becomes_one_line(tmp_path: Path) -> None:
     assert revealed == '{"type": "service_account", "key": "a\\nb"}'
 
 
-def test_one_that_never_ends_is_refused(tmp_path: Path) -> None:
+def test_an_endless_or_large_source_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").open("wb").truncate(1024**3)
-    for path, why in (
+    for path, reason in (
         ("pipe", "Not a regular file but a pipe. Write {command: cat pipe}."),
         ("/dev/zero", "Not a regular file but a device. Write {command: cat /dev/zero}."),
         ("large", "Larger than 1 MiB."),
-        ("~nobody-at-all/key", "Could not determine home directory."),
+        ("~no-such-user/key", "Could not determine home directory."),
     ):
-        said = refusal(Secret("file", path, tmp_path))
-        assert said == f"the secret {{file: {path}}} is missing: {why}"
+        message = error_of(Secret("file", path, tmp_path))
+        assert message == f"the secret {{file: {path}}} is missing: {reason}"
     endless = Secret("command", "cat /dev/zero", tmp_path)
     assert (
-        refusal(endless) == f"the secret {endless} is missing: the command printed more than 1 MiB."
+        error_of(endless)
+        == f"the secret {endless} is missing: the command printed more than 1 MiB."
     )
 
 
-def test_a_pipe_can_be_read_by_a_command(tmp_path: Path) -> None:
+def test_a_command_can_read_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     secret = Secret("command", "(echo sk-4 >pipe &) ; cat pipe", tmp_path)
     assert reveal(secret) == "sk-4"

@@ -1,4 +1,4 @@
-"""A developer's own settings file with the keys that the fleet owns, and the way back."""
+"""Merging owned keys into a developer's settings file, and restoring the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITTEN = (json.dumps(OWNED, indent=2) + "\n").encode()
 
 
 def objects(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    # A few names only, so that the two files often speak of the same key.
+    # Few names, so that two files often have the same key.
     return st.dictionaries(st.sampled_from(["model", "env", "a", "über", ""]), values, max_size=4)
 
 
@@ -27,7 +27,7 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    # A half of a surrogate pair is what is left of an emoji that a program cut in two.
+    # One half of a surrogate pair remains if a program cuts an emoji in two.
     | st.text(st.characters())
     | st.just("\ud83d"),
     lambda values: st.lists(values, max_size=3) | objects(values),
@@ -36,7 +36,7 @@ VALUES = st.recursive(
 
 
 def first_run(content: bytes | None, owned: dict[str, Any]) -> bytes | None:
-    """Return the file as the first run leaves it."""
+    """Return the content of the file after the first run."""
     return merged(content, None, owned)[0]
 
 
@@ -49,7 +49,7 @@ def bytes_of(value: Any, **how: Any) -> bytes:
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n"])
-def test_no_file_or_an_empty_one(content: bytes | None) -> None:
+def test_a_missing_or_empty_file_gets_the_owned_keys(content: bytes | None) -> None:
     assert first_run(content, OWNED) == WRITTEN
 
 
@@ -63,20 +63,20 @@ def test_keys_of_the_developer_keep_their_place_and_value() -> None:
     ]
 
 
-def test_a_value_of_another_kind_gives_way() -> None:
+def test_a_value_of_another_type_is_replaced() -> None:
     assert loaded(first_run(b'{"env": "oops", "model": {"a": 1}}', OWNED)) == OWNED
 
 
-def test_a_number_that_python_takes_for_true_is_not_true() -> None:
+def test_one_is_not_taken_for_true() -> None:
     assert loaded(first_run(b'{"done": 1}', {"done": True}))["done"] is True
 
 
-def test_words_of_any_language_stay_readable() -> None:
+def test_text_is_not_escaped() -> None:
     after = first_run('{"name": "für Ünal 🙂"}'.encode(), OWNED)
     assert after and "für Ünal 🙂".encode() in after
 
 
-def test_half_an_emoji_survives() -> None:
+def test_half_an_emoji_is_kept() -> None:
     after = first_run(rb'{"cut": "\ud83d"}', OWNED)
     assert after and rb'"\ud83d"' in after
 
@@ -98,27 +98,27 @@ def test_half_an_emoji_survives() -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_is_not_an_object_is_refused(content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_json_object_is_rejected(content: bytes, reason: str) -> None:
     with pytest.raises(InvalidFile, match=reason):
         first_run(content, OWNED)
 
 
 @given(theirs=objects(VALUES), owned=objects(VALUES))
-def test_owned_keys_stand_and_the_others_survive(
+def test_owned_keys_are_set_and_others_are_kept(
     theirs: dict[str, Any], owned: dict[str, Any]
 ) -> None:
     both = loaded(first_run(bytes_of(theirs), owned))
-    assert stands(owned, both)
-    assert survives(theirs, owned, both)
+    assert has_values(owned, both)
+    assert keeps_own_values(theirs, owned, both)
 
 
 def stored(backup: Backup | None) -> Backup | None:
-    """Return the backup as the next run reads it on the host."""
+    """Return the backup as the next run reads it."""
     return read_backups(backup_file({"file": backup})).get("file")
 
 
 def contents(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes | None]:
-    """Any file that a developer may have, or none."""
+    """Return contents of files that a developer may have, or None for no file."""
     as_written = st.builds(bytes_of, objects(values), indent=st.sampled_from([None, 1, 4]))
     return st.none() | st.sampled_from([b"", b" \n"]) | as_written
 
@@ -127,20 +127,20 @@ FILES = contents(VALUES)
 
 
 @given(theirs=FILES, owned=objects(VALUES))
-def test_twice_is_once(theirs: bytes | None, owned: dict[str, Any]) -> None:
+def test_merging_is_idempotent(theirs: bytes | None, owned: dict[str, Any]) -> None:
     content, backup = merged(theirs, None, owned)
     assert merged(content, stored(backup), owned) == (content, backup)
 
 
 @given(theirs=FILES, owned=objects(VALUES))
-def test_the_way_back_leads_to_the_very_bytes(theirs: bytes | None, owned: dict[str, Any]) -> None:
+def test_restoring_gives_the_original_bytes(theirs: bytes | None, owned: dict[str, Any]) -> None:
     content, backup = merged(theirs, None, owned)
     assert restored(content, stored(backup)) == theirs
     assert merged(content, stored(backup), {}) == (theirs, None)
 
 
 @given(theirs=FILES, first=objects(VALUES), then=objects(VALUES))
-def test_a_fleet_that_changes_its_mind_leaves_no_trace(
+def test_a_change_of_owned_keys_leaves_no_former_ones(
     theirs: bytes | None, first: dict[str, Any], then: dict[str, Any]
 ) -> None:
     content, backup = merged(theirs, None, first)
@@ -151,7 +151,7 @@ def test_a_fleet_that_changes_its_mind_leaves_no_trace(
 
 
 @given(theirs=FILES, owned=objects(VALUES))
-def test_a_run_that_was_cut_after_the_note_heals(
+def test_a_run_that_was_interrupted_after_the_backup_is_completed(
     theirs: bytes | None, owned: dict[str, Any]
 ) -> None:
     content, backup = merged(theirs, None, owned)
@@ -160,19 +160,19 @@ def test_a_run_that_was_cut_after_the_note_heals(
 
 
 @given(theirs=FILES, owned=objects(VALUES), key=st.text(min_size=1), value=VALUES)
-def test_what_the_developer_adds_afterwards_stays(
+def test_keys_that_the_developer_adds_later_are_kept(
     theirs: bytes | None, owned: dict[str, Any], key: str, value: Any
 ) -> None:
     content, backup = merged(theirs, None, owned)
     key = f"mine {key}"
     edited = bytes_of({**loaded(content), key: value}, indent=3)
-    assert merged(edited, stored(backup), owned)[0] == edited, "nothing of ours is wrong"
+    assert merged(edited, stored(backup), owned)[0] == edited, "the owned keys are unchanged"
     back = loaded(restored(edited, stored(backup)))
     assert json.dumps(back.pop(key)) == json.dumps(value)
     assert json.dumps(back, sort_keys=True) == json.dumps(loaded(theirs), sort_keys=True)
 
 
-def test_an_owned_key_that_the_developer_changed_is_his_when_we_leave() -> None:
+def test_restoring_keeps_an_owned_key_that_the_developer_changed() -> None:
     content, backup = merged(b'{"theme": "dark"}', None, OWNED)
     edited = bytes_of({**loaded(content), "model": "mine"})
     assert loaded(restored(edited, backup)) == {"theme": "dark", "model": "mine"}
@@ -181,7 +181,7 @@ def test_an_owned_key_that_the_developer_changed_is_his_when_we_leave() -> None:
     assert loaded(restored(again, second))["model"] == "mine"
 
 
-def test_a_file_that_only_we_made_goes() -> None:
+def test_restoring_removes_a_file_that_a_run_created() -> None:
     content, backup = merged(None, None, OWNED)
     reformatted = bytes_of(loaded(content))
     assert restored(content, backup) is None
@@ -189,7 +189,7 @@ def test_a_file_that_only_we_made_goes() -> None:
     assert restored(None, backup) is None, "the developer removed it"
 
 
-def test_rules_stand_beside_those_of_the_developer() -> None:
+def test_permission_rules_are_added_to_those_of_the_developer() -> None:
     theirs = b'{"permissions": {"allow": ["Bash(make:*)", "WebFetch"], "deny": "oops"}}'
     owned = {
         "permissions": {"allow": ["WebFetch", "Read"], "deny": ["Read(.env)"], "ask": ["Edit"]}
@@ -223,38 +223,38 @@ def test_rules_stand_beside_those_of_the_developer() -> None:
         b'{"files": {"a": {"written": "", "original": null, "changes": [{"path": 1}]}}}',
     ],
 )
-def test_a_receipt_that_another_hand_has_changed_is_refused(content: bytes) -> None:
+def test_an_invalid_backup_is_rejected(content: bytes) -> None:
     with pytest.raises(InvalidFile):
         read_backups(content)
 
 
-def test_nothing_to_take_back_is_no_receipt() -> None:
+def test_without_changes_there_is_no_backup() -> None:
     assert backup_file({"file": None}) is None
     assert read_backups(None) == {}
 
 
 @given(theirs=objects(VALUES), indent=st.sampled_from([None, 1, 4]))
-def test_where_nothing_changes_the_very_bytes_stay(
-    theirs: dict[str, Any], indent: int | None
-) -> None:
+def test_a_file_without_changes_keeps_its_bytes(theirs: dict[str, Any], indent: int | None) -> None:
     content = bytes_of(theirs | OWNED, indent=indent)
     assert merged(content, None, OWNED) == (content, None)
 
 
-def stands(owned: Any, both: Any) -> bool:
-    """Is every owned value in the result?"""
+def has_values(owned: Any, both: Any) -> bool:
+    """Return whether the result has every owned value."""
     if isinstance(owned, dict):
         return isinstance(both, dict) and all(
-            key in both and stands(value, both[key]) for key, value in owned.items()
+            key in both and has_values(value, both[key]) for key, value in owned.items()
         )
     return json.dumps(owned) == json.dumps(both)  # to JSON, true is not 1
 
 
-def survives(theirs: Any, owned: Any, both: Any) -> bool:
-    """Is every value of the developer in the result, but for what is owned?"""
+def keeps_own_values(theirs: Any, owned: Any, both: Any) -> bool:
+    """Return whether the result has every value of the developer that is not owned."""
     if isinstance(theirs, dict) and isinstance(owned, dict):
         return all(
-            survives(value, owned[key], both[key]) if key in owned else stands(value, both[key])
+            keeps_own_values(value, owned[key], both[key])
+            if key in owned
+            else has_values(value, both[key])
             for key, value in theirs.items()
         )
     return True

@@ -1,4 +1,4 @@
-"""Scripts of hosts: their arguments arrive as they were given, and what is sent is sound."""
+"""Scripts for hosts: quoting of arguments, checks of declarations, and syntax."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import mirrorfleet
 from mirrorfleet.runtime.shell import call, installed_script, positional, shell
 from tests.roles import programs
 
-SHELLS = [each for each in ("dash", "bash") if shutil.which(each)]
+SHELLS = [name for name in ("dash", "bash") if shutil.which(name)]
 PACKAGE = Path(mirrorfleet.__file__).parent
 SCRIPTS = sorted(
     path for folder in ("runtime", "jobs", "roles/") for path in (PACKAGE / folder).rglob("*.sh")
@@ -37,16 +37,16 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("each", SHELLS)
+@pytest.mark.parametrize("program", SHELLS)
 @pytest.mark.parametrize("value", HOSTILE)
-def test_an_argument_arrives_as_it_was_given(script: Path, each: str, value: str) -> None:
-    assert programs.run([each], shell(script, value=value)).stdout == value
+def test_an_argument_arrives_unchanged(script: Path, program: str, value: str) -> None:
+    assert programs.run([program], shell(script, value=value)).stdout == value
     words = positional(value, "last") + 'printf "%s." "$@"\n'
-    assert programs.run([each], words).stdout == f"{value}.last."
-    assert programs.run([each], call("printf", "%s.", value)).stdout == f"{value}."
+    assert programs.run([program], words).stdout == f"{value}.last."
+    assert programs.run([program], call("printf", "%s.", value)).stdout == f"{value}."
 
 
-def test_comments_declarations_and_indentation_stay_here(script: Path) -> None:
+def test_comments_declarations_and_indentation_are_not_sent(script: Path) -> None:
     assert shell(script, value=1).splitlines() == [
         "root=/opt/mirrorfleet",
         "value=1",
@@ -57,19 +57,21 @@ def test_comments_declarations_and_indentation_stay_here(script: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"value": "", "other": ""}, {"value": "", "before": ""}])
-def test_arguments_are_those_that_the_script_declares(script: Path, given: dict[str, str]) -> None:
+def test_arguments_must_match_the_declarations_of_the_script(
+    script: Path, given: dict[str, str]
+) -> None:
     with pytest.raises(ValueError, match=r"script\.sh declares the arguments \['root', 'value'\]"):
         shell(script, **given)
 
 
-def test_what_becomes_a_file_of_a_host_holds_no_directives(tmp_path: Path) -> None:
+def test_an_installed_script_has_no_shellcheck_directives(tmp_path: Path) -> None:
     path = tmp_path / "server.sh"
     path.write_text("# Why.\nif true; then\n    # shellcheck disable=SC2012 # why\n    ls\nfi\n")
     assert installed_script(path) == "# Why.\nif true; then\n    ls\nfi\n"
 
 
-@pytest.mark.parametrize("each", SHELLS)
-def test_every_script_is_read_without_complaint(each: str) -> None:
+@pytest.mark.parametrize("program", SHELLS)
+def test_every_shell_parses_every_script(program: str) -> None:
     assert len(SCRIPTS) > 40
-    said = {path.name: programs.run([each, "-n", str(path)]).stderr for path in SCRIPTS}
-    assert {name: text for name, text in said.items() if text} == {}
+    errors = {path.name: programs.run([program, "-n", str(path)]).stderr for path in SCRIPTS}
+    assert {name: text for name, text in errors.items() if text} == {}

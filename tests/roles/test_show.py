@@ -1,4 +1,4 @@
-"""mirrorfleet show: what hosts will get, without a host and without a secret."""
+"""mirrorfleet show: the rendered files of hosts, without connections and secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]
     return dict(part.split(" <==\n", 1) for part in parts)
 
 
-def test_a_gateways_files(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_files_of_a_gateway_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     files = shown(capsys, str(INVENTORIES / "prod.yml"), "--host", "gw-a")
     assert {name.split(": ")[0] for name in files} == {"gw-a"}
     config = yaml.safe_load(files["gw-a: /opt/mirrorfleet/litellm/current/config.yaml"])
@@ -34,7 +34,7 @@ def test_a_gateways_files(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_references_stand_where_secrets_will_be(
+def test_secrets_are_shown_as_references(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LITELLM_MASTER_KEY", "ENGINE_KEY", "MIRRORFLEET_KEY_ROOT"):
@@ -56,6 +56,6 @@ def test_every_good_fleet_can_be_shown(path: Path, capsys: pytest.CaptureFixture
     assert shown(capsys, str(path))
 
 
-def test_a_host_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_host_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(INVENTORIES / "prod.yml"), "--host", "gw-c"]) == 1
     assert "Did you mean 'gw-b'?" in capsys.readouterr().err

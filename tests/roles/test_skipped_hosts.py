@@ -1,4 +1,4 @@
-"""An engine host that lacks something is skipped with what newly needs it; the rest goes on."""
+"""Skipped hosts: an engine host with a problem, and services that newly need it; others go on."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.roles.jobs import jobs
 pytestmark = pytest.mark.usefixtures("offline_cache")
 
 
-def content(said: str) -> tuple[str]:
-    return (base64.b64encode(said.encode()).decode(),)
+def content(text: str) -> tuple[str]:
+    return (base64.b64encode(text.encode()).decode(),)
 
 
 def gateway_files(plan: HostPlan) -> Answers:
-    """What a gateway answers when it is asked for its running generation."""
+    """Return the answers about the running generation of a gateway."""
     assert plan.gateway
     service = Litellm().render(plan.gateway, observation_of(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
@@ -42,13 +42,13 @@ def gateway_files(plan: HostPlan) -> Answers:
 
 
 @pytest.fixture(autouse=True)
-def _all_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
 @pytest.fixture
 def found(plans: Planned) -> dict[str, Answers]:
-    """The production as a complete run left it."""
+    """Return the answers of the converged production."""
     hosts = plans("prod").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}
     for name in ("gw-a", "gw-b"):
@@ -64,7 +64,7 @@ def lose_gpus(found: dict[str, Answers], *names: str) -> None:
 def run(
     plans: Planned, found: Mapping[str, Answers], **other: dict[str, list[str]]
 ) -> tuple[dict[str, Traffic], dict[str, list[str]]]:
-    """Return what was done on all hosts, and by its jobs on those where anything was."""
+    """Return the traffic of all hosts, and the jobs of hosts with any."""
     done = mirror(plans("prod").hosts, found, **other)  # type: ignore[arg-type]
     return done, {name: jobs(traffic) for name, traffic in done.items() if traffic.execs}
 
@@ -73,11 +73,11 @@ def failed(done: Mapping[str, Traffic]) -> set[str]:
     return {name for name, traffic in done.items() if traffic.failed}
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def log_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [" ".join(click.unstyle(line).split()) for line in caplog.messages]
 
 
-def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
+def test_an_engine_host_without_its_gpus_delays_no_revocation_and_no_rotation(
     plans: Planned, project: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(found, "gpu-c")
@@ -92,20 +92,22 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
         "dev-1": ["home files", "machine files"],
         "dev-2": ["home files", "machine files"],
     }
-    admitted = json.loads(json.loads(done["gw-a"].execs[0].stdin)["keys"])["keys"]
-    assert [each["name"] for each in admitted] == ["ada"]
+    keys = json.loads(json.loads(done["gw-a"].execs[0].stdin)["keys"])["keys"]
+    assert [key["name"] for key in keys] == ["ada"]
     assert failed(done) == {"gpu-c"}
-    said = "[@fake/gpu-c] skipped: no NVIDIA GPU is visible (nvidia-smi), but 'helper' needs 2."
-    assert sum(line.startswith(said) for line in told(caplog)) == 2, "at once, and at the end"
+    message = "[@fake/gpu-c] skipped: no NVIDIA GPU is visible (nvidia-smi), but 'helper' needs 2."
+    assert sum(line.startswith(message) for line in log_lines(caplog)) == 2, (
+        "at once, and at the end"
+    )
 
 
-@pytest.mark.parametrize("lacks", ["driver", "disk", "weights", "clock", "port"])
-def test_whatever_it_lacks_the_others_are_changed(
-    plans: Planned, project: Path, found: dict[str, Answers], lacks: str
+@pytest.mark.parametrize("problem", ["driver", "disk", "weights", "clock", "port"])
+def test_other_hosts_are_changed_whatever_the_problem_of_an_engine_host(
+    plans: Planned, project: Path, found: dict[str, Answers], problem: str
 ) -> None:
     weights = "/srv/models/qwen3-coder-30b"
     answers = found["gpu-c"]
-    match lacks:
+    match problem:
         case "driver":
             answers |= {("gpus", "nvidia-smi", "gpu", at): ("81559", "550.163.01") for at in "01"}
         case "disk":
@@ -125,7 +127,7 @@ def test_whatever_it_lacks_the_others_are_changed(
     assert failed(done) == {"gpu-c"}
 
 
-def test_an_engine_that_fails_in_the_run_holds_up_no_gateway_that_asks_it_already(
+def test_an_engine_that_fails_in_the_run_delays_no_gateway_that_already_uses_it(
     plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     edit(project, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
@@ -142,20 +144,20 @@ NEW = {
 }
 
 
-@pytest.mark.parametrize(("said", "instead", "model"), NEW.values(), ids=NEW.keys())
-def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys(
+@pytest.mark.parametrize(("old", "new", "model"), NEW.values(), ids=NEW.keys())
+def test_a_gateway_that_newly_needs_a_skipped_engine_changes_only_its_keys(
     plans: Planned,
     project: Path,
     found: dict[str, Answers],
-    said: str,
-    instead: str,
+    old: str,
+    new: str,
     model: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lose_gpus(found, "gpu-c")
-    if instead:
-        edit(project, "prod", said, instead)
+    if new:
+        edit(project, "prod", old, new)
     else:
         monkeypatch.setenv("ENGINE_KEY", "another-key-of-the-engines")
         secrets._reveal.cache_clear()
@@ -165,18 +167,20 @@ def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys
         assert changed[name] == ["keys", "former keys"]
     assert changed["dev-1"] == changed["dev-2"] == ["home files"]
     assert {"gw-a", "gw-b", "gpu-c"} <= failed(done)
-    wanted = f"the new one needs '{model}' on @fake/gpu-c. Fix @fake/gpu-c, then run again."
+    cause = f"the new one needs '{model}' on @fake/gpu-c. Fix @fake/gpu-c, then run again."
     assert (
-        f"[@fake/gw-a] skipped: the gateway keeps its running generation, because {wanted}"
-        in told(caplog)
+        f"[@fake/gw-a] skipped: the gateway keeps its running generation, because {cause}"
+        in log_lines(caplog)
     )
-    assert f"[@fake/gw-a] the gateway keeps its running generation, because {wanted}" in told(
+    assert f"[@fake/gw-a] the gateway keeps its running generation, because {cause}" in log_lines(
         caplog
     )
-    assert not any("[@fake/gw-a] mirrorfleet-litellm.service will be" in x for x in told(caplog))
+    assert not any(
+        "[@fake/gw-a] mirrorfleet-litellm.service will be" in x for x in log_lines(caplog)
+    )
 
 
-def test_a_replica_on_a_host_that_lacks_something_is_not_asked_yet(
+def test_a_new_replica_on_a_skipped_host_gets_no_traffic(
     plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     edit(project, "prod", "hosts: [gpu-a, gpu-b]", "hosts: [gpu-a]")
@@ -199,7 +203,7 @@ GROUPS = """\
 
 @pytest.fixture
 def groups(plans: Planned, project: Path, found: dict[str, Answers]) -> dict[str, Answers]:
-    """Two groups on two hosts: one whose first model is `coder`, and one that has `helper`."""
+    """Set two groups on two hosts: `platform` starts with `coder`, `quick` with `helper`."""
     both = "platform: {hosts: [dev-1, dev-2], users: [ada, grace], model: sonnet, version: 2.1.330}"
     edit(project, "prod", f"  {both}\n", GROUPS)
     edit(project, "prod", "haiku: helper", "haiku: cloud")
@@ -212,7 +216,7 @@ def groups(plans: Planned, project: Path, found: dict[str, Answers]) -> dict[str
     return found
 
 
-def test_clients_of_other_models_go_on(
+def test_clients_of_other_models_are_changed(
     plans: Planned, project: Path, groups: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(groups, "gpu-c")
@@ -223,11 +227,11 @@ def test_clients_of_other_models_go_on(
     assert failed(done) == {"gpu-c", "gw-a", "gw-b", "dev-2"}
     assert any(
         line.startswith("[@fake/dev-2] skipped: the settings of ~grace/.claude stay as they are")
-        for line in told(caplog)
+        for line in log_lines(caplog)
     )
 
 
-def test_a_client_that_has_the_model_already_goes_on_and_one_that_newly_wants_it_waits(
+def test_a_client_is_changed_if_it_already_uses_the_model_and_skipped_if_it_newly_needs_it(
     plans: Planned, project: Path, groups: dict[str, Answers]
 ) -> None:
     lose_gpus(groups, "gpu-c")
@@ -243,7 +247,7 @@ def test_a_client_that_has_the_model_already_goes_on_and_one_that_newly_wants_it
     assert failed(done) == {"gpu-c", "dev-1"}
 
 
-def test_a_policy_waits_like_settings(
+def test_a_policy_is_skipped_like_settings(
     plans: Planned, project: Path, groups: dict[str, Answers]
 ) -> None:
     edit(project, "prod", "model: opus", "scope: managed, model: opus")
@@ -259,7 +263,7 @@ def test_a_policy_waits_like_settings(
     assert "dev-1" in failed(done)
 
 
-def test_nothing_leaves_while_an_engine_host_is_skipped(
+def test_nothing_is_removed_while_an_engine_host_is_skipped(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(found, "gpu-c")
@@ -267,10 +271,10 @@ def test_nothing_leaves_while_an_engine_host_is_skipped(
     _, changed = run(plans, found)
     assert changed == {}
     line = "[@fake/gpu-a] mirrorfleet-vllm-former.service will be removed once @fake/gpu-c"
-    assert any(each.startswith(line) for each in told(caplog))
+    assert any(message.startswith(line) for message in log_lines(caplog))
 
 
-def test_what_is_wrong_with_the_plan_still_ends_the_run(
+def test_a_problem_of_a_gateway_still_ends_the_run(
     plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     lose_gpus(found, "gpu-c")
@@ -279,7 +283,7 @@ def test_what_is_wrong_with_the_plan_still_ends_the_run(
         run(plans, found)
 
 
-def test_a_host_of_engines_or_developers_that_does_not_answer_holds_up_nobody(
+def test_a_host_of_engines_or_developers_with_an_invalid_answer_is_skipped(
     plans: Planned, project: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     nonsense: Answers = {("machine",): ("debian",)}
@@ -295,11 +299,11 @@ def test_a_host_of_engines_or_developers_that_does_not_answer_holds_up_nobody(
     assert failed(done) == {"gpu-c", "dev-2"}
     assert json.loads(done["gw-a"].execs[-1].stdin)["reached"] == []
     assert any(
-        "[@fake/dev-2] skipped: the host gave an answer that cannot" in x for x in told(caplog)
+        "[@fake/dev-2] skipped: the host's answer is invalid" in x for x in log_lines(caplog)
     )
 
 
-def test_a_gateway_that_does_not_answer_ends_the_run(
+def test_a_gateway_with_an_invalid_answer_ends_the_run(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
     found["gw-b"] |= {("machine",): ("debian",)}
@@ -308,7 +312,7 @@ def test_a_gateway_that_does_not_answer_ends_the_run(
 
 
 LAPTOP: dict[str, Answers] = {
-    "a command that is not ours": {
+    "a foreign command": {
         ("path", "/usr/local/bin/claude"): (),
         ("link", "/usr/local/bin/claude"): ("/x",),
     },
@@ -318,7 +322,7 @@ LAPTOP: dict[str, Answers] = {
 
 
 @pytest.mark.parametrize("odd", LAPTOP.values(), ids=LAPTOP.keys())
-def test_a_machine_of_developers_that_cannot_be_set_up_holds_up_nobody(
+def test_an_unsuitable_machine_of_developers_is_skipped(
     plans: Planned, project: Path, found: dict[str, Answers], odd: Answers
 ) -> None:
     found["dev-1"] |= odd

@@ -1,4 +1,4 @@
-"""What deploys/status.py makes of a host's answers."""
+"""deploys/status.py: the comparison of a host's answers with the plan, and its tables."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ DISKS = ["disk\t/opt/mirrorfleet\t104857600", "disk\t/var/lib/mirrorfleet\t20971
 
 
 def state(
-    plans: Planned, said: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
+    plans: Planned, output: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
     facts = [fact for role in registry.ROLES for fact in role.facts(plan)]
-    observed, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *said])
-    wanted = {each.name: each.generation for each in registry.rendered(plan, observed)}
-    return compare(running, observed, registry.services(plan, observed), wanted, problems, changes)
+    observed, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *output])
+    desired = {service.name: service.generation for service in registry.rendered(plan, observed)}
+    return compare(running, observed, registry.services(plan, observed), desired, problems, changes)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
-    """The cells of the tables' rows, and what stands below as rows of one."""
+    """Return the cells of the rows of all tables; lines below the tables are rows of one cell."""
     table.show({"gpu": found}, {"dev": "could not be reached"})
     rows = [line.strip("│┃").split("│") for line in capsys.readouterr().out.splitlines()]
     return [[cell.strip() for cell in row] for row in rows]
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_converged_host_is_shown_without_faults(
+    plans: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = state(plans, WELL)
     [generation] = {service.generation for service in found.services if service.desired}
     rows = shown(capsys, found)
@@ -59,13 +61,15 @@ def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_and_warnings_of_a_host_are_shown(
+    plans: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
     failed = WELL[2].replace("active\t", "failed\t").replace("\t0\t", "\t7\t")
     found = state(
         plans, [WELL[0], failed], [warning("it may be too slow.")], ["litellm: x is missing"]
     )
-    said = f"{UNIT} has failed: see journalctl -u {UNIT}"
-    assert found.faults == ("litellm: x is missing", said)
+    failure = f"{UNIT} has failed: see journalctl -u {UNIT}"
+    assert found.faults == ("litellm: x is missing", failure)
     rows = shown(capsys, found)
     [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]
     assert service[2:5] == ["failed", "3 d 4 h", "7"]
@@ -81,12 +85,12 @@ def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
     assert table.report({}, {"dev": "why"}) == {"hosts": {}, "unreachable": {"dev": "why"}}
 
 
-def test_what_a_host_does_not_say_is_refused() -> None:
+def test_an_unknown_line_of_a_host_is_an_error() -> None:
     with pytest.raises(ValueError, match="surprise"):
         parse_report([], ["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
 
 
-def test_any_machine_of_ours_understands_the_question() -> None:
+def test_the_script_runs_on_this_machine() -> None:
     done = subprocess.run(["sh"], input=host_script([]), capture_output=True, text=True)
     assert done.stderr == ""
     observed, running = parse_report([], done.stdout.splitlines())

@@ -1,4 +1,4 @@
-"""The system user of a service: created once, whatever a package has created meanwhile."""
+"""The system user of a service: created once, also if a package creates it at the same time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def host(machine: Machine) -> Machine:
 
 
 def created(host: Machine) -> list[str]:
-    """Create the user on a host that did not have it when it was read."""
+    """Create the user on a host that did not have it at the observation."""
     [command] = packages.create_user(USER, assumed())
     done = host.run(command)
     assert done.returncode == 0, done.stderr
@@ -31,19 +31,19 @@ def created(host: Machine) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_it_has_no_home_and_no_shell(host: Machine) -> None:
+def test_a_system_user_has_no_home_and_no_shell(host: Machine) -> None:
     assert created(host) == [f"{WITHOUT_HOME_OR_SHELL} {USER}"]
 
 
-def test_a_user_that_a_package_created_meanwhile_stays(host: Machine) -> None:
+def test_a_user_that_a_package_created_meanwhile_is_kept(host: Machine) -> None:
     host.at("/etc/passwd").write_text(f"{USER}:x:990:990::/:/bin/false\n")
     assert created(host) == []
 
 
-def test_a_group_of_its_name_becomes_its_own(host: Machine) -> None:
+def test_an_existing_group_of_the_same_name_is_used(host: Machine) -> None:
     host.at("/etc/group").write_text(f"{USER}:x:990:\n")
     assert created(host) == [f"{WITHOUT_HOME_OR_SHELL} -g {USER} {USER}"]
 
 
-def test_a_user_that_was_there_needs_no_command() -> None:
+def test_an_existing_user_needs_no_command() -> None:
     assert list(packages.create_user(USER, assumed({User(USER): "/nonexistent"}))) == []

@@ -1,8 +1,8 @@
 """Text for other programs: commands of units, the environment file, and templates.
 
-systemd reads an EnvironmentFile= by the rules of sh: between double quotes, a backslash goes before
-each of \\ " $ ` and means itself elsewhere (systemd.exec(5)). So sh, which reads the file before a
-check, is the judge for both.
+systemd reads an EnvironmentFile= by the rules of sh: between double quotes, a backslash escapes
+each of \\ " $ ` and is literal elsewhere (systemd.exec(5)). So the tests use sh, which also reads
+the file before a check.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_sh_reads_the_value_that_was_meant(tmp_path: Path, value: str) -> None:
+def test_sh_reads_the_original_value(tmp_path: Path, value: str) -> None:
     file = tmp_path / "environment"
     file.write_text(environment_file({"VALUE": value, "AFTER": "x"}))
     command = 'set -aeu; . "$0"; printf "%s|%s" "$VALUE" "$AFTER"'
@@ -72,19 +72,19 @@ def unit(command: list[str]) -> str:
 
 
 @given(st.lists(WORDS))
-def test_a_service_gets_the_arguments_that_were_meant(words: list[str]) -> None:
-    said = [PROGRAM, *words]
-    assert systemd.arguments(unit(said), {"HOME": "/root", "a": "b"}) == said
+def test_a_service_gets_the_original_arguments(words: list[str]) -> None:
+    command = [PROGRAM, *words]
+    assert systemd.arguments(unit(command), {"HOME": "/root", "a": "b"}) == command
 
 
 @pytest.mark.parametrize("value", ARGUMENTS)
-def test_systemd_takes_the_command_of_a_service(tmp_path: Path, value: str) -> None:
-    """What it makes of it, only a running one says: tests/lab/verify/test_units.py."""
-    said = [PROGRAM, value, f"--option={value}"]
-    assert systemd.arguments(unit(said), {"HOME": "/root"}) == said
+def test_systemd_accepts_the_command_of_a_service(tmp_path: Path, value: str) -> None:
+    """Only a running systemd shows the arguments: tests/lab/verify/test_units.py."""
+    command = [PROGRAM, value, f"--option={value}"]
+    assert systemd.arguments(unit(command), {"HOME": "/root"}) == command
     if not shutil.which("systemd-analyze"):
         return
-    (tmp_path / "x.service").write_text(unit(said))
+    (tmp_path / "x.service").write_text(unit(command))
     done = subprocess.run(
         ["systemd-analyze", "verify", tmp_path / "x.service"], capture_output=True, text=True
     )
@@ -92,12 +92,12 @@ def test_systemd_takes_the_command_of_a_service(tmp_path: Path, value: str) -> N
 
 
 @pytest.mark.parametrize("value", ["a\nb", "bell\a", "\x1b[0m", "tab\there", "half \ud800"])
-def test_no_control_character_comes_into_a_unit(value: str) -> None:
+def test_control_characters_are_rejected_in_a_unit(value: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
         exec_start([PROGRAM, value])
 
 
-def test_each_option_of_a_command_is_on_a_line_of_its_own() -> None:
+def test_each_option_of_a_command_is_on_its_own_line() -> None:
     command = [PROGRAM, "serve", "--a=1", '--b={"x": " --c"}', "--d"]
     assert exec_start(command) == (
         PROGRAM + ' serve \\\n    --a=1 \'--b={"x": " --c"}\' \\\n    --d'
@@ -106,17 +106,17 @@ def test_each_option_of_a_command_is_on_a_line_of_its_own() -> None:
 
 @settings(max_examples=20)
 @given(st.lists(WORDS, min_size=1))
-def test_sh_gets_the_words_that_were_meant(words: list[str]) -> None:
+def test_sh_gets_the_original_words(words: list[str]) -> None:
     command = shell_lines(["printf", "%s\\0", "--", *words])
     read = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
     assert read.stdout.decode().split("\0") == ["--", *words, ""]
 
 
-def test_the_order_does_not_depend_on_who_said_what_first() -> None:
+def test_variables_are_sorted_by_name() -> None:
     assert environment_file({"B": "2", "A": "1"}) == 'A="1"\nB="2"\n'
 
 
-def test_a_template_that_asks_for_what_it_is_not_given_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_variable_of_a_template_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.j2").write_text("{{ missing }}\n")
     with pytest.raises(Exception, match="missing"):
         template(tmp_path / "x.j2")

@@ -1,7 +1,7 @@
-"""What deploys/verify.py makes of what the real client prints, through real gateway and engine.
+"""deploys/verify.py: the evaluation of output of the real client with a real gateway and engine.
 
-verify.json holds it, shortened: of a turn the events that tell something, of an event such keys.
-Put together by hand from such are `other-window`, `call-as-text` and `doctor-invalid`.
+verify.json holds recorded output, reduced to the events and keys that matter. `other-window`,
+`call-as-text` and `doctor-invalid` are composed by hand from recorded events.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ADA = ("lab", "ada")
 
 
 def turn(name: str, code: int = 0, *, made: bool = False) -> Turn:
-    said = RECORDED[name]
-    text = said if isinstance(said, str) else "\n".join(map(json.dumps, said))
+    output = RECORDED[name]
+    text = output if isinstance(output, str) else "\n".join(map(json.dumps, output))
     return Turn(code, made, text, "")
 
 
@@ -62,7 +62,7 @@ def ada(plan: Mapping[str, HostPlan]) -> Target:
 
 
 def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
-    """The layers of the lab, when all of them serve."""
+    """Return the layers of the lab while all of them serve."""
     return [layer for value in plan.values() for layer in layers(value, healthy(value))]
 
 
@@ -90,7 +90,7 @@ def causes(row: Row) -> list[str]:
     return [f"{fault.where}: {fault.cause}" for fault in row.faults]
 
 
-def test_all_is_well(ada: Target, plan: Mapping[str, HostPlan]) -> None:
+def test_a_working_fleet_has_no_faults(ada: Target, plan: Mapping[str, HostPlan]) -> None:
     found = row(ada, serving(plan), {})
     assert causes(found) == []
     checks = ("client", "answer", "stream", "tool", "subagent")
@@ -124,7 +124,7 @@ def test_all_is_well(ada: Target, plan: Mapping[str, HostPlan]) -> None:
         ),
     ],
 )
-def test_each_failure_has_its_cause(
+def test_each_failure_is_reported_with_its_cause(
     ada: Target, plan: Mapping[str, HostPlan], check: str, recorded: str, cause: str
 ) -> None:
     found = row(ada, serving(plan), {f"{check} tiny": turn(recorded)})
@@ -133,7 +133,7 @@ def test_each_failure_has_its_cause(
     assert found.checks[check] == "failed"
 
 
-def test_what_stops_the_answer_is_not_told_again_of_the_subagent(
+def test_a_fault_of_the_answer_is_not_repeated_for_the_subagent(
     ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     ended = {"type": "system", "subtype": "task_notification", "status": "failed"}
@@ -144,7 +144,7 @@ def test_what_stops_the_answer_is_not_told_again_of_the_subagent(
     assert found.checks["subagent"] == "failed"
 
 
-def test_a_call_that_the_developers_permissions_deny_is_a_call(
+def test_a_call_denied_by_the_developers_permissions_counts(
     ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     assert causes(row(ada, serving(plan), {"tool tiny": turn("tool")})) == []
@@ -167,7 +167,7 @@ def test_a_call_that_the_developers_permissions_deny_is_a_call(
     ],
     ids=["another client", "broken settings", "another directory"],
 )
-def test_the_client_itself(
+def test_faults_of_the_client_are_reported(
     ada: Target,
     plan: Mapping[str, HostPlan],
     turns: dict[str, Turn],
@@ -177,7 +177,7 @@ def test_the_client_itself(
     assert causes(row(ada, serving(plan), turns, directory)) == [cause]
 
 
-def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
+def test_a_stopped_engine_is_reported_instead_of_errors_of_its_gateway(
     ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     dead = [
@@ -191,7 +191,7 @@ def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
     assert causes(found) == ["engine: mirrorfleet-vllm-tiny.service on gpu is inactive"]
 
 
-def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPlan]) -> None:
+def test_an_engine_with_another_window_is_a_fault(plan: Mapping[str, HostPlan]) -> None:
     gpu = plan["gpu"]
     [engine] = gpu.engines_of(VllmPlan)
     listed = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}).encode()
@@ -201,7 +201,7 @@ def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPl
     assert fault.cause == f"'tiny' on gpu has a window of 4096, not {engine.context}"
 
 
-def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -> None:
+def test_an_engine_that_a_gateway_cannot_reach_is_a_fault(plan: Mapping[str, HostPlan]) -> None:
     observed = healthy(plan["gw-1"])
     known = {fact: value for fact, value in observed.values.items() if ":8000" not in fact.key[1]}
     [layer] = layers(plan["gw-1"], assumed(known))
@@ -210,18 +210,18 @@ def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -
     ]
 
 
-def test_a_host_that_is_mute_has_a_line(ada: Target) -> None:
+def test_a_host_without_an_answer_is_a_fault(ada: Target) -> None:
     [found] = rows(ada, None, [])
     assert causes(found) == ["client: no client could be started as ada"]
 
 
-def test_whom_is_asked() -> None:
+def test_one_developer_per_group_is_a_target_unless_everyone_is() -> None:
     plans = good("scopes").hosts
     assert len({target.group for target in targets(plans)}) == len(targets(plans))
     assert len(targets(plans, everyone=True)) > len(targets(plans))
 
 
-def test_a_providers_model_is_asked_only_where_it_is_used_or_named() -> None:
+def test_a_providers_model_is_tested_only_if_used_or_named() -> None:
     plans = good("replicas").hosts
     asked = {
         model.name for target in targets(plans) if target.user == "ada" for model in target.models
@@ -231,7 +231,7 @@ def test_a_providers_model_is_asked_only_where_it_is_used_or_named() -> None:
     assert {model.name for target in named for model in target.models} == {"cloud"}
 
 
-def test_the_script_is_one_and_its_answers_are_read_back(
+def test_one_script_per_host_and_its_output_is_parsed(
     plan: Mapping[str, HostPlan], ada: Target
 ) -> None:
     text = host_script(plan["dev"], [ada])
@@ -243,12 +243,12 @@ def test_the_script_is_one_and_its_answers_are_read_back(
         "login\t/usr/local/bin/claude\t",
         "turn\tversion\t0\tno\tMi4xLjMzMA==\t",
     ]
-    heard = parse_report([], lines)
-    assert heard.turns[ADA]["version"] == Turn(0, False, "2.1.330", "")
-    assert heard.logins[ADA] == ("/usr/local/bin/claude", "")
+    parsed = parse_report([], lines)
+    assert parsed.turns[ADA]["version"] == Turn(0, False, "2.1.330", "")
+    assert parsed.logins[ADA] == ("/usr/local/bin/claude", "")
 
 
-def test_the_report_for_programs_is_plain_data(ada: Target, plan: Mapping[str, HostPlan]) -> None:
+def test_the_json_report_is_plain_data(ada: Target, plan: Mapping[str, HostPlan]) -> None:
     found = report(serving(plan), [row(ada, serving(plan), {})], {})
     assert json.loads(json.dumps(found)) == found
     assert found["developers"][0]["tiers"] == ["opus", "sonnet", "haiku", "fable"]
@@ -265,10 +265,10 @@ def test_the_report_for_programs_is_plain_data(ada: Target, plan: Mapping[str, H
         ("/user.slice/user-1000.slice/session-1.scope", False),
     ],
 )
-def test_a_gateways_key_goes_to_its_own_unit_only(
+def test_a_gateways_key_is_sent_to_its_own_unit_only(
     plan: Mapping[str, HostPlan], machine: Machine, group: str, asks: bool
 ) -> None:
-    """A local user may have its port, and a unit of its name."""
+    """A local user can own the port, and a unit of the same name."""
     listens = 'LISTEN 0 9 10.77.0.21:4000 0.0.0.0:* users:(("litellm",pid=7,fd=3))'
     machine.add("ss", f"echo '{listens}'")
     machine.add("curl", 'echo "$*" >>"$ROOT/asked"; cat >>"$ROOT/asked"')
@@ -281,6 +281,6 @@ def test_a_gateways_key_goes_to_its_own_unit_only(
         machine.at(path).parent.mkdir(parents=True, exist_ok=True)
         machine.at(path).write_text(text)
     machine.run(StringCommand(host_script(plan["gw-1"], [])))
-    said = (machine.root / "asked").read_text()
-    assert "/health/readiness" in said, "which needs no key"
-    assert ("sk-master" in said) is asks
+    requests = (machine.root / "asked").read_text()
+    assert "/health/readiness" in requests, "this request needs no key"
+    assert ("sk-master" in requests) is asks

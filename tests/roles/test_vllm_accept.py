@@ -102,7 +102,8 @@ def test_a_failed_compilation_is_refused_with_its_reason(host: Machine, engine: 
     done = place(host, engine)
     assert done.returncode == 1
     assert done.stderr == (
-        f"{reason}{engine.unit_name}: the new generation is refused; what ran before runs on\n"
+        f"{reason}{engine.unit_name}: "
+        "the new generation failed its check; the running one is unaffected\n"
     )
     assert list(host.at(engine.directory).glob("generations/*")) == []
     (host.root / "broken").unlink()

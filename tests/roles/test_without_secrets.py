@@ -1,4 +1,4 @@
-"""What needs no secret works on a machine that has none of the fleet's."""
+"""Rollback, removal and status on a controller without the fleet's secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import client
 from mirrorfleet.runtime import paths, secrets
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import MACHINE, Answers, converged, observation_of, served
+from tests.roles.answers import MACHINE, Answers, converged, observation_of, verified_generation
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import ROOT, SECRETS, stand_in
@@ -33,11 +33,11 @@ Forgetful = Callable[[], None]
 
 @pytest.fixture
 def forget(project: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
-    """Take every secret of the fleets away, and every lock file of a release."""
+    """Return a function that removes all secrets of the fleets and all lock files of releases."""
     for service in ("claude", "litellm", "vllm"):
         shutil.copytree(lock_folders.SHIPPED / service / "locks", project / "locks" / service)
 
-    def gone() -> None:
+    def remove() -> None:
         shutil.rmtree(project / "locks")
         monkeypatch.setattr(client, "_lock", LOCK_OF)
         for name in SECRETS:
@@ -48,24 +48,24 @@ def forget(project: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
         secrets._reveal.cache_clear()
         secrets._reveal_text.cache_clear()
 
-    return gone
+    return remove
 
 
 def with_former(hosts: dict[str, HostPlan]) -> dict[str, Answers]:
-    """Hosts as a complete run leaves them, each service with a generation that served before."""
+    """Return the answers of converged hosts, with a verified former generation of each service."""
     return {name: _with_former(plan) for name, plan in hosts.items()}
 
 
 def _with_former(plan: HostPlan) -> Answers:
     found = converged(plan)
     for service in registry.services(plan, assumed()):
-        found |= served(service.name, "0123456789ab")
+        found |= verified_generation(service.name, "0123456789ab")
         former = f"{service.directory}/generations/0123456789ab"
         found |= {("file", former): ("d 750 root:root", "")}
     return found
 
 
-def gone_back(done: dict[str, Traffic]) -> dict[str, list[str]]:
+def jobs_by_host(done: dict[str, Traffic]) -> dict[str, list[str]]:
     return {name: jobs(traffic) for name, traffic in done.items() if traffic.execs}
 
 
@@ -77,21 +77,21 @@ def test_every_service_rolls_back_without_a_secret(
     hosts = dict(plans(name).hosts)
     found = with_former(hosts)
     forget()
-    having: dict[str, list[str]] = {}
+    hosts_of: dict[str, list[str]] = {}
     for host, plan in hosts.items():
         for service in registry.services(plan, assumed()):
-            having.setdefault(service.name, []).append(host)
-    assert having
-    for service_name, on in having.items():
+            hosts_of.setdefault(service.name, []).append(host)
+    assert hosts_of
+    for service_name, service_hosts in hosts_of.items():
         done = mirror(hosts, found, deploy=DEPLOYS / "rollback.py", data={"service": service_name})
-        assert gone_back(done) == {host: ["restart"] for host in on}, service_name
+        assert jobs_by_host(done) == {host: ["restart"] for host in service_hosts}, service_name
         assert not any(traffic.failed for traffic in done.values())
 
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("deploy", ["remove_clients", "remove_weights", "verify_weights"])
 @pytest.mark.parametrize("name", FLEETS)
-def test_what_removes_or_reads_needs_no_secret(
+def test_removing_and_verifying_need_no_secret(
     plans: Planned, forget: Forgetful, name: str, deploy: str
 ) -> None:
     hosts = dict(plans(name).hosts)
@@ -101,9 +101,7 @@ def test_what_removes_or_reads_needs_no_secret(
     assert all(traffic.looks == 1 and not traffic.failed for traffic in done.values())
 
 
-def test_a_host_that_still_has_a_part_is_told_so_without_a_secret(
-    plans: Planned, forget: Forgetful
-) -> None:
+def test_a_host_in_use_is_reported_without_a_secret(plans: Planned, forget: Forgetful) -> None:
     hosts = dict(plans("prod").hosts)
     found = with_former(hosts)
     forget()
@@ -113,10 +111,10 @@ def test_a_host_that_still_has_a_part_is_told_so_without_a_secret(
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", FLEETS)
-def test_hosts_that_left_the_fleet_are_cleared_without_a_secret(
+def test_removed_hosts_are_decommissioned_without_a_secret(
     plans: Planned, forget: Forgetful, name: str
 ) -> None:
-    parts = [each.name for each in fields(HostPlan) if each.name not in ("name", "packages")]
+    parts = [field.name for field in fields(HostPlan) if field.name not in ("name", "packages")]
     nothing: dict[str, Any] = {part: () if part == "engines" else None for part in parts}
     hosts = {host: replace(plan, **nothing) for host, plan in plans(name).hosts.items()}
     there: Answers = {("path", place): () for place in (paths.ROOT, paths.STATE)}
@@ -129,11 +127,11 @@ def test_hosts_that_left_the_fleet_are_cleared_without_a_secret(
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", FLEETS)
-def test_status_shows_what_runs_and_what_cannot_be_compared(
+def test_status_shows_running_generations_and_unknown_comparisons(
     plans: Planned, forget: Forgetful, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     hosts = dict(plans(name).hosts)
-    wanted = {
+    desired = {
         (host, service.name): service.generation
         for host, plan in hosts.items()
         for service in registry.rendered(plan, observation_of(MACHINE))
@@ -143,22 +141,24 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
     with pytest.raises(SystemExit):
         mirror(hosts, found, deploy=DEPLOYS / "status.py", data={"report": "-"})
     report = json.loads(capsys.readouterr().out)["hosts"]
-    said = {host.removeprefix("@fake/"): state for host, state in report.items()}
+    states = {host.removeprefix("@fake/"): state for host, state in report.items()}
     runs = {
         (host, service["name"]): service["generation"]
-        for host, state in said.items()
+        for host, state in states.items()
         for service in state["services"]
     }
-    assert runs == wanted
-    assert all(state["faults"] == [] for state in said.values()), said
-    missing = {host for host, state in said.items() if state["unknown"]}
+    assert runs == desired
+    assert all(state["faults"] == [] for state in states.values()), states
+    missing = {host for host, state in states.items() if state["unknown"]}
     assert missing or name == "ollama"
     for host in missing:
-        assert all("secret" in why or "lock file" in why for why in said[host]["unknown"])
+        assert all(
+            "secret" in reason or "lock file" in reason for reason in states[host]["unknown"]
+        )
 
 
 def process(plan: HostPlan) -> Answers:
-    """What status asks beside: each service is active."""
+    """Return the answers for status: each service is active."""
     lines: Answers = {("status",): ("1 day", "0.10", "8388608")}
     for service in registry.services(plan, assumed()):
         since = ("active", "exec", "1000000000", "0", "3221225472", "1000273660")
