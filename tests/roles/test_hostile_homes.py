@@ -249,7 +249,7 @@ exec /usr/bin/{program} "$@"
 
 @pytest.mark.parametrize("program", ["sha256sum", "mktemp", "cat", "chmod", "perl"])
 @pytest.mark.parametrize(
-    "existing", [True, False], ids=["a file was existing", "none was existing"]
+    "existing", [True, False], ids=["an existing file", "no file"]
 )
 def test_a_file_that_the_client_saves_at_the_same_time_is_not_lost(
     machine: Machine, home: Path, program: str, existing: bool
@@ -319,7 +319,7 @@ def test_a_backup_that_is_too_large_to_read_is_not_written() -> None:
     observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
     [reason] = texts(user_settings.problems(client, observed))
-    assert "the new ~ada/.claude/mirrorfleet-backup_bytes.json holds more than 8 MiB." in reason
+    assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in reason
     assert [file.path for file in user_settings.desired_files(client, observed)] == [SEAT.key]
 
 
