@@ -200,9 +200,8 @@ def test_incomplete_weights_are_refused_before_the_switch(tmp_path: Path) -> Non
     before = invocation()
     done = look.mirror(fleet=fleet)
     assert done.returncode == 1
-    assert (
-        "[gpu] skipped: no weights for 'tiny' at /srv/models/tiny. Copy them there."
-        in " ".join(look.plain(done.stdout + done.stderr).split())
+    assert "[gpu] skipped: no weights for 'tiny' at /srv/models/tiny. Copy them there." in " ".join(
+        look.plain(done.stdout + done.stderr).split()
     )
     look.run(
         "gpu",
