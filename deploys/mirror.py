@@ -1,4 +1,4 @@
-"""Make the fleet what its fleet file says: engines, gateways, load balancers, developers' clients.
+"""Apply the fleet file to the fleet: engines, gateways, load balancers, developers' clients.
 
 pyinfra inventories/prod.py deploys/mirror.py
 """
@@ -36,8 +36,8 @@ def mirror(extra: Sequence[Role] = ()) -> None:
     for role in in_order(roles):
         take_steps(role, role.retire)
 
-    # Remove what left the fleet file, in reverse: clients, load balancers, gateways, engines, and
-    # the firewall's former rules last.
+    # Remove what is no longer in the fleet file, in reverse: clients, load balancers, gateways,
+    # engines, and the firewall's former rules last.
     for role in in_order(reversed(roles)):
         take_steps(role, role.remove)
 

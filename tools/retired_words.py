@@ -27,9 +27,6 @@ OTHERS = (
 )
 """Parts of paths of files that hold other projects' words, or this list."""
 
-LITERAL = re.compile(r"`(?:seats|doors|admits|doubts)`|\bseats: |mirrorfleet-receipt\.json")
-"""Names that are retired as words: a key of the fleet file, former keys, a file on hosts."""
-
 
 def retired() -> dict[str, str]:
     """Return the patterns of retired words, each with what to write instead."""
@@ -41,7 +38,7 @@ def find(text: str, words: dict[str, str]) -> Iterator[tuple[int, str, str]]:
     """Yield the number of each line with a retired word, the word, and what to write instead."""
     pattern = re.compile(rf"(?<![a-zA-Z.])(?:{'|'.join(words)})(?![a-zA-Z])", re.IGNORECASE)
     for number, line in enumerate(text.splitlines(), 1):
-        for found in pattern.findall(LITERAL.sub("", line)):
+        for found in pattern.findall(line):
             word = next(entry for entry in words if re.fullmatch(entry, found, re.IGNORECASE))
             yield number, found, words[word]
 

@@ -24,8 +24,9 @@ import pytest
 from mirrorfleet import checks, fleet, monitoring
 from mirrorfleet.config import schema
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify.facts import engine_models, engine_unit
 from mirrorfleet.jobs.verify.layers import Layer, layers
-from mirrorfleet.jobs.verify.questions import asked, engine_models, engine_unit
+from mirrorfleet.jobs.verify.turns import host_script
 from mirrorfleet.own_engines import register
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.engines import PLANNERS
@@ -234,7 +235,7 @@ def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
     [echo] = plan.engines_of(EchoPlan)
     url = engine_models(echo).key[1]
     key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {url} {engine_unit(echo)} 8100"
-    assert key in asked(plan, [])
+    assert key in host_script(plan, [])
     service = EchoRole().render(echo, assumed())
     with running(service.environment, service.files["server.py"]) as ask:
         assert ask("/alive", "") == {}
