@@ -13,7 +13,11 @@ from mirrorfleet.runtime.steps import in_order, take_steps
 
 
 def mirror(extra: Sequence[Role] = ()) -> None:
-    """Change the hosts of this run. ``extra``: your own roles; engines first, all others last."""
+    """Change the hosts of this run.
+
+    ``extra``: your own roles. Engines take their steps after the engines of Mirrorfleet, all others
+    after the clients.
+    """
     roles = with_own(extra)
 
     # Read every host once. Report all problems and stop, before the first change on any host.
@@ -32,7 +36,8 @@ def mirror(extra: Sequence[Role] = ()) -> None:
     for role in in_order(roles):
         take_steps(role, role.retire)
 
-    # Remove what is no longer in the fleet file: clients first, the firewall's former rules last.
+    # Remove what is no longer in the fleet file, in reverse: clients, load balancers, gateways,
+    # engines, and the firewall's former rules last.
     for role in in_order(reversed(roles)):
         take_steps(role, role.remove)
 

@@ -38,7 +38,7 @@ ROLES: tuple[Role, ...] = (
 
 
 def with_own(extra: Iterable[Role]) -> tuple[Role, ...]:
-    """Return the roles of a run with a user's own: engines after these engines, others last."""
+    """Return the roles of a run with your own: engines after those of Mirrorfleet, others last."""
     own = list(extra)
     engines = [role for role in own if _is_engine(role)]
     others = [role for role in own if not _is_engine(role)]

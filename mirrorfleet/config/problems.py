@@ -32,8 +32,8 @@ Part = Literal["engines", "gateway", "clients"]
 class Problem:
     """One problem, of a fleet file or of a host. Printed as
 
-        prod.yml:12: gateway.workers: must be 2 or more. Write …
-        gw-1: port 4000 is in use by nginx.service. Stop …
+        prod.yml:7: models.coder.tensor_paralel: unknown key. Did you mean 'tensor_parallel'?
+        gw-1: the processor is armv7l; services run on x86_64 and aarch64. Choose another host.
 
     An ``error`` refuses the file, or ends the run before the first change. A ``warning`` is printed
     and nothing else. A ``skip`` leaves out a ``part`` of a host, or without one something smaller,

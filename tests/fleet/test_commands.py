@@ -151,8 +151,26 @@ def test_init_writes_a_repository_that_passes_the_check(
     assert schema.read_text("utf-8") == SCHEMA.read_text("utf-8")
     module = path.with_suffix(".py").read_text("utf-8")
     assert module == (ROOT / "inventories" / "prod.py").read_text("utf-8").replace("prod", "team")
-    assert (tmp_path / "requirements.txt").read_text("utf-8") == f"mirrorfleet=={__version__}\n"
+    # The tests run in a source tree, which has no URL: a bare name could be another project's.
+    requirements = (tmp_path / "requirements.txt").read_text("utf-8")
+    assert all(line.startswith("#") for line in requirements.splitlines())
+    assert f"# ./wheels/mirrorfleet-{__version__}-py3-none-any.whl\n" in requirements
     assert capsys.readouterr().out.endswith("mirrorfleet check inventories/team.yml\n")
+
+
+def test_init_pins_the_archive_that_was_installed_from_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://files.example.com/mirrorfleet-0.2.0-py3-none-any.whl"
+    origin = {"url": url, "archive_info": {"hashes": {"sha256": "ab12"}}}
+    folder = tmp_path / "site/mirrorfleet-0.2.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.3\nName: mirrorfleet\nVersion: 0.2.0\n")
+    (folder / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert main(["init", str(tmp_path / "fleet")]) == 0
+    requirements = (tmp_path / "fleet/requirements.txt").read_text("utf-8")
+    assert requirements == f"mirrorfleet @ {url}#sha256=ab12\n"
 
 
 def test_init_takes_a_directory_and_a_name(
