@@ -74,7 +74,7 @@ def _gateway(fleet: Fleet) -> Iterator[_Use]:
 def _choices(fleet: Fleet) -> Iterator[Key]:
     """Yield the places where hosts are chosen, by name or by label."""
     for name, model in fleet.models.items():
-        if not isinstance(model, ProviderModel):
+        if not isinstance(model, ProviderModel) and not model.url:
             yield ("models", name, "hosts")
     if fleet.gateway:
         yield ("gateway", "hosts")

@@ -57,6 +57,9 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Does it ask for its key on every path?"""
 
+    tools_fix: ClassVar[str] = ""
+    """How to give the models of a running engine tools, as the beginning of a fix."""
+
     metrics_path: ClassVar[str] = ""
     """Where its port has metrics for Prometheus; empty: nowhere."""
 
