@@ -42,7 +42,10 @@ class RunningVllmModel(AnyVllmModel):
 
 @dataclass(frozen=True, kw_only=True)
 class VllmModel(AnyVllmModel):
-    """A model with an engine of its own on each of its hosts; ``arguments`` are vLLM's own options."""
+    """A model with an engine of its own on each of its hosts.
+
+    ``arguments`` are vLLM's own options.
+    """
 
     version: str
     build: Literal["cuda", "cpu"]

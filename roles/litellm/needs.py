@@ -8,7 +8,7 @@ about it changes, also while an engine host that it leads to already is down.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -62,20 +62,28 @@ def troubled() -> list[Host]:
     ]
 
 
-def waits(this: Host, wanted: Service) -> str:
-    """Return why a gateway keeps its running generation, or "" where nothing is in the way."""
+def waits(this: Host, wanted: Service, unreached: Mapping[str, str]) -> str:
+    """Return why a gateway keeps its running generation, or "" where nothing is in the way.
+
+    ``unreached`` has the engines that already run and that its host does not reach: LiteLLM's
+    api_base, and the URL in the fleet file.
+    """
     hosts = troubled()
-    if not hosts:
+    if not hosts and not unreached:
         return ""
     new, now = names(wanted), running(this)
     known = {each for deployments in now.values() for each in deployments}
-    for host in hosts:
-        urls = addresses(run.plan_of(host))
+    causes = [(addresses(run.plan_of(host)), f"on {host.name}. Fix {host.name}") for host in hosts]
+    causes += [
+        ({base}, f"at {url}, which it does not reach. Open the way to it")
+        for base, url in unreached.items()
+    ]
+    for urls, cause in causes:
         for model, deployments in new.items():
             if any(each.url in urls for each in deployments - known):
                 return (
                     f"the gateway keeps its running generation, because the new one needs "
-                    f"'{model}' on {host.name}. Fix {host.name}, then run again."
+                    f"'{model}' {cause}, then run again."
                 )
     return ""
 
@@ -94,9 +102,10 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
     }
 
 
-def down(gateway: LitellmPlan) -> set[str]:
-    """Return the names of models whose engine hosts are all skipped, or have failed."""
-    urls = {url for host in troubled() for url in addresses(run.plan_of(host))}
+def down(gateway: LitellmPlan, unreached: Iterable[str]) -> set[str]:
+    """Return the names of models whose engine hosts are all skipped, have failed, or are
+    ``unreached``, by LiteLLM's api_base."""
+    urls = {url for host in troubled() for url in addresses(run.plan_of(host))} | {*unreached}
     bases: dict[str, set[str]] = {}
     for route in gateway.routes:
         bases.setdefault(route.model, set()).add(route.settings.get("api_base", ""))

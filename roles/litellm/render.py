@@ -13,7 +13,7 @@ import yaml
 
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
-from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
@@ -86,7 +86,7 @@ anew for ever. A worker that serves but was held up for so long loses its stream
 
 def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
     """Return what holds for every generation, in a container or not."""
-    hooks = shell(HERE / "files" / "hooks.sh")
+    hooks = shell(HERE / "files" / "hooks.sh") + running.hooks(gateway)
     return Installed(
         name=NAME,
         user=USER,
@@ -128,6 +128,7 @@ def service(
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _cuts(gateway) else ())),
+            **running.files(gateway),
         },
         check=(f"{environment}/bin/python", "check.py"),
     )

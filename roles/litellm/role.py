@@ -8,7 +8,7 @@ from typing import Any
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
-from mirrorfleet.roles.litellm import keys, needs, references, render, software
+from mirrorfleet.roles.litellm import keys, needs, references, render, running, software
 from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
@@ -46,6 +46,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         for gateway in self.instances(plan):
             yield from software.facts(gateway)
             yield from keys.facts()
+            yield from running.facts(gateway)
             if gateway.metrics_port:
                 yield Listening(gateway.metrics_port)
 
@@ -57,6 +58,7 @@ class Litellm(ServiceRole[LitellmPlan]):
             if gateway.metrics_port:
                 yield from service.taken(gateway.metrics_port, desired.unit_name, observed)
             yield from keys.problems(gateway)
+            yield from running.problems(gateway, observed)
             yield from _moved_database(desired, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -119,7 +121,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         desired = self.render(plan.gateway, observed)
         if generations.is_switched(desired, observed):
             return ""
-        if reason := needs.waits(this, desired):
+        if reason := needs.waits(this, desired, running.unreached(plan.gateway, observed)):
             skipped.skip(this, skip(reason, part="gateway"))
         return reason
 
@@ -148,15 +150,20 @@ class Litellm(ServiceRole[LitellmPlan]):
 
 def unavailable() -> needs.Unavailable:
     """Return what the gateways of this run cannot newly give to developers."""
-    if not needs.troubled():
-        return needs.Unavailable(frozenset(), frozenset())
     gateways = {
-        each: (gateway, _rendered(gateway, observed))
+        each: (gateway, observed)
         for each in run.hosts()
         if (gateway := run.plan_of(each).gateway) and (observed := run.observed_on(each))
     }
-    down = {name for gateway, _ in gateways.values() for name in needs.down(gateway)}
-    lost = needs.lost({host: desired for host, (_, desired) in gateways.items()})
+    unreached = {each: running.unreached(*found) for each, found in gateways.items()}
+    if not needs.troubled() and not any(unreached.values()):
+        return needs.Unavailable(frozenset(), frozenset())
+    down = {
+        name
+        for each, (gateway, _) in gateways.items()
+        for name in needs.down(gateway, unreached[each])
+    }
+    lost = needs.lost({each: _rendered(*found) for each, found in gateways.items()})
     return needs.Unavailable(lost, down)
 
 

@@ -14,7 +14,7 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs.verify import table
+from mirrorfleet.jobs.verify import running, table
 from mirrorfleet.jobs.verify.judge import rows
 from mirrorfleet.jobs.verify.layers import layers
 from mirrorfleet.jobs.verify.questions import Told, asked, facts, patience, told
@@ -51,7 +51,8 @@ def _prove(run: State) -> bool:
 
 def _ask(each: Host, chosen: Sequence[Seat]) -> Told:
     plan: HostPlan = each.data.plan
-    return told(facts(plan), look(each, asked(plan, chosen), patience(chosen)))
+    seconds = patience(chosen) + running.patience(plan)
+    return told(facts(plan), look(each, asked(plan, chosen), seconds))
 
 
 def _options(each: Host) -> dict[str, Any]:

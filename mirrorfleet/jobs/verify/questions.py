@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify import running
 from mirrorfleet.jobs.verify.facts import KeyedAnswer
 from mirrorfleet.jobs.verify.seats import Line, Seat
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
@@ -141,7 +142,7 @@ def reached(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
     """Yield each route to an engine, with the URL that answers without a key if the gateway
     reaches it."""
     for route in gateway.routes:
-        if route.engine:
+        if route.engine and not route.running:
             engine = ENGINES[route.engine]
             base = route.settings["api_base"].removesuffix(engine.api_path)
             yield route, f"{base}{engine.alive_path}"
@@ -158,6 +159,7 @@ def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
         yield Answer(readiness_url(plan.gateway))
         yield gateway_models(plan.gateway)
         yield from (Answer(url) for _, url in reached(plan.gateway))
+        yield from running.facts(plan.gateway)
 
 
 def _seat(seat: Seat) -> str:
