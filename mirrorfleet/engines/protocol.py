@@ -60,6 +60,9 @@ class Engine(Protocol[M]):
     tools_fix: ClassVar[str] = ""
     """How to give the models of a running engine tools, as the beginning of a fix."""
 
+    window_fix: ClassVar[str] = "Start it with a larger window"
+    """How to enlarge the window of a running engine, as the beginning of a fix."""
+
     metrics_path: ClassVar[str] = ""
     """Where its port has metrics for Prometheus; empty: nowhere."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.monitoring import running
 from mirrorfleet.planning import EnginePlan, FleetPlan, http
 
 HERE = Path(__file__).parent
@@ -53,6 +54,7 @@ def unwatched(planned: FleetPlan) -> Iterator[str]:
             yield f"{name}: tells no metrics. Write gateway.metrics: {{port: 9464}}."
         elif gateway and gateway.listen in LOOPBACK:
             yield f"{name}: tells its metrics on {gateway.listen} only: run a Prometheus there."
+    yield from running.unwatched(planned.fleet)
 
 
 def _configuration(planned: FleetPlan) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
             gateways.append(_target(address, host.gateway.metrics_port, labels))
         for engine in host.engines:
             engines += _engine(engine, labels)
+    engines += running.targets(planned.fleet)
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["mirrorfleet-rules.yml"],

@@ -90,5 +90,6 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "output": route.output,
         "tools": plan.tools,
         "tools_fix": engine.tools_fix,
+        "window_fix": engine.window_fix,
         "cuts": route.checked_weights is not None,
     }

@@ -23,6 +23,7 @@ class Ollama(Engine[AnyOllamaModel]):
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
     tools_fix: ClassVar[str] = "Choose a tag whose model has tools: `ollama show` lists them"
+    window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyOllamaModel:
         """Read a model."""

@@ -19,6 +19,7 @@ class Vllm(Engine[AnyVllmModel]):
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
     tools_fix: ClassVar[str] = "Start it with --enable-auto-tool-choice and --tool-call-parser"
+    window_fix: ClassVar[str] = "Start it with a larger --max-model-len"
     metrics_path: ClassVar[str] = "/metrics"
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyVllmModel:

@@ -154,13 +154,13 @@ def listed(engine: Engine) -> Iterator[Fault]:
         raise Stop(Fault(cause, fix, refused=True))
     tokens = (found or {}).get("max_model_len")
     if isinstance(tokens, int) and tokens < engine.entry["context"]:
-        yield too_small(engine, f"of {tokens} tokens", f"Write {engine.key}.context: {tokens}.")
+        yield too_small(engine, f"of {tokens} tokens", f"{engine.key}.context: {tokens}")
 
 
 def window(engine: Engine) -> Iterator[Fault]:
     """Yield a window that is smaller than declared, for an engine that would cut prompts.
 
-    Ollama shows the prompt as it would cut it, and does not run the model.
+    Such an engine shows the prompt as it would cut it, and does not run the model.
     """
     if not engine.entry["cuts"]:
         return
@@ -176,18 +176,14 @@ def window(engine: Engine) -> Iterator[Fault]:
     status, answer = engine.ask("/api/chat", body)
     with suppress(KeyError, TypeError):
         if status == 200 and WORD not in answer["_debug_info"]["rendered_template"]:
-            fix = (
-                "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model; or write a smaller "
-                f"{engine.key}.context."
-            )
-            yield too_small(engine, "that cuts such prompts", fix)
+            yield too_small(engine, "that cuts such prompts", f"a smaller {engine.key}.context")
 
 
-def too_small(engine: Engine, which: str, fix: str) -> Fault:
+def too_small(engine: Engine, which: str, instead: str) -> Fault:
     """Return the fault of a window below the declared one."""
     declared = engine.entry["context"]
     cause = f"'{engine.name}' at {engine.url} has a window {which}; the fleet file says {declared}"
-    return Fault(cause, fix, refused=True)
+    return Fault(cause, f"{engine.entry['window_fix']}, or write {instead}.", refused=True)
 
 
 def turn(engine: Engine) -> Iterator[Fault]:
