@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from mirrorfleet import fleet
+from mirrorfleet import fleet, lock_folders
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import LitellmPlan
-from mirrorfleet.roles.litellm import render, software
+from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.python import Environment
 from mirrorfleet.runtime.service import Service
@@ -55,7 +55,7 @@ class EndState:
 
 def environment() -> str:
     """Return the directory where hosts are to have LiteLLM's environment."""
-    return Environment("litellm", software.LOCKS / f"{VERSION}.txt").directory
+    return Environment("litellm", lock_folders.SHIPPED / f"litellm/locks/{VERSION}.txt").directory
 
 
 def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:

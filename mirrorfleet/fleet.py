@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mirrorfleet import checks, config
+from mirrorfleet import checks, config, lock_folders
 from mirrorfleet.config import requires, schema_validation
 from mirrorfleet.config.document import read
 from mirrorfleet.config.problems import FleetError, Key, Problem, in_order
@@ -28,7 +28,8 @@ def load(path: str | Path, today: date | None = None) -> config.Fleet:
     document, problems = schema_validation.examine(whole)
     if document is None:
         raise FleetError(problems)
-    fleet = config.fleet(document, {name: each.read for name, each in ENGINES.items()})
+    readers = {name: each.read for name, each in ENGINES.items()}
+    fleet = config.fleet(document, readers, lock_folders.locks(Path(path)))
     found = checks.problems(fleet, today or datetime.now(UTC).date())
     problems += _beside(document.lost, found)
     if any(each.severity == "error" for each in problems):

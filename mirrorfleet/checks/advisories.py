@@ -31,10 +31,16 @@ def problems(
 
 
 def locked(text: str) -> Iterator[str]:
-    """Say of each package that a lock file pins and that must not be installed, why."""
+    """Yield each package that a lock file pins and that must not be installed, and why."""
+    for package, version, reasons in pinned(text):
+        yield f"{package} {version}, which must not be installed: {reasons}."
+
+
+def pinned(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the same as package, version, and reasons."""
     for package, version in pins(text):
         if reasons := _reasons(table("advisories").get(package, ()), version):
-            yield f"{package} {version}, which must not be installed: {reasons}."
+            yield package, version, reasons
 
 
 def _reasons(advisories: Advisories, version: str) -> str:

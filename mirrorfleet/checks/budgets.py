@@ -37,7 +37,7 @@ def _of_keys(fleet: Fleet, gateway: Gateway, key: Key) -> Iterator[Problem]:
         yield fleet.document.warning(
             key,
             "holds back LiteLLM's own keys alone: the keys of developers have no budget.",
-            "See docs/database.md.",
+            "`mirrorfleet docs database` describes budgets.",
         )
 
 

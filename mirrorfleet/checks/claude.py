@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mirrorfleet.checks.releases import locked
 from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.claude_settings import Release, release, releases
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
@@ -20,18 +19,48 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         key: Key = ("developers", group.name, "settings")
         known = release(group.version)
         if known is None:
-            if group.version in locked("claude"):  # else its release is the mistake
-                yield fleet.document.problem(
-                    key,
-                    f"cannot be checked: nobody has looked what Claude Code {group.version} knows.",
-                    f"Known are {', '.join(releases())}; "
-                    f"`python -m tools.claude_settings {group.version}` looks.",
-                )
+            yield from _unknown_release(fleet, group, key)
             continue
         for name, value in group.settings.items():
             yield from _setting(fleet, group, known, (*key, name), value)
         yield from _secrets(fleet, key, group.settings)
         yield from _models(fleet, group, key)
+
+
+def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
+    """Yield that the settings cannot be checked; without a lock file, the release is the mistake.
+
+    With a lock file of the fleet's own repository, only what no release may have is refused.
+    """
+    lock = fleet.locks.find("claude", group.version)
+    if lock is None:
+        return
+    if not lock.own:
+        yield fleet.document.problem(
+            key,
+            f"cannot be checked: nobody has looked what Claude Code {group.version} knows.",
+            f"Known are {', '.join(releases())}; "
+            f"`python -m tools.claude_settings {group.version}` looks.",
+        )
+        return
+    yield fleet.document.warning(
+        key,
+        f"are not checked: the settings of Claude Code {group.version} are not known here.",
+        f"Known are those of {', '.join(releases())}.",
+    )
+    derived = table("claude_derived")
+    for name, value in group.settings.items():
+        if name in derived["settings"]:
+            yield _derived(fleet, (*key, name), derived["settings"][name])
+        elif name == "env" and isinstance(value, dict):
+            for variable in derived["env"].keys() & value:
+                yield _derived(fleet, (*key, name, variable), derived["env"][variable])
+    yield from _secrets(fleet, key, group.settings)
+    yield from _models(fleet, group, key)
+
+
+def _derived(fleet: Fleet, key: Key, remedy: str) -> Problem:
+    return fleet.document.problem(key, "is derived, never said here.", remedy)
 
 
 def _setting(
@@ -40,7 +69,7 @@ def _setting(
     name = str(key[-1])
     derived = table("claude_derived")["settings"]
     if name in derived:
-        yield fleet.document.problem(key, "is derived, never said here.", derived[name])
+        yield _derived(fleet, key, derived[name])
     elif name not in known.settings:
         yield _unknown(fleet, group, known, key)
     elif name in HOPELESS:
@@ -82,7 +111,7 @@ def _variable(
     name = str(key[-1])
     derived = table("claude_derived")["env"]
     if name in derived:
-        yield fleet.document.problem(key, "is derived, never said here.", derived[name])
+        yield _derived(fleet, key, derived[name])
     elif meant := known.meant(name):
         yield fleet.document.problem(
             key, f"is no variable of Claude Code {group.version}.", f"Did you mean '{meant}'?"

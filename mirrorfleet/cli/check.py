@@ -70,10 +70,10 @@ def _checked(file: str) -> Result:
 
 def _count(problems: tuple[Problem, ...]) -> str:
     counts = Counter(problem.severity for problem in problems)
-    said = [_number(counts["error"], "mistake")]
+    counted = [_number(counts["error"], "mistake")]
     if counts["warning"]:
-        said.append(_number(counts["warning"], "warning"))
-    return ", ".join(said)
+        counted.append(_number(counts["warning"], "warning"))
+    return ", ".join(counted)
 
 
 def _number(count: int, noun: str) -> str:

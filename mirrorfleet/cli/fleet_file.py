@@ -95,7 +95,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_fleet(path: Path, outlines: dict[Path, _Outline]) -> bool:
-    """Tell whether a file or one that it includes, at any depth, has `version: 1`."""
+    """Return whether a file or one that it includes, at any depth, has `version: 1`."""
     waiting, done = [path], set[Path]()
     while waiting:
         at = waiting.pop()
@@ -121,9 +121,9 @@ def _included(path: Path, text: str) -> Iterator[Path]:
     if not (match := _INCLUDE.search(text)):
         return
     try:
-        said: Any = yaml.safe_load(match[0])["include"]
+        names: Any = yaml.safe_load(match[0])["include"]
     except (yaml.YAMLError, ValueError):
         return
-    for name in said if isinstance(said, list) else [said]:
+    for name in names if isinstance(names, list) else [names]:
         if isinstance(name, str) and "\0" not in name:
             yield (path.parent / name).resolve()

@@ -78,6 +78,7 @@ def _files(name: str) -> Iterator[tuple[str, str]]:
         f"inventories/{name}.py": "inventory.py",
         ".gitignore": "gitignore",
         ".github/workflows/fleet.yml": "workflow.yml",
+        "locks/README.md": "locks.md",
     }
     for path, source in starter.items():
         yield path, (STARTER / source).read_text(encoding="utf-8").replace("NAME", name)

@@ -1,155 +1,13 @@
-"""The entry point: the table of commands, and how one ends. Nothing else is imported here."""
+"""The entry point: how a command ends. Little is imported before, so that Ctrl-C works early."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-import click
-from click.shell_completion import CompletionItem
-
-from mirrorfleet import __version__
-
-
-def check() -> click.Command:
-    """Report every mistake of fleet files."""
-    from mirrorfleet.cli.check import command
-
-    return command
-
-
-def plan() -> click.Command:
-    """Show the values of each host and where they come from."""
-    from mirrorfleet.cli.plan import command
-
-    return command
-
-
-def show() -> click.Command:
-    """Show the files that each host will get."""
-    from mirrorfleet.cli.show import command
-
-    return command
-
-
-def keys() -> click.Command:
-    """List the keys of the gateways."""
-    from mirrorfleet.cli.keys import command
-
-    return command
-
-
-def package() -> click.Command:
-    """Write installers for machines without SSH."""
-    from mirrorfleet.cli.package import command
-
-    return command
-
-
-def topology() -> click.Command:
-    """Draw the fleet as a Mermaid flow chart."""
-    from mirrorfleet.cli.topology import command
-
-    return command
-
-
-def monitoring() -> click.Command:
-    """Write the configuration of Prometheus and Grafana."""
-    from mirrorfleet.cli.monitoring import command
-
-    return command
-
-
-def fetch() -> click.Command:
-    """Download the files that hosts will receive."""
-    from mirrorfleet.cli.fetch import command
-
-    return command
-
-
-def schema() -> click.Command:
-    """Print the JSON schema of fleet files."""
-    from mirrorfleet.cli.schema import command
-
-    return command
-
-
-def init() -> click.Command:
-    """Write a repository for a fleet of your own."""
-    from mirrorfleet.cli.init import command
-
-    return command
-
-
-Loader = Callable[[], click.Command]
-
-COMMANDS: Mapping[str, Loader] = {
-    "check": check,
-    "plan": plan,
-    "show": show,
-    "keys": keys,
-    "package": package,
-    "topology": topology,
-    "monitoring": monitoring,
-    "fetch": fetch,
-    "schema": schema,
-    "init": init,
-}
-"""Every command by name, in the order of `--help`. A loader's docstring is its short help."""
-
-
-class LazyGroup(click.Group):
-    """A group whose help and completion need no command's module."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        loader = COMMANDS.get(cmd_name)
-        return loader() if loader else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            name = error.command_name
-            closest = get_close_matches(name, COMMANDS, n=1)
-            raise click.NoSuchCommand(name, possibilities=closest, ctx=ctx) from None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, short_help(loader)) for name, loader in COMMANDS.items()])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        found = [
-            CompletionItem(name, help=short_help(loader))
-            for name, loader in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
-
-
-def short_help(loader: Loader) -> str:
-    """Return one sentence about a command, without its full stop."""
-    return (loader.__doc__ or "").rstrip(".")
-
-
-@click.group(
-    cls=LazyGroup,
-    epilog="Each command has its own help: mirrorfleet check --help",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-@click.version_option(__version__, prog_name="mirrorfleet", message="%(prog)s %(version)s")
-def group() -> None:
-    """Provision GPU hosts, LiteLLM gateways and Claude Code clients from one fleet file.
-
-    FILE, the fleet file, may be left out: it is then $MIRRORFLEET_FILE, or the only fleet file in
-    the current directory and inventories/.
-    """
+if TYPE_CHECKING:
+    import click
 
 
 def main(arguments: list[str]) -> int:
@@ -157,11 +15,18 @@ def main(arguments: list[str]) -> int:
 
     0: success; 1: a mistake or a failure, which is printed; 2: misuse; 130: interrupted.
     """
+    import click
+
+    from mirrorfleet.cli.commands import group
+
     try:
         code: int = group.main(arguments, prog_name="mirrorfleet", standalone_mode=False)
     except click.Abort:
         click.echo("mirrorfleet: interrupted", err=True)
         return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         click.echo(_misuse(error), err=True)
         return error.exit_code
@@ -170,9 +35,7 @@ def main(arguments: list[str]) -> int:
 
 def _misuse(error: click.ClickException) -> str:
     """Return the message of a misuse: the command, the mistake, and one fix."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return error.format_message()
-    context = error.ctx if isinstance(error, click.UsageError) else None
+    context = getattr(error, "ctx", None)  # only a UsageError has one
     command = context.command_path if context else "mirrorfleet"
     message = error.format_message()
     message = f"{command}: {message[:1].lower()}{message[1:]}"
@@ -189,6 +52,6 @@ def run() -> None:
         # Python flushes standard output once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except KeyboardInterrupt:  # while the command's module was imported
+    except KeyboardInterrupt:  # during an import
         code = 130
     sys.exit(code)

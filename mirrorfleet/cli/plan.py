@@ -79,18 +79,18 @@ def _show(value: object) -> str:
 
 def _origin(each: Value) -> str:
     """Name the line that decides, or say that nothing in the file does."""
-    said = [source for source in each.sources if source.place]
-    if said:
-        return f"{said[0].place} {said[0].key}"
+    decisive = [source for source in each.sources if source.place]
+    if decisive:
+        return f"{decisive[0].place} {decisive[0].key}"
     return f"default of {each.sources[-1].key}" if each.sources else each.reason
 
 
-def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], wanted: str) -> int:
+def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], key: str) -> int:
     every = [each for plan in hosts for each in values(planned, plan)]
     # Any run of whole words names a value: `workers`, `env.API_TIMEOUT_MS`, `engines.coder`.
-    found = [each for each in every if f".{wanted}." in f".{'.'.join(each.path)}."]
+    found = [each for each in every if f".{key}." in f".{'.'.join(each.path)}."]
     if not found:
-        return _unknown("value", wanted, {each.path[-1] for each in every})
+        return _unknown("value", key, {each.path[-1] for each in every})
     for same in alike(found):
         console.print(_line(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
         console.print(_line(f"    on {_some(same.hosts)}"))

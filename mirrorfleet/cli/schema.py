@@ -14,9 +14,9 @@ from mirrorfleet.config.schema import SCHEMA
     cls=Command,
     examples=("mirrorfleet schema >schemas/fleet.schema.json",),
 )
-@click.option("--reference", "keys", is_flag=True, help="Print docs/reference.md instead.")
-@click.option("--families", "models", is_flag=True, help="Print docs/models.md instead.")
-@click.option("--commands", "cli", is_flag=True, help="Print docs/reference/cli.md instead.")
+@click.option("--reference", "keys", is_flag=True, help="Print the page of keys instead.")
+@click.option("--families", "models", is_flag=True, help="Print the page of families instead.")
+@click.option("--commands", "cli", is_flag=True, help="Print the page of commands instead.")
 def command(*, keys: bool, models: bool, cli: bool) -> int:
     """Print the JSON schema of fleet files, with which editors complete and explain them."""
     exclusive(reference=keys, families=models, commands=cli)

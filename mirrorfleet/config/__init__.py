@@ -16,6 +16,7 @@ from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
+from mirrorfleet.config.lock_files import Locks
 from mirrorfleet.config.problems import Problem, Unchecked
 from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
 from mirrorfleet.config.reader import Secret, Section
@@ -59,6 +60,7 @@ class Fleet:
     """
 
     document: Document
+    locks: Locks
     name: str
     ssh: Ssh
     packages: Literal["controller", "registry"]
@@ -118,16 +120,18 @@ class Fleet:
         return found
 
 
-def fleet(document: Document, readers: Mapping[str, ModelReader]) -> Fleet:
+def fleet(document: Document, readers: Mapping[str, ModelReader], locks: Locks) -> Fleet:
     """Build the fleet from a document that passed the schema.
 
-    ``readers`` read the models of each engine, by its word in the fleet file.
+    ``readers`` read the models of each engine, by its word in the fleet file; ``locks`` are the
+    lock files that the fleet can use.
     """
     root = Section(document)
     hosts = {each.name: host(each) for each in root.mapping("hosts").mappings()}
     release = root.mapping("gateway").get("version") or ""
     return Fleet(
         document=document,
+        locks=locks,
         name=root.get("name") or "",
         ssh=ssh(root.mapping("ssh")),
         packages=root["packages"],

@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from mirrorfleet.config.problems import checked
+
+PYTHON, NPM = ".txt", ".json"
+"""Suffixes of lock files: of packages of Python, and of npm."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file; ``own``: of the fleet's repository, not a shipped one."""
+
+    path: Path
+    own: bool
+
+    @property
+    def shown(self) -> str:
+        """The path for a message: relative where it is below the current directory."""
+        relative = os.path.relpath(self.path)
+        return str(self.path) if relative.startswith("..") else relative
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The lock files that a fleet can use, by what they install and by release.
+
+    ``suffixes`` has how they end, for everything that is installed from lock files.
+    """
+
+    suffixes: Mapping[str, str]
+    files: Mapping[str, Mapping[str, LockFile]]
+
+    def releases(self, service: str) -> list[str]:
+        """Return the releases that have a lock file; vLLM's CPU build ends in ``-cpu``."""
+        return sorted(self.files[service])
+
+    def find(self, service: str, release: str) -> LockFile | None:
+        return self.files[service].get(release)
+
+    def path(self, service: str, release: str) -> Path:
+        """Return the lock file of a release. Raises ``Unchecked`` if there is none."""
+        return checked(self.find(service, release), f"locks/{service}/{release}").path
+
 
 WITHOUT_COOLDOWN = "# Without the cooldown"
 """First line of a lock file from an emergency; packages, date and reason follow."""

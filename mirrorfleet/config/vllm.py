@@ -66,6 +66,11 @@ class VllmModel(AnyVllmModel):
     environment: Mapping[str, str]
 
     @property
+    def lock_name(self) -> str:
+        """The name of its lock file: the release, and ``-cpu`` for that build."""
+        return f"{self.version}{'-cpu' if self.build == 'cpu' else ''}"
+
+    @property
     def gpus(self) -> int:
         """Return the number of GPUs that one replica uses on each of its hosts."""
         if self.build == "cpu":

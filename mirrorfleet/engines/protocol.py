@@ -66,6 +66,9 @@ class Engine(Protocol[M]):
     metrics_path: ClassVar[str] = ""
     """Where its port has metrics for Prometheus; empty: nowhere."""
 
+    has_locks: ClassVar[bool] = False
+    """Is it a Python package, which its role installs from lock files?"""
+
     @abstractmethod
     def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
         """Read one of its models from the fleet file."""

@@ -14,10 +14,9 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.registry import ROLES
-from mirrorfleet.roles.vllm.facts import Gpus
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, telling
-from mirrorfleet.runtime.facts import Exists, Fact
+from mirrorfleet.runtime.facts import Exists, Fact, Gpus
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
 from mirrorfleet.runtime.report import Change
@@ -81,8 +80,8 @@ class Drivers(Role):
                 yield error(
                     f"Secure Boot is on, and DKMS signs {plan.driver} with a key that the firmware "
                     "does not know.",
-                    "Enrol that key there (docs/fleet-file.md: NVIDIA's driver), or turn Secure "
-                    "Boot off.",
+                    "Enrol that key (`mirrorfleet docs nvidia-drivers`, Secure Boot), or turn "
+                    "Secure Boot off.",
                 )
         if _running(plan, observed) and (why := _in_the_way(plan, observed)):
             yield warning(

@@ -51,7 +51,7 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
         if problems := [*problems, *(_masters(planned.fleet, clients) if user else ())]:
             return _refused("\n".join(each.at(name) for each in problems))
         made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
-        for each in [*made, *(_clients(group.version) if with_client else ())]:
+        for each in [*made, *(_clients(clients, group.version) if with_client else ())]:
             _write(out / each.path, each.content, secret=each.secret)
             print(f"{out / each.path}: {each.about}")
     except FleetError as error:
@@ -103,7 +103,7 @@ def _shared(group: Developers, plan: ClaudePlan, fleet_name: str) -> Iterator[Fi
     """Yield the files for everybody of a group: there is no key in them."""
     yield File(
         "install.sh",
-        installer(plan, _packages(group.version)),
+        installer(plan, _packages(plan, group.version)),
         f"for Linux, WSL and macOS{', as root' if plan.managed else ', as the developer'}",
     )
     if plan.managed is None:
@@ -134,23 +134,23 @@ def _own(group: Developers, plan: ClaudePlan, user: str) -> Iterator[File]:
     """Yield the files for one developer, the key in them."""
     [developer] = plan.users
     key = reveal(developer.key)
-    script = installer(plan, _packages(group.version), key)
+    script = installer(plan, _packages(plan, group.version), key)
     yield File(f"{user}/install.sh", script, f"for {user} alone, with the key", secret=True)
     if plan.managed is not None:
         content = mdm.powershell(group.name, key)
         yield File(f"{user}/key.ps1", content, f"{user}'s key, for Windows", secret=True)
 
 
-def _packages(version: str) -> Packages:
+def _packages(plan: ClaudePlan, version: str) -> Packages:
     return {
         kind: (name, npm_file(name, version), sha512)
-        for kind, (name, sha512) in client.packages(version).items()
+        for kind, (name, sha512) in client.packages(plan, version).items()
     }
 
 
-def _clients(version: str) -> Iterator[File]:
+def _clients(plan: ClaudePlan, version: str) -> Iterator[File]:
     """Yield the client's packages, to stand beside an installer."""
-    for kind, (name, integrity) in client.pinned(version).items():
+    for kind, (name, integrity) in client.pinned(plan, version).items():
         package = npm_package(name, version, integrity)
         yield File(package.name, package.read_bytes(), f"the client for {kind}")
 

@@ -101,6 +101,9 @@ class ClaudePlan:
         reason="one release per host, the same in all its groups that are not isolated",
     )
     managed: PolicyPlan | None = derived_from("developers", reason="of the group with that scope")
+    locks: Mapping[str, Path] = derived_from(
+        "developers", reason="by release: yours in locks/, else the shipped one"
+    )
     isolated: tuple[IsolatedPlan, ...] = derived_from("developers")
     certificates: tuple[CertificatesPlan, ...] = derived_from("developers")
     users: tuple[ClientPlan, ...] = derived_from("developers")
@@ -170,9 +173,11 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     ordinary = [policy for policy in policies if not policy.isolated]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
     pushed = dict.fromkeys(policy.certificates for policy in policies)
+    releases = dict.fromkeys(policy.group.version for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
         managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
+        locks={each: fleet.locks.path("claude", each) for each in releases},
         isolated=tuple(_isolated(policy) for policy in policies if policy.isolated),
         certificates=tuple(each for each in pushed if each),
         users=tuple(

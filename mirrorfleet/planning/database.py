@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mirrorfleet.config import Fleet, Secret
 from mirrorfleet.config.connections import connections
@@ -38,6 +39,7 @@ class MigrationsPlan:
     ``url``."""
 
     version: str = derived_from("gateway.version", reason="whose tables the database gets")
+    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
     url: Secret | None = derived_from("gateway.database.url")
     port: int = derived_from("gateway.database.port")
     salt_key: Secret = derived_from(
@@ -89,6 +91,7 @@ def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
     return {
         said.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
+            lock=fleet.locks.path("litellm", gateway.version),
             url=said.url,
             port=said.port,
             salt_key=checked(gateway.salt_key, "gateway.salt_key"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from mirrorfleet.config import (
@@ -61,6 +62,7 @@ class LitellmPlan:
     """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
 
     version: str = derived_from("gateway.version")
+    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
     image: Image | None = derived_from("gateway.image", "gateway.runtime")
     listen: str = derived_from(
         "gateway.listen", "hosts.{host}.address", reason="the host's own address, if not said"
@@ -159,6 +161,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
         version=gateway.version,
+        lock=fleet.locks.path("litellm", gateway.version),
         image=gateway.image,
         listen=gateway.listen or host.address,
         port=gateway.port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
@@ -60,6 +61,11 @@ class VllmPlan:
     model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
     version: str = derived_from("models.{model}.version")
     build: Literal["cuda", "cpu"] = derived_from("models.{model}.build")
+    lock: Path = derived_from(
+        "models.{model}.version",
+        "models.{model}.build",
+        reason="yours in locks/, else the shipped one",
+    )
     weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
     hub: Hub | None = derived_from("hub", reason="the weights are said as a repository")
     listen: str = derived_from(
@@ -188,6 +194,7 @@ def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> Vll
         model=model.name,
         version=model.version,
         build=model.build,
+        lock=fleet.locks.path("vllm", model.lock_name),
         weights=model.weights,
         hub=fleet.hub if model.weights.kind == "hub" else None,
         listen=host.address,

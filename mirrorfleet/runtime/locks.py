@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import cache
+from pathlib import Path
 
 from packaging.requirements import Requirement
+from pyinfra.api.exceptions import DeployError
+
+
+def text(lock: Path) -> str:
+    """Return the text of a lock file. Raises ``DeployError`` if the file is missing."""
+    try:
+        return lock.read_text("utf-8")
+    except FileNotFoundError:
+        raise DeployError(f"the lock file {lock} is missing.") from None
 
 
 @cache
@@ -44,7 +54,7 @@ def split(requirements: str, names: Collection[str]) -> tuple[str, str]:
 
 def _entries(lock: str) -> Iterator[tuple[Requirement, list[str]]]:
     """Yield each pinned requirement with its ``--hash=`` options."""
-    lines = [line for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in lock.splitlines() if line.strip() and line.lstrip()[0] != "#"]
     for entry in "\n".join(lines).replace("\\\n", " ").splitlines():
         requirement, *hashes = entry.split(" --hash=")
         yield Requirement(requirement), [f"--hash={digest.strip()}" for digest in hashes]

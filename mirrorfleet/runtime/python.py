@@ -14,11 +14,11 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.lock_files import INDEX, indexes
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import locks
 from mirrorfleet.runtime.cache import wheels
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Disk, Fact
 from mirrorfleet.runtime.facts.python import Environments, Python
-from mirrorfleet.runtime.locks import for_host, split
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
@@ -182,9 +182,9 @@ def fetch(environment: Environment, plan: HostPlan, observed: Observation) -> Pa
     if is_standing(environment, observed):
         return None
     host = (python(observed), observed.machine.architecture)
-    text = environment.lock.read_text("utf-8")
-    installer, wanted = (for_host(each, *host) for each in (UV.read_text("utf-8"), text))
+    text = locks.text(environment.lock)
+    installer, wanted = (locks.for_host(each, *host) for each in (UV.read_text("utf-8"), text))
     others = indexes(text)
-    sent = wanted if plan.packages == "controller" else split(wanted, others)[0]
+    sent = wanted if plan.packages == "controller" else locks.split(wanted, others)[0]
     name = f"{environment.role}-{environment.lock.stem}"
     return wheels(installer + sent, name, *host, also=wanted, indexes=others)

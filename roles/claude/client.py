@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api.exceptions import DeployError
-
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.roles.claude.facts import OwnClients
+from mirrorfleet.runtime import locks
 from mirrorfleet.runtime.cache import npm_package
 from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
@@ -21,7 +20,6 @@ from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.shell import shell
 
 FILES = Path(__file__).parent / "files"
-LOCKS = Path(__file__).parent / "locks"
 
 
 def binary(version: str) -> str:
@@ -34,9 +32,9 @@ def missing(plan: ClaudePlan, observed: Observation) -> list[str]:
     return [version for version in plan.versions if not observed[Exists(binary(version))]]
 
 
-def package(version: str, observed: Observation) -> Path:
+def package(plan: ClaudePlan, version: str, observed: Observation) -> Path:
     """Return the package for the host's architecture, fetched when it is not here."""
-    lock = _lock(version)
+    lock = _lock(plan, version)
     package = lock["packages"][observed.machine.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
@@ -46,19 +44,19 @@ def unpack(version: str) -> str:
     return shell(FILES / "unpack_client.sh", target=binary(version))
 
 
-def pinned(version: str) -> dict[str, tuple[str, str]]:
+def pinned(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the name and the integrity of the package for each machine, as `uname -sm` says."""
     return {
         machine if " " in machine else f"Linux {machine}": (package["name"], package["integrity"])
-        for machine, package in _lock(version)["packages"].items()
+        for machine, package in _lock(plan, version)["packages"].items()
     }
 
 
-def packages(version: str) -> dict[str, tuple[str, str]]:
+def packages(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
     """Return the same with the sha512 in hexadecimal, as a shell script can check it."""
     return {
         machine: (name, base64.b64decode(integrity.removeprefix("sha512-")).hex())
-        for machine, (name, integrity) in pinned(version).items()
+        for machine, (name, integrity) in pinned(plan, version).items()
     }
 
 
@@ -89,17 +87,13 @@ def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:
         return
     for version in plan.versions:
         architecture = observed.machine.architecture
-        if architecture not in _lock(version)["packages"]:
+        if architecture not in _lock(plan, version)["packages"]:
             yield error(
                 f"the processor is {architecture}, and Claude Code {version} is not pinned for it.",
                 "Choose another machine.",
             )
 
 
-def _lock(version: str) -> dict[str, Any]:
-    path = LOCKS / f"{version}.json"
-    if not path.exists():
-        known = ", ".join(sorted(each.stem for each in LOCKS.glob("*.json")))
-        raise DeployError(f"no lock file pins Claude Code {version}. Pinned are: {known}.")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _lock(plan: ClaudePlan, version: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(locks.text(plan.locks[version]))
     return content

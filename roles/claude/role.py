@@ -63,7 +63,7 @@ class Claude(Role):
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
         if plan.clients and not skipped.skips(plan, "clients"):
             for version in client.missing(plan.clients, observed):
-                client.package(version, observed)
+                client.package(plan.clients, version, observed)
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if skipped.skips(plan, "clients"):
@@ -76,8 +76,11 @@ class Claude(Role):
 
     def install_clients(self, plan: HostPlan, observed: Observation) -> Commands:
         """Install the pinned clients on the machine, for all its users."""
-        for version in client.missing(plan.clients, observed) if plan.clients else ():
-            yield from upload(client.package(version, observed), client.unpack(version))
+        if plan.clients is None:
+            return
+        for version in client.missing(plan.clients, observed):
+            package = client.package(plan.clients, version, observed)
+            yield from upload(package, client.unpack(version))
 
     def write_homes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Write each developer's key and settings, as that developer; take back those of others."""

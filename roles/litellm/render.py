@@ -17,8 +17,8 @@ from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
-from mirrorfleet.roles.litellm.software import ENVIRONMENTS, LOCKS
-from mirrorfleet.runtime import tables
+from mirrorfleet.roles.litellm.software import ENVIRONMENTS
+from mirrorfleet.runtime import locks, tables
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
@@ -265,7 +265,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         # The tables are made before a gateway changes, and once.
         said["DISABLE_SCHEMA_UPDATE"] = "true"
         # What must stand at them before a generation is accepted: check.py.
-        lock = (LOCKS / f"{gateway.version}.txt").read_text("utf-8")
+        lock = locks.text(gateway.lock)
         said["MIRRORFLEET_TABLES"] = tables.comment(lock, said["LITELLM_SALT_KEY"])
     if gateway.passthrough:
         said["ANTHROPIC_API_BASE"] = gateway.passthrough.url

@@ -175,8 +175,8 @@ def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem
         yield error(
             "the gateway's keys are in a database at another host, port or name than the fleet "
             "file names, which may have none of them.",
-            "Move them (docs/database.md, Moving); then, or if it is the same database, run once "
-            "with --data database=moved.",
+            "Move them (`mirrorfleet docs database`, Move the database); then, or if it is the "
+            "same database, run once with --data database=moved.",
         )
 
 

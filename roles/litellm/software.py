@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
@@ -19,7 +16,6 @@ from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.report import Change
 
-LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
@@ -30,12 +26,8 @@ SIZE = 700 * 10**6
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
-    """Return the gateway's Python environment. Raises ``DeployError`` when none is locked."""
-    lock = LOCKS / f"{gateway.version}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"no lock file pins LiteLLM {gateway.version}. Pinned are: {known}.")
-    return python.Environment("litellm", lock, size=SIZE)
+    """Return the gateway's Python environment."""
+    return python.Environment("litellm", gateway.lock, size=SIZE)
 
 
 def directory(gateway: LitellmPlan, observed: Observation) -> str:

@@ -12,24 +12,23 @@ from pathlib import Path
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import MigrationsPlan
-from mirrorfleet.runtime import cache, tables
+from mirrorfleet.runtime import cache, locks, tables
 from mirrorfleet.runtime.tables import PACKAGE
 
-LOCKS = Path(__file__).parents[1] / "litellm" / "locks"
 _ENTRY = re.compile(rf"^{PACKAGE}==(?:.*\\\n)*.*", re.MULTILINE)
 _SCRIPT = re.compile(r"litellm_proxy_extras/(migrations/[^/]+/migration\.sql)")
 
 
 def release(wanted: MigrationsPlan) -> str:
     """Return the package and the version of the migrations: "litellm-proxy-extras 0.4.108"."""
-    return tables.release(_lock(wanted))
+    return tables.release(locks.text(wanted.lock))
 
 
 def fetch(wanted: MigrationsPlan) -> Path:
     """Bring the wheel into the cache, checked against its hash, and return the archive of it."""
-    found = _ENTRY.search(_lock(wanted))
+    found = _ENTRY.search(locks.text(wanted.lock))
     if found is None:
-        raise DeployError(f"cannot be given its tables: no lock file pins {release(wanted)}.")
+        raise DeployError(f"the lock file {wanted.lock} does not pin {release(wanted)}.")
     # A wheel of SQL and Python alone: the same for every host.
     return cache.wheels(f"{found[0]}\n", release(wanted), "3.11", "x86_64", also="")
 
@@ -44,7 +43,3 @@ def migrations(wanted: MigrationsPlan) -> Mapping[str, bytes]:
         content = zipfile.ZipFile(io.BytesIO(file.read()))
     named = {_SCRIPT.fullmatch(name): name for name in content.namelist()}
     return {match[1]: content.read(name) for match, name in named.items() if match}
-
-
-def _lock(wanted: MigrationsPlan) -> str:
-    return (LOCKS / f"{wanted.version}.txt").read_text("utf-8")

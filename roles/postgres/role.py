@@ -62,8 +62,8 @@ class Postgres(ServiceRole[PostgresPlan]):
                 yield error(
                     "this host has the database with LiteLLM's keys, and the fleet file names "
                     "another one, which has none of them.",
-                    "Move them (docs/database.md, Moving); then, or to start with none, run once "
-                    "with --data database=moved.",
+                    "Move them (`mirrorfleet docs database`, Move the database); then, or to "
+                    "start with none, run once with --data database=moved.",
                 )
             return
         if weak := weakness(reveal(plan.postgres.password)):

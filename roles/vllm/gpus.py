@@ -16,9 +16,9 @@ from mirrorfleet.data import table
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import fit
-from mirrorfleet.roles.vllm.facts import Gpus, WeightsSize
+from mirrorfleet.roles.vllm.facts import WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
-from mirrorfleet.runtime.facts import Content, Exists, Fact, Unit
+from mirrorfleet.runtime.facts import Content, Exists, Fact, Gpus, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
 

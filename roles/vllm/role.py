@@ -77,8 +77,7 @@ class Vllm(ServiceRole[VllmPlan]):
         yield from super().problems(plan, observed)
         for engine in self.instances(plan):
             place = weights.location(engine.model, engine.weights)
-            lock = software.environment(engine).lock
-            yield from gpus.problems(plan, engine, lock, place, observed)
+            yield from gpus.problems(plan, engine, engine.lock, place, observed)
             yield from nodes.problems(plan, engine, observed)
             if not generations.is_switched(self.render(engine, observed), observed):
                 yield from nodes.left_out(engine)
@@ -203,7 +202,7 @@ class Vllm(ServiceRole[VllmPlan]):
 
     def driver_problems(self, plan: HostPlan, release: str) -> Iterator[Problem]:
         for engine in self.instances(plan):
-            cuda, oldest = gpus.needed(software.environment(engine).lock)
+            cuda, oldest = gpus.needed(engine.lock)
             if engine.build == "cuda" and not engine.cuda_compat and gpus.older(release, oldest):
                 yield error(
                     f"{plan.driver} brings driver {release}, and vLLM {engine.version} brings CUDA "

@@ -12,7 +12,6 @@ from mirrorfleet.runtime import python
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.shell import code, shell
 
-LOCKS = Path(__file__).parent / "locks"
 ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
@@ -51,20 +50,15 @@ def known_directory(engine: VllmPlan) -> str:
     try:
         return environment(engine).directory
     except DeployError:
-        build = "-cpu" if engine.build == "cpu" else ""
-        return f"{ENVIRONMENTS}/{engine.version}{build}-*"
+        return f"{ENVIRONMENTS}/{engine.lock.stem}-*"
 
 
 def environment(engine: VllmPlan) -> python.Environment:
-    """Return the Python environment of an engine. Raises ``DeployError`` when none is locked."""
-    lock = LOCKS / f"{engine.version}{'-cpu' if engine.build == 'cpu' else ''}.txt"
-    if not lock.exists():
-        known = ", ".join(sorted(path.stem for path in LOCKS.glob("*.txt")))
-        raise DeployError(f"no lock file pins vLLM {lock.stem}. Pinned are: {known}.")
+    """Return the Python environment of an engine."""
     size, wheels = SIZE[engine.build], WHEELS[engine.build]
     if engine.build == "cuda":
         finish, identity = shell(FILES / "cuda_tree.sh"), CUDA_TREE
     else:
         finish = shell(FILES / "cpu_build.sh", release=engine.version)
         identity = CPU_BUILD.replace("{version}", engine.version)
-    return python.Environment("vllm", lock, finish, identity, size=size, wheels=wheels)
+    return python.Environment("vllm", engine.lock, finish, identity, size=size, wheels=wheels)

@@ -13,9 +13,10 @@ import click
 import pytest
 
 from mirrorfleet import __version__
-from mirrorfleet.cli import main as entry
+from mirrorfleet.cli import commands
 from mirrorfleet.cli.command import Command
-from mirrorfleet.cli.main import COMMANDS, group, main, short_help
+from mirrorfleet.cli.commands import COMMANDS, group, short_help
+from mirrorfleet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PROD = ROOT / "inventories" / "prod.yml"
@@ -40,11 +41,11 @@ def loaded(*arguments: str, **variables: str) -> set[str]:
     return set(done.stdout.rpartition("modules:")[2].split())
 
 
-def ours(modules: set[str]) -> set[str]:
+def of_the_package(modules: set[str]) -> set[str]:
     return {each for each in modules if each.split(".")[0] == "mirrorfleet"}
 
 
-ENTRY = {"mirrorfleet", "mirrorfleet.cli", "mirrorfleet.cli.main"}
+ENTRY = {"mirrorfleet", "mirrorfleet.cli", "mirrorfleet.cli.main", "mirrorfleet.cli.commands"}
 COMPLETION = {
     "_MIRRORFLEET_COMPLETE": "bash_complete",
     "COMP_WORDS": "mirrorfleet ",
@@ -53,9 +54,9 @@ COMPLETION = {
 
 
 def test_help_and_completion_import_no_command() -> None:
-    assert ours(loaded("--help")) == ENTRY
-    assert ours(loaded("--version")) == ENTRY
-    assert ours(loaded(**COMPLETION)) == ENTRY
+    assert of_the_package(loaded("--help")) == ENTRY
+    assert of_the_package(loaded("--version")) == ENTRY
+    assert of_the_package(loaded(**COMPLETION)) == ENTRY
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,7 +147,7 @@ def test_an_interrupt_ends_with_130(
     def slow() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry, "COMMANDS", {"slow": lambda: slow})
+    monkeypatch.setattr(commands, "COMMANDS", {"slow": lambda: slow})
     assert main(["slow"]) == 130
     assert capsys.readouterr().err.strip() == "mirrorfleet: interrupted"
 

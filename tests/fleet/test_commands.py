@@ -168,18 +168,18 @@ def test_init_takes_a_directory_and_a_name(
 @pytest.mark.parametrize(
     ("option", "name"),
     [
-        ("--reference", "reference.md"),
+        ("--reference", "fleet-file.md"),
         ("--families", "models.md"),
-        ("--commands", "reference/cli.md"),
+        ("--commands", "cli.md"),
     ],
 )
 def test_a_page_that_is_made_from_data_is_as_that_says(
     capsys: pytest.CaptureFixture[str], option: str, name: str
 ) -> None:
     assert main(["schema", option]) == 0
-    page = (ROOT / "docs" / name).read_text("utf-8")
+    page = (ROOT / "docs/reference" / name).read_text("utf-8")
     assert capsys.readouterr().out == page, (
-        f"write it anew: mirrorfleet schema {option} > docs/{name}"
+        f"write it anew: mirrorfleet schema {option} > docs/reference/{name}"
     )
 
 

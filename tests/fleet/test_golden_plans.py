@@ -13,6 +13,7 @@ import yaml
 from mirrorfleet import fleet
 
 HERE = Path(__file__).parent
+PACKAGE = Path(fleet.__file__).parent
 GOOD = sorted((HERE / "good").glob("*.yml"))
 UPDATE = "MIRRORFLEET_UPDATE_GOLDEN"
 
@@ -23,7 +24,8 @@ def test_the_plan_is_the_golden_one(path: Path) -> None:
     plans = {name: plan.to_json() for name, plan in planned.hosts.items()}
     plain = json.loads(json.dumps(plans, default=str))
     text = yaml.safe_dump(plain, sort_keys=False, width=100)
-    text = text.replace(str(HERE), "tests/fleet").replace(str(Path.home()), "~")
+    text = text.replace(str(HERE), "tests/fleet").replace(str(PACKAGE), "mirrorfleet")
+    text = text.replace(str(Path.home()), "~")
     golden = HERE / "plans" / f"{path.stem}.yml"
     if os.environ.get(UPDATE):
         golden.parent.mkdir(exist_ok=True)

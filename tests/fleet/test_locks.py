@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mirrorfleet import fleet
-from mirrorfleet.checks import advisories, releases
+from mirrorfleet import fleet, lock_folders
+from mirrorfleet.checks import advisories
 from mirrorfleet.config.lock_files import pins
 from mirrorfleet.data import table
 from tools import client_lock, litellm_models, lock
@@ -36,20 +35,18 @@ def test_every_release_of_litellm_has_its_price_list() -> None:
 
 
 def test_every_release_of_litellm_has_its_known_names() -> None:
-    for release in releases.locked("litellm"):
+    for release in fleet.load(FLEET).locks.releases("litellm"):
         assert table(f"litellm_known/{release}")["router_settings"]
 
 
 @pytest.fixture(name="house")
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the lock files of the roles, that checks and bin/lock take for theirs."""
     for role in ("claude", "litellm", "vllm"):
         shutil.copytree(ROOT / "roles" / role / "locks", tmp_path / "roles" / role / "locks")
-    monkeypatch.setattr(releases, "ROLES", tmp_path / "roles")
+    monkeypatch.setattr(lock_folders, "SHIPPED", tmp_path / "roles")
     monkeypatch.setattr(lock, "ROOT", tmp_path)
-    releases.locked.cache_clear()
-    yield tmp_path
-    releases.locked.cache_clear()
+    return tmp_path
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -65,7 +62,7 @@ def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> N
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
         "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
-        "Write it anew: `bin/lock litellm 1.106.2`; or name another release."
+        "Write it again: `bin/lock litellm 1.106.2`; or name another release."
     )
 
 
@@ -166,7 +163,7 @@ def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
     assert (
         "its lock file pins nvidia-cuda-nvcc 13.5.37 beside nvidia-cuda-runtime 13.0.96, and their "
         "releases of CUDA must be equal: no engine could compile its kernels. "
-        "Write it anew: `bin/lock vllm 0.32.0`; or name another release."
+        "Write it again: `bin/lock vllm 0.32.0`; or name another release."
     ) in str(error.value)
 
 
@@ -213,7 +210,7 @@ def test_an_emergency_is_recorded_and_told(house: Path) -> None:
     assert warning.text == (
         "gateway.version: its lock file holds releases of less than a week "
         f"(litellm, certifi, {today}): CVE-2026-1 is used against us. "
-        "A week later, write it anew: `bin/lock litellm 1.106.2`."
+        "A week later, write it again: `bin/lock litellm 1.106.2`."
     )
 
 
@@ -320,11 +317,10 @@ def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
         "scope: isolated, "
         "model: coder, key: {env: KEY}, version: 2.1.340}\n"
     )
-    with pytest.raises(fleet.FleetError, match=r"no lock file\. .* `bin/lock claude 2.1.340`"):
+    with pytest.raises(fleet.FleetError, match=r"or add locks/claude/2.1.340.json\."):
         fleet.load(path)
     publish(registry, "2.1.340", timedelta(0))
     assert lock.main(["--without-cooldown", "told of a hole", "claude", "2.1.340"]) == 0
-    releases.locked.cache_clear()
     planned = fleet.plan(fleet.load(path))
     assert planned.hosts["dev"].clients
     assert planned.hosts["dev"].clients.versions == ("2.1.330", "2.1.340")

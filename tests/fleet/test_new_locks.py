@@ -73,7 +73,7 @@ def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) ->
     gateway: dict[str, object] = {"version": "1.200.0"}
     refused = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert refused.returncode == 1
-    assert "`bin/lock litellm 1.200.0` pins another" in refused.stderr
+    assert "or add locks/litellm/1.200.0.txt." in refused.stderr
     pin(tree, "litellm", "1.200.0")
     done = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert done.returncode == 0, done.stderr

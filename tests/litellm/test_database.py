@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -18,6 +17,7 @@ from threading import Event
 import pytest
 
 from mirrorfleet.roles.litellm import render
+from tests.docs.pages import blocks
 from tests.litellm.conftest import GOOD
 from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
@@ -105,10 +105,8 @@ def test_litellms_own_keys_open_what_litellm_says(gateway: Gateway) -> None:
 
 
 def test_a_key_is_made_as_the_page_says(gateway: Gateway) -> None:
-    page = (ROOT / "docs/database.md").read_text("utf-8")
-    [command] = [
-        each for each in re.findall(r"(?:^    .*\n)+", page, re.M) if "/key/generate" in each
-    ]
+    page = ROOT / "docs/how-to/database.md"
+    [command] = [each.text for each in blocks(page, "sh") if "/key/generate" in each.text]
     for said, instead in (("http://10.0.2.11:4000", gateway.url), ('"coder"', '"haiku"')):
         assert said in command
         command = command.replace(said, instead)

@@ -6,6 +6,7 @@ Only our own wheel is installed here. The dependencies are those of this environ
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,7 @@ import pytest
 from mirrorfleet import __version__
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("mirrorfleet", "roles", "deploys", "schemas")
+SHIPPED = ("mirrorfleet", "roles", "deploys", "schemas", "docs")
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +67,7 @@ def pyinfra(environment: Path, *arguments: str | Path, cwd: Path, **variables: s
 def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
     tree = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas")}
+    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas", "docs")}
     expected = {f"mirrorfleet/{each.removeprefix('mirrorfleet/')}" for each in tree.split()} - links
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -91,6 +92,33 @@ def test_a_new_repository_passes_the_check_from_any_directory(
         done = run(environment / "mirrorfleet", "plan", path, cwd=directory)
         assert done.returncode == 0, done.stderr
         assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS" in done.stdout
+
+
+def test_the_only_fleet_file_of_a_repository_needs_no_name(
+    environment: Path, repository: Path
+) -> None:
+    for directory, path in (
+        (repository, "inventories/prod.yml"),
+        (repository / "inventories", "prod.yml"),
+    ):
+        done = run(environment / "mirrorfleet", "check", cwd=directory)
+        assert (done.returncode, done.stdout) == (0, f"{path}: 3 hosts, no mistakes\n")
+
+
+def test_a_lock_file_of_the_repository_wins(environment: Path, repository: Path) -> None:
+    lock = repository / "locks/litellm/1.106.2.txt"
+    lock.parent.mkdir()
+    shutil.copy(ROOT / "roles/litellm/locks/1.106.2.txt", lock)
+    check = (environment / "mirrorfleet", "check")
+    assert run(*check, cwd=repository).returncode == 0
+    output = pyinfra(
+        environment, repository / "inventories/prod.py", "debug-inventory", cwd=repository.parent
+    )
+    assert output.startswith("0\n") and str(lock) in output, output
+    lock.write_text("litellm==1.106.2\n")
+    done = run(*check, cwd=repository)
+    assert done.returncode == 1
+    assert done.stderr.startswith("locks/litellm/1.106.2.txt:1: 'litellm==1.106.2' has no hash.")
 
 
 def test_pyinfra_reads_its_inventory(environment: Path, repository: Path) -> None:

@@ -76,7 +76,7 @@ def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.write_bytes(b"a stand-in")
     integrity = cache._integrity(house / "cache/mirrorfleet/npm" / CLIENT)
     lock = {"version": "2.1.330", "packages": {"x86_64": {"name": NAME, "integrity": integrity}}}
-    monkeypatch.setattr(client, "_lock", lambda version: lock)
+    monkeypatch.setattr(client, "_lock", lambda plan, version: lock)
     monkeypatch.setattr(cache, "_pip_download", lambda *_: None)
 
 

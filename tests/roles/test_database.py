@@ -13,6 +13,7 @@ import click
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.litellm.render import PLACE
@@ -28,7 +29,8 @@ from tests.roles.test_refusals import refused
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
-PLAN = MigrationsPlan("1.106.2", URL, 5432, Secret("env", "SALT", Path("/")), 30)
+LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.2.txt"
+PLAN = MigrationsPlan("1.106.2", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
 def test_the_verifier_is_that_of_the_standards_own_example() -> None:
@@ -108,8 +110,8 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state: this host has the database with LiteLLM's keys, and the fleet file names another "
-        "one, which has none of them. Move them (docs/database.md, Moving); then, or to start with "
-        "none, run once with --data database=moved."
+        "one, which has none of them. Move them (`mirrorfleet docs database`, Move the database); "
+        "then, or to start with none, run once with --data database=moved."
     ]
 
 
@@ -371,8 +373,8 @@ def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path,
 BY_URL = "{url: {env: DATABASE_URL}}"
 ELSEWHERE = (
     "gw: the gateway's keys are in a database at another host, port or name than the fleet file "
-    "names, which may have none of them. Move them (docs/database.md, Moving); then, or if it is "
-    "the same database, run once with --data database=moved."
+    "names, which may have none of them. Move them (`mirrorfleet docs database`, Move the "
+    "database); then, or if it is the same database, run once with --data database=moved."
 )
 Server = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -16,13 +16,13 @@ from threading import Thread
 import pytest
 
 from mirrorfleet.roles.system.facts import Addresses
-from mirrorfleet.roles.vllm.facts import Gpus
 from mirrorfleet.runtime.facts import (
     Answer,
     Content,
     Disk,
     Exists,
     File,
+    Gpus,
     Link,
     Listening,
     Package,

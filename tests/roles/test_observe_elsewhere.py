@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from mirrorfleet.roles.claude.facts import OwnClients
-from mirrorfleet.roles.vllm.facts import Gpu, GpuReport, Gpus
 from mirrorfleet.runtime.facts import (
     Content,
     Disk,
     Exists,
     Fact,
+    Gpu,
+    GpuReport,
+    Gpus,
     Link,
     Listening,
     Package,

@@ -1,4 +1,4 @@
-"""A role of one's own takes part in a run beside ours: the example of docs/own-repository.md."""
+"""A user's role takes part in a run: the example of docs/how-to/own-role.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.roles.answers import converged
 from tests.roles.conftest import Planned
 from tests.roles.fleets import ROOT
 
-PAGE = (ROOT / "docs/own-repository.md").read_text("utf-8")
+PAGE = (ROOT / "docs/how-to/own-role.md").read_text("utf-8")
 MOTD = ("content", "/etc/motd")
 
 

@@ -17,10 +17,10 @@ from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import gpus, render, software
-from mirrorfleet.roles.vllm.facts import Gpu, GpuReport, Gpus, WeightsSize
+from mirrorfleet.roles.vllm.facts import WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
-from mirrorfleet.runtime.facts import Content, Exists, Unit, UnitState
+from mirrorfleet.runtime.facts import Content, Exists, Gpu, GpuReport, Gpus, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.role import Role

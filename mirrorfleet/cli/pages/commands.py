@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 
 from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.commands import COMMANDS, group, short_help
 from mirrorfleet.cli.fleet_file import VARIABLE
-from mirrorfleet.cli.main import COMMANDS, group, short_help
 
 HEAD = f"""\
 # Command line
@@ -26,7 +26,7 @@ current directory and `inventories/`: the only one with `version: 1` that no oth
 | 2 | misuse: an unknown command or option, or no fleet file |
 | 130 | interrupted by Ctrl-C |
 
-Every command has `--help`. Shell completion: add
+Every command has `--help`. For shell completion, add
 `eval "$(_MIRRORFLEET_COMPLETE=bash_source mirrorfleet)"` to `~/.bashrc`, or the same with
 `zsh_source` to `~/.zshrc`.
 """

@@ -1,4 +1,4 @@
-"""The table of model families, generated from mirrorfleet/data/families.yml: docs/models.md."""
+"""docs/reference/models.md: the table of model families, from mirrorfleet/data/families.yml."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from mirrorfleet.data import table
 HEAD = """\
 # Model families
 
-Generated from [mirrorfleet/data/families.yml](../mirrorfleet/data/families.yml) by
-`mirrorfleet schema --families`. `family` of a model on vLLM decides its parsers. For a model of
-no family, write the parsers that its card names. Beside a family, each parser that you write
-replaces that one of the family:
+Generated from `mirrorfleet/data/families.yml` by `mirrorfleet schema --families`. `family` of a
+model on vLLM decides its parsers. If a model has no family here, set the parsers that its card
+names. With a family, each parser that you set replaces the one of the family:
 
 ```yaml
 models:
-  coder: {engine: vllm, tool_parser: qwen3_coder, reasoning_parser: qwen3, …}
+  coder: {family: qwen3-coder, tool_parser: qwen3_xml}
 ```
 
 A model with a `reasoning_parser` alone thinks, and has no tools.
@@ -37,13 +36,13 @@ COLUMNS = (
 
 FOOT = """
 **Parsers** are those that vLLM 0.32.0 registers
-([vllm_parsers.yml](../mirrorfleet/data/vllm_parsers.yml)). Our lab compares that list with the
+(`mirrorfleet/data/vllm_parsers.yml`). The lab compares that list with the
 package. It also has vLLM's own parsers read what the models of each family write: whole, token by
 token, and several tokens at a time, as with speculative decoding. It compares the result with what
 a client must receive (`tests/lab/families/`). A tiny
 model of the family `hermes` calls tools there; the weights of the others are too large for it.
 At each start, an engine proves its parsers: a model with the wrong one does not serve, and the run
-reports it ([how it works](how-it-works.md#when-a-vllm-serves)).
+reports it ([how engines are proved](../explanation/engines.md#vllm-after-the-start)).
 
 **Thinking**: *always*, or the default of the chat template and the arguments that switch it.
 Set the default of an engine by `arguments: {default-chat-template-kwargs: {…}}`. *Effort* lists the
@@ -54,7 +53,7 @@ vLLM's sources, in `examples/`, not with its package: put it on the hosts and wr
 `arguments: {chat-template: /srv/templates/…}`. All other families bring their template with the
 weights. `trust-remote-code` runs programs that come with the weights: review them first.
 
-**Notes** begin with what vLLM 0.32.0 gets wrong; our lab shows each fault. Claude Code always
+**Notes** begin with what vLLM 0.32.0 gets wrong; the lab shows each fault. Claude Code always
 streams, and models often write text before a call: prefer families without such a note. While a
 model writes a call that arrives whole, the client receives nothing of it: for a large file, this
 takes minutes.

@@ -1,4 +1,4 @@
-"""Generate the reference of the fleet file from its schema: docs/reference.md."""
+"""Generate the reference of the fleet file from its schema: docs/reference/fleet-file.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from mirrorfleet.config.schema import resolve, validator
 from mirrorfleet.config.schema_errors import flow
 
 HEAD = """\
-# Reference of the fleet file
+# The fleet file
 
-Generated from [the schema](../schemas/fleet.schema.json) by `mirrorfleet schema --reference`.
-For an introduction with examples, see [fleet-file.md](fleet-file.md).
+Every key of the fleet file, generated from `schemas/fleet.schema.json` by
+`mirrorfleet schema --reference`. The [first fleet](../tutorials/first-fleet.md) shows how the parts
+fit together.
 """
 
 TOP = "The file"
@@ -62,7 +63,7 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
         forms = [
             each
             for each in map(resolve, schema["oneOf"])
-            # Hosts by their labels: fleet-file.md explains them once.
+            # Hosts by their labels: docs/how-to/hosts.md explains them once.
             if each.get("properties", {}).keys() not in ({"labels"}, set())
         ]
         for form in forms:

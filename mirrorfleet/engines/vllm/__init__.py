@@ -21,6 +21,7 @@ class Vllm(Engine[AnyVllmModel]):
     tools_fix: ClassVar[str] = "Start it with --enable-auto-tool-choice and --tool-call-parser"
     window_fix: ClassVar[str] = "Start it with a larger --max-model-len"
     metrics_path: ClassVar[str] = "/metrics"
+    has_locks: ClassVar[bool] = True
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyVllmModel:
         """Read a model."""

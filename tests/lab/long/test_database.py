@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import subprocess
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.docs.pages import blocks
 from tests.lab import keys, look, places
 
 HERE = Path(__file__).parent
-PAGE = (places.REPOSITORY / "docs/database.md").read_text("utf-8")
+PAGE = places.REPOSITORY / "docs/how-to/database.md"
 PASSWORD = "a p@ssword for the lab's Postgres, and for nothing else"
 SALT = "sk-salt-of-the-lab-71c0e4b9d2f85a36"
 OTHER = "another p@ssword for the lab's Postgres, and for no other"
@@ -189,7 +188,7 @@ def test_a_newer_release_is_migrated_behind_a_backup(deploy: Deploy) -> None:
         "mirrorfleet-postgres",
     ]
 
-    # As docs/database.md says, into a fresh database.
+    # As docs/how-to/database.md says, into a fresh database.
     sql("CREATE DATABASE fresh OWNER litellm", "postgres")
     try:
         restore = OURS.replace("psql -XAtqw", "pg_restore --exit-on-error")
@@ -246,7 +245,7 @@ def test_the_same_database_by_its_url(deploy: Deploy) -> None:
 
 
 def test_the_commands_of_the_page(deploy: Deploy) -> None:
-    """docs/database.md, word for word, at another port of a host with a Postgres of its own."""
+    """docs/how-to/database.md, word for word, on a host with a Postgres of its own."""
     succeeded(deploy())
     look.run("gpu", "systemctl stop mirrorfleet-postgres; pg_createcluster 15 main --start")
     try:
@@ -305,6 +304,6 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def block(holding: str) -> str:
-    """The commands of docs/database.md that hold a text, as they stand there together."""
-    [found] = [each for each in re.findall(r"(?:^    .*\n)+", PAGE, re.M) if holding in each]
-    return textwrap.dedent(found)
+    """The commands of docs/how-to/database.md that hold a text, as they stand there together."""
+    [found] = [each.text for each in blocks(PAGE, "sh") if holding in each.text]
+    return found

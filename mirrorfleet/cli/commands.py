@@ -1,0 +1,158 @@
+"""The table of commands. No command is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+import click
+from click.shell_completion import CompletionItem
+
+from mirrorfleet import __version__
+
+
+def check() -> click.Command:
+    """Report every mistake of fleet files."""
+    from mirrorfleet.cli.check import command
+
+    return command
+
+
+def plan() -> click.Command:
+    """Show the values of each host and where they come from."""
+    from mirrorfleet.cli.plan import command
+
+    return command
+
+
+def show() -> click.Command:
+    """Show the files that each host will get."""
+    from mirrorfleet.cli.show import command
+
+    return command
+
+
+def keys() -> click.Command:
+    """List the keys of the gateways."""
+    from mirrorfleet.cli.keys import command
+
+    return command
+
+
+def package() -> click.Command:
+    """Write installers for machines without SSH."""
+    from mirrorfleet.cli.package import command
+
+    return command
+
+
+def topology() -> click.Command:
+    """Draw the fleet as a Mermaid flow chart."""
+    from mirrorfleet.cli.topology import command
+
+    return command
+
+
+def monitoring() -> click.Command:
+    """Write the configuration of Prometheus and Grafana."""
+    from mirrorfleet.cli.monitoring import command
+
+    return command
+
+
+def fetch() -> click.Command:
+    """Download the files that hosts will receive."""
+    from mirrorfleet.cli.fetch import command
+
+    return command
+
+
+def schema() -> click.Command:
+    """Print the JSON schema of fleet files."""
+    from mirrorfleet.cli.schema import command
+
+    return command
+
+
+def init() -> click.Command:
+    """Write a repository for a fleet of your own."""
+    from mirrorfleet.cli.init import command
+
+    return command
+
+
+def docs() -> click.Command:
+    """Print a page of the documentation."""
+    from mirrorfleet.cli.docs import command
+
+    return command
+
+
+Loader = Callable[[], click.Command]
+
+COMMANDS: Mapping[str, Loader] = {
+    "check": check,
+    "plan": plan,
+    "show": show,
+    "keys": keys,
+    "package": package,
+    "topology": topology,
+    "monitoring": monitoring,
+    "fetch": fetch,
+    "schema": schema,
+    "init": init,
+    "docs": docs,
+}
+"""Every command by name, in the order of `--help`. A loader's docstring is its short help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose help and completion need no command's module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        loader = COMMANDS.get(cmd_name)
+        return loader() if loader else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            name = error.command_name
+            closest = get_close_matches(name, COMMANDS, n=1)
+            raise click.NoSuchCommand(name, possibilities=closest, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help(loader)) for name, loader in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [
+            CompletionItem(name, help=short_help(loader))
+            for name, loader in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def short_help(loader: Loader) -> str:
+    """Return one sentence about a command, without its full stop."""
+    return (loader.__doc__ or "").rstrip(".")
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog="Each command has its own help: mirrorfleet check --help",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="mirrorfleet", message="%(prog)s %(version)s")
+def group() -> None:
+    """Provision GPU hosts, LiteLLM gateways and Claude Code clients from one fleet file.
+
+    FILE, the fleet file, may be left out: it is then $MIRRORFLEET_FILE, or the only fleet file in
+    the current directory and inventories/.
+    """

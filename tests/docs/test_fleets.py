@@ -1,0 +1,38 @@
+"""The YAML of the documentation is accepted by `check`, as a fleet or laid over base.yml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mirrorfleet.cli.main import main
+from tests.docs.pages import Block, every
+
+BASE = Path(__file__).with_name("base.yml")
+
+WHOLE = {"models": {"engine", "provider"}, "developers": {"hosts", "seats", "packaged"}}
+"""Keys that show that a page describes a whole model or group: it replaces that of the base."""
+
+
+@pytest.mark.parametrize("block", every("yaml"), ids=str)
+def test_it_passes_the_check(
+    block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = block.text
+    if "version" not in (fragment := yaml.safe_load(text)):
+        base = yaml.safe_load(BASE.read_text("utf-8"))
+        for kind, keys in WHOLE.items():
+            for name, entry in fragment.get(kind, {}).items():
+                if entry and keys & entry.keys():
+                    base[kind].pop(name, None)
+        (tmp_path / "base").mkdir()
+        (tmp_path / "base/company.yml").write_text(yaml.safe_dump(base))
+        if "include" not in fragment:
+            text = f"include: base/company.yml\n{text}"
+    (tmp_path / "coder.modelfile").write_text("FROM qwen3:4b\n")
+    file = tmp_path / "fleet.yml"
+    file.write_text(text)
+    done = main(["check", str(file)])
+    assert done == 0, capsys.readouterr().err

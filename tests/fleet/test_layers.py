@@ -1,0 +1,51 @@
+"""What the import contract and the linter cannot hold: files that are read, imports by a string."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PURE = ("config", "checks", "planning", "engines", "data", "monitoring")
+ON_HOSTS = "files"
+
+CONTROLLER = sorted(
+    path.relative_to(ROOT)
+    for folder in ("mirrorfleet", "roles", "deploys", "tools")
+    for path in (ROOT / folder).rglob("*.py")
+    if ON_HOSTS not in path.parts
+)
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
+
+
+@pytest.mark.parametrize("folder", PURE)
+def test_the_pure_half_names_no_folder_of_roles(folder: str) -> None:
+    """What it knows of lock files is handed in: see mirrorfleet/lock_folders.py."""
+    paths = [path for path in CONTROLLER if path.parts[:2] == ("mirrorfleet", folder)]
+    assert paths
+    named = [
+        f"{path}:{node.lineno}"
+        for path in paths
+        for node in nodes(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if "roles" in node.value.split("/")
+    ]
+    assert not named
+
+
+def test_nothing_is_imported_by_the_builtin() -> None:
+    """The linter bans importlib.import_module and the like (TID251), but no builtin."""
+    assert len(CONTROLLER) > 100
+    found = [
+        f"{path}:{node.lineno}"
+        for path in CONTROLLER
+        for node in nodes(path)
+        if isinstance(node, ast.Name) and node.id in ("__import__", "exec", "eval")
+    ]
+    assert not found

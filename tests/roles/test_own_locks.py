@@ -1,0 +1,69 @@
+"""What hosts get from the lock files of the fleet's own repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mirrorfleet import lock_folders
+from mirrorfleet.planning import MigrationsPlan
+from mirrorfleet.planning.vllm import VllmPlan
+from mirrorfleet.roles.claude import client
+from mirrorfleet.roles.litellm import software as litellm
+from mirrorfleet.roles.migrations import wheel
+from mirrorfleet.roles.vllm import software as vllm
+from mirrorfleet.runtime.locks import for_host
+from tests.roles.conftest import Planned
+
+SHIPPED = lock_folders.SHIPPED
+
+
+def own(house: Path, role: str, name: str, old: str, new: str) -> None:
+    """Put a shipped lock file, with a change in it, into the repository of the house's fleets."""
+    text = (SHIPPED / role / "locks" / name).read_text("utf-8")
+    assert old in text
+    path = house / "locks" / role / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_environments_are_made_from_them(plans: Planned, house: Path) -> None:
+    before = plans("lab").hosts
+    own(house, "litellm", "1.106.2.txt", "certifi==", "# note\ncertifi==")
+    own(house, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
+    after = plans("lab").hosts
+    for host in ("gw-1", "gpu"):
+        [old, new] = [
+            litellm.environment(plan.gateway)
+            if plan.gateway
+            else vllm.environment(plan.engines_of(VllmPlan)[0])
+            for plan in (before[host], after[host])
+        ]
+        assert house in new.lock.parents
+        assert old.directory != new.directory
+        assert old.directory.rpartition("-")[0] == new.directory.rpartition("-")[0]
+
+
+def test_tables_are_those_of_the_pinned_package(plans: Planned, house: Path) -> None:
+    pin = "litellm-proxy-extras==0.4.108"
+    own(house, "litellm", "1.106.2.txt", pin, "litellm-proxy-extras==0.4.109")
+    gateway = plans("prod").hosts["gw-a"].gateway
+    assert gateway
+    migrations = MigrationsPlan(gateway.version, gateway.lock, None, 5432, gateway.master_key, 30)
+    assert wheel.release(migrations) == "litellm-proxy-extras 0.4.109"
+
+
+def test_clients_are_those_with_its_hashes(plans: Planned, house: Path) -> None:
+    shipped = json.loads((SHIPPED / "claude/locks/2.1.330.json").read_text("utf-8"))
+    digest = shipped["packages"]["x86_64"]["integrity"]
+    mine = f"sha512-{'A' * 86}=="
+    own(house, "claude", "2.1.330.json", digest, mine)
+    clients = plans("lab").hosts["dev"].clients
+    assert clients
+    name, integrity = client.pinned(clients, "2.1.330")["Linux x86_64"]
+    assert (name, integrity) == ("@anthropic-ai/claude-code-linux-x64", mine)
+
+
+def test_notes_of_uv_are_left_out_for_hosts() -> None:
+    lock = f"a==1 \\\n    --hash=sha256:{'0' * 64}\n    # via b\n"
+    assert for_host(lock, "3.11.2", "x86_64") == f"a==1 \\\n    --hash=sha256:{'0' * 64}\n"
