@@ -19,7 +19,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield fleet.document.problem(
                 key,
                 f"leads to '{model.name}', {reason}: Claude Code cannot use it.",
-                "Name another model, or correct its 'family' or 'tool_parser'.",
+                f"Name another model, or correct its {engine_of(model).tools_keys}.",
             )
 
 

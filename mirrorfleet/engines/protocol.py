@@ -57,6 +57,9 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Does it ask for its key on every path?"""
 
+    tools_keys: ClassVar[str] = "'tools'"
+    """The keys of a model that say whether it has tools, for a fix."""
+
     tools_fix: ClassVar[str] = ""
     """How to give the models of a running engine tools, as the beginning of a fix."""
 

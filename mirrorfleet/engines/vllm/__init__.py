@@ -18,6 +18,7 @@ class Vllm(Engine[AnyVllmModel]):
     name: ClassVar[str] = VllmModel.engine
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
+    tools_keys: ClassVar[str] = "'family' or 'tool_parser'"
     tools_fix: ClassVar[str] = "Start it with --enable-auto-tool-choice and --tool-call-parser"
     window_fix: ClassVar[str] = "Start it with a larger --max-model-len"
     metrics_path: ClassVar[str] = "/metrics"
