@@ -17,7 +17,7 @@ from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.json_file import NotOurs, parsed
 from mirrorfleet.roles.claude.machine import POLICY, files
 from mirrorfleet.roles.litellm import needs
-from mirrorfleet.roles.litellm.role import unavailable
+from mirrorfleet.roles.litellm.role import troubles, unavailable
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.facts import Content
 from mirrorfleet.runtime.files import HomeFile, outdated, unlike
@@ -28,7 +28,7 @@ from mirrorfleet.runtime.problems import skip
 def without(plan: HostPlan, every: list[HomeFile], observed: Observation) -> list[HomeFile]:
     """Return the files of homes but the settings of those who wait for a model."""
     this = run.host_of(plan)
-    if not plan.clients or this is None or not needs.troubled():
+    if not plan.clients or this is None or not troubles():
         return every
     missing, waits = unavailable(), set()
     for client in plan.clients.users:
@@ -48,7 +48,7 @@ def policy(plan: HostPlan, observed: Observation) -> bool:
     """Does the machine's policy wait for a model?"""
     this = run.host_of(plan)
     managed = plan.clients.managed if plan.clients else None
-    if managed is None or this is None or not needs.troubled():
+    if managed is None or this is None or not troubles():
         return False
     if not unlike([file for file in files(plan.clients) if file.path == POLICY], observed):
         return False
@@ -89,6 +89,5 @@ def _names(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _skip(this: Host, what: str, model: str) -> None:
-    hosts = ", ".join(each.name for each in needs.troubled())
     mistake = f"{what} as they are: the new ones need '{model}'."
-    skipped.skip(this, skip(mistake, f"Fix {hosts}, then run again."))
+    skipped.skip(this, skip(mistake, f"Fix {', '.join(troubles())}, then run again."))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pyinfra.api import Host
+
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
@@ -148,20 +150,31 @@ class Litellm(ServiceRole[LitellmPlan]):
                 yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
 
 
-def unavailable() -> needs.Unavailable:
-    """Return what the gateways of this run cannot newly give to developers."""
-    gateways = {
+def troubles() -> list[str]:
+    """Return the engine hosts in trouble, and the URLs of engines that a gateway does not reach."""
+    hosts = [each.name for each in needs.troubled()]
+    urls = (url for found in _gateways().values() for url in running.unreached(*found).values())
+    return [*hosts, *dict.fromkeys(urls)]
+
+
+def _gateways() -> dict[Host, tuple[LitellmPlan, Observation]]:
+    """Return the gateways of this run that were observed."""
+    return {
         each: (gateway, observed)
         for each in run.hosts()
         if (gateway := run.plan_of(each).gateway) and (observed := run.observed_on(each))
     }
-    unreached = {each: running.unreached(*found) for each, found in gateways.items()}
-    if not needs.troubled() and not any(unreached.values()):
+
+
+def unavailable() -> needs.Unavailable:
+    """Return what the gateways of this run cannot newly give to developers."""
+    if not troubles():
         return needs.Unavailable(frozenset(), frozenset())
+    gateways = _gateways()
     down = {
         name
-        for each, (gateway, _) in gateways.items()
-        for name in needs.down(gateway, unreached[each])
+        for gateway, observed in gateways.values()
+        for name in needs.down(gateway, running.unreached(gateway, observed))
     }
     lost = needs.lost({each: _rendered(*found) for each, found in gateways.items()})
     return needs.Unavailable(lost, down)
