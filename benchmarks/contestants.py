@@ -1,4 +1,4 @@
-"""Who is compared: a command for each, and how to read from its output what it has changed."""
+"""The contestants: for each a command, and a function that counts changes in its output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSIBLE = Path(__file__).parent / "peers" / "ansible"
 
 @dataclass(frozen=True)
 class Contestant:
-    """``changes`` counts, from standard output, what was changed; the floor changes nothing."""
+    """A tool. ``changes`` counts the changes in standard output; the floor changes nothing."""
 
     name: str
     command: tuple[str, ...]
@@ -32,19 +32,20 @@ class Contestant:
     changes: Callable[[str], int] | None = None
 
 
-def all_of_them(scratch: Path, forks: int, mitogen: Path | None) -> list[Contestant]:
-    """Return the contestants; their files lie in ``scratch``. We come last.
+def all_contestants(scratch: Path, forks: int, mitogen: Path | None) -> list[Contestant]:
+    """Return the contestants, Mirrorfleet last; their files are in ``scratch``.
 
-    So what is measured with nothing to change is a host as we left it, older generations pruned.
+    So runs without a change are measured on hosts as Mirrorfleet left them, with old generations
+    removed.
     """
     contestants = [*_floors(scratch), _ansible(scratch, forks)]
     if mitogen:
         contestants.append(_mitogen(scratch, forks, mitogen))
-    return [*contestants, _pyinfra(scratch), ours(scratch)]
+    return [*contestants, _pyinfra(scratch), mirrorfleet(scratch)]
 
 
-def ours(scratch: Path) -> Contestant:
-    """The real deploy, on the generated fleet file."""
+def mirrorfleet(scratch: Path) -> Contestant:
+    """Return the real deploy, on the generated fleet file."""
     return Contestant(
         "mirrorfleet",
         (f"{VENV}/pyinfra", "-y", "--json", "benchmarks/inventory.py", "deploys/mirror.py"),
@@ -54,18 +55,18 @@ def ours(scratch: Path) -> Contestant:
 
 
 def write_observation(scratch: Path) -> None:
-    """Write the script that our deploy sends to a host, for the second floor."""
+    """Write the script that Mirrorfleet sends to a host, for the second floor."""
     from mirrorfleet import fleet
 
     planned = fleet.plan(fleet.load(scratch / "fleet.yml"))
     plan = next(iter(planned.hosts.values()))
     roles = (Vllm(), Litellm(), Claude())
-    asked = [fact for role in roles for fact in role.facts(plan)]
-    (scratch / "observe.sh").write_text(script(asked), "utf-8")
+    facts = [fact for role in roles for fact in role.facts(plan)]
+    (scratch / "observe.sh").write_text(script(facts), "utf-8")
 
 
 def run(contestant: Contestant) -> subprocess.CompletedProcess[str]:
-    """Run a contestant to its end; raise with its last words when it fails."""
+    """Run a contestant. Raises ``RuntimeError`` with the end of its output if it fails."""
     done = subprocess.run(
         contestant.command,
         cwd=REPOSITORY,
@@ -75,8 +76,8 @@ def run(contestant: Contestant) -> subprocess.CompletedProcess[str]:
         text=True,
     )
     if done.returncode:
-        said = (done.stdout + done.stderr)[-3000:]
-        raise RuntimeError(f"{contestant.name} failed with status {done.returncode}:\n{said}")
+        output = (done.stdout + done.stderr)[-3000:]
+        raise RuntimeError(f"{contestant.name} failed with status {done.returncode}:\n{output}")
     return done
 
 
@@ -128,7 +129,7 @@ def _mitogen(scratch: Path, forks: int, library: Path) -> Contestant:
         "ANSIBLE_STRATEGY": "mitogen_linear",
         "ANSIBLE_STRATEGY_PLUGINS": str(plugins),
         "PYTHONPATH": str(library),
-        # It keeps its connections to itself, and only as long as a run.
+        # Mitogen does not share connections between runs.
         "ANSIBLE_SSH_ARGS": f"-F {keys.SSH_CONFIG}",
     }
     changes = plain.changes
@@ -136,14 +137,14 @@ def _mitogen(scratch: Path, forks: int, library: Path) -> Contestant:
 
 
 def install_mitogen(scratch: Path) -> Path | None:
-    """Install Mitogen for this benchmark alone; None, and a word of it, where that fails."""
+    """Install Mitogen for this benchmark; on failure print that and return ``None``."""
     library = scratch / "mitogen"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     command += ["--no-deps", "--require-hashes", "--target", str(library)]
     command += ["--requirement", str(ANSIBLE / "mitogen.txt")]
     if subprocess.run(command).returncode == 0:
         return library
-    print("benchmark: Mitogen cannot be installed; Ansible runs without it only")
+    print("benchmark: cannot install Mitogen: Ansible runs only without it")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Make the lab's hosts far away: every round trip from this machine to them costs more."""
+"""Network delay: slower round trips from this machine to the lab's hosts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULE = ["to", str(NETWORK), "iif", "lo", "fwmark", "0/77", "lookup", "77"]
 
 @contextmanager
 def added(milliseconds: int) -> Iterator[str]:
-    """Delay what this machine sends to the hosts, and yield by which means: netem, tun or none."""
+    """Delay packets to the hosts while the block runs; yield the method: netem, tun or none."""
     if not milliseconds:
         yield "none"
         return
@@ -32,7 +32,7 @@ def added(milliseconds: int) -> Iterator[str]:
 
 
 def restore() -> None:
-    """Take away every delay, also one that a killed run left."""
+    """Remove every delay, also that of a killed run."""
     for port in _ports():
         subprocess.run(
             as_root("tc", "qdisc", "del", "dev", port, "root"), stderr=subprocess.DEVNULL
@@ -42,7 +42,7 @@ def restore() -> None:
 
 
 def _netem(milliseconds: int) -> bool:
-    """Delay at every host's port of the bridge. False where the kernel has no netem."""
+    """Delay at every host's port of the bridge. Return whether the kernel has netem."""
     return all(
         subprocess.run(
             as_root(
@@ -58,15 +58,15 @@ def _netem(milliseconds: int) -> bool:
 
 @contextmanager
 def _tun(milliseconds: int) -> Iterator[None]:
-    """Delay in a program of ours, through which packets to the hosts are routed."""
+    """Route packets to the hosts through a program that delays them."""
     command = [sys.executable, "-B", "-m", "benchmarks.detour", str(milliseconds), *RULE]
     with subprocess.Popen(
         as_root(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as detour:
         assert detour.stdout is not None
         if detour.stdout.readline() != "ready\n":
-            raise RuntimeError("the detour for delayed packets did not come up")
-        yield  # it ends when its standard input does, so also when this process is killed
+            raise RuntimeError("benchmarks.detour did not start")
+        yield  # it ends with its standard input, also when this process is killed
         assert detour.stdin is not None
         detour.stdin.close()
 

@@ -1,11 +1,11 @@
-"""Hold packets for a while: a stand-in for tc's netem on kernels that have none.
+"""Delay packets: a stand-in for tc's netem on kernels without it.
 
     python -m benchmarks.detour MILLISECONDS RULE...      (as root)
 
-A routing rule sends packets for the hosts into a tun device; this program takes them out, holds
-each for the time given and sends it on, marked so that the rule lets it pass. Answers come back
-the straight way, so a round trip costs the time once, as with netem on one side. It ends, and
-device and rule with it, when its standard input is closed.
+A routing rule sends packets for the hosts to a tun device. This program reads them, delays each,
+and sends it with a mark that the rule excludes. Replies are not delayed, so a round trip has the
+delay once, as with netem on one side. When standard input is closed, the program removes device and
+rule and ends.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 
 
 def main(milliseconds: int, rule: list[str]) -> None:
-    """Serve until standard input ends."""
+    """Forward packets until standard input ends."""
     tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH", DEVICE.encode(), IFF_TUN | IFF_NO_PI))
     out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     out.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
-    # The lab masquerades what leaves by another device than its bridge, and the kernel drops what
-    # was masqueraded for one device and then leaves by another.
+    # The lab masquerades packets that leave by another device than its bridge, and the kernel drops
+    # masqueraded packets that then leave by a different device.
     subprocess.run(["nft", "-f", "-"], input=UNTRACKED, text=True, check=True)
     _ip("address", "add", f"{GATEWAY.ip}/32", "dev", DEVICE)
     _ip("link", "set", "dev", DEVICE, "txqueuelen", "10000", "up")
@@ -63,19 +63,19 @@ def main(milliseconds: int, rule: list[str]) -> None:
 
 
 def forward(tun: int, out: socket.socket, seconds: float) -> None:
-    """Pass packets on, each so many seconds after it came."""
-    held: deque[tuple[float, bytes]] = deque()
+    """Send packets, each a number of seconds after its arrival."""
+    delayed: deque[tuple[float, bytes]] = deque()
     while True:
-        wait = max(0.0, held[0][0] - time.monotonic()) if held else None
+        wait = max(0.0, delayed[0][0] - time.monotonic()) if delayed else None
         ready, _, _ = select.select([tun, sys.stdin], [], [], wait)
         if sys.stdin in ready:
             return
         if tun in ready:
             due = time.monotonic() + seconds
-            held.extend((due, packet) for packet in _waiting(tun))
-        while held and held[0][0] <= time.monotonic():
-            packet = held.popleft()[1]
-            # What may not be sent, such as multicast, is lost: TCP does without.
+            delayed.extend((due, packet) for packet in _waiting(tun))
+        while delayed and delayed[0][0] <= time.monotonic():
+            packet = delayed.popleft()[1]
+            # Packets that cannot be sent, such as multicast, are lost: TCP does not need them.
             with suppress(OSError):
                 out.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
 

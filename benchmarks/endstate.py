@@ -1,7 +1,7 @@
-"""One end state for everybody: a fleet file for us, and the same, spelt out, for the peers.
+"""One end state for all contestants: a fleet file for Mirrorfleet, and variables for the peers.
 
-Every host is a gateway, because a gateway has everything a service has: a system user, a
-generation of six files with modes and owners of their own, a link to it, a unit, a running service.
+Every host is a gateway, because a gateway has all parts of a service: a system user, a generation
+of six files with their own modes and owners, a link to it, a unit, a running service.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONTEXT = 200_000
 
 @dataclass(frozen=True)
 class File:
-    """A file of the end state; ``source`` holds its content on this machine."""
+    """A file of the end state; ``source`` has its content on this machine."""
 
     source: str
     path: str
@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class EndState:
-    """What a host is to be, in the words that any tool has: the variables of the peers."""
+    """The end state of a host in terms that every tool has: the variables of the peers."""
 
     user: str
     generations: str
@@ -54,25 +54,25 @@ class EndState:
 
 
 def environment() -> str:
-    """Return the directory where hosts are to have LiteLLM's environment."""
+    """Return the directory of LiteLLM's environment on hosts."""
     return Environment("litellm", lock_folders.SHIPPED / f"litellm/locks/{VERSION}.txt").directory
 
 
 def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:
-    """Write our fleet file. Another ``context`` changes one line of config.yaml on every host."""
+    """Write the fleet file. Another ``context`` changes one line of config.yaml on every host."""
     names = [host.name for host in machines]
     models = {
         "cloud": {"id": "claude-sonnet-5-5", "context": context, "output": 32_000},
         "small": {"id": "claude-haiku-5-5", "context": CONTEXT, "output": 16_000},
     }
-    said = {"provider": "anthropic", "api_key": {"env": "BENCHMARK_KEY"}}
+    common = {"provider": "anthropic", "api_key": {"env": "BENCHMARK_KEY"}}
     document = {
         "version": 1,
         "name": "benchmark",
         "ssh": {"user": OPERATOR, "key": str(keys.IDENTITY), "known_hosts": str(keys.KNOWN_HOSTS)},
         "packages": "controller",
         "hosts": {host.name: {"address": str(host.address)} for host in machines},
-        "models": {name: said | model for name, model in models.items()},
+        "models": {name: common | model for name, model in models.items()},
         "gateway": {
             "hosts": names,
             "version": VERSION,
@@ -88,7 +88,7 @@ def write_fleet(path: Path, machines: Sequence[Host], context: int) -> None:
 
 
 def write_peers(fleet_file: Path, scratch: Path) -> None:
-    """Write what the peers need to know, from what our own roles would do: inventories, files."""
+    """Write the peers' inventories and files, from what Mirrorfleet's roles would do."""
     planned = fleet.plan(fleet.load(fleet_file))
     known: dict[str, dict[str, Any]] = {}
     for name, host in planned.hosts.items():
@@ -96,14 +96,14 @@ def write_peers(fleet_file: Path, scratch: Path) -> None:
         assert gateway is not None
         secrets = _secrets(gateway.master_key, *(r.secrets["api_key"] for r in gateway.routes))
         service = render.service(gateway, environment(), secrets, assumed())
-        state = _spelt_out(service, gateway, scratch / "files" / name)
+        state = _end_state(service, gateway, scratch / "files" / name)
         known[name] = {"address": planned.fleet.hosts[name].address, "state": asdict(state)}
     (scratch / "peers.json").write_text(json.dumps(known), "utf-8")
     inventory = {
         "all": {
             "hosts": {
-                name: {"ansible_host": each["address"], **each["state"]}
-                for name, each in known.items()
+                name: {"ansible_host": peer["address"], **peer["state"]}
+                for name, peer in known.items()
             }
         }
     }
@@ -114,15 +114,15 @@ def _secrets(*references: Secret) -> dict[Secret, str]:
     return {secret: SECRETS[secret.value] for secret in references}
 
 
-def _spelt_out(service: Service, gateway: LitellmPlan, directory: Path) -> EndState:
+def _end_state(service: Service, gateway: LitellmPlan, directory: Path) -> EndState:
     ready = f"curl -fs -m 5 -o /dev/null http://{gateway.listen}:{gateway.port}/health/readiness"
     directory.mkdir(parents=True, exist_ok=True)
     files = []
     for member in service.members():
         (directory / member.name).write_bytes(member.content)
-        place = f"{service.generation_path}/{member.name}"
+        path = f"{service.generation_path}/{member.name}"
         files.append(
-            File(str(directory / member.name), place, member.mode, member.owner, member.group)
+            File(str(directory / member.name), path, member.mode, member.owner, member.group)
         )
     unit = File(str(directory / service.unit_name), service.unit_path, "644", "root", "root")
     return EndState(
@@ -132,7 +132,7 @@ def _spelt_out(service: Service, gateway: LitellmPlan, directory: Path) -> EndSt
         files=(*files, unit),
         link=f"{service.directory}/current",
         unit=service.unit_name,
-        # One command for all the peers, the fastest way to say it: they lose no exec to it.
+        # One command for all peers, so that it costs them one exec.
         restart=(
             f"systemctl daemon-reload && systemctl restart {service.unit_name} && "
             f"timeout 30 sh -c 'until {ready}; do sleep 0.1; done'"
@@ -148,4 +148,4 @@ rm -rf current generations served
 systemctl daemon-reload
 ! getent passwd {render.USER} >/dev/null || userdel {render.USER}
 """
-"""Takes a host back to before its first convergence; the environment stays."""
+"""Resets a host to its state before the first convergence; the environment stays."""

@@ -20,13 +20,13 @@ from tests.litellm.environment import LOCK, environment
 from tests.litellm.gateway import free_port, started
 from tests.litellm.upstream import Upstream
 
-EVERYBODY = CONTESTANTS | VARIANTS
+ALL = CONTESTANTS | VARIANTS
 
 
 def main(arguments: list[str]) -> int:
     """Measure, write the raw figures, and report."""
     chosen = _parser().parse_args(arguments)
-    # Whoever ends us with a signal gets the contestants ended as well.
+    # On a signal, end the contestants as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mf-")))
@@ -35,11 +35,11 @@ def main(arguments: list[str]) -> int:
         for name in chosen.only:
             directory = scratch / name.replace(" ", "-")
             directory.mkdir()
-            running.append(stack.enter_context(EVERYBODY[name](name, upstream, directory)))
-            measure.prove(running[-1])
-            _tell(f"{name} answers")
+            running.append(stack.enter_context(ALL[name](name, upstream, directory)))
+            measure.verify(running[-1])
+            _log(f"{name} answers")
         cells = measure.measure(
-            running, chosen.connections, chosen.streamed, chosen.rounds, chosen.seconds, _tell
+            running, chosen.connections, chosen.streamed, chosen.rounds, chosen.seconds, _log
         )
     result = {
         "date": date.today().isoformat(),
@@ -62,7 +62,7 @@ def _upstream(directory: Path) -> Iterator[Upstream]:
         yield Upstream(url)
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(f"benchmark: {text}", flush=True)
 
 
@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=list(CONTESTANTS),
         metavar="NAME,...",
-        help=f"of: {', '.join(EVERYBODY)} (the last {len(VARIANTS)} are ours, with one thing "
-        "different, and are left out if they are not named)",
+        help=f"of: {', '.join(ALL)} (the last {len(VARIANTS)} are variants of mirrorfleet, "
+        "and run only if named)",
     )
     parser.add_argument("--connections", type=_numbers, default=[1, 16, 64], metavar="N,...")
     parser.add_argument(
@@ -97,8 +97,10 @@ def _numbers(text: str) -> list[int]:
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := set(names) - EVERYBODY.keys():
-        raise argparse.ArgumentTypeError(f"nobody is called {', '.join(sorted(unknown))}")
+    if unknown := set(names) - ALL.keys():
+        raise argparse.ArgumentTypeError(
+            f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(ALL)}"
+        )
     return names
 
 

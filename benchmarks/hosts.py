@@ -1,4 +1,4 @@
-"""The lab's plain hosts: booted for a benchmark, and spoken to outside of what is timed."""
+"""The lab's plain hosts for a benchmark, and commands on them outside of the timed runs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ LAB = str(REPOSITORY / "bin" / "lab")
 
 @contextmanager
 def booted(count: int, *, keep: bool) -> Iterator[tuple[Host, ...]]:
-    """Boot so many plain hosts, and remove the lab in the end unless it is to be kept.
+    """Boot a number of plain hosts; remove the lab at the end, unless ``keep``.
 
-    A lab that somebody else has booted is refused: it would be measured along.
+    Exit with 1 if another lab is running: it would disturb the measurement.
     """
-    ours = ["--for", "benchmark"]
+    purpose = ["--for", "benchmark"]
     try:
-        if subprocess.run([LAB, "up", str(count), *ours]).returncode:
+        if subprocess.run([LAB, "up", str(count), *purpose]).returncode:
             raise SystemExit(1)
         yield EXTRAS[:count]
     finally:
         if not keep:
-            subprocess.run([LAB, "down", *ours], check=True)
+            subprocess.run([LAB, "down", *purpose], check=True)
 
 
 def run(hosts: Sequence[Host], script: str, stdin: bytes = b"") -> list[bytes]:
-    """Run a shell script as root on every host, several at a time, and return what they say."""
+    """Run a shell script as root on every host, several at a time; return their output."""
 
     def one(host: Host) -> bytes:
         command = keys.ssh(

@@ -1,4 +1,4 @@
-"""The inventory module of the fleet that a benchmark has written."""
+"""The inventory module of a benchmark's fleet file."""
 
 import os
 

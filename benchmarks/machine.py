@@ -1,4 +1,4 @@
-"""This machine: what it is, and how to do on it what only root may."""
+"""This machine: its description, and commands as root."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ VENV = REPOSITORY / ".venv" / "bin"
 
 
 def as_root(*command: str) -> list[str]:
-    """Return the command as root runs it."""
+    """Return the command to run as root, with sudo where needed."""
     return list(command) if os.geteuid() == 0 else ["sudo", *command]
 
 
 def description() -> dict[str, object]:
-    """Return what the figures depend on."""
+    """Return the hardware and the versions that the figures depend on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": os.cpu_count(),

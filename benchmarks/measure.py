@@ -1,4 +1,4 @@
-"""Measure: every contestant in turn, round after round, so that a noisy minute hits all alike."""
+"""Measurement: contestants run in turn, round by round, so that load on the machine affects all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.lab.hosts import Host
 
 @dataclass
 class Cell:
-    """One contestant in one scenario. Of the warm-up, what sshd has seen; of the rest, times.
+    """One contestant in one scenario: counts of sshd from the warm-up, times from the other rounds.
 
-    ``cpu`` is what the run cost this machine's processes of the contestant, without the hosts'.
+    ``cpu`` is the CPU time in seconds of the contestant's processes on this machine.
     """
 
     contestant: str
@@ -33,10 +33,10 @@ class Cell:
 
 
 class Course:
-    """So many hosts, and the files that tell every contestant what they are to be."""
+    """A number of hosts, and the files with their end state for every contestant."""
 
     contexts = count(endstate.CONTEXT + 1)
-    """Each change is a new one: what a host has had before, we would not send again."""
+    """Values for changes. Each is new: Mirrorfleet does not send a generation that a host has."""
 
     def __init__(self, machines: Sequence[Host], scratch: Path) -> None:
         self.machines = machines
@@ -45,56 +45,56 @@ class Course:
         contestants.write_observation(scratch)
 
     def change_line(self) -> None:
-        """Change one line of the configuration, for everybody."""
+        """Change one line of the configuration for all contestants."""
         endstate.write_fleet(self.scratch / "fleet.yml", self.machines, next(self.contexts))
         endstate.write_peers(self.scratch / "fleet.yml", self.scratch)
 
     def reset(self) -> None:
-        """Take the hosts back to before their first convergence."""
+        """Reset the hosts to their state before the first convergence."""
         hosts.run(self.machines, endstate.RESET)
 
     def leave(self) -> None:
-        """Leave the hosts as they are."""
+        """Do not change the hosts."""
 
 
 def measure(
     course: Course,
-    everybody: Sequence[Contestant],
+    participants: Sequence[Contestant],
     delay: int,
     runs: int,
     patience: float,
-    wanted: Sequence[str],
-    tell: Callable[[str], None],
+    chosen: Sequence[str],
+    log: Callable[[str], None],
 ) -> list[Cell]:
-    """Run the ``wanted`` scenarios on a course, one warm-up and then ``runs`` timed rounds each.
+    """Run the ``chosen`` scenarios on a course, each with one warm-up and ``runs`` timed rounds.
 
-    A contestant that has taken ``patience`` seconds in a scenario runs no further round of it,
-    once it has been timed.
+    A contestant whose timed rounds took ``patience`` seconds in a scenario runs no more rounds of
+    it.
     """
-    changing = [each for each in everybody if each.changes]
+    changing = [contestant for contestant in participants if contestant.changes]
     scenarios = (
         ("first convergence", changing, course.reset),
         ("one changed line", changing, course.change_line),
-        ("no change", list(everybody), course.leave),
+        ("no change", list(participants), course.leave),
     )
     cells: list[Cell] = []
-    for scenario, those, before in scenarios:
-        if scenario not in wanted:
+    for scenario, group, before in scenarios:
+        if scenario not in chosen:
             continue
         if scenario == "no change":
-            contestants.run(contestants.ours(course.scratch))
-        mine = {each.name: Cell(each.name, scenario, len(course.machines), delay) for each in those}
+            contestants.run(contestants.mirrorfleet(course.scratch))
+        row = {one.name: Cell(one.name, scenario, len(course.machines), delay) for one in group}
         for turn in range(runs + 1):
-            for each in those:
-                cell = mine[each.name]
+            for contestant in group:
+                cell = row[contestant.name]
                 if cell.seconds and sum(cell.seconds) > patience:
                     continue
                 before()
-                _round(course, each, cell, warm_up=turn == 0)
-            tell(f"{len(course.machines)} hosts, {delay} ms, {scenario}: round {turn} of {runs}")
-        cells += mine.values()
-        for cell in mine.values():
-            tell(_line(cell))
+                _round(course, contestant, cell, warm_up=turn == 0)
+            log(f"{len(course.machines)} hosts, {delay} ms, {scenario}: round {turn} of {runs}")
+        cells += row.values()
+        for cell in row.values():
+            log(_line(cell))
     return cells
 
 
@@ -105,7 +105,7 @@ def _round(course: Course, contestant: Contestant, cell: Cell, *, warm_up: bool)
     seconds, cpu = time.perf_counter() - started, _cpu() - busy
     if contestant.changes:
         cell.changes = contestant.changes(done.stdout)
-        _judge(cell, done.stdout)
+        _require_changes(cell, done.stdout)
     if not warm_up:
         cell.seconds.append(seconds)
         cell.cpu.append(cpu)
@@ -115,21 +115,21 @@ def _round(course: Course, contestant: Contestant, cell: Cell, *, warm_up: bool)
         _compare(course, contestant)
 
 
-def _judge(cell: Cell, output: str) -> None:
-    """Whoever changes what is right, or nothing where something is to be changed, is no peer."""
+def _require_changes(cell: Cell, output: str) -> None:
+    """Raise ``RuntimeError`` for changes without a need, or none where one is needed."""
     if (cell.changes == 0) != (cell.scenario == "no change"):
         raise RuntimeError(
-            f"{cell.contestant} has changed {cell.changes} ({cell.scenario}): {output}"
+            f"{cell.contestant} made {cell.changes} changes ({cell.scenario}): {output}"
         )
 
 
 def _compare(course: Course, contestant: Contestant) -> None:
-    """Whatever a contestant has done, our own look at the hosts must find nothing left to do."""
-    us = contestants.ours(course.scratch)
-    assert us.changes is not None
-    done = contestants.run(us)
-    if us.changes(done.stdout):
-        raise RuntimeError(f"{contestant.name} leaves another end state: {done.stdout}")
+    """Raise ``RuntimeError`` if Mirrorfleet finds a change to make after a contestant's run."""
+    reference = contestants.mirrorfleet(course.scratch)
+    assert reference.changes is not None
+    done = contestants.run(reference)
+    if reference.changes(done.stdout):
+        raise RuntimeError(f"{contestant.name} left another end state: {done.stdout}")
 
 
 def _cpu() -> float:
@@ -138,7 +138,7 @@ def _cpu() -> float:
 
 
 def _line(cell: Cell) -> str:
-    times = " ".join(f"{each:.2f}" for each in cell.seconds)
+    times = " ".join(f"{seconds:.2f}" for seconds in cell.seconds)
     course = f"{cell.hosts} hosts, {cell.delay} ms, {cell.scenario}"
     counts = f"{cell.connections:g} connections, {cell.execs:g} execs per host"
     return f"{course}, {cell.contestant}: {times} ({counts})"

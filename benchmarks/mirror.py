@@ -20,12 +20,12 @@ RAW = report.RESULTS / "mirror.json"
 def main(arguments: list[str]) -> int:
     """Measure, write the raw figures, and report."""
     chosen = _parser().parse_args(arguments)
-    # Whoever ends us with a signal gets hosts and routes removed as well.
+    # On a signal, remove hosts and routes as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = {"date": date.today().isoformat(), **machine.description(), **_kept(chosen.add)}
     with (
         hosts.booted(max(chosen.hosts), keep=chosen.keep) as machines,
-        # A short name: sockets of ssh lie below.
+        # A short name: it contains sockets of ssh.
         tempfile.TemporaryDirectory(prefix="mf-") as scratch,
     ):
         prepare.prepare(machines, endstate.environment())
@@ -33,18 +33,18 @@ def main(arguments: list[str]) -> int:
         for milliseconds in chosen.delays:
             for number in chosen.hosts:
                 course = measure.Course(machines[:number], Path(scratch))
-                everybody = contestants.all_of_them(Path(scratch), number, mitogen)
-                with delay.added(milliseconds) as means:
+                participants = contestants.all_contestants(Path(scratch), number, mitogen)
+                with delay.added(milliseconds) as method:
                     cells = measure.measure(
                         course,
-                        everybody,
+                        participants,
                         milliseconds,
                         chosen.runs,
                         chosen.patience,
                         chosen.scenarios,
-                        _tell,
+                        _log,
                     )
-                result["delay_by"][str(milliseconds)] = means
+                result["delay_by"][str(milliseconds)] = method
                 result["cells"] = _replaced(result["cells"], [asdict(cell) for cell in cells])
                 report.RESULTS.mkdir(exist_ok=True)
                 RAW.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
@@ -53,13 +53,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _kept(add: bool) -> dict[str, Any]:
-    """Return the figures that new ones are added to."""
+    """Return the figures to add to; none without --add."""
     known = json.loads(RAW.read_text("utf-8")) if add and RAW.exists() else {}
     return {"delay_by": known.get("delay_by", {}), "cells": known.get("cells", [])}
 
 
 def _replaced(known: list[dict[str, Any]], cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the cells that are known, and new ones in the place of those of the same course."""
+    """Return the known cells, with those of the same course replaced by new ones."""
 
     def course(cell: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(cell[key] for key in ("contestant", "scenario", "hosts", "delay"))
@@ -68,23 +68,23 @@ def _replaced(known: list[dict[str, Any]], cells: list[dict[str, Any]]) -> list[
     return [*(cell for cell in known if course(cell) not in measured), *cells]
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(f"benchmark: {text}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="benchmarks/mirror", description="Our mirror.py and its peers, side by side."
+        prog="benchmarks/mirror", description="Compare Mirrorfleet's mirror.py with its peers."
     )
     parser.add_argument("--hosts", type=_numbers, default=[1, 10, 30], metavar="N,...")
     parser.add_argument("--delays", type=_numbers, default=[0, 50], metavar="MILLISECONDS,...")
-    parser.add_argument("--runs", type=int, default=5, help="timed rounds, after one to warm up")
+    parser.add_argument("--runs", type=int, default=5, help="timed rounds, after one warm-up")
     parser.add_argument(
         "--patience",
         type=float,
         default=600,
         metavar="SECONDS",
-        help="a contestant that has taken so long in one scenario is timed no further",
+        help="stop timing a contestant after this time in one scenario",
     )
     parser.add_argument(
         "--scenarios",
@@ -94,10 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of: {', '.join(report.SCENARIOS)}",
     )
     parser.add_argument(
-        "--add", action="store_true", help="to the figures that are there, or in their place"
+        "--add", action="store_true", help="add to the existing figures, or replace them"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="leave the lab up, for the next benchmark"
+        "--keep", action="store_true", help="keep the lab running for the next benchmark"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, by hand: seconds on a log scale, readable on light and dark pages."""
+"""A bar chart as SVG: seconds on a log scale, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ BAR, GAP, GROUP = 14, 5, 34
 STYLE = """\
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .group { font-weight: 600 } .small { fill: #656d76 }
-line { stroke: #d0d7de } .bar { fill: #8c959f } .ours { fill: #1a7f37 }
+line { stroke: #d0d7de } .bar { fill: #8c959f } .highlighted { fill: #1a7f37 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .small { fill: #8d96a0 }
-  line { stroke: #30363d } .bar { fill: #6e7681 } .ours { fill: #3fb950 }
+  line { stroke: #30363d } .bar { fill: #6e7681 } .highlighted { fill: #3fb950 }
 }"""
 
 
-def draw(title: str, groups: Mapping[str, Sequence[tuple[str, float]]], ours: str) -> str:
-    """Return the chart of named groups of bars, each a name and its seconds."""
+def draw(title: str, groups: Mapping[str, Sequence[tuple[str, float]]], highlighted: str) -> str:
+    """Return the chart of named groups of bars (name and seconds), with one name highlighted."""
     values = [seconds for bars in groups.values() for _, seconds in bars]
     low, high = min(values) / 2, max(values)
 
@@ -38,12 +38,12 @@ def draw(title: str, groups: Mapping[str, Sequence[tuple[str, float]]], ours: st
         body.append(f'<text x="{LEFT}" y="{y + 20}" class="group">{group}</text>')
         y += GROUP - 6
         for name, seconds in bars:
-            kind = "bar ours" if name == ours else "bar"
+            kind = "bar highlighted" if name == highlighted else "bar"
             body += [
                 f'<text x="{LEFT - 8}" y="{y + 11}" text-anchor="end">{name}</text>',
                 f'<rect x="{LEFT}" y="{y}" width="{at(seconds) - LEFT:.1f}" height="{BAR}" '
                 f'rx="2" class="{kind}"/>',
-                f'<text x="{at(seconds) + 6}" y="{y + 11}">{_told(seconds)}</text>',
+                f'<text x="{at(seconds) + 6}" y="{y + 11}">{_label(seconds)}</text>',
             ]
             y += BAR + GAP
         y += 6
@@ -68,5 +68,5 @@ def _axis(ticks: Sequence[float], at: Callable[[float], float], height: int) -> 
         )
 
 
-def _told(seconds: float) -> str:
+def _label(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""What hosts have before anything is timed: Python, stand-ins for what would be downloaded."""
+"""Preparation of hosts before the timed runs: Python, and stand-ins for downloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.lab.hosts import Host
 
 STANDINS = Path(__file__).parent / "standins"
 
-# Only Ansible needs it. Installed on one host and copied to the others, with dpkg's records.
+# Only Ansible needs Python. It is installed on one host and copied to the others, with dpkg's
+# records.
 PYTHON = """\
 exec 3>&1 >/dev/null
 export DEBIAN_FRONTEND=noninteractive
@@ -23,16 +24,16 @@ find /usr /etc /var/lib/dpkg ! -type d -cnewer /run/before -print0 |
     tar --null --files-from=- -cf - >&3
 """
 
-# The lab's sshd writes a line for every connection and every exec, whoever asks for it.
+# The lab's sshd logs a line for every connection and every exec.
 COUNT = """\
-journalctl -q -o cat -t sshd -t sshd-session --since "@$since" >/run/said
-grep -c '^Accepted publickey' /run/said || :
-grep -c '^Starting session' /run/said || :
+journalctl -q -o cat -t sshd -t sshd-session --since "@$since" >/run/sessions
+grep -c '^Accepted publickey' /run/sessions || :
+grep -c '^Starting session' /run/sessions || :
 """
 
 
 def prepare(machines: Sequence[Host], environment: str) -> None:
-    """Make hosts ready: ``environment`` is the directory of LiteLLM's Python environment."""
+    """Prepare hosts. ``environment`` is the directory of LiteLLM's Python environment."""
     have = hosts.run(machines, "command -v python3 || :")
     if without := [host for host, python in zip(machines, have, strict=True) if not python]:
         [python] = hosts.run(without[:1], PYTHON)
@@ -43,21 +44,21 @@ def prepare(machines: Sequence[Host], environment: str) -> None:
 
 
 def clock(machines: Sequence[Host]) -> str:
-    """Return the hosts' time, which is one for all: they share a kernel."""
+    """Return the hosts' time, which is the same on all: they share a kernel."""
     return hosts.run(machines[:1], "date +%s.%N")[0].decode().strip()
 
 
 def sessions_since(machines: Sequence[Host], since: str) -> tuple[float, float]:
-    """Return connections and execs per host that sshd has seen since then, on average."""
-    # Our own connection and exec that ask are among them.
-    said = hosts.run(machines, f"since={since}\n{COUNT}")
-    counts = [[int(number) - 1 for number in each.split()] for each in said]
+    """Return the average numbers of connections and execs per host since a time."""
+    # The query itself is one connection and one exec.
+    outputs = hosts.run(machines, f"since={since}\n{COUNT}")
+    counts = [[int(number) - 1 for number in output.split()] for output in outputs]
     connections, execs = (sum(column) / len(machines) for column in zip(*counts, strict=True))
     return connections, execs
 
 
 def _environment(directory: PurePosixPath) -> bytes:
-    """Return an archive of an environment that is complete, as far as it looks."""
+    """Return an archive of a stand-in for an environment, marked as complete."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for parent in reversed([directory / "bin", *list((directory / "bin").parents)[:-2]]):

@@ -1,6 +1,6 @@
-"""From raw figures to what people read: a table of ratios and a picture.
+"""The report of raw figures: a table of ratios and a picture.
 
-python -m benchmarks.report                (again, from results/mirror.json)
+python -m benchmarks.report                (from results/mirror.json)
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks import picture
 
 RESULTS = Path(__file__).parent / "results"
-OURS, FLOOR = "mirrorfleet", "floor"
-COLUMNS = (FLOOR, "floor, observing", OURS, "pyinfra", "ansible + mitogen", "ansible")
+MIRRORFLEET, FLOOR = "mirrorfleet", "floor"
+COLUMNS = (FLOOR, "floor, observing", MIRRORFLEET, "pyinfra", "ansible + mitogen", "ansible")
 SCENARIOS = ("no change", "one changed line", "first convergence")
 
 Figures = dict[tuple[str, str, int, int], dict[str, Any]]
@@ -24,7 +24,7 @@ Figures = dict[tuple[str, str, int, int], dict[str, Any]]
 
 
 def main(raw: Path = RESULTS / "mirror.json") -> int:
-    """Print the table; write it and the picture beside the raw figures."""
+    """Print the table; write it and the picture to the folder of the raw figures."""
     result = json.loads(raw.read_text("utf-8"))
     cells: Figures = {
         (cell["contestant"], cell["scenario"], cell["hosts"], cell["delay"]): cell
@@ -44,19 +44,20 @@ def median(cell: dict[str, Any]) -> float:
 
 
 def _document(result: dict[str, Any], cells: Figures) -> Iterator[str]:
-    yield "# Our mirror.py and its peers, side by side"
+    yield "# Mirrorfleet's mirror.py and its peers"
     yield ""
     yield (
-        f"{result['date']}, one machine for controller and hosts alike: {result['cores']} cores, "
+        f"{result['date']}, one machine for controller and hosts: {result['cores']} cores, "
         f"{result['memory_gib']} GiB; pyinfra {result['pyinfra']}, paramiko {result['paramiko']}, "
         f"ansible-core {result['ansible-core']}. Medians in seconds of five runs or more, or of n; "
-        "in brackets the ratio to ours, and of ours to the floor. Raw figures: mirror.json."
+        "in brackets the ratio to Mirrorfleet, and of Mirrorfleet to the floor. Raw figures: "
+        "mirror.json."
     )
     yield ""
     yield from _table(cells)
     yield ""
     hosts, _ = _typical(cells)
-    yield f"What sshd saw of one run, per host of {hosts}: connections / execs."
+    yield f"Connections / execs of one run per host, as logged by sshd on {hosts} hosts."
     yield ""
     yield from _counts(cells)
 
@@ -68,17 +69,17 @@ def _table(cells: Figures) -> Iterator[str]:
     for delay, hosts in courses:
         for scenario in SCENARIOS:
             row = {name: cells.get((name, scenario, hosts, delay)) for name in COLUMNS}
-            if not row[OURS]:
+            if not row[MIRRORFLEET]:
                 continue
-            # The floor does nothing but connect: it is the same under every scenario.
+            # The floor only connects: its figures are the same in every scenario.
             for name in COLUMNS[:2]:
                 row[name] = row[name] or cells.get((name, SCENARIOS[0], hosts, delay))
-            said = [_entry(row, name) for name in COLUMNS]
-            yield f"| {hosts} | {delay} ms | {scenario} | " + " | ".join(said) + " |"
+            entries = [_entry(row, name) for name in COLUMNS]
+            yield f"| {hosts} | {delay} ms | {scenario} | " + " | ".join(entries) + " |"
 
 
 def _entry(row: dict[str, dict[str, Any] | None], name: str) -> str:
-    cell, base = row[name], row[FLOOR if name == OURS else OURS]
+    cell, base = row[name], row[FLOOR if name == MIRRORFLEET else MIRRORFLEET]
     if not cell:
         return ""
     if not base or name in COLUMNS[:2]:
@@ -87,7 +88,7 @@ def _entry(row: dict[str, dict[str, Any] | None], name: str) -> str:
 
 
 def _few(cell: dict[str, Any]) -> str:
-    """Say of how many runs a median is, where they are fewer than five."""
+    """Return the number of runs of a median if it is less than five, else ""."""
     runs = len(cell["seconds"])
     return f" n={runs}" if runs < 5 else ""
 
@@ -98,8 +99,8 @@ def _counts(cells: Figures) -> Iterator[str]:
     hosts, delay = _typical(cells)
     for scenario in SCENARIOS:
         row = [cells.get((name, scenario, hosts, delay)) for name in COLUMNS]
-        said = [f"{cell['connections']:g} / {cell['execs']:g}" if cell else "" for cell in row]
-        yield f"| {scenario} | " + " | ".join(said) + " |"
+        entries = [f"{cell['connections']:g} / {cell['execs']:g}" if cell else "" for cell in row]
+        yield f"| {scenario} | " + " | ".join(entries) + " |"
 
 
 def _picture(cells: Figures) -> str:
@@ -110,11 +111,13 @@ def _picture(cells: Figures) -> str:
         groups[scenario] = [
             (name, median(cell)) for name, cell in row if cell and name != COLUMNS[1]
         ]
-    return picture.draw(f"{hosts} host{'s' * (hosts != 1)}, seconds (log scale)", groups, OURS)
+    return picture.draw(
+        f"{hosts} host{'s' * (hosts != 1)}, seconds (log scale)", groups, MIRRORFLEET
+    )
 
 
 def _typical(cells: Figures) -> tuple[int, int]:
-    """Return hosts and delay of the course to tell of: ten hosts, or what is nearest, no delay."""
+    """Return the number of hosts nearest to ten, and its smallest delay."""
     hosts = min((hosts for _, _, hosts, _ in cells), key=lambda number: abs(number - 10))
     return hosts, min(delay for _, _, number, delay in cells if number == hosts)
 

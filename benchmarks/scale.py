@@ -1,8 +1,8 @@
-"""How check and plan grow with the fleet: python -m benchmarks.scale
+"""Time and memory of check and plan by the size of a fleet: python -m benchmarks.scale
 
-Each size is measured in processes of its own: the median of five, beside the floor, which is
-libyaml reading the same file and no more. A tenth of the hosts are gateways, half have GPUs, and
-each of the others is shared by developers, five per host of the fleet.
+Each size is measured in its own processes: the median of five, compared with the floor, which only
+reads the same file with libyaml. A tenth of the hosts are gateways, half have GPUs, and developers
+share the others: five developers per host of the fleet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RUNS = 5
 
 
 def text(size: int) -> str:
-    """Return a fleet file of so many hosts, a twentieth as many models, five times the users."""
+    """Return a fleet file with ``size`` hosts, size / 20 models and five users per host."""
     gateways, gpus, models = max(1, size // 10), size // 2, max(1, size // 20)
     desks = size - gateways - gpus
     hosts = {
@@ -76,8 +76,8 @@ def measure(path: Path) -> tuple[float, float, int]:
     floor = time.perf_counter() - start
     start = time.perf_counter()
     fleet.plan(fleet.load(path))
-    ours = time.perf_counter() - start
-    return floor, ours, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    seconds = time.perf_counter() - start
+    return floor, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:
@@ -88,10 +88,11 @@ def main() -> None:
             path = Path(directory) / "fleet.yml"
             path.write_text(text(size), "utf-8")
             runs = [_in_a_process(path) for _ in range(RUNS)]
-        floor, ours, memory = (statistics.median(each) for each in zip(*runs, strict=True))
+        floor, seconds, memory = (statistics.median(column) for column in zip(*runs, strict=True))
         print(
-            f"| {size} | {max(1, size // 20)} | {5 * size} | {ours:.2f} s | {ours / floor:.1f} "
-            f"| {ours / size * 1e6:.0f} | {memory:.0f} MB |"
+            f"| {size} | {max(1, size // 20)} | {5 * size} | {seconds:.2f} s "
+            f"| {seconds / floor:.1f} "
+            f"| {seconds / size * 1e6:.0f} | {memory:.0f} MB |"
         )
 
 

@@ -1,4 +1,4 @@
-"""`python -m mirrorfleet`, which is the command `mirrorfleet`."""
+"""The command `mirrorfleet`, as `python -m mirrorfleet`."""
 
 from mirrorfleet.cli.main import run
 

@@ -1,4 +1,4 @@
-"""From a path to a checked fleet, and to its plan: the one way in. No host is touched."""
+"""Load and check a fleet file. No host is contacted."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ __all__ = ["FleetError", "FleetPlan", "HostPlan", "Problem", "load", "plan"]
 
 
 def load(path: str | Path, today: date | None = None) -> config.Fleet:
-    """Read, validate and check a fleet file, as of ``today``. The fleet carries the warnings.
+    """Read, validate and check a fleet file, as of the date ``today`` (UTC; default: now).
 
-    Raises ``FleetError`` with every mistake at once.
+    The fleet has the warnings. Raise ``FleetError`` with all errors.
     """
-    whole = read(Path(path))
-    if problem := requires.problem(whole):
+    merged = read(Path(path))
+    if problem := requires.problem(merged):
         raise FleetError([problem])
-    document, problems = schema_validation.examine(whole)
+    document, problems = schema_validation.examine(merged)
     if document is None:
         raise FleetError(problems)
-    readers = {name: each.read for name, each in ENGINES.items()}
+    readers = {name: engine.read for name, engine in ENGINES.items()}
     fleet = config.fleet(document, readers, lock_folders.locks(Path(path)))
     found = checks.problems(fleet, today or datetime.now(UTC).date())
-    problems += _beside(document.lost, found)
-    if any(each.severity == "error" for each in problems):
+    problems += _independent(document.lost, found)
+    if any(problem.severity == "error" for problem in problems):
         raise FleetError(problems)
     return replace(fleet, warnings=in_order(problems))
 
 
-def _beside(lost: Iterable[Key], found: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield what was found that is not at, above or below a key that was lost, nor rests on one.
+def _independent(lost: Iterable[Key], found: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems that do not follow from an invalid key.
 
-    A misspelt key would be told of a second time, as the contradiction that its absence makes.
+    ``lost`` are keys that were removed because their values do not fit the schema. A problem at,
+    above or below one of them, or with one in ``given``, would report the same cause again.
     """
     for problem in found:
         if not any(

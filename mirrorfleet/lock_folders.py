@@ -1,6 +1,6 @@
-"""Which lock files a fleet can use: those of its own repository, then the ones that are shipped.
+"""The lock files for a fleet: those of its project, else the shipped ones.
 
-A repository keeps its own in ``locks/``, beside the fleet file or beside the folder that holds it:
+A project has its own in ``locks/``, beside the fleet file or beside its directory:
 ``locks/litellm/1.106.12.txt``, ``locks/vllm/0.33.0-cpu.txt``, ``locks/claude/2.1.340.json``.
 """
 
@@ -17,24 +17,24 @@ OWN = "locks"
 
 
 def locks(fleet_file: Path) -> Locks:
-    """Return the lock files for a fleet file. One of its repository replaces a shipped one."""
+    """Return the lock files for a fleet file. A lock file of its project replaces a shipped one."""
     engines = {name: PYTHON for name, engine in ENGINES.items() if engine.has_locks}
     suffixes = {"litellm": PYTHON, "claude": NPM, **engines}
     own = _own(fleet_file)
-    found = {}
+    files = {}
     for name, suffix in suffixes.items():
-        found[name] = dict(_files(SHIPPED / name / "locks", suffix, own=False))
+        files[name] = dict(_files(SHIPPED / name / "locks", suffix, own=False))
         if own:
-            found[name] |= _files(own / name, suffix, own=True)
-    return Locks(suffixes, found)
+            files[name] |= _files(own / name, suffix, own=True)
+    return Locks(suffixes, files)
 
 
 def _own(fleet_file: Path) -> Path | None:
-    """Return the ``locks/`` of a fleet file's repository, if it has one."""
-    # Through a link to the fleet file, its repository is where the file itself is.
-    folder = fleet_file.resolve().parent
-    places = (folder / OWN, folder.parent / OWN)
-    return next((place for place in places if place.is_dir()), None)
+    """Return the ``locks/`` of the fleet file's project; ``None`` if it has none."""
+    # Resolved, because a fleet file can be a symbolic link into its project.
+    directory = fleet_file.resolve().parent
+    folders = (directory / OWN, directory.parent / OWN)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _files(folder: Path, suffix: str, *, own: bool) -> Iterator[tuple[str, LockFile]]:

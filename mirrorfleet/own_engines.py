@@ -1,8 +1,8 @@
-"""Engines that Mirrorfleet does not know, from a repository of your own.
+"""Engines from your own repository, besides the built-in ones.
 
-Register one at the top of your inventory module, before the fleet file is read. Its role takes
-part in a run as ``mirror(extra=[...])``. The commands of ``mirrorfleet`` read no inventory module:
-they do not know the engine.
+Register an engine at the top of your inventory module, before the fleet file is read. Add its role
+to a run with ``mirror(extra=[...])``. The commands of ``mirrorfleet`` do not load inventory
+modules, so they do not support the engine.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from mirrorfleet.planning.engines import PLANNERS, Planner
 
 @dataclass(frozen=True)
 class OwnEngine:
-    """All that an engine is before a run touches a host.
+    """The parts of an engine that need no host.
 
-    ``schema`` is the JSON schema of one of its models, with the key ``engine`` among its
-    properties. It may refer to definitions of fleet.schema.json, such as ``#/$defs/hostNames``.
-    ``check`` yields what fits that schema and cannot work.
+    ``schema`` is the JSON schema of one of its models. Its properties must have the key ``engine``.
+    It may refer to definitions of fleet.schema.json, for example ``#/$defs/hostNames``.
+    ``check`` yields problems of values that fit the schema and cannot work.
     """
 
     engine: Engine[Any]
@@ -34,7 +34,7 @@ class OwnEngine:
 
 
 def register(own: OwnEngine) -> None:
-    """Let fleet files name an engine. Raises ``ValueError`` if one has that name already."""
+    """Add an engine to the fleet file's language. Raise ``ValueError`` if its name is taken."""
     name = own.engine.name
     if name in ENGINES:
         raise ValueError(f"engine '{name}' is registered already: give yours another name")

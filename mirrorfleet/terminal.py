@@ -1,4 +1,4 @@
-"""Where tables are printed: as wide as the terminal, or whole where there is none."""
+"""The console for tables: as wide as the terminal, or without a limit if there is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 
 WIDEST = 1000
-"""Columns of a table that goes into a file or another program: nothing is cut there."""
+"""Columns of a table that is written to a file or another program, so that nothing is cut."""
 
 
 def console() -> Console:

@@ -1,1 +1,1 @@
-"""What is run by those who work on Mirrorfleet, and by no deploy."""
+"""Programs for the development of Mirrorfleet; no deploy runs them."""

@@ -1,4 +1,4 @@
-"""The settings that a release of Claude Code knows, as schemas/claude-settings-VERSION.json."""
+"""The settings of a release of Claude Code, as schemas/claude-settings-VERSION.json."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tools.javascript import split, within
 
 ROOT = Path(__file__).parent.parent
 
-# The client's bundle holds its source: one object lists every setting by a validator.
+# The client's bundle contains its source: one object maps each setting to a validator.
 START = b"return{$schema:()=>"
 SETTING = re.compile(r"[,{](\$?[A-Za-z]\w*):\(\)=>")
 
-# Settings of parts that a build may leave out stand beside it; those of this build say !0.
+# Settings of optional parts of a build are beside it; the parts of this build have !0.
 PART = re.compile(r"buildGate:\(\)=>!0,shape:\(\)=>\(\{")
 INNER = re.compile(r"(?:^|,)([A-Za-z]\w*):(?=[\w$]+\()")
 
@@ -34,9 +34,9 @@ MANAGED = re.compile(
     re.IGNORECASE,
 )
 
-# Variables that the client exports to itself, that it reads in place, and those in lists of names,
-# such as the one of variables that a project may set. A plain search for words in capitals finds
-# other things too: halves of names, error codes, the switches of its JavaScript engine.
+# Variables that the client exports internally or reads directly, and those in lists of names, such
+# as the variables that a project may set. A search for words in capitals would also find parts of
+# names, error codes, and options of its JavaScript engine.
 LIST = re.compile(rb"([\w$]+)=\{\};[\w$]+\(\1,\{((?:\w+:\(\)=>[\w$]+,?)+)\}\)")
 NAME = re.compile(rb"(\w+):\(\)=>")
 READ = re.compile(rb"process\.env\.([A-Z]\w+)|\w\.((?:ANTHROPIC|CLAUDE)_\w+)")
@@ -45,18 +45,18 @@ OWN = re.compile(rb"\b(?:ANTHROPIC|API|BASH|CLAUDE|DISABLE|ENABLE|MAX|MCP|OTEL|T
 
 
 def settings(bundle: bytes) -> dict[str, dict[str, Any]]:
-    """Return each setting's name and what is sure of its type."""
+    """Return the known part of each setting's type, by the setting's name."""
     at = bundle.index(START)
     modules = Modules.found(bundle)
     module = modules.at(at)
     source = modules.source(module)
     start = source.index(START.decode()) + len("return{")
-    said = {**dict(_listed("{" + within(source, start))), **dict(_parts(source))}
-    reader = Reader(modules, module, Names.learned(said))
+    validators = {**dict(_listed("{" + within(source, start))), **dict(_parts(source))}
+    reader = Reader(modules, module, Names.learned(validators))
     schemas = {}
-    for name, how in said.items():
-        schema = reader.schema(how)
-        if MANAGED.search("".join(re.findall(r"describe\(.(.*)", how, re.DOTALL))):
+    for name, validator in validators.items():
+        schema = reader.schema(validator)
+        if MANAGED.search("".join(re.findall(r"describe\(.(.*)", validator, re.DOTALL))):
             schema = {**schema, "managedOnly": True}
         schemas[name] = schema
     return schemas
@@ -65,17 +65,17 @@ def settings(bundle: bytes) -> dict[str, dict[str, Any]]:
 def _listed(source: str) -> Iterator[tuple[str, str]]:
     """Yield each setting of the list with its validator."""
     found = list(SETTING.finditer(source))
-    ends = [each.start() for each in found[1:]] + [len(source)]
-    for each, end in zip(found, ends, strict=True):
-        yield each[1], source[each.end() : end]
+    ends = [match.start() for match in found[1:]] + [len(source)]
+    for match, end in zip(found, ends, strict=True):
+        yield match[1], source[match.end() : end]
 
 
 def _parts(source: str) -> Iterator[tuple[str, str]]:
     """Yield the settings of the parts that this build has."""
-    for each in PART.finditer(source):
-        for said in split(within(source, each.end())):
-            if found := INNER.match(said):
-                yield found[1], said[found.end() :]
+    for part in PART.finditer(source):
+        for setting in split(within(source, part.end())):
+            if found := INNER.match(setting):
+                yield found[1], setting[found.end() :]
 
 
 def environment(bundle: bytes) -> list[str]:
@@ -83,16 +83,16 @@ def environment(bundle: bytes) -> list[str]:
     names = {name for found in READ.findall(bundle) for name in found if name}
     lists = [NAME.findall(listed) for _, listed in LIST.findall(bundle)]
     lists += [OWN.findall(words) for words in WORDS.findall(bundle)]
-    for its in lists:
-        if any(name.startswith((b"ANTHROPIC_", b"CLAUDE_")) for name in its):
-            names.update(its)
+    for words in lists:
+        if any(name.startswith((b"ANTHROPIC_", b"CLAUDE_")) for name in words):
+            names.update(words)
     return sorted(
         name.decode() for name in names if re.fullmatch(rb"_?[A-Z][A-Z0-9_]*[A-Z0-9]", name)
     )
 
 
 def schema(package: Path) -> dict[str, Any]:
-    """Return the schema of a package: closed, typed where the client's own source says a type."""
+    """Return the schema of a package: closed, with types where the client's source has them."""
     bundle, version = unpacked(package)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -113,7 +113,7 @@ def schema(package: Path) -> dict[str, Any]:
 
 
 def unpacked(package: Path) -> tuple[bytes, str]:
-    """Return the client of a package, and the version that it says."""
+    """Return the client of a package and its version. Raises ``ValueError`` for links."""
     with tarfile.open(package) as archive:
         client, about = (archive.extractfile(f"package/{name}") for name in FILES)
         if client is None or about is None:
@@ -125,7 +125,7 @@ FILES = ("claude", "package.json")
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    """Yield one line per setting or variable that came, went, or has another type."""
+    """Yield one line per setting or variable that was added, removed, or changed its type."""
     before, after = old["properties"], new["properties"]
     for name in sorted(before.keys() | after.keys() - {"env"}):
         if name not in after:
@@ -134,7 +134,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
             yield f"+ {name} {_type(after[name])}"
         elif name != "env" and before[name] != after[name]:
             yield f"~ {name} {_type(before[name])} -> {_type(after[name])}"
-    known, now = (set(each["env"]["known"]) for each in (before, after))
+    known, now = (set(settings["env"]["known"]) for settings in (before, after))
     yield from (f"- env.{name}" for name in sorted(known - now))
     yield from (f"+ env.{name}" for name in sorted(now - known))
 
@@ -144,40 +144,40 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def package_of(release: str) -> Path:
-    """Return the package of a release, fetched by npm when it is a pinned one.
+    """Return the package of a release; download a pinned one with npm.
 
-    Raises ``DeployError`` when it is not, or cannot be fetched.
+    Raises ``DeployError`` for a release that is not pinned or cannot be downloaded.
     """
     if release.endswith(".tgz"):
         return Path(release)
     path = ROOT / f"roles/claude/locks/{release}.json"
     if not path.is_file():
-        raise DeployError(f"there is no lock file: `bin/lock claude {release}` writes it.")
+        raise DeployError(f"there is no lock file: run `bin/lock claude {release}`.")
     lock = json.loads(path.read_text(encoding="utf-8"))
     package = lock["packages"]["x86_64"]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
 def main(arguments: list[str]) -> int:
-    """Write the schema of a release, or print what changed between two."""
+    """Write the schema of a release, or print the changes between two."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.claude_settings",
-        description="Write schemas/claude-settings-VERSION.json: the settings that a release of "
-        "Claude Code knows. With two releases, only print what changed.",
+        description="Write schemas/claude-settings-VERSION.json: the settings of a release of "
+        "Claude Code. With two releases, only print the changes.",
     )
     about = "a version that `bin/lock claude` has pinned, or a package's .tgz on this machine"
     parser.add_argument("release", metavar="RELEASE", help=about)
-    parser.add_argument("later", metavar="LATER", nargs="?", help="another one")
+    parser.add_argument("later", metavar="LATER", nargs="?", help="another release")
     chosen = parser.parse_args(arguments)
     found = []
-    for each in filter(None, (chosen.release, chosen.later)):
+    for release in filter(None, (chosen.release, chosen.later)):
         try:
-            found.append(schema(package_of(each)))
+            found.append(schema(package_of(release)))
         except DeployError as error:
-            print(f"{each}: {error}", file=sys.stderr)
+            print(f"{release}: {error}", file=sys.stderr)
             return 1
         except (OSError, tarfile.TarError, LookupError, ValueError) as error:
-            print(f"{each}: is no client's package that can be read: {error}", file=sys.stderr)
+            print(f"{release}: cannot be read as a package of the client: {error}", file=sys.stderr)
             return 1
     if len(found) == 2:
         print("\n".join(changes(*found)) or "nothing changed")
@@ -190,11 +190,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _written(schema: dict[str, Any]) -> str:
-    """Write one setting per line: a diff of two releases is then read as such."""
+    """Return the schema as text with one setting per line, for readable diffs of releases."""
     known = schema["properties"]["env"]["known"]
     lines = [
-        f"    {json.dumps(name)}: {json.dumps(each)}"
-        for name, each in sorted(schema["properties"].items())
+        f"    {json.dumps(name)}: {json.dumps(setting)}"
+        for name, setting in sorted(schema["properties"].items())
         if name != "env"
     ]
     names = ",\n".join(f"        {json.dumps(name)}" for name in known)

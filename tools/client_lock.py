@@ -1,4 +1,4 @@
-"""The lock file of a release of Claude Code: its packages, as the registry of npm tells of them."""
+"""The lock file of a release of Claude Code, from the data of the npm registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mirrorfleet.runtime.cache import npm
 
 
 class Package(NamedTuple):
-    """The client for one kind of machine."""
+    """The client's package for one architecture."""
 
     name: str
     integrity: str
@@ -26,20 +26,20 @@ class Package(NamedTuple):
 
 
 def lock(locks: Path, version: str, cooldown: timedelta, reason: str | None) -> int:
-    """Write the lock file of a release, for the machines that the newest one there is for.
+    """Write the lock file of a release, for the architectures of the newest one; return 0 or 1.
 
-    With a ``reason``, it may be younger than the ``cooldown``. Nothing is written when the release
-    is too young, or not to be had for each of the machines.
+    With a ``reason``, the release may be younger than the ``cooldown``. Nothing is written if the
+    release is too young, or if a package is missing.
     """
     newest = max(locks.glob("*.json"), key=lambda path: Version(path.stem))
     known = json.loads(newest.read_text("utf-8"))["packages"]
     try:
-        found = {machine: _package(each["name"], version) for machine, each in known.items()}
-        last = max(each.published for each in found.values())
+        found = {machine: _package(entry["name"], version) for machine, entry in known.items()}
+        last = max(package.published for package in found.values())
         if not reason and datetime.now(UTC) < last + cooldown:
             raise DeployError(
-                f"Claude Code {version} is of {last:%F}, and nothing younger than a week gets into "
-                f"a lock file. Wait until {last + cooldown:%F}, or say --without-cooldown REASON."
+                f"Claude Code {version} was published on {last:%F}, less than a week ago. "
+                f"Wait until {last + cooldown:%F}, or use --without-cooldown REASON."
             )
     except DeployError as error:
         print(f"lock: {error}", file=sys.stderr)
@@ -47,45 +47,45 @@ def lock(locks: Path, version: str, cooldown: timedelta, reason: str | None) -> 
     note = f"(claude, {date.today()}): {reason}" if reason else None
     (locks / f"{version}.json").write_text(_written(version, found, note), "utf-8")
     look = ".venv/bin/python -m tools.claude_settings"
-    print(f"Claude Code {version} is pinned. Next, let it be looked at what it knows:\n")
+    print(f"Claude Code {version} is pinned. Next, inspect its settings:\n")
     if newest.stem != version:
         both = sorted((newest.stem, version), key=Version)
-        print(f"    {look} {' '.join(both)}    # what changed")
-    print(f"    {look} {version}            # its list, for `settings` of fleet files")
+        print(f"    {look} {' '.join(both)}    # the changes")
+    print(f"    {look} {version}            # writes the schema for `settings` of fleet files")
     return 0
 
 
 def _written(version: str, packages: Mapping[str, Package], note: str | None) -> str:
-    """Return a lock file as text, with what is to be told of an emergency."""
+    """Return a lock file as text, with the ``note`` of an emergency."""
     content: dict[str, Any] = {"version": version}
     if note:
         content[NPM_WITHOUT_COOLDOWN] = note
     content["packages"] = {
-        machine: {"name": each.name, "integrity": each.integrity}
-        for machine, each in packages.items()
+        machine: {"name": package.name, "integrity": package.integrity}
+        for machine, package in packages.items()
     }
     return json.dumps(content, indent=2) + "\n"
 
 
 def _package(name: str, version: str) -> Package:
-    """Ask npm, with the configuration that this machine has for it.
+    """Return a package from npm, with this machine's configuration of npm.
 
-    Raises ``DeployError`` when it has no such package, or does not say what must be known of it.
+    Raises ``DeployError`` if the package, its hash or its date is missing.
     """
     command = [npm(), "view", "--json", "--loglevel=silent", f"{name}@{version}"]
     done = subprocess.run(
         [*command, "version", "dist.integrity", "time"], stdout=subprocess.PIPE, text=True
     )
     try:
-        said: dict[str, Any] = json.loads(done.stdout)
-        if "error" in said:
-            raise DeployError(f"npm does not find {name} {version}: {said['error']['summary']}.")
-        integrity, published = said["dist.integrity"], said["time"][version]
+        reply: dict[str, Any] = json.loads(done.stdout)
+        if "error" in reply:
+            raise DeployError(f"npm cannot find {name} {version}: {reply['error']['summary']}.")
+        integrity, published = reply["dist.integrity"], reply["time"][version]
         if not integrity.startswith("sha512-"):
-            raise DeployError(f"npm knows {name} {version} by a weaker hash than sha512.")
+            raise DeployError(f"npm has only a weaker hash than sha512 for {name} {version}.")
         return Package(name, integrity, datetime.fromisoformat(published))
     except (ValueError, KeyError, TypeError):
         raise DeployError(
-            f"npm does not say hash and date of {name} {version}. Its registry must tell both: "
+            f"npm has no hash or date for {name} {version}. Use a registry with both: see "
             "npm config get registry."
         ) from None

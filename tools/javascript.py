@@ -1,4 +1,4 @@
-"""Minified JavaScript, cut into calls, arguments and expressions: as much as schemas need."""
+"""A parser of minified JavaScript: the calls, arguments and expressions that schemas need."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ CALL = re.compile(r"([A-Za-z_$][\w$]*)\(")
 
 
 @cache
-def split(said: str) -> list[str]:
+def split(code: str) -> list[str]:
     """Split a list of arguments, of items or of properties."""
     parts, start = [], 0
-    for at, char, depth in _code(said):
+    for at, char, depth in _code(code):
         if char == "," and depth == 0:
-            parts.append(said[start:at])
+            parts.append(code[start:at])
             start = at + 1
-    return [part.strip() for part in [*parts, said[start:]] if part.strip()]
+    return [part.strip() for part in [*parts, code[start:]] if part.strip()]
 
 
-def chain(said: str) -> tuple[str, str, list[str]] | None:
+def chain(code: str) -> tuple[str, str, list[str]] | None:
     """Read ``name(arguments).method(…).method(…)`` as name, arguments and methods."""
-    found = CALL.match(said)
+    found = CALL.match(code)
     if not found:
         return None
-    given, at = "", found.end() - 1
+    arguments, at = "", found.end() - 1
     methods: list[str] = []
     while True:
-        inside = within(said, at + 1)
-        given = given if methods else inside
+        inside = within(code, at + 1)
+        arguments = arguments if methods else inside
         at += len(inside) + 2
-        method = re.compile(r"\.([A-Za-z]\w*)\(").match(said, at)
+        method = re.compile(r"\.([A-Za-z]\w*)\(").match(code, at)
         if not method:
-            return found[1], given, methods
+            return found[1], arguments, methods
         methods.append(method[1])
         at = method.end() - 1
 
 
-def within(said: str, start: int) -> str:
-    """Return the code from here to the bracket that closes it."""
-    for at, _, depth in _code(said, start):
+def within(code: str, start: int) -> str:
+    """Return the code from ``start`` to the closing bracket."""
+    for at, _, depth in _code(code, start):
         if depth < 0:
-            return said[start:at]
-    return said[start:]
+            return code[start:at]
+    return code[start:]
 
 
-def expression(said: str, start: int) -> str:
-    """Return the code from here to the bracket, the comma or the semicolon that ends it."""
-    for at, char, depth in _code(said, start):
+def expression(code: str, start: int) -> str:
+    """Return the code from ``start`` to the bracket, comma or semicolon that ends it."""
+    for at, char, depth in _code(code, start):
         if depth < 0 or (char in ",;" and depth == 0):
-            return said[start:at]
-    return said[start:]
+            return code[start:at]
+    return code[start:]
 
 
-def _code(said: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
-    """Yield each character that is code, not text, with the brackets that are open around it."""
+def _code(code: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
+    """Yield the position, the character and the number of open brackets, outside of strings."""
     depth, at, before = 0, start, ","
-    while at < len(said):
-        char = said[at]
+    while at < len(code):
+        char = code[at]
         if char in "\"'`" or (char == "/" and before in "(,=:[!&|?{};"):
-            at = _closed(said, at)
+            at = _closed(code, at)
             before = '"'
             continue
         depth += (char in "([{") - (char in ")]}")
@@ -71,16 +71,16 @@ def _code(said: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
         at += 1
 
 
-def _closed(said: str, start: int) -> int:
-    """Return where a text or a regular expression ends."""
-    quote, at, listed = said[start], start + 1, False
-    while at < len(said):
-        char = said[at]
+def _closed(code: str, start: int) -> int:
+    """Return the position after a string or a regular expression."""
+    quote, at, in_class = code[start], start + 1, False
+    while at < len(code):
+        char = code[at]
         if char == "\\":
             at += 1
         elif quote == "/" and char in "[]":
-            listed = char == "["
-        elif char == quote and not listed:
+            in_class = char == "["
+        elif char == quote and not in_class:
             return at + 1
         at += 1
     return at

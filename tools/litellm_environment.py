@@ -1,10 +1,9 @@
-"""LiteLLM from a lock file, built on this machine as on a gateway host, and what it knows by name.
+"""LiteLLM from a lock file, built on this machine as on a gateway host, and its known names.
 
     .venv/bin/python -m tools.litellm_environment 1.109.1
 
-writes mirrorfleet/data/litellm_known/1.109.1.yml, as `bin/lock litellm 1.109.1` does. The
-environment is built as mirrorfleet/runtime/python.py does it: by uv, hashes checked, bytecode
-compiled.
+writes mirrorfleet/data/litellm_known/1.109.1.yml, as `bin/lock litellm 1.109.1` does. uv builds the
+environment as in mirrorfleet/runtime/python.py: with checked hashes and compiled bytecode.
 """
 
 from __future__ import annotations
@@ -20,14 +19,16 @@ PROGRAM = Path(__file__).with_name("litellm_known.py")
 
 
 def build(root: Path, lock: Path, uv: Path = UV) -> Path:
-    """Return the directory of a lock file's environment; another lock file is another directory.
+    """Return the directory of a lock file's environment; build it if it does not exist.
 
-    Raises ``CalledProcessError`` when it cannot be built.
+    Raises ``CalledProcessError`` if the build fails.
     """
     directory = root / ".venv" / f"litellm-{sha256(lock.read_bytes()).hexdigest()[:8]}"
     complete = directory / ".complete"
     if not complete.exists():
-        print(f"LiteLLM {lock.stem} from its lock file, once (a minute or two)", flush=True)
+        print(
+            f"Installing LiteLLM {lock.stem} from its lock file (once, 1 to 2 minutes)", flush=True
+        )
         _run(str(uv), "venv", "--quiet", "--clear", f"--python={sys.executable}", str(directory))
         _run(
             *(str(uv), "pip", "install", "--quiet", f"--python={directory}/bin/python"),
@@ -38,17 +39,17 @@ def build(root: Path, lock: Path, uv: Path = UV) -> Path:
 
 
 def write_known(root: Path, release: str, uv: Path = UV) -> Path:
-    """Write what a release knows by name, which the check of fleet files goes by.
+    """Write the names that a release knows, for the check of fleet files; return the file.
 
-    Its lock file is below ``root`` as well. Raises ``CalledProcessError`` when it cannot be built,
-    or does not say what it knows.
+    The release's lock file is below ``root`` as well. Raises ``CalledProcessError`` if the build or
+    the program fails.
     """
     environment = build(root, root / "roles/litellm/locks" / f"{release}.txt", uv)
     command = [str(environment / "bin/python"), str(PROGRAM)]
-    made = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     target = root / "mirrorfleet/data/litellm_known" / f"{release}.yml"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(made)
+    target.write_bytes(output)
     return target
 
 

@@ -1,7 +1,7 @@
-"""What a locked LiteLLM knows by name, as a file of mirrorfleet/data/litellm_known/ has it.
+"""The names that a locked LiteLLM knows, in the format of mirrorfleet/data/litellm_known/.
 
-Run by the Python of the environment of a gateway, it prints the file: litellm_environment.py, which
-`bin/lock litellm VERSION` uses, writes it. tests/litellm/test_known.py compares.
+Prints the file when run by the Python of a gateway's environment. litellm_environment.py, which
+`bin/lock litellm VERSION` uses, writes it; tests/litellm/test_known.py compares it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ INTERNAL = re.compile("^_|_models$|_models_list$|_list$|_instance$|^initialized_
 
 
 def litellm_settings() -> set[str]:
-    """Attributes of the module, which is what the section sets, and the keys with a way of their
-    own."""
+    """Return the attributes of the module, which the section sets, and the special keys."""
     attributes = {
         name
         for name in litellm.__annotations__
@@ -51,7 +50,7 @@ def litellm_settings() -> set[str]:
     return {
         *attributes,
         *special,
-        # Names that nothing declares: the section sets them, and other files ask for them.
+        # Undeclared names: the section sets them, and other files read them.
         *_read(r'getattr\(litellm, "([a-z]\w+)"', lambda name: not hasattr(litellm, name)),
         # Switches without a type.
         *_read(r"\blitellm\.([a-z]\w+)\b", _is_switch),
@@ -65,7 +64,7 @@ def _is_switch(name: str) -> bool:
 
 
 def _read(pattern: str, counts: Callable[[str], bool] = bool, folders: str = "") -> set[str]:
-    """Return the names that LiteLLM's source reads in a certain way."""
+    """Return the names that a pattern finds in LiteLLM's source, if ``counts`` accepts them."""
     package, read = Path(litellm.__file__).parent, re.compile(pattern)
     roots = [package / folder for folder in folders.split()] or [package]
     files = [path for root in roots for path in (root.rglob("*.py") if root.is_dir() else [root])]
@@ -74,7 +73,7 @@ def _read(pattern: str, counts: Callable[[str], bool] = bool, folders: str = "")
 
 
 def general_settings() -> set[str]:
-    """Fields of its model, and what the proxy reads of the section beside them."""
+    """Return the fields of the section's model, and the other names that the proxy reads."""
     return {
         *ConfigGeneralSettings.model_fields,
         *_read(r'general_settings(?:\.get\(\s*|\[)"(\w+)"', folders="proxy"),
@@ -82,14 +81,15 @@ def general_settings() -> set[str]:
 
 
 def router_settings() -> set[str]:
+    """Return the router's arguments that the configuration file can set."""
     elsewhere = proxy_server.ROUTER_SETTINGS_MANAGED_OUTSIDE_CONFIG
     return {name for name in litellm.Router.get_valid_args() if name not in elsewhere}
 
 
 def model_parameters() -> set[str]:
-    """Parameters of a deployment: LiteLLM's own, and those that go on to a provider.
+    """Return the parameters of a deployment: LiteLLM's own, and those for providers.
 
-    Declared ones, and what the code of the providers that a fleet file knows reads beside them.
+    These are the declared ones, and those that the code of the fleet file's providers reads.
     """
     names = {
         *GenericLiteLLMParams.model_fields,
@@ -100,7 +100,7 @@ def model_parameters() -> set[str]:
         *inspect.signature(litellm.utils.get_optional_params).parameters,
         *("model", "extra_headers", "extra_body", "weight", "order", "max_parallel_requests"),
         *_read(READ, folders="integrations/anthropic_cache_control_hook.py"),
-        *_read(READ, folders=" ".join(f"llms/{each}" for each in CHAT)),
+        *_read(READ, folders=" ".join(f"llms/{folder}" for folder in CHAT)),
     }
     return {name for name in names if not REQUEST.search(name)}
 
@@ -120,21 +120,22 @@ REQUEST = re.compile(
     "|^secret_fields$|^attempted_targets$|^fallback_depth$|^shared_session$"
     "|^additional_args$|^original_|^completion_call_id$|^logger_fn$"
 )
-"""What LiteLLM itself hands on with each request."""
+"""Names that LiteLLM itself passes with each request."""
 
 
 def guardrail_parameters() -> set[str]:
+    """Return the parameters of a guardrail."""
     return set(LitellmParams.model_fields)
 
 
 INTERNAL_CALLBACK = re.compile("rate_limiter|hook|agent$|prompt|bitbucket|gitlab")
-"""Callbacks that LiteLLM adds itself, or that fetch prompts by a section of their own."""
+"""Callbacks that LiteLLM adds itself, or that fetch prompts from a section of their own."""
 
-LACKING = re.compile("install|No module|No package|Enterprise|enterprise|not available")
+MISSING = re.compile("install|No module|No package|Enterprise|enterprise|not available")
 
 
 def callbacks() -> set[str]:
-    """Callbacks that log, trace, measure or intercept, and need no package that is not locked."""
+    """Return the callbacks for logs, traces, metrics and hooks whose packages are locked."""
     logging = set(litellm._known_custom_logger_compatible_callbacks) - {"prometheus"}
     source = inspect.getsource(callback_utils.initialize_callbacks_on_proxy)
     return {
@@ -144,40 +145,41 @@ def callbacks() -> set[str]:
 
 
 def _proxy_has(name: str) -> bool:
-    """Is it one that the proxy makes itself, and not for paying users alone?"""
+    """Return whether the proxy can create the callback without a license."""
     try:
         with redirect_stdout(StringIO()):
             callback_utils.initialize_callbacks_on_proxy([name], False, "", {}, {})
     except Exception as error:
-        return not LACKING.search(str(error))
+        return not MISSING.search(str(error))
     return True
 
 
 def _can_start(name: str) -> bool:
-    """Does it start, or lack nothing but an address or a key?
+    """Return whether a callback starts, or only an address or a key is missing.
 
-    LiteLLM itself tells the reason to its log, and goes on without the callback.
+    LiteLLM logs the reason, and continues without the callback.
     """
-    said: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     verbose_logger.handlers, verbose_logger.propagate = [handler], False
     try:
         litellm_logging._init_custom_logger_compatible_class(name, None, None)
     except Exception as error:
-        said.append(str(error))
-    return not LACKING.search(" ".join(said))
+        messages.append(str(error))
+    return not MISSING.search(" ".join(messages))
 
 
 def known() -> dict[str, Any]:
+    """Return the names by section of the file."""
     return {
         "litellm_settings": litellm_settings(),
         "router_settings": router_settings(),
         "general_settings": general_settings(),
         "models": model_parameters(),
         "callbacks": callbacks(),
-        "guardrails": {each.value for each in SupportedGuardrailIntegrations},
-        "guardrail_modes": {each.value for each in GuardrailEventHooks},
+        "guardrails": {integration.value for integration in SupportedGuardrailIntegrations},
+        "guardrail_modes": {hook.value for hook in GuardrailEventHooks},
         "guardrail_parameters": guardrail_parameters(),
         "routing_strategies": set(get_args(RoutingStrategyName)),
     }

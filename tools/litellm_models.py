@@ -1,7 +1,7 @@
-"""Windows, caps and prices of providers' models, from the price list in LiteLLM's own wheel.
+"""Windows, limits and prices of providers' models, from the price list in LiteLLM's wheel.
 
-`bin/lock litellm VERSION` writes mirrorfleet/data/litellm_models/VERSION.json with it; for a lock
-file that is there already:
+`bin/lock litellm VERSION` writes mirrorfleet/data/litellm_models/VERSION.json with it. For an
+existing lock file:
 
     .venv/bin/python -m tools.litellm_models 1.109.1
 """
@@ -32,35 +32,35 @@ PROVIDERS = {
     "openai": re.compile("openai"),
     "vertex_ai": re.compile("vertex_ai(-.*)?"),
 }
-"""The providers of a fleet file, and how the list calls each."""
+"""The providers of a fleet file, with a pattern of their names in the list."""
 
 Models = Mapping[str, Mapping[str, tuple[int | None, int | None, bool]]]
-"""By provider and model: the most tokens of a prompt, of an answer, and whether it has a price."""
+"""By provider and model: maximum tokens of a prompt and an answer, and whether it has a price."""
 
 
 def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
-    """Return what a price list says of the models that chat, by the ids of a fleet file."""
+    """Return the chat models of a price list, by the IDs of a fleet file."""
     found: dict[str, dict[str, tuple[int | None, int | None, bool]]] = {}
     for provider, pattern in PROVIDERS.items():
-        mine = found.setdefault(provider, {})
-        for name, said in listed.items():
-            if said.get("mode") in ("chat", "responses") and pattern.fullmatch(
-                said.get("litellm_provider", "")
+        known = found.setdefault(provider, {})
+        for name, entry in listed.items():
+            if entry.get("mode") in ("chat", "responses") and pattern.fullmatch(
+                entry.get("litellm_provider", "")
             ):
-                mine[name.removeprefix(f"{provider}/")] = (
-                    _tokens(said.get("max_input_tokens")),
-                    _tokens(said.get("max_output_tokens")),
-                    "input_cost_per_token" in said,
+                known[name.removeprefix(f"{provider}/")] = (
+                    _tokens(entry.get("max_input_tokens")),
+                    _tokens(entry.get("max_output_tokens")),
+                    "input_cost_per_token" in entry,
                 )
     return found
 
 
-def _tokens(said: Any) -> int | None:
-    return int(said) if isinstance(said, int | float) and said > 0 else None
+def _tokens(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def text(found: Models) -> str:
-    """Return the content of a data file: one line a model, so that releases can be compared."""
+    """Return the content of a data file, one line per model, for readable diffs of releases."""
     providers = []
     for provider, listed in found.items():
         lines = [f"  {json.dumps(name)}: {json.dumps(listed[name])}" for name in sorted(listed)]
@@ -69,7 +69,7 @@ def text(found: Models) -> str:
 
 
 def write(root: Path, release: str) -> Path:
-    """Write the data file of a release, whose lock file is below ``root`` as well."""
+    """Write and return the data file of a release, whose lock file is below ``root`` as well."""
     lock = (root / "roles/litellm/locks" / f"{release}.txt").read_text("utf-8")
     target = root / "mirrorfleet/data/litellm_models" / f"{release}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,14 @@ def write(root: Path, release: str) -> Path:
 
 
 def price_list(release: str, lock: str) -> bytes:
-    """Return the price list of the wheel that a lock file pins, checked against its hash."""
+    """Return the price list of the wheel that a lock file pins, after a check of its hash."""
     pin = PIN.search(lock)
     if pin is None:
         raise ValueError(f"the lock file of LiteLLM {release} does not pin LiteLLM")
     with tarfile.open(
         cache.wheels(f"{pin[0]}\n", f"litellm {release}", "3.11", "x86_64", also="")
     ) as archive:
-        [name] = [each for each in archive.getnames() if each.endswith(".whl")]
+        [name] = [member for member in archive.getnames() if member.endswith(".whl")]
         wheel = archive.extractfile(name)
         if wheel is None:
             raise ValueError(f"{name} is not a file in the archive of LiteLLM {release}")

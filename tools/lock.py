@@ -1,6 +1,6 @@
-"""Lock files: every package of a tree, at one version, by its hashes. The program of bin/lock.
+"""The program of bin/lock: it writes lock files with one version and the hashes of every package.
 
-Options of one file stand in it, in a line that starts with "# lock:".
+An .in file contains its own options, in lines that start with "# lock:".
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ UV = Path(sys.executable).parent / "uv"
 COOLDOWN = timedelta(days=7)
 ROLES = ("litellm", "vllm")
 CUDA_TOOLKIT = Path("roles/vllm/cuda_toolkit.in")
-"""Resolved together with every CUDA build of vLLM."""
+"""Requirements that are resolved together with every CUDA build of vLLM."""
 
 
 def main(arguments: list[str]) -> int:
-    """Write one lock file. It is left as it was when nothing fits, or nothing that may be used."""
+    """Write one lock file; return 0 or 1. On failure the former file stays."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.without_cooldown is not None and len(chosen.without_cooldown.split()) < 3:
-        parser.error("say in a few words why the cooldown cannot be waited for")
+        parser.error("--without-cooldown needs a reason of at least three words")
     what, *early = chosen.what or ["pyproject.toml"]
     if what == "claude":
         if len(early) != 1 or not re.fullmatch(r"\d+\.\d+\.\d+", early[0]):
-            parser.error("name one release of Claude Code: bin/lock claude 2.1.330")
+            parser.error("give one release of Claude Code: bin/lock claude 2.1.330")
         locks = ROOT / "roles/claude/locks"
         return client_lock.lock(locks, early[0], COOLDOWN, chosen.without_cooldown)
     source, text = ROOT / what, None
     if what in ROLES:
         if not early:
-            parser.error(f"say which release of {what}: bin/lock {what} VERSION")
+            parser.error(f"give a release of {what}: bin/lock {what} VERSION")
         release, *early = early
         source = ROOT / "roles" / what / "locks" / f"{release}.in"
-        text = None if source.exists() else like_the_newest(source)
+        text = None if source.exists() else copy_of_newest(source)
         early = [_package(what, release), *early] if chosen.without_cooldown else early
     if bool(early) != bool(chosen.without_cooldown):
-        parser.error("--without-cooldown REASON and the packages that it is for go together")
+        parser.error("give both --without-cooldown REASON and its packages, or neither")
     if not source.exists() and text is None:
-        parser.error(f"there is no {what}")
+        parser.error(f"{what} does not exist")
     if text:
         source.write_text(text, "utf-8")
     done = lock(source, chosen.without_cooldown, early)
@@ -63,27 +63,27 @@ def main(arguments: list[str]) -> int:
         try:
             litellm_models.write(ROOT, release)
         except DeployError as error:
-            print(f"lock: no price list of LiteLLM {release}: {error}", file=sys.stderr)
+            print(f"lock: no price list for LiteLLM {release}: {error}", file=sys.stderr)
             return 1
         done = _known(release)
     return done
 
 
 def _known(release: str) -> int:
-    """Write what the release knows by name; without it, the check refuses fleets of the release."""
+    """Write the names that the release knows; the check refuses a release without them."""
     try:
         litellm_environment.write_known(ROOT, release, UV)
     except (subprocess.CalledProcessError, OSError) as error:
         print(
-            f"lock: the lock file is written; what LiteLLM {release} knows by name is not: {error}."
-            f" Mend that, and run: .venv/bin/python -m tools.litellm_environment {release}",
+            f"lock: the lock file is written, but not the names of LiteLLM {release}: {error}. "
+            f"Fix that, then run: .venv/bin/python -m tools.litellm_environment {release}",
             file=sys.stderr,
         )
         return 1
     return 0
 
 
-def like_the_newest(source: Path) -> str:
+def copy_of_newest(source: Path) -> str:
     """Return what a new .in file is to say: what that of the newest release of its build says."""
     version, _, build = source.stem.partition("-")
     known = {}
@@ -96,7 +96,10 @@ def like_the_newest(source: Path) -> str:
 
 
 def lock(source: Path, reason: str | None, early: list[str]) -> int:
-    """Resolve ``source``; with a ``reason``, the packages ``early`` may be younger than a week."""
+    """Resolve ``source``. With a ``reason``, the packages ``early`` may be younger than a week.
+
+    Return an exit code.
+    """
     relative = source.relative_to(ROOT)
     target = source.with_suffix(".txt")
     options = _options(source)
@@ -111,18 +114,18 @@ def lock(source: Path, reason: str | None, early: list[str]) -> int:
     if reason:
         command += [f"--exclude-newer-package={name}={today}" for name in early]
     command += [f"--custom-compile-command=bin/lock {relative}"]
-    elsewhere = indexes(source.read_text("utf-8"))
-    done = _compiled(command, elsewhere) if elsewhere else _run(command)
+    own_indexes = indexes(source.read_text("utf-8"))
+    done = _compiled(command, own_indexes) if own_indexes else _run(command)
     if done.returncode:
         return done.returncode
     if bad := list(advisories.locked(done.stdout)):
-        print("\n".join(f"lock: {relative} leads to {each}" for each in bad), file=sys.stderr)
+        print("\n".join(f"lock: {relative} needs {package}" for package in bad), file=sys.stderr)
         return 1
-    if cuda and (why := cuda_mismatch(done.stdout)):
-        print(f"lock: {relative} leads to {why}. Choose a release for CUDA 13.", file=sys.stderr)
+    if cuda and (mismatch := cuda_mismatch(done.stdout)):
+        print(f"lock: {relative} needs {mismatch}. Choose a release for CUDA 13.", file=sys.stderr)
         return 1
     note = f"{WITHOUT_COOLDOWN} ({', '.join(early)}, {today}): {reason}\n" if reason else ""
-    where = "".join(f"{INDEX} {name} {url}\n" for name, url in elsewhere.items())
+    where = "".join(f"{INDEX} {name} {url}\n" for name, url in own_indexes.items())
     target.write_text(note + where + done.stdout, "utf-8")
     return 0
 
@@ -134,26 +137,26 @@ def _run(command: list[str], **more: Any) -> Done:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **more)
 
 
-IMPATIENT = {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"}
-"""Until an index counts as away."""
+TIMEOUTS = {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"}
+"""Limits after which an index counts as unreachable."""
 
 
-def _compiled(command: list[str], elsewhere: dict[str, str]) -> Done:
-    """Resolve with packages that an index of their own has: from where pip looks on this machine,
-    or else from that index."""
-    pages = [page(url, name) for name, url in elsewhere.items()]
-    said = []
-    for places in (_folders(), pages):
-        links = [f"--find-links={place}" for place in places]
-        done = _run([*command, *links], stderr=subprocess.PIPE, env={**os.environ, **IMPATIENT})
+def _compiled(command: list[str], own_indexes: dict[str, str]) -> Done:
+    """Resolve with packages from their own indexes: first from the locations in pip's
+    configuration, then from those indexes."""
+    pages = [page(url, name) for name, url in own_indexes.items()]
+    errors = []
+    for locations in (_folders(), pages):
+        links = [f"--find-links={location}" for location in locations]
+        done = _run([*command, *links], stderr=subprocess.PIPE, env={**os.environ, **TIMEOUTS})
         if done.returncode == 0:
             return done
-        said.append(done.stderr.strip())
-    print("\n".join(dict.fromkeys(said)), file=sys.stderr)
+        errors.append(done.stderr.strip())
+    print("\n".join(dict.fromkeys(errors)), file=sys.stderr)
     print(
-        f"lock: {', '.join(elsewhere)} comes from an index of its own: neither uv and pip, as they "
-        f"are configured on this machine, nor {', '.join(pages)} led to a lock. If it cannot be "
-        "reached from here, download its wheels with another machine, put them into a folder, and "
+        f"lock: {', '.join(own_indexes)} needs its own index: this machine's configuration of uv "
+        f"and pip did not work, and neither did {', '.join(pages)}. If this machine cannot reach "
+        "that index, download the wheels on another machine, put them into a folder, and "
         f"run: {sys.executable} -m pip config set global.find-links FOLDER",
         file=sys.stderr,
     )
@@ -161,12 +164,12 @@ def _compiled(command: list[str], elsewhere: dict[str, str]) -> Done:
 
 
 def _folders() -> list[str]:
-    """Return the places where pip looks for files, as it is configured here: uv does not ask it."""
+    """Return the find-links of pip's configuration on this machine, which uv does not read."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    said = dict(line.split("=", 1) for line in lines if "=" in line)
-    links = [value for name, value in said.items() if name.endswith(".find-links")]
-    return [*dict.fromkeys(place for value in links for place in literal_eval(value).split())]
+    options = dict(line.split("=", 1) for line in lines if "=" in line)
+    links = [value for name, value in options.items() if name.endswith(".find-links")]
+    return [*dict.fromkeys(link for value in links for link in literal_eval(value).split())]
 
 
 def _package(role: str, release: str) -> str:
@@ -174,8 +177,8 @@ def _package(role: str, release: str) -> str:
 
 
 def _options(source: Path) -> list[str]:
-    said = re.findall(r"^# lock: (.*)$", source.read_text("utf-8"), re.M)
-    return [word for line in said for word in line.split()]
+    options = re.findall(r"^# lock: (.*)$", source.read_text("utf-8"), re.M)
+    return [word for line in options for word in line.split()]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,13 +186,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--without-cooldown",
         metavar="REASON",
-        help="let a release, and the packages named after it, be younger than a week",
+        help="allow a release, and the packages after it, to be younger than a week",
     )
     parser.add_argument(
         "what",
         nargs="*",
         metavar="FILE.in | litellm VERSION | vllm VERSION | claude VERSION",
-        help="nothing: requirements.lock",
+        help="default: requirements.lock",
     )
     return parser
 

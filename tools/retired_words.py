@@ -39,7 +39,7 @@ def find(text: str, words: dict[str, str]) -> Iterator[tuple[int, str, str]]:
     pattern = re.compile(rf"(?<![a-zA-Z.])(?:{'|'.join(words)})(?![a-zA-Z])", re.IGNORECASE)
     for number, line in enumerate(text.splitlines(), 1):
         for found in pattern.findall(line):
-            word = next(each for each in words if re.fullmatch(each, found, re.IGNORECASE))
+            word = next(entry for entry in words if re.fullmatch(entry, found, re.IGNORECASE))
             yield number, found, words[word]
 
 

@@ -1,1 +1,1 @@
-"""Gateways side by side on loopback, in front of an engine that answers at once."""
+"""A comparison of gateways on loopback, in front of an engine that answers at once."""

@@ -1,4 +1,4 @@
-"""What the engine of this benchmark says, in all the ways that it can be asked."""
+"""The answers of this benchmark's engine, by API, streamed and not."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CHAT_USAGE = {"prompt_tokens": 7, "completion_tokens": len(WORDS), "total_tokens
 
 
 def _message(**more: Any) -> dict[str, Any]:
-    said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "coder"}
-    return {**said, "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE, **more}
+    common = {"id": "msg_1", "type": "message", "role": "assistant", "model": "coder"}
+    return {**common, "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE, **more}
 
 
 def _events() -> list[bytes]:
     block = {"type": "text", "text": ""}
     deltas = [{"type": "text_delta", "text": word} for word in WORDS]
-    said: list[dict[str, Any]] = [
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": _message(content=[], stop_reason=None)},
         {"type": "content_block_start", "index": 0, "content_block": block},
         *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
@@ -28,22 +28,22 @@ def _events() -> list[bytes]:
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": USAGE},
         {"type": "message_stop"},
     ]
-    return [f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in said]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
 def _completion(kind: str, **choice: Any) -> dict[str, Any]:
-    said = {"id": "1", "object": kind, "created": 1, "model": "coder"}
-    return {**said, "choices": [{"index": 0, "finish_reason": None, **choice}]}
+    common = {"id": "1", "object": kind, "created": 1, "model": "coder"}
+    return {**common, "choices": [{"index": 0, "finish_reason": None, **choice}]}
 
 
 def _chunks() -> list[bytes]:
     kind = "chat.completion.chunk"
     deltas = [{"role": "assistant", "content": ""}, *({"content": word} for word in WORDS)]
-    said = [
+    chunks = [
         *(_completion(kind, delta=delta) for delta in deltas),
         _completion(kind, delta={}, finish_reason="stop") | {"usage": CHAT_USAGE},
     ]
-    return [*(f"data: {json.dumps(each)}\n\n".encode() for each in said), b"data: [DONE]\n\n"]
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
 def _chat() -> dict[str, Any]:
@@ -62,10 +62,10 @@ ANSWERS = {
 
 
 def text(answer: str) -> str:
-    """Return the words of an answer of /v1/messages, streamed or not."""
+    """Return the text of an answer of /v1/messages, streamed or not."""
     if answer.startswith("{"):
-        said: str = json.loads(answer)["content"][0]["text"]
-        return said
+        content: str = json.loads(answer)["content"][0]["text"]
+        return content
     return "".join(_deltas(answer))
 
 

@@ -1,4 +1,4 @@
-"""Who is compared: each is started on loopback in front of the same upstream."""
+"""The contestants: each starts on loopback in front of the same upstream."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROUTER = (
 
 @dataclass(frozen=True)
 class Running:
-    """A contestant that answers; all its processes are in one session."""
+    """A running contestant; all its processes are in one session."""
 
     name: str
     url: str
@@ -50,13 +50,15 @@ Start = Callable[[str, Upstream, Path], AbstractContextManager[Running]]
 
 @contextmanager
 def floor(name: str, upstream: Upstream, directory: Path) -> Iterator[Running]:
-    """The upstream without a gateway; its own costs are not told."""
+    """Yield the upstream without a gateway; its CPU time and memory are not measured."""
     yield Running(name, f"{upstream.url}/v1/messages", 0)
 
 
 @contextmanager
-def ours(name: str, upstream: Upstream, directory: Path, **changes: Any) -> Iterator[Running]:
-    """A gateway as the role renders it; ``changes`` are made to its plan."""
+def mirrorfleet(
+    name: str, upstream: Upstream, directory: Path, **changes: Any
+) -> Iterator[Running]:
+    """Run a gateway as the role renders it, with ``changes`` to its plan."""
     plan = replace(planned(HERE / "fleet.yml"), **changes)
     with serving(plan, upstream, directory, workers=render.workers(plan, _here())) as gateway:
         yield Running(
@@ -67,23 +69,23 @@ def ours(name: str, upstream: Upstream, directory: Path, **changes: Any) -> Iter
 def before_ollama(
     name: str, upstream: Upstream, directory: Path
 ) -> AbstractContextManager[Running]:
-    """Ours, with a look at every prompt whether it fits: mirrorfleet_ollama.py."""
+    """Run Mirrorfleet's gateway with a size check of every prompt: mirrorfleet_ollama.py."""
     routes = planned(HERE / "fleet.yml").routes
     checked = tuple(replace(route, checked_weights="weights") for route in routes)
-    return ours(name, upstream, directory, routes=checked)
+    return mirrorfleet(name, upstream, directory, routes=checked)
 
 
 @contextmanager
 def quick_start(name: str, upstream: Upstream, directory: Path, route: str) -> Iterator[Running]:
-    """LiteLLM as its documentation starts it: installed by pip, one worker, a short config.yaml."""
+    """Run LiteLLM as in its documentation: installed by pip, one worker, a short config.yaml."""
     base = f"{upstream.url}/v1" if route == "hosted_vllm" else upstream.url
     deployment = {"model": f"{route}/coder", "api_base": base, "api_key": "none"}
     config = {"model_list": [{"model_name": "sonnet", "litellm_params": deployment}]}
     (directory / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
-    made = _environment("quick-start", "--constraint", str(LOCK), QUICK_START)
+    built = _environment("quick-start", "--constraint", str(LOCK), QUICK_START)
     port = free_port()
-    command = [f"{made}/bin/litellm", "--config", "config.yaml", "--port", str(port)]
-    # Without a network of its own, it must not wait for the price list from the internet.
+    command = [f"{built}/bin/litellm", "--config", "config.yaml", "--port", str(port)]
+    # Without internet access, it must not wait for the price list.
     variables = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with _served(command, directory, variables, port, "/health/readiness") as session:
         yield Running(name, _messages(port), session, headers=_bearer())
@@ -91,10 +93,10 @@ def quick_start(name: str, upstream: Upstream, directory: Path, route: str) -> I
 
 @contextmanager
 def claude_code_proxy(name: str, upstream: Upstream, directory: Path) -> Iterator[Running]:
-    """A small proxy of one worker around LiteLLM's library; as it stands but for its port."""
-    made = _environment("proxy", "--require-hashes", "--no-deps", "--requirement", str(PROXY_LOCK))
+    """Run a small proxy of one worker around LiteLLM's library; only its port is changed."""
+    built = _environment("proxy", "--require-hashes", "--no-deps", "--requirement", str(PROXY_LOCK))
     port = free_port()
-    command = [f"{made}/bin/uvicorn", "server.fastapi:app", "--log-level=error", f"--port={port}"]
+    command = [f"{built}/bin/uvicorn", "server.fastapi:app", "--log-level=error", f"--port={port}"]
     variables = {
         "OPENAI_API_KEY": "none",
         "OPENAI_BASE_URL": f"{upstream.url}/v1",
@@ -108,7 +110,7 @@ def claude_code_proxy(name: str, upstream: Upstream, directory: Path) -> Iterato
 
 @contextmanager
 def claude_code_router(name: str, upstream: Upstream, directory: Path) -> Iterator[Running]:
-    """A router in Node.js, of one process; without its log, which tells every request whole."""
+    """Run a router in Node.js with one process, without its log, which contains whole requests."""
     subprocess.run(["tar", "-xzf", npm_package(*ROUTER), "-C", directory], check=True)
     port = free_port()
     provider = {"name": "engine", "api_key": "none", "models": ["coder"]}
@@ -124,7 +126,7 @@ def claude_code_router(name: str, upstream: Upstream, directory: Path) -> Iterat
 
 CONTESTANTS: dict[str, Start] = {
     "no gateway": floor,
-    "mirrorfleet": ours,
+    "mirrorfleet": mirrorfleet,
     "quick start": partial(quick_start, route="anthropic"),
     "quick start, hosted_vllm": partial(quick_start, route="hosted_vllm"),
     "claude-code-proxy": claude_code_proxy,
@@ -132,11 +134,11 @@ CONTESTANTS: dict[str, Start] = {
 }
 
 VARIANTS: dict[str, Start] = {
-    "one worker": partial(ours, workers=1),
-    "metrics": partial(ours, metrics=True),
+    "one worker": partial(mirrorfleet, workers=1),
+    "metrics": partial(mirrorfleet, metrics=True),
     "before Ollama": before_ollama,
 }
-"""Ours with one thing different, to judge a default by."""
+"""Mirrorfleet's gateway with one difference each, to evaluate a default."""
 
 
 def _here() -> Observation:
@@ -144,15 +146,15 @@ def _here() -> Observation:
     return assumed(cores=os.cpu_count() or 1, memory=memory)
 
 
-def _environment(name: str, *wanted: str) -> Path:
-    """Return a Python environment with bytecode, as pip makes it; it is built once and kept."""
-    directory = VENV.parent / f"benchmark-{name}-{sha256(repr(wanted).encode()).hexdigest()[:8]}"
+def _environment(name: str, *arguments: str) -> Path:
+    """Return a Python environment with bytecode, as from pip; build it once and keep it."""
+    directory = VENV.parent / f"benchmark-{name}-{sha256(repr(arguments).encode()).hexdigest()[:8]}"
     complete = directory / ".complete"
     if not complete.exists():
         uv = [f"{VENV}/uv", "--quiet"]
         subprocess.run([*uv, "venv", "--clear", f"--python={VENV}/python", directory], check=True)
         install = [*uv, "pip", "install", f"--python={directory}/bin/python", "--compile-bytecode"]
-        subprocess.run([*install, *wanted], check=True)
+        subprocess.run([*install, *arguments], check=True)
         complete.touch()
     return directory
 

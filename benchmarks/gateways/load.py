@@ -1,9 +1,10 @@
-"""Ask a gateway for some seconds over so many connections, and print what became of it as JSON.
+"""Load a gateway for some seconds over a number of connections; print the results as JSON.
 
     PYTHON -m benchmarks.gateways.load <QUESTION.json
 
-Run by the Python of a gateway's environment, which has aiohttp and uvloop. Each connection is kept
-and asks again as soon as it is answered. An answer that is not whole counts as wrong.
+Run by the Python of a gateway's environment, which has aiohttp and uvloop. Each connection stays
+open and sends the next request as soon as the answer is complete. An incomplete answer counts as
+wrong.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import aiohttp
 import uvloop
 
 FIRST = (b"content_block_delta", b"text_delta")
-"""What the first event with a word in it holds."""
+"""Texts of the first event with a word of the answer."""
 
 
 async def ask(question: dict[str, Any]) -> dict[str, Any]:
-    """Return requests per second, milliseconds of each answer and of its first token, failures."""
+    """Return the seconds of the load, milliseconds of each answer and first token, and failures."""
     body = json.dumps(question["body"]).encode()
     headers = {**question["headers"], "Content-Type": "application/json"}
     end = question["whole"].encode()
@@ -53,8 +54,8 @@ async def ask(question: dict[str, Any]) -> dict[str, Any]:
             await one(session)
 
     connector = aiohttp.TCPConnector(limit=0)
-    patience = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         started = time.perf_counter()
         until = started + question["seconds"]
         await asyncio.gather(*(connection(session, until) for _ in range(question["connections"])))

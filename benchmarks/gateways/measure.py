@@ -1,4 +1,4 @@
-"""Measure: all contestants in turn, round after round, so that a noisy minute hits all alike."""
+"""Measurement: contestants run in turn, round by round, so that load on the machine affects all."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from benchmarks.machine import REPOSITORY
 from tests.litellm.environment import environment
 
 WARM_UP = 1.0
-ASKED = 16 * 1024
-"""Bytes of system prompt in a question. Claude Code's own is longer."""
+PROMPT = 16 * 1024
+"""Bytes of system prompt in a request. Claude Code's own is longer."""
 
 
 @dataclass
 class Cell:
-    """One contestant with so many connections: a value per round, times in milliseconds."""
+    """One contestant with a number of connections: a value per round, times in milliseconds."""
 
     contestant: str
     streamed: bool
@@ -41,33 +41,33 @@ class Cell:
 
 
 def measure(
-    everybody: Sequence[Running],
+    contestants: Sequence[Running],
     connections: Sequence[int],
     streamed: Sequence[bool],
     rounds: int,
     seconds: float,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Cell]:
     """Load each contestant alone, the others stopped; return all figures."""
     cells = [
-        Cell(each.name, stream, number)
+        Cell(contestant.name, stream, number)
         for stream in streamed
         for number in connections
-        for each in everybody
+        for contestant in contestants
     ]
-    running = {each.name: each for each in everybody}
-    for each in everybody:
-        _signal(each, signal.SIGSTOP)
+    running = {contestant.name: contestant for contestant in contestants}
+    for contestant in contestants:
+        _signal(contestant, signal.SIGSTOP)
     for turn in range(rounds):
         for cell in cells:
-            with _awake(running[cell.contestant]):
-                _one(running[cell.contestant], cell, seconds)
-            tell(f"round {turn + 1} of {rounds}: {_line(cell)}")
+            with _resumed(running[cell.contestant]):
+                _round(running[cell.contestant], cell, seconds)
+            log(f"round {turn + 1} of {rounds}: {_line(cell)}")
     return cells
 
 
-def prove(contestant: Running) -> None:
-    """Raise unless a contestant's answers, streamed and not, are what the upstream says."""
+def verify(contestant: Running) -> None:
+    """Raise ``RuntimeError`` unless a contestant's answers are those of the upstream."""
     for streamed in (False, True):
         question = _question(contestant, streamed)
         headers = {**question["headers"], "Content-Type": "application/json"}
@@ -79,7 +79,7 @@ def prove(contestant: Running) -> None:
             raise RuntimeError(f"{contestant.name} answers {answer[-500:]}")
 
 
-def _one(contestant: Running, cell: Cell, seconds: float) -> None:
+def _round(contestant: Running, cell: Cell, seconds: float) -> None:
     _load(contestant, cell, WARM_UP)
     before = processes.cpu(contestant.session)
     done = _load(contestant, cell, seconds)
@@ -102,12 +102,12 @@ def _one(contestant: Running, cell: Cell, seconds: float) -> None:
 
 
 def _load(contestant: Running, cell: Cell, seconds: float) -> dict[str, Any]:
-    asked = _question(contestant, cell.streamed)
-    asked |= {"connections": cell.connections, "seconds": seconds}
+    question = _question(contestant, cell.streamed)
+    question |= {"connections": cell.connections, "seconds": seconds}
     done = subprocess.run(
         [environment() / "bin/python", "-m", "benchmarks.gateways.load"],
         cwd=REPOSITORY,
-        input=json.dumps(asked),
+        input=json.dumps(question),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -117,7 +117,7 @@ def _load(contestant: Running, cell: Cell, seconds: float) -> dict[str, Any]:
 
 
 def _question(contestant: Running, streamed: bool) -> dict[str, Any]:
-    """Return what is asked, and of what its answer must hold the end."""
+    """Return a request, and the text that ends its answer."""
     content = [{"type": "text", "text": "Count."}]
     return {
         "url": contestant.url,
@@ -127,7 +127,7 @@ def _question(contestant: Running, streamed: bool) -> dict[str, Any]:
             "model": contestant.model,
             "max_tokens": 1024,
             "stream": streamed,
-            "system": [{"type": "text", "text": "word " * (ASKED // 5)}],
+            "system": [{"type": "text", "text": "word " * (PROMPT // 5)}],
             "messages": [{"role": "user", "content": content}],
         },
     }
@@ -139,8 +139,8 @@ def _percentile(values: list[float], share: int) -> float:
 
 
 @contextmanager
-def _awake(contestant: Running) -> Iterator[None]:
-    """Let a contestant run for a while: what it does when it is not asked would disturb others."""
+def _resumed(contestant: Running) -> Iterator[None]:
+    """Let a contestant run during the block. The others are stopped: they would disturb it."""
     _signal(contestant, signal.SIGCONT)
     try:
         yield

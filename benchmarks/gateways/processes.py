@@ -1,4 +1,4 @@
-"""What the processes of a contestant cost: processor time and memory, read from /proc."""
+"""CPU time and memory of a contestant's processes, from /proc."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu(session: int) -> float:
-    """Return the seconds of processor time that a session's processes have used.
+    """Return the CPU time in seconds that a session's processes have used.
 
-    Those that have ended are counted at who waited for them.
+    The time of ended processes counts for the parent that waited for them.
     """
     return sum(sum(map(int, stat[11:15])) for _, stat in _members(session)) / TICKS
 
 
 def memory(session: int) -> int:
-    """Return the bytes that a session's processes take; what they share is counted once."""
+    """Return the memory of a session's processes in bytes; shared memory counts once."""
     total = 0
     for process, _ in _members(session):
         with suppress(OSError):

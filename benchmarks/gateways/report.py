@@ -1,4 +1,4 @@
-"""From raw figures to tables: python -m benchmarks.gateways.report (again, from gateway.json)."""
+"""The report of raw figures: python -m benchmarks.gateways.report (from gateway.json)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST = ("first token p50 ms", "p95 ms")
 
 
 def main(raw: Path = RESULTS / "gateway.json") -> int:
-    """Print the tables; write them beside the raw figures."""
+    """Print the tables; write them to the folder of the raw figures."""
     result = json.loads(raw.read_text("utf-8"))
     text = "\n".join(_document(result)) + "\n"
     print(text)
@@ -26,13 +26,13 @@ def main(raw: Path = RESULTS / "gateway.json") -> int:
 
 
 def _document(result: dict[str, Any]) -> Iterator[str]:
-    yield "# Gateways for Claude Code, side by side"
+    yield "# Gateways for Claude Code"
     yield ""
     yield (
         f"{result['date']}, one machine for load, gateway and upstream: {result['cores']} cores, "
         f"{result['memory_gib']} GiB; LiteLLM {result['litellm']}. Medians of {result['rounds']} "
-        f"rounds of {result['seconds']:g} s each, also of their ratios (x {BASE}). CPU is that of "
-        "the gateway's processes per request; memory counts what they share once. Raw figures: "
+        f"rounds of {result['seconds']:g} s each, also of their ratios (x {BASE}). CPU is the "
+        "time of the gateway's processes per request; shared memory counts once. Raw figures: "
         "gateway.json."
     )
     for streamed, title in ((False, "Whole answers"), (True, "Streamed answers")):
@@ -61,9 +61,9 @@ def _entries(cell: dict[str, Any], base: list[dict[str, Any]]) -> Iterator[str]:
         return
     rate = median(cell["rate"])
     yield f"{rate:.0f}" + (f" ({cell['wrong']} wrong)" if cell["wrong"] else "")
-    # Round by round: a slow minute of the machine hits both.
+    # By round: load on the machine affects both.
     rounds = zip(cell["rate"], base[0]["rate"], strict=False) if base else ()
-    ratios = [ours / theirs for ours, theirs in rounds]
+    ratios = [rate / reference for rate, reference in rounds]
     yield f"{median(ratios):.2f}" if ratios else ""
     times = ("p50", "p95", *(("first_p50", "first_p95") if cell["streamed"] else ()))
     yield from (f"{median(cell[name]):.1f}" for name in times)

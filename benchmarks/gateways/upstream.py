@@ -1,10 +1,10 @@
-"""A stand-in for an engine: it answers at once, and always the same.
+"""A stand-in for an engine: it answers at once with a fixed text.
 
     PYTHON -m benchmarks.gateways.upstream PORT
 
-Run by the Python of a gateway's environment, which has aiohttp and uvloop. It has vLLM's two ways
-to ask: /v1/messages and /v1/chat/completions, streamed and not. What is streamed goes out in one
-write per token, as an engine sends it, but without a pause.
+Run by the Python of a gateway's environment, which has aiohttp and uvloop. It has two APIs of vLLM:
+/v1/messages and /v1/chat/completions, streamed and not. Streams have one write per token, as from
+an engine, but without pauses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.gateways.answers import ANSWERS
 
 
 async def answer(request: web.Request) -> web.StreamResponse:
-    """Answer a question of either kind, whatever stands before it in the path."""
+    """Answer a request to either API, with any prefix in the path."""
     whole, parts = ANSWERS[request.path.rsplit("/", 1)[-1]]
     if not json.loads(await request.read()).get("stream"):
         return web.Response(body=whole, content_type="application/json")
@@ -31,11 +31,12 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 
 async def ready(_: web.Request) -> web.Response:
+    """Answer a request for readiness."""
     return web.Response()
 
 
 def main(port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     uvloop.install()
     application = web.Application(client_max_size=2**30)
     application.router.add_get("/", ready)

@@ -1,1 +1,1 @@
-"""What we are compared with: the same end state, in the words of each tool."""
+"""The peers: the same end state, written for each tool."""

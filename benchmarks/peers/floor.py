@@ -1,4 +1,4 @@
-"""The floor: one connection and one exec per host, all hosts at once, and nothing else.
+"""The floor: one connection and one exec per host, on all hosts at once.
 
     python -m benchmarks.peers.floor PEERS_JSON [SCRIPT]
 
@@ -23,8 +23,8 @@ from tests.lab.hosts import OPERATOR  # noqa: E402
 
 
 def main(peers: str, script: str = "") -> None:
-    """Run it on every host; any failure is an exception."""
-    addresses = [each["address"] for each in json.loads(Path(peers).read_text("utf-8")).values()]
+    """Run the command on every host; raise an exception if one fails."""
+    addresses = [peer["address"] for peer in json.loads(Path(peers).read_text("utf-8")).values()]
     text = Path(script).read_bytes() if script else b""
     key = paramiko.Ed25519Key.from_private_key_file(str(keys.IDENTITY))
     known = paramiko.HostKeys(str(keys.KNOWN_HOSTS))
@@ -33,7 +33,7 @@ def main(peers: str, script: str = "") -> None:
 
 
 def one(address: str, key: paramiko.PKey, known: paramiko.HostKeys, text: bytes) -> None:
-    """Connect to a host, run the one command, and wait for its end."""
+    """Connect to a host, run one command, and wait for its end."""
     client = paramiko.SSHClient()
     client.get_host_keys().update(known)
     client.connect(
@@ -55,7 +55,7 @@ def one(address: str, key: paramiko.PKey, known: paramiko.HostKeys, text: bytes)
 
 
 def transport(sock: socket.socket, **arguments: Any) -> paramiko.Transport:
-    """Make a transport that sends small packets at once."""
+    """Return a transport that sends small packets at once."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return paramiko.Transport(sock, **arguments)
 

@@ -1,4 +1,4 @@
-"""The end state in pyinfra's own operations, as its documentation would have it."""
+"""The end state in pyinfra's own operations, in the style of its documentation."""
 
 from pyinfra import host
 from pyinfra.operations import files, server, systemd
@@ -38,7 +38,7 @@ link = files.link(
     user="root",
     group="root",
 )
-# One gateway after the other, as ours does it.
+# One gateway after the other, as Mirrorfleet does.
 server.shell(
     name="restart, wait until it serves",
     commands=[state.restart],

@@ -13,14 +13,14 @@ hosts = [
     (
         name,
         {
-            "ssh_hostname": each["address"],
+            "ssh_hostname": peer["address"],
             "ssh_user": OPERATOR,
             "ssh_key": str(keys.IDENTITY),
             "ssh_known_hosts_file": str(keys.KNOWN_HOSTS),
             "ssh_strict_host_key_checking": "yes",
             "_sudo": True,
-            **each["state"],
+            **peer["state"],
         },
     )
-    for name, each in _known.items()
+    for name, peer in _known.items()
 ]

@@ -1,4 +1,4 @@
-"""The meaning of a fleet file: what fits the schema and still cannot work."""
+"""Checks of a fleet file: values that fit the schema and still cannot work."""
 
 from __future__ import annotations
 
@@ -72,12 +72,10 @@ CHECKS: list[Check] = [
 
 
 def problems(fleet: Fleet, today: date) -> Iterator[Problem]:
-    """Yield every contradiction in a fleet whose shape is right, or has been made so.
+    """Yield the problems of a fleet that fits the schema, as of the date ``today``.
 
-    ``today`` is what the last days of keys are held against.
-
-    What another problem took out of the fleet is not there for the checks to find: a name may lead
-    to nothing, and that is for ``names`` alone to tell.
+    Values that do not fit the schema were removed before, so names may refer to nothing. Only
+    ``names`` reports them; the other checks ignore them.
     """
     for check in CHECKS:
         yield from check(fleet)

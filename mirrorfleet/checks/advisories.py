@@ -1,4 +1,4 @@
-"""Releases that must not be installed: malicious ones, and those with known holes."""
+"""Releases that must not be installed: malicious or vulnerable ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ Advisories = Sequence[Mapping[str, Any]]
 def problems(
     fleet: Fleet, key: Key, package: str, version: str, known: Advisories | None = None
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a release, by the ``known`` advisories or those of its package."""
+    """Yield a problem if an advisory covers the release.
+
+    ``known`` are the advisories to use; without them, those of the package in data/advisories.yml.
+    """
     advisories = table("advisories").get(package, ()) if known is None else known
     if reasons := _reasons(advisories, version):
-        fixed = max((each["below"] for each in advisories if "below" in each), key=Version)
+        fixed = max(
+            (advisory["below"] for advisory in advisories if "below" in advisory), key=Version
+        )
         yield fleet.document.problem(
             key,
             f"{package} {version} must not be installed: {reasons}.",
@@ -31,13 +36,16 @@ def problems(
 
 
 def locked(text: str) -> Iterator[str]:
-    """Yield each package that a lock file pins and that must not be installed, and why."""
+    """Yield a sentence with the reasons for each pinned package that must not be installed.
+
+    ``text`` is the content of a lock file.
+    """
     for package, version, reasons in pinned(text):
         yield f"{package} {version}, which must not be installed: {reasons}."
 
 
 def pinned(text: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the same as package, version, and reasons."""
+    """Yield package, version and reasons of each pinned package that must not be installed."""
     for package, version in pins(text):
         if reasons := _reasons(table("advisories").get(package, ()), version):
             yield package, version, reasons
@@ -50,14 +58,14 @@ def _reasons(advisories: Advisories, version: str) -> str:
         if version in advisory.get("only", ())
         or ("below" in advisory and Version(version) < Version(advisory["below"]))
     ]
-    alike: dict[str, list[str]] = {}
+    ids_by_text: dict[str, list[str]] = {}
     for hit in hits:
-        alike.setdefault(f"{hit['what']}; {_told(hit)}", []).append(hit["id"])
-    return "; ".join(f"{', '.join(ids)} ({what})" for what, ids in alike.items())
+        ids_by_text.setdefault(f"{hit['what']}; {_source(hit)}", []).append(hit["id"])
+    return "; ".join(f"{', '.join(ids)} ({what})" for what, ids in ids_by_text.items())
 
 
-def _told(advisory: Mapping[str, Any]) -> str:
-    """Return where an advisory is told: a site that knows it by its id, or a page."""
+def _source(advisory: Mapping[str, Any]) -> str:
+    """Return where to read an advisory: the site if it finds it by its id, else the page."""
     source = urlsplit(advisory["source"])
     site = source.netloc.removeprefix("www.")
     return site if advisory["id"] in source.query else f"{site}{source.path}"

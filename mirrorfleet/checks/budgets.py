@@ -1,4 +1,4 @@
-"""Budgets in LiteLLM's own settings that nothing counts, or that count for others than is meant."""
+"""Budgets in LiteLLM's own settings that have no effect, or not the intended one."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from mirrorfleet.config.problems import Key, Problem
 def problems(fleet: Fleet) -> Iterator[Problem]:
     if gateway := fleet.gateway:
         for section in ("litellm_settings", "general_settings"):
-            for name, said in gateway.extra.get(section, {}).items():
-                if _is_budget(name, said) and name in (known_names(fleet, section) or ()):
+            for name, value in gateway.extra.get(section, {}).items():
+                if _is_budget(name, value) and name in (known_names(fleet, section) or ()):
                     key: Key = ("gateway", "extra", section, name)
                     yield from _of_keys(fleet, gateway, key)
         for key in _of_deployments(gateway):
             yield from _shared(fleet, gateway, key)
 
 
-def _is_budget(name: str, said: Any) -> bool:
-    return "budget" in name or (isinstance(said, dict) and "max_budget" in said)
+def _is_budget(name: str, value: Any) -> bool:
+    return "budget" in name or (isinstance(value, dict) and "max_budget" in value)
 
 
 def _of_keys(fleet: Fleet, gateway: Gateway, key: Key) -> Iterator[Problem]:
     if not gateway.database:
         yield fleet.document.problem(
             key,
-            "holds back nobody: LiteLLM counts money in a database.",
+            "has no effect without a database, because LiteLLM stores spend there.",
             "Add gateway.database, or remove it.",
             given=(("gateway", "database"),),
         )
     elif key[-1] == "max_budget":
         yield fleet.document.warning(
             key,
-            "holds back LiteLLM's own keys alone: the keys of developers have no budget.",
-            "`mirrorfleet docs database` describes budgets.",
+            "applies only to LiteLLM's own keys: developers' keys have no budget.",
+            "See `mirrorfleet docs database`.",
         )
 
 
 def _of_deployments(gateway: Gateway) -> Iterator[Key]:
-    """Yield the budgets that the router keeps: of a provider, or of one model."""
+    """Yield the keys of budgets that the router counts, per provider or per model."""
     if "provider_budget_config" in gateway.extra.get("router_settings", {}):
         yield ("gateway", "extra", "router_settings", "provider_budget_config")
     for model, parameters in gateway.extra.get("models", {}).items():
@@ -54,7 +54,7 @@ def _shared(fleet: Fleet, gateway: Gateway, key: Key) -> Iterator[Problem]:
     if gateway.redis is None and gateway.processes > 1:
         yield fleet.document.problem(
             key,
-            f"would hold for each of {gateway.processes} processes or more by itself.",
-            "Add gateway.redis, which they share.",
+            f"would apply to each of {gateway.processes} or more processes separately.",
+            "Add gateway.redis, so that they share their counts.",
             given=(("gateway", "redis"), ("gateway", "workers")),
         )

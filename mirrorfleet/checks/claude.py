@@ -1,4 +1,4 @@
-"""Settings of Claude Code that no release knows, that are ours to say, or that cannot work here."""
+"""Settings of Claude Code that are unknown, derived, or that cannot work with a gateway."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
-    """Yield that the settings cannot be checked; without a lock file, the release is the mistake.
+    """Yield the problems of a group with a release whose settings are not known.
 
-    With a lock file of the fleet's own repository, only what no release may have is refused.
+    Without a lock file, the check of releases reports it. With a lock file of the project, warn,
+    and refuse only derived settings, secrets and unknown models.
     """
     lock = fleet.locks.find("claude", group.version)
     if lock is None:
@@ -38,15 +39,15 @@ def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Prob
     if not lock.own:
         yield fleet.document.problem(
             key,
-            f"cannot be checked: nobody has looked what Claude Code {group.version} knows.",
-            f"Known are {', '.join(releases())}; "
-            f"`python -m tools.claude_settings {group.version}` looks.",
+            f"cannot be checked: Mirrorfleet does not know Claude Code {group.version}.",
+            f"Choose a known release ({', '.join(releases())}), or run "
+            f"`python -m tools.claude_settings {group.version}` to add it.",
         )
         return
     yield fleet.document.warning(
         key,
-        f"are not checked: the settings of Claude Code {group.version} are not known here.",
-        f"Known are those of {', '.join(releases())}.",
+        f"are not checked: Mirrorfleet does not know Claude Code {group.version}.",
+        f"Compare them with its documentation; known releases are {', '.join(releases())}.",
     )
     derived = table("claude_derived")
     for name, value in group.settings.items():
@@ -60,7 +61,7 @@ def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Prob
 
 
 def _derived(fleet: Fleet, key: Key, remedy: str) -> Problem:
-    return fleet.document.problem(key, "is derived, never said here.", remedy)
+    return fleet.document.problem(key, "cannot be set here.", remedy)
 
 
 def _setting(
@@ -72,12 +73,14 @@ def _setting(
         yield _derived(fleet, key, derived[name])
     elif name not in known.settings:
         yield _unknown(fleet, group, known, key)
-    elif name in HOPELESS:
-        yield fleet.document.problem(key, *HOPELESS[name])
+    elif name in LOGIN:
+        yield fleet.document.problem(
+            key, "requires a login at the vendor: a client with a gateway key exits.", "Remove it."
+        )
     elif known.managed_only(name) and group.scope != "managed":
         yield fleet.document.problem(
             key,
-            "is read by the client in managed settings only.",
+            "has an effect only in managed settings.",
             "Write scope: managed, or remove it.",
             given=(("developers", group.name, "scope"),),
         )
@@ -87,20 +90,20 @@ def _setting(
     elif mistakes := list(known.mistakes(name, value)):
         for inner, mistake, fix in mistakes:
             yield fleet.document.problem((*key, *inner), mistake, fix)
-    elif name == "allowedProviders" and "customEndpoint" not in _words(value):
+    elif name == "allowedProviders" and "customEndpoint" not in _strings(value):
         yield fleet.document.problem(
-            key, "shuts out the gateway, which is a custom endpoint.", "Add customEndpoint."
+            key, "excludes the gateway, which is a custom endpoint.", "Add customEndpoint."
         )
 
 
 def _unknown(fleet: Fleet, group: Developers, known: Release, key: Key) -> Problem:
     name = str(key[-1])
     mistake, fix = (
-        f"is no setting of Claude Code {group.version}",
+        f"is not a setting of Claude Code {group.version}",
         did_you_mean(name, known.settings),
     )
     if outer := known.around(name):
-        mistake += f", but a key of '{outer}'"
+        mistake += f", but a key inside '{outer}'"
         fix = table("claude_derived")["settings"].get(outer, f"Write settings: {{{outer}: …}}.")
     return fleet.document.problem(key, f"{mistake}.", fix)
 
@@ -112,76 +115,78 @@ def _variable(
     derived = table("claude_derived")["env"]
     if name in derived:
         yield _derived(fleet, key, derived[name])
-    elif meant := known.meant(name):
+    elif close := known.close_variable(name):
         yield fleet.document.problem(
-            key, f"is no variable of Claude Code {group.version}.", f"Did you mean '{meant}'?"
+            key, f"is not a variable of Claude Code {group.version}.", f"Did you mean '{close}'?"
         )
     elif not isinstance(value, str):
         yield fleet.document.problem(key, "must be text.", "Quote it.")
     elif known.foreign(name):
         yield fleet.document.warning(
             key,
-            f"is no variable of Claude Code {group.version}: only what the client starts reads it.",
-            "Remove it, unless a hook or a tool of yours reads it.",
+            f"is not a variable of Claude Code {group.version}: only programs that it starts can "
+            "read it.",
+            "Remove it, unless one of your hooks or tools reads it.",
         )
-    elif name.startswith("CLAUDE_CODE_USE_") and name.removeprefix("CLAUDE_CODE_USE_") in AROUND:
+    elif name.startswith("CLAUDE_CODE_USE_") and name.removeprefix("CLAUDE_CODE_USE_") in BYPASSES:
         yield fleet.document.problem(
             key,
-            "leads the client around the gateway.",
-            "Remove it; a provider is a model of this file.",
+            "makes the client bypass the gateway.",
+            "Remove it, and add the provider under 'models'.",
         )
     elif name == "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY" and group.privacy == "strict":
         yield fleet.document.problem(
             key,
-            "asks the gateway for its models, which the privacy level 'strict' stops.",
+            "has no effect: privacy: strict disables model discovery.",
             "Write privacy: no_telemetry, or remove it.",
         )
     elif name in LIMITS:
         low, high = LIMITS[name]
         if not value.isdecimal() or not low <= int(value) <= high:
             yield fleet.document.problem(
-                key, "is outside what the client takes.", f"Write {low} to {high}."
+                key,
+                "is outside the range that the client accepts.",
+                f"Write a number from {low} to {high}.",
             )
 
 
-HOPELESS = dict.fromkeys(
-    ("forceLoginMethod", "forceLoginOrgUUID", "forceLoginGatewayUrl"),
-    ("asks for a login at the vendor's: a client with a gateway's key exits.", "Remove it."),
-)
+LOGIN = ("forceLoginMethod", "forceLoginOrgUUID", "forceLoginGatewayUrl")
+"""Settings that require a login at the vendor."""
 
-AROUND = ("ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "BEDROCK", "FOUNDRY", "MANTLE", "VERTEX")
+BYPASSES = ("ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "BEDROCK", "FOUNDRY", "MANTLE", "VERTEX")
+"""Providers that CLAUDE_CODE_USE_PROVIDER connects the client to, without the gateway."""
 
 LIMITS = {
-    # The client takes the nearer end of what lies outside, and says nothing.
+    # The client replaces a value outside by the nearest limit, without a message.
     "CLAUDE_CODE_MAX_RETRIES": (0, 15),
     "CLAUDE_STREAM_IDLE_TIMEOUT_MS": (300_000, 86_400_000),
 }
 
 
-def _words(value: Any) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 SECRET = re.compile(r"(token|secret|password|authorization|api[_-]?key)$", re.IGNORECASE)
 LOOKS_SECRET = re.compile(r"^(Bearer |sk-|ghp_|github_pat_|xox[a-z]-|AKIA)|:[^/@\s]+@")
 REFERENCE = re.compile(r"^((Bearer|Basic|Token) )?\$")
-"""What a hook's headers say instead of a secret: a variable of the developer's own shell."""
+"""A reference to a variable of the developer's shell, as the headers of a hook may have."""
 
 HEADER = re.compile(r"\s*([^\s:=,]+)\s*[:=]\s*([^\n,]*)")
 IN_HEADERS = re.compile(
     r"key|token|secret|auth|cookie|password|credential|honeycomb", re.IGNORECASE
 )
-"""Names of headers by which servers know who asks; Honeycomb calls its key x-honeycomb-team."""
+"""Names of headers that authenticate a client; Honeycomb's is x-honeycomb-team."""
 
 
 def _secrets(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
-    """Find literal secrets, however deep; their values are not told."""
+    """Yield a problem for each literal secret at any depth, without its value."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _secrets(fleet, (*key, name), each)
+        for name, inner in value.items():
+            yield from _secrets(fleet, (*key, name), inner)
     elif isinstance(value, list):
-        for at, each in enumerate(value):
-            yield from _secrets(fleet, (*key, at), each)
+        for index, inner in enumerate(value):
+            yield from _secrets(fleet, (*key, index), inner)
     elif isinstance(value, str) and value and not REFERENCE.match(value):
         yield from _secret(fleet, key, value)
 
@@ -191,57 +196,57 @@ def _secret(fleet: Fleet, key: Key, value: str) -> Iterator[Problem]:
     if name in table("claude_derived")["env"]:
         return
     headers = HEADER.findall(value) if name.endswith("_HEADERS") else []
-    opening = [header for header, said in headers if _opens(header, said)]
-    if opening:
+    secret = [header for header, content in headers if _is_secret(header, content)]
+    if secret:
         yield fleet.document.problem(
             key,
-            f"holds a secret in the header '{opening[0]}', in a file that many read.",
-            "Remove it: the gateway knows a developer by the key."
+            f"has a secret in the header '{secret[0]}': the fleet file must not contain secrets.",
+            "Remove it: the gateway identifies developers by their keys."
             if name == "ANTHROPIC_CUSTOM_HEADERS"
             else "Write settings: {otelHeadersHelper: COMMAND}, which prints the headers.",
         )
     elif SECRET.search(name) or LOOKS_SECRET.search(value):
         yield fleet.document.problem(
             key,
-            "holds a secret, in a file that many read.",
-            "Let a helper of the client fetch it, such as otelHeadersHelper.",
+            "is a secret: the fleet file must not contain secrets.",
+            "Use a helper command of Claude Code, for example otelHeadersHelper.",
         )
 
 
-def _opens(header: str, said: str) -> bool:
-    return bool(said) and bool(IN_HEADERS.search(header) or LOOKS_SECRET.search(said))
+def _is_secret(header: str, content: str) -> bool:
+    return bool(content) and bool(IN_HEADERS.search(header) or LOOKS_SECRET.search(content))
 
 
 ROUTED = ("availableModels", "fallbackModel")
 
 
 def _models(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
-    """Models that the client may ask for, and that no gateway of this file knows."""
-    answers = {*fleet.document.names("models"), *fleet.document.names("aliases")}
+    """Yield a problem for each model in the settings that no gateway routes."""
+    routed = {*fleet.document.names("models"), *fleet.document.names("aliases")}
     for tier, identities in table("claude_code").items():
         if tier in fleet.aliases:
-            answers.update(identities)
+            routed.update(identities)
     for name in ROUTED:
-        for at, model in enumerate(_words(group.settings.get(name))):
-            if model not in answers:
+        for index, model in enumerate(_strings(group.settings.get(name))):
+            if model not in routed:
                 yield fleet.document.problem(
-                    (*key, name, at),
-                    f"names '{model}', which the gateway does not route.",
-                    did_you_mean(model, answers),
+                    (*key, name, index),
+                    f"'{model}' is not a model that the gateway routes.",
+                    did_you_mean(model, routed),
                     given=(("models",), ("aliases",)),
                 )
     own = fleet.find(group.model)
-    allowed = _words(group.settings.get("availableModels"))
-    denied = _words(group.settings.get("deniedModels"))
+    allowed = _strings(group.settings.get("availableModels"))
+    denied = _strings(group.settings.get("deniedModels"))
     if own and allowed and own.name not in allowed:
         yield fleet.document.problem(
             (*key, "availableModels"),
-            f"lacks '{own.name}', with which the group's sessions start.",
+            f"does not have '{own.name}', the group's model.",
             f"Add {own.name}.",
         )
     if own and own.name in denied:
         yield fleet.document.problem(
             (*key, "deniedModels"),
-            f"holds '{own.name}', with which the group's sessions start.",
+            f"has '{own.name}', the group's model.",
             f"Remove {own.name}.",
         )

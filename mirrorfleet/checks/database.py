@@ -1,4 +1,4 @@
-"""A database that cannot be, or that would not hold what it promises."""
+"""Problems of the gateways' database: its place, client, salt key, limits and connections."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mirrorfleet.config.problems import Key, Problem
 
 KEY: Key = ("gateway", "database")
 
-OURS = ("port", "password", "backups")
-"""What is said of a Postgres that is installed here; of another one, its URL says it."""
+INSTALLED_ONLY = ("port", "password", "backups")
+"""Keys for a Postgres that Mirrorfleet installs; for another one, its URL has these values."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -25,8 +25,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if gateway.salt_key and not fleet.document.says("gateway", "database"):
             yield fleet.document.problem(
                 ("gateway", "salt_key"),
-                "is for what LiteLLM keeps in a database, and there is none.",
-                "Add 'database', or remove it.",
+                "encrypts data in a database, and the gateway has none.",
+                "Add gateway.database, or remove it.",
             )
         return
     yield from _place(fleet, gateway.database)
@@ -37,23 +37,20 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _place(fleet: Fleet, database: Database) -> Iterator[Problem]:
-    said = fleet.document.data["gateway"]["database"]
-    if ("url" in said) == ("install" in said):
+    config = fleet.document.data["gateway"]["database"]
+    if ("url" in config) == ("install" in config):
         yield fleet.document.problem(
             KEY,
-            "has both 'url' and 'install'." if "url" in said else "does not say where it is.",
-            "Write where the URL of yours is found as 'url', or as 'install' the host that is to "
-            "get one.",
+            "has both 'url' and 'install'." if "url" in config else "needs 'url' or 'install'.",
+            "For a database of your own, write url: {env: NAME}; for a new one, install: HOST.",
         )
         return
-    wrong = OURS if "url" in said else ("max_connections",)
-    for name in wrong:
-        if name in said:
+    unused = INSTALLED_ONLY if "url" in config else ("max_connections",)
+    for name in unused:
+        if name in config:
             yield fleet.document.problem(
                 (*KEY, name),
-                "is for a Postgres that is installed here; yours says it itself."
-                if "url" in said
-                else "is derived for a Postgres that is installed here.",
+                "applies only with 'install'." if "url" in config else "is derived with 'install'.",
                 "Remove it.",
             )
     if database.install:
@@ -61,15 +58,17 @@ def _place(fleet: Fleet, database: Database) -> Iterator[Problem]:
 
 
 def _installed(fleet: Fleet, database: Database) -> Iterator[Problem]:
-    """What holds of a Postgres of ours only."""
+    """Yield problems of a Postgres that Mirrorfleet installs."""
     if database.password is None:
-        yield fleet.document.problem(KEY, "lets nobody in without a password.", "Add a 'password'.")
+        yield fleet.document.problem(
+            KEY, "needs a 'password'.", "Add one, for example password: {env: POSTGRES_PASSWORD}."
+        )
     host = fleet.hosts.get(database.install or "")
     if host and is_public(host.address):
         yield fleet.document.problem(
             (*KEY, "install"),
-            f"listens on {host.address}, an address of the internet, without TLS.",
-            "Use a host with a private address.",
+            f"listens on the public address {host.address} without TLS.",
+            "Choose a host with a private address.",
         )
 
 
@@ -77,9 +76,9 @@ def _client(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if gateway.runtime != "docker":
         yield fleet.document.problem(
             KEY,
-            "needs LiteLLM's database client, which its vendor's server alone gives out: no lock "
-            "file can pin it.",
-            "Write runtime: docker, with an 'image' of LiteLLM that holds it.",
+            "needs LiteLLM's database client, which no lock file can pin: only its vendor "
+            "distributes it.",
+            "Write runtime: docker, with an 'image' of LiteLLM that contains the client.",
             given=(("gateway", "runtime"),),
         )
 
@@ -88,19 +87,20 @@ def _salt_key(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if gateway.salt_key is None:
         yield fleet.document.problem(
             KEY,
-            "has no salt_key: the master key would encrypt what is stored, and could never change.",
-            "Add gateway.salt_key, and keep it for good.",
+            "needs gateway.salt_key: otherwise the master key encrypts the data, and you can never "
+            "change it.",
+            "Add gateway.salt_key, and never change it.",
         )
 
 
 def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """What each process would count, or remember, for itself."""
+    """Yield a problem if several processes have no Redis to share limits and deleted keys."""
     if gateway.processes > 1 and gateway.redis is None:
         yield fleet.document.problem(
             KEY,
-            f"without redis, the limits of its keys hold for each of {gateway.processes} processes "
-            "or more by itself, and a key that is deleted lives on in the others.",
-            "Add 'redis', which they share.",
+            f"needs gateway.redis: without it, limits of keys apply to each of {gateway.processes} "
+            "or more processes separately, and the other processes still accept a deleted key.",
+            "Add gateway.redis.",
             given=PROCESSES,
         )
 
@@ -109,9 +109,9 @@ def _pools(fleet: Fleet, gateway: Gateway, database: Database) -> Iterator[Probl
     if gateway.workers == "auto":
         yield fleet.document.problem(
             ("gateway", "workers"),
-            "is auto, which each host decides: how many connections the database must have for "
-            "them cannot be told beforehand.",
-            "Write a number.",
+            "is auto, but with a database it must be a number: it determines how many connections "
+            "the database needs.",
+            "Write a number, for example workers: 4.",
         )
         return
     most, needed = database.max_connections, connections(fleet)
@@ -120,10 +120,10 @@ def _pools(fleet: Fleet, gateway: Gateway, database: Database) -> Iterator[Probl
         fits = (most - RESERVE) // pools if pools else 0
         yield fleet.document.problem(
             (*KEY, "max_connections"),
-            f"is {most}, and the gateways may open {needed - RESERVE}: {len(gateway.hosts)} x "
-            f"{gateway.workers} workers x {database.connection_pool_limit} each, with {RESERVE} in "
-            "reserve.",
+            f"is {most}, but the gateways need {needed}: gateways ({len(gateway.hosts)}) x workers "
+            f"({gateway.workers}) x connection_pool_limit ({database.connection_pool_limit}), and "
+            f"{RESERVE} in reserve.",
             f"Write connection_pool_limit: {fits} or less."
             if fits > 0
-            else "Have fewer workers, or a pooler before the database.",
+            else "Use fewer workers, or a connection pooler.",
         )

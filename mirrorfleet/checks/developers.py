@@ -1,4 +1,4 @@
-"""Developers whose settings contradict each other, or their release."""
+"""Groups of developers with settings that contradict each other or the client release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
-    for name, bound, beyond in (
+    for name, bound, side in (
         ("minimum_version", group.minimum_version, "above"),
         ("maximum_version", group.maximum_version, "below"),
     ):
@@ -30,7 +30,7 @@ def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
         if group.scope != "managed":
             yield fleet.document.problem(
                 key,
-                "is read by the client in managed settings only.",
+                "has an effect only in managed settings.",
                 "Write scope: managed, or remove it.",
                 given=(("developers", group.name, "scope"),),
             )
@@ -38,12 +38,12 @@ def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             "above": Version(bound) > Version(group.version),
             "below": Version(bound) < Version(group.version),
         }
-        if outside[beyond]:
+        if outside[side]:
             yield fleet.document.problem(
                 key,
-                f"is {bound}, {beyond} the group's own version {group.version}: its client would "
-                "not start.",
-                f"Write {group.version}, or another version.",
+                f"is {bound}, {side} the group's version {group.version}: the client would not "
+                "start.",
+                f"Write {group.version}, or change 'version'.",
             )
 
 
@@ -51,7 +51,7 @@ def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     if group.scope != "isolated" and "command" in fleet.document.data["developers"][group.name]:
         yield fleet.document.problem(
             ("developers", group.name, "command"),
-            f"is for the scope isolated, and the scope is {group.scope}.",
+            f"applies only with scope: isolated, and the scope is {group.scope}.",
             "Write scope: isolated, or remove it.",
             given=(("developers", group.name, "scope"),),
         )
@@ -62,7 +62,7 @@ def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     if mode == "auto" and "disableAutoMode" in group.settings:
         yield fleet.document.problem(
             ("developers", group.name, "permissions", "default_mode"),
-            "is auto, the mode that settings.disableAutoMode forbids.",
+            "is auto, which settings.disableAutoMode disables.",
             "Write default_mode: default, or remove disableAutoMode.",
         )
     elif mode == "auto":
@@ -70,8 +70,8 @@ def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     if group.permissions.disable_bypass and mode == "bypassPermissions":
         yield fleet.document.problem(
             ("developers", group.name, "permissions", "default_mode"),
-            "is the mode that disable_bypass forbids.",
-            "Write another one.",
+            "is bypassPermissions, which disable_bypass disables.",
+            "Write default_mode: default, or remove disable_bypass.",
         )
 
 
@@ -84,8 +84,8 @@ def _unchecked(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     if others:
         yield fleet.document.warning(
             ("developers", group.name, "permissions", "default_mode"),
-            "is auto, whose safety check runs at Anthropic: with "
-            f"{', '.join(map(repr, others))}, the first risky action stops the turn, and "
+            "is auto, whose safety check runs at Anthropic and does not work with "
+            f"{', '.join(map(repr, others))}: the first risky action stops the turn, and "
             "`claude -p` exits with 1.",
             "Write default_mode: acceptEdits or default.",
         )

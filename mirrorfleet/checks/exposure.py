@@ -1,6 +1,6 @@
-"""Servers of ours that more people reach than are meant to.
+"""Engines and gateways that listen on public addresses.
 
-Addresses are judged by their number; who reaches a host by its name, this file does not tell.
+Only IP addresses are checked: for a host name, the fleet file does not have the address.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ def _engine(fleet: Fleet, model: EngineModel) -> Iterator[Problem]:
     if public is None:
         return
     engine = engine_of(model)
-    place = f"listens on {public}, an address of the internet"
+    place = f"listens on the public address {public}"
     if not engine.key_variable:
         yield fleet.document.problem(
             ("models", model.name),
-            f"{place}, and {engine.title} asks nobody for a key.",
+            f"{place}, and {engine.title} does not support keys.",
             "Use a private address.",
         )
     elif model.api_key is None:
         yield fleet.document.problem(
             ("models", model.name),
-            f"{place}, and asks nobody for a key.",
+            f"{place} without a key.",
             "Use a private address, or add an 'api_key'.",
         )
     elif engine.guards_all_paths or (
@@ -46,14 +46,14 @@ def _engine(fleet: Fleet, model: EngineModel) -> Iterator[Problem]:
     ):
         yield fleet.document.warning(
             ("models", model.name),
-            f"{place}: prompts and answers travel there without TLS.",
+            f"{place} without TLS: prompts and answers are not encrypted.",
             "Use a private address.",
         )
     else:
         yield fleet.document.warning(
             ("models", model.name),
-            f"{place}, and {engine.title} asks for its key on some of its endpoints only.",
-            "Use a private address, or our firewall.",
+            f"{place}, and {engine.title} requires its key on some endpoints only.",
+            "Use a private address, or remove 'firewall: none'.",
         )
 
 
@@ -64,18 +64,18 @@ def _gateway(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     )
     if open_to is None:
         return
-    what = "every address of its host" if is_any(open_to) else f"{open_to}, open to the internet"
+    where = "all addresses of its host" if is_any(open_to) else f"the public address {open_to}"
     if not (gateway.url or "").startswith("https://"):
         yield fleet.document.warning(
             ("gateway", "listen" if gateway.listen else "hosts"),
-            f"listens on {what}, and developers' keys come to it without TLS.",
-            "Put a TLS load balancer before it and write its https address as 'url'.",
+            f"listens on {where} without TLS: developers' keys are not encrypted.",
+            "Put a load balancer with TLS before it, and write its https URL as gateway.url.",
             given=(("gateway", "url"),),
         )
     if gateway.metrics_port:
         yield fleet.document.problem(
             ("gateway", "metrics", "port"),
-            f"is open to whoever reaches {what}: it asks for no key.",
+            f"listens on {where} without a key.",
             "Listen on a private address, or write metrics: {} and scrape with the master key.",
         )
 

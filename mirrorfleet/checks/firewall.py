@@ -1,4 +1,4 @@
-"""Doors that would let everybody in, or nobody who has to come in."""
+"""Firewall rules with invalid sources, or for ports that do not exist."""
 
 from __future__ import annotations
 
@@ -9,58 +9,60 @@ from mirrorfleet.config import EngineModel, Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.engines.placement import models_of
 
-MEANS = {
-    "engines": "Remove it: gateways are let in by themselves. Or write firewall: none.",
-    "gateways": "Remove it: then everybody reaches them.",
-    "metrics": "Remove it: then everybody reaches them.",
+ALLOW_ALL = {
+    "engines": "Remove it: gateways are always allowed. Or write firewall: none to allow all.",
+    "gateways": "To allow all, remove firewall.gateways.",
+    "metrics": "To allow all, remove firewall.metrics.",
 }
+"""What to write instead of a network of all addresses, by the list that has it."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    said = fleet.firewall
-    for name in MEANS:
-        for at, who in enumerate(getattr(said, name)):
-            yield from _who(fleet, ("firewall", name, at), who)
+    config = fleet.firewall
+    for name in ALLOW_ALL:
+        for index, source in enumerate(getattr(config, name)):
+            yield from _source(fleet, ("firewall", name, index), source)
     gateway = fleet.gateway
-    if said.metrics and not (gateway and gateway.metrics_port):
+    if config.metrics and not (gateway and gateway.metrics_port):
         yield fleet.document.problem(
             ("firewall", "metrics"),
-            "guards a port that no gateway has.",
+            "applies to the gateways' metrics port, and there is none.",
             "Add gateway.metrics.port, or remove it.",
             given=(("gateway", "metrics", "port"),),
         )
-    if said.gateways and not fleet.document.says("gateway"):
+    if config.gateways and not fleet.document.says("gateway"):
         yield fleet.document.problem(
-            ("firewall", "gateways"), "guards gateways, and there are none.", "Remove it."
+            ("firewall", "gateways"), "applies to gateways, and there are none.", "Remove it."
         )
     unguarded = [model for model in models_of(fleet, EngineModel) if not model.url]
-    if unguarded and said.on and not said.engines and not fleet.document.says("gateway"):
+    if unguarded and config.on and not config.engines and not fleet.document.says("gateway"):
         yield fleet.document.warning(
             ("models", unguarded[0].name),
-            "can be used by whoever reaches its host: this file knows nobody who is to ask it.",
-            "Say who under firewall.engines, or write firewall: none.",
+            "is open to every client that reaches its host: the file has no gateway and no "
+            "firewall.engines.",
+            "List the clients under firewall.engines, or write firewall: none.",
         )
 
 
-def _who(fleet: Fleet, key: Key, who: str) -> Iterator[Problem]:
-    if who in fleet.document.names("hosts"):
+def _source(fleet: Fleet, key: Key, source: str) -> Iterator[Problem]:
+    if source in fleet.document.names("hosts"):
         return
     try:
-        wanted = ip_interface(who)
+        interface = ip_interface(source)
     except ValueError:
         known = fleet.document.names("hosts")
         yield fleet.document.problem(
             key,
-            f"'{who}' is neither an address, nor a network, nor a host of this file.",
-            did_you_mean(who, known),
+            f"'{source}' is not an address, a network or a host of this file.",
+            did_you_mean(source, known),
             given=(("hosts",),),
         )
         return
-    if wanted.network.prefixlen == 0:
-        yield fleet.document.problem(key, f"{who} is everybody.", MEANS[str(key[1])])
-    elif wanted.ip != wanted.network.network_address:
+    if interface.network.prefixlen == 0:
+        yield fleet.document.problem(key, f"{source} allows all addresses.", ALLOW_ALL[str(key[1])])
+    elif interface.ip != interface.network.network_address:
         yield fleet.document.problem(
             key,
-            f"{who} is neither an address nor the first one of a network.",
-            f"Write {wanted.ip} or {wanted.network}.",
+            f"{source} is neither an address nor a network.",
+            f"For the address, write {interface.ip}; for the network, {interface.network}.",
         )

@@ -1,4 +1,4 @@
-"""Gateways that would stop, lie or refuse by themselves."""
+"""Gateways without models, without a reachable address, or with conflicting options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mirrorfleet.config.addresses import before_v1, is_any, is_loopback
 from mirrorfleet.config.problems import Key, Problem
 
 PROCESSES: tuple[Key, ...] = (("gateway", "redis"), ("gateway", "workers"))
-"""What says whether processes count for themselves."""
+"""Keys that decide whether several processes count separately."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -18,35 +18,35 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if gateway is None:
         if fleet.developers and not fleet.document.says("gateway"):
             yield fleet.document.problem(
-                ("developers",), "have no gateway to talk to.", "Add a 'gateway' section."
+                ("developers",), "need a gateway.", "Add a 'gateway' section."
             )
         return
     if not fleet.document.names("models"):
         if fleet.document.says("models"):
-            empty = "is empty, and the gateway has no model to route to."
+            empty = "is empty: the gateway has no model to route to."
             yield fleet.document.problem(("models",), empty, "Add a model.", given=(("models",),))
         else:
             yield fleet.document.problem(
                 ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
             )
     yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
-    for check in (_reached, _recycling, _timeouts, _shared, _passthrough):
+    for check in (_addresses, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
 
 
-def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """Where gateways listen, and where developers look for them."""
+def _addresses(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
+    """Yield problems of the addresses where gateways listen and developers connect."""
     if len(gateway.hosts) > 1 and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway",),
-            f"has {len(gateway.hosts)} hosts and no 'url'.",
-            "Add a 'load_balancer', or write the address of your own load balancer.",
+            f"{len(gateway.hosts)} gateways need one shared address.",
+            "Add a 'load_balancer', or set gateway.url to the URL of your own load balancer.",
         )
-    if gateway.url and (wanted := before_v1(gateway.url)):
+    if gateway.url and (base := before_v1(gateway.url)):
         yield fleet.document.problem(
             ("gateway", "url"),
-            f"is '{gateway.url}', and Claude Code adds /v1/messages by itself.",
-            f"Write {wanted}.",
+            f"is '{gateway.url}', but Claude Code appends /v1/messages itself.",
+            f"Write {base}.",
         )
     listen = gateway.listen
     if listen is None:
@@ -54,15 +54,15 @@ def _reached(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if is_loopback(listen) and not gateway.url and not fleet.load_balancer:
         yield fleet.document.problem(
             ("gateway", "listen"),
-            f"is {listen}, which no developer reaches, and there is no 'url'.",
-            "Write the address of the load balancer before it as 'url'.",
+            f"is {listen}, which developers' machines cannot reach.",
+            "Set gateway.url to the URL of your load balancer.",
             given=(("gateway", "url"), ("load_balancer",)),
         )
     elif len(gateway.hosts) > 1 and not is_loopback(listen) and not is_any(listen):
         yield fleet.document.problem(
             ("gateway", "listen"),
-            f"is {listen}, and {len(gateway.hosts)} hosts cannot have the same address.",
-            "Remove it: each gateway then listens on the address of its host.",
+            f"is {listen}, but {len(gateway.hosts)} hosts cannot share one address.",
+            "Remove it: then each gateway listens on the address of its host.",
         )
 
 
@@ -73,7 +73,7 @@ def _recycling(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if gateway.workers == 1:
         yield fleet.document.problem(
             key,
-            "would stop the whole gateway each time: its only worker is the server.",
+            "restarts the whole gateway each time, because it has one worker.",
             "Write workers: 2 or more, or auto.",
         )
 
@@ -82,43 +82,44 @@ def _timeouts(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if gateway.stream_timeout and gateway.stream_timeout > gateway.timeout:
         yield fleet.document.problem(
             ("gateway", "stream_timeout"),
-            f"is {gateway.stream_timeout}, more than the {gateway.timeout} of the whole request.",
-            f"Write {gateway.timeout} or less, or a longer 'timeout'.",
+            f"is {gateway.stream_timeout} s, longer than gateway.timeout ({gateway.timeout} s).",
+            f"Write {gateway.timeout} or less, or increase gateway.timeout.",
             given=(("gateway", "timeout"),),
         )
     if gateway.stop_timeout and gateway.stop_timeout < gateway.timeout:
         yield fleet.document.problem(
             ("gateway", "stop_timeout"),
-            f"is {gateway.stop_timeout}, less than the {gateway.timeout} that a turn may take.",
-            f"Write {gateway.timeout} or more, or a shorter 'timeout'.",
+            f"is {gateway.stop_timeout} s, shorter than gateway.timeout ({gateway.timeout} s): a "
+            "restart would cut requests.",
+            f"Write {gateway.timeout} or more, or decrease gateway.timeout.",
             given=(("gateway", "timeout"),),
         )
 
 
 def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    """What each process would count for itself, where no Redis counts for all."""
+    """Yield problems of options that count per process, if several processes have no Redis."""
     if gateway.redis or gateway.processes < 2:
         return
     if gateway.limits.models:
         yield fleet.document.problem(
             ("gateway", "limits", "models"),
-            f"would hold for each of {gateway.processes} processes or more by itself.",
-            "Add 'redis', which they share.",
+            f"would apply to each of {gateway.processes} or more processes separately.",
+            "Add gateway.redis, so that they share their counts.",
             given=PROCESSES,
         )
     strategy = gateway.routing.strategy
     if gateway.routing.affinity:
         yield fleet.document.warning(
             ("gateway", "routing", "affinity"),
-            "is remembered by each process for itself: the next request may go elsewhere.",
-            "Add 'redis', which they share.",
+            "is stored per process: the next request may go to another deployment.",
+            "Add gateway.redis, so that the processes share it.",
             given=PROCESSES,
         )
     if strategy not in ("simple-shuffle", "cost-based-routing"):
         yield fleet.document.warning(
             ("gateway", "routing", "strategy"),
-            f"'{strategy}' counts in each process what that one has seen.",
-            "Add 'redis', which they share.",
+            f"is {strategy}, which counts per process.",
+            "Add gateway.redis, so that the processes share their counts.",
             given=PROCESSES,
         )
 
@@ -128,6 +129,6 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     if model and not (isinstance(model, ProviderModel) and model.provider == "anthropic"):
         yield fleet.document.problem(
             ("gateway", "anthropic_passthrough"),
-            f"names '{model.name}', which is no model of the provider anthropic.",
-            "Name one: the passthrough speaks to that API alone.",
+            f"'{model.name}' is not a model of the provider anthropic.",
+            "Choose one: the passthrough supports only that provider's API.",
         )

@@ -1,4 +1,4 @@
-"""GPUs that models need and their hosts do not have."""
+"""GPUs that models need and their hosts do not have, or have assigned to another model."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _gpus(fleet: Fleet, host: Host, models: list[EngineModel]) -> Iterator[Problem]:
-    """GPUs that the host does not have, or that two models want."""
+    """Yield problems of the GPUs of one host."""
     for model, devices, holders in assign(models, host.gpus):
         key: Key = ("models", model.name, "devices" if model.devices else "tensor_parallel")
         absent = [device for device in model.devices or () if device >= host.gpus]
         if absent or (host.gpus < model.gpus):
-            what = f"names GPU {absent[0]}" if absent else f"wants {model.gpus} GPUs"
             yield fleet.document.problem(
                 key,
-                f"{what}, and host '{host.name}' has {host.gpus}.",
-                f"Correct hosts.{host.name}.gpus or choose another host.",
+                f"GPU {absent[0]} does not exist: {host.name} has {host.gpus}, counted from 0."
+                if absent
+                else f"needs {model.gpus} GPUs, but {host.name} has {host.gpus}.",
+                f"Correct hosts.{host.name}.gpus.count, or choose another host.",
             )
         elif holders:
             yield fleet.document.problem(
                 key,
-                f"wants GPU {holders[0].device} of host '{host.name}', which "
-                f"'{holders[0].model}' has.",
-                "Give each model GPUs of its own.",
+                f"GPU {holders[0].device} of {host.name} is assigned to '{holders[0].model}' too.",
+                "Assign each GPU to one model.",
             )
         elif model.devices is None and len(devices) < model.gpus:
             yield fleet.document.problem(
                 key,
-                f"wants {model.gpus} GPUs, and the other models leave {len(devices)} of the "
-                f"{host.gpus} on host '{host.name}'.",
-                "Choose another host, or split it over fewer.",
+                f"needs {model.gpus} GPUs, but {host.name} has {len(devices)} of {host.gpus} free.",
+                "Choose another host, or fewer GPUs.",
             )

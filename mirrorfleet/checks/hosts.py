@@ -1,4 +1,4 @@
-"""Machines that cannot be told apart or reached, and ports that are taken."""
+"""Hosts with invalid, duplicate or circular addresses, ports in use, and reserved names."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _addresses(fleet)
     yield from _ports(fleet)
     yield from _jumps(fleet)
-    yield from _groups(fleet)
+    yield from _reserved(fleet)
     yield from _drivers(fleet)
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
-    for key, address in _written(fleet):
+    for key, address in _all_addresses(fleet):
         if ":" in address and not is_ip(address):
             yield fleet.document.problem(
                 key,
-                f"is '{address}', which is no IPv6 address.",
-                "A port goes into 'port', and that of a server to its model or the gateway.",
+                f"'{address}' is not an IPv6 address.",
+                "To set a port, use the key 'port'.",
             )
         elif not address.strip("0123456789.") and not is_ip(address):
             yield fleet.document.problem(
                 key,
-                f"is '{address}', which is no IPv4 address.",
-                "Four numbers of 0 to 255 make one, with dots between them.",
+                f"'{address}' is not an IPv4 address.",
+                "Write four numbers from 0 to 255, for example 10.0.1.11.",
             )
         elif not is_ip(address) and not is_name(address):
             yield fleet.document.problem(
                 key,
-                f"is '{address}', which no name of a host can be.",
-                "A name has 253 characters at most, and 1 to 63 between two dots.",
+                f"'{address}' is not a valid host name.",
+                "Use at most 253 characters, and 1 to 63 between two dots.",
             )
     taken: dict[tuple[str, int], str] = {}
     for host in fleet.hosts.values():
-        at = (host.address, host.port or fleet.ssh.port or 22)
-        if at in taken:
+        endpoint = (host.address, host.port or fleet.ssh.port or 22)
+        if endpoint in taken:
             yield fleet.document.problem(
                 ("hosts", host.name, "address"),
-                f"is {host.address}, the address of '{taken[at]}'.",
-                "One machine is one entry; a host can serve several models and roles.",
+                f"is {host.address}, the address of '{taken[endpoint]}' too.",
+                "Keep one entry per machine: it can serve several models and roles.",
             )
-        taken.setdefault(at, host.name)
+        taken.setdefault(endpoint, host.name)
 
 
-def _written(fleet: Fleet) -> Iterator[tuple[Key, str]]:
-    """Yield the addresses of hosts, those that servers listen on, and that of somebody's Redis."""
+def _all_addresses(fleet: Fleet) -> Iterator[tuple[Key, str]]:
+    """Yield every address of the fleet file with its key."""
     for host in fleet.hosts.values():
         yield ("hosts", host.name, "address"), host.address
     if fleet.gateway and fleet.gateway.listen:
@@ -64,11 +64,11 @@ def _written(fleet: Fleet) -> Iterator[tuple[Key, str]]:
 
 def _ports(fleet: Fleet) -> Iterator[Problem]:
     listeners: list[tuple[Key, str, tuple[str, ...], int]] = [
-        # First, and never closed: a door on this port would shut out whoever could open it again.
+        # First, so that other servers are reported: a firewall rule for this port would block SSH.
         (("hosts", host.name, "port"), "sshd", (host.name,), host.port or fleet.ssh.port or 22)
         for host in fleet.hosts.values()
     ]
-    listeners += (each for engine in ENGINES.values() for each in engine.listeners(fleet))
+    listeners += (listener for engine in ENGINES.values() for listener in engine.listeners(fleet))
     if fleet.gateway:
         hosts, metrics = fleet.gateway.hosts, fleet.gateway.metrics_port
         listeners.append((("gateway", "port"), "the gateway", hosts, fleet.gateway.port))
@@ -92,68 +92,67 @@ def _ports(fleet: Fleet) -> Iterator[Problem]:
             )
         )
     taken: dict[tuple[str, int], str] = {}
-    for key, who, names, port in listeners:
+    for key, server, names, port in listeners:
         for name in names:
             if (name, port) in taken:
                 yield fleet.document.problem(
                     key,
-                    f"is {port} on host '{name}', where {taken[name, port]} listens already.",
-                    f"Write another port, for example {port + 1}.",
+                    f"is {port}, which {taken[name, port]} uses on {name}.",
+                    f"Choose another port, for example {port + 1}.",
                 )
-            taken.setdefault((name, port), who)
+            taken.setdefault((name, port), server)
 
 
 def _jumps(fleet: Fleet) -> Iterator[Problem]:
-    """Jump hosts that lead back to where one wants to go."""
+    """Yield a problem for each host with a cycle of jump hosts."""
     for host in fleet.hosts.values():
-        passed, at = {host.name}, host.jump
-        while at and at in fleet.hosts:
-            if at in passed:
+        visited, jump = {host.name}, host.jump
+        while jump and jump in fleet.hosts:
+            if jump in visited:
                 yield fleet.document.problem(
                     ("hosts", host.name, "jump"),
-                    "leads back to this host.",
-                    "One of the hosts on the way must be reached directly.",
+                    "is in a cycle of jump hosts.",
+                    "Remove the jump of a host that the controller reaches directly.",
                 )
                 break
-            passed.add(at)
-            at = fleet.hosts[at].jump
+            visited.add(jump)
+            jump = fleet.hosts[jump].jump
 
 
-def _groups(fleet: Fleet) -> Iterator[Problem]:
-    """Names that mean something else to pyinfra: its --limit looks among groups first."""
-    everybody = {
+def _reserved(fleet: Fleet) -> Iterator[Problem]:
+    """Yield a problem for each name that pyinfra's --limit interprets as a group of hosts."""
+    reserved = {
         "hosts": "pyinfra's group of all hosts",
-        fleet.document.path.stem: "this file, of which pyinfra makes a group of all hosts",
+        fleet.document.path.stem: "this file's name, pyinfra's group of all its hosts",
     }
     names = fleet.document.names("hosts")
     for host in fleet.hosts.values():
-        if host.name in everybody:
+        if host.name in reserved:
             yield fleet.document.problem(
                 ("hosts", host.name),
-                f"is called like {everybody[host.name]}: `--limit {host.name}` would mean every "
-                "host.",
+                f"is {reserved[host.name]}: `--limit {host.name}` would select all hosts.",
                 "Choose another name.",
             )
-        for at, label in enumerate(host.labels):
-            key: Key = ("hosts", host.name, "labels", at)
+        for index, label in enumerate(host.labels):
+            key: Key = ("hosts", host.name, "labels", index)
             if label in ("all", "hosts"):
                 yield fleet.document.problem(
-                    key, f"is '{label}', pyinfra's group of all hosts.", "Choose another word."
+                    key, f"'{label}' is pyinfra's group of all hosts.", "Choose another label."
                 )
             elif label != host.name and label in names:
                 yield fleet.document.problem(
                     key,
-                    f"is '{label}', the name of a host: `--limit {label}` would mean this one too.",
-                    "Choose another word.",
+                    f"'{label}' is the name of another host: `--limit {label}` would select both.",
+                    "Choose another label.",
                 )
 
 
 def _drivers(fleet: Fleet) -> Iterator[Problem]:
-    """Drivers of GPUs that nobody has said to be there."""
+    """Yield a problem for each driver of a host without GPUs."""
     for host in fleet.hosts.values():
         if host.driver and not host.gpus:
             yield fleet.document.problem(
                 ("hosts", host.name, "driver"),
-                "is for a host with GPUs, and none are said of this one.",
-                "Write how many it has, for example gpus: {count: 8}, or remove the driver.",
+                "is set, but this host has no 'gpus'.",
+                "Add the number of GPUs, for example gpus: {count: 8}, or remove the driver.",
             )

@@ -1,4 +1,4 @@
-"""A hub that is told more than it should be."""
+"""A token that is sent to the hub without TLS."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if fleet.hub.token and fleet.hub.url.startswith("http://"):
         yield fleet.document.warning(
             ("hub", "url"),
-            "is asked without TLS: whoever is on the way reads the token.",
-            "Write an https address.",
+            "is without TLS: the token would be sent unencrypted.",
+            "Write an https URL.",
         )

@@ -1,4 +1,4 @@
-"""Settings of LiteLLM by its own names: what it does not know, what is ours, and open secrets."""
+"""LiteLLM's own settings in the fleet file: unknown or derived ones, and literal secrets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from mirrorfleet.checks import literals
 from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.litellm import Values
 from mirrorfleet.config.problems import Key, Problem, checked, did_you_mean
-from mirrorfleet.data import is_there, table
+from mirrorfleet.data import has_table, table
 from mirrorfleet.engines.registry import engine_of
+
+DERIVED = "cannot be set here."
+"""The mistake of a setting that the fleet file has a key for, or that Mirrorfleet derives."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -22,14 +25,18 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _callbacks(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    for at, name in enumerate(gateway.callbacks):
-        key: Key = ("gateway", "callbacks", at)
+    for index, name in enumerate(gateway.callbacks):
+        key: Key = ("gateway", "callbacks", index)
         if name == "prometheus":
-            yield fleet.document.problem(key, "has a key of its own.", "Write gateway.metrics.")
+            yield fleet.document.problem(
+                key,
+                "'prometheus' is set by gateway.metrics.",
+                "Remove it, and add gateway.metrics.",
+            )
         elif "." in name:
             yield fleet.document.problem(
                 key,
-                f"'{name}' names a Python module, and gateways have none but Mirrorfleet's.",
+                f"'{name}' is a Python module, which gateways cannot load.",
                 "Remove it.",
             )
         else:
@@ -45,85 +52,83 @@ def _guardrails(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
         for mode in guardrail.mode:
             yield from _known(fleet, (*key, "mode"), mode, "guardrail_modes", "mode")
         inner = (*key, "parameters")
-        ours = table("litellm_ours")["guardrail_parameters"]
+        derived = table("litellm_derived")["guardrail_parameters"]
         for name in guardrail.parameters:
-            if name in ours:
-                yield fleet.document.problem((*inner, name), "is ours to set.", ours[name])
+            if name in derived:
+                yield fleet.document.problem((*inner, name), DERIVED, derived[name])
             else:
                 yield from _known(fleet, (*inner, name), name, "guardrail_parameters", "parameter")
         yield from literals.problems(fleet, inner, guardrail.parameters)
 
 
 def _environment(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    ours = table("litellm_ours")["environment"]
+    derived = table("litellm_derived")["environment"]
     for name in gateway.environment:
-        for beginning, remedy in ours.items():
-            if name == beginning or (beginning[-1] == "_" and name.startswith(beginning)):
-                yield fleet.document.problem(
-                    ("gateway", "environment", name), "is ours to set.", remedy
-                )
+        for prefix, remedy in derived.items():
+            if name == prefix or (prefix[-1] == "_" and name.startswith(prefix)):
+                yield fleet.document.problem(("gateway", "environment", name), DERIVED, remedy)
     yield from literals.problems(fleet, ("gateway", "environment"), gateway.environment)
 
 
 def _extra(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
-    for section, said in gateway.extra.items():
+    for section, config in gateway.extra.items():
         key: Key = ("gateway", "extra", section)
         if section != "models":
-            yield from _settings(fleet, key, section, said, table("litellm_ours")[section])
-            yield from _endpoints(fleet, key, said)
+            yield from _settings(fleet, key, section, config, table("litellm_derived")[section])
+            yield from _endpoints(fleet, key, config)
             continue
         known = fleet.document.names("models")
-        for name, parameters in said.items():
+        for name, parameters in config.items():
             if name not in known:
                 yield fleet.document.problem(
                     (*key, name),
-                    "is no model of this file.",
+                    "is not a model of this file.",
                     did_you_mean(name, known),
                     given=(("models",),),
                 )
-            ours = _ours(fleet.models.get(name))
-            yield from _settings(fleet, (*key, name), section, parameters, ours)
+            derived = _derived(fleet.models.get(name))
+            yield from _settings(fleet, (*key, name), section, parameters, derived)
             yield from _lists(fleet, gateway, (*key, name), parameters)
 
 
 def _lists(fleet: Fleet, gateway: Gateway, key: Key, parameters: Values) -> Iterator[Problem]:
-    """Lists of a model: what is dropped, and guardrails, which LiteLLM passes over if unknown."""
+    """Yield problems of a model's lists. LiteLLM ignores unknown guardrails without a message."""
     for setting in ("additional_drop_params", "guardrails"):
-        said = parameters.get(setting, [])
-        if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        names = parameters.get(setting, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             yield fleet.document.problem((*key, setting), "must be a list of names.")
             return
-    known = {each.name for each in gateway.guardrails}
-    for at, name in enumerate(parameters.get("guardrails", [])):
+    known = {guardrail.name for guardrail in gateway.guardrails}
+    for index, name in enumerate(parameters.get("guardrails", [])):
         if name not in known:
             yield fleet.document.problem(
-                (*key, "guardrails", at),
-                f"names '{name}', which is not under gateway.guardrails.",
+                (*key, "guardrails", index),
+                f"'{name}' is not defined under gateway.guardrails.",
                 did_you_mean(name, known) or "Add it there.",
                 given=(("gateway", "guardrails"),),
             )
 
 
 def _settings(
-    fleet: Fleet, key: Key, section: str, said: Values, ours: Mapping[str, str]
+    fleet: Fleet, key: Key, section: str, config: Values, derived: Mapping[str, str]
 ) -> Iterator[Problem]:
-    for name in said:
-        if name in ours:
-            yield fleet.document.problem((*key, name), "is ours to set.", ours[name])
+    for name in config:
+        if name in derived:
+            yield fleet.document.problem((*key, name), DERIVED, derived[name])
         else:
             yield from _known(fleet, (*key, name), name, section, "setting")
     known = known_names(fleet, section)
     others = {
-        name: each
-        for name, each in said.items()
-        if name not in ours and (known is None or name in known)
+        name: value
+        for name, value in config.items()
+        if name not in derived and (known is None or name in known)
     }
     yield from literals.problems(fleet, key, others)
 
 
-def _ours(model: Model | None) -> dict[str, str]:
-    """Return which parameters of a model are not for ``extra``, with what to write instead."""
-    common: dict[str, str] = table("litellm_ours")["models"]
+def _derived(model: Model | None) -> dict[str, str]:
+    """Return the parameters of a model that ``extra`` cannot set, with what to write instead."""
+    common: dict[str, str] = table("litellm_derived")["models"]
     if model is None:
         return common
     if isinstance(model, ProviderModel):
@@ -141,14 +146,15 @@ def _ours(model: Model | None) -> dict[str, str]:
     return {**common, **derived, **engine_of(model).derived_parameters(model)}
 
 
-def _endpoints(fleet: Fleet, key: Key, said: Values) -> Iterator[Problem]:
-    """Endpoints that LiteLLM would open to everybody, with the keys that stand in their headers."""
-    endpoints = said.get("pass_through_endpoints")
-    for at, each in enumerate(endpoints if isinstance(endpoints, list) else ()):
-        if isinstance(each, dict) and each.get("auth", True) is not True:
+def _endpoints(fleet: Fleet, key: Key, config: Values) -> Iterator[Problem]:
+    """Yield a problem for each pass-through endpoint without authentication."""
+    endpoints = config.get("pass_through_endpoints")
+    for index, endpoint in enumerate(endpoints if isinstance(endpoints, list) else ()):
+        if isinstance(endpoint, dict) and endpoint.get("auth", True) is not True:
             yield fleet.document.problem(
-                (*key, "pass_through_endpoints", at, "auth"),
-                f"is {json.dumps(each['auth'], default=str)}: the endpoint would need no key.",
+                (*key, "pass_through_endpoints", index, "auth"),
+                f"is {json.dumps(endpoint['auth'], default=str)}: the endpoint would accept "
+                "requests without a key.",
                 "Remove it.",
             )
 
@@ -163,21 +169,25 @@ def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator
         )
         yield fleet.document.problem(
             key,
-            f"'{name}' is no {kind} that this LiteLLM knows here."
+            f"'{name}' is not a {kind} of this section."
             if elsewhere
-            else f"'{name}' is no {kind} that this LiteLLM knows.",
-            f"Write it under gateway.extra.{elsewhere[0]}."
-            if elsewhere
-            else did_you_mean(name, known),
+            else f"'{name}' is not a {kind} of LiteLLM {_version(fleet)}.",
+            f"Move it to gateway.extra.{elsewhere[0]}." if elsewhere else did_you_mean(name, known),
         )
 
 
 SECTIONS = ("litellm_settings", "router_settings", "general_settings")
-"""Sections of LiteLLM's own settings, in which a name may stand that is meant for another one."""
+"""Sections of LiteLLM's own settings."""
 
 
 def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
-    """Return the names that the gateway's release knows; ``None`` where they are not known here,
-    which is told of the release."""
-    name = f"litellm_known/{checked(fleet.gateway, 'gateway').version}"
-    return frozenset(table(name)[section]) if is_there(name) else None
+    """Return the names that the gateways' release supports.
+
+    ``None`` if Mirrorfleet does not know the release: the check of releases reports that.
+    """
+    name = f"litellm_known/{_version(fleet)}"
+    return frozenset(table(name)[section]) if has_table(name) else None
+
+
+def _version(fleet: Fleet) -> str:
+    return checked(fleet.gateway, "gateway").version

@@ -1,4 +1,4 @@
-"""Values in LiteLLM's own settings: open secrets, and references that LiteLLM would not follow."""
+"""Values in LiteLLM's own settings: literal secrets, and unresolved references."""
 
 from __future__ import annotations
 
@@ -11,61 +11,63 @@ from mirrorfleet.config.problems import Key, Problem, checked
 from mirrorfleet.config.reader import Secret
 
 SECRET = re.compile(r"(^|_)(?<!public_)(key|token|secret|password|credentials?)$", re.IGNORECASE)
-"""Names whose values are secrets."""
+"""Names of settings with secret values."""
 
 HEADER = re.compile(r"^(proxy-)?authorization$|^(set-)?cookie$", re.IGNORECASE)
-"""Headers whose values are secrets, beside those that are named as settings are."""
+"""Further names of headers with secret values."""
 
 NO_SECRET = re.compile(r"cost|cache_key$", re.IGNORECASE)
-"""Names that end like those of secrets: prices per token, and keys of a cache."""
+"""Names that end like those of secrets and are none: prices per token, and cache keys."""
 
 USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@]*:[^/@]+@", re.IGNORECASE)
-"""The beginning of a URL that holds a password."""
+"""The start of a URL with a password."""
 
 VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
-"""How a config.yaml of LiteLLM names a variable."""
+"""A reference to an environment variable in LiteLLM's config.yaml."""
 
 
-def problems(fleet: Fleet, key: Key, said: Any, listed: bool = False) -> Iterator[Problem]:
-    """Yield what is wrong with a value at ``key``, and with all that is in it."""
-    match said:
-        case Secret() if listed:
-            yield fleet.document.problem(
-                key, "is a reference in a list, where LiteLLM reads none.", "Write a mapping."
-            )
-        case dict():
-            for name, each in said.items():
-                yield from problems(fleet, (*key, name), each)
-        case list():
-            for at, each in enumerate(said):
-                yield from problems(fleet, (*key, at), each, listed=True)
-        case str() if variable := VARIABLE.search(said):
-            yield from _variable(fleet, key, said, variable)
-        case str() if holds_a_secret(str(key[-1])) or USERINFO.match(said):
+def problems(fleet: Fleet, key: Key, value: Any, in_list: bool = False) -> Iterator[Problem]:
+    """Yield the problems of the value at ``key`` and of all values inside it."""
+    match value:
+        case Secret() if in_list:
             yield fleet.document.problem(
                 key,
-                "holds a secret, or has the name of one.",
-                "Write where it is found: {env: NAME}, {file: PATH} or {command: …}.",
+                "is a reference in a list, where LiteLLM does not resolve references.",
+                "Use a mapping.",
+            )
+        case dict():
+            for name, inner in value.items():
+                yield from problems(fleet, (*key, name), inner)
+        case list():
+            for index, inner in enumerate(value):
+                yield from problems(fleet, (*key, index), inner, in_list=True)
+        case str() if variable := VARIABLE.search(value):
+            yield from _variable(fleet, key, value, variable)
+        case str() if is_secret_name(str(key[-1])) or USERINFO.match(value):
+            yield fleet.document.problem(
+                key,
+                "is a secret, or has the name of one.",
+                "Write a reference: {env: NAME}, {file: PATH} or {command: COMMAND}.",
             )
 
 
-def holds_a_secret(name: str) -> bool:
-    """Is this the name of a setting or a header whose value is a secret?"""
+def is_secret_name(name: str) -> bool:
+    """Return whether a setting or header of this name has a secret value."""
     if HEADER.search(name):
         return True
     return bool(SECRET.search(name.replace("-", "_"))) and not NO_SECRET.search(name)
 
 
-def _variable(fleet: Fleet, key: Key, said: str, found: re.Match[str]) -> Iterator[Problem]:
-    """A variable by LiteLLM's own word for one: the gateways' environment must have it."""
+def _variable(fleet: Fleet, key: Key, value: str, found: re.Match[str]) -> Iterator[Problem]:
+    """Yield a problem for a reference to a variable that the gateways do not have."""
     name = found[1]
     if name in checked(fleet.gateway, "gateway").environment:
         return
     remedy = (
         f"Write {{env: {name}}}."
-        if said == found[0]
+        if value == found[0]
         else f"Add gateway.environment.{name}: {{env: {name}}}."
     )
     yield fleet.document.problem(
-        key, f"names the variable {name}, which the gateways do not have.", remedy
+        key, f"refers to the variable {name}, which the gateways do not have.", remedy
     )

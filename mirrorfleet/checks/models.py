@@ -1,4 +1,4 @@
-"""What holds for every model, wherever it is served."""
+"""Problems of models of every engine and provider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if model.output >= model.context:
             yield fleet.document.problem(
                 ("models", model.name, "output"),
-                f"is {model.output}, not below the context of {model.context}: "
-                "no room for a prompt.",
+                f"is {model.output} tokens, but the context window is {model.context}: a prompt "
+                "would not fit.",
                 f"Write {model.context // 8} or less.",
             )

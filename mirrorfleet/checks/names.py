@@ -1,4 +1,4 @@
-"""Names that point at nothing."""
+"""Names that are not defined in the fleet file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from mirrorfleet.config.key_holders import holder, places
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 
 
-class _Use(NamedTuple):
+class _Reference(NamedTuple):
+    """A name at ``key``; ``known`` are the defined names of its ``kind``."""
+
     key: Key
     name: str
     known: frozenset[str]
@@ -18,61 +20,65 @@ class _Use(NamedTuple):
 
 
 SECTIONS = {"host": ["hosts"], "model": ["models"], "model or alias": ["models", "aliases"]}
-"""Where what is named would stand."""
+"""Sections that define the names of a kind."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for use in (*_hosts(fleet), *_models(fleet), *_gateway(fleet), *_people(fleet)):
-        if use.name not in use.known:
+    for reference in (*_hosts(fleet), *_models(fleet), *_gateway(fleet), *_people(fleet)):
+        if reference.name not in reference.known:
             yield fleet.document.problem(
-                use.key,
-                f"names the {use.kind} '{use.name}', which is not in this file.",
-                did_you_mean(use.name, use.known),
-                given=tuple((section,) for section in SECTIONS.get(use.kind, ())),
+                reference.key,
+                f"{reference.kind} '{reference.name}' does not exist in this file.",
+                did_you_mean(reference.name, reference.known),
+                given=tuple((section,) for section in SECTIONS.get(reference.kind, ())),
             )
-    for key in _choices(fleet):
-        yield from _unmatched(fleet, key)
+    for key in _host_lists(fleet):
+        yield from _unmatched_labels(fleet, key)
 
 
-def _hosts(fleet: Fleet) -> Iterator[_Use]:
+def _hosts(fleet: Fleet) -> Iterator[_Reference]:
     known = fleet.document.names("hosts")
-    for key in _choices(fleet):
-        said = _said(fleet, key)
-        if isinstance(said, list):
-            for at, name in enumerate(said):
-                yield _Use((*key, at), name, known, "host")
+    for key in _host_lists(fleet):
+        hosts = _value(fleet, key)
+        if isinstance(hosts, list):
+            for index, name in enumerate(hosts):
+                yield _Reference((*key, index), name, known, "host")
     for host in fleet.hosts.values():
         if host.jump:
-            yield _Use(("hosts", host.name, "jump"), host.jump, known, "host")
+            yield _Reference(("hosts", host.name, "jump"), host.jump, known, "host")
     if fleet.ssh.jump:
-        yield _Use(("ssh", "jump"), fleet.ssh.jump, known, "host")
+        yield _Reference(("ssh", "jump"), fleet.ssh.jump, known, "host")
     for group in fleet.developers.values():
         if "seats" in fleet.document.data["developers"][group.name]:
-            for name in group.seats:
-                yield _Use(("developers", group.name, "seats", name), name, known, "host")
+            for name in group.users_by_host:
+                yield _Reference(("developers", group.name, "seats", name), name, known, "host")
 
 
-def _gateway(fleet: Fleet) -> Iterator[_Use]:
-    """Models that the gateway treats in a way of their own, and the hosts of what it shares."""
+def _gateway(fleet: Fleet) -> Iterator[_Reference]:
+    """Yield the models and hosts in the gateway's options."""
     known, gateway = fleet.document.names("models"), fleet.gateway
     if gateway is None:
         return
-    yield from _each(("gateway", "forward_client_headers"), gateway.forward_client_headers, known)
-    yield from _each(("gateway", "probe"), gateway.probe or (), known)
+    yield from _references(
+        ("gateway", "forward_client_headers"), gateway.forward_client_headers, known
+    )
+    yield from _references(("gateway", "probe"), gateway.probe or (), known)
     for name in gateway.limits.models:
-        yield _Use(("gateway", "limits", "models", name), name, known, "model")
+        yield _Reference(("gateway", "limits", "models", name), name, known, "model")
     if gateway.redis and gateway.redis.install:
         hosts = fleet.document.names("hosts")
-        yield _Use(("gateway", "redis", "install"), gateway.redis.install, hosts, "host")
+        yield _Reference(("gateway", "redis", "install"), gateway.redis.install, hosts, "host")
     if gateway.database and gateway.database.install:
         hosts = fleet.document.names("hosts")
-        yield _Use(("gateway", "database", "install"), gateway.database.install, hosts, "host")
+        yield _Reference(
+            ("gateway", "database", "install"), gateway.database.install, hosts, "host"
+        )
     if passthrough := gateway.anthropic_passthrough:
-        yield _Use(("gateway", "anthropic_passthrough"), passthrough, known, "model")
+        yield _Reference(("gateway", "anthropic_passthrough"), passthrough, known, "model")
 
 
-def _choices(fleet: Fleet) -> Iterator[Key]:
-    """Yield the places where hosts are chosen, by name or by label."""
+def _host_lists(fleet: Fleet) -> Iterator[Key]:
+    """Yield the keys that select hosts by name or by label."""
     for name, model in fleet.models.items():
         if not isinstance(model, ProviderModel) and not model.url:
             yield ("models", name, "hosts")
@@ -85,19 +91,19 @@ def _choices(fleet: Fleet) -> Iterator[Key]:
             yield ("developers", name, "hosts")
 
 
-def _said(fleet: Fleet, key: Key) -> object:
-    said = fleet.document.data
+def _value(fleet: Fleet, key: Key) -> object:
+    value = fleet.document.data
     for part in key:
-        said = said[part]
-    return said
+        value = value[part]
+    return value
 
 
-def _unmatched(fleet: Fleet, key: Key) -> Iterator[Problem]:
-    """Labels that no host has, or that no host has together."""
-    said = _said(fleet, key)
-    if not isinstance(said, dict):
+def _unmatched_labels(fleet: Fleet, key: Key) -> Iterator[Problem]:
+    """Yield a problem for labels that no host has, alone or together."""
+    selector = _value(fleet, key)
+    if not isinstance(selector, dict):
         return
-    labels, hosts = said["labels"], fleet.hosts.values()
+    labels, hosts = selector["labels"], fleet.hosts.values()
     known = {label for host in hosts for label in host.labels}
     given: tuple[Key, ...] = tuple(
         ("hosts", name, "labels") for name in fleet.document.names("hosts")
@@ -106,42 +112,46 @@ def _unmatched(fleet: Fleet, key: Key) -> Iterator[Problem]:
     for label in unknown:
         yield fleet.document.problem(
             (*key, "labels", labels.index(label)),
-            f"names the label '{label}', which no host has.",
+            f"no host has the label '{label}'.",
             did_you_mean(label, known),
             given=(("hosts",), *given),
         )
     if not unknown and not any(set(labels).issubset(host.labels) for host in hosts):
         yield fleet.document.problem(
             (*key, "labels"),
-            "chooses no host: none has all of these labels.",
-            "Remove some.",
+            "no host has all of these labels.",
+            "Remove labels, or add them to a host.",
             given=given,
         )
 
 
-def _models(fleet: Fleet) -> Iterator[_Use]:
+def _models(fleet: Fleet) -> Iterator[_Reference]:
     models = fleet.document.names("models")
-    answers = models | fleet.document.names("aliases")
+    known = models | fleet.document.names("aliases")
     for name, target in fleet.aliases.items():
-        yield _Use(("aliases", name), target, answers, "model or alias")
-    for section, said in fleet.fallback_lists.items():
-        for name, targets in said.items():
-            yield _Use((section, name), name, answers, "model or alias")
-            yield from _each((section, name), targets, answers, "model or alias")
+        yield _Reference(("aliases", name), target, known, "model or alias")
+    for section, fallbacks in fleet.fallback_lists.items():
+        for name, targets in fallbacks.items():
+            yield _Reference((section, name), name, known, "model or alias")
+            yield from _references((section, name), targets, known, "model or alias")
     for name, group in fleet.developers.items():
-        yield _Use(("developers", name, "model"), group.model, answers, "model or alias")
+        yield _Reference(("developers", name, "model"), group.model, known, "model or alias")
         if group.subagent_model:
             key: Key = ("developers", name, "subagent_model")
-            yield _Use(key, group.subagent_model, answers, "model or alias")
-        yield from _each(("developers", name, "models"), group.models, answers, "model or alias")
+            yield _Reference(key, group.subagent_model, known, "model or alias")
+        yield from _references(
+            ("developers", name, "models"), group.models, known, "model or alias"
+        )
     for name, own in fleet.keys.people.items():
-        yield from _each(("keys", "people", name, "models"), own.models, answers, "model or alias")
+        yield from _references(
+            ("keys", "people", name, "models"), own.models, known, "model or alias"
+        )
 
 
-def _people(fleet: Fleet) -> Iterator[_Use]:
-    """Whose keys are spoken of, and behind which logins they sit."""
+def _people(fleet: Fleet) -> Iterator[_Reference]:
+    """Yield the people and logins that the options of keys refer to."""
     if any(key[0] == "developers" for key in fleet.document.lost):
-        return  # they may be in what is unsound
+        return  # people may be in the removed, invalid parts
     people: set[str] = set()
     groups: set[str] = set()
     for name, group in fleet.developers.items():
@@ -150,15 +160,17 @@ def _people(fleet: Fleet) -> Iterator[_Use]:
             logins |= {login, f"{login}@{host}"}
             (groups if group.key else people).add(holder(group, host, login))
         for login in group.people:
-            yield _Use(("developers", name, "people", login), login, frozenset(logins), "login")
+            yield _Reference(
+                ("developers", name, "people", login), login, frozenset(logins), "login"
+            )
     for name in fleet.keys.people:
-        yield _Use(("keys", "people", name), name, frozenset(people), "person")
-    for at, name in enumerate(fleet.keys.revoked):
-        yield _Use(("keys", "revoked", at), name, frozenset(people | groups), "person")
+        yield _Reference(("keys", "people", name), name, frozenset(people), "person")
+    for index, name in enumerate(fleet.keys.revoked):
+        yield _Reference(("keys", "revoked", index), name, frozenset(people | groups), "person")
 
 
-def _each(
+def _references(
     key: Key, names: Iterable[str], known: frozenset[str], kind: str = "model"
-) -> Iterator[_Use]:
-    for at, name in enumerate(names):
-        yield _Use((*key, at), name, known, kind)
+) -> Iterator[_Reference]:
+    for index, name in enumerate(names):
+        yield _Reference((*key, index), name, known, kind)

@@ -1,4 +1,4 @@
-"""Ollama servers that would not serve what the fleet file promises."""
+"""Problems of Ollama servers and their models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mirrorfleet.engines.ollama import servers
 from mirrorfleet.engines.placement import by_host, free, models_of
 
 MESSAGES_SINCE = "0.14.0"
-"""The first release that speaks /v1/messages, which gateways pass through untranslated."""
+"""The first release with /v1/messages, which gateways pass through untranslated."""
 
 UNREACHABLE = (*HOMES, *TEMPORARY, "/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr")
-"""What the service sees nothing of, or cannot write to, wherever its models are to be."""
+"""Directories that the service cannot see or cannot write to."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -34,11 +34,11 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 reported.add((model.name, option))
                 yield fleet.document.problem(
                     ("models", model.name, option),
-                    f"is not what '{other.name}' says, and both are on host '{name}'.",
-                    "A host has one Ollama: say it in one of the two, or alike.",
+                    f"differs from '{other.name}', but both models use the one Ollama of {name}.",
+                    "Write the same value for both, or set it for one of them.",
                 )
         yield from _server(fleet, models)
-        yield from _weights_shared(fleet, name, models)
+        yield from _shared_weights(fleet, name, models)
         if name in fleet.hosts:
             yield from _gpus(fleet, fleet.hosts[name], models[0])
 
@@ -50,16 +50,16 @@ def _weights(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
         try:
             tag = modelfile.read(model.modelfile).get("from")
         except modelfile.NotUsable as error:
-            said = fleet.document.data["models"][model.name]["weights"]["modelfile"]
+            name = fleet.document.data["models"][model.name]["weights"]["modelfile"]
             yield fleet.document.problem(
-                (*key, "modelfile"), f"'{said}': {error.mistake}", error.remedy
+                (*key, "modelfile"), f"'{name}': {error.mistake}", error.remedy
             )
             return
     if tag is None:
         if model.digest:
             yield fleet.document.problem(
                 ("models", model.name, "digest"),
-                "says nothing about a model that is made from a file: there is no tag that moves.",
+                "applies only to a tag: this model is created from a file.",
                 "Remove it.",
             )
         return
@@ -67,24 +67,25 @@ def _weights(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
     if kind == "cloud" or kind.endswith("-cloud"):
         yield fleet.document.problem(
             key,
-            f"'{tag}' is computed in Ollama's cloud, and not on your host.",
-            "Choose a tag without 'cloud', or make it a model of a provider.",
+            f"'{tag}' runs in Ollama's cloud, not on your host.",
+            "Choose a tag without 'cloud'.",
         )
     elif kind in ("", "latest") and isinstance(fleet.models.get(name), OllamaModel):
         yield fleet.document.problem(
             key,
-            f"'{tag}' is the name under which Ollama serves '{name}' of this file.",
-            "Name a tag other than 'latest', or the model otherwise.",
+            f"'{tag}' would be overwritten: Ollama stores the model '{name}' of this file under "
+            "that tag.",
+            "Choose a tag other than 'latest', or rename the model.",
         )
 
 
 def _release(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
-    """What one model says of the release; what it lacks another may say."""
+    """Yield problems of the release that one model of the server sets."""
     key: Key = ("models", model.name)
     release, version = model.server.get("release"), model.server.get("version")
     if release and release.url and release.file:
         yield fleet.document.problem(
-            (*key, "release"), "says both 'url' and 'file'.", "Keep one of the two."
+            (*key, "release"), "has both 'url' and 'file'.", "Remove one of the two."
         )
     if version:
         yield from advisories.problems(
@@ -93,34 +94,37 @@ def _release(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
         if Version(version) < Version(MESSAGES_SINCE):
             yield fleet.document.problem(
                 (*key, "version"),
-                f"is {version}, which does not speak /v1/messages, Claude Code's language.",
-                f"Ollama does since {MESSAGES_SINCE}.",
+                f"is {version}, which does not support /v1/messages, the API of Claude Code.",
+                f"Write {MESSAGES_SINCE} or newer.",
             )
 
 
 def _directory(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
+    """Yield a problem if the service cannot write to the directory for models."""
     directory = model.server.get("models_directory", "")
     if ".." in directory.split("/") or hidden(directory, UNREACHABLE):
         yield fleet.document.problem(
             ("models", model.name, "models_directory"),
             f"is {directory}, where the service cannot write.",
-            "Choose a directory of its own, for example /srv/ollama/models.",
+            "Choose another directory, for example /srv/ollama/models.",
         )
 
 
 def _server(fleet: Fleet, models: list[OllamaModel]) -> Iterator[Problem]:
-    """What the models of a host say together, told at the one that says it."""
+    """Yield problems of the options of a host's server, at the model that sets each option."""
     server = servers.server(models)
     version = servers.version(server)
     if not server.release and version not in table("ollama")["releases"]:
         yield fleet.document.problem(
             _key(models, "version"),
-            f"is {version}, whose sha256 is not known here, and no 'release' says it.",
-            "Add release: {sha256: …}, from the release's sha256sum.txt.",
+            f"is {version}, whose SHA-256 checksum is not known here.",
+            "Add release: {sha256: …}, from sha256sum.txt of the release.",
         )
     if server.release and not server.version:
         yield fleet.document.problem(
-            _key(models, "release"), "is said without its 'version'.", "Add the version."
+            _key(models, "release"),
+            "needs a 'version'.",
+            "Add 'version', the version of this release.",
         )
     yield from _cache_type(fleet, models, server)
 
@@ -129,27 +133,30 @@ def _cache_type(fleet: Fleet, models: list[OllamaModel], server: OllamaServer) -
     if server.kv_cache_type not in (None, "f16") and server.flash_attention is False:
         yield fleet.document.problem(
             _key(models, "kv_cache_type"),
-            f"is {server.kv_cache_type}, which needs flash attention, and that is switched off.",
+            f"is {server.kv_cache_type}, which needs flash attention, but it is disabled.",
             "Remove flash_attention: false.",
         )
 
 
 def _key(models: list[OllamaModel], option: str) -> Key:
-    said = next((model for model in models if option in model.server), models[0])
-    return ("models", said.name, option)
+    model = next((model for model in models if option in model.server), models[0])
+    return ("models", model.name, option)
 
 
 def _gpus(fleet: Fleet, host: Host, model: OllamaModel) -> Iterator[Problem]:
     if host.gpus and not free(fleet, host):
         yield fleet.document.problem(
             ("models", model.name, "hosts"),
-            f"has no GPU on host '{host.name}': other models have all {host.gpus}.",
-            "Choose another host, or give the others fewer GPUs.",
+            f"has no GPU on {host.name}: all {host.gpus} are assigned to other models.",
+            "Choose another host, or assign fewer GPUs to the other models.",
         )
 
 
-def _weights_shared(fleet: Fleet, host: str, models: list[OllamaModel]) -> Iterator[Problem]:
-    """Ollama holds weights once in memory: with another window it loads them anew."""
+def _shared_weights(fleet: Fleet, host: str, models: list[OllamaModel]) -> Iterator[Problem]:
+    """Yield a warning for models with the same weights and different context windows.
+
+    Ollama keeps weights in memory once, and reloads them for another context window.
+    """
     first: dict[str, OllamaModel] = {}
     for model in models:
         if model.tag is None:
@@ -158,7 +165,7 @@ def _weights_shared(fleet: Fleet, host: str, models: list[OllamaModel]) -> Itera
         if other.context != model.context:
             yield fleet.document.warning(
                 ("models", model.name, "context"),
-                f"is not that of '{other.name}', which has the same weights on host "
-                f"'{host}': Ollama loads them anew whenever the other one is asked.",
+                f"is {model.context}, but '{other.name}' has the same weights on {host} with "
+                f"{other.context}: Ollama reloads them whenever the requested model changes.",
                 f"Write context: {other.context}.",
             )

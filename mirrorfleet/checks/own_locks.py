@@ -1,6 +1,6 @@
-"""Lock files of a fleet's own repository that no run could install from.
+"""Invalid lock files in a project's locks/.
 
-Shipped ones need no such check: tests hold them.
+Tests check the shipped lock files.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from mirrorfleet.config.lock_files import INDEX, LockFile, pins
 from mirrorfleet.config.problems import Place, Problem, did_you_mean
 
 MIGRATIONS = "litellm-proxy-extras"
-"""The package with LiteLLM's tables, which a gateway with a database needs."""
+"""The package with LiteLLM's database schema."""
 
-HASHES = "Write it with `uv pip compile --generate-hashes`."
+HASHES = "Generate it with `uv pip compile --generate-hashes`."
 INTEGRITY = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 MACHINES = ("x86_64", "aarch64", "Darwin arm64", "Darwin x86_64")
 
 Mistake = tuple[int, str, str]
-"""A line, what is wrong there, and the fix."""
+"""A line, the mistake, and the fix."""
 
 
 def problems(
     lock: LockFile, text: str, release: str, package: str | None, *, tables: bool
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the lock file of a release, each with its line.
+    """Yield the problems of the lock file of a release, each with its line.
 
-    ``package`` is the one of Python that it installs, ``None`` for the packages of Claude Code.
-    ``tables``: there is a database.
+    ``package``: its Python package, ``None`` for Claude Code. ``tables``: whether a database needs
+    its schema.
     """
     if package is None:
         found = _npm(text, release)
@@ -43,7 +43,7 @@ def problems(
 
 
 def line_of(text: str, package: str) -> int:
-    """Return the line that pins a package; 0 if none does."""
+    """Return the line that pins a package; 0 if there is none."""
     for number, line in enumerate(text.splitlines(), 1):
         if any(name == package for name, _ in pins(line)):
             return number
@@ -69,27 +69,27 @@ def _python(text: str, package: str, version: str, *, tables: bool) -> Iterator[
 
 
 def _entries(text: str) -> Iterator[Mistake]:
-    """Yield each entry of a lock file that is no pin, or that has no hash."""
+    """Yield each entry of a lock file that is not a pin, or has no hash."""
     lines = text.splitlines()
-    at = 0
-    while at < len(lines):
-        start, line = at + 1, lines[at]
-        at += 1
+    index = 0
+    while index < len(lines):
+        start, line = index + 1, lines[index]
+        index += 1
         if line.startswith(INDEX) and len(line.split()) != 4:
-            yield start, f"'{line}' names no index.", f"Write `{INDEX} PACKAGE URL`."
+            yield start, f"'{line}' is not an index.", f"Write `{INDEX} PACKAGE URL`."
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         while line.endswith("\\"):
-            line = f"{line[:-1]} {lines[at].strip() if at < len(lines) else ''}"
-            at += 1
+            line = f"{line[:-1]} {lines[index].strip() if index < len(lines) else ''}"
+            index += 1
         requirement, *hashes = line.split(" --hash=")
         requirement = requirement.strip()
         if not _is_pin(requirement):
             yield start, f"'{requirement}' is not a pin such as litellm==1.106.2.", HASHES
         elif not hashes:
             yield start, f"'{requirement}' has no hash.", HASHES
-        elif bad := [each for each in hashes if not _is_hash(each)]:
-            yield start, f"'{requirement}' has the hash '{bad[0].strip()}'.", HASHES
+        elif bad := [text for text in hashes if not _is_hash(text)]:
+            yield start, f"'{requirement}' has the invalid hash '{bad[0].strip()}'.", HASHES
 
 
 def _is_pin(text: str) -> bool:
@@ -112,7 +112,7 @@ def _is_hash(text: str) -> bool:
 
 
 def _npm(text: str, release: str) -> Iterator[Mistake]:
-    """Yield what is wrong with a lock file of Claude Code."""
+    """Yield the mistakes in a lock file of Claude Code."""
     example = f'{{"version": "{release}", "packages": {{"x86_64": {{"name": …, "integrity": …}}}}}}'
     try:
         content = json.loads(text)
@@ -137,18 +137,18 @@ def _npm(text: str, release: str) -> Iterator[Mistake]:
 def _machine(text: str, machine: str, package: Any) -> Iterator[Mistake]:
     line = _line(text, json.dumps(machine))
     if machine not in MACHINES:
-        yield line, f"'{machine}' is no machine.", did_you_mean(machine, MACHINES)
+        yield line, f"'{machine}' is not a known platform.", did_you_mean(machine, MACHINES)
     elif not isinstance(package, dict) or not isinstance(package.get("name"), str):
         yield line, f"{machine} has no package.", 'Write {"name": …, "integrity": "sha512-…"}.'
     elif not INTEGRITY.fullmatch(str(package.get("integrity"))):
         yield (
             line,
-            f"{package['name']} has no sha512.",
-            f"Write what `npm view {package['name']} dist.integrity` prints.",
+            f"{package['name']} needs an 'integrity' with a SHA-512 hash.",
+            f"Write the output of `npm view {package['name']} dist.integrity`.",
         )
 
 
 def _line(text: str, word: str) -> int:
-    """Return the first line that holds a word; 0 if none does."""
+    """Return the first line with a word; 0 if there is none."""
     lines = text.splitlines()
     return next((number for number, line in enumerate(lines, 1) if word in line), 0)

@@ -1,6 +1,6 @@
-"""Paths on hosts that a service does not see, and text that no command line can hold.
+"""Paths on hosts that systemd hides from a service, and control characters.
 
-Those of a model are checked with its engine.
+The engines' own checks cover the values of models.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def text(fleet: Fleet, key: Key, value: object) -> Iterator[Problem]:
-    """Yield a problem for control characters, which only JSON can escape."""
+    """Yield a problem for control characters."""
     if isinstance(value, str) and has_controls(value):
         yield fleet.document.problem(
             key,
-            "holds a control character, and systemd passes none on.",
-            "Remove it; a longer text, such as a chat template, is read from a file.",
+            "has a control character, which systemd does not pass to the service.",
+            "Remove it. Put long text, for example a chat template, into a file.",
         )
 
 

@@ -1,4 +1,4 @@
-"""A Redis that nobody finds, or that everybody does."""
+"""Problems of the gateways' Redis: its place, password and address."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if fleet.gateway is None or fleet.gateway.redis is None:
         return
     redis = fleet.gateway.redis
-    said = fleet.document.data["gateway"]["redis"]
-    if ("host" in said) == ("install" in said):
+    config = fleet.document.data["gateway"]["redis"]
+    if ("host" in config) == ("install" in config):
         yield fleet.document.problem(
             KEY,
-            "has both 'host' and 'install'." if "host" in said else "does not say where it is.",
-            "Write the address of yours as 'host', or as 'install' the host that is to get one.",
+            "has both 'host' and 'install'." if "host" in config else "needs 'host' or 'install'.",
+            "For a Redis of your own, write host: ADDRESS; for a new one, install: HOST.",
         )
     elif redis.install:
         yield from _installed(fleet, redis)
 
 
 def _installed(fleet: Fleet, redis: Redis) -> Iterator[Problem]:
-    """What holds of a Redis of ours only."""
+    """Yield problems of a Redis that Mirrorfleet installs."""
     if redis.password is None:
         yield fleet.document.problem(
-            KEY, "is open to whoever reaches its port.", "Add a 'password'."
+            KEY, "needs a 'password'.", "Add one, for example password: {env: REDIS_PASSWORD}."
         )
     for name, value in (("ssl", redis.ssl), ("username", redis.username)):
         if value:
             yield fleet.document.problem(
                 (*KEY, name),
-                "is not for a Redis that is installed here: it has one user, and no certificate.",
+                "does not apply with 'install': that Redis has one user and no TLS.",
                 "Remove it.",
             )
     host = fleet.hosts.get(redis.install or "")
     if host and is_public(host.address):
         yield fleet.document.problem(
             (*KEY, "install"),
-            f"listens on {host.address}, an address of the internet, without TLS.",
-            "Use a host with a private address.",
+            f"listens on the public address {host.address} without TLS.",
+            "Choose a host with a private address.",
         )

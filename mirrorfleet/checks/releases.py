@@ -1,4 +1,4 @@
-"""Releases without a lock file, or with one that must not be used: nothing else is installed."""
+"""Releases without a lock file, or with one that must not be used."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from mirrorfleet.checks import advisories, own_locks
 from mirrorfleet.config import Fleet, reading
 from mirrorfleet.config.lock_files import LockFile, emergency
 from mirrorfleet.config.problems import Key, Place, Problem
-from mirrorfleet.data import is_there
+from mirrorfleet.data import has_table
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release that is installed from the lock file ``name``, in a service's folder of them.
+    """A release, and its lock file ``name`` in the folder of ``service``.
 
-    ``package`` is its package of Python, ``None`` for Claude Code. ``unfit`` returns what in the
-    text of a lock file no host could use, and why; "" if all can be used.
+    ``package``: its Python package, ``None`` for Claude Code. ``tables``: whether a database needs
+    its schema. ``unfit``: a function of the lock file's text that returns the packages that do not
+    work, and why; empty if all do.
     """
 
     service: str
@@ -33,8 +34,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         key: Key = ("gateway", "version")
         version = fleet.gateway.version
         if not any(advisories.problems(fleet, key, "litellm", version)):
-            # What an image holds is examined on the gateway: the lock file stands for a release
-            # whose names and settings are known here.
+            # The packages of an image are checked on the gateway. The lock file only shows that
+            # Mirrorfleet knows the settings of this release.
             judge = fleet.gateway.runtime != "docker"
             tables = fleet.gateway.database is not None
             release = Release("litellm", version, version, "litellm", tables)
@@ -46,9 +47,9 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _names(fleet: Fleet, key: Key, version: str) -> Iterator[Problem]:
-    """Yield a problem if the names that a release of LiteLLM knows are not known here."""
+    """Yield a problem if Mirrorfleet does not know the settings of a release of LiteLLM."""
     lock = fleet.locks.find("litellm", version)
-    if lock is None or is_there(f"litellm_known/{version}"):
+    if lock is None or has_table(f"litellm_known/{version}"):
         return
     if lock.own:
         yield fleet.document.warning(
@@ -60,16 +61,16 @@ def _names(fleet: Fleet, key: Key, version: str) -> Iterator[Problem]:
         return
     yield fleet.document.problem(
         key,
-        f"is {version}, of which it is not known here what names it has: "
+        f"is {version}, whose settings are not known here: "
         f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
-        f"Write it: .venv/bin/python -m tools.litellm_environment {version}",
+        f"Generate it: .venv/bin/python -m tools.litellm_environment {version}",
     )
 
 
 def unlocked(fleet: Fleet, key: Key, release: Release, *, judge: bool = True) -> Iterator[Problem]:
-    """Yield a problem unless a lock file pins a release, and what is wrong with that file.
+    """Yield a problem if a release has no lock file, and the problems of its lock file.
 
-    ``judge``: check its pins against the advisories, and whether a host can use them.
+    ``judge``: also check its pins against advisories, and whether they work on hosts.
     """
     lock = fleet.locks.find(release.service, release.name)
     if lock is None:
@@ -93,14 +94,14 @@ def unlocked(fleet: Fleet, key: Key, release: Release, *, judge: bool = True) ->
 def _missing(fleet: Fleet, key: Key, release: Release) -> Problem:
     service, build = release.service, release.name.removeprefix(release.version)
     known = [
-        each.removesuffix("-cpu")
-        for each in fleet.locks.releases(service)
-        if each.endswith("-cpu") == bool(build)
+        name.removesuffix("-cpu")
+        for name in fleet.locks.releases(service)
+        if name.endswith("-cpu") == bool(build)
     ]
     file = f"locks/{service}/{release.name}{fleet.locks.suffixes[service]}"
     return fleet.document.problem(
         key,
-        f"is {release.version}, for which there is no lock file.",
+        f"is {release.version}, which has no lock file.",
         f"Write {' or '.join(known)}, or add {file}." if known else f"Add {file}.",
     )
 
@@ -108,24 +109,24 @@ def _missing(fleet: Fleet, key: Key, release: Release) -> Problem:
 def _judged(
     fleet: Fleet, key: Key, release: Release, lock: LockFile, text: str
 ) -> Iterator[Problem]:
-    """Yield what a lock file pins and must not, and a warning if it was made in an emergency."""
+    """Yield the problems of a lock file's pins, and a warning for very new packages."""
     if lock.own:
-        again = f"write {lock.shown} again"
+        update = f"Update {lock.shown}"
     else:
-        again = f"write it again: `bin/lock {release.service} {release.name}`"
-    other = f"{again[:1].upper()}{again[1:]}; or name another release."
+        update = f"Update it with `bin/lock {release.service} {release.name}`"
+    remedy = f"{update}, or choose another release."
     for package, version, reasons in advisories.pinned(text):
         mistake = f"pins {package} {version}, which must not be installed: {reasons}."
         if lock.own:
             place = Place(lock.shown, own_locks.line_of(text, package))
             yield Problem(place, (), mistake, f"Pin another release of {package}.")
         else:
-            yield fleet.document.problem(key, f"its lock file {mistake}", other)
+            yield fleet.document.problem(key, f"its lock file {mistake}", remedy)
     if unusable := release.unfit(text):
-        yield fleet.document.problem(key, f"its lock file pins {unusable}.", other)
-    if why := emergency(text):
+        yield fleet.document.problem(key, f"its lock file pins {unusable}.", remedy)
+    if reason := emergency(text):
         yield fleet.document.warning(
             key,
-            f"its lock file holds releases of less than a week {why}.",
-            f"A week later, {again}.",
+            f"its lock file pins releases that were less than a week old {reason}.",
+            f"{update} a week later.",
         )

@@ -1,4 +1,4 @@
-"""What gateways run from: a lock file's environment, or one image and no other."""
+"""The runtime of gateways: a Python environment from a lock file, or a container image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
 
 REFERENCE = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
-"""A registry, a repository and a digest. Without a registry, Docker would look in its own."""
+"""Registry, repository and digest. Without a registry, Docker would use its own."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -21,7 +21,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if gateway.image:
             yield fleet.document.problem(
                 key,
-                "is for runtime: docker; here LiteLLM is installed from its lock file.",
+                "applies only with runtime: docker.",
                 "Add runtime: docker, or remove it.",
                 given=(("gateway", "runtime"),),
             )
@@ -29,7 +29,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if not fleet.document.says("gateway", "image"):
             yield fleet.document.problem(
                 ("gateway", "runtime"),
-                "is docker, and no 'image' says which one.",
+                "is docker, which needs gateway.image.",
                 "Add image: REGISTRY/NAME@sha256:…, or {file: ARCHIVE, sha256: …}.",
             )
     elif gateway.image.name:
@@ -37,13 +37,14 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if not REFERENCE.fullmatch(name):
             yield fleet.document.problem(
                 key,
-                f"'{name}' is not REGISTRY/NAME@sha256:… A tag may be another image tomorrow.",
-                f"`docker buildx imagetools inspect {name.partition('@')[0]}` tells the digest.",
+                f"'{name}' must have the form REGISTRY/NAME@sha256:DIGEST: a tag could change.",
+                f"To get the digest, run `docker buildx imagetools inspect "
+                f"{name.partition('@')[0]}`.",
             )
         elif fleet.packages == "controller":
             yield fleet.document.warning(
                 key,
-                "is fetched by the gateways themselves, while packages: controller is for hosts "
-                "that reach no registry.",
-                "If these reach none, write {file: ARCHIVE, sha256: …}.",
+                "is pulled by the gateways from a registry, but packages: controller is for hosts "
+                "without network access.",
+                "If the gateways have none, write {file: ARCHIVE, sha256: …}.",
             )

@@ -1,4 +1,4 @@
-"""The keys that open the whole fleet, handed to somebody who needs another one."""
+"""The master key or the root key, used where another server would learn it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from mirrorfleet.config.problems import Key, Problem
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     master = fleet.gateway.master_key if fleet.gateway else None
-    whose = {
-        which(secret): name
+    owners = {
+        identity(secret): name
         for secret, name in (
             (fleet.keys.root, "the root of the keys"),
             (master, "the master key of the gateways"),
         )
         if secret
     }
-    for key, secret, who in _given(fleet):
-        if secret and which(secret) in whose:
+    for key, secret, reader in _shared(fleet):
+        if secret and identity(secret) in owners:
             yield fleet.document.problem(
                 key,
-                f"is {secret}, which is {whose[which(secret)]} too: {who} would learn it.",
-                "Write a secret of its own.",
+                f"is {secret}, which is {owners[identity(secret)]} too: {reader} would learn it.",
+                "Use a different secret.",
                 given=(("gateway", "master_key"), ("keys", "root")),
             )
 
 
-def which(secret: Secret) -> str:
-    """Tell secrets apart; a variable is the same for all files of a fleet."""
+def identity(secret: Secret) -> str:
+    """Return an identifier that equal secrets share: a variable is the same in all files."""
     return str(secret) if secret.source == "env" else f"{secret.directory} {secret}"
 
 
-def _given(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
-    """Yield the secrets that the fleet shows to others, and who they are."""
+def _shared(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
+    """Yield the secrets that are sent to other servers: key, secret, and name of the server."""
     for model in fleet.models.values():
         if isinstance(model, ProviderModel):
             for name, secret in model.secrets.items():

@@ -1,4 +1,4 @@
-"""Claude Code works by calling tools: who it is led to must have them."""
+"""Models without tools, which Claude Code cannot use."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mirrorfleet.engines.registry import engine_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for key, name in _led(fleet):
+    for key, name in _used(fleet):
         model = fleet.find(name)
         if model is None or isinstance(model, ProviderModel):
             continue
         if reason := engine_of(model).missing_tools(model):
             yield fleet.document.problem(
                 key,
-                f"leads to '{model.name}', {reason}: Claude Code cannot use it.",
-                f"Name another model, or correct its {engine_of(model).tools_keys}.",
+                f"resolves to '{model.name}', {reason}: Claude Code needs tool calls.",
+                f"Choose another model, or correct its {engine_of(model).tools_keys}.",
             )
 
 
-def _led(fleet: Fleet) -> Iterator[tuple[Key, str]]:
-    """Yield all names that a client asks for, or that answer in another's place, and their keys."""
+def _used(fleet: Fleet) -> Iterator[tuple[Key, str]]:
+    """Yield every name that clients request or that is a fallback, with its key."""
     for group in fleet.developers.values():
         yield ("developers", group.name, "model"), group.model
         if group.subagent_model:

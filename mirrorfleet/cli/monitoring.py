@@ -46,6 +46,6 @@ def command(context: click.Context, paths: tuple[str, ...]) -> int:
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    for each in monitoring.unwatched(planned):
+    for each in monitoring.unmonitored(planned):
         print(f"warning: {each}", file=sys.stderr)
     return 0

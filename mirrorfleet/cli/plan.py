@@ -16,7 +16,7 @@ from mirrorfleet.cli.command import Command, exclusive
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.config.problems import did_you_mean, printable
 from mirrorfleet.planning import FleetPlan, HostPlan
-from mirrorfleet.planning.explain import Source, Value, alike, values
+from mirrorfleet.planning.explain import Source, Value, group_values, values
 
 
 @click.command(
@@ -91,7 +91,7 @@ def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], key: s
     found = [each for each in every if f".{key}." in f".{'.'.join(each.path)}."]
     if not found:
         return _unknown("value", key, {each.path[-1] for each in every})
-    for same in alike(found):
+    for same in group_values(found):
         console.print(_line(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
         console.print(_line(f"    on {_some(same.hosts)}"))
         sources = same.value.sources

@@ -50,7 +50,7 @@ class Release:
         )
         return next(holders, None)
 
-    def meant(self, variable: str) -> str | None:
+    def close_variable(self, variable: str) -> str | None:
         """Return the client's variable with the most similar name, if it is close."""
         if variable in self.environment:
             return None

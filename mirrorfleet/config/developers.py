@@ -45,8 +45,8 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Developers:
-    """``seats`` are the group's login names by host. ``packaged`` are the login names of people
-    who install a package, on machines that are not hosts of the fleet.
+    """``users_by_host`` are the group's login names by host. ``packaged`` are the login names of
+    people who install a package, on machines that are not hosts of the fleet.
 
     ``settings`` are Claude Code's own, besides the derived ones. ``command`` is the name of the
     group's own command, used with the scope ``isolated`` only. ``key`` is one key for the whole
@@ -54,7 +54,7 @@ class Developers:
     """
 
     name: str
-    seats: Mapping[str, tuple[str, ...]]
+    users_by_host: Mapping[str, tuple[str, ...]]
     packaged: tuple[str, ...]
     scope: Scope
     command: str
@@ -77,13 +77,13 @@ class Developers:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(self.seats)
+        return tuple(self.users_by_host)
 
     @property
     def logins(self) -> tuple[str, ...]:
         """Return all login names, without duplicates."""
-        seated = (user for users in self.seats.values() for user in users)
-        return tuple(dict.fromkeys([*seated, *self.packaged]))
+        users = (user for users in self.users_by_host.values() for user in users)
+        return tuple(dict.fromkeys([*users, *self.packaged]))
 
     def person(self, host: str, login: str) -> str:
         """Return the person of a login of the group."""
@@ -95,7 +95,7 @@ def developers(section: Section, hosts: Mapping[str, Host]) -> Developers:
     scope = section["scope"]
     return Developers(
         name=section.name,
-        seats=_seats(section, hosts),
+        users_by_host=_users_by_host(section, hosts),
         packaged=section.strings("packaged"),
         scope=FORMER_SCOPES.get(scope, scope),
         command=section.get("command") or f"claude-{section.name}",
@@ -118,7 +118,7 @@ def developers(section: Section, hosts: Mapping[str, Host]) -> Developers:
     )
 
 
-def _seats(section: Section, hosts: Mapping[str, Host]) -> Mapping[str, tuple[str, ...]]:
+def _users_by_host(section: Section, hosts: Mapping[str, Host]) -> Mapping[str, tuple[str, ...]]:
     if "seats" in section:
         return {host: tuple(users) for host, users in section["seats"].items()}
     if "packaged" in section:

@@ -12,7 +12,7 @@ def places(group: Developers) -> Iterator[tuple[str, str]]:
 
     No run reaches the host of a package, so its former key stays valid for the grace period.
     """
-    for host, logins in group.seats.items():
+    for host, logins in group.users_by_host.items():
         yield from ((host, login) for login in logins)
     yield from (("", login) for login in group.packaged)
 

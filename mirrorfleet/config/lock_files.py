@@ -14,28 +14,28 @@ from packaging.requirements import Requirement
 from mirrorfleet.config.problems import checked
 
 PYTHON, NPM = ".txt", ".json"
-"""Suffixes of lock files: of packages of Python, and of npm."""
+"""Suffixes of lock files for Python packages and for npm packages."""
 
 
 @dataclass(frozen=True)
 class LockFile:
-    """A lock file; ``own``: of the fleet's repository, not a shipped one."""
+    """A lock file; ``own``: from the fleet's project, not a shipped one."""
 
     path: Path
     own: bool
 
     @property
     def shown(self) -> str:
-        """The path for a message: relative where it is below the current directory."""
+        """Return the path for messages: relative if it is below the current directory."""
         relative = os.path.relpath(self.path)
         return str(self.path) if relative.startswith("..") else relative
 
 
 @dataclass(frozen=True)
 class Locks:
-    """The lock files that a fleet can use, by what they install and by release.
+    """The lock files that a fleet can use, by service and release.
 
-    ``suffixes`` has how they end, for everything that is installed from lock files.
+    ``suffixes``: the suffix of the lock files of each service.
     """
 
     suffixes: Mapping[str, str]
@@ -46,6 +46,7 @@ class Locks:
         return sorted(self.files[service])
 
     def find(self, service: str, release: str) -> LockFile | None:
+        """Return the lock file of a release; ``None`` if there is none."""
         return self.files[service].get(release)
 
     def path(self, service: str, release: str) -> Path:

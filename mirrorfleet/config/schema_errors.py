@@ -117,7 +117,8 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
             yield from explain(document, each, schema)
     else:
         # A value in place of a reference to a secret may be the secret.
-        value = "a literal value" if schema.get("writeOnly") else _show(error.instance)
+        hidden = any(part.get("writeOnly") for part in (schema, *branches))
+        value = _kind(error.instance) if hidden else _show(error.instance)
         mistake = f"is {value}, which is not a valid value."
         yield document.problem(key, mistake, _advice(schema, key))
 
@@ -213,6 +214,12 @@ def _show(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _kind(value: Any) -> str:
+    """Return the type of a value, instead of a value that may be a secret."""
+    kinds = (kind for kind in _TYPES if kind != "integer" and validator().is_type(value, kind))
+    return next((_TYPES[kind] for kind in kinds), "null")
 
 
 def _article(types: str | list[str]) -> str:

@@ -67,7 +67,7 @@ class VllmModel(AnyVllmModel):
 
     @property
     def lock_name(self) -> str:
-        """The name of its lock file: the release, and ``-cpu`` for that build."""
+        """Return the name of its lock file: the release, with ``-cpu`` for the CPU build."""
         return f"{self.version}{'-cpu' if self.build == 'cpu' else ''}"
 
     @property

@@ -1,4 +1,4 @@
-"""Facts that change with the world, kept as data: model families, advisories, client releases."""
+"""Data about other projects, in YAML files: model families, advisories, known settings."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import yaml
 
-# libyaml's is four times as fast; a build of PyYAML can be without it.
+# The loader of libyaml is four times as fast, but not every build of PyYAML has it.
 Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-def is_there(name: str) -> bool:
-    """Is there a data file of this name?"""
+def has_table(name: str) -> bool:
+    """Return whether the data file ``name`` (without ``.yml``) exists."""
     return (Path(__file__).parent / f"{name}.yml").is_file()
 
 
 @cache
 def table(name: str) -> dict[str, Any]:
-    """Return the data file ``name`` (without ``.yml``) of this folder."""
+    """Return the content of the data file ``name`` (without ``.yml``). All scalars are strings."""
     text = (Path(__file__).parent / f"{name}.yml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.load(text, Loader)
     return content

@@ -1,4 +1,4 @@
-"""What LiteLLM's own price list says of a provider's model: its window, its cap and its price."""
+"""LiteLLM's price list: context window, maximum output and price of providers' models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DATA = Path(__file__).parent / "litellm_models"
 
 ROUTE = re.compile(r"^(converse|invoke|converse_like|responses)/")
 REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
-"""What stands before the id of a model: LiteLLM's route, and a group of Bedrock's regions."""
+"""Prefixes of a model's id: LiteLLM's route, and Bedrock's region."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """``prompt`` and ``output`` are tokens; ``None`` where the list has no number."""
+    """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed."""
 
     prompt: int | None
     output: int | None
@@ -29,7 +29,10 @@ class Listed:
 
 
 def listed(release: str, provider: str, name: str, base_model: str | None) -> Listed | None:
-    """Return what a release says of a model, or of its base model; ``None`` if it is not there."""
+    """Return the entry of a model, or of its base model, in the list of LiteLLM ``release``.
+
+    ``None`` if the list does not have it.
+    """
     models = _models(release)
     if base_model:
         prefix, _, rest = base_model.partition("/")
@@ -39,15 +42,15 @@ def listed(release: str, provider: str, name: str, base_model: str | None) -> Li
         known = models.get(provider, {})
         bare = ROUTE.sub("", name)
         names = (name, bare, REGION.sub("", bare))
-        found = next((known[each] for each in names if each in known), None)
+        found = next((known[name] for name in names if name in known), None)
     return Listed(*found) if found else None
 
 
 @cache
 def _models(release: str) -> Mapping[str, Mapping[str, list[Any]]]:
-    """Return the list of a release, or the newest that there is: the check refuses other ones."""
+    """Return the list of a release, else of the newest: a check reports unknown releases."""
     path = DATA / f"{release}.json"
     if not path.is_file():
-        path = max(DATA.glob("*.json"), key=lambda each: Version(each.stem))
+        path = max(DATA.glob("*.json"), key=lambda path: Version(path.stem))
     models: dict[str, dict[str, list[Any]]] = json.loads(path.read_text("utf-8"))
     return models

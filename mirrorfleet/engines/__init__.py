@@ -1,1 +1,1 @@
-"""What an engine is: a protocol, the engines that are known, and what only they know."""
+"""The engine protocol, and the engines that implement it."""

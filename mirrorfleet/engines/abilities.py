@@ -1,4 +1,4 @@
-"""What Claude Code may use of the model behind a name: thinking, tools, web search."""
+"""Capabilities of models that Claude Code can use: thinking, tools, web search."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from mirrorfleet.engines.registry import engine_of
 
 
 def is_claude(model: Model) -> bool:
-    """Is it a Claude at a provider, for which the client's own table of abilities holds?"""
+    """Return whether a model is Claude, so that the client's own table of capabilities applies."""
     if not isinstance(model, ProviderModel):
         return False
     identity = f"{model.id} {model.base_model or ''}".lower()
-    # Others are asked in another API, into which LiteLLM translates.
+    # LiteLLM translates requests to all other models into another API.
     native = model.provider in ("bedrock", "vertex_ai") and "claude" in identity
     return native or model.provider == "anthropic"
 
 
-def thinks(model: Model) -> bool:
-    """May the gateway pass ``thinking`` and ``effort`` to an engine of the fleet?"""
-    return not isinstance(model, ProviderModel) and engine_of(model).thinks(model)
+def has_thinking(model: Model) -> bool:
+    """Return whether an engine of the fleet supports ``thinking`` and ``effort`` for a model."""
+    return not isinstance(model, ProviderModel) and engine_of(model).has_thinking(model)
 
 
-def searches(model: Model) -> bool:
-    """Can it run WebSearch, a tool of the provider? Bedrock and engines refuse it."""
-    refuse = ("bedrock", "openai_compatible")
-    return isinstance(model, ProviderModel) and model.provider not in refuse
+def has_web_search(model: Model) -> bool:
+    """Return whether a model supports WebSearch, a tool that runs at the provider."""
+    without = ("bedrock", "openai_compatible")
+    return isinstance(model, ProviderModel) and model.provider not in without
 
 
 def has_tools(model: Model) -> bool:
-    """Can Claude Code use it at all? Another check reports a model of which this is unknown."""
+    """Return whether a model supports tools, or it is unknown: a check reports unknown ones."""
     return isinstance(model, ProviderModel) or not engine_of(model).missing_tools(model)

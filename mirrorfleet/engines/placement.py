@@ -1,4 +1,4 @@
-"""Which models an engine has, on which hosts, and which GPUs of a host each of them has."""
+"""The models of each engine and host, and the GPUs of each model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ M = TypeVar("M", bound=EngineModel)
 
 
 class Holder(NamedTuple):
-    """A GPU that another model has."""
+    """A GPU that is assigned to another model."""
 
     device: int
     model: str
 
 
 class Share(NamedTuple):
-    """The GPUs of one model; ``held`` are those it names and another model has."""
+    """The GPUs of one model on a host. ``held``: its GPUs that are assigned to other models."""
 
     model: EngineModel
     devices: tuple[int, ...]
@@ -40,30 +40,30 @@ def by_host(fleet: Fleet, kind: type[M]) -> dict[str, list[M]]:
 
 
 def assign(models: Iterable[EngineModel], gpus: int) -> list[Share]:
-    """Give every model of a host its GPUs: those that it names, or the first that are free.
+    """Assign GPUs to the models of a host with ``gpus`` GPUs, in the order of the models.
 
-    Models that name theirs choose before the others, whatever their order in the file. A share
-    with fewer devices than the model needs means that the host has no more.
+    Models with ``devices`` get these; then the others get the first free ones. A share with fewer
+    devices than the model needs means that the host does not have enough.
     """
     models = list(models)
     holders: dict[int, str] = {}
     shares: dict[str, Share] = {}
     for model in models:
         if model.devices is not None:
-            held = tuple(Holder(at, holders[at]) for at in model.devices if at in holders)
+            held = tuple(Holder(gpu, holders[gpu]) for gpu in model.devices if gpu in holders)
             shares[model.name] = Share(model, model.devices, held)
-            for at in model.devices:
-                holders.setdefault(at, model.name)
+            for gpu in model.devices:
+                holders.setdefault(gpu, model.name)
     for model in models:
         if model.devices is None:
-            free = [at for at in range(gpus) if at not in holders][: model.gpus]
+            free = [gpu for gpu in range(gpus) if gpu not in holders][: model.gpus]
             shares[model.name] = Share(model, tuple(free), ())
             holders.update(dict.fromkeys(free, model.name))
     return [shares[model.name] for model in models]
 
 
 def free(fleet: Fleet, host: Host) -> tuple[int, ...]:
-    """Return the GPUs of a host that are for no model alone."""
-    here = (model for model in models_of(fleet, EngineModel) if host.name in model.hosts)
-    taken = {at for share in assign(here, host.gpus) for at in share.devices}
-    return tuple(at for at in range(host.gpus) if at not in taken)
+    """Return the GPUs of a host that are not assigned to a model."""
+    models = (model for model in models_of(fleet, EngineModel) if host.name in model.hosts)
+    taken = {gpu for share in assign(models, host.gpus) for gpu in share.devices}
+    return tuple(gpu for gpu in range(host.gpus) if gpu not in taken)

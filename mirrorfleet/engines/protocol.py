@@ -1,4 +1,4 @@
-"""What checks, plans and jobs ask of an engine: the only way in which they tell engines apart."""
+"""The engine protocol, through which checks, plans and jobs use every engine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ M = TypeVar("M", bound=EngineModel, contravariant=True)
 
 
 class Listener(NamedTuple):
-    """A port on which an engine listens, on which hosts, and the key that decides it.
+    """A port that an engine listens on, its hosts, and the key of the fleet file for it.
 
-    ``owner`` names it in messages: "coder", "the nodes of coder".
+    ``owner``: its name in messages, for example "coder" or "the nodes of coder".
     """
 
     key: Key
@@ -26,36 +26,36 @@ class Listener(NamedTuple):
 
 
 class Engine(Protocol[M]):
-    """An engine by its word in the fleet file. Derive from it: most answers have a default.
+    """An engine. Derive from this class: most members have a default.
 
-    The defaults are those of a server that speaks /v1/messages, lists its models as OpenAI does,
-    asks for no key, has tools and thinking, and refuses prompts that do not fit.
+    The defaults describe a server that supports /v1/messages, lists its models like OpenAI,
+    requires no key, supports tools and thinking, and refuses prompts that do not fit.
     """
 
     name: ClassVar[str]
-    """Its word in the fleet file: ``engine: NAME``."""
+    """Its name in the fleet file: ``engine: NAME``."""
 
     title: ClassVar[str]
-    """Its name for people."""
+    """Its name in messages."""
 
     litellm_provider: ClassVar[str] = "anthropic"
-    """LiteLLM's provider for its models: ``anthropic`` passes /v1/messages through untranslated,
-    at 1.5 times the throughput of a translated stream."""
+    """LiteLLM's provider for its models. ``anthropic`` passes /v1/messages through untranslated,
+    with 1.5 times the throughput of a translated stream."""
 
     api_path: ClassVar[str] = ""
-    """What that provider expects between port and request: "/v1" for ``hosted_vllm``."""
+    """The path between port and request in that provider's URL: "/v1" for ``hosted_vllm``."""
 
     alive_path: ClassVar[str] = "/version"
-    """What it answers without a key, if it is reached at all."""
+    """A path that it serves without a key, to test the connection."""
 
     models_path: ClassVar[str] = "/v1/models"
-    """Where it lists the models that it serves."""
+    """The path of the list of its models."""
 
     key_variable: ClassVar[str] = ""
-    """The variable of its service that holds the key for ``models_path``; empty: no key."""
+    """The variable of its service with the key for ``models_path``; empty: no key."""
 
     guards_all_paths: ClassVar[bool] = False
-    """Does it ask for its key on every path?"""
+    """Whether it requires its key on every path."""
 
     tools_keys: ClassVar[str] = "'tools'"
     """The keys of a model that say whether it has tools, for a fix."""
@@ -67,51 +67,54 @@ class Engine(Protocol[M]):
     """How to enlarge the window of a running engine, as the beginning of a fix."""
 
     metrics_path: ClassVar[str] = ""
-    """Where its port has metrics for Prometheus; empty: nowhere."""
+    """The path of its metrics for Prometheus; empty: none."""
 
     has_locks: ClassVar[bool] = False
-    """Is it a Python package, which its role installs from lock files?"""
+    """Whether it is a Python package that its role installs from lock files."""
 
     @abstractmethod
     def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
-        """Read one of its models from the fleet file."""
+        """Return one of its models from the fleet file."""
 
     @abstractmethod
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
-        """Return where its models answer: the port by model and host."""
+        """Return the API ports of its models, by model and host."""
 
     @abstractmethod
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield every port that it takes on hosts, also those between its own parts."""
+        """Yield every port that it uses on hosts, also those between nodes."""
 
     def is_known(self, model: M) -> bool:
-        """Is it known what the model can do? If not, a check of the engine reports why."""
+        """Return whether the capabilities of a model are known; a check reports unknown ones."""
         return True
 
     def missing_tools(self, model: M) -> str:
-        """Return why the model cannot call tools, as a relative clause; empty if it can."""
+        """Return why the model does not support tools, as a relative clause; empty if it does."""
         return ""
 
-    def thinks(self, model: M) -> bool:
-        """May the gateway pass ``thinking`` and ``effort`` on?"""
+    def has_thinking(self, model: M) -> bool:
+        """Return whether the model supports ``thinking`` and ``effort``."""
         return True
 
     def refused_effort(self, model: M) -> Sequence[str]:
-        """Return the abilities of effort, by Claude Code's names, that the model refuses."""
+        """Return the effort capabilities, by Claude Code's names, that the model refuses."""
         return ()
 
     def cut_weights(self, model: M) -> str | None:
-        """Return a name of the weights by which the gateway counts prompts.
+        """Return an id of the weights, if the engine cuts prompts that do not fit; else ``None``.
 
-        ``None`` if the engine refuses a prompt that does not fit. Otherwise it cuts the prompt, and
-        the gateway refuses it first: roles/litellm/files/mirrorfleet_ollama.py asks the engine.
+        The gateway then counts the tokens of prompts, remembers the ratio of tokens to characters
+        under this id, and refuses prompts that do not fit.
         """
         return None
 
     def derived_parameters(self, model: M) -> Mapping[str, str]:
-        """Return LiteLLM's parameters that follow from the engine, with what to write instead."""
-        return {"api_key": f"{self.title} asks for no key."}
+        """Return LiteLLM's parameters that the engine determines, with the fix or the reason."""
+        return {"api_key": f"{self.title} has no keys."}
 
     def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
-        """Return the window of each model that ``models_path`` lists; ``None``: not reported."""
-        return {str(each["id"]): None for each in answer.get("data", ())}
+        """Return the context window of each model in an answer of ``models_path``.
+
+        In tokens; ``None`` if the engine does not report it.
+        """
+        return {str(model["id"]): None for model in answer.get("data", ())}

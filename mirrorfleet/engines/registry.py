@@ -1,4 +1,4 @@
-"""The engines that a fleet file can name."""
+"""The engines that a fleet file can use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mirrorfleet.engines.ollama import Ollama
 from mirrorfleet.engines.protocol import Engine
 from mirrorfleet.engines.vllm import Vllm
 
-ENGINES: dict[str, Engine[Any]] = {each.name: each for each in (Vllm(), Ollama(), External())}
-"""Engines by their word in the fleet file, in the order in which a host starts them."""
+ENGINES: dict[str, Engine[Any]] = {engine.name: engine for engine in (Vllm(), Ollama(), External())}
+"""Engines by their name in the fleet file, in the order of their start on a host."""
 
 
 def engine_of(model: EngineModel) -> Engine[Any]:

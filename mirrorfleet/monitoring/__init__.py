@@ -1,4 +1,4 @@
-"""Pure: from a plan to what watches the fleet: a Prometheus with alerts, and a dashboard."""
+"""Monitoring of a fleet: configuration and alerts for Prometheus, a dashboard for Grafana."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ HERE = Path(__file__).parent
 ANYWHERE = {"0.0.0.0", "::"}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 METRICS = "/metrics"
-"""The path that Prometheus reads by default."""
+"""The path that Prometheus scrapes by default."""
+
 WIDTH, HEIGHT = 12, 8
-"""Of a panel, in Grafana's grid of 24 columns."""
+"""Size of a panel in Grafana's grid of 24 columns."""
 
 
 def files(planned: FleetPlan) -> dict[str, str]:
-    """Return the files that a Prometheus and a Grafana are given, by name."""
+    """Return the files for Prometheus and Grafana, by name."""
     return {
         "prometheus.yml": yaml.safe_dump(_configuration(planned), sort_keys=False),
         "mirrorfleet-rules.yml": rules(),
@@ -33,28 +34,28 @@ def files(planned: FleetPlan) -> dict[str, str]:
 
 
 def rules() -> str:
-    """Return the alerts: the general ones, then those of each engine that has some."""
-    general, *own = _parts("rules")
-    return "\n".join([general, *(text.removeprefix("groups:\n") for text in own)])
+    """Return the alerts: the general ones, then those of engines."""
+    general, *engines = _parts("rules")
+    return "\n".join([general, *(text.removeprefix("groups:\n") for text in engines)])
 
 
 def _parts(kind: str) -> Iterator[str]:
-    """Yield the general rules or rows of the dashboard, then those of engines."""
+    """Yield the general file of a kind (rules or dashboard), then those of engines."""
     yield (HERE / f"{kind}.yml").read_text("utf-8")
     for engine in ENGINES:
-        if (own := HERE / f"{engine}_{kind}.yml").is_file():
-            yield own.read_text("utf-8")
+        if (path := HERE / f"{engine}_{kind}.yml").is_file():
+            yield path.read_text("utf-8")
 
 
-def unwatched(planned: FleetPlan) -> Iterator[str]:
-    """Say which gateways cannot be watched, why, and what to write."""
+def unmonitored(planned: FleetPlan) -> Iterator[str]:
+    """Yield a sentence with the fix for each gateway that Prometheus cannot monitor."""
     for name, host in planned.hosts.items():
         gateway = host.gateway
         if gateway and gateway.metrics_port is None:
-            yield f"{name}: tells no metrics. Write gateway.metrics: {{port: 9464}}."
+            yield f"{name}: has no metrics port. Write gateway.metrics: {{port: 9464}}."
         elif gateway and gateway.listen in LOOPBACK:
-            yield f"{name}: tells its metrics on {gateway.listen} only: run a Prometheus there."
-    yield from running.unwatched(planned.fleet)
+            yield f"{name}: serves metrics on {gateway.listen} only. Run Prometheus on {name}."
+    yield from running.unmonitored(planned.fleet)
 
 
 def _configuration(planned: FleetPlan) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["mirrorfleet-rules.yml"],
         "scrape_configs": [
-            # Where LiteLLM tells them; without the stroke it answers with a redirect.
+            # With the slash: without it, LiteLLM answers with a redirect.
             _job("gateway", gateways, metrics_path="/metrics/"),
             _job("engine", engines),
         ],
@@ -81,16 +82,16 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
 
 
 def _engine(plan: EnginePlan, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield the target of an engine, for each of its models, if it has metrics."""
+    """Yield a target for each model of an engine with metrics."""
     path = ENGINES[plan.engine].metrics_path
-    if path and plan.answers:
-        own = {} if path == METRICS else {"__metrics_path__": path}
+    if path and plan.is_head:
+        path_label = {} if path == METRICS else {"__metrics_path__": path}
         for model in plan.windows:
-            yield _target(plan.listen, plan.port, {**labels, "model": model, **own})
+            yield _target(plan.listen, plan.port, {**labels, "model": model, **path_label})
 
 
-def _job(name: str, targets: list[dict[str, Any]], **more: str) -> dict[str, Any]:
-    return {"job_name": f"mirrorfleet-{name}", **more, "static_configs": targets}
+def _job(name: str, targets: list[dict[str, Any]], **options: str) -> dict[str, Any]:
+    return {"job_name": f"mirrorfleet-{name}", **options, "static_configs": targets}
 
 
 def _target(address: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
@@ -137,8 +138,13 @@ def _panels(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         place = {"x": 0, "y": top, "w": 2 * WIDTH, "h": 1}
         yield {"id": next(numbers), "type": "row", "title": row["title"], "gridPos": place}
         top += 1
-        for at, panel in enumerate(row["panels"]):
-            place = {"x": at % 2 * WIDTH, "y": top + at // 2 * HEIGHT, "w": WIDTH, "h": HEIGHT}
+        for index, panel in enumerate(row["panels"]):
+            place = {
+                "x": index % 2 * WIDTH,
+                "y": top + index // 2 * HEIGHT,
+                "w": WIDTH,
+                "h": HEIGHT,
+            }
             target = {"refId": "A", "expr": panel["expr"], "legendFormat": panel["legend"]}
             yield {
                 "id": next(numbers),

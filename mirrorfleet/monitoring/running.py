@@ -24,11 +24,14 @@ def targets(fleet: Fleet) -> Iterator[dict[str, Any]]:
             yield {"targets": [parts.netloc], "labels": labels}
 
 
-def unwatched(fleet: Fleet) -> Iterator[str]:
-    """Yield which engines cannot be watched from another host, and the fix."""
+def unmonitored(fleet: Fleet) -> Iterator[str]:
+    """Yield each engine whose metrics no other host can read, and the fix."""
     for model, url in _measured(fleet):
         if is_loopback(urlsplit(url).hostname or ""):
-            yield f"{model.name}: {url} has its metrics on its own host only: run Prometheus there."
+            yield (
+                f"{model.name}: only the engine's own host reads metrics at {url}. "
+                "Run Prometheus there."
+            )
 
 
 def _measured(fleet: Fleet) -> Iterator[tuple[EngineModel, str]]:

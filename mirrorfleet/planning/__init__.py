@@ -1,4 +1,4 @@
-"""The plan: every value that a role needs on a host, each derived here and nowhere else."""
+"""The plan: every value that a role needs on a host."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ E = TypeVar("E")
 
 @dataclass(frozen=True)
 class HostPlan:
-    """Everything that one host is to be."""
+    """The desired state of one host."""
 
     name: str = derived_from("hosts.{host}")
     packages: Literal["controller", "registry"] = derived_from("packages")
     driver: str | None = derived_from(
-        "hosts.{host}.driver", reason="deploys/drivers.py installs it, and no other run"
+        "hosts.{host}.driver", reason="only deploys/drivers.py installs it"
     )
     engines: tuple[EnginePlan, ...] = derived_from("models")
     redis: RedisPlan | None = derived_from("gateway.redis")
@@ -72,11 +72,11 @@ class HostPlan:
     firewall: FirewallPlan | None = derived_from("firewall")
 
     def engines_of(self, kind: type[E]) -> tuple[E, ...]:
-        """Return the plans of one engine, for the role that sets it up."""
-        return tuple(each for each in self.engines if isinstance(each, kind))
+        """Return the plans of one engine, for its role."""
+        return tuple(engine for engine in self.engines if isinstance(engine, kind))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain data, without empty values, with references to secrets.
+        """Return the plan as data for JSON, without empty values. Secrets are references.
 
         ``mirrorfleet plan --json`` and ``pyinfra … debug-inventory`` print it.
         """
@@ -93,7 +93,7 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """The whole fleet, host by host, in the order of the fleet file."""
+    """The plans of all hosts, by name, in the order of the fleet file."""
 
     fleet: Fleet
     hosts: Mapping[str, HostPlan]
@@ -101,9 +101,9 @@ class FleetPlan:
 
 def plan(fleet: Fleet) -> FleetPlan:
     """Derive the plan of every host from a checked fleet."""
-    servers = engine_plans(fleet)
-    gateways, load_balancers, memories = litellm(fleet), load_balancer(fleet), redis(fleet)
-    databases, tables = postgres(fleet), migrations(fleet)
+    engines = engine_plans(fleet)
+    gateways, load_balancers, redis_servers = litellm(fleet), load_balancer(fleet), redis(fleet)
+    postgres_servers, schemas = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
     firewalls = firewall(fleet)
     return FleetPlan(
@@ -113,10 +113,10 @@ def plan(fleet: Fleet) -> FleetPlan:
                 name=name,
                 packages=fleet.packages,
                 driver=fleet.hosts[name].driver,
-                engines=servers.get(name, ()),
-                redis=memories.get(name),
-                postgres=databases.get(name),
-                migrations=tables.get(name),
+                engines=engines.get(name, ()),
+                redis=redis_servers.get(name),
+                postgres=postgres_servers.get(name),
+                migrations=schemas.get(name),
                 gateway=gateways.get(name),
                 load_balancer=load_balancers.get(name),
                 clients=clients.get(name),

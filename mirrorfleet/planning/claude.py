@@ -1,4 +1,4 @@
-"""The Claude Code clients of each host: releases, machine policy, isolated clients, users."""
+"""Claude Code on each host: releases, managed settings, isolated commands, users."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from mirrorfleet.planning.settings import certificates, nested, settings
 
 @dataclass(frozen=True)
 class ClientPlan:
-    """One developer on one host, as a member of one group.
+    """One user on one host, as a member of one group.
 
-    ``settings`` and ``state`` are the keys that the fleet owns in ``settings.json`` of the
-    directory and in ``.claude.json``; nested mappings are merged key by key, all else is the
-    developer's.
+    ``settings`` and ``state`` are the keys that Mirrorfleet manages in ``settings.json`` of
+    ``directory`` and in ``.claude.json``. Nested mappings are merged by key. All other keys stay.
     """
 
     user: str = derived_from("developers.{group}.users", "developers.{group}.seats.{host}")
@@ -32,28 +31,28 @@ class ClientPlan:
     directory: str = derived_from(
         "developers.{group}.scope",
         "developers.{group}.command",
-        reason="below the home directory: an isolated group has one of its own",
+        reason="relative to the home directory; isolated groups have their own directory",
     )
     settings: Mapping[str, Any] = derived_from("developers.{group}")
     state: Mapping[str, Any] = derived_from(
-        reason="a first run would otherwise ask for a login at the vendor's"
+        reason="otherwise the first session requires a login at the vendor"
     )
     person: str = derived_from(
         "developers.{group}.people",
         "developers.{group}",
-        reason="the login, if the group does not say who sits behind it",
+        reason="the login, if the group has no 'people'",
     )
     key: Key = derived_from(
         "keys.people.{person}.key",
         "developers.{group}.key",
         "keys.root",
-        reason="derived from the root for each person, where the file names no key",
+        reason="derived from the root for each person, if the file has no key",
     )
 
 
 @dataclass(frozen=True)
 class PolicyPlan:
-    """What holds for everybody on a host."""
+    """The managed settings of a host, for all its users."""
 
     group: str = derived_from("developers.{group}")
     settings: Mapping[str, Any] = derived_from("developers.{group}")
@@ -61,10 +60,10 @@ class PolicyPlan:
 
 @dataclass(frozen=True)
 class IsolatedPlan:
-    """A second command on a host, with a directory of its own in each home."""
+    """A further command on a host, with its own settings directory in each home directory."""
 
     command: str = derived_from(
-        "developers.{group}.command", reason="of the group's name, if not said"
+        "developers.{group}.command", reason="if unset, claude- and the group's name"
     )
     group: str = derived_from("developers.{group}")
     version: str = derived_from("developers.{group}.version")
@@ -77,7 +76,7 @@ class IsolatedPlan:
 
 @dataclass(frozen=True)
 class CertificatesPlan:
-    """A file of certificates that clients on a host read; ``source`` is pushed there, if any."""
+    """CA certificates for clients on a host; ``source``, if set, is uploaded to ``path``."""
 
     group: str = derived_from("developers.{group}")
     path: str = derived_from("developers.{group}.ca_certificates")
@@ -92,17 +91,17 @@ class CertificatesPlan:
 class ClaudePlan:
     """The Claude Code clients of one host.
 
-    ``version`` is that of the ordinary command, ``None`` where all are isolated. ``managed`` is the
-    machine's policy, ``None`` where there is none.
+    ``version``: release of the ordinary command, ``None`` if all groups are isolated. ``managed``:
+    the managed settings, ``None`` if there are none.
     """
 
     version: str | None = derived_from(
         "developers",
-        reason="one release per host, the same in all its groups that are not isolated",
+        reason="one release per host, the same for all groups that are not isolated",
     )
-    managed: PolicyPlan | None = derived_from("developers", reason="of the group with that scope")
+    managed: PolicyPlan | None = derived_from("developers", reason="the group with scope: managed")
     locks: Mapping[str, Path] = derived_from(
-        "developers", reason="by release: yours in locks/, else the shipped one"
+        "developers", reason="by release: the project's, else the shipped one"
     )
     isolated: tuple[IsolatedPlan, ...] = derived_from("developers")
     certificates: tuple[CertificatesPlan, ...] = derived_from("developers")
@@ -110,16 +109,16 @@ class ClaudePlan:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Every release on the host, the ordinary command's first."""
+        """Return all releases on the host, that of the ordinary command first."""
         own = [self.version] if self.version else []
-        return tuple(dict.fromkeys([*own, *(each.version for each in self.isolated)]))
+        return tuple(dict.fromkeys([*own, *(command.version for command in self.isolated)]))
 
 
 @dataclass(frozen=True)
 class _Policy:
-    """What holds for all of a group, worked out once however many they are.
+    """The derived settings of a group, shared by all its users.
 
-    ``own`` are the settings of those whose keys open other models than the group's.
+    ``own``: settings by person, for people whose keys allow other models than the group's.
     """
 
     group: Developers
@@ -127,63 +126,63 @@ class _Policy:
     own: Mapping[str, Mapping[str, Any]]
 
     @property
-    def isolated(self) -> bool:
+    def is_isolated(self) -> bool:
         return self.group.scope == "isolated"
 
     @property
     def directory(self) -> str:
-        return f".{self.group.command}" if self.isolated else ".claude"
+        return f".{self.group.command}" if self.is_isolated else ".claude"
 
     @cached_property
     def certificates(self) -> CertificatesPlan | None:
-        path, said = certificates(self.group), self.group.ca_certificates
-        if path is None or said is None:
+        path, config = certificates(self.group), self.group.ca_certificates
+        if path is None or config is None:
             return None
-        return CertificatesPlan(self.group.name, path, _pushed(said))
+        return CertificatesPlan(self.group.name, path, _upload_source(config))
 
 
 def claude(fleet: Fleet) -> dict[str, ClaudePlan]:
-    """Derive the clients of every host on which somebody works."""
-    found: dict[str, list[_Policy]] = {}
+    """Derive the clients of every host that has developers, by host."""
+    policies: dict[str, list[_Policy]] = {}
     for group in fleet.developers.values():
         policy = _policy(fleet, group)
         for host in group.hosts:
-            found.setdefault(host, []).append(policy)
-    return {host: _clients(fleet, host, policies) for host, policies in found.items()}
+            policies.setdefault(host, []).append(policy)
+    return {host: _clients(fleet, host, groups) for host, groups in policies.items()}
 
 
 def packaged(fleet: Fleet, group: Developers, login: str) -> ClaudePlan:
-    """Derive the clients of a machine that is no host of the fleet, where ``login`` works."""
+    """Derive the client of the user ``login`` on a machine that is not a host of the fleet."""
     policy = _policy(fleet, group)
-    alone = replace(group, seats={"": (login,)})
+    alone = replace(group, users_by_host={"": (login,)})
     return _clients(fleet, "", [replace(policy, group=alone)])
 
 
 def _policy(fleet: Fleet, group: Developers) -> _Policy:
     models = {name: allowed(fleet, group, name) for name in fleet.keys.people}
     own = {
-        name: nested(settings(fleet, group, its))
-        for name, its in models.items()
-        if its != opened(fleet, group)
+        name: nested(settings(fleet, group, own_models))
+        for name, own_models in models.items()
+        if own_models != opened(fleet, group)
     }
     return _Policy(group, nested(settings(fleet, group)), own)
 
 
 def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
-    ordinary = [policy for policy in policies if not policy.isolated]
+    ordinary = [policy for policy in policies if not policy.is_isolated]
     managed = [policy for policy in policies if policy.group.scope == "managed"]
-    pushed = dict.fromkeys(policy.certificates for policy in policies)
+    certificates = dict.fromkeys(policy.certificates for policy in policies)
     releases = dict.fromkeys(policy.group.version for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
         managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
-        locks={each: fleet.locks.path("claude", each) for each in releases},
-        isolated=tuple(_isolated(policy) for policy in policies if policy.isolated),
-        certificates=tuple(each for each in pushed if each),
+        locks={release: fleet.locks.path("claude", release) for release in releases},
+        isolated=tuple(_isolated(policy) for policy in policies if policy.is_isolated),
+        certificates=tuple(file for file in certificates if file),
         users=tuple(
             _client(fleet, policy, host, user)
             for policy in policies
-            for user in policy.group.seats[host]
+            for user in policy.group.users_by_host[host]
         ),
     )
 
@@ -200,7 +199,7 @@ def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
         group=group.name,
         scope=group.scope,
         directory=policy.directory,
-        # Machine policy stands in one file of the host; in a home it would be said twice.
+        # Managed settings are in one file of the host: the home directory needs no copy.
         settings={} if group.scope == "managed" else policy.own.get(person, policy.settings),
         state={"hasCompletedOnboarding": True},
         person=person,
@@ -208,5 +207,5 @@ def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
     )
 
 
-def _pushed(said: Certificates) -> Path | None:
-    return Path(said.source) if said.kind == "push" else None
+def _upload_source(config: Certificates) -> Path | None:
+    return Path(config.source) if config.kind == "push" else None

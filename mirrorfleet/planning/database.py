@@ -1,4 +1,4 @@
-"""The database of the gateways: its server, where it is ours, its tables, and how it is reached."""
+"""The database of the gateways: its server, its schema, and the connections to it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from mirrorfleet.config.problems import checked
 from mirrorfleet.planning.provenance import derived_from
 
 POOLS = (
-    "connection_pool_limit (10 if not said) x workers x gateways, and 10 for backups, migrations "
-    "and you; of a database of yours, what it must admit at the least"
+    "connection_pool_limit (10 if unset) x workers x gateways, and 10 for backups, migrations and "
+    "administration; the least that a database of your own must allow"
 )
 
 
 @dataclass(frozen=True)
 class PostgresPlan:
-    """A Postgres on a host of the fleet."""
+    """A Postgres on a host of the fleet. ``days``, ``at``: retention and time of its backups."""
 
-    listen: str = derived_from("hosts.{host}.address", reason="the address that the gateways use")
+    listen: str = derived_from(
+        "hosts.{host}.address", reason="the address that the gateways connect to"
+    )
     port: int = derived_from("gateway.database.port")
     password: Secret = derived_from("gateway.database.password")
     allowed_sources: tuple[str, ...] = derived_from(
-        "gateway.hosts", reason="by their addresses; nobody else"
+        "gateway.hosts", reason="their addresses, and no other"
     )
     max_connections: int = derived_from(
         "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", reason=POOLS
@@ -35,15 +37,19 @@ class PostgresPlan:
 
 @dataclass(frozen=True)
 class MigrationsPlan:
-    """Who makes LiteLLM's tables: the host of the database, or the first gateway if there is a
-    ``url``."""
+    """The migrations of LiteLLM's database schema.
 
-    version: str = derived_from("gateway.version", reason="whose tables the database gets")
-    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
+    They run on the host of the database or, with a ``url``, on the first gateway.
+    """
+
+    version: str = derived_from(
+        "gateway.version", reason="the release whose schema the database gets"
+    )
+    lock: Path = derived_from("gateway.version", reason="the project's, else the shipped one")
     url: Secret | None = derived_from("gateway.database.url")
     port: int = derived_from("gateway.database.port")
     salt_key: Secret = derived_from(
-        "gateway.salt_key", reason="the database remembers the digest of the one it is for"
+        "gateway.salt_key", reason="the database stores a digest of its salt key"
     )
     max_connections: int = derived_from(
         "gateway.database.connection_pool_limit", "gateway.workers", "gateway.hosts", reason=POOLS
@@ -52,7 +58,7 @@ class MigrationsPlan:
 
 @dataclass(frozen=True)
 class DatabasePlan:
-    """How a gateway reaches its database: by a ``url``, or with the ``password`` of ours."""
+    """How a gateway connects to its database: with ``url``, or with host, port and password."""
 
     url: Secret | None = derived_from("gateway.database.url")
     host: str = derived_from("gateway.database.install", reason="the address of that host")
@@ -64,54 +70,54 @@ class DatabasePlan:
 
 
 def postgres(fleet: Fleet) -> dict[str, PostgresPlan]:
-    """Derive the Postgres of the host that is to have one."""
+    """Derive the Postgres that Mirrorfleet installs, by host."""
     gateway = fleet.gateway
-    said = gateway.database if gateway else None
-    if gateway is None or said is None or said.install is None:
+    database = gateway.database if gateway else None
+    if gateway is None or database is None or database.install is None:
         return {}
     return {
-        said.install: PostgresPlan(
-            listen=fleet.hosts[said.install].address,
-            port=said.port,
-            password=checked(said.password, "gateway.database.password"),
+        database.install: PostgresPlan(
+            listen=fleet.hosts[database.install].address,
+            port=database.port,
+            password=checked(database.password, "gateway.database.password"),
             allowed_sources=tuple(fleet.hosts[name].address for name in gateway.hosts),
             max_connections=connections(fleet),
-            days=said.backups.days,
-            at=said.backups.at,
+            days=database.backups.days,
+            at=database.backups.at,
         )
     }
 
 
 def migrations(fleet: Fleet) -> dict[str, MigrationsPlan]:
-    """Derive who makes the tables, and which."""
+    """Derive the migrations of the database schema, by host."""
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return {}
-    said = gateway.database
+    database = gateway.database
     return {
-        said.install or gateway.hosts[0]: MigrationsPlan(
+        database.install or gateway.hosts[0]: MigrationsPlan(
             version=gateway.version,
             lock=fleet.locks.path("litellm", gateway.version),
-            url=said.url,
-            port=said.port,
+            url=database.url,
+            port=database.port,
             salt_key=checked(gateway.salt_key, "gateway.salt_key"),
             max_connections=connections(fleet),
         )
     }
 
 
-def reached(fleet: Fleet) -> DatabasePlan | None:
-    """Return how gateways reach their database, if they have one."""
+def connection(fleet: Fleet) -> DatabasePlan | None:
+    """Return how gateways connect to their database; ``None`` if they have none."""
     gateway = fleet.gateway
     if gateway is None or gateway.database is None:
         return None
-    said = gateway.database
+    database = gateway.database
     return DatabasePlan(
-        url=said.url,
-        host=fleet.hosts[said.install].address if said.install else "",
-        port=said.port,
-        password=said.password,
-        connection_pool_limit=said.connection_pool_limit,
-        spend_logs=said.spend_logs,
+        url=database.url,
+        host=fleet.hosts[database.install].address if database.install else "",
+        port=database.port,
+        password=database.password,
+        connection_pool_limit=database.connection_pool_limit,
+        spend_logs=database.spend_logs,
         salt_key=checked(gateway.salt_key, "gateway.salt_key"),
     )

@@ -1,4 +1,4 @@
-"""What every plan of an engine has, and what plans the engines of the fleet file."""
+"""The protocol of engine plans, and the planners of all engines."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ class EnginePlan(Protocol):
 
     @property
     def engine(self) -> str:
-        """The engine's word in the fleet file."""
+        """The engine's name in the fleet file."""
 
     @property
     def service(self) -> str:
-        """The name of its service: the unit is ``mirrorfleet-SERVICE.service``."""
+        """The name of its service; the unit is ``mirrorfleet-SERVICE.service``."""
 
     @property
     def listen(self) -> str:
-        """The address on which it answers."""
+        """The address it listens on."""
 
     @property
     def port(self) -> int:
-        """The port on which it answers."""
+        """The port it listens on."""
 
     @property
-    def answers(self) -> bool:
-        """Is this where its models are asked, and not another node of it?"""
+    def is_head(self) -> bool:
+        """Whether it serves the API of its models. Further nodes of a model do not."""
 
     @property
-    def head(self) -> str:
-        """The address at which its models are asked, here or on the node that answers."""
+    def head_address(self) -> str:
+        """The address of the node that serves the API of its models."""
 
     @property
     def windows(self) -> Mapping[str, int]:
-        """The models that it serves, each with its window in tokens."""
+        """The context window of each model it serves, in tokens."""
 
     @property
-    def partners(self) -> tuple[str, ...]:
-        """The hosts that serve its models together, this one among them; empty if it is alone."""
+    def peers(self) -> tuple[str, ...]:
+        """All hosts that serve its models together, including this one; empty for one host."""
 
 
 class Planner(NamedTuple):
-    """What derives the plans of an engine, and the firewall rules of its ports, by host."""
+    """Functions that derive the plans of an engine and the firewall rules of its ports, by host."""
 
     plans: Callable[[Fleet], Mapping[str, Sequence[EnginePlan]]]
     rules: Callable[[Fleet], Iterable[tuple[str, FirewallRule]]]
@@ -57,19 +57,19 @@ PLANNERS: dict[str, Planner] = {
     "vllm": Planner(vllm.plans, vllm.rules),
     "ollama": Planner(ollama.plans, ollama.rules),
 }
-"""Planners by the engine's word in the fleet file, in the order in which a host starts them."""
+"""Planners by the engine's name in the fleet file, in the order of their start on a host."""
 
 
 def engine_plans(fleet: Fleet) -> dict[str, tuple[EnginePlan, ...]]:
-    """Derive the engines of every host that has any."""
-    found: dict[str, tuple[EnginePlan, ...]] = {}
+    """Derive the engines of every host that has any, by host."""
+    engines: dict[str, tuple[EnginePlan, ...]] = {}
     for planner in PLANNERS.values():
         for host, plans in planner.plans(fleet).items():
-            found[host] = (*found.get(host, ()), *plans)
-    return found
+            engines[host] = (*engines.get(host, ()), *plans)
+    return engines
 
 
 def engine_rules(fleet: Fleet) -> list[tuple[str, FirewallRule]]:
-    """Derive the firewall rules of engines by host: first of the ports that answer gateways."""
-    found = [each for planner in PLANNERS.values() for each in planner.rules(fleet)]
-    return sorted(found, key=lambda each: not isinstance(each[1], EngineRule))
+    """Derive the firewall rules of engines, each with its host: first those for gateways."""
+    rules = [rule for planner in PLANNERS.values() for rule in planner.rules(fleet)]
+    return sorted(rules, key=lambda rule: not isinstance(rule[1], EngineRule))

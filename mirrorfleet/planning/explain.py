@@ -1,4 +1,4 @@
-"""The plan told value by value, each with the lines of the fleet file that it comes from."""
+"""Every value of a plan, with the lines of the fleet file that it comes from."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mirrorfleet.planning.setting import Setting
 from mirrorfleet.planning.settings import settings
 
 Names = Mapping[str, str]
-"""What ``{model}``, ``{user}``, ``{group}``, ``{host}`` and the engine of ``*`` stand for."""
+"""Values for ``{model}``, ``{user}``, ``{group}``, ``{host}``, and the engine for ``*``."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A key of the fleet file; ``place`` is ``None`` where the file leaves it to the default."""
+    """A key of the fleet file; ``place`` is ``None`` if the file does not have it (default)."""
 
     key: str
     place: Place | None
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a host's plan: ``("gateway", "workers")``."""
+    """One value of a host's plan, at a path such as ``("gateway", "workers")``."""
 
     host: str
     path: tuple[str, ...]
@@ -44,17 +44,24 @@ class Value:
 
 def values(plan: FleetPlan, host: HostPlan) -> Iterator[Value]:
     """Yield every value of a host's plan, in the order of the plan."""
-    told = _Telling(plan.fleet)
-    for path, value, provenance, names in told.walk(host, (), Provenance(()), {"host": host.name}):
-        keys = (each for key in provenance.keys for each in told.each(key.format_map(names), names))
-        sources = tuple(told.source(key) for key in keys)
+    walker = _Walker(plan.fleet)
+    leaves = walker.walk(host, (), Provenance(()), {"host": host.name})
+    for path, value, provenance, names in leaves:
+        keys = (
+            key
+            for template in provenance.keys
+            for key in walker.expand(template.format_map(names), names)
+        )
+        sources = tuple(walker.source(key) for key in keys)
         yield Value(host.name, path, value, sources, provenance.reason)
 
 
 _Leaf = tuple[tuple[str, ...], Any, Provenance, Names]
 
 
-class _Telling:
+class _Walker:
+    """Walk through a plan; settings that users of a group share are derived once."""
+
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.derived: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], Setting]] = {}
@@ -67,29 +74,29 @@ class _Telling:
         elif is_dataclass(value):
             yield from self._fields(value, path, provenance, names)
         elif isinstance(value, Mapping) and value:
-            for name, each in value.items():
-                # Where the file has a mapping of the same names, the line of the name is nearer.
-                nearer = tuple(f"{key}.{literal(str(name))}" for key in provenance.keys[:1])
-                inner = Provenance(nearer + provenance.keys, provenance.reason)
-                yield from self.walk(each, (*path, str(name)), inner, names)
+            for name, entry in value.items():
+                # If the file has a mapping with the same keys, the line of the key is more exact.
+                exact = tuple(f"{key}.{literal(str(name))}" for key in provenance.keys[:1])
+                inner = Provenance(exact + provenance.keys, provenance.reason)
+                yield from self.walk(entry, (*path, str(name)), inner, names)
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-            for name, each in zip(_labels(value), value, strict=True):
-                yield from self.walk(each, (*path, name), provenance, names)
+            for name, item in zip(_labels(value), value, strict=True):
+                yield from self.walk(item, (*path, name), provenance, names)
         elif value not in ((), {}):
             yield path, value, provenance, names
 
     def _fields(
         self, value: Any, path: tuple[str, ...], provenance: Provenance, names: Names
     ) -> Iterator[_Leaf]:
-        own = {each.name: getattr(value, each.name) for each in fields(value)}
+        own = {item.name: getattr(value, item.name) for item in fields(value)}
         named = {**own, "engine": getattr(value, "engine", None)}
-        names = {**names, **{name: said for name, said in named.items() if isinstance(said, str)}}
-        for each in fields(value):
-            if isinstance(value, ClientPlan | PolicyPlan) and each.name == "settings":
+        names = {**names, **{name: text for name, text in named.items() if isinstance(text, str)}}
+        for item in fields(value):
+            if isinstance(value, ClientPlan | PolicyPlan) and item.name == "settings":
                 yield from self._settings(value, path, names)
             else:
-                inner = each.metadata.get("provenance", provenance)
-                yield from self.walk(own[each.name], (*path, each.name), inner, names)
+                inner = item.metadata.get("provenance", provenance)
+                yield from self.walk(own[item.name], (*path, item.name), inner, names)
 
     def _settings(
         self, plan: ClientPlan | PolicyPlan, path: tuple[str, ...], names: Names
@@ -107,8 +114,8 @@ class _Telling:
         for inner, setting in derived.items():
             yield (*path, "settings", *inner), setting.value, setting.provenance, names
 
-    def each(self, dotted: str, names: Names) -> list[str]:
-        """Return the key itself or, for the ``*`` in it, one for each model that has it."""
+    def expand(self, dotted: str, names: Names) -> list[str]:
+        """Return the key itself or, with ``*`` in it, one for each model that has the key."""
         if "*" not in dotted:
             return [dotted]
         keys = [
@@ -128,52 +135,52 @@ class _Telling:
         return Source(dotted, self.fleet.document.place(key), value)
 
     def _key(self, dotted: str) -> tuple[Key, str]:
-        """Find a dotted key, where names may hold dots themselves; return what is not there."""
+        """Return the part of a dotted key that exists, and the rest. Names can contain dots."""
         data, rest = self.fleet.document.data, dotted
         key: Key = ()
         while rest and isinstance(data, dict):
-            there = [name for name in data if rest == name or rest.startswith(f"{name}.")]
-            if not there:
+            present = [name for name in data if rest == name or rest.startswith(f"{name}.")]
+            if not present:
                 break
-            name = max(there, key=len)
+            name = max(present, key=len)
             data, key, rest = data[name], (*key, name), rest[len(name) + 1 :]
         return key, rest
 
 
-def _labels(several: tuple[Any, ...]) -> list[str]:
-    """Name the items of a list by what tells them apart; replicas get a number."""
+def _labels(items: tuple[Any, ...]) -> list[str]:
+    """Return a name for each item of a list; items with the same name get a number."""
     names = [
         next(
-            str(getattr(each, name))
+            str(getattr(item, name))
             for name in ("user", "model", "name", "service")
-            if hasattr(each, name)
+            if hasattr(item, name)
         )
-        for each in several
+        for item in items
     ]
-    counts, seen = Counter(names), Counter[str]()
+    counts, numbers = Counter(names), Counter[str]()
     labels = []
     for name in names:
-        seen[name] += 1
-        labels.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
+        numbers[name] += 1
+        labels.append(f"{name}#{numbers[name]}" if counts[name] > 1 else name)
     return labels
 
 
 @dataclass
-class Alike:
-    """A value that stands in several places of the plan, for the same reason."""
+class ValueGroup:
+    """A value at several paths or hosts of the plan, with the same provenance."""
 
     value: Value
     paths: list[str] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
 
 
-def alike(found: Iterable[Value]) -> list[Alike]:
-    """Put together what is the same for several users and hosts."""
-    groups: dict[str, Alike] = {}
-    for each in found:
-        same = repr((each.path[-1], each.value, each.sources, each.reason))
-        group = groups.setdefault(same, Alike(each))
-        for word, known in ((".".join(each.path), group.paths), (each.host, group.hosts)):
-            if word not in known[-1:] and word not in known:
-                known.append(word)
+def group_values(found: Iterable[Value]) -> list[ValueGroup]:
+    """Merge values that are the same for several users or hosts."""
+    groups: dict[str, ValueGroup] = {}
+    for value in found:
+        key = repr((value.path[-1], value.value, value.sources, value.reason))
+        group = groups.setdefault(key, ValueGroup(value))
+        for name, known in ((".".join(value.path), group.paths), (value.host, group.hosts)):
+            if name not in known[-1:] and name not in known:
+                known.append(name)
     return list(groups.values())

@@ -1,4 +1,4 @@
-"""Who reaches the servers of a host: the gateways its engines, and whom the file names."""
+"""The firewall of each host: the addresses that may connect to its engines and gateways."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class RedisRule(FirewallRule):
+    """The port of a Redis that Mirrorfleet installs."""
+
     name: str = derived_from("gateway.redis.install")
     port: int = derived_from("gateway.redis.port")
     allowed_sources: tuple[str, ...] = derived_from("gateway.hosts")
@@ -20,6 +22,8 @@ class RedisRule(FirewallRule):
 
 @dataclass(frozen=True)
 class PostgresRule(FirewallRule):
+    """The port of a Postgres that Mirrorfleet installs."""
+
     name: str = derived_from("gateway.database.install")
     port: int = derived_from("gateway.database.port")
     allowed_sources: tuple[str, ...] = derived_from("gateway.hosts")
@@ -27,6 +31,8 @@ class PostgresRule(FirewallRule):
 
 @dataclass(frozen=True)
 class GatewayRule(FirewallRule):
+    """The port of a gateway."""
+
     name: str = derived_from("gateway")
     port: int = derived_from("gateway.port")
     allowed_sources: tuple[str, ...] = derived_from(
@@ -36,6 +42,8 @@ class GatewayRule(FirewallRule):
 
 @dataclass(frozen=True)
 class MetricsRule(FirewallRule):
+    """The metrics port of a gateway."""
+
     name: str = derived_from("gateway.metrics")
     port: int = derived_from("gateway.metrics.port")
     allowed_sources: tuple[str, ...] = derived_from("firewall.metrics")
@@ -43,14 +51,14 @@ class MetricsRule(FirewallRule):
 
 @dataclass(frozen=True)
 class FirewallPlan:
-    """The rules of a host, one for each port that it closes.
+    """The rules of a host, one per port.
 
-    ``upstream_routes``, on hosts with a gateway: by address of each engine, the sources that its
-    host allows. The gateway must connect from one of them.
+    ``upstream_routes``, on hosts with a gateway: the sources that each engine host allows, by its
+    address. The gateway must connect from one of these sources.
     """
 
     rules: tuple[FirewallRule, ...] = derived_from(
-        "firewall", reason="a port with a rule is closed to all other sources"
+        "firewall", reason="all other sources are blocked"
     )
     upstream_routes: Mapping[str, tuple[str, ...]] = derived_from(
         "firewall.engines", "gateway.hosts"
@@ -58,7 +66,7 @@ class FirewallPlan:
 
 
 def firewall(fleet: Fleet) -> dict[str, FirewallPlan]:
-    """Derive the firewall of every host that has rules, or a gateway whose engines have some."""
+    """Derive the firewall of every host with rules, or with a gateway whose engines have rules."""
     if not fleet.firewall.on:
         return {}
     rules: dict[str, list[FirewallRule]] = {}
@@ -80,8 +88,8 @@ def firewall(fleet: Fleet) -> dict[str, FirewallPlan]:
 
 
 def _gateways(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
-    """Yield the rules of gateways that the file asks for, and those of their Redis and Postgres."""
-    gateway, said = fleet.gateway, fleet.firewall
+    """Yield the rules of gateways and of their Redis and Postgres, each with its host."""
+    gateway, config = fleet.gateway, fleet.firewall
     if gateway is None:
         return
     if gateway.redis and gateway.redis.install:
@@ -93,16 +101,16 @@ def _gateways(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
             gateway.database.install,
             PostgresRule("postgres", gateway.database.port, allowed_sources),
         )
-    clients = [host for group in fleet.developers.values() for host in group.seats]
+    clients = [host for group in fleet.developers.values() for host in group.users_by_host]
     clients += fleet.load_balancer.hosts if fleet.load_balancer else ()
     for host in gateway.hosts:
-        if said.gateways:
+        if config.gateways:
             yield (
                 host,
-                GatewayRule("gateway", gateway.port, addresses(fleet, clients, said.gateways)),
+                GatewayRule("gateway", gateway.port, addresses(fleet, clients, config.gateways)),
             )
-        if said.metrics and gateway.metrics_port:
+        if config.metrics and gateway.metrics_port:
             yield (
                 host,
-                MetricsRule("metrics", gateway.metrics_port, addresses(fleet, (), said.metrics)),
+                MetricsRule("metrics", gateway.metrics_port, addresses(fleet, (), config.metrics)),
             )

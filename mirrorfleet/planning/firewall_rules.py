@@ -11,7 +11,7 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class FirewallRule:
-    """A port of a host, and from where it is reached: addresses, networks, names to look up."""
+    """A port, and the sources that may connect to it: addresses, networks, or DNS names."""
 
     name: str
     port: int
@@ -20,7 +20,7 @@ class FirewallRule:
 
 @dataclass(frozen=True)
 class EngineRule(FirewallRule):
-    """The port on which an engine answers gateways, for one model."""
+    """The port of an engine, for one model."""
 
     name: str = derived_from("models.{name}")
     port: int = derived_from("models.{name}.port")
@@ -29,7 +29,7 @@ class EngineRule(FirewallRule):
 
 @dataclass(frozen=True)
 class ServerRule(EngineRule):
-    """The same for a server with several models; its name is the engine's."""
+    """The port of an engine with several models; ``name`` is the engine's name."""
 
     name: str = derived_from("models.*.engine")
     port: int = derived_from("models.*.port")
@@ -41,12 +41,12 @@ class ServerRule(EngineRule):
 
 
 def engine_clients(fleet: Fleet) -> tuple[str, ...]:
-    """Return the addresses that may ask engines, as far as the file names them."""
+    """Return the addresses that may connect to engines; empty if the file has none."""
     gateways = fleet.gateway.hosts if fleet.gateway else ()
     return addresses(fleet, gateways, fleet.firewall.engines)
 
 
 def addresses(fleet: Fleet, hosts: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
-    """Return the addresses of hosts, and ``others``, in which a host may stand by its name."""
+    """Return the addresses of ``hosts`` and ``others``, which can be names of hosts or sources."""
     known = {name: host.address for name, host in fleet.hosts.items()}
-    return tuple(dict.fromkeys(known.get(each, each) for each in (*hosts, *others)))
+    return tuple(dict.fromkeys(known.get(source, source) for source in (*hosts, *others)))

@@ -1,8 +1,7 @@
-"""Settings that keep Claude Code to what the models of a fleet can do.
+"""Settings that adapt Claude Code to the capabilities of a fleet's models.
 
-A session may switch to any model that the developer's key opens, and subagents do. What the client
-can be told for each model is told for each. Of what holds for a whole session, the models that are
-not Claude decide.
+A session can switch to any model that the developer's key allows, and subagents do. Settings per
+model follow from each model. Settings per session follow from the models that are not Claude.
 """
 
 from __future__ import annotations
@@ -12,18 +11,21 @@ from typing import NamedTuple
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import has_tools, is_claude, searches, thinks
+from mirrorfleet.engines.abilities import has_thinking, has_tools, has_web_search, is_claude
 from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.routes import aliases
 from mirrorfleet.planning.setting import Setting, Settings, group_key
 
 SMALL = 100_000
-"""Tokens. The first prompt takes 23,300 of them with all tools, and 8,900 without the rare ones."""
+"""Context window, in tokens, that counts as small.
+
+The first prompt takes 23,300 tokens with all tools, and 8,900 without the rarely used ones.
+"""
 
 
 class Choice(NamedTuple):
-    """The model of a group, and all the models that a developer of it can switch to."""
+    """The model of a group, and all models that its developers can switch to (``open``)."""
 
     fleet: Fleet
     group: Developers
@@ -32,19 +34,19 @@ class Choice(NamedTuple):
 
     @property
     def others(self) -> list[str]:
-        """The names of those that are not Claude."""
+        """Return the names of the open models that are not Claude."""
         return [model.name for model in self.open if not is_claude(model)]
 
 
 def choice(fleet: Fleet, group: Developers, allowed: Sequence[str]) -> Choice:
-    """Return what a developer can use whose key opens the ``allowed`` models; none are all."""
+    """Return the choice of a developer whose key allows the models ``allowed``; empty: all."""
     models = fleet.models.values()
     opened = [model for model in models if not allowed or model.name in allowed]
     return Choice(fleet, group, fleet.resolve(group.model), tuple(filter(has_tools, opened)))
 
 
 def fitting(chosen: Choice) -> Settings:
-    """Derive the settings that depend on what the models behind the gateway can do."""
+    """Derive the settings that depend on the capabilities of the models behind the gateway."""
     yield from _available(chosen)
     yield from _fallback(chosen)
     yield from _thinking(chosen)
@@ -58,17 +60,18 @@ def _available(chosen: Choice) -> Settings:
     models = group_key(chosen.group, "models")
     provenance = Provenance(
         (group_key(chosen.group, "settings.availableModels"), models, "models", "aliases"),
-        "what the key opens: agent files and skills may name other models, which the gateway "
-        "refuses; the client takes the session's model instead",
+        "the models that the key allows: if an agent file or a skill requests another one, the "
+        "client uses the session's model instead",
     )
     yield ("availableModels",), Setting(_names(chosen), provenance)
 
 
 def _names(chosen: Choice) -> list[str]:
-    """Return the names that the client may ask for.
+    """Return the names that the client may request.
 
-    The tiers are not among them: the client turns them into models, and ``opus`` in this list would
-    allow every Opus. The window of Claude's own ids is the vendor's, whatever stands behind them.
+    Without tiers: the client resolves them to models, and ``opus`` in this list would allow every
+    Opus. Without Claude's own ids for other models: the client uses the vendor's context window
+    for these ids.
     """
     models = {model.name: model for model in chosen.open}
     tiers = table("claude_code")
@@ -95,31 +98,32 @@ def _fallback(chosen: Choice) -> Settings:
         key = group_key(chosen.group, "settings.fallbackModel")
         provenance = Provenance(
             (key, f"fallbacks.{chosen.model.name}"),
-            "asked at once when the gateway answers 503, instead of ten retries in three minutes",
+            "used at once if the gateway answers 503, instead of ten retries in three minutes",
         )
         yield ("fallbackModel",), Setting(targets, provenance)
 
 
 def _thinking(chosen: Choice) -> Settings:
     group, model = chosen.group, chosen.model
-    said = group_key(group, "thinking")
+    key = group_key(group, "thinking")
     if group.thinking is False:
-        yield ("alwaysThinkingEnabled",), Setting(False, Provenance((said,)))
-        if not any(thinks(each) for each in chosen.open):
+        yield ("alwaysThinkingEnabled",), Setting(False, Provenance((key,)))
+        if not any(has_thinking(model) for model in chosen.open):
             provenance = Provenance(
-                (said, group_key(group, "model")), "no model here has to be told to stop"
+                (key, group_key(group, "model")),
+                "no model of the group needs a request to disable it",
             )
             yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
-    elif group.thinking is None and not any(_may_think(each) for each in (model, *chosen.open)):
+    elif group.thinking is None and not any(_may_think(other) for other in (model, *chosen.open)):
         provenance = Provenance(
-            (said, f"models.{model.name}.reasoning_parser", f"models.{model.name}.family"),
-            "asked for where no parser tells it from the answer, it would be mixed in",
+            (key, f"models.{model.name}.reasoning_parser", f"models.{model.name}.family"),
+            "without a reasoning parser, thinking would be a part of the answer",
         )
         yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
 
 
 def _may_think(model: Model) -> bool:
-    return isinstance(model, ProviderModel) or thinks(model)
+    return isinstance(model, ProviderModel) or has_thinking(model)
 
 
 def _unlike_claude(chosen: Choice) -> Settings:
@@ -130,9 +134,9 @@ def _unlike_claude(chosen: Choice) -> Settings:
             ";".join(_capabilities(chosen)),
             Provenance(
                 (group_key(group, "settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"), "models"),
-                "for each name that leads to a model other than Claude: no system message in "
-                "mid-conversation, which its template moves or refuses; thinking that can be "
-                "turned off; no level of effort that it refuses",
+                "for each name of a model other than Claude: no system messages inside the "
+                "conversation, which its chat template moves or refuses; thinking can be disabled; "
+                "no effort levels that it refuses",
             ),
         ),
     )
@@ -142,8 +146,8 @@ def _unlike_claude(chosen: Choice) -> Settings:
             "false",
             Provenance(
                 (group_key(group, "settings.env.ENABLE_TOOL_SEARCH"), "models"),
-                "tool search leaves blocks in the conversation that only Claude understands: "
-                f"with {names}, the session would end",
+                "tool search adds blocks to the conversation that only Claude supports: with "
+                f"{names}, the session would fail",
             ),
         ),
     )
@@ -155,32 +159,32 @@ def _unlike_claude(chosen: Choice) -> Settings:
                 Provenance(
                     (group_key(group, "permissions.default_mode"), "models"),
                     "the safety check of auto mode, the client's default, runs at the vendor: with "
-                    f"{names}, the first risky action stops the turn",
+                    f"{names}, the first risky action would stop the turn",
                 ),
             ),
         )
 
 
 def _capabilities(chosen: Choice) -> Iterator[str]:
-    """Yield what each name that the client may send must not be asked for, as ``id=-ability``."""
+    """Yield the capabilities to disable for each model id, as ``ID=-CAPABILITY,-CAPABILITY``."""
     known, tiers = table("claude_local")["capabilities"], table("claude_code")
     names = aliases(chosen.fleet)
     for model in chosen.open:
         if is_claude(model):
             continue
-        lacking = [*known["every"], *(known["thinking"] if thinks(model) else ())]
+        missing = [*known["every"], *(known["thinking"] if has_thinking(model) else ())]
         if not isinstance(model, ProviderModel):
-            lacking += engine_of(model).refused_effort(model)
-        also = [name for name, to in names.items() if to == model.name and name not in tiers]
-        for name in (model.name, *also):
-            yield f"{name.lower()}=" + ",".join(f"-{each}" for each in lacking)
+            missing += engine_of(model).refused_effort(model)
+        others = [name for name, to in names.items() if to == model.name and name not in tiers]
+        for name in (model.name, *others):
+            yield f"{name.lower()}=" + ",".join(f"-{capability}" for capability in missing)
 
 
 def _denied(chosen: Choice) -> Iterator[str]:
-    """Yield tools that cannot work or take too much room, unless the group has a rule for them."""
+    """Yield tools that do not work or take too many tokens, if the group has no rule for them."""
     model, permissions = chosen.model, chosen.group.permissions
     mentioned = {rule.split("(")[0] for rule in (*permissions.allow, *permissions.ask)}
-    tools = [] if searches(model) else ["WebSearch"]
+    tools = [] if has_web_search(model) else ["WebSearch"]
     if not is_claude(model) and model.context < SMALL:
         tools += table("claude_local")["rare_tools"]
     yield from (tool for tool in tools if tool not in mentioned)
@@ -190,9 +194,11 @@ def _denial(chosen: Choice, denied: list[str]) -> Setting:
     model, permissions = chosen.model, group_key(chosen.group, "permissions")
     reasons = []
     if "WebSearch" in denied:
-        reasons.append(f"WebSearch is a tool of the provider, and '{model.name}' has none")
+        reasons.append(f"WebSearch runs at the provider, and '{model.name}' does not support it")
     if denied != ["WebSearch"]:
-        reasons.append(f"tools that few sessions use take room in a window of {model.context}")
+        reasons.append(
+            f"rarely used tools take too much of a context window of {model.context} tokens"
+        )
     rules = [*chosen.group.permissions.deny]
     value = [*rules, *(tool for tool in denied if tool not in rules)]
     keys = (f"{permissions}.deny", f"{permissions}.allow", f"models.{model.name}")

@@ -1,4 +1,4 @@
-"""Whose keys open the gateways, what each of them opens, and on which hosts it lies."""
+"""The developers' keys: the models that each allows, and the hosts that store it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """One key. ``models`` are all that it opens, none said being all.
+    """One key.
 
-    ``expires`` is its last day. ``hosts`` are where it lies in a developer's home.
+    ``models``: the models that it allows; empty: all. ``expires``: its last day, YYYY-MM-DD.
+    ``hosts``: the hosts that store it in a home directory.
     """
 
     name: str = derived_from(
         "keys.people.{name}",
         "developers.{group}.people",
         "developers.{group}",
-        reason="the person's login, or what the group says; the group's name, where all share one",
+        reason="the person's login, or the name in 'people'; for a shared key, the group's name",
     )
     group: str = derived_from("developers.{group}")
     key: Key = derived_from(
         "keys.people.{name}.key",
         "developers.{group}.key",
         "keys.root",
-        reason="derived from the root for each person, where the file names no key",
+        reason="derived from the root for each person, if the file has no key",
     )
     models: tuple[str, ...] = derived_from("keys.people.{name}.models", "developers.{group}.models")
     expires: str | None = derived_from("keys.people.{name}.expires", "developers.{group}.expires")
@@ -38,20 +39,20 @@ class KeyPlan:
 
 
 def keys(fleet: Fleet) -> tuple[KeyPlan, ...]:
-    """Return every key of a fleet that has been checked: each person's, or each group's, once."""
-    found: dict[str, KeyPlan] = {}
-    seats: dict[str, dict[str, None]] = {}
+    """Return all keys of a checked fleet: one per person, or per group with a shared key."""
+    plans: dict[str, KeyPlan] = {}
+    hosts: dict[str, dict[str, None]] = {}
     for group in fleet.developers.values():
         for host, login in places(group):
             name = holder(group, host, login)
-            seats.setdefault(name, {})[host] = None
-            if name not in found:
-                found[name] = _key(fleet, group, name)
-    return tuple(replace(each, hosts=tuple(seats[name])) for name, each in found.items())
+            hosts.setdefault(name, {})[host] = None
+            if name not in plans:
+                plans[name] = _key(fleet, group, name)
+    return tuple(replace(plan, hosts=tuple(hosts[name])) for name, plan in plans.items())
 
 
 def key_of(fleet: Fleet, group: Developers, name: str) -> Key:
-    """Return where the key of a person comes from, or of a group that shares one."""
+    """Return the key of a person, or of a group with a shared key, as a reference."""
     own = fleet.keys.people.get(name)
     if group.key:
         return group.key

@@ -1,4 +1,4 @@
-"""What each gateway is told."""
+"""The plan of each gateway."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from mirrorfleet.config import (
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.engines.abilities import has_tools
-from mirrorfleet.planning import database
 from mirrorfleet.planning.database import DatabasePlan
+from mirrorfleet.planning.database import connection as database_connection
 from mirrorfleet.planning.keys import KeyPlan, keys
 from mirrorfleet.planning.provenance import derived_from
-from mirrorfleet.planning.redis import reached
+from mirrorfleet.planning.redis import connection as redis_connection
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
 
 JITTER = 0.5
-"""Workers recycle within this share of `max_requests_before_restart`.
+"""Jitter of `max_requests_before_restart`, as a share of it.
 
-Wide, so that one seldom has to wait until another one is replaced: they end one at a time.
+It is large because workers stop one at a time: with less, they would often wait for each other.
 """
 
 DRAIN = 5
-"""Seconds; a load balancer that looks every second and believes the third answer needs three."""
+"""Seconds. A load balancer with a probe every second needs three for three failures."""
 
 STREAM = 1800
-"""Seconds that a streamed answer may take: 32,000 tokens, 20 a second, and somewhat more."""
+"""Most seconds of a streamed answer: 32,000 tokens at 20 per second, and a margin."""
 
 STREAM_ALONE = 600
-"""The same, where nobody else is served until it has ended."""
+"""The same for a single gateway, which serves no other clients while it stops."""
 
 PING = "sse_keepalive_ping_interval_seconds"
-"""LiteLLM's name for the seconds of silence after which it pings a streaming client."""
+"""LiteLLM's name for the seconds without data after which it pings a streaming client."""
 
 
-BY_NAME = "under every name of a model: LiteLLM looks fallbacks up by the name that was asked"
+BY_NAME = "under every name of a model: LiteLLM looks up fallbacks by the requested name"
 
 
 @dataclass(frozen=True)
 class Passthrough:
-    """The API of Anthropic that developers reach untranslated, and with whose key."""
+    """Anthropic's API, which the gateway passes through untranslated, and the key for it."""
 
     model: str = derived_from("gateway.anthropic_passthrough")
     url: str = derived_from("models.{model}.url")
@@ -59,22 +59,22 @@ class Passthrough:
 
 @dataclass(frozen=True)
 class LitellmPlan:
-    """One gateway. ``workers`` is still `auto` where only the live host knows its cores."""
+    """One gateway. ``workers: auto`` is resolved on the host. Times are in seconds."""
 
     version: str = derived_from("gateway.version")
-    lock: Path = derived_from("gateway.version", reason="yours in locks/, else the shipped one")
+    lock: Path = derived_from("gateway.version", reason="the project's, else the shipped one")
     image: Image | None = derived_from("gateway.image", "gateway.runtime")
     listen: str = derived_from(
-        "gateway.listen", "hosts.{host}.address", reason="the host's own address, if not said"
+        "gateway.listen", "hosts.{host}.address", reason="if unset, the host's address"
     )
     port: int = derived_from("gateway.port")
     workers: int | Literal["auto"] = derived_from(
-        "gateway.workers", reason="auto: by the cores and the memory of the host, two at least"
+        "gateway.workers", reason="auto: from the cores and the memory of the host, at least two"
     )
     max_requests_before_restart: int | None = derived_from("gateway.max_requests_before_restart")
     jitter: int = derived_from(
         "gateway.max_requests_before_restart",
-        reason="half of it, so that the workers do not recycle all at once",
+        reason="half of it, so that workers do not restart at the same time",
     )
     timeout: int = derived_from("gateway.timeout")
     stream_timeout: int | None = derived_from("gateway.stream_timeout")
@@ -82,23 +82,23 @@ class LitellmPlan:
     cancel_on_disconnect: bool = derived_from("gateway.cancel_on_disconnect")
     ping_seconds: float = derived_from(
         f"gateway.extra.litellm_settings.{PING}",
-        reason="else nothing is sent during a long prefill, and a proxy may close the connection",
+        reason="otherwise a proxy can close the connection during a long prefill",
     )
     limits: Limits = derived_from("gateway.limits")
     routing: Routing = derived_from("gateway.routing")
     retries: int = derived_from(
         "gateway.routing.retries",
         "models",
-        reason="the other deployments of a model, once each: the client tries ten times itself",
+        reason="each other deployment of a model once; the client itself retries ten times",
     )
     cooldowns: bool = derived_from(
         "gateway.routing.cooldown_time",
         "gateway.routing.allowed_fails",
         "models",
-        reason="to rest the only engine of a model would refuse everybody's next requests",
+        reason="a cooldown of a model's only engine would refuse all requests for it",
     )
     redis: Redis | None = derived_from(
-        "gateway.redis", reason="one that is installed here listens on its host's address"
+        "gateway.redis", reason="with 'install', the host is the address of that host"
     )
     database: DatabasePlan | None = derived_from("gateway.database")
     logging: Logging = derived_from("gateway.logging")
@@ -107,7 +107,7 @@ class LitellmPlan:
     callbacks: tuple[str, ...] = derived_from("gateway.callbacks")
     guardrails: tuple[Guardrail, ...] = derived_from("gateway.guardrails")
     forward_client_headers: tuple[str, ...] = derived_from(
-        "gateway.forward_client_headers", "aliases", reason="a model, and its other names"
+        "gateway.forward_client_headers", "aliases", reason="the model, and its aliases"
     )
     passthrough: Passthrough | None = derived_from("gateway.anthropic_passthrough")
     environment: Values = derived_from("gateway.environment")
@@ -115,22 +115,22 @@ class LitellmPlan:
     routes: tuple[Route, ...] = derived_from("models")
     aliases: Mapping[str, str] = derived_from(
         "aliases",
-        reason="each straight to its model; a tier also answers to Claude Code's own ids",
+        reason="each resolved to its model; with a tier, also Claude Code's own ids",
     )
     probe: tuple[str, ...] = derived_from(
-        "gateway.probe", "models", reason="the first model on an engine of ours, if not said"
+        "gateway.probe", "models", reason="if unset, the first model on an engine of the fleet"
     )
     drain_seconds: int = derived_from(
         "gateway.drain_seconds",
         "gateway.hosts",
         "load_balancer",
-        reason="time to be noticed for load balancers, where there may be one",
+        reason="time for a load balancer, if there can be one, to notice that the gateway stops",
     )
     stop_timeout: int = derived_from(
         "gateway.stop_timeout",
         "gateway.timeout",
         "gateway.hosts",
-        reason="a streamed answer may take longer than `timeout`, which bounds its pauses",
+        reason="a streamed answer can take longer than `timeout`, which limits its pauses",
     )
     fallbacks: Mapping[str, tuple[str, ...]] = derived_from("fallbacks", "aliases", reason=BY_NAME)
     context_window_fallbacks: Mapping[str, tuple[str, ...]] = derived_from(
@@ -145,7 +145,7 @@ class LitellmPlan:
 
 
 def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
-    """Derive the gateway of every host that is one: all are the same but for where they listen."""
+    """Derive the gateways, by host. They differ only in the address they listen on."""
     if fleet.gateway is None:
         return {}
     hosts = [fleet.hosts[name] for name in fleet.gateway.hosts]
@@ -180,24 +180,24 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         and (
             replicas > 1 or routing.cooldown_time is not None or routing.allowed_fails is not None
         ),
-        redis=reached(fleet, gateway.redis),
-        database=database.reached(fleet),
+        redis=redis_connection(fleet, gateway.redis),
+        database=database_connection(fleet),
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,
         callbacks=gateway.callbacks,
         guardrails=gateway.guardrails,
         forward_client_headers=tuple(
-            each
+            name
             for model in gateway.forward_client_headers
-            for each in (model, *(name for name, to in names.items() if to == model))
+            for name in (model, *(alias for alias, to in names.items() if to == model))
         ),
         passthrough=_passthrough(fleet, gateway),
         environment=gateway.environment,
         extra=gateway.extra,
         routes=deployments,
         aliases=names,
-        probe=_own(fleet)[:1] if gateway.probe is None else gateway.probe,
+        probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
         stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
         fallbacks=by_name(fleet.fallbacks, names),
@@ -209,8 +209,8 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     )
 
 
-def _own(fleet: Fleet) -> tuple[str, ...]:
-    """Return the models on engines of ours that have tools: to ask one costs nobody anything."""
+def _probe_models(fleet: Fleet) -> tuple[str, ...]:
+    """Return the models with tools on engines of the fleet: probes of these cost no money."""
     return tuple(
         model.name
         for model in fleet.models.values()
@@ -225,7 +225,7 @@ def _drain(fleet: Fleet, gateway: Gateway) -> int:
 
 
 def stop_timeout(gateway: Gateway, stream: int) -> int:
-    """Return in how many seconds turns end, of which a streamed one may take ``stream``."""
+    """Return the seconds to wait for requests at a stop; a streamed answer can take ``stream``."""
     return gateway.stop_timeout or max(gateway.timeout, stream)
 
 

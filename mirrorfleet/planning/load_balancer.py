@@ -1,4 +1,4 @@
-"""What each load balancer is told."""
+"""The plan of each load balancer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class LoadBalancerPlan:
-    """HAProxy on one host. ``gateways`` are where they listen, by the name of their host."""
+    """HAProxy on one host. ``gateways``: their ADDRESS:PORT, by host. Times are in seconds."""
 
     listen: str = derived_from(
-        "load_balancer.listen", "hosts.{host}.address", reason="the host's own address, if not said"
+        "load_balancer.listen", "hosts.{host}.address", reason="if unset, the host's address"
     )
     port: int = derived_from(
-        "load_balancer.port", reason="443 with a certificate, else 80, if not said"
+        "load_balancer.port", reason="if unset, 443 with a certificate, else 80"
     )
     certificate: Path | None = derived_from("load_balancer.certificate.push")
     certificate_path: str | None = derived_from("load_balancer.certificate.path")
@@ -29,12 +29,12 @@ class LoadBalancerPlan:
         "gateway.hosts", "hosts", "gateway.listen", "gateway.port"
     )
     timeout: int = derived_from(
-        "gateway.timeout", reason="a minute longer: the gateway is the first to give up a turn"
+        "gateway.timeout", reason="one minute more, so that the gateway times out first"
     )
     stop_timeout: int = derived_from(
         "gateway.stop_timeout",
         "gateway.timeout",
-        reason="a minute longer: a streamed answer ends on its gateway first",
+        reason="one minute more, so that streamed answers end on the gateway first",
     )
     passthrough: bool = derived_from("gateway.anthropic_passthrough")
 
@@ -50,8 +50,8 @@ def load_balancer(fleet: Fleet) -> dict[str, LoadBalancerPlan]:
 def _load_balancer(
     fleet: Fleet, balancer: LoadBalancer, gateway: Gateway, host: str
 ) -> LoadBalancerPlan:
-    # Gateways that only their own host reaches have a load balancer each.
-    alone = bool(gateway.listen and is_loopback(gateway.listen))
+    # Gateways on a loopback address need a load balancer each, on the same host.
+    local_only = bool(gateway.listen and is_loopback(gateway.listen))
     return LoadBalancerPlan(
         listen=balancer.listen or fleet.hosts[host].address,
         port=balancer.port,
@@ -59,8 +59,8 @@ def _load_balancer(
         certificate_path=balancer.certificate.path if balancer.certificate else None,
         key=balancer.key,
         gateways={
-            name: _at(_listening(fleet, gateway, name), gateway.port)
-            for name in ([host] if alone else gateway.hosts)
+            name: _endpoint(_listen_address(fleet, gateway, name), gateway.port)
+            for name in ([host] if local_only else gateway.hosts)
         },
         timeout=gateway.timeout + 60,
         stop_timeout=stop_timeout(gateway, STREAM) + 60,
@@ -68,10 +68,10 @@ def _load_balancer(
     )
 
 
-def _listening(fleet: Fleet, gateway: Gateway, host: str) -> str:
+def _listen_address(fleet: Fleet, gateway: Gateway, host: str) -> str:
     listen = gateway.listen
     return fleet.hosts[host].address if listen is None or is_any(listen) else listen
 
 
-def _at(address: str, port: int) -> str:
+def _endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

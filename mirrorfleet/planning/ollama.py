@@ -1,4 +1,4 @@
-"""The plan of the Ollama of a host, and of its models."""
+"""The plan of the Ollama server of a host, and of its models."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class OllamaModelPlan:
-    """One model. ``recipe`` is what /api/create is told of it, but for the name.
+    """One model. ``recipe`` is the body of /api/create without the name.
 
-    Its ``files`` and ``adapters`` are paths on this machine; without a ``tag``, they are all of it.
+    Its ``files`` and ``adapters`` are paths on the controller. A model without a ``tag`` consists
+    of these files.
     """
 
     model: str = derived_from("models.{model}")
     tag: str | None = derived_from("models.{model}.weights")
     digest: str | None = derived_from("models.{model}.digest")
     context: int = derived_from(
-        "models.{model}.context", reason="the window is said once, for engine, gateway and client"
+        "models.{model}.context", reason="the same context window for engine, gateway and client"
     )
     recipe: Mapping[str, Any] = derived_from(
         "models.{model}.weights", "models.{model}.context", reason="num_ctx is the context"
@@ -34,37 +35,35 @@ class OllamaModelPlan:
 
 @dataclass(frozen=True)
 class OllamaPlan:
-    """The server of one host, on the GPUs ``devices`` of it: none of them is the processor.
+    """The server of one host, on the GPUs ``devices``; without any, on the CPU.
 
-    ``releases`` has the archive for each architecture that the host may turn out to be.
+    ``releases``: the archive for each architecture, because only the host knows its own.
     """
 
     engine: str = derived_from("models.*.engine")
     version: str = derived_from(
-        "models.*.version", reason="or the newest of mirrorfleet/data/ollama.yml"
+        "models.*.version", reason="if unset, the newest in mirrorfleet/data/ollama.yml"
     )
     releases: Mapping[str, Release] = derived_from(
-        "models.*.release", reason="or what mirrorfleet/data/ollama.yml knows"
+        "models.*.release", reason="if unset, from mirrorfleet/data/ollama.yml"
     )
     listen: str = derived_from(
         "hosts.{host}.address",
-        # Never 0.0.0.0: Ollama asks nobody for a key.
-        reason="the address that the gateways use, and no other of the host",
+        # Never 0.0.0.0: Ollama has no keys.
+        reason="the address that the gateways connect to, and no other",
     )
     port: int = derived_from("models.*.port")
     devices: tuple[int, ...] = derived_from(
-        "hosts.{host}.gpus.count", reason="the GPUs that no other model has for itself"
+        "hosts.{host}.gpus.count", reason="the GPUs that are not assigned to other models"
     )
-    context: int = derived_from(
-        "models.*.context", reason="the largest, for a model that should ever have none of its own"
-    )
+    context: int = derived_from("models.*.context", reason="the largest, as the server's default")
     keep_alive: str = derived_from("models.*.keep_alive")
     parallel: int = derived_from("models.*.parallel")
     max_loaded_models: int | None = derived_from("models.*.max_loaded_models")
     max_queue: int | None = derived_from("models.*.max_queue")
     kv_cache_type: str | None = derived_from("models.*.kv_cache_type")
     flash_attention: bool | None = derived_from(
-        "models.*.flash_attention", reason="true where the KV cache needs it"
+        "models.*.flash_attention", reason="true if kv_cache_type needs it"
     )
     models_directory: str = derived_from("models.*.models_directory")
     models: tuple[OllamaModelPlan, ...] = derived_from("models")
@@ -74,24 +73,24 @@ class OllamaPlan:
         return "ollama"
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         return True
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         return self.listen
 
     @property
     def windows(self) -> Mapping[str, int]:
-        return {each.model: each.context for each in self.models}
+        return {model.model: model.context for model in self.models}
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         return ()
 
 
 def plans(fleet: Fleet) -> dict[str, tuple[OllamaPlan]]:
-    """Derive the Ollama of every host that has one."""
+    """Derive the Ollama servers, by host."""
     return {
         name: (_server(fleet, fleet.hosts[name], models),)
         for name, models in by_host(fleet, OllamaModel).items()
@@ -99,7 +98,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[OllamaPlan]]:
 
 
 def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
-    """Yield the rule of each Ollama, if the file names clients of engines."""
+    """Yield the rule of each Ollama server with its host, if the file has clients of engines."""
     clients = engine_clients(fleet)
     for host, models in by_host(fleet, OllamaModel).items() if clients else ():
         yield host, ServerRule(OllamaModel.engine, servers.server(models).port, clients)

@@ -1,4 +1,4 @@
-"""Where the values of a plan come from: keys of the fleet file, and the reason."""
+"""The provenance of a plan's values: keys of the fleet file, and a reason."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Provenance:
-    """``keys`` are dotted keys of the fleet file, the deciding one first.
+    """``keys``: dotted keys of the fleet file, the deciding one first.
 
-    In a key, ``{name}`` stands for a field of the same plan or of one around it: ``{model}``,
-    ``{user}``, ``{group}``, ``{host}``; ``*`` for each model of the same engine on the host
-    that has the key. Names that come from the file are put in by ``literal``.
-    ``reason`` says what is not plain from the key.
+    In a key, ``{name}`` is a field of the same plan or of an outer one: ``{model}``, ``{user}``,
+    ``{group}``, ``{host}``. ``*`` is each model of the same engine and host that has the key.
+    Escape names from the file with ``literal``. ``reason``: what the keys do not explain.
     """
 
     keys: tuple[str, ...]
@@ -21,10 +20,10 @@ class Provenance:
 
 
 def literal(name: str) -> str:
-    """Return a name of the fleet file as it stands in a key: it may hold braces itself."""
+    """Return a name of the fleet file for use in a key, with its braces escaped."""
     return name.replace("{", "{{").replace("}", "}}")
 
 
 def derived_from(*keys: str, reason: str = "") -> Any:
-    """Declare a field of a plan together with where it comes from."""
+    """Return a dataclass field of a plan with its provenance."""
     return field(metadata={"provenance": Provenance(keys, reason)})

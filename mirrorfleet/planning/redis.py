@@ -1,4 +1,4 @@
-"""What the Redis of the gateways is told, where it is ours."""
+"""The Redis of the gateways: its server, and the connection to it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from mirrorfleet.planning.provenance import derived_from
 class RedisPlan:
     """A Redis on a host of the fleet."""
 
-    listen: str = derived_from("hosts.{host}.address", reason="the address that the gateways use")
+    listen: str = derived_from(
+        "hosts.{host}.address", reason="the address that the gateways connect to"
+    )
     port: int = derived_from("gateway.redis.port")
     password: Secret = derived_from("gateway.redis.password")
 
 
 def redis(fleet: Fleet) -> dict[str, RedisPlan]:
-    """Derive the Redis of the host that is to have one."""
-    said = fleet.gateway.redis if fleet.gateway else None
-    if said is None or said.install is None:
+    """Derive the Redis that Mirrorfleet installs, by host."""
+    config = fleet.gateway.redis if fleet.gateway else None
+    if config is None or config.install is None:
         return {}
-    password = checked(said.password, "gateway.redis.password")
-    address = fleet.hosts[said.install].address
-    return {said.install: RedisPlan(listen=address, port=said.port, password=password)}
+    password = checked(config.password, "gateway.redis.password")
+    address = fleet.hosts[config.install].address
+    return {config.install: RedisPlan(listen=address, port=config.port, password=password)}
 
 
-def reached(fleet: Fleet, said: Redis | None) -> Redis | None:
-    """Return how gateways reach their Redis, if they have one."""
-    if said is None or said.install is None:
-        return said
-    return replace(said, host=fleet.hosts[said.install].address)
+def connection(fleet: Fleet, config: Redis | None) -> Redis | None:
+    """Return how gateways connect to their Redis; ``None`` if they have none."""
+    if config is None or config.install is None:
+        return config
+    return replace(config, host=fleet.hosts[config.install].address)

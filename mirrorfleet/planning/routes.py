@@ -1,4 +1,4 @@
-"""How a gateway reaches each model, and by which names it answers."""
+"""The routes of a gateway to each model, and the names of each model."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
 
-LISTED = "of a provider's model, if not said: what LiteLLM's price list of this release says"
+LISTED = "if unset, for a provider's model, from the price list of this release of LiteLLM"
 
 
 @dataclass(frozen=True)
 class Route:
     """One deployment behind a gateway; several routes of one model share its load.
 
-    ``upstream`` is LiteLLM's name of it. ``settings`` and ``secrets`` are LiteLLM's parameters by
-    name. ``bearer`` says that the engine takes its key as a bearer token.
+    ``upstream``: LiteLLM's name of the deployment. ``settings`` and ``secrets``: LiteLLM's
+    parameters, by name. ``bearer``: the engine expects its key as a bearer token.
     """
 
     model: str = derived_from("models.{model}")
     engine: str | None = derived_from(
-        "models.{model}.engine", reason="nothing for a provider's model"
+        "models.{model}.engine", reason="unset for a provider's model"
     )
     upstream: str = derived_from(
         "models.{model}.engine",
         "models.{model}.provider",
         "models.{model}.id",
-        reason="an engine of ours speaks /v1/messages natively: passed through untranslated",
+        reason="engines support /v1/messages, so requests pass through untranslated",
     )
     settings: Mapping[str, str] = derived_from(
-        "models.{model}", reason="where the engine listens, or what the provider wants to know"
+        "models.{model}", reason="the engine's address, or the provider's settings"
     )
     secrets: Mapping[str, Secret] = derived_from("models.{model}")
     bearer: bool = derived_from(
-        "models.{model}.api_key", reason="engines look for their key in no other header"
+        "models.{model}.api_key", reason="engines read their key only from this header"
     )
     drop_params: bool = derived_from(
         "models.{model}.provider",
-        reason="what the client sends and only Anthropic's own API knows is left out",
+        reason="parameters that only Anthropic's own API supports are dropped",
     )
     context: int = derived_from("models.{model}.context", reason=LISTED)
     output: int = derived_from("models.{model}.output", reason=LISTED)
@@ -50,18 +50,18 @@ class Route:
         "models.{model}.reasoning_parser",
         "models.{model}.family",
         "models.{model}.engine",
-        reason="LiteLLM drops thinking and effort on their way to an engine without this flag",
+        reason="without this flag, LiteLLM drops thinking and effort before an engine",
     )
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
-        reason="of an engine that cuts what does not fit: the gateway refuses it, by these counts",
+        reason="if the engine cuts long prompts: the gateway counts tokens and refuses them first",
     )
     running: RunningPlan | None = derived_from("models.{model}.url")
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
-    """Return the routes to every model, a replica on another host being a route of its own."""
+    """Return the routes to every model, one for each replica."""
     ports = {name: engine.ports(fleet) for name, engine in ENGINES.items()}
     return tuple(
         route
@@ -91,7 +91,7 @@ def _to_engine(
             context=model.context,
             output=model.output,
             base_model=None,
-            adaptive_thinking=engine.thinks(model),
+            adaptive_thinking=engine.has_thinking(model),
             checked_weights=engine.cut_weights(model),
             running=running(model),
         )
@@ -117,20 +117,20 @@ def _to_provider(model: ProviderModel) -> Route:
 
 
 def http(address: str, port: int | str) -> str:
-    """Return the URL of a server of ours; in one, an IPv6 address stands in brackets."""
+    """Return the HTTP URL of an address and a port, with an IPv6 address in brackets."""
     return f"{origin(address)}:{port}"
 
 
 def origin(address: str) -> str:
-    """Return the same without its port."""
+    """Return the HTTP URL of an address without a port."""
     return f"http://[{address}]" if ":" in address else f"http://{address}"
 
 
 def aliases(fleet: Fleet) -> dict[str, str]:
-    """Return every other name of a model, each straight to its model.
+    """Return the further names of models, each with the name of its model.
 
-    A tier also answers to the ids that Claude Code asks for by itself: an unrouted one would be
-    an error 400 in the middle of somebody's work.
+    The model of a tier also gets the ids that Claude Code requests by itself: without a route,
+    such a request would fail with 400 during a session.
     """
     named = {name: fleet.resolve(name).name for name in fleet.aliases}
     own = {
@@ -146,7 +146,7 @@ def aliases(fleet: Fleet) -> dict[str, str]:
 def by_name(
     fallbacks: Mapping[str, tuple[str, ...]], names: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return fallbacks under each model's own name and the other ``names`` that lead to it."""
+    """Return fallbacks under each model's own name and its further ``names``."""
     return {
         name: targets
         for model, targets in fallbacks.items()

@@ -1,4 +1,4 @@
-"""One value of a client's settings.json, its place there, and where it comes from."""
+"""One value of a client's settings.json, its path, and its provenance."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mirrorfleet.config import Developers
 from mirrorfleet.planning.provenance import Provenance
 
 Path = tuple[str, ...]
-"""A place in settings.json: ``("env", "API_TIMEOUT_MS")``."""
+"""A path in settings.json, for example ``("env", "API_TIMEOUT_MS")``."""
 
 
 class Setting(NamedTuple):
-    """A value of a client's settings, and where it comes from."""
+    """A value of a client's settings, and its provenance."""
 
     value: Any
     provenance: Provenance

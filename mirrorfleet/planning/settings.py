@@ -1,4 +1,4 @@
-"""What Claude Code must be told so that it agrees with the gateway and with the engine behind."""
+"""The settings of Claude Code that follow from the group, the gateway and the engine."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mirrorfleet.planning.routes import http
 from mirrorfleet.planning.setting import Path, Setting, Settings, group_key
 
 KEY_FILE = "mirrorfleet-key"
-"""The developer's gateway key, in the client's own directory, for the owner's eyes only."""
+"""File with the developer's gateway key, in the settings directory, readable by the owner only."""
 
 CERTIFICATES = "/opt/mirrorfleet/claude/certificates"
-"""Where pushed certificates stand on a host, a file per group."""
+"""Directory for uploaded certificates on a host, with one file per group."""
 
 
 def settings(
     fleet: Fleet, group: Developers, allowed: Sequence[str] | None = None
 ) -> dict[Path, Setting]:
-    """Derive the settings of a group from what it says and the engine behind its model.
+    """Derive the settings of a group, by path.
 
-    ``allowed`` are the models that a developer's key opens, if not those of the group.
+    ``allowed``: the models that a developer's key allows, if they differ from the group's.
     """
     gateway = checked(fleet.gateway, "gateway")
     model = fleet.resolve(group.model)
@@ -47,10 +47,10 @@ def settings(
     )
 
 
-def nested(said: Mapping[Path, Setting]) -> dict[str, Any]:
-    """Return the settings as settings.json holds them."""
+def nested(derived: Mapping[Path, Setting]) -> dict[str, Any]:
+    """Return the values of settings as the nested mappings of settings.json."""
     content: dict[str, Any] = {}
-    for (*above, name), setting in said.items():
+    for (*above, name), setting in derived.items():
         inner = content
         for part in above:
             inner = inner.setdefault(part, {})
@@ -59,23 +59,24 @@ def nested(said: Mapping[Path, Setting]) -> dict[str, Any]:
 
 
 def window(model: Model) -> int:
-    """Return the window that a client is told of: that of the engine, but for long answers.
+    """Return the context window to configure in the client, in tokens.
 
-    A prompt that leaves no room for the whole answer is refused, or its answer cut. The client
-    compacts earlier by ``compaction.MARGIN`` and by the answer, ``ANSWER`` at most.
+    It is the engine's window, without the part of ``output`` above ``ANSWER``: the client reserves
+    at most ``ANSWER`` tokens for an answer (and ``compaction.MARGIN``) before it compacts, and
+    without room for the whole answer, the engine refuses the prompt or cuts the answer.
     """
     return model.context - max(0, model.output - ANSWER)
 
 
 def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
-    """Return where developers reach the gateways, said or derived from the only door there is."""
+    """Return the URL that clients connect to: gateway.url, or that of the one server."""
     if gateway.url:
         return gateway.url.rstrip("/")
-    door = fleet.load_balancer or gateway
-    listen = door.listen
+    server = fleet.load_balancer or gateway
+    listen = server.listen
     if listen is None or is_any(listen):
-        listen = fleet.hosts[door.hosts[0]].address
-    url = http(listen, door.port)
+        listen = fleet.hosts[server.hosts[0]].address
+    url = http(listen, server.port)
     if fleet.load_balancer is None:
         return url
     url = url if fleet.load_balancer.plain else url.replace("http:", "https:")
@@ -83,7 +84,7 @@ def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
 
 
 def certificates(group: Developers) -> str | None:
-    """Return where the certificates of a group stand on its hosts."""
+    """Return the path of the group's certificates on its hosts; ``None`` without certificates."""
     if group.ca_certificates is None:
         return None
     if group.ca_certificates.kind == "path":
@@ -95,10 +96,10 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
     yield (
         ("apiKeyHelper",),
         Setting(
-            # The same words in every scope: the client tells them which directory is its own.
+            # The same command in every scope: the client sets CLAUDE_CONFIG_DIR.
             f'cat "${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/{KEY_FILE}"',
             Provenance(
-                (group_key(group, "key"), "keys.root"), "read from a file of the developer's own"
+                (group_key(group, "key"), "keys.root"), "from a file in the user's home directory"
             ),
         ),
     )
@@ -108,12 +109,12 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
             gateway_url(fleet, gateway),
             Provenance(
                 ("gateway.url", "load_balancer", "gateway.hosts", "gateway.port"),
-                "of one load balancer, or one gateway, it is derived",
+                "if unset, derived from the one load balancer or gateway",
             ),
         ),
     )
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
-        reason = "empty: one of the user's own shell would go to the gateway instead of the key"
+        reason = "empty, so that the client does not send a value from the user's shell"
         yield ("env", name), Setting("", Provenance((group_key(group, "key"), "keys.root"), reason))
     yield (
         ("env", "API_TIMEOUT_MS"),
@@ -121,24 +122,24 @@ def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
             str((gateway.timeout + 30) * 1000),
             Provenance(
                 ("gateway.timeout",),
-                "30 s more than the gateway waits: the error that is seen is nearest to its cause",
+                "30 s more than the gateway's timeout, so that the user gets the gateway's error",
             ),
         ),
     )
     yield (
         ("env", "DISABLE_AUTOUPDATER"),
-        Setting("1", Provenance((), "the fleet decides the release")),
+        Setting("1", Provenance((), "the group's version decides the release")),
     )
 
 
 def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
-    wanted = group_key(group, "model")
+    key = group_key(group, "model")
     yield (
         ("model",),
         Setting(
             model.name,
             Provenance(
-                (wanted,), "pinned, because without it the client takes a window of its own"
+                (key,), "set, because otherwise the client uses a context window of its own"
             ),
         ),
     )
@@ -147,7 +148,7 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         Setting(
             model.name,
             Provenance(
-                (wanted,), "else `/model default` takes it for one with a window of 1,000,000"
+                (key,), "otherwise `/model default` assumes a context window of 1,000,000 tokens"
             ),
         ),
     )
@@ -156,13 +157,13 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         serving = fleet.find(tier)
         if not serving:
             provenance = Provenance(
-                (wanted,), f"nothing is called {tier}, and its calls must be answered"
+                (key,), f"there is no model for {tier}, and its requests need one"
             )
             serving = model
         elif not opens(fleet, group, serving):
-            said = group_key(group, "models")
+            models = group_key(group, "models")
             provenance = Provenance(
-                (said, wanted), f"{tier} is not among them, and its calls must be answered"
+                (models, key), f"{tier} is not among them, and its requests need a model"
             )
             serving = model
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, provenance)
@@ -177,15 +178,15 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
 
 
 def _engine(group: Developers, model: Model) -> Settings:
-    wanted, served = group_key(group, "model"), f"models.{model.name}"
+    key, served = group_key(group, "model"), f"models.{model.name}"
     yield (
         ("env", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"),
         Setting(
             str(window(model)),
             Provenance(
-                (f"{served}.context", f"{served}.output", wanted),
-                "the window of the engine behind the model, less what an answer may take beyond "
-                f"{ANSWER} tokens, for which the client keeps no room",
+                (f"{served}.context", f"{served}.output", key),
+                "the model's context window, without the part of its output above "
+                f"{ANSWER} tokens, which the client does not reserve",
             ),
         ),
     )
@@ -193,16 +194,18 @@ def _engine(group: Developers, model: Model) -> Settings:
         ("env", "CLAUDE_CODE_MAX_OUTPUT_TOKENS"),
         Setting(
             str(model.output),
-            Provenance((f"{served}.output", wanted), "so that prompt and answer fit the window"),
+            Provenance(
+                (f"{served}.output", key), "so that prompt and answer fit the context window"
+            ),
         ),
     )
     if not isinstance(model, ProviderModel):
-        for name, value, what in (
+        for name, value, cause in (
             ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", "a header that changes with every request"),
             ("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off", "a figure that changes with every turn"),
         ):
-            reason = f"{what} would spoil the engine's prefix cache"
-            yield ("env", name), Setting(value, Provenance((wanted,), reason))
+            reason = f"{cause} would invalidate the engine's prefix cache"
+            yield ("env", name), Setting(value, Provenance((key,), reason))
 
 
 def _privacy(group: Developers) -> Settings:
@@ -222,22 +225,24 @@ def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
         key = group_key(group, "proxy")
         for name in ("HTTPS_PROXY", "HTTP_PROXY"):
             yield ("env", name), Setting(group.proxy.url, Provenance((f"{key}.url",)))
-        straight = group.proxy.no_proxy
-        if straight is None:
+        direct = group.proxy.no_proxy
+        if direct is None:
             server = urlsplit(gateway_url(fleet, gateway)).hostname or ""
-            straight = (server, "localhost", "127.0.0.1", "::1")
+            direct = (server, "localhost", "127.0.0.1", "::1")
         yield (
             ("env", "NO_PROXY"),
             Setting(
-                ",".join(straight),
-                Provenance((f"{key}.no_proxy", "gateway.url"), "the gateway is reached straight"),
+                ",".join(direct),
+                Provenance(
+                    (f"{key}.no_proxy", "gateway.url"), "connections to the gateway are direct"
+                ),
             ),
         )
 
 
 def _policy(group: Developers) -> Settings:
     if group.scope == "managed":
-        reason = "a policy for a gateway lets no client around it"
+        reason = "so that no client bypasses the gateway"
         provenance = Provenance(
             (group_key(group, "scope"), group_key(group, "settings.allowedProviders")), reason
         )
@@ -257,8 +262,8 @@ def _policy(group: Developers) -> Settings:
         ("requiredMaximumVersion", group.maximum_version),
     ):
         if version:
-            said = "minimum_version" if "Minimum" in name else "maximum_version"
-            yield (name,), Setting(version, Provenance((group_key(group, said),)))
+            key = "minimum_version" if "Minimum" in name else "maximum_version"
+            yield (name,), Setting(version, Provenance((group_key(group, key),)))
 
 
 def _extra(group: Developers) -> Settings:

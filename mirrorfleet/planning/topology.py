@@ -1,4 +1,4 @@
-"""A fleet as a Mermaid flow chart: developers, load balancer, gateways, models, and their hosts."""
+"""The topology of a fleet as a Mermaid flow chart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mirrorfleet.config import Developers, EngineModel, Fleet, Gateway, Model, P
 from mirrorfleet.engines.registry import engine_of
 
 SHOWN = 3
-"""Hosts that are still named; of more, the number is told."""
+"""Most hosts to list by name; for more, the chart has their number."""
 
 
 def mermaid(fleet: Fleet) -> str:
-    """Return the chart as text that GitHub and most editors draw."""
+    """Return the chart as Mermaid text, which GitHub and most editors render."""
     return "\n".join(["flowchart LR", *(f"    {line}" for line in _lines(fleet))]) + "\n"
 
 
@@ -24,9 +24,9 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         if fleet.load_balancer:
             yield _node("load_balancer", "HAProxy", _some(fleet.load_balancer.hosts))
             yield "load_balancer --> gateway"
-        door = "load_balancer" if fleet.load_balancer else "gateway"
+        server = "load_balancer" if fleet.load_balancer else "gateway"
         for group in fleet.developers.values():
-            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {door}"
+            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {server}"
         yield from _stores(fleet.gateway)
     for model in fleet.models.values():
         yield _node(f"model_{model.name}", model.name, *_served(model))
@@ -44,20 +44,20 @@ def _lines(fleet: Fleet) -> Iterator[str]:
 
 
 def _stores(gateway: Gateway) -> Iterator[str]:
-    """Yield what the gateways share, where it is ours, and their database also where it is not."""
+    """Yield the Redis and Postgres that Mirrorfleet installs, and a database of your own."""
     for store, name in ((gateway.redis, "Redis"), (gateway.database, "Postgres")):
         if store and store.install:
             yield _node(name.lower(), name, store.install)
             yield f"gateway --- {name.lower()}"
     if gateway.database and gateway.database.url:
-        yield _node("postgres", "Postgres", "of yours")
+        yield _node("postgres", "Postgres", "your own")
         yield "gateway --- postgres"
 
 
 def _people(group: Developers) -> str:
-    users = len(group.packaged) or sum(len(set(at)) for at in group.seats.values())
+    count = len(group.packaged) or sum(len(set(users)) for users in group.users_by_host.values())
     where = "with packages" if group.packaged else f"on {_some(group.hosts)}"
-    return f"{users} seat{'' if users == 1 else 's'} {where}"
+    return f"{count} user{'' if count == 1 else 's'} {where}"
 
 
 def _served(model: Model) -> Iterator[str]:
@@ -79,13 +79,13 @@ def _node(name: str, *lines: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Make an identifier of Mermaid's; dots and dashes have meanings there."""
+    """Return an identifier for Mermaid, without dots and dashes, which are syntax."""
     return text.replace(".", "__").replace("-", "_")
 
 
 def _label(names: Iterable[str]) -> str:
-    said = ", ".join(names)
-    return f"|{said}|" if said else ""
+    text = ", ".join(names)
+    return f"|{text}|" if text else ""
 
 
 def _some(hosts: tuple[str, ...]) -> str:

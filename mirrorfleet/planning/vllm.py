@@ -1,4 +1,4 @@
-"""The plan of each vLLM: one for a model on a host."""
+"""The plan of each vLLM engine: one for each model on a host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mirrorfleet.planning.provenance import derived_from
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One of the hosts that a model is spread over."""
+    """One of the hosts that serve a model together."""
 
     name: str
     address: str = derived_from("hosts.{name}.address")
@@ -26,25 +26,27 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class NodesPlan:
-    """The hosts that serve a model together; ``rank`` is this one's place among them, and the
-    first answers for all. ``allowed_sources`` are its clients, none if the file names none.
+    """The hosts that serve a model together.
+
+    ``rank``: position of this host, from 0; rank 0 serves the API. ``allowed_sources``: clients of
+    the engine; empty if the file has none.
     """
 
     rank: int = derived_from(
-        "models.{model}.hosts", reason="the place of this host among its nodes"
+        "models.{model}.hosts", reason="the position of this host among the nodes"
     )
     port: int = derived_from("models.{model}.node_port")
     members: tuple[NodePlan, ...] = derived_from("models.{model}.nodes", "models.{model}.hosts")
     allowed_sources: tuple[str, ...] = derived_from(
         "gateway.hosts",
         "firewall.engines",
-        reason="what nodes say to each other has no key: nobody else exchanges a packet with them",
+        reason="the ports between nodes have no key: all other sources are blocked",
     )
 
 
 @dataclass(frozen=True)
 class NodeRule(FirewallRule):
-    """A port at which the nodes of a model meet."""
+    """A port between the nodes of a model."""
 
     name: str = derived_from("models.{name}")
     port: int = derived_from("models.{name}.node_port")
@@ -53,9 +55,7 @@ class NodeRule(FirewallRule):
 
 @dataclass(frozen=True)
 class VllmPlan:
-    """One engine, or one node's part of it: a model served by vLLM on one host, on the GPUs
-    ``devices`` of it.
-    """
+    """A vLLM engine, or one node of it: a model on one host, on the GPUs ``devices``."""
 
     engine: str = derived_from("models.{model}.engine")
     model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
@@ -64,18 +64,18 @@ class VllmPlan:
     lock: Path = derived_from(
         "models.{model}.version",
         "models.{model}.build",
-        reason="yours in locks/, else the shipped one",
+        reason="the project's, else the shipped one",
     )
     weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
-    hub: Hub | None = derived_from("hub", reason="the weights are said as a repository")
+    hub: Hub | None = derived_from("hub", reason="the weights are in a repository")
     listen: str = derived_from(
         "hosts.{host}.address",
-        # Never 0.0.0.0: a second network card stays closed.
-        reason="the address that the gateways use, and no other of the host",
+        # Never 0.0.0.0: other network interfaces stay closed.
+        reason="the address that the gateways connect to, and no other",
     )
     port: int = derived_from("models.{model}.port")
     context: int = derived_from(
-        "models.{model}.context", reason="the window is said once, for engine, gateway and client"
+        "models.{model}.context", reason="the same context window for engine, gateway and client"
     )
     tensor_parallel: int = derived_from("models.{model}.tensor_parallel")
     pipeline_parallel: int = derived_from(
@@ -85,7 +85,7 @@ class VllmPlan:
     devices: tuple[int, ...] = derived_from(
         "models.{model}.devices",
         "hosts.{host}.gpus.count",
-        reason="the GPUs that the model names, or the first that no other model has",
+        reason="if unset, the first GPUs that no other model has",
     )
     cuda_compat: str | None = derived_from("hosts.{host}.gpus.cuda_compat")
     gpu_memory_utilization: float = derived_from("models.{model}.gpu_memory_utilization")
@@ -95,17 +95,17 @@ class VllmPlan:
     max_num_seqs: int | None = derived_from("models.{model}.max_num_seqs")
     concurrency: int | None = derived_from(
         "models.{model}.concurrency",
-        reason="asked of the engine's KV cache when it has started",
+        reason="checked against the engine's KV cache after its start",
     )
     tool_parser: str | None = derived_from(
         "models.{model}.tool_parser",
         "models.{model}.family",
-        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="if unset, from the family in mirrorfleet/data/families.yml",
     )
     reasoning_parser: str | None = derived_from(
         "models.{model}.reasoning_parser",
         "models.{model}.family",
-        reason="named by the model, else by its family in mirrorfleet/data/families.yml",
+        reason="if unset, from the family in mirrorfleet/data/families.yml",
     )
     arguments: Mapping[str, Any] = derived_from("models.{model}.arguments")
     environment: Mapping[str, str] = derived_from("models.{model}.environment")
@@ -117,13 +117,13 @@ class VllmPlan:
         return f"vllm-{self.model}"
 
     @property
-    def answers(self) -> bool:
-        """Is this where the model is asked, and not another node of it?"""
+    def is_head(self) -> bool:
+        """Return whether this node serves the API of the model."""
         return self.nodes is None or self.nodes.rank == 0
 
     @property
-    def head(self) -> str:
-        """The address of the node that answers."""
+    def head_address(self) -> str:
+        """Return the address of the node that serves the API."""
         return self.nodes.members[0].address if self.nodes else self.listen
 
     @property
@@ -131,13 +131,13 @@ class VllmPlan:
         return {self.model: self.context}
 
     @property
-    def partners(self) -> tuple[str, ...]:
-        """The hosts that serve the model together; empty if it is on one host."""
+    def peers(self) -> tuple[str, ...]:
+        """Return all hosts that serve the model together; empty for one host."""
         return tuple(member.name for member in self.nodes.members) if self.nodes else ()
 
 
 def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
-    """Derive the engines of every host that has any, in the order of the fleet file."""
+    """Derive the engines by host, in the order of the fleet file."""
     devices = {
         (host, share.model.name): share.devices
         for host, models in by_host(fleet, EngineModel).items()
@@ -150,9 +150,9 @@ def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
 
 
 def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
-    """Yield the rules of engines and nodes.
+    """Yield the rules of engines and nodes, each with its host.
 
-    Where the file names no client of engines, only nodes have rules: the first connects to the
+    If the file has no clients of engines, only nodes have rules: the first node connects to the
     others, and they connect to it.
     """
     clients = engine_clients(fleet)
@@ -160,7 +160,7 @@ def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
         for model in models:
             if clients and host in model.heads:
                 yield host, EngineRule(model.name, model.port, clients)
-            [nodes] = [each for each in model.replicas if host in each]
+            [nodes] = [hosts for hosts in model.replicas if host in hosts]
             if host == nodes[0] and nodes[1:]:
                 allowed_sources = addresses(fleet, nodes[1:], ())
                 yield host, NodeRule(model.name, model.node_port + 1, allowed_sources)
@@ -176,7 +176,7 @@ Devices = Mapping[tuple[str, str], tuple[int, ...]]
 def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> NodesPlan | None:
     if model.nodes == 1:
         return None
-    [hosts] = [each for each in model.replicas if host in each]
+    [hosts] = [replica for replica in model.replicas if host in replica]
     has_firewall = fleet.firewall.on and fleet.hosts[host].firewall
     return NodesPlan(
         rank=hosts.index(host),

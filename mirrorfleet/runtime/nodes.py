@@ -16,6 +16,6 @@ def skip_together() -> None:
             models = ", ".join(engine.windows)
             for other in run.hosts():
                 other_plan = run.plan_of(other)
-                if other_plan.name in engine.partners and not skipped.skips(other_plan, "engines"):
+                if other_plan.name in engine.peers and not skipped.skips(other_plan, "engines"):
                     mistake = f"'{models}' also runs on {each.name}, which is skipped."
                     skipped.skip(other, skip(mistake, part="engines"))

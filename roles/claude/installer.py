@@ -14,7 +14,7 @@ from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 
 HERE = Path(__file__).parent
-OWN_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/own_files.py"]
+USER_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/user_files.py"]
 CLIENT = "@CLIENT@"
 
 Packages = Mapping[str, tuple[str, str, str]]
@@ -39,7 +39,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
         "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
         "CERTIFICATES": "".join(reading.text(each.source) for each in certificates if each.source),
         "LAUNCHER": "".join(isolated(each, CLIENT, KEY_FILE).decode() for each in plan.isolated),
-        "OWN_FILES": own_files(),
+        "USER_FILES": user_files(),
         "PACKAGES": "\n".join(
             f"        {machine!r}) echo {shlex.join(package)} ;;"
             for machine, package in packages.items()
@@ -51,8 +51,8 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
     return text.encode()
 
 
-def own_files() -> str:
-    """Return json_file.py, receipt.py and own_files.py as one program."""
-    text = "\n\n".join(path.read_text(encoding="utf-8") for path in OWN_FILES)
+def user_files() -> str:
+    """Return json_file.py, receipt.py and user_files.py as one program."""
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in USER_FILES)
     alone = re.sub(r"^from (__future__|mirrorfleet\.\S+) import .*\n", "", text, flags=re.MULTILINE)
     return f"from __future__ import annotations\n\n{alone}"

@@ -190,7 +190,7 @@ def cleared(plan: ClaudePlan | None, observed: Observation, kept: Sequence[Seat]
     ):
         known |= {f"{COMMANDS}/{each.command}" for each in left(plan, observed)}
         listed = (_listed(kept).content or b"").decode()
-        clear = shell(FILES / "clear.sh", policy=POLICY, list=SEATS, seats=listed)
+        clear = shell(FILES / "remove_clients.sh", policy=POLICY, list=SEATS, assignments=listed)
         yield script(_unlinked(known) + clear)
 
 

@@ -26,7 +26,7 @@ def rules(doors: Doors) -> str:
     return template(
         TEMPLATES / "rules.nft.j2",
         table=TABLE,
-        doors=[(port, _matches(admitted)) for port, admitted in sorted(doors.items())],
+        ports=[(port, _matches(admitted)) for port, admitted in sorted(doors.items())],
     )
 
 

@@ -1,4 +1,4 @@
-"""Pure: from the plan of a gateway to LiteLLM's config.yaml, as plain data."""
+"""Render the plan of a gateway as LiteLLM's config.yaml, as plain data; without side effects."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ AFFINITY = {
     "prompt_caching": "prompt_caching",
     "key": "deployment_affinity",
 }
-"""What stays with one deployment, as LiteLLM's router calls the check."""
+"""The router's check that keeps a session, a prompt or a key on one deployment."""
 
-
-FOREIGN = ("speed",)
-"""What the client may send that LiteLLM hands on untranslated to other APIs."""
+UNTRANSLATED = ("speed",)
+"""Parameters of clients that LiteLLM passes unchanged to other APIs."""
 
 
 def configuration(gateway: LitellmPlan) -> dict[str, Any]:
-    """Return config.yaml as plain data; secrets stand in the environment, by name."""
+    """Return config.yaml as plain data, with references to environment variables for secrets."""
     names, of_models = references(gateway), variables(gateway.routes)
     extra = resolved(dict(gateway.extra), names)
     sections: dict[str, Any] = {
@@ -31,20 +30,20 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
         "router_settings": _router_settings(gateway),
         "general_settings": _general_settings(gateway, names),
     }
-    said: dict[str, Any] = {
+    config: dict[str, Any] = {
         "model_list": [
             _deployment(gateway, route, of_models, extra.get("models", {}).get(route.model, {}))
             for route in gateway.routes
         ],
-        **{name: {**ours, **extra.get(name, {})} for name, ours in sections.items()},
+        **{name: {**section, **extra.get(name, {})} for name, section in sections.items()},
     }
     if gateway.guardrails:
-        said["guardrails"] = [_guardrail(each, names) for each in gateway.guardrails]
-    return said
+        config["guardrails"] = [_guardrail(guardrail, names) for guardrail in gateway.guardrails]
+    return config
 
 
 def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "request_timeout": gateway.timeout,
         "json_logs": gateway.logging.json,
         "telemetry": False,
@@ -52,19 +51,19 @@ def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
     }
     callbacks = [*(["prometheus"] if gateway.metrics else []), *gateway.callbacks]
     if callbacks:
-        said["callbacks"] = callbacks
+        settings["callbacks"] = callbacks
     if gateway.forward_client_headers:
-        said["model_group_settings"] = {
+        settings["model_group_settings"] = {
             "forward_client_headers_to_llm_api": list(gateway.forward_client_headers)
         }
-    return said
+    return settings
 
 
 def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
     routing = gateway.routing
     checks = [AFFINITY[routing.affinity]] if routing.affinity else []
     if gateway.limits.models:
-        # Without it, the rates would only tell the router whom to ask first.
+        # Without it, the router only prefers deployments below their rates, and enforces none.
         checks.append("enforce_model_rate_limits")
     return {
         "routing_strategy": routing.strategy,
@@ -73,7 +72,7 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "context_window_fallbacks": _fallbacks(gateway.context_window_fallbacks),
         "num_retries": gateway.retries,
         "disable_cooldowns": not gateway.cooldowns,
-        **_said(
+        **_without_none(
             content_policy_fallbacks=_fallbacks(gateway.content_policy_fallbacks) or None,
             cooldown_time=routing.cooldown_time or None,
             allowed_fails=routing.allowed_fails,
@@ -84,11 +83,11 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
 
 def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[str, Any]:
     limits, redis = gateway.limits, gateway.redis
-    said = {
+    settings: dict[str, Any] = {
         "master_key": "os.environ/LITELLM_MASTER_KEY",
         "custom_auth": "mirrorfleet_auth.authenticate",
         "disable_spend_logs": not (gateway.database and gateway.database.spend_logs),
-        **_said(
+        **_without_none(
             cancel_on_disconnect=gateway.cancel_on_disconnect or None,
             pass_through_request_timeout=gateway.timeout if gateway.passthrough else None,
             max_in_flight_requests_per_worker=limits.max_in_flight_requests_per_worker,
@@ -98,17 +97,17 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
         ),
     }
     if redis:
-        # One block serves all: rates, affinity and cooldowns of the router, and the proxy's own.
-        said["coordination_redis"] = {
+        # One block for everything: the router's rates, affinity and cooldowns, and the proxy's own.
+        settings["coordination_redis"] = {
             "host": redis.host,
             "port": redis.port,
-            **_said(
+            **_without_none(
                 username=redis.username,
                 password=resolved(redis.password, names),
                 ssl=redis.ssl or None,
             ),
         }
-    return said
+    return settings
 
 
 def _guardrail(guardrail: Guardrail, names: dict[Secret, str]) -> dict[str, Any]:
@@ -117,15 +116,15 @@ def _guardrail(guardrail: Guardrail, names: dict[Secret, str]) -> dict[str, Any]
         "litellm_params": {
             "guardrail": guardrail.guardrail,
             "mode": list(guardrail.mode),
-            # Claude Code asks for no guardrail by itself.
+            # Claude Code never requests a guardrail.
             "default_on": True,
             **resolved(dict(guardrail.parameters), names),
         },
     }
 
 
-def _fallbacks(said: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
-    return [{name: list(to)} for name, to in said.items()]
+def _fallbacks(names: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
+    return [{name: list(others)} for name, others in names.items()]
 
 
 def _deployment(
@@ -138,22 +137,22 @@ def _deployment(
     for name in route.secrets:
         parameters[name] = f"os.environ/{variables[route.model, name]}"
     if "api_base" in route.settings and not route.secrets:
-        # LiteLLM wants a key for a server of one's own, also where that asks for none.
+        # LiteLLM requires a key for every server, also for one that checks none.
         parameters["api_key"] = "none"
     if route.bearer:
         authorization = f"os.environ/{variables[route.model, 'bearer']}"
         parameters["extra_headers"] = {"Authorization": authorization}
     if route.drop_params:
-        # Without it a request with `thinking` or `speed` is a 400 for a model that has neither.
+        # Without it, `thinking` or `speed` causes a 400 from a model that does not support it.
         parameters["drop_params"] = True
     if route.drop_params and not route.upstream.startswith("anthropic/"):
-        # A translated request would keep it, and a strict server refuses what it does not know.
+        # A translated request would keep it, and a strict server rejects unknown parameters.
         others = extra.get("additional_drop_params", [])
-        extra = {**extra, "additional_drop_params": list(dict.fromkeys([*FOREIGN, *others]))}
-    # Said for the whole router, it would not count for /v1/messages.
-    parameters |= _said(stream_timeout=gateway.stream_timeout)
+        extra = {**extra, "additional_drop_params": list(dict.fromkeys([*UNTRANSLATED, *others]))}
+    # A setting of the whole router has no effect on /v1/messages.
+    parameters |= _without_none(stream_timeout=gateway.stream_timeout)
     if rate := gateway.limits.models.get(route.model):
-        parameters |= _said(rpm=rate.rpm, tpm=rate.tpm)
+        parameters |= _without_none(rpm=rate.rpm, tpm=rate.tpm)
     information: dict[str, Any] = {
         "max_input_tokens": route.context - route.output,
         "max_output_tokens": route.output,
@@ -161,17 +160,17 @@ def _deployment(
     if route.base_model:
         information["base_model"] = route.base_model
     if route.adaptive_thinking:
-        # Alone: with supports_reasoning, LiteLLM turns "disabled" into a thinking budget.
+        # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
     if route.checked_weights:
-        # What mirrorfleet_ollama.py holds prompts to, and whose counts it takes.
+        # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
         information |= {
             "mirrorfleet_window": route.context,
             "mirrorfleet_weights": route.checked_weights,
         }
     if gateway.routing.allowed_fails is None and _has_another(gateway, route):
-        # The one that has just failed rests at once, so that the retry goes to another. Said here
-        # and not for all: a model's only deployment must not rest.
+        # A failed deployment gets a cooldown at once, so that the retry goes to another one. Only
+        # here: the single deployment of a model must have no cooldown.
         information["allowed_fails"] = 0
     return {
         "model_name": route.model,
@@ -181,9 +180,9 @@ def _deployment(
 
 
 def _has_another(gateway: LitellmPlan, route: Route) -> bool:
-    return sum(each.model == route.model for each in gateway.routes) > 1
+    return sum(other.model == route.model for other in gateway.routes) > 1
 
 
-def _said(**settings: Any) -> dict[str, Any]:
-    """Return the settings that are said: LiteLLM's own defaults count for the others."""
+def _without_none(**settings: Any) -> dict[str, Any]:
+    """Return the settings with a value; LiteLLM has defaults for the others."""
     return {name: value for name, value in settings.items() if value is not None}

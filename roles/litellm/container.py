@@ -1,4 +1,4 @@
-"""LiteLLM from a container image: Docker, the image by its digest, and what must be in it."""
+"""LiteLLM from a container image: Docker, the image by its digest, and its required content."""
 
 from __future__ import annotations
 
@@ -27,54 +27,52 @@ from mirrorfleet.runtime.upload import upload
 NAME = "mirrorfleet-litellm"
 
 SLICE = f"{NAME}.service.slice"
-"""Docker's parent for the container's cgroup: by its name, whoever asks to which unit the process
-with the port belongs finds the gateway's."""
+"""Docker's parent for the container's cgroup. Its name relates the process with the port to the
+gateway's unit."""
 
 DOCKER = "/usr/bin/docker"
 STORE = "/var/lib/docker"
-"""Where Docker keeps images, unless its administrator has moved them."""
-
-GENERATIONS = Tree(f"{ROOT}/litellm/generations")
+"""Docker's default directory for images."""
 
 GENERATIONS = Tree(f"{ROOT}/litellm/generations")
 
 IMAGES = f"{ROOT}/litellm/images"
-"""A file for each image that we brought, with its reference: what we may remove again."""
+"""A file with the reference of each image that a run brought, and may remove again."""
 
 SIZE = 700 * 10**6
-"""Bytes of an image at the least: what LiteLLM and its packages take."""
+"""Minimum size of an image in bytes: that of LiteLLM and its packages."""
 
 PACKAGES = ("docker.io", "docker-cli")
 """Docker from the distribution, and its client."""
 
-CLIENT_APART = (("debian", "13"),)
-"""Where Docker's package does not bring its client."""
+SEPARATE_CLIENT = (("debian", "13"),)
+"""Systems on which Docker's package does not include its client."""
 
 FILES = Path(__file__).parent / "files"
 HOOKS = shell(FILES / "container_hooks.sh", container=NAME)
 
 
-def was_here(image: Image | None, observed: Observation) -> bool:
-    """Does a generation run in a container, this one or one before: is there anything to tidy?"""
+def has_containers(image: Image | None, observed: Observation) -> bool:
+    """Return whether this or an earlier generation runs in a container."""
     return bool(image) or any(path.endswith("/container.sh") for path in observed.get(GENERATIONS))
 
 
 def packages(observed: Observation) -> tuple[str, ...]:
-    """Return the packages that bring Docker; none where there is one, whoever it is from."""
+    """Return the packages that install Docker; none if the host has it, from any source."""
     if observed[Exists(DOCKER)]:
         return ()
     system = (observed.machine.system, observed.machine.release)
-    return PACKAGES if system in CLIENT_APART else PACKAGES[:1]
+    return PACKAGES if system in SEPARATE_CLIENT else PACKAGES[:1]
 
 
 def facts(image: Image) -> list[Fact[Any]]:
-    """What must be known of a host that is to run the image."""
+    """Return the facts of a host that runs the image."""
     packages = (Package(name) for name in PACKAGES)
     return [Exists(DOCKER), *packages, Disk(STORE), DockerImage(image.reference)]
 
 
 def problems(image: Image, observed: Observation) -> Iterator[Problem]:
-    """Yield why the host cannot have the image."""
+    """Yield a problem if the host does not have enough disk space for the image."""
     free = observed[Disk(STORE)]
     if observed[DockerImage(image.reference)] or free is None:
         return
@@ -90,13 +88,13 @@ def problems(image: Image, observed: Observation) -> Iterator[Problem]:
 
 
 def changes(image: Image, observed: Observation) -> Iterator[Change]:
-    """Yield the image, if the host will be given it."""
+    """Yield a change if the host does not have the image."""
     if not observed[DockerImage(image.reference)]:
         yield Change(f"image {image.reference} is missing")
 
 
 def fetch(image: Image, observed: Observation) -> None:
-    """Look whether the archive is the one that is wanted. Raises ``DeployError`` if it is not."""
+    """Check the digest of the archive. Raises ``DeployError`` if it is another one."""
     if image.file is None or observed[DockerImage(image.reference)]:
         return
     try:
@@ -110,22 +108,26 @@ def fetch(image: Image, observed: Observation) -> None:
 
 
 def install(image: Image, observed: Observation) -> Commands:
-    """Pull the image, or send the archive, where the host does not have it."""
+    """Yield the commands that pull or upload the image, if the host does not have it."""
     if observed[DockerImage(image.reference)]:
         return
     key = sha256(image.reference.encode()).hexdigest()[:12]
-    note = shell(FILES / "note_image.sh", images=IMAGES, key=key)
+    record = shell(FILES / "record_image.sh", images=IMAGES, key=key)
     if image.file is None:
-        yield telling(shell(FILES / "pull.sh", image=image.reference) + note)
+        yield telling(shell(FILES / "pull_image.sh", image=image.reference) + record)
     else:
-        yield from upload(Path(image.file), shell(FILES / "load.sh", image=image.reference) + note)
+        yield from upload(
+            Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + record
+        )
 
 
-def wanted(gateway: LitellmPlan) -> dict[str, Any]:
-    """Return image.json: what must be in the image, and what must not."""
+def expected(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return image.json: the release that the image must hold, and the refused packages."""
     advisories = table("advisories")
     refused = {
-        package: [{name: each[name] for name in each if name != "source"} for each in listed]
+        package: [
+            {name: advisory[name] for name in advisory if name != "source"} for advisory in listed
+        ]
         for package, listed in advisories.items()
     }
     return {"litellm": gateway.version, "refused": refused}

@@ -1,4 +1,4 @@
-"""Whose keys open a gateway: two files beside its generations, changed while it serves."""
+"""The keys of a gateway: two files beside its generations, changed while it serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
-from mirrorfleet.roles.litellm.files.keyring import Entry, document, stale
+from mirrorfleet.roles.litellm.files.keyring import Entry, document, is_stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, telling
@@ -23,7 +23,7 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import Guessable, reveal
 from mirrorfleet.runtime.shell import call
 
-WANTED = f"{KEYS}/keys.json"
+DESIRED = f"{KEYS}/keys.json"
 FORMER = f"{KEYS}/former.json"
 
 PROGRAM = (Path(__file__).parent / "files" / "keyring.py").read_text(encoding="utf-8")
@@ -31,19 +31,19 @@ PROGRAM = (Path(__file__).parent / "files" / "keyring.py").read_text(encoding="u
 HOUR = 3600
 
 SHORTEST = 16
-"""Characters of a master key at the least: it opens all of LiteLLM."""
+"""Minimum number of characters of a master key: it gives access to all of LiteLLM."""
 
 PASSTHROUGH = ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]
-"""What of Anthropic's own API a developer's key opens: not its files, batches or models."""
+"""The paths of Anthropic's own API for a developer's key: not its files, batches or models."""
 
 
 def facts() -> list[Fact[Any]]:
-    """What must be known of the keys: what keys.json is, and what former.json holds."""
+    """Return the facts about the keys: the state of keys.json, the content of former.json."""
     return [Tree(KEYS), Content(FORMER)]
 
 
 def problems(gateway: LitellmPlan) -> Iterator[Problem]:
-    """Yield which keys can be guessed, or cannot be told apart."""
+    """Yield which keys are too short, guessable or duplicates."""
     if len(reveal(gateway.master_key)) < SHORTEST:
         yield error(
             f"the master key {gateway.master_key} is shorter than {SHORTEST} characters.",
@@ -51,17 +51,20 @@ def problems(gateway: LitellmPlan) -> Iterator[Problem]:
         )
     holders = {reveal(gateway.master_key): "master_key"}
     try:
-        for each in gateway.keys:
-            other = holders.setdefault(reveal(each.key), each.name)
-            if other != each.name:
-                yield error(f"'{each.name}' and '{other}' have the same key.", "Make another one.")
+        for key in gateway.keys:
+            other = holders.setdefault(reveal(key.key), key.name)
+            if other != key.name:
+                yield error(
+                    f"'{key.name}' and '{other}' have the same key.",
+                    "Generate another key for one of them.",
+                )
     except Guessable as exception:
         yield error(str(exception))
 
 
-def wanted(gateway: LitellmPlan) -> str:
-    """Return keys.json: only hashes, so that the file is worth nothing to a thief."""
-    entries = [_entry(each) for each in gateway.keys if not each.revoked]
+def desired(gateway: LitellmPlan) -> str:
+    """Return keys.json. It holds hashes only, so that a copy of the file gives no access."""
+    entries = [_entry(key) for key in gateway.keys if not key.revoked]
     entries.sort(key=lambda entry: str(entry["name"]))
     return document(entries, PASSTHROUGH if gateway.passthrough else [])
 
@@ -71,51 +74,55 @@ def _entry(key: KeyPlan) -> Entry:
     if key.models:
         entry["models"] = list(key.models)
     if key.expires:
-        # The last day counts to its end.
+        # A key is valid until the end of its last day.
         end = datetime.fromisoformat(key.expires).replace(tzinfo=UTC) + timedelta(days=1)
         entry["expires"] = end.isoformat()
     return entry | {"sha256": sha256(reveal(key.key).encode()).hexdigest()}
 
 
 def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
-    """Yield what will be changed about the keys."""
-    text = wanted(gateway)
-    if how := _unlike(text, observed):
-        yield Change(f"litellm: keys.json {how}", old=WANTED, new=text)
-    for entry in _leaving(gateway, observed):
-        yield Change(f"litellm: a former key of {entry.get('name')} goes")
+    """Yield the changes of the keys."""
+    text = desired(gateway)
+    if how := _difference(text, observed):
+        yield Change(f"litellm: keys.json {how}", old=DESIRED, new=text)
+    for entry in _ending(gateway, observed):
+        yield Change(f"litellm: a former key of {entry.get('name')} is revoked")
 
 
 def admit(gateway: LitellmPlan, observed: Observation) -> Commands:
-    """Let in who is to come in; the former keys of those who stay count for a while."""
-    text = wanted(gateway)
-    if _unlike(text, observed):
-        said = json.dumps({"keys": text, "grace": _grace(gateway)})
-        yield script(_command("admit"), said)
+    """Yield the command that writes the desired keys; replaced keys stay valid for a while."""
+    text = desired(gateway)
+    if _difference(text, observed):
+        request = json.dumps({"keys": text, "grace": _grace(gateway)})
+        yield script(_command("admit"), request)
 
 
 def retire(
-    gateway: LitellmPlan, observed: Observation, address: str, taken: Callable[[], Collection[str]]
+    gateway: LitellmPlan,
+    observed: Observation,
+    address: str,
+    removed: Callable[[], Collection[str]],
 ) -> Commands:
-    """End the former keys of those whose machines this run has all reached, and prove it.
+    """Yield the command that revokes former keys, and checks that the gateway rejects them.
 
-    ``address`` is where the gateway is asked on its own host; ``taken`` gives the keys that
-    machines of this run had and are to have no more.
+    A former key is revoked once this run has reached all machines of its holder. ``address`` is the
+    gateway's on its own host; ``removed`` returns the keys that this run removed from machines.
     """
-    dead = {*taken(), *(reveal(each.key) for each in gateway.keys if each.revoked)}
-    changed = Path(WANTED).name in observed[Tree(KEYS)] and _unlike(wanted(gateway), observed)
-    if changed or taken() or any(True for _ in _leaving(gateway, observed)):
-        said = {
+    dead = {*removed(), *(reveal(key.key) for key in gateway.keys if key.revoked)}
+    is_present = Path(DESIRED).name in observed[Tree(KEYS)]
+    changed = is_present and _difference(desired(gateway), observed)
+    if changed or removed() or any(True for _ in _ending(gateway, observed)):
+        request = {
             "dead": sorted(dead),
             "grace": _grace(gateway),
             "reached": sorted(_reached(gateway)),
         }
         url = f"{http(address, gateway.port)}/v1/models"
-        yield telling(_command("retire", url), json.dumps(said))
+        yield telling(_command("retire", url), json.dumps(request))
 
 
 def _grace(gateway: LitellmPlan) -> int:
-    """Return for how long former keys are written down: a run, at least."""
+    """Return how many seconds former keys stay valid: at least as long as a run may take."""
     return max(gateway.grace, HOUR)
 
 
@@ -123,47 +130,47 @@ def _command(job: str, *more: str) -> str:
     return call("python3", "-c", PROGRAM, job, KEYS, USER, *more)
 
 
-def _unlike(text: str, observed: Observation) -> str:
-    """Say how the files differ from what they should be; nothing where they do not."""
-    there = observed[Tree(KEYS)]
-    if Path(WANTED).name not in there:
+def _difference(text: str, observed: Observation) -> str:
+    """Return how the files differ from the desired state; "" if they do not."""
+    files = observed[Tree(KEYS)]
+    if Path(DESIRED).name not in files:
         return "is missing"
-    digest = there[Path(WANTED).name].rpartition(" ")[2]
+    digest = files[Path(DESIRED).name].rpartition(" ")[2]
     if digest != sha256(text.encode()).hexdigest():
         return "differs"
-    for path, right in ((KEYS, "750"), (WANTED, "640"), (FORMER, "640")):
+    for path, right in ((KEYS, "750"), (DESIRED, "640"), (FORMER, "640")):
         name = "" if path == KEYS else Path(path).name
-        rights = there.get(name, "nothing ").rpartition(" ")[0]
+        rights = files.get(name, "nothing ").rpartition(" ")[0]
         if rights != f"{right} root:{USER}":
-            return f"is right, and {path} has mode and owner {rights}"
+            return f"is current, but {path} has mode and owner {rights}"
     return ""
 
 
 def _former(observed: Observation) -> list[Entry]:
     try:
         found = json.loads(observed[Content(FORMER)] or b'{"keys": []}')["keys"]
-        return [each for each in found if isinstance(each, dict)]
+        return [entry for entry in found if isinstance(entry, dict)]
     except (ValueError, KeyError, TypeError):
         return []
 
 
-def _leaving(gateway: LitellmPlan, observed: Observation) -> Iterator[Entry]:
-    """Yield the former keys that were there already, and that this run ends."""
+def _ending(gateway: LitellmPlan, observed: Observation) -> Iterator[Entry]:
+    """Yield the former keys from before this run that it revokes."""
     former = _former(observed)
     reached, now = _reached(gateway) if former else set(), time.time()
-    holders = {each.name for each in gateway.keys if not each.revoked}
-    for each in former:
-        if each.get("name") in reached or stale(each, holders, now, _grace(gateway)):
-            yield each
+    holders = {key.name for key in gateway.keys if not key.revoked}
+    for entry in former:
+        if entry.get("name") in reached or is_stale(entry, holders, now, _grace(gateway)):
+            yield entry
 
 
 def _reached(gateway: LitellmPlan) -> set[str]:
-    """Return whose former keys end with this run: it has been on all machines of theirs.
+    """Return the holders whose former keys this run revokes: it has reached all their machines.
 
-    Those that have failed, or that it leaves out, may still have the key; that is what grace
-    is for. Likewise a home that could not be written.
+    A machine that failed or was skipped may still use the former key, until the grace period ends;
+    so may a home that could not be written.
     """
-    active = [(run.plan_of(each), run.observed_on(each)) for each in run.state().active_hosts]
+    active = [(run.plan_of(host), run.observed_on(host)) for host in run.state().active_hosts]
     reached = {plan.name for plan, _ in active}
     missed = {
         client.key
@@ -174,7 +181,7 @@ def _reached(gateway: LitellmPlan) -> set[str]:
         or (observed and observed[User(client.user)] is None)
     }
     return {
-        each.name
-        for each in gateway.keys
-        if not gateway.grace or (reached.issuperset(each.hosts) and each.key not in missed)
+        key.name
+        for key in gateway.keys
+        if not gateway.grace or (reached.issuperset(key.hosts) and key.key not in missed)
     }

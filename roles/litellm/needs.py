@@ -1,8 +1,8 @@
-"""What a gateway's change newly needs of engine hosts that are skipped, or have failed.
+"""What a new generation of a gateway needs from engine hosts that are skipped, or have failed.
 
-A gateway keeps its running generation as long as the new one would lead where nothing answers yet:
-to a model, an address, a window or a key that only a change of that host brings. Everything else
-about it changes, also while an engine host that it leads to already is down.
+A gateway keeps its running generation while the new one would route to a model, an address, a
+window or a key that exists only after a change of such a host. Any other change of a gateway takes
+place, also while an engine host that it already routes to is down.
 """
 
 from __future__ import annotations
@@ -32,55 +32,58 @@ CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
 FILES = (Content(f"{CURRENT}/config.yaml"), Content(f"{CURRENT}/environment"))
 
 Names = Mapping[str, frozenset["Deployment"]]
-"""What stands behind each name of a gateway."""
+"""The deployments behind each name of a gateway."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a gateway counts on: where a model is asked, by which name, window and key."""
+    """A model at a URL; ``parameters`` identifies its name, its key and its window."""
 
     url: str
-    asked: str
+    parameters: str
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Names of models that no developer is newly given: those that gateways do not have as the
-    fleet file says (``changed``), and those whose engines are all in trouble (``down``)."""
+    """Names of models that this run must not add to developers' settings.
+
+    ``changed``: gateways do not serve them as the fleet file says. ``down``: all their engine hosts
+    are skipped, or have failed.
+    """
 
     changed: Set[str]
     down: Set[str]
 
 
 def troubled() -> list[Host]:
-    """Return the engine hosts that this run skips, could not reach, or failed on."""
+    """Return the engine hosts that this run skips, cannot reach, or has failed on."""
     return [
-        each
-        for each in run.hosts()
-        if has_engines(run.plan_of(each))
-        and (skipped.skips(run.plan_of(each), "engines") or each in run.state().failed_hosts)
+        host
+        for host in run.hosts()
+        if has_engines(run.plan_of(host))
+        and (skipped.skips(run.plan_of(host), "engines") or host in run.state().failed_hosts)
     ]
 
 
-def waits(this: Host, wanted: Service, unreached: Mapping[str, str]) -> str:
-    """Return why a gateway keeps its running generation, or "" where nothing is in the way.
+def waits(this: Host, desired: Service, unreached: Mapping[str, str]) -> str:
+    """Return why a gateway keeps its running generation; "" if it can change.
 
-    ``unreached`` has the engines that already run and that its host does not reach: LiteLLM's
-    api_base, and the URL in the fleet file.
+    ``unreached`` are engines that already run, without a reply to the gateway's host: LiteLLM's
+    api_base of each, and its URL in the fleet file.
     """
     hosts = troubled()
     if not hosts and not unreached:
         return ""
-    new, now = names(wanted), running(this)
-    known = {each for deployments in now.values() for each in deployments}
+    new, current = names(desired), running(this)
+    known = {deployment for deployments in current.values() for deployment in deployments}
     causes = [(addresses(run.plan_of(host)), f"on {host.name}. Fix {host.name}") for host in hosts]
     causes += [
-        ({base}, f"at {url}, which it does not reach. Open the way to it")
+        ({base}, f"at {url}, without a reply from there. Start it or open its port")
         for base, url in unreached.items()
     ]
     for urls, cause in causes:
         for model, deployments in new.items():
-            if any(each.url in urls for each in deployments - known):
+            if any(deployment.url in urls for deployment in deployments - known):
                 return (
                     f"the gateway keeps its running generation, because the new one needs "
                     f"'{model}' {cause}, then run again."
@@ -89,15 +92,15 @@ def waits(this: Host, wanted: Service, unreached: Mapping[str, str]) -> str:
 
 
 def lost(gateways: Mapping[Host, Service]) -> set[str]:
-    """Return the models and names that developers cannot newly be given in this run.
+    """Return the names of models that differ between desired and running generations.
 
-    Those of a gateway that keeps its running generation, where they differ from the wanted one.
+    Only gateways that keep their running generation in this run have such a difference.
     """
     return {
         name
-        for host, wanted in gateways.items()
+        for host, desired in gateways.items()
         if skipped.skips(run.plan_of(host), "gateway")
-        for name, deployments in names(wanted).items()
+        for name, deployments in names(desired).items()
         if running(host).get(name) != deployments
     }
 
@@ -109,27 +112,27 @@ def down(gateway: LitellmPlan, unreached: Iterable[str]) -> set[str]:
     bases: dict[str, set[str]] = {}
     for route in gateway.routes:
         bases.setdefault(route.model, set()).add(route.settings.get("api_base", ""))
-    models = {model for model, asked in bases.items() if asked <= urls}
+    models = {model for model, base_urls in bases.items() if base_urls <= urls}
     return models | {alias for alias, model in gateway.aliases.items() if model in models}
 
 
 def addresses(plan: HostPlan) -> set[str]:
-    """Return where gateways ask the models of a host; of one on several nodes, the first node."""
+    """Return the URLs of a host's engines; an engine on several nodes has its first node's."""
     return {
-        f"{http(engine.head, engine.port)}{ENGINES[engine.engine].api_path}"
+        f"{http(engine.head_address, engine.port)}{ENGINES[engine.engine].api_path}"
         for engine in plan.engines
     }
 
 
-def names(wanted: Service) -> Names:
-    """Return what stands behind each name of the generation that is wanted."""
-    return _names(wanted.files["config.yaml"], environment_file(wanted.environment))
+def names(desired: Service) -> Names:
+    """Return the deployments behind each name of the desired generation."""
+    return _names(desired.files["config.yaml"], environment_file(desired.environment))
 
 
 def running(host: Host) -> Names:
-    """Return what stands behind each name of a gateway as it was before this run.
+    """Return the deployments behind each name of a gateway before this run.
 
-    Read when it is first needed, and only where an engine host is in trouble.
+    Reads the gateway's files at the first call, which only a failed or skipped engine host causes.
     """
     return run.current().once(("running deployments", host), partial(_read, host))
 
@@ -145,32 +148,32 @@ def _read(host: Host) -> Names:
 
 def _names(config: str, environment: str) -> Names:
     try:
-        said = yaml.safe_load(config) or {}
+        parsed = yaml.safe_load(config) or {}
         values = dict(line.split("=", 1) for line in environment.splitlines() if "=" in line)
         found: dict[str, set[Deployment]] = {}
-        for name, deployment in _deployments(said, values):
+        for name, deployment in _deployments(parsed, values):
             found.setdefault(name, set()).add(deployment)
-        for alias, model in said["router_settings"]["model_group_alias"].items():
+        for alias, model in parsed["router_settings"]["model_group_alias"].items():
             found.setdefault(alias, set()).update(found.get(model, set()))
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # none that we wrote
+        return {}  # not a configuration by Mirrorfleet
     return {name: frozenset(deployments) for name, deployments in found.items()}
 
 
-def _deployments(said: Any, values: Mapping[str, str]) -> Iterator[tuple[str, Deployment]]:
-    for each in said["model_list"]:
-        parameters, information = each["litellm_params"], each.get("model_info", {})
-        asked = [
+def _deployments(config: Any, values: Mapping[str, str]) -> Iterator[tuple[str, Deployment]]:
+    for entry in config["model_list"]:
+        parameters, information = entry["litellm_params"], entry.get("model_info", {})
+        identity = [
             parameters["model"],
             _secret(parameters.get("api_key"), values),
             information.get("max_input_tokens"),
             information.get("max_output_tokens"),
         ]
         url = parameters.get("api_base", "")
-        yield each["model_name"], Deployment(url, json.dumps(asked))
+        yield entry["model_name"], Deployment(url, json.dumps(identity))
 
 
 def _secret(reference: Any, values: Mapping[str, str]) -> str:
-    """Return what tells one secret from another, and is none."""
+    """Return a digest of a secret, to compare secrets without holding them."""
     name = str(reference).removeprefix("os.environ/")
     return sha256(values.get(name, name).encode()).hexdigest()

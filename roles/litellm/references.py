@@ -1,4 +1,4 @@
-"""Which environment variable holds each secret of a gateway, so that config.yaml holds none."""
+"""The environment variables of a gateway's secrets: config.yaml holds only references to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mirrorfleet.planning import DatabasePlan, LitellmPlan, Route
 def variables(routes: Iterable[Route]) -> dict[tuple[str, str], str]:
     """Return the variable of each secret of a model: MODEL_CODER_API_KEY, by ("coder", "api_key").
 
-    Two whose places are spelt alike, of `gpt-5.4` and `gpt-5-4`, have two.
+    Places that give the same name, of `gpt-5.4` and `gpt-5-4`, have different variables.
     """
     names: dict[tuple[str, str], str] = {}
     for route in routes:
@@ -25,9 +25,9 @@ def variables(routes: Iterable[Route]) -> dict[tuple[str, str], str]:
 
 
 def references(gateway: LitellmPlan) -> dict[Secret, str]:
-    """Return the variable of each secret that stands elsewhere than in a model.
+    """Return the variable of each secret outside the models.
 
-    One that is said twice has one variable; two whose places are spelt alike have two.
+    A secret that is used twice has one variable. Places that give the same name have two.
     """
     names: dict[Secret, str] = {}
     for place, secret in _places(gateway):
@@ -37,7 +37,7 @@ def references(gateway: LitellmPlan) -> dict[Secret, str]:
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken yet."""
+    """Return the name, with a suffix if another secret has it."""
     while name in taken:
         name += "_2"
     return name
@@ -49,18 +49,18 @@ def resolved(value: Any, names: dict[Secret, str]) -> Any:
         case Secret():
             return f"os.environ/{names[value]}"
         case dict():
-            return {name: resolved(each, names) for name, each in value.items()}
+            return {name: resolved(inner, names) for name, inner in value.items()}
         case list():
-            return [resolved(each, names) for each in value]
+            return [resolved(inner, names) for inner in value]
     return value
 
 
 def secrets(gateway: LitellmPlan) -> set[Secret]:
-    """Return every secret that a gateway needs; of developers' keys it needs none."""
+    """Return every secret that a gateway needs; developers' keys are not among them."""
     return {
         gateway.master_key,
         *references(gateway),
-        *(each for each in gateway.environment.values() if isinstance(each, Secret)),
+        *(value for value in gateway.environment.values() if isinstance(value, Secret)),
         *([gateway.passthrough.api_key] if gateway.passthrough else []),
         *(_database(gateway.database) if gateway.database else []),
         *(secret for route in gateway.routes for secret in route.secrets.values()),
@@ -86,11 +86,11 @@ def _inside(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
         case Secret():
             yield place, value
         case dict():
-            for name, each in value.items():
-                yield from _inside(each, (*place, name))
+            for name, inner in value.items():
+                yield from _inside(inner, (*place, name))
         case list():
-            for each in value:
-                yield from _inside(each, place)
+            for inner in value:
+                yield from _inside(inner, place)
 
 
 def _spell(*words: str) -> str:

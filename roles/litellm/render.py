@@ -1,4 +1,4 @@
-"""Pure: from the plan of a gateway to LiteLLM's configuration, keys, environment and unit."""
+"""Render the plan of a gateway as LiteLLM's configuration, environment and unit."""
 
 from __future__ import annotations
 
@@ -28,71 +28,74 @@ from mirrorfleet.runtime.text import exec_start, shell_lines, template
 NAME = "litellm"
 USER = "mirrorfleet-litellm"
 KEYS = f"{ROOT}/{NAME}/keys"
-"""Beside the generations, and in none of them: who may come in changes without a restart."""
+"""Outside the generations, so that a change of keys needs no restart."""
 
 HERE = Path(__file__).parent
 
 SCRIPTS = (
+    "mirrorfleet_allowlist.py",
     "mirrorfleet_auth.py",
-    "mirrorfleet_gate.py",
+    "mirrorfleet_key_file.py",
+    "mirrorfleet_readiness.py",
     "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
-    "mirrorfleet_succession.py",
+    "mirrorfleet_worker_recycling.py",
     "mirrorfleet_workers.py",
-    "check.py",
+    "check_config.py",
     "probe.py",
 )
 
 OLLAMA_SCRIPTS = (
-    "mirrorfleet_counts.py",
+    "mirrorfleet_token_counts.py",
     "mirrorfleet_ollama.py",
-    "mirrorfleet_prompt.py",
-    "mirrorfleet_question.py",
-    "mirrorfleet_turn.py",
+    "mirrorfleet_prompt_parts.py",
+    "mirrorfleet_ollama_request.py",
+    "mirrorfleet_token_estimate.py",
 )
-"""What a gateway has besides, if engines behind it cut prompts."""
+"""Additional programs of a gateway with engines that truncate prompts."""
 
 PROGRAM = "mirrorfleet_database.py"
-"""What LiteLLM with a database is started by, in an image."""
+"""The program that starts LiteLLM with a database, in an image."""
 
 PLACE = "database"
-"""Which database it is: another one is not gone over to without a word."""
+"""The file that identifies the database: a gateway changes to another one only on request."""
 
 HELD = "/run/mirrorfleet/litellm.held"
-"""While this file says so, the gateway keeps load balancers away: mirrorfleet_gate.py."""
+"""The file that makes the gateway drain: see mirrorfleet_readiness.py."""
 
 COUNTS = f"{STATE}/{NAME}/counts-1"
-"""What all workers know of the lengths of prompts; another layout is another file."""
+"""The token counts that all workers share; another layout needs another name."""
 
 WORKER_MEMORY = 420 * 1024**2
-"""Bytes that a worker was measured to take under load; half of the memory is for workers."""
+"""Measured memory of a worker under load, in bytes. Workers get half of the host's memory."""
 
 START = 300
-"""Seconds from start to the end of all probes; 6 to 16 were measured until it is ready."""
+"""Maximum seconds from start to the end of all probes; 6 to 16 were measured until ready."""
 
 TURNS = 30
-"""Seconds in which the turns of the probe must come through, once all workers answer."""
+"""Maximum seconds for the turns of the probe, once all workers answer."""
 
 STOP = 30
-"""Seconds that a process has beyond those of its turns, before it is killed."""
+"""Seconds between the maximum time of turns and SIGKILL."""
 
 PATIENCE = 60
-"""Seconds in which a worker must give a sign of life to uvicorn.
+"""Seconds in which a worker must reply to uvicorn's ping.
 
-Its own 5 are less than a worker needs to load LiteLLM on a busy host: it is killed and started
-anew for ever. A worker that serves but was held up for so long loses its streams.
+uvicorn's default of 5 is less than a worker needs to load LiteLLM on a busy host: it would be
+killed and restarted for ever. A serving worker that stalls for longer than this loses its streams.
 """
 
 
 def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
-    """Return what holds for every generation, in a container or not."""
+    """Return the properties of every generation, with and without a container."""
     hooks = shell(HERE / "files" / "hooks.sh") + running.hooks(gateway)
     return Installed(
         name=NAME,
         user=USER,
         port=gateway.port,
         software=ENVIRONMENTS,
-        hooks=hooks + (container.HOOKS if container.was_here(gateway.image, observed) else ""),
+        hooks=hooks
+        + (container.HOOKS if container.has_containers(gateway.image, observed) else ""),
         seconds=START,
         held=HELD,
     )
@@ -103,7 +106,7 @@ def service(
 ) -> Service:
     """Return the gateway's service.
 
-    ``environment`` is the directory of its Python environment; a gateway with an image has none.
+    ``environment`` is the directory of its Python environment; with an image, it is not used.
     ``secrets`` maps each reference of the plan to its value.
     """
     count = workers(gateway, observed)
@@ -127,14 +130,14 @@ def service(
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _cuts(gateway) else ())),
+            **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
             **running.files(gateway),
         },
-        check=(f"{environment}/bin/python", "check.py"),
+        check=(f"{environment}/bin/python", "check_config.py"),
     )
     if gateway.image is None:
         return service
-    said = {
+    files = {
         "container.sh": template(
             HERE / "templates" / "container.sh.j2",
             container=container.NAME,
@@ -144,20 +147,20 @@ def service(
             directory=service.directory,
             keys=KEYS,
             held=str(PurePosixPath(HELD).parent),
-            state=str(PurePosixPath(COUNTS).parent) if _cuts(gateway) else "",
+            state=str(PurePosixPath(COUNTS).parent) if _checks_windows(gateway) else "",
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
             arguments=shell_lines(arguments(gateway, count), indent=12),
         ),
-        "image.json": json.dumps(container.wanted(gateway), indent=1) + "\n",
-        **_scripts("contents.py", *([PROGRAM] if gateway.database else [])),
+        "image.json": json.dumps(container.expected(gateway), indent=1) + "\n",
+        **_scripts("check_image.py", *([PROGRAM] if gateway.database else [])),
     }
     if gateway.database:
-        said[PLACE] = tables.place(url(gateway.database, secrets)) + "\n"
+        files[PLACE] = tables.place(url(gateway.database, secrets)) + "\n"
     return replace(
         service,
-        files={**service.files, **said},
+        files={**service.files, **files},
         check=("sh", "container.sh", "check"),
         check_user="root",
     )
@@ -168,7 +171,7 @@ def _scripts(*names: str) -> dict[str, str]:
 
 
 def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
-    """Return probe.json: what the gateway must do before it takes turns."""
+    """Return probe.json: what probe.py checks before the gateway serves."""
     return {
         "url": http(probed(gateway.listen), gateway.port),
         "user": USER,
@@ -180,9 +183,9 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
 
 
 def workers(gateway: LitellmPlan, observed: Observation) -> int:
-    """Return the number of workers: as said, or by the host's cores and memory, two at least.
+    """Return the number of workers: the configured one, or by the host's cores and memory.
 
-    With one worker, recycling it would stop the gateway.
+    The latter is at least two: with one worker, recycling it would stop the gateway.
     """
     if gateway.workers != "auto":
         return gateway.workers
@@ -190,13 +193,13 @@ def workers(gateway: LitellmPlan, observed: Observation) -> int:
 
 
 def probed(listen: str) -> str:
-    """Return where a gateway is reached on its own host."""
+    """Return the address of a gateway on its own host."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)
 
 
 def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     """Return LiteLLM's command line."""
-    said = [
+    found = [
         f"--config={ROOT}/{NAME}/current/config.yaml",
         f"--host={gateway.listen}",
         f"--port={gateway.port}",
@@ -204,46 +207,46 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
         f"--timeout_worker_healthcheck={PATIENCE}",
     ]
     if gateway.max_requests_before_restart:
-        said.append(f"--max_requests_before_restart={gateway.max_requests_before_restart}")
-        said.append(f"--max_requests_before_restart_jitter={gateway.jitter}")
+        found.append(f"--max_requests_before_restart={gateway.max_requests_before_restart}")
+        found.append(f"--max_requests_before_restart_jitter={gateway.jitter}")
     if gateway.limits.limit_concurrency:
-        said.append(f"--limit_concurrency={gateway.limits.limit_concurrency}")
+        found.append(f"--limit_concurrency={gateway.limits.limit_concurrency}")
     if gateway.keepalive_timeout:
-        said.append(f"--keepalive_timeout={gateway.keepalive_timeout}")
+        found.append(f"--keepalive_timeout={gateway.keepalive_timeout}")
     if gateway.metrics_port:
-        said.append(f"--prometheus_metrics_port={gateway.metrics_port}")
-    return said
+        found.append(f"--prometheus_metrics_port={gateway.metrics_port}")
+    return found
 
 
 def hooks(gateway: LitellmPlan, workers: int) -> str:
-    """Return what LiteLLM calls in every worker when it starts."""
-    modules = ["mirrorfleet_gate", "mirrorfleet_requests", "mirrorfleet_routes"]
+    """Return the functions that LiteLLM calls in every worker at its start."""
+    modules = ["mirrorfleet_readiness", "mirrorfleet_requests", "mirrorfleet_routes"]
     if workers > 1:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
-        modules.append("mirrorfleet_succession")
-    if _cuts(gateway):
+        modules.append("mirrorfleet_worker_recycling")
+    if _checks_windows(gateway):
         modules.append("mirrorfleet_ollama")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
 
 
-def _cuts(gateway: LitellmPlan) -> bool:
-    """Does the gateway serve models whose engine cuts prompts?"""
+def _checks_windows(gateway: LitellmPlan) -> bool:
+    """Return whether the gateway serves models whose engine truncates prompts."""
     return any(route.checked_weights for route in gateway.routes)
 
 
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
     """Return the environment of the process."""
-    said = {
+    found = {
         "LITELLM_MASTER_KEY": secrets[gateway.master_key],
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": gateway.logging.level,
-        # Neither prices nor header lists are fetched from the internet at start.
+        # LiteLLM downloads no prices and no header lists at its start.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-        # A turn in progress is finished before the process goes.
+        # The process ends after its current turns.
         "GRACEFUL_SHUTDOWN_TIMEOUT": str(gateway.stop_timeout),
         "NO_DOCS": "True",
         "NO_REDOC": "True",
@@ -254,37 +257,37 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
-    if _cuts(gateway):
-        said["MIRRORFLEET_COUNTS"] = COUNTS
+    if _checks_windows(gateway):
+        found["MIRRORFLEET_COUNTS"] = COUNTS
     if not gateway.image:
-        # An image has a home of its own, and may keep something there.
-        said["HOME"] = f"{STATE}/{NAME}"
+        # An image has its own home directory, which may hold files.
+        found["HOME"] = f"{STATE}/{NAME}"
     if gateway.database:
-        said["DATABASE_URL"] = url(gateway.database, secrets)
-        said["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
-        # The tables are made before a gateway changes, and once.
-        said["DISABLE_SCHEMA_UPDATE"] = "true"
-        # What must stand at them before a generation is accepted: check.py.
+        found["DATABASE_URL"] = url(gateway.database, secrets)
+        found["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
+        # The migrations role updates the tables, once and before any gateway changes.
+        found["DISABLE_SCHEMA_UPDATE"] = "true"
+        # check_config.py compares this with the comment of the tables.
         lock = locks.text(gateway.lock)
-        said["MIRRORFLEET_TABLES"] = tables.comment(lock, said["LITELLM_SALT_KEY"])
+        found["MIRRORFLEET_TABLES"] = tables.comment(lock, found["LITELLM_SALT_KEY"])
     if gateway.passthrough:
-        said["ANTHROPIC_API_BASE"] = gateway.passthrough.url
-        said["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
+        found["ANTHROPIC_API_BASE"] = gateway.passthrough.url
+        found["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
     names = variables_of(gateway.routes)
     for route in gateway.routes:
         for name, secret in route.secrets.items():
-            said[names[route.model, name]] = secrets[secret]
+            found[names[route.model, name]] = secrets[secret]
         if route.bearer:
-            said[names[route.model, "bearer"]] = f"Bearer {secrets[route.secrets['api_key']]}"
+            found[names[route.model, "bearer"]] = f"Bearer {secrets[route.secrets['api_key']]}"
     for secret, name in references(gateway).items():
-        said[name] = secrets[secret]
+        found[name] = secrets[secret]
     for name, value in gateway.environment.items():
-        said[name] = secrets[value] if isinstance(value, Secret) else value
-    return said
+        found[name] = secrets[value] if isinstance(value, Secret) else value
+    return found
 
 
 def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
-    """Return where LiteLLM finds its database: as it is said, or in ours, with its password."""
+    """Return the URL of LiteLLM's database with its password: configured, or Mirrorfleet's own."""
     if database.url:
         return secrets[database.url]
     if database.password is None:

@@ -145,7 +145,7 @@ class Litellm(ServiceRole[LitellmPlan]):
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
         yield from super().files(plan, observed)
         for gateway in self.instances(plan):
-            yield keys.WANTED, keys.wanted(gateway)
+            yield keys.DESIRED, keys.desired(gateway)
             if gateway.workers == "auto":
                 yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
 

@@ -1,4 +1,4 @@
-"""What LiteLLM runs from: an environment of its lock file, or a container image."""
+"""LiteLLM's software: a Python environment from a lock file, or a container image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mirrorfleet.runtime.report import Change
 ENVIRONMENTS = f"{ROOT}/litellm/environments"
 
 PACKAGES = ("python3", "curl")
-"""What our own programs on a gateway need, whatever LiteLLM runs from."""
+"""Packages that Mirrorfleet's programs on a gateway need, with and without a container."""
 
 SIZE = 700 * 10**6
-"""Bytes of an environment at the least: 1.106.2 takes 0.77 GB."""
+"""Minimum size of an environment in bytes: 1.106.2 takes 0.77 GB."""
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
@@ -31,31 +31,31 @@ def environment(gateway: LitellmPlan) -> python.Environment:
 
 
 def directory(gateway: LitellmPlan, observed: Observation) -> str:
-    """Return where the gateway's Python environment is, or will be; "" for one with an image."""
+    """Return the directory of the gateway's Python environment; "" for one with an image."""
     return "" if gateway.image else python.standing(environment(gateway), observed).directory
 
 
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
-    """Return the system packages that the host must have."""
+    """Return the system packages that the host needs."""
     return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
 
 
 def facts(gateway: LitellmPlan) -> list[Fact[Any]]:
-    """What must be known of the host's software."""
+    """Return the facts about the host's software."""
     if gateway.image:
         return [Python(), *container.facts(gateway.image)]
     return [Disk(ROOT), *environment(gateway).facts]
 
 
 def problems(gateway: LitellmPlan, observed: Observation) -> Iterator[Problem]:
-    """Yield why the host cannot have the software."""
+    """Yield why the software cannot be installed."""
     yield from python.problems(observed, [] if gateway.image else [environment(gateway)])
     if gateway.image:
         yield from container.problems(gateway.image, observed)
 
 
 def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
-    """Yield what the host will be given of it."""
+    """Yield the changes of the software."""
     if gateway.image:
         yield from container.changes(gateway.image, observed)
     else:
@@ -63,7 +63,7 @@ def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
 
 
 def fetch(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> None:
-    """Bring it to this machine, if it is to be sent."""
+    """Download the software to this machine, if the host receives it from here."""
     if gateway.image:
         container.fetch(gateway.image, observed)
     else:
@@ -71,7 +71,7 @@ def fetch(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> None:
 
 
 def install(gateway: LitellmPlan, plan: HostPlan, observed: Observation) -> Commands:
-    """Bring it to the host, if that lacks it."""
+    """Yield the commands that install the software, if the host does not have it."""
     if gateway.image:
         yield from container.install(gateway.image, observed)
     else:

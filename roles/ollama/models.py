@@ -10,7 +10,7 @@ from typing import Any
 
 from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
-from mirrorfleet.roles.ollama.files.keeper import full, is_made
+from mirrorfleet.roles.ollama.files.model_manager import full, is_made
 from mirrorfleet.runtime.commands import Commands, telling
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
@@ -27,7 +27,7 @@ FILES = {"files", "adapters"}
 """What a Modelfile may name on this machine."""
 
 HOOKS = Path(__file__).parent / "files" / "hooks.sh"
-PROGRAM = (Path(__file__).parent / "files" / "keeper.py").read_text(encoding="utf-8")
+PROGRAM = (Path(__file__).parent / "files" / "model_manager.py").read_text(encoding="utf-8")
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:
@@ -37,7 +37,7 @@ def facts(plan: OllamaPlan) -> list[Fact[Any]]:
 
 
 def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
-    """Return the models as keeper.py reads them."""
+    """Return the models as model_manager.py reads them."""
     return [
         {
             "name": model.model,

@@ -81,7 +81,7 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
                 connections=postgres.max_connections,
             ),
             "pg_hba.conf": template(HERE / "templates" / "pg_hba.conf.j2", admitted=admitted),
-            "pg_ident.conf": f"ours root postgres\nours {USER} postgres\n",
+            "pg_ident.conf": f"mirrorfleet root postgres\nmirrorfleet {USER} postgres\n",
             "setup.sql": template(
                 HERE / "templates" / "setup.sql.j2",
                 role=role(password),

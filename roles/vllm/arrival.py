@@ -16,13 +16,13 @@ FILES = Path(__file__).parent / "files"
 
 def begin(place: str) -> str:
     """Return a script that opens the directory in which weights for ``place`` arrive."""
-    return shell(FILES / "open_part.sh", place=place)
+    return shell(FILES / "open_staging.sh", place=place)
 
 
 def accept(place: str, mode: str) -> str:
     """Return a script that proves the weights that have arrived and puts them in their place.
 
-    ``mode`` is whole.py's: "accept" reads all of them, "check" what nobody has read before.
+    ``mode`` is check_weights.py's: "accept" reads all of them, "check" what nobody has read before.
     """
     proof = positional(*whole(mode, f"{place}.part"))
     return proof + shell(FILES / "accept_weights.sh", place=place)

@@ -19,18 +19,18 @@ def problems(engine: VllmPlan, config: bytes) -> Iterator[Problem]:
     if not model or engine.weights.kind == "push":
         return
     gpus = engine.tensor_parallel
-    for count, kind in model_config.uneven(model, gpus):
+    for count, kind in model_config.indivisible_heads(model, gpus):
         yield (error if kind == "attention heads" else warning)(
             f"'{engine.model}' should be split over {gpus} GPUs, which do not divide its {count} "
             f"{kind} evenly.",
             "Set another tensor_parallel.",
         )
         break
-    trained = model_config.trained(model)
+    trained = model_config.largest_window(model)
     if (
         trained
         and engine.context > trained
-        and not model_config.stretched(engine.arguments, engine.environment)
+        and not model_config.allows_longer_window(engine.arguments, engine.environment)
     ):
         yield error(
             f"'{engine.model}' has a context of {engine.context}, and config.json of its weights "

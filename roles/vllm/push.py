@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
 from mirrorfleet.roles.vllm.facts import FileSizes, Weights
-from mirrorfleet.roles.vllm.files.whole import LIST, problems
+from mirrorfleet.roles.vllm.files.check_weights import LIST, problems
 from mirrorfleet.runtime.commands import Commands, script, telling
 from mirrorfleet.runtime.digests import digests
 from mirrorfleet.runtime.observe import Observation
@@ -104,7 +104,7 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
             yield FileUploadCommand(content, f"{INBOX}/{piece}", _sudo=False, _doas=False)
             done += length
             take = shell(
-                FILES / "take_piece.sh",
+                FILES / "append_chunk.sh",
                 piece=piece,
                 part=part,
                 name=name,

@@ -26,7 +26,7 @@ FILES = HERE / "files"
 
 PROVE, EXPLAIN, WHOLE, NODES = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in ("prove.py", "explain.py", "whole.py", "nodes.py")
+    for name in ("smoke_test.py", "diagnose.py", "check_weights.py", "node_launcher.py")
 )
 
 
@@ -51,19 +51,20 @@ def name(engine: VllmPlan) -> str:
 
 def port(engine: VllmPlan) -> int:
     """Return the port on which an engine is asked or, of another node, waits for the first."""
-    return engine.port if engine.nodes is None or engine.answers else engine.nodes.port
+    return engine.port if engine.nodes is None or engine.is_head else engine.nodes.port
 
 
 def installed(engine: VllmPlan, weights: str) -> Installed:
     """Return what holds for every generation of an engine; ``weights`` are those of now."""
-    follows = engine.nodes is not None and not engine.answers
+    follows = engine.nodes is not None and not engine.is_head
     word = f"{STATE}/{name(engine)}/word"
     return Installed(
         name=name(engine),
         user=USER,
         port=port(engine),
         software=ENVIRONMENTS,
-        hooks=(shell(FILES / "follow.sh") if follows else _ready(engine)) + _words(engine, weights),
+        hooks=(shell(FILES / "follow_first_node.sh") if follows else _ready(engine))
+        + _words(engine, weights),
         seconds=60 if follows else START,
         follows=word if follows else "",
     )
@@ -95,7 +96,7 @@ def _node(
     weights: str,
     api_key: str | None,
 ) -> Service:
-    """Return the service of one of the nodes that serve a model together: see nodes.py."""
+    """Return the service of one of the nodes that serve a model together: see node_launcher.py."""
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     shared += sorted(engine.environment.items())
@@ -105,26 +106,26 @@ def _node(
         "port": nodes.port,
         "command": [*command, *_place(nodes)],
         # The first node's stand in its environment file, with the key.
-        "environment": {} if engine.answers else variables(engine, environment, None),
+        "environment": {} if engine.is_head else variables(engine, environment, None),
     }
     started = Service(
         **vars(installed(engine, weights)),
         unit=_unit(
             engine,
-            f"{environment}/bin/python -I {directory}/current/nodes.py {directory}",
+            f"{environment}/bin/python -I {directory}/current/node_launcher.py {directory}",
             weights=weights,
             peers=_peers(nodes),
         ),
         environment={},
         files={
-            "nodes.py": NODES,
+            "node_launcher.py": NODES,
             "nodes.json": _json(said),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
         check=_check(engine, environment, weights),
         check_user="root" if engine.build == "cuda" else "",
     )
-    if not engine.answers:
+    if not engine.is_head:
         return started
     return replace(
         started,
@@ -189,7 +190,7 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
 
 def _words(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
-    return shell(FILES / "words.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
+    return shell(FILES / "diagnose.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
 
 
 def _json(said: Mapping[str, Any]) -> str:
@@ -197,7 +198,7 @@ def _json(said: Mapping[str, Any]) -> str:
 
 
 def whole(mode: str, weights: str) -> tuple[str, ...]:
-    """Return the program that checks whether weights are whole; its modes are whole.py's."""
+    """Return the command that checks weights; check_weights.py describes its modes."""
     return ("python3", "-c", WHOLE, mode, weights)
 
 
@@ -296,7 +297,7 @@ def _cuda(environment: str) -> dict[str, str]:
 
 
 def expected(engine: VllmPlan) -> dict[str, Any]:
-    """Return what prove.py holds an engine to.
+    """Return what smoke_test.py holds an engine to.
 
     It stands in the generation: one that is gone back to is held to what it was made for.
     """

@@ -51,7 +51,7 @@ class Vllm(ServiceRole[VllmPlan]):
             instance,
             python.standing(software.environment(instance), observed).directory,
             weights.location(instance.model, instance.weights),
-            reveal(instance.api_key) if instance.api_key and instance.answers else None,
+            reveal(instance.api_key) if instance.api_key and instance.is_head else None,
         )
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
@@ -133,7 +133,7 @@ class Vllm(ServiceRole[VllmPlan]):
         run.
         """
         for engine in self.instances(plan):
-            if not engine.answers:
+            if not engine.is_head:
                 yield from generations.stand_by(self.render(engine, observed), observed)
 
     def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
@@ -148,7 +148,7 @@ class Vllm(ServiceRole[VllmPlan]):
                 self._switch_engine(engine, observed),
             )
             for engine in self.instances(plan)
-            if engine.answers
+            if engine.is_head
         )
 
     def _switch_engine(self, engine: VllmPlan, observed: Observation) -> Commands:
@@ -161,12 +161,12 @@ class Vllm(ServiceRole[VllmPlan]):
     def prove_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Record that nodes run what their first node has proved, or go back with it."""
         for engine in self.instances(plan):
-            if not engine.answers:
+            if not engine.is_head:
                 yield from generations.prove(self.render(engine, observed), observed)
 
     def _restarts_with_others(self, engine: VllmPlan) -> bool:
         """Does a first node restart because another node of its model will?"""
-        return engine.answers and any(
+        return engine.is_head and any(
             not drift.is_started(self.render(each, observed), observed)
             for other in nodes.others(engine)
             if (observed := run.observed_on(other))
@@ -184,7 +184,7 @@ class Vllm(ServiceRole[VllmPlan]):
         return due_before(
             lambda plan, observed: any(
                 each.model == engine.model
-                and each.answers
+                and each.is_head
                 and (
                     not generations.is_switched(self.render(each, observed), observed)
                     or self._restarts_with_others(each)

@@ -32,7 +32,7 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.shell import shell
 
-HUB = (FILES / "hub.py").read_text(encoding="utf-8")
+HUB = (FILES / "hub_download.py").read_text(encoding="utf-8")
 
 NAMED = 3
 """Files that are told by their names; of more, the number."""

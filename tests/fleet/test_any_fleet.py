@@ -1,4 +1,4 @@
-"""Whatever a file holds: it is refused in words, or every host gets a plan. Never a traceback."""
+"""Random fleet files: each gives problems or a plan of every host, never a traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHOLE = [
     for path in sorted([*(HERE / "good").glob("*.yml"), HERE / "bad" / "base" / "whole.yml"])
 ]
 
-NAMES = st.sampled_from(["coder", "gpu", "gw", "dev", "team", "opus", "sonnet", "cloud", "nobody"])
+NAMES = st.sampled_from(["coder", "gpu", "gw", "dev", "team", "opus", "sonnet", "cloud", "unknown"])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -34,7 +34,7 @@ SCALARS = st.one_of(
     st.sampled_from(["", "1.0", "0.32.0", "1.106.2", "2.1.330", "Qwen/Qwen3", "../..", "hermes"]),
     st.sampled_from([0, 1, 2, 4000, 8000, 65536, 131072, 10**30]),
 )
-THINGS = st.recursive(
+VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
@@ -48,8 +48,8 @@ THINGS = st.recursive(
 ALL = settings(max_examples=150)
 
 
-def survives(text: str | bytes) -> None:
-    """Load a file of this content, and plan what is accepted."""
+def load_and_plan(text: str | bytes) -> None:
+    """Load a file with this content, and plan it if it is accepted."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "fleet.yml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
@@ -69,32 +69,32 @@ def survives(text: str | bytes) -> None:
 @given(st.binary(max_size=60))
 @ALL
 def test_any_bytes(content: bytes) -> None:
-    survives(content)
+    load_and_plan(content)
 
 
 @given(st.text(alphabet="ab:-#&*!{}[],'\"|>?% \n\t<", max_size=60))
 @ALL
-def test_any_text_that_looks_like_yaml(text: str) -> None:
-    survives(text)
+def test_any_text_like_yaml(text: str) -> None:
+    load_and_plan(text)
 
 
-@given(THINGS)
+@given(VALUES)
 @ALL
 def test_any_data(data: Any) -> None:
-    survives(yaml.safe_dump(data))
+    load_and_plan(yaml.safe_dump(data))
 
 
 @given(st.data())
 @ALL
-def test_any_good_fleet_with_other_things_in_it(data: st.DataObject) -> None:
+def test_any_good_fleet_with_random_changes(data: st.DataObject) -> None:
     content = copy.deepcopy(data.draw(st.sampled_from(WHOLE)))
     for _ in range(data.draw(st.integers(1, 3))):
         _change(content, data)
-    survives(yaml.safe_dump(content, sort_keys=False))
+    load_and_plan(yaml.safe_dump(content, sort_keys=False))
 
 
 def _change(content: Any, data: st.DataObject) -> None:
-    """Take something out, or put another thing in its place or beside it."""
+    """Remove a random value, replace it, or add one."""
     at = content
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
@@ -108,19 +108,21 @@ def _change(content: Any, data: st.DataObject) -> None:
         case "remove":
             del at[key]
         case "replace":
-            at[key] = data.draw(THINGS)
+            at[key] = data.draw(VALUES)
         case "add" if isinstance(at, dict):
-            at[data.draw(NAMES)] = data.draw(THINGS)
+            at[data.draw(NAMES)] = data.draw(VALUES)
         case _:
-            at.append(data.draw(THINGS))
+            at.append(data.draw(VALUES))
 
 
-def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
+def test_nested_yaml_aliases_do_not_exhaust_memory() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]" for at in range(1, 9)]
-    survives("\n".join(lines))
+    lines += [
+        f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 9)
+    ]
+    load_and_plan("\n".join(lines))
 
 
-def test_a_file_that_is_nested_too_deeply() -> None:
-    survives("[" * 100_000)
-    survives("{a: " * 5_000 + "1" + "}" * 5_000)
+def test_a_deeply_nested_file() -> None:
+    load_and_plan("[" * 100_000)
+    load_and_plan("{a: " * 5_000 + "1" + "}" * 5_000)

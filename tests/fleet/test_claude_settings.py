@@ -1,4 +1,4 @@
-"""The list of what a release of Claude Code knows, and the program that draws it up."""
+"""The known settings of a release of Claude Code, and the tool that extracts them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mirrorfleet.config.claude_settings import release, releases
 from mirrorfleet.data import table
 from tools.claude_settings import changes, main, schema
 
-# As a bundler writes it: short names, strings with brackets, and much around it. Two modules, each
-# with the list of what it exports at its end; a local name may stand for other things elsewhere.
+# Code like that of a bundler: short names, and strings with brackets. Two modules with exports at
+# their ends; both use some local names for different things.
 BUNDLE = rb"""
 var Ev=["Stop","PreToolUse"],Co=p(()=>c({type:E("command"),command:n(),timeout:v().optional()}));
 function Hk(){return c({matcher:n().optional(),hooks:A(Co())})}export{Ev,Hk as Hk};
@@ -47,7 +47,7 @@ def package(path: Path, bundle: bytes) -> Path:
     return path
 
 
-def test_settings_types_and_variables_come_from_the_clients_own_source(tmp_path: Path) -> None:
+def test_settings_types_and_variables_are_extracted_from_the_client(tmp_path: Path) -> None:
     found = schema(package(tmp_path / "client.tgz", BUNDLE))
     properties = dict(found["properties"])
     assert properties.pop("env")["known"] == [
@@ -79,7 +79,7 @@ def test_settings_types_and_variables_come_from_the_clients_own_source(tmp_path:
         },
         "hooks": HOOKS,
         "level": {"enum": ["low", "high"]},
-        # It may have more: what the rest is cannot be seen.
+        # Additional keys are allowed: the tool cannot see `...later`.
         "voice": {"type": "object", "properties": {"start": {"type": "string"}}},
         "autoYes": {"type": "boolean"},
         "autoRules": {
@@ -120,11 +120,12 @@ HOOKS = {
 }
 
 
-def test_what_changed_between_two_releases(tmp_path: Path) -> None:
+def test_changes_between_two_releases(tmp_path: Path) -> None:
     later = BUNDLE.replace(b"theme:", b"colours:").replace(b"CLAUDE_A", b"CLAUDE_D")
     later = later.replace(b'"stable"]', b'"stable","rc"]')
     old, new = (
-        schema(package(tmp_path / f"{at}.tgz", each)) for at, each in enumerate((BUNDLE, later))
+        schema(package(tmp_path / f"{number}.tgz", bundle))
+        for number, bundle in enumerate((BUNDLE, later))
     )
     assert list(changes(old, new)) == [
         '~ autoUpdatesChannel {"enum": ["latest", "stable"]} -> '
@@ -138,21 +139,21 @@ def test_what_changed_between_two_releases(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        (["9.9.9"], "9.9.9: there is no lock file: `bin/lock claude 9.9.9` writes it."),
-        (["no.tgz"], "no.tgz: is no client's package that can be read"),
+        (["9.9.9"], "9.9.9: there is no lock file: run `bin/lock claude 9.9.9`."),
+        (["no.tgz"], "no.tgz: cannot be read as a package of the client"),
     ],
 )
-def test_what_cannot_be_looked_at_is_told(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_a_package_that_cannot_be_read_is_reported(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 1
-    assert said in capsys.readouterr().err
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version", releases())
-def test_what_we_derive_is_known_to_every_release(version: str) -> None:
+def test_every_release_knows_the_derived_settings(version: str) -> None:
     known = release(version)
     assert known is not None
     derived = table("claude_derived")
@@ -164,12 +165,12 @@ def test_what_we_derive_is_known_to_every_release(version: str) -> None:
         assert set(level.get("env", {})) <= derived["env"].keys()
 
 
-def test_every_pinned_client_has_its_list() -> None:
+def test_every_locked_client_has_known_settings() -> None:
     locks = Path(__file__).parents[2] / "roles/claude/locks"
     assert {path.stem for path in locks.glob("*.json")} <= set(releases())
 
 
-# What people write in settings.json and managed-settings.json of public repositories.
+# Rewritten from settings.json and managed-settings.json of public repositories.
 ACCEPTED = {
     "hooks of every kind": """
 hooks:
@@ -220,9 +221,9 @@ spinnerVerbs: {mode: replace, verbs: [Working]}
 }
 
 
-@pytest.mark.parametrize("said", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_people_write_is_accepted(said: str, tmp_path: Path) -> None:
-    group: dict[str, Any] = {"settings": yaml.safe_load(said), "permissions": {}}
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
+def test_common_settings_are_accepted(text: str, tmp_path: Path) -> None:
+    group: dict[str, Any] = {"settings": yaml.safe_load(text), "permissions": {}}
     aliases = dict.fromkeys(("opus", "sonnet", "haiku"), "coder")
     content = {
         "include": str(Path(__file__).parent / "good/smallest.yml"),

@@ -42,7 +42,7 @@ def loaded(*arguments: str, **variables: str) -> set[str]:
 
 
 def of_the_package(modules: set[str]) -> set[str]:
-    return {each for each in modules if each.split(".")[0] == "mirrorfleet"}
+    return {module for module in modules if module.split(".")[0] == "mirrorfleet"}
 
 
 ENTRY = {"mirrorfleet", "mirrorfleet.cli", "mirrorfleet.cli.main", "mirrorfleet.cli.commands"}
@@ -60,9 +60,9 @@ def test_help_and_completion_import_no_command() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_command_imports_its_own_module_and_no_other(name: str) -> None:
+def test_a_command_imports_only_its_own_module(name: str) -> None:
     modules = loaded(name, "--help")
-    commands = {each for each in NAMES if f"mirrorfleet.cli.{each}" in modules}
+    commands = {command for command in NAMES if f"mirrorfleet.cli.{command}" in modules}
     assert commands == {name}
     assert not {"pyinfra", "gevent", "paramiko"} & modules
 
@@ -97,7 +97,7 @@ def test_the_list_of_commands_has_one_line_each(
 
 def test_completion_suggests_commands_with_their_help() -> None:
     found = group.shell_complete(click.Context(group), "mo")
-    assert [(each.value, each.help) for each in found] == [
+    assert [(item.value, item.help) for item in found] == [
         ("monitoring", "Write the configuration of Prometheus and Grafana")
     ]
 
@@ -128,7 +128,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ),
     ],
 )
-def test_misuse_is_one_line_with_a_fix(
+def test_a_usage_error_is_one_line_with_a_fix(
     line: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(line.split()) == 2
@@ -153,7 +153,7 @@ def test_an_interrupt_ends_with_130(
 
 
 @pytest.mark.parametrize("arguments", [("schema",), ("show", str(PROD)), ("--help",)])
-def test_a_closed_pipe_ends_it_without_a_word(arguments: tuple[str, ...]) -> None:
+def test_a_closed_pipe_ends_the_command_silently(arguments: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as closed:
@@ -197,7 +197,7 @@ def test_the_only_fleet_file_needs_no_name(
     assert (repository / "out").is_dir()
 
 
-def test_a_base_is_no_fleet_file(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_base_is_not_a_fleet_file(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = FLEET.replace("name: lab", "name: base")
     (repository / "inventories/base.yml").write_text(base)
     (repository / "inventories/lab.yml").write_text("include:\n- base.yml\n\nname: lab\n")
@@ -213,7 +213,9 @@ def test_a_fleet_file_that_is_not_yaml_is_found(
     assert errors.startswith("fleet.yml:")
 
 
-def test_two_fleet_files_are_a_misuse(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_fleet_files_are_a_usage_error(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("lab", "prod"):
         (repository / f"inventories/{name}.yml").write_text(FLEET)
     assert checked(capsys) == (
@@ -224,7 +226,9 @@ def test_two_fleet_files_are_a_misuse(repository: Path, capsys: pytest.CaptureFi
     )
 
 
-def test_no_fleet_file_is_a_misuse(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_fleet_file_is_a_usage_error(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert checked(capsys) == (
         2,
         "",

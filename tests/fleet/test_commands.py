@@ -1,4 +1,4 @@
-"""mirrorfleet, as a person and as a CI job start it."""
+"""The commands of mirrorfleet, for users and for CI jobs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NAMES = HERE / "bad" / "names.yml"
 GOOD = sorted([*(HERE / "good").glob("*.yml"), *(ROOT / "inventories").glob("*.yml")])
 
 
-def test_check_tells_a_program_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--json", str(PROD), str(NAMES)]) == 1
     good, bad = json.loads(capsys.readouterr().out)
     assert (good["accepted"], good["problems"]) == (True, [])
     assert not bad["accepted"]
-    [alias] = [each for each in bad["problems"] if each["key"] == "aliases.sonnet"]
+    [alias] = [problem for problem in bad["problems"] if problem["key"] == "aliases.sonnet"]
     assert alias["remedy"] == "Did you mean 'coder'?"
     text = NAMES.read_text("utf-8").splitlines()
     assert "sonnet: codre" in text[alias["line"] - 1]
@@ -35,68 +35,68 @@ def test_check_tells_a_program_everything(capsys: pytest.CaptureFixture[str]) ->
 
 def test_check_annotates_the_lines_of_a_pull_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--github", str(NAMES)]) == 1
-    said = capsys.readouterr().err.splitlines()
-    [error] = [line for line in said if "codre" in line]
-    assert error.startswith(f"::error file={NAMES},line=29::aliases.sonnet: names the model")
-    assert any(line.startswith(f"::warning file={NAMES},line=28::") for line in said)
+    output = capsys.readouterr().err.splitlines()
+    [error] = [line for line in output if "codre" in line]
+    assert error.startswith(f"::error file={NAMES},line=29::aliases.sonnet: model or alias")
+    assert any(line.startswith(f"::warning file={NAMES},line=28::") for line in output)
 
 
 def test_warnings_alone_do_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(PROD.read_text("utf-8").replace(", haiku: helper", ""), "utf-8")
     assert main(["check", str(path)]) == 0
-    told = capsys.readouterr()
-    assert "fleet.yml:48: warning: aliases: do not say who answers to claude-haiku-5-5" in told.err
-    assert told.out == f"{path}: 7 hosts, no mistakes, 1 warning\n"
+    printed = capsys.readouterr()
+    assert "fleet.yml:48: warning: aliases: no model serves claude-haiku-5-5" in printed.err
+    assert printed.out == f"{path}: 7 hosts, no mistakes, 1 warning\n"
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
-def test_every_value_of_a_plan_comes_from_somewhere(path: Path) -> None:
+def test_every_value_of_a_plan_has_a_provenance(path: Path) -> None:
     planned = fleet.plan(fleet.load(path))
     for plan in planned.hosts.values():
         for value in values(planned, plan):
             where = f"{plan.name}: {'.'.join(value.path)}"
-            assert value.sources or value.reason, f"{where} comes from nowhere"
+            assert value.sources or value.reason, f"{where} has no provenance"
             for source in value.sources:
                 assert "{" not in source.key, f"{where} comes from {source.key}"
 
 
 def test_plan_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--host", "gpu-a"]) == 0
-    said = capsys.readouterr().out
-    [line] = [line for line in said.splitlines() if "engines.coder.context" in line]
+    output = capsys.readouterr().out
+    [line] = [line for line in output.splitlines() if "engines.coder.context" in line]
     number = line.split("prod.yml:")[1].split()[0]
     assert "context: 262144" in PROD.read_text("utf-8").splitlines()[int(number) - 1]
-    assert "gw-a" not in said
+    assert "gw-a" not in output
 
 
 def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("clients.users.ada.settings.env.CLAUDE_CODE_MAX_CONTEXT_TOKENS, ")
-    assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS = 249376\n" in said
-    assert "on dev-1, dev-2" in said
-    assert "models.coder.context: 262144" in said
-    assert "developers.platform.model: sonnet" in said
+    output = capsys.readouterr().out
+    assert output.startswith("clients.users.ada.settings.env.CLAUDE_CODE_MAX_CONTEXT_TOKENS, ")
+    assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS = 249376\n" in output
+    assert "on dev-1, dev-2" in output
+    assert "models.coder.context: 262144" in output
+    assert "developers.platform.model: sonnet" in output
 
 
-def test_why_of_what_one_model_says_for_the_ollama_of_its_hosts(
+def test_why_an_ollama_server_has_an_option_of_one_model(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     main(["plan", str(HERE / "good" / "ollama-beside-vllm.yml"), "--why", "keep_alive"])
-    said = capsys.readouterr().out
-    assert "ollama-beside-vllm.yml:18 models.helper.keep_alive: -1" in said
+    output = capsys.readouterr().out
+    assert "ollama-beside-vllm.yml:18 models.helper.keep_alive: -1" in output
 
 
 def test_why_a_model_has_its_parsers(capsys: pytest.CaptureFixture[str]) -> None:
     fleet = str(HERE / "good" / "parsers.yml")
     main(["plan", fleet, "--why", "engines.mixed.tool_parser"])
-    said = capsys.readouterr().out
-    assert "models.mixed.tool_parser: qwen3_xml" in said
+    output = capsys.readouterr().out
+    assert "models.mixed.tool_parser: qwen3_xml" in output
     main(["plan", fleet, "--why", "engines.of-a-family.tool_parser"])
-    said = capsys.readouterr().out
-    assert "models.of-a-family.family: qwen3.6" in said
-    assert "named by the model, else by its family in mirrorfleet/data/families.yml" in said
+    output = capsys.readouterr().out
+    assert "models.of-a-family.family: qwen3.6" in output
+    assert "if unset, from the family in mirrorfleet/data/families.yml" in output
     main(["plan", fleet, "--why", "engines.named.environment"])
     assert "models.named.environment.NCCL_DEBUG: WARN" in capsys.readouterr().out
 
@@ -106,19 +106,19 @@ def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gateway.port: not in the file" in capsys.readouterr().out
 
 
-def test_why_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_of_an_unknown_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "wrokers"]) == 1
     assert "Did you mean 'workers'?" in capsys.readouterr().err
 
 
-def test_plan_for_programs_holds_references_and_no_secrets(
+def test_plan_as_json_has_references_instead_of_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-the-secret-itself")
     assert main(["plan", str(PROD), "--json", "--host", "gw-a"]) == 0
-    said = capsys.readouterr().out
-    assert json.loads(said)["gw-a"]["gateway"]["master_key"]["value"] == "LITELLM_MASTER_KEY"
-    assert "sk-the-secret-itself" not in said
+    output = capsys.readouterr().out
+    assert json.loads(output)["gw-a"]["gateway"]["master_key"]["value"] == "LITELLM_MASTER_KEY"
+    assert "sk-the-secret-itself" not in output
 
 
 def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +130,7 @@ def test_topology_is_a_chart_with_every_model(capsys: pytest.CaptureFixture[str]
     assert "    model_coder -. fallback .-> model_cloud" in lines
 
 
-def test_topology_leads_through_the_front_doors(capsys: pytest.CaptureFixture[str]) -> None:
+def test_topology_has_the_load_balancers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topology", str(HERE / "good" / "load-balancer.yml")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert '    load_balancer["HAProxy<br>gw-a, gw-b"]' in lines
@@ -173,38 +173,38 @@ def test_init_takes_a_directory_and_a_name(
         ("--commands", "cli.md"),
     ],
 )
-def test_a_page_that_is_made_from_data_is_as_that_says(
+def test_generated_pages_are_up_to_date(
     capsys: pytest.CaptureFixture[str], option: str, name: str
 ) -> None:
     assert main(["schema", option]) == 0
     page = (ROOT / "docs/reference" / name).read_text("utf-8")
     assert capsys.readouterr().out == page, (
-        f"write it anew: mirrorfleet schema {option} > docs/reference/{name}"
+        f"regenerate it: mirrorfleet schema {option} > docs/reference/{name}"
     )
 
 
 def test_every_key_of_the_schema_is_described() -> None:
-    """Editors show it when they complete the key, and so does the reference."""
+    """Editors and the reference show the description."""
 
     def undescribed(schema: object, path: str) -> Iterator[str]:
         if isinstance(schema, dict):
-            for name, each in schema.get("properties", {}).items():
-                if isinstance(each, dict) and not resolve(each).get("description"):
+            for name, inner in schema.get("properties", {}).items():
+                if isinstance(inner, dict) and not resolve(inner).get("description"):
                     yield f"{path}/{name}"
-            for name, each in schema.items():
-                yield from undescribed(each, f"{path}/{name}")
+            for name, inner in schema.items():
+                yield from undescribed(inner, f"{path}/{name}")
 
     [*missing] = undescribed({"properties": {}, **json.loads(SCHEMA.read_text("utf-8"))}, "")
     conditions = [path for path in missing if "/if/" in path or "/oneOf" in path]
     assert sorted(set(missing) - set(conditions)) == []
 
 
-def test_the_schema_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert capsys.readouterr().out == SCHEMA.read_text("utf-8")
 
 
-def test_the_domain_imports_neither_pyinfra_nor_roles() -> None:
+def test_plan_imports_neither_pyinfra_nor_roles() -> None:
     program = (
         "import sys; from mirrorfleet.cli.main import main\n"
         f"assert main(['plan', {str(PROD)!r}, '--json']) == 0; print(*sys.modules)"

@@ -1,4 +1,4 @@
-"""Defaults of the fleet file stand in the schema, and nowhere else."""
+"""Defaults of the fleet file are defined in the schema only."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ FILES = [
 def defaults(schema: Any) -> Iterator[tuple[str, Any, Schema]]:
     """Yield each key of the schema that has a default, with the default and its schema."""
     if isinstance(schema, list):
-        for each in schema:
-            yield from defaults(each)
+        for item in schema:
+            yield from defaults(item)
     elif isinstance(schema, dict):
         properties = schema.get("properties")
-        for name, each in properties.items() if isinstance(properties, dict) else ():
-            if isinstance(each, dict) and "default" in resolve(each):
-                yield name, resolve(each)["default"], resolve(each)
-        for each in schema.values():
-            yield from defaults(each)
+        for name, inner in properties.items() if isinstance(properties, dict) else ():
+            if isinstance(inner, dict) and "default" in resolve(inner):
+                yield name, resolve(inner)["default"], resolve(inner)
+        for inner in schema.values():
+            yield from defaults(inner)
 
 
 DEFAULTS = list(defaults(root()))
@@ -47,7 +47,7 @@ def test_defaults_fit_their_own_schema() -> None:
 
 
 def written(tree: ast.AST) -> Iterator[tuple[str, Any]]:
-    """Yield names with a constant that may be a default: x: int = 1, f(x=1), d.get("x", 1)."""
+    """Yield names with a constant that can be a default: x: int = 1, f(x=1), d.get("x", 1)."""
     for node in ast.walk(tree):
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=value)):
@@ -66,10 +66,10 @@ def written(tree: ast.AST) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_no_default_is_written_in_code(path: Path) -> None:
+def test_code_has_no_defaults(path: Path) -> None:
     known = [(name, value) for name, value, _ in DEFAULTS if value not in ([], {}, False)]
     tree = ast.parse(path.read_text("utf-8"))
-    assert [each for each in written(tree) if each in known] == []
+    assert [default for default in written(tree) if default in known] == []
 
 
 def section(data: dict[str, Any]) -> Section:
@@ -77,7 +77,7 @@ def section(data: dict[str, Any]) -> Section:
     return Section(Document(document.path, data, document.places))
 
 
-def test_a_missing_key_has_the_default_of_its_own_place() -> None:
+def test_a_missing_key_has_the_default_of_its_section() -> None:
     root = section(
         {
             "gateway": {"redis": {"host": "x"}},
@@ -92,7 +92,7 @@ def test_a_missing_key_has_the_default_of_its_own_place() -> None:
     assert root.mapping("gateway")["port"] == 4000
     assert root.mapping("gateway").mapping("redis")["port"] == 6379
     assert root.mapping("gateway").mapping("database")["port"] == 5432
-    ports = {each.name: each.get("port") for each in root.mapping("models").mappings()}
+    ports = {model.name: model.get("port") for model in root.mapping("models").mappings()}
     assert ports == {"a": 8000, "b": 11434, "c": None}
     assert root.mapping("keys").mapping("people").mapping("ada")["rotation"] == 1
 

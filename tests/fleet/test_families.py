@@ -1,4 +1,4 @@
-"""The table of model families, and what it suggests for a name that is not in it."""
+"""The table of model families, and the suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.checks.vllm.parsers import family_of, meant
+from mirrorfleet.checks.vllm.parsers import close_name, family_of
 from mirrorfleet.data import table
 from tests.lab import families as golden
 
@@ -16,22 +16,23 @@ FAMILIES: dict[str, dict[str, Any]] = table("families")
 SOURCES = {"tools", "reasoning", "recipes", "vendor", "registry"}
 CASES = golden.cases()
 
-# Parsers that vLLM registers and that no family names, each with the reason.
+# Parsers of vLLM that no family uses, each with the reason.
 WITHOUT_FAMILY = {
     "qwen3_json": "another name of hermes",
     "minimax_m2_append_think": "leaves thinking in the text",
-    "hf": "reads a template in the tokenizer, which no model of a family is known to bring",
-    "holo2": "vLLM's pages name no parser of its tool calls",
-    "cohere_command4": "needs cohere-melody, and vLLM's pages name no model",
+    "hf": "needs a template in the tokenizer, which no known model of a family has",
+    "holo2": "vLLM's pages have no parser of its tool calls",
+    "cohere_command4": "needs cohere-melody, and vLLM's pages have no model",
 }
 
 
-def test_every_family_names_parsers_that_vllm_has() -> None:
+def test_every_family_has_parsers_of_vllm() -> None:
     known = table("vllm_parsers")
     for kind in ("tool", "reasoning"):
-        named = {each[f"{kind}_parser"] for each in FAMILIES.values() if f"{kind}_parser" in each}
-        assert named <= set(known[kind])
-        assert set(known[kind]) - named <= WITHOUT_FAMILY.keys()
+        key = f"{kind}_parser"
+        used = {family[key] for family in FAMILIES.values() if key in family}
+        assert used <= set(known[kind])
+        assert set(known[kind]) - used <= WITHOUT_FAMILY.keys()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -48,16 +49,16 @@ def test_every_family_has_a_golden_parse_or_a_reason(family: str) -> None:
     assert has_cases is not (family in golden.LEFT_OUT)
 
 
-def test_every_golden_parse_is_of_a_family_and_has_a_name_of_its_own() -> None:
+def test_every_golden_parse_has_a_family_and_a_unique_name() -> None:
     names = [golden.name(case) for case in CASES]
     assert len(names) == len(set(names))
     assert {case["family"] for case in CASES} <= FAMILIES.keys()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_table_reports_the_faults_that_a_golden_parse_shows(family: str) -> None:
+def test_the_table_has_the_defects_of_the_golden_parses(family: str) -> None:
     parsers = {key: FAMILIES[family].get(key) for key in ("tool_parser", "reasoning_parser")}
-    cases = [each for each in CASES if each["family"] == family and parsers.items() <= each.items()]
+    cases = [case for case in CASES if case["family"] == family and parsers.items() <= case.items()]
     is_faulty = any("faults" in case or case["at_once"] for case in cases)
     assert ("limits" in FAMILIES[family]) is is_faulty
     assert any(case["at_once"] for case in cases) is (
@@ -66,7 +67,7 @@ def test_the_table_reports_the_faults_that_a_golden_parse_shows(family: str) -> 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_that_thinks_says_how(family: str) -> None:
+def test_a_family_with_thinking_has_a_mode(family: str) -> None:
     thinking = FAMILIES[family].get("thinking")
     if thinking is None:
         assert "reasoning_parser" not in FAMILIES[family]
@@ -75,12 +76,12 @@ def test_a_family_that_thinks_says_how(family: str) -> None:
     else:
         assert thinking["mode"] == "switchable"
         assert thinking["default"] in ("enabled", "disabled", "adaptive")
-        # Both ways of thinking can be had: by the default, or by arguments of the template.
+        # Thinking can be enabled and disabled: by default, or with arguments of the template.
         assert {"enabled", "disabled"} <= {thinking["default"], *thinking}
 
 
 @pytest.mark.parametrize("case", CASES, ids=golden.name)
-def test_a_case_switches_thinking_as_the_table_says(case: golden.Case) -> None:
+def test_the_arguments_of_a_case_match_the_table(case: golden.Case) -> None:
     thinking = FAMILIES[case["family"]].get("thinking", {})
     if case["kwargs"] and "default" in thinking:
         state = "disabled" if case.get("thought") == "" else "enabled"
@@ -88,13 +89,14 @@ def test_a_case_switches_thinking_as_the_table_says(case: golden.Case) -> None:
 
 
 def _written(arguments: dict[str, Any]) -> dict[str, str]:
-    """Return values as a YAML file writes them."""
+    """Return the values in YAML notation."""
     return {
-        key: each if isinstance(each, str) else json.dumps(each) for key, each in arguments.items()
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in arguments.items()
     }
 
 
-def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() -> None:
+def test_differences_and_fixed_defects_are_reported() -> None:
     case = next(case for case in CASES if case["family"] == "hermes")
     arguments = json.dumps(golden.CALLS[0][1])
     right = {"thought": "", "text": golden.TEXT, "calls": [["Bash", arguments]], "longest": ""}
@@ -119,15 +121,15 @@ def test_a_golden_parse_that_differs_is_reported_and_a_fault_that_is_gone_too() 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_family_is_suggested_for_another_version(family: str) -> None:
-    """A later model may write its calls in another way: then the parser is the wrong one."""
+    """The tool calls of a later model can have another format, which needs another parser."""
     later = re.sub(r"\d+(\.\d+)?", lambda found: f"{float(found[0]) + 7:g}", family)
-    assert later == family or meant(later, FAMILIES) == ""
-    assert meant(f"{family}x", FAMILIES) in ("", f"Did you mean '{family}'?")
+    assert later == family or close_name(later, FAMILIES) == ""
+    assert close_name(f"{family}x", FAMILIES) in ("", f"Did you mean '{family}'?")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_that_looks_like_another_has_the_same_tool_parser(family: str) -> None:
-    suggested = meant(family, [each for each in FAMILIES if each != family])
+def test_families_with_similar_names_have_the_same_tool_parser(family: str) -> None:
+    suggested = close_name(family, [other for other in FAMILIES if other != family])
     for other in re.findall("'(.+)'", suggested):
         assert FAMILIES[other].get("tool_parser") == FAMILIES[family].get("tool_parser")
 
@@ -144,7 +146,7 @@ def test_a_family_that_looks_like_another_has_the_same_tool_parser(family: str) 
     ],
 )
 def test_a_typing_mistake_is_recognized(slip: str, family: str) -> None:
-    assert meant(slip, FAMILIES) == f"Did you mean '{family}'?"
+    assert close_name(slip, FAMILIES) == f"Did you mean '{family}'?"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_a_typing_mistake_is_recognized(slip: str, family: str) -> None:
         ("devstral", "mistral"),
     ],
 )
-def test_the_name_of_a_model_leads_to_its_family(model: str, family: str) -> None:
+def test_the_family_of_a_model_is_suggested(model: str, family: str) -> None:
     assert family_of(model, FAMILIES).startswith(f"Write '{family}', the family of ")
 
 
@@ -181,6 +183,6 @@ def test_the_name_of_a_model_leads_to_its_family(model: str, family: str) -> Non
         "hunyuan-7b",
     ],
 )
-def test_nothing_is_suggested_for_a_model_of_no_family(name: str) -> None:
+def test_nothing_is_suggested_for_a_model_without_a_family(name: str) -> None:
     assert family_of(name, FAMILIES) == ""
-    assert meant(name, FAMILIES) == ""
+    assert close_name(name, FAMILIES) == ""

@@ -1,4 +1,4 @@
-"""Which files name an engine: what a new one changes is what its page lists."""
+"""Files with an engine's name: a new engine changes those that its page lists."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 NAMES_AN_ENGINE = re.compile(r"vllm|ollama", re.IGNORECASE)
 
 NAMED_FOR_ANOTHER_REASON = {
-    "deploys/remove_weights.py": "a deploy for vLLM alone",
-    "deploys/verify_weights.py": "a deploy for vLLM alone",
+    "deploys/remove_weights.py": "a deploy for vLLM only",
+    "deploys/verify_weights.py": "a deploy for vLLM only",
+    "mirrorfleet/jobs/drivers.py": "the GPUs of a host are a fact of vLLM",
     "mirrorfleet/cli/pages/families.py": "the page of vLLM's parsers",
     "mirrorfleet/data/families.yml": "vLLM's parsers",
     "mirrorfleet/config/providers.py": "LiteLLM's name of a provider",
@@ -24,7 +25,7 @@ NAMED_FOR_ANOTHER_REASON = {
 }
 
 
-def test_an_engine_of_mirrorfleets_own_changes_the_files_that_its_page_lists() -> None:
+def test_the_page_lists_the_files_that_a_new_engine_changes() -> None:
     text = (ROOT / "docs/contributing/engine.md").read_text("utf-8")
     [section] = re.findall(r"^## Changed files\n(.*?)^## ", text, re.S | re.M)
     listed = set(re.findall(r"^\| `([^`]+)` \|", section, re.M))
@@ -33,9 +34,9 @@ def test_an_engine_of_mirrorfleets_own_changes_the_files_that_its_page_lists() -
 
 
 def shared_files() -> set[str]:
-    """Return the files of the package that name an engine, but for those that are an engine's own.
+    """Return the files of the package with an engine's name, without the engines' own files.
 
-    Comments and docstrings do not count: they do no harm to an engine that they do not name.
+    Comments and docstrings do not count: a new engine works without changes to them.
     """
     found = set()
     for folder in ("mirrorfleet", "roles", "deploys", "schemas"):
@@ -50,7 +51,7 @@ def shared_files() -> set[str]:
 
 
 def words(path: Path) -> Iterator[str]:
-    """Yield the names and strings of a Python file, or the lines of another one."""
+    """Yield the names and strings of a Python file, or the lines of another file."""
     text = path.read_text("utf-8")
     if path.suffix != ".py":
         yield from (line for line in text.splitlines() if not line.lstrip().startswith("#"))

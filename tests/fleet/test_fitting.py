@@ -1,4 +1,4 @@
-"""Settings that keep Claude Code to what the models can do: who gets them, why, who overrides."""
+"""Settings that adapt Claude Code to the capabilities of the models."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ DERIVED = Path(__file__).parents[1] / "roles/derived.yml"
 LOCAL = "-mid_conv_system,-mid_conv_tool_change"
 
 
-def planned(directory: Path, said: str = "") -> FleetPlan:
+def planned(directory: Path, keys: str = "") -> FleetPlan:
     path = directory / "fleet.yml"
-    path.write_text(f"include: {DERIVED}\n{said}\n")
+    path.write_text(f"include: {DERIVED}\n{keys}\n")
     return fleet.plan(fleet.load(path))
 
 
 def settings(plan: FleetPlan, user: str) -> Any:
     clients = plan.hosts["dev"].clients
     assert clients
-    [its] = [each for each in clients.users if each.user == user]
-    return its.settings
+    [client] = [client for client in clients.users if client.user == user]
+    return client.settings
 
 
-def test_each_name_that_leads_to_an_engine_has_the_abilities_of_its_model(tmp_path: Path) -> None:
-    said = settings(planned(tmp_path), "local")["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"]
-    assert said.split(";") == [
+def test_every_name_of_a_model_on_an_engine_has_its_capabilities(tmp_path: Path) -> None:
+    derived = settings(planned(tmp_path), "local")["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"]
+    assert derived.split(";") == [
         f"coder={LOCAL},-rejects_disabled_thinking,-effort",
         f"claude-sonnet-5-5={LOCAL},-rejects_disabled_thinking,-effort",
         f"helper={LOCAL}",
@@ -40,21 +40,21 @@ def test_each_name_that_leads_to_an_engine_has_the_abilities_of_its_model(tmp_pa
     ]
 
 
-def test_models_that_are_all_claude_are_left_to_the_client(tmp_path: Path) -> None:
-    said = settings(planned(tmp_path), "claude")
-    assert not {"disableAutoMode", "permissions", "fallbackModel"} & said.keys()
-    assert not {"CLAUDE_CODE_MODEL_CAPABILITIES", "ENABLE_TOOL_SEARCH"} & said["env"].keys()
-    assert said["availableModels"] == ["cloud", "claude-opus-5-5"]
+def test_groups_with_claude_only_have_no_such_settings(tmp_path: Path) -> None:
+    derived = settings(planned(tmp_path), "claude")
+    assert not {"disableAutoMode", "permissions", "fallbackModel"} & derived.keys()
+    assert not {"CLAUDE_CODE_MODEL_CAPABILITIES", "ENABLE_TOOL_SEARCH"} & derived["env"].keys()
+    assert derived["availableModels"] == ["cloud", "claude-opus-5-5"]
 
 
-def test_a_session_on_claude_may_search_the_web_and_may_not_leave_blocks_for_an_engine(
+def test_a_session_on_claude_has_web_search_and_no_tool_search(
     tmp_path: Path,
 ) -> None:
     mixed = "developers: {claude: {models: [cloud, helper]}}"
-    said = settings(planned(tmp_path, mixed), "claude")
-    assert "permissions" not in said, "WebSearch is asked of the session's model"
-    assert said["env"]["ENABLE_TOOL_SEARCH"] == "false", "it may switch to 'helper'"
-    assert said["disableAutoMode"] == "disable"
+    derived = settings(planned(tmp_path, mixed), "claude")
+    assert "permissions" not in derived, "the session's model gets WebSearch"
+    assert derived["env"]["ENABLE_TOOL_SEARCH"] == "false", "it can switch to 'helper'"
+    assert derived["disableAutoMode"] == "disable"
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_a_session_on_claude_may_search_the_web_and_may_not_leave_blocks_for_an_
         ("provider: openai, id: gpt-5, api_key: {env: K}", False),
     ],
 )
-def test_web_search_is_denied_where_the_provider_refuses_it(
+def test_web_search_is_denied_if_the_provider_does_not_support_it(
     provider: str, denied: bool, tmp_path: Path
 ) -> None:
-    said = settings(
+    derived = settings(
         planned(
             tmp_path,
             f"models: {{cloud: null, other: {{{provider}}}}}\n"
@@ -81,10 +81,10 @@ def test_web_search_is_denied_where_the_provider_refuses_it(
         ),
         "claude",
     )
-    assert ("WebSearch" in said.get("permissions", {}).get("deny", ())) is denied
+    assert ("WebSearch" in derived.get("permissions", {}).get("deny", ())) is denied
 
 
-def test_what_the_group_says_itself_stands(tmp_path: Path) -> None:
+def test_settings_of_the_group_win(tmp_path: Path) -> None:
     own = """
 developers:
   local:
@@ -96,51 +96,51 @@ developers:
     permissions: {ask: ["NotebookEdit(*)", CronCreate], deny: [CronList]}
 """
     plan = planned(tmp_path, own)
-    said, small = settings(plan, "local"), settings(plan, "small")
-    assert said["permissions"]["deny"] == ["Read(.env)"]
-    assert said["availableModels"] == ["coder"]
-    assert "fallbackModel" not in said, "'cloud' is not among them"
-    assert "disableAutoMode" not in said
-    assert said["env"]["ENABLE_TOOL_SEARCH"] == "auto"
-    assert said["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"] == "coder=-effort"
+    derived, small = settings(plan, "local"), settings(plan, "small")
+    assert derived["permissions"]["deny"] == ["Read(.env)"]
+    assert derived["availableModels"] == ["coder"]
+    assert "fallbackModel" not in derived, "'cloud' is not among them"
+    assert "disableAutoMode" not in derived
+    assert derived["env"]["ENABLE_TOOL_SEARCH"] == "auto"
+    assert derived["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"] == "coder=-effort"
     denied = small["permissions"]["deny"]
     assert denied[:3] == ["CronList", "WebSearch", "CronDelete"]
     assert "NotebookEdit" not in denied
 
 
-def test_a_person_with_a_key_for_fewer_models_is_offered_those(tmp_path: Path) -> None:
-    said = """
+def test_a_person_with_fewer_models_gets_only_these(tmp_path: Path) -> None:
+    keys = """
 developers: {local: {key: null}}
 keys: {root: {env: ROOT}, people: {local: {models: [coder, helper, cloud]}}}
 """
-    found = settings(planned(tmp_path, said), "local")
-    assert "oss" not in found["availableModels"]
-    assert found["fallbackModel"] == ["cloud"]
-    assert "oss=" not in found["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"]
+    derived = settings(planned(tmp_path, keys), "local")
+    assert "oss" not in derived["availableModels"]
+    assert derived["fallbackModel"] == ["cloud"]
+    assert "oss=" not in derived["env"]["CLAUDE_CODE_MODEL_CAPABILITIES"]
 
 
-def test_thinking_is_turned_off_as_the_models_want_to_be_told(tmp_path: Path) -> None:
+def test_thinking_is_disabled_in_the_way_that_the_models_need(tmp_path: Path) -> None:
     off = "CLAUDE_CODE_DISABLE_THINKING"
     plan = planned(tmp_path, "developers: {claude: {thinking: false}}")
     quiet, claude, small = (settings(plan, user) for user in ("quiet", "claude", "small"))
     assert quiet["alwaysThinkingEnabled"] is claude["alwaysThinkingEnabled"] is False
-    assert off not in quiet["env"], "the client would send nothing, and the engine would think"
+    assert off not in quiet["env"], "the client would send nothing, and the model would think"
     assert claude["env"][off] == "1"
     assert small["env"][off] == "1", "its only model has no reasoning parser"
     assert off not in settings(plan, "local")["env"]
 
 
-def test_every_derived_setting_says_why(tmp_path: Path) -> None:
+def test_every_derived_setting_has_a_reason(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    told = {
-        each.path[-1]: each
-        for each in values(plan, plan.hosts["dev"])
-        if each.path[:3] == ("clients", "users", "local")
+    derived = {
+        value.path[-1]: value
+        for value in values(plan, plan.hosts["dev"])
+        if value.path[:3] == ("clients", "users", "local")
     }
     for name in (
         *("CLAUDE_CODE_MODEL_CAPABILITIES", "ENABLE_TOOL_SEARCH", "ANTHROPIC_DEFAULT_MODEL"),
         *("disableAutoMode", "availableModels", "fallbackModel", "deny"),
     ):
-        assert told[name].reason, name
-        assert any(source.place for source in told[name].sources), name
-    assert "'coder', 'helper', 'oss'" in told["ENABLE_TOOL_SEARCH"].reason
+        assert derived[name].reason, name
+        assert any(source.place for source in derived[name].sources), name
+    assert "'coder', 'helper', 'oss'" in derived["ENABLE_TOOL_SEARCH"].reason

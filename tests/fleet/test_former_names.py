@@ -1,4 +1,4 @@
-"""Former names of keys and values: what is accepted, and what a user reads about it."""
+"""Former names of keys and values are accepted, with a warning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written(directory: Path, *pairs: tuple[str, str], name: str = "load-balancer
 
 
 def plans(found: Fleet) -> dict[str, str]:
-    """Return the plan of each host as text; secrets do not show the directory of their file."""
+    """Return the plan of each host as text, without the directories of secrets."""
     return {
         name: "\n".join(f"{value.path}: {value.value}" for value in values(planned, host))
         for planned in [fleet.plan(found)]
@@ -53,7 +53,7 @@ def test_both_names_in_one_file_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, (KEY, "front: {hosts: [gw-a], plain: true}\nload_balancer: {hosts"))
     with pytest.raises(fleet.FleetError) as caught:
         fleet.load(path)
-    [problem] = [each for each in caught.value.problems if each.severity == "error"]
+    [problem] = [error for error in caught.value.problems if error.severity == "error"]
     assert problem.text == (
         "front: is the former name of 'load_balancer', and the file has both. "
         "Keep 'load_balancer' and remove 'front'."
@@ -61,25 +61,25 @@ def test_both_names_in_one_file_are_refused(tmp_path: Path) -> None:
     assert path.read_text("utf-8").splitlines()[problem.place.line - 1].startswith("front:")
 
 
-def test_files_of_one_fleet_may_differ_in_the_name(tmp_path: Path) -> None:
+def test_files_of_one_fleet_can_use_different_names(tmp_path: Path) -> None:
     base = written(tmp_path, (KEY, "front: {hosts")).rename(tmp_path / "base.yml")
     path = tmp_path / "fleet.yml"
     path.write_text("include: base.yml\nload_balancer: {port: 8080}\n")
     found = fleet.load(path)
     assert found.load_balancer is not None
     assert found.load_balancer.port == 8080
-    assert [each.place.file for each in found.warnings if each.key == ("front",)] == [str(base)]
+    assert [w.place.file for w in found.warnings if w.key == ("front",)] == [str(base)]
 
 
-def test_a_mistake_below_front_names_the_present_key(tmp_path: Path) -> None:
+def test_a_mistake_below_front_has_the_current_key(tmp_path: Path) -> None:
     path = written(tmp_path, (KEY, "front: {port: x, hosts"))
     with pytest.raises(fleet.FleetError) as caught:
         fleet.load(path)
-    keys = [each.key for each in caught.value.problems if each.severity == "error"]
+    keys = [error.key for error in caught.value.problems if error.severity == "error"]
     assert keys == [("load_balancer", "port")]
 
 
 def test_the_scope_mirror_is_isolated(tmp_path: Path) -> None:
     found = fleet.load(written(tmp_path, ("scope: isolated", "scope: mirror"), name="scopes"))
-    assert not any("mirror" in each.text for each in found.warnings)
+    assert not any("mirror" in warning.text for warning in found.warnings)
     assert plans(found) == plans(fleet.load(GOOD / "scopes.yml"))

@@ -1,4 +1,4 @@
-"""The whole plan of every good fleet, without empty values, against the files in plans/."""
+"""The plans of good fleets, without empty values, are equal to the files in plans/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UPDATE = "MIRRORFLEET_UPDATE_GOLDEN"
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
-def test_the_plan_is_the_golden_one(path: Path) -> None:
+def test_the_plan_is_equal_to_the_golden_file(path: Path) -> None:
     planned = fleet.plan(fleet.load(path))
     plans = {name: plan.to_json() for name, plan in planned.hosts.items()}
     plain = json.loads(json.dumps(plans, default=str))
@@ -35,10 +35,10 @@ def test_the_plan_is_the_golden_one(path: Path) -> None:
         unified_diff(before.splitlines(True), text.splitlines(True), str(golden), "planned")
     )
     assert not difference, (
-        f"{difference}\nIf this is what you want, update the files and read `git diff`:\n"
+        f"{difference}\nIf this is correct, update the files and read `git diff`:\n"
         f"    {UPDATE}=1 .venv/bin/python -m pytest tests/fleet/test_golden_plans.py"
     )
 
 
-def test_there_are_no_plans_of_fleets_that_are_gone() -> None:
+def test_every_golden_file_has_a_fleet() -> None:
     assert {path.stem for path in (HERE / "plans").glob("*.yml")} == {path.stem for path in GOOD}

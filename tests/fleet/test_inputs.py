@@ -1,4 +1,4 @@
-"""Files that are no ordinary files, fleets of many files, and names that a terminal would obey."""
+"""Unusual input: devices, pipes, huge or many files, and names with control characters."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WHOLE = HERE / "bad" / "base" / "whole.yml"
 
-PATIENCE = 120
-"""Seconds after which a program hangs, on the slowest machine."""
+TIMEOUT = 120
+"""Seconds after which a command counts as hanging, on the slowest machine."""
 
 MEMORY = 1024**3
-"""Bytes that a check may take: for a small fleet it needs a tenth."""
+"""Most bytes of memory for a check; a small fleet takes a tenth."""
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    """Run the check in a process of its own, which may neither hang nor fill the memory."""
+    """Run the check in its own process, with limits of time and memory."""
     return subprocess.run(
         [sys.executable, "-m", "mirrorfleet", "check", str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
     )
 
 
-def refusals(path: Path) -> list[str]:
+def errors(path: Path) -> list[str]:
     with pytest.raises(fleet.FleetError) as refused:
         fleet.load(path)
     return str(refused.value).splitlines()
@@ -54,7 +54,7 @@ def pipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_fleet_file_that_is_a_pipe_or_a_device(pipe: Path) -> None:
+def test_a_pipe_or_a_device_as_fleet_file(pipe: Path) -> None:
     for path, kind in (
         (pipe, "pipe"),
         (Path("/dev/zero"), "device"),
@@ -65,7 +65,7 @@ def test_a_fleet_file_that_is_a_pipe_or_a_device(pipe: Path) -> None:
         assert done.stderr == f"{path}: Not a regular file but a {kind}. Use a regular file.\n"
 
 
-def test_an_include_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
+def test_a_pipe_or_a_device_as_include(tmp_path: Path, pipe: Path) -> None:
     for other, kind in ((str(pipe), "pipe"), ("/dev/zero", "device")):
         path = tmp_path / "fleet.yml"
         path.write_text(f"include: {other}\n")
@@ -74,42 +74,46 @@ def test_an_include_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> No
         assert done.stderr == f"{other}: Not a regular file but a {kind}. Use a regular file.\n"
 
 
-def test_a_modelfile_that_is_a_pipe_or_a_device(tmp_path: Path, pipe: Path) -> None:
-    said = yaml.safe_load((HERE / "good" / "one-host-ollama.yml").read_text("utf-8"))
-    [name] = [name for name, model in said["models"].items() if model.get("engine") == "ollama"][:1]
-    said["models"][name].pop("digest", None)
+def test_a_pipe_or_a_device_as_modelfile(tmp_path: Path, pipe: Path) -> None:
+    config = yaml.safe_load((HERE / "good" / "one-host-ollama.yml").read_text("utf-8"))
+    [name] = [name for name, model in config["models"].items() if model.get("engine") == "ollama"][
+        :1
+    ]
+    config["models"][name].pop("digest", None)
     weights = tmp_path / "of-a-pipe.modelfile"
     weights.write_text(f"FROM {pipe}\n".replace(str(pipe), "./pipe"))
     for other in (str(pipe), "/dev/zero", str(weights)):
-        said["models"][name]["weights"] = {"modelfile": other}
+        config["models"][name]["weights"] = {"modelfile": other}
         path = tmp_path / "fleet.yml"
-        path.write_text(yaml.safe_dump(said))
+        path.write_text(yaml.safe_dump(config))
         done = check(path)
         assert done.returncode == 1
         assert "Not a regular file but a" in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_a_fleet_file_that_never_ends(tmp_path: Path) -> None:
+def test_a_huge_fleet_file(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     with path.open("wb") as file:
         file.truncate(50 * 1024**3)
     assert check(path).stderr == f"{path}: Larger than 16 MiB. Use a smaller file.\n"
 
 
-def test_a_file_of_more_values_than_any_fleet(tmp_path: Path) -> None:
+def test_a_file_with_too_many_values(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text("- \n" * (reading.LARGEST // 3 - 1))
     done = check(path)
     assert done.stderr == f"{path}:1: has more than 1000000 values. Split the fleet.\n"
 
 
-def test_mappings_that_merge_two_others_each_do_not_fill_the_memory(tmp_path: Path) -> None:
+def test_nested_merge_keys_do_not_exhaust_memory(tmp_path: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
-    lines += [f"a{at}: &a{at} {{<<: [*a{at - 1}, *a{at - 1}]}}" for at in range(1, 60)]
+    lines += [
+        f"a{number}: &a{number} {{<<: [*a{number - 1}, *a{number - 1}]}}" for number in range(1, 60)
+    ]
     inner = "&b0 {x: 1}"
-    for at in range(1, 40):
-        inner = f"&b{at} {{<<: [{inner}, *b{at - 1}]}}"
+    for number in range(1, 40):
+        inner = f"&b{number} {{<<: [{inner}, *b{number - 1}]}}"
     lines += [f"b: {{<<: {inner}}}"]
     path = tmp_path / "fleet.yml"
     path.write_text("\n".join(lines))
@@ -118,7 +122,7 @@ def test_mappings_that_merge_two_others_each_do_not_fill_the_memory(tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_mapping_that_is_there_twice_keeps_what_it_merges(tmp_path: Path) -> None:
+def test_a_mapping_that_is_merged_twice(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(
         "version: 1\nname: x\nhosts:\n"
@@ -127,19 +131,19 @@ def test_a_mapping_that_is_there_twice_keeps_what_it_merges(tmp_path: Path) -> N
         "  c: {<<: [*b, *a], address: 10.0.0.3}\n"
     )
     hosts = fleet.load(path).hosts
-    assert [(each.user, each.port) for each in hosts.values()] == [
+    assert [(host.user, host.port) for host in hosts.values()] == [
         ("me", 2222),
         ("me", 22),
         ("me", 22),
     ]
 
 
-def test_files_that_include_each_other_crosswise_are_read_once_each(
+def test_a_file_that_is_included_twice_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two ways from each of 22 files to the next: four million ways to the last."""
-    for at in range(22):
-        (tmp_path / f"{at}.yml").write_text(f"include: [{at + 1}.yml, {at + 1}.yml]\n")
+    """Each of 22 files includes the next one twice: there are four million paths to the last."""
+    for number in range(22):
+        (tmp_path / f"{number}.yml").write_text(f"include: [{number + 1}.yml, {number + 1}.yml]\n")
     (tmp_path / "22.yml").write_text(f"include: {WHOLE}\n")
     read: list[Path] = []
 
@@ -152,53 +156,51 @@ def test_files_that_include_each_other_crosswise_are_read_once_each(
     assert len(read) == 24
 
 
-def test_files_that_include_one_another_in_a_long_row(tmp_path: Path) -> None:
-    for at in range(1500):
-        (tmp_path / f"{at}.yml").write_text(f"include: {at + 1}.yml\n")
+def test_a_long_chain_of_includes(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / f"{number}.yml").write_text(f"include: {number + 1}.yml\n")
     (tmp_path / "1500.yml").write_text(f"include: {WHOLE}\n")
-    assert refusals(tmp_path / "0.yml") == [
+    assert errors(tmp_path / "0.yml") == [
         f"{tmp_path}/49.yml:1: include: nests 50 includes; the maximum is 49. "
         "List the files in one include."
     ]
     assert fleet.load(tmp_path / "1470.yml").name == "whole"
 
 
-def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
+def test_a_symbolic_link_to_itself(tmp_path: Path) -> None:
     (tmp_path / "a.yml").symlink_to("b.yml")
     (tmp_path / "b.yml").symlink_to("a.yml")
     path = tmp_path / "fleet.yml"
     path.write_text("include: a.yml\n")
-    assert refusals(path) == [
+    assert errors(path) == [
         f"{path}:1: include: names 'a.yml', which does not exist. "
         "A relative path starts at the directory of the file with the include."
     ]
-    assert refusals(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
+    assert errors(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
 
 
-def test_a_file_that_is_not_there_is_no_mistake_in_its_first_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_file_has_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "prod.yml").write_text("")
-    for name, more in (("pord.yml", " Did you mean 'prod.yml'?"), ("x/nope.yml", "")):
+    for name, fix in (("pord.yml", " Did you mean 'prod.yml'?"), ("x/nope.yml", "")):
         path = tmp_path / name
         assert main(["check", str(path)]) == 1
-        told = capsys.readouterr()
-        assert (told.out, told.err) == ("", f"{path}: No such file or directory.{more}\n")
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err) == ("", f"{path}: No such file or directory.{fix}\n")
     main(["check", "--github", str(path)])
     assert capsys.readouterr().err == f"::error file={path}::No such file or directory.\n"
     main(["check", "--json", str(path)])
-    [said] = json.loads(capsys.readouterr().out)
-    assert said["problems"][0]["line"] is None
+    [result] = json.loads(capsys.readouterr().out)
+    assert result["problems"][0]["line"] is None
 
 
 FORGED = "x\n::error file=forged.yml,line=1::forged\x1b[2J\u202e"
 
 
-@pytest.mark.parametrize("options", [[], ["--github"]], ids=["for people", "for GitHub"])
-def test_a_name_with_a_line_break_makes_no_line_of_its_own(
+@pytest.mark.parametrize("options", [[], ["--github"]], ids=["text", "GitHub"])
+def test_a_line_break_in_a_name_is_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
-    said = {
+    config = {
         "include": str(WHOLE),
         FORGED: 1,
         "hosts": {"gw": {FORGED: 1}, FORGED: {"address": FORGED}},
@@ -207,52 +209,55 @@ def test_a_name_with_a_line_break_makes_no_line_of_its_own(
         "developers": {"team": {"settings": {FORGED: 1, "env": {FORGED: "x"}}, "model": FORGED}},
     }
     path = tmp_path / "fleet.yml"
-    path.write_text(yaml.safe_dump(said, allow_unicode=False))
+    path.write_text(yaml.safe_dump(config, allow_unicode=False))
     assert main(["check", *options, str(path)]) == 1
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     begin = f"::error file={path}" if options else f"{path}:"
-    lines = told.err.splitlines()
+    lines = printed.err.splitlines()
     assert len(lines) >= 7
     assert all(line.startswith((begin, begin.replace("error", "warning"))) for line in lines)
-    assert all(line.isprintable() for line in (*lines, *told.out.splitlines()))
+    assert all(line.isprintable() for line in (*lines, *printed.out.splitlines()))
 
 
 def test_a_plan_shows_names_with_braces_and_line_breaks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = yaml.safe_load((HERE / "good" / "smallest.yml").read_text("utf-8"))
+    config = yaml.safe_load((HERE / "good" / "smallest.yml").read_text("utf-8"))
     env = {"{user}": "1", "{x}": "2", "A\nB": "3\n4", "{": "5", "}": "6"}
-    group = next(iter(said["developers"].values()))
+    group = next(iter(config["developers"].values()))
     group["settings"] = {"env": env}
     path = tmp_path / "fleet.yml"
-    path.write_text(yaml.safe_dump(said))
+    path.write_text(yaml.safe_dump(config))
     assert main(["plan", str(path)]) == 0
-    told = capsys.readouterr().out
-    assert all(line.isprintable() for line in told.splitlines())
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.splitlines())
     for name in ("{user}", "{x}", "A\\nB", "{", "}"):
-        assert f"settings.env.{name} " in told
+        assert f"settings.env.{name} " in printed
     assert main(["plan", str(path), "--why", "env.{x}"]) == 0
     assert "settings.env.{x}: 2" in capsys.readouterr().out
 
 
-def test_the_names_of_all_hosts_are_not_gone_through_for_each_host(
+def test_the_number_of_lookups_does_not_grow_with_the_hosts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fleet of 60,000 hosts with labels took more than ten minutes."""
-    looks: list[str] = []
+    """Otherwise, the time grows with the square of the number of hosts."""
+    calls: list[str] = []
     real = Document.names
 
     def names(self: Document, section: str) -> frozenset[str]:
-        looks.append(section)
+        calls.append(section)
         return real(self, section)
 
     monkeypatch.setattr(Document, "names", names)
     counts = []
     for hosts in (10, 100):
-        lines = [f"  h{at}: {{address: 10.0.0.{at}, labels: [all-of-us]}}" for at in range(hosts)]
+        lines = [
+            f"  h{number}: {{address: 10.0.0.{number}, labels: [all-of-us]}}"
+            for number in range(hosts)
+        ]
         path = tmp_path / f"of-{hosts}.yml"
         path.write_text("\n".join(["version: 1", "name: x", "hosts:", *lines]))
-        looks.clear()
+        calls.clear()
         fleet.load(path)
-        counts.append(len(looks))
+        counts.append(len(calls))
     assert counts[0] == counts[1]

@@ -1,4 +1,4 @@
-"""One key per developer: who has which, what it opens, and that nobody can guess another's."""
+"""Keys of developers: derivation, holders, models and expiry."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def derived(**other: object) -> DerivedKey:
 def planned() -> dict[str, KeyPlan]:
     gateway = fleet.plan(fleet.load(GOOD)).hosts["gw"].gateway
     assert gateway
-    return {each.name: each for each in gateway.keys}
+    return {key.name: key for key in gateway.keys}
 
 
-def test_a_key_is_the_same_on_every_controller_for_ever() -> None:
-    """Another text here would be another key for everybody: a change that must not happen."""
+def test_a_derived_key_never_changes() -> None:
+    """A change of this value would change the keys of all developers, and must not happen."""
     assert derived().value(ROOT) == "sk-mf-uKzuQGZbt3smCYwRGb1Pyf6plBZ3ToecHkKHHpZC6bM"
 
 
-def test_any_other_fleet_person_rotation_or_root_gives_another_key() -> None:
+def test_fleet_person_rotation_and_root_change_the_key() -> None:
     others = [
         derived(fleet="lab"),
         derived(person="adb"),
@@ -41,7 +41,7 @@ def test_any_other_fleet_person_rotation_or_root_gives_another_key() -> None:
         derived(rotation=(1, 1, 2)),
         derived(fleet='prod", "ada'),
     ]
-    values = {each.value(ROOT) for each in [derived(), *others]} | {derived().value(ROOT + "0")}
+    values = {key.value(ROOT) for key in [derived(), *others]} | {derived().value(ROOT + "0")}
     assert len(values) == len(others) + 2
     assert all(len(value) == len("sk-mf-") + 43 for value in values)
 
@@ -56,7 +56,7 @@ def test_any_other_fleet_person_rotation_or_root_gives_another_key() -> None:
         "MirrorFleet-root-of-all-our-keys-2026",
     ],
 )
-def test_a_root_that_can_be_guessed_is_weak(root: str) -> None:
+def test_a_guessable_root_is_weak(root: str) -> None:
     assert weakness(root)
     assert root not in weakness(root)
 
@@ -66,34 +66,41 @@ def test_a_random_root_is_not_weak() -> None:
     assert not weakness("q3hF0v5m/8Jz1kXwT9bYpLr2sNcGdEuA")
 
 
-def test_a_person_has_one_key_wherever_and_a_login_may_be_somebody_else() -> None:
+def test_a_person_has_one_key_on_all_hosts() -> None:
     hosts, keys = fleet.plan(fleet.load(GOOD)).hosts, planned()
-    seats = {
+    clients_keys = {
         (host, client.user, client.group): client.key
         for host, plan in hosts.items()
         for client in (plan.clients.users if plan.clients else ())
     }
-    assert seats["desk", "ada", "team"] == seats["laptop-7", "ada", "laptops"] == keys["ada"].key
-    assert seats["laptop-7", "dev", "laptops"] == keys["kim"].key
-    assert seats["laptop-7", "guest", "guests"] == keys["eve"].key
-    assert str(seats["laptop-7", "lin", "guests"]) == str(keys["lin"].key) == "{env: LIN_KEY}"
+    assert (
+        clients_keys["desk", "ada", "team"]
+        == clients_keys["laptop-7", "ada", "laptops"]
+        == keys["ada"].key
+    )
+    assert clients_keys["laptop-7", "dev", "laptops"] == keys["kim"].key
+    assert clients_keys["laptop-7", "guest", "guests"] == keys["eve"].key
+    assert (
+        str(clients_keys["laptop-7", "lin", "guests"]) == str(keys["lin"].key) == "{env: LIN_KEY}"
+    )
     assert keys["ada"].hosts == ("desk", "laptop-7")
-    assert len({str(each.key) for each in keys.values()}) == len(keys)
+    assert len({str(key.key) for key in keys.values()}) == len(keys)
 
 
-def test_what_is_said_of_a_person_wins_over_the_group() -> None:
+def test_values_of_a_person_win_over_the_group() -> None:
     keys = planned()
     assert (keys["kim"].expires, keys["eve"].expires) == ("2027-03-31", "2026-12-31")
     assert (keys["eve"].models, keys["ada"].models) == (("coder",), ())
     assert isinstance(keys["eve"].key, DerivedKey)
     assert keys["eve"].key.rotation == (3, 2, 1)
-    assert [name for name, each in keys.items() if each.revoked] == ["linus"]
+    assert [name for name, key in keys.items() if key.revoked] == ["linus"]
 
 
-def test_a_tier_that_a_key_does_not_open_leads_to_the_groups_model() -> None:
+def test_a_tier_that_the_key_does_not_allow_is_the_groups_model() -> None:
     clients = fleet.plan(fleet.load(GOOD)).hosts["laptop-7"].clients
     assert clients
     opus = {
-        each.group: each.settings["env"]["ANTHROPIC_DEFAULT_OPUS_MODEL"] for each in clients.users
+        client.group: client.settings["env"]["ANTHROPIC_DEFAULT_OPUS_MODEL"]
+        for client in clients.users
     }
     assert opus == {"laptops": "cloud", "guests": "coder"}

@@ -1,4 +1,4 @@
-"""What the import contract and the linter cannot hold: files that are read, imports by a string."""
+"""Layers: rules that import-linter and ruff cannot check."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def nodes(path: Path) -> Iterator[ast.AST]:
 
 
 @pytest.mark.parametrize("folder", PURE)
-def test_the_pure_half_names_no_folder_of_roles(folder: str) -> None:
-    """What it knows of lock files is handed in: see mirrorfleet/lock_folders.py."""
+def test_the_pure_packages_have_no_paths_of_roles(folder: str) -> None:
+    """The lock files are passed in: see mirrorfleet/lock_folders.py."""
     paths = [path for path in CONTROLLER if path.parts[:2] == ("mirrorfleet", folder)]
     assert paths
     named = [
@@ -39,8 +39,8 @@ def test_the_pure_half_names_no_folder_of_roles(folder: str) -> None:
     assert not named
 
 
-def test_nothing_is_imported_by_the_builtin() -> None:
-    """The linter bans importlib.import_module and the like (TID251), but no builtin."""
+def test_no_import_uses_the_builtin() -> None:
+    """Ruff bans importlib.import_module (TID251), but cannot ban a builtin."""
     assert len(CONTROLLER) > 100
     found = [
         f"{path}:{node.lineno}"

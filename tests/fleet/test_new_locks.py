@@ -1,4 +1,4 @@
-"""A release that was pinned a minute ago: a fleet that names it is checked, or told what to do."""
+"""Fleets with a release that was locked just before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.2.yml"
 
-# The environment's Python says what the release knows; the real one takes minutes to install.
+# The environment's Python prints the known settings; a real environment takes minutes to install.
 UV = f"""\
 #!/bin/sh
 # A stand-in for uv: it resolves and installs without a registry.
@@ -38,7 +38,7 @@ lock.litellm_models.price_list = lambda *_: b"{}"  # of a wheel that no registry
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what makes locks and checks fleets."""
+    """Return a copy of the source tree for `bin/lock` and `mirrorfleet check`."""
     for name in ("mirrorfleet", "roles", "deploys", "tools", "schemas"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
@@ -63,13 +63,13 @@ def pin(tree: Path, *release: str) -> None:
 
 
 def check(tree: Path, fleet: str, **changed: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """Check a fleet of the copy with some keys of its sections changed."""
+    """Check a fleet of the copy with some changed keys."""
     path = tree / "fleets" / fleet
     path.with_name("new.yml").write_text(yaml.safe_dump({"include": path.name, **changed}))
     return run(tree, "-m", "mirrorfleet", "check", str(path.with_name("new.yml")))
 
 
-def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) -> None:
+def test_a_gateway_with_a_new_release_of_litellm(tree: Path) -> None:
     gateway: dict[str, object] = {"version": "1.200.0"}
     refused = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert refused.returncode == 1
@@ -78,20 +78,20 @@ def test_a_gateway_with_a_release_of_litellm_that_was_just_pinned(tree: Path) ->
     done = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert done.returncode == 0, done.stderr
     misspelt = check(tree, "good/gateway-options.yml", gateway={**gateway, "callbacks": ["otle"]})
-    assert "'otle' is no callback that this LiteLLM knows. Did you mean 'otel'?" in misspelt.stderr
+    assert "'otle' is not a callback of LiteLLM 1.200.0. Did you mean 'otel'?" in misspelt.stderr
 
 
-def test_a_lock_file_without_the_names_of_its_release_is_told_with_the_fix(tree: Path) -> None:
+def test_a_release_of_litellm_without_known_settings(tree: Path) -> None:
     pin(tree, "litellm", "1.200.0")
     (tree / "mirrorfleet/data/litellm_known/1.200.0.yml").unlink()
     done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
     assert done.returncode == 1
-    [told] = [line for line in done.stderr.splitlines() if "warning" not in line]
-    assert "gateway.version: is 1.200.0, of which it is not known here what names it has" in told
-    assert told.endswith("Write it: .venv/bin/python -m tools.litellm_environment 1.200.0")
+    [error] = [line for line in done.stderr.splitlines() if "warning" not in line]
+    assert "gateway.version: is 1.200.0, whose settings are not known here" in error
+    assert error.endswith("Generate it: .venv/bin/python -m tools.litellm_environment 1.200.0")
 
 
-def test_an_engine_with_a_release_of_vllm_that_was_just_pinned(tree: Path) -> None:
+def test_an_engine_with_a_new_release_of_vllm(tree: Path) -> None:
     pin(tree, "vllm", "0.40.0-cpu")
     coder = {
         "version": "0.40.0",
@@ -103,10 +103,10 @@ def test_an_engine_with_a_release_of_vllm_that_was_just_pinned(tree: Path) -> No
     assert done.returncode == 0, done.stderr
 
 
-def test_clients_with_a_release_of_claude_code_that_was_just_pinned(tree: Path) -> None:
+def test_clients_with_a_new_release_of_claude_code(tree: Path) -> None:
     locks = tree / "roles/claude/locks"
-    said = (locks / "2.1.330.json").read_text("utf-8")  # as bin/lock writes it
-    (locks / "2.1.340.json").write_text(said.replace("2.1.330", "2.1.340"))
+    lock = (locks / "2.1.330.json").read_text("utf-8")  # as bin/lock writes it
+    (locks / "2.1.340.json").write_text(lock.replace("2.1.330", "2.1.340"))
     team: dict[str, object] = {"version": "2.1.340"}
     done = check(tree, "bad/base/whole.yml", developers={"team": team})
     assert done.returncode == 0, done.stderr
@@ -114,4 +114,4 @@ def test_clients_with_a_release_of_claude_code_that_was_just_pinned(tree: Path) 
         tree, "bad/base/whole.yml", developers={"team": {**team, "settings": {"theme": "dark"}}}
     )
     assert refused.returncode == 1
-    assert "`python -m tools.claude_settings 2.1.340` looks." in refused.stderr
+    assert "run `python -m tools.claude_settings 2.1.340` to add it." in refused.stderr

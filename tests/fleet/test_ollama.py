@@ -1,4 +1,4 @@
-"""Ollama in the plan: one server per host, and for gateways a model like any other."""
+"""The plan of Ollama: one server per host, with a route to each model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ollama(plan: FleetPlan, host: str) -> OllamaPlan:
     return found
 
 
-def test_the_models_of_a_host_tell_its_server_together() -> None:
+def test_all_models_of_a_host_configure_its_server() -> None:
     server = ollama(planned("one-host-ollama"), "box")
     assert (server.port, server.keep_alive, server.kv_cache_type) == (11500, "8m", "q8_0")
     assert server.flash_attention is True, "because the KV cache needs it"
@@ -28,7 +28,7 @@ def test_the_models_of_a_host_tell_its_server_together() -> None:
     assert [model.model for model in server.models] == ["helper", "coder"]
 
 
-def test_a_release_that_is_known_here_needs_no_word() -> None:
+def test_a_known_release_needs_no_checksums() -> None:
     server = ollama(planned("one-host-ollama"), "box")
     assert set(server.releases) == {"x86_64", "aarch64"}
     for architecture, name in (("x86_64", "amd64"), ("aarch64", "arm64")):
@@ -36,7 +36,7 @@ def test_a_release_that_is_known_here_needs_no_word() -> None:
         assert url and url.endswith(f"/v{server.version}/ollama-linux-{name}.tar.zst")
 
 
-def test_every_model_is_made_with_its_own_window() -> None:
+def test_every_model_has_its_own_window() -> None:
     helper, coder = ollama(planned("one-host-ollama"), "box").models
     assert helper.recipe == {"from": "qwen3:4b", "parameters": {"num_ctx": 65536}}
     assert coder.tag == coder.recipe["from"] == "qwen3-coder:30b"
@@ -48,7 +48,7 @@ def test_every_model_is_made_with_its_own_window() -> None:
     assert coder.recipe["system"] == "\nYou write short functions,\nand you say why.\n"
 
 
-def test_the_route_is_native_and_without_a_key() -> None:
+def test_the_route_is_untranslated_and_without_a_key() -> None:
     plan = planned("ollama-beside-vllm")
     gateway = plan.hosts["gw"].gateway
     assert gateway is not None
@@ -62,14 +62,14 @@ def test_the_route_is_native_and_without_a_key() -> None:
         assert (route.context, route.output) == (65536, 8192)
 
 
-def test_it_has_the_gpus_that_vllm_leaves() -> None:
+def test_it_has_the_gpus_that_vllm_does_not_use() -> None:
     plan = planned("ollama-beside-vllm")
     assert ollama(plan, "gpu-a").devices == (0, 3)
     assert ollama(plan, "gpu-b").devices == (0,)
     assert ollama(planned("one-host-ollama"), "box").devices == ()
 
 
-def test_what_is_said_of_the_server_holds_for_every_model_of_the_host() -> None:
+def test_options_of_the_server_apply_to_all_models_of_a_host() -> None:
     server = ollama(planned("ollama-beside-vllm"), "gpu-b")
     assert (server.version, server.keep_alive, server.parallel) == ("0.40.1", "-1", 2)
     assert (server.max_loaded_models, server.max_queue) == (1, 64)

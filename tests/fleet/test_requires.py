@@ -1,4 +1,4 @@
-"""`requires` names the releases of Mirrorfleet that a fleet file is for."""
+"""`requires`: the releases of Mirrorfleet that a fleet file needs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def written(directory: Path, requires: str, rest: str = GOOD) -> Path:
     return path
 
 
-def test_a_release_in_the_range_reads_the_file(tmp_path: Path) -> None:
+def test_a_release_in_the_range_accepts_the_file(tmp_path: Path) -> None:
     assert fleet.load(written(tmp_path, f"'=={__version__}'")).name
 
 
-def test_another_release_reports_that_and_nothing_else(tmp_path: Path) -> None:
+def test_another_release_reports_only_that(tmp_path: Path) -> None:
     path = written(tmp_path, "'>=99.1,<100'", "a_key_of_that_release: 1\nhosts: nonsense\n")
     with pytest.raises(fleet.FleetError) as error:
         fleet.load(path)
@@ -32,6 +32,6 @@ def test_another_release_reports_that_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["newest", "2", "[0.2]", "'>=x'"])
-def test_what_is_no_range_is_refused_with_an_example(tmp_path: Path, text: str) -> None:
+def test_an_invalid_range_is_refused_with_an_example(tmp_path: Path, text: str) -> None:
     with pytest.raises(fleet.FleetError, match=r"requires: is .*, not a range of releases\. For "):
         fleet.load(written(tmp_path, text))

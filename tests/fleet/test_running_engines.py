@@ -37,11 +37,12 @@ def test_prometheus_reads_the_metrics_of_a_vllm_at_its_url() -> None:
     ]
 
 
-def test_an_engine_on_the_gateways_own_host_cannot_be_watched_from_another(tmp_path: Path) -> None:
+def test_an_engine_on_the_gateways_own_host_has_metrics_there_only(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(f'include: {RUNNING}\nmodels: {{coder: {{url: "http://127.0.0.1:8000"}}}}\n')
-    assert [*monitoring.unwatched(fleet.plan(fleet.load(path)))] == [
-        "coder: http://127.0.0.1:8000 has its metrics on its own host only: run Prometheus there."
+    assert [*monitoring.unmonitored(fleet.plan(fleet.load(path)))] == [
+        "coder: only the engine's own host reads metrics at http://127.0.0.1:8000. "
+        "Run Prometheus there."
     ]
 
 

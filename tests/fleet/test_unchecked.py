@@ -1,4 +1,4 @@
-"""What the checks guarantee is guarded by exceptions: python -O removes asserts."""
+"""Values that the checks guarantee raise exceptions if missing; `python -O` removes asserts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = HERE.parent.parent / "mirrorfleet"
 
 
 @pytest.mark.parametrize("layer", ["config", "checks", "planning", "engines"])
-def test_no_assert_guards_production(layer: str) -> None:
+def test_the_pure_packages_have_no_asserts(layer: str) -> None:
     files = sorted((PACKAGE / layer).glob("**/*.py"))
     assert files
     found = [
@@ -28,7 +28,7 @@ def test_no_assert_guards_production(layer: str) -> None:
     assert found == []
 
 
-def test_a_plan_of_an_unchecked_fleet_names_the_missing_key() -> None:
+def test_a_plan_of_an_unchecked_fleet_reports_the_missing_key() -> None:
     loaded = fleet.load(HERE / "good" / "database.yml")
     assert loaded.gateway is not None
     unchecked = replace(loaded, gateway=replace(loaded.gateway, salt_key=None))
@@ -36,7 +36,7 @@ def test_a_plan_of_an_unchecked_fleet_names_the_missing_key() -> None:
         fleet.plan(unchecked)
 
 
-def test_a_name_that_leads_to_no_model_is_named() -> None:
+def test_an_unknown_model_is_reported() -> None:
     loaded = fleet.load(HERE / "good" / "smallest.yml")
     with pytest.raises(Unchecked, match=r"^models\.nothing is missing"):
         loaded.resolve("nothing")

@@ -1,1 +1,1 @@
-"""Files that a person, a disk or an enemy has changed: every one is refused in words, or works."""
+"""Mutated fleet files and key files: the product must accept each or refuse it with a message."""

@@ -1,6 +1,6 @@
-"""Change fleets and key files, and let the product read them: python -m tests.fuzz [COUNT] [SEED]
+"""Mutate fleet files and key files and read them: python -m tests.fuzz [COUNT] [SEED]
 
-Ends with 1 and the traceback of each kind of crash; the files that led to one are kept.
+On crashes, prints the traceback of each kind, keeps the first file of each, and exits with 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.fuzz import mutations
 ROOT = Path(__file__).parents[2]
 
 MEMORY = 1536 * 1024**2
-"""Bytes of address space that all of it may take. A run without any change takes a third."""
+"""Limit of address space in bytes. Reading unchanged files needs a third of it."""
 
 KEY_FILES = (
     "sk-1234567890abcdef\n",
@@ -43,7 +43,7 @@ KEY_FILES = (
 
 
 def corpus(directory: Path) -> list[Path]:
-    """Copy all fleets, and YAML that is none, into a directory; return the files."""
+    """Copy all fleet files, and other YAML files, to a directory; return the copies."""
     for source in ("tests/fleet/good", "tests/fleet/bad", "tests/fleet/warned"):
         shutil.copytree(ROOT / source, directory / source)
     shutil.copytree(ROOT / "tests/fleet/foreign", directory / "tests/fleet/foreign")
@@ -52,12 +52,12 @@ def corpus(directory: Path) -> list[Path]:
     for path in (ROOT / "tests/roles").glob("*.yml"):
         shutil.copy(path, directory / "tests/roles")
     found = sorted(directory.rglob("*.yml"))
-    # Of a file with mistakes, most mutants are refused for those: the whole ones are worth more.
+    # Mutants of a file with mistakes are mostly refused for these: prefer files without mistakes.
     return found + 5 * [path for path in found if path.parent.name in ("good", "inventories")]
 
 
 def fleet_file(path: Path) -> str:
-    """Read a fleet file as all commands do; return how it went. Whatever it raises is a crash."""
+    """Read a fleet file as all commands do; return the outcome. Any other exception is a crash."""
     try:
         accepted = fleet.load(path)
     except FleetError as error:
@@ -65,7 +65,7 @@ def fleet_file(path: Path) -> str:
         assert lines and all(line.isprintable() for line in lines), "a message of several lines"
         assert len(lines) == len(error.problems)
         return "refused"
-    assert all(str(each).isprintable() for each in accepted.warnings)
+    assert all(str(warning).isprintable() for warning in accepted.warnings)
     planned = fleet.plan(accepted)
     mermaid(accepted)
     list(keys(accepted))
@@ -81,7 +81,7 @@ def fleet_file(path: Path) -> str:
 
 
 def key_file(path: Path) -> str:
-    """Read a key file; return how it went."""
+    """Read a key file; return the outcome."""
     secret = Secret("file", path.name, path.parent)
     _reveal.cache_clear()
     _reveal_text.cache_clear()
@@ -97,11 +97,11 @@ def key_file(path: Path) -> str:
 
 
 def run(count: int, seed: int) -> Counter[str]:
-    """Try as many mutants; return how they went, with the crashes among them."""
+    """Read ``count`` mutants; return the number of each outcome, crashes included."""
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:
         files = corpus(Path(scratch))
-        given = mutations.donors(path.read_text("utf-8", "replace") for path in files)
+        donated = mutations.donors(path.read_text("utf-8", "replace") for path in files)
         for number in range(count):
             chance = random.Random(seed * 1_000_003 + number)
             if number % 10 == 9:
@@ -110,15 +110,15 @@ def run(count: int, seed: int) -> Counter[str]:
             else:
                 original = chance.choice(files)
                 path = original.with_name(f"mutant-{original.name}")
-                said = original.read_text("utf-8", "replace")
+                source = original.read_text("utf-8", "replace")
                 if chance.random() < 0.4:
-                    content = mutations.text(said, chance)
+                    content = mutations.text(source, chance)
                 else:
-                    content = mutations.data(said, chance, given)
+                    content = mutations.data(source, chance, donated)
             path.write_bytes(content)
             try:
-                went = key_file(path) if path.name == "key" else fleet_file(path)
-                outcomes[went] += 1
+                outcome = key_file(path) if path.name == "key" else fleet_file(path)
+                outcomes[outcome] += 1
             except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 kind = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
@@ -133,7 +133,7 @@ def run(count: int, seed: int) -> Counter[str]:
     return outcomes
 
 
-FINE = {"accepted", "refused", "not shown", "a key", "no key"}
+EXPECTED = {"accepted", "refused", "not shown", "a key", "no key"}
 
 
 def main(arguments: list[str]) -> int:
@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> int:
     outcomes = run(count, seed)
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{count} files, seed {seed}: {dict(outcomes)}, {largest} MiB at most")
-    return 1 if outcomes.keys() - FINE else 0
+    return 1 if outcomes.keys() - EXPECTED else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Changes of YAML files and key files, by a seed: as text, and as data."""
+"""Random changes of YAML files and key files, as text and as data."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WORDS = [
     *(".nan", "-1", "0", "65536", "1_000", "9" * 400, "a" * 70, "x" * 5000, "*", "&a", "<<"),
     *("!!binary x", "!!timestamp x", "!!int x", "!!float ''", "!!bool x", "!!set {a}"),
     *("!!python/name:os.x x", "{x}", "{user}", "{0}", "{", "}", "{}", "%s", "$HOME", "$(id)"),
-    *("`id`", "'", '"', "\\", "../../..", "/dev/zero", "/dev/full", "/proc/self/mem", "~nobody/x"),
+    *("`id`", "'", '"', "\\", "../../..", "/dev/zero", "/dev/full", "/proc/self/mem", "~nouser/x"),
     *(".", "/", "a\0b", "a\nb", "a\rb", "\ttab", "\x1b[2J", "\u202e", "\u2028", "\ud800", "é"),
     *("日本", "😀", "[x]", "::error::x", "-oProxyCommand=id", "--help", "localhost", "0.0.0.0"),
     *("::", "fe80::1%eth0", "10.0.0.0/8", "http://", "https://user:pass@example.com/v1"),
     *("coder", "gpu", "gw", "dev"),
 ]
-"""What stands in the place of a word."""
+"""Words that replace a word."""
 
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2**63, 10**30, 1.5, float("inf"), float("nan"), [], {}),
@@ -30,7 +30,7 @@ VALUES: list[Any] = [
 
 
 def text(content: str, chance: random.Random) -> bytes:
-    """Return a text with a few changes that a slip of the hand or a broken disk makes."""
+    """Return a text with a few changes, as by a typing error or a damaged disk."""
     found = content
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         found = chance.choice(TEXTUAL)(found, chance)
@@ -96,67 +96,67 @@ TEXTUAL = (_drop, _double, _indent, _outdent, _word, _word, _cut, _insert, _inse
 
 
 Donors = dict[str, list[Any]]
-"""Values by the key that they stand at, from all files."""
+"""Values by their key, from all files."""
 
 
 def donors(contents: Iterable[str]) -> Donors:
-    """Collect what can stand at which key: with it, more mutants have the right shape."""
+    """Collect the values of each key; with these, more mutants are valid."""
     found: Donors = {}
     for content in contents:
         try:
-            _give(yaml.safe_load(content), found)
+            _collect(yaml.safe_load(content), found)
         except (yaml.YAMLError, ValueError, RecursionError):
             continue
     return found
 
 
-def _give(said: Any, found: Donors) -> None:
-    if isinstance(said, dict):
-        for name, value in said.items():
+def _collect(node: Any, found: Donors) -> None:
+    if isinstance(node, dict):
+        for name, value in node.items():
             found.setdefault(str(name), []).append(value)
-            _give(value, found)
-    elif isinstance(said, list):
-        for value in said:
-            _give(value, found)
+            _collect(value, found)
+    elif isinstance(node, list):
+        for value in node:
+            _collect(value, found)
 
 
-def data(content: str, chance: random.Random, given: Donors) -> bytes:
-    """Return a file whose values and keys were changed, and which is YAML all the same."""
+def data(content: str, chance: random.Random, donated: Donors) -> bytes:
+    """Return a file with changed values and keys that is still YAML."""
     try:
-        said = yaml.safe_load(content)
+        node = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, LookupError, AttributeError):
         return text(content, chance)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
-        said = _changed(copy.deepcopy(said), chance, given if chance.random() < 0.7 else {})
+        node = _changed(copy.deepcopy(node), chance, donated if chance.random() < 0.7 else {})
     try:
-        return yaml.safe_dump(said, sort_keys=False).encode()
+        return yaml.safe_dump(node, sort_keys=False).encode()
     except (yaml.YAMLError, UnicodeEncodeError):
         return text(content, chance)
 
 
-def _changed(said: Any, chance: random.Random, given: Donors) -> Any:
-    """Walk down some way, and remove, replace, rename or add what is there."""
-    if not isinstance(said, dict | list) or not said:
+def _changed(node: Any, chance: random.Random, donated: Donors) -> Any:
+    """Descend to a random node, and remove, replace, rename or add an entry."""
+    if not isinstance(node, dict | list) or not node:
         return _other(chance)
-    at = chance.choice(list(said) if isinstance(said, dict) else range(len(said)))
-    if isinstance(said[at], dict | list) and said[at] and chance.random() < 0.8:
-        said[at] = _changed(said[at], chance, given)
-        return said
-    if at in given:
-        said[at] = copy.deepcopy(chance.choice(given[at]))
-        return said
+    at = chance.choice(list(node) if isinstance(node, dict) else range(len(node)))
+    if isinstance(node[at], dict | list) and node[at] and chance.random() < 0.8:
+        node[at] = _changed(node[at], chance, donated)
+        return node
+    if at in donated:
+        node[at] = copy.deepcopy(chance.choice(donated[at]))
+        return node
     match chance.randrange(5):
         case 0:
-            del said[at]
-        case 1 if isinstance(said, dict):
-            said[chance.choice(WORDS)] = said.pop(at)
-        case 2 if isinstance(said, dict):
-            said[chance.choice(WORDS)] = _other(chance)
-        case 2 if isinstance(said, list):
-            said.append(_other(chance))
+            del node[at]
+        case 1 if isinstance(node, dict):
+            node[chance.choice(WORDS)] = node.pop(at)
+        case 2 if isinstance(node, dict):
+            node[chance.choice(WORDS)] = _other(chance)
+        case 2 if isinstance(node, list):
+            node.append(_other(chance))
         case _:
-            said[at] = _other(chance)
-    return said
+            node[at] = _other(chance)
+    return node
 
 
 def _other(chance: random.Random) -> Any:

@@ -1,5 +1,5 @@
-"""A lab of real hosts on one machine: systemd-nspawn over one Debian image, each with its own sshd.
+"""A lab of real hosts on one machine: systemd-nspawn containers of one Debian image, with sshd.
 
-Nothing here knows what is deployed. `python -m tests.lab up` gives five bare hosts, as a provider
-of machines would; everything else is the work of the project's own deploys.
+This package does not know what is deployed. `python -m tests.lab up` boots five bare hosts, as a
+hosting provider would; the project's own deploys do everything else.
 """

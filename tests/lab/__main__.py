@@ -7,26 +7,26 @@ import sys
 
 from . import keys, lab, machine
 from .hosts import BY_NAME, FLEET, MOST_EXTRAS
-from .telling import LabError, say
+from .terminal import LabError, log
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the arguments say. 0: done; 1: it failed; 2: this machine cannot, or was misused."""
+    """Run a subcommand. Return 0 on success, 1 on failure, 2 if the machine cannot run the lab."""
     chosen = _parser().parse_args(arguments)
     os.umask(0o022)
     try:
         return _run(chosen)
     except LabError as error:
-        say(str(error))
+        log(str(error))
         return error.code
     except subprocess.CalledProcessError as error:
-        say(f"`{' '.join(map(str, error.cmd))}` failed with status {error.returncode}")
+        log(f"`{' '.join(map(str, error.cmd))}` failed with status {error.returncode}")
         return 1
     except OSError as error:
-        say(str(error))
+        log(str(error))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; `up` goes on from here, `down` removes what there is")
+        log("interrupted: `up` continues from here, `down` removes the lab")
         return 130
 
 
@@ -45,9 +45,11 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _ssh(host: str, command: list[str]) -> int:
     if host.rpartition("@")[2] not in BY_NAME:
-        raise LabError(f"there is no host {host}; the fleet is {', '.join(h.name for h in FLEET)}")
+        raise LabError(
+            f"unknown host '{host}': use one of {', '.join(host.name for host in FLEET)}"
+        )
     if not keys.SSH_CONFIG.exists():
-        raise LabError("there is no lab to log in to; boot one with `up`")
+        raise LabError("no lab is running: boot one with `bin/lab up`")
     line = keys.ssh(host, command)
     os.execvp(line[0], line)
 
@@ -55,7 +57,7 @@ def _ssh(host: str, command: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="A lab of real hosts on this machine.")
     jobs = parser.add_subparsers(dest="job", required=True)
-    up = jobs.add_parser("up", help="boot the hosts that do not run, and wait for their sshd")
+    up = jobs.add_parser("up", help="boot the stopped hosts and wait for their sshd")
     up.add_argument("extras", nargs="?", type=_extras, default=0, metavar="N")
     down = jobs.add_parser("down", help="stop all hosts and remove them")
     down.add_argument("--keep", action="store_true", help="keep the hosts' disks for the next up")
@@ -65,19 +67,19 @@ def _parser() -> argparse.ArgumentParser:
             dest="purpose",
             default="",
             metavar="PURPOSE",
-            help="only a lab of this purpose: never touch one that somebody else has booted",
+            help="mark the lab with a purpose, and refuse a lab without that mark",
         )
-    jobs.add_parser("status", help="a line per host; fails unless all of them answer")
-    ssh = jobs.add_parser("ssh", help="log in to a host, or run a command there")
+    jobs.add_parser("status", help="print a line per host; fail unless all of them answer")
+    ssh = jobs.add_parser("ssh", help="log in to a host, or run a command on it")
     ssh.add_argument("host", metavar="HOST", help="a name, or user@name")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     return parser
 
 
 def _extras(text: str) -> int:
-    """The number of extra hosts, from the command line."""
+    """Parse the number of extra hosts."""
     if not text.isdecimal() or int(text) > MOST_EXTRAS:
-        raise argparse.ArgumentTypeError(f"{text}: a number from 0 to {MOST_EXTRAS} extra hosts")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to {MOST_EXTRAS}")
     return int(text)
 
 

@@ -1,8 +1,8 @@
-"""Ask Claude Code something, on the developer's host, as the developer, in front of the user.
+"""Ask Claude Code a question on the developer's host, and print the answers.
 
     python -m tests.lab.ask
 
-Each gateway is asked in turn: once for an answer, once for a tool call.
+Ask through each gateway: once for an answer, once for a tool call.
 """
 
 import json
@@ -24,7 +24,7 @@ NOTE = "mirrorfleet-note.txt"
 
 @dataclass(frozen=True)
 class Turn:
-    """What happened between a prompt and its end; `calls` are the commands that a tool ran."""
+    """The result of a prompt; `calls` are the commands that the Bash tool ran."""
 
     answer: str
     calls: tuple[str, ...]
@@ -32,9 +32,9 @@ class Turn:
 
 
 def claude(prompt: str, gateway: Host, *, tools: str = "") -> Turn:
-    """Run one headless turn of the real client on `dev`, through the gateway given.
+    """Run one headless turn of the real client on `dev` through a gateway.
 
-    The fleet's settings are those on the host; only the gateway's address is set over them.
+    Use the settings on the host; override only the gateway's address.
     """
     settings = {"env": {"ANTHROPIC_BASE_URL": f"http://{gateway.address}:{PORT}"}}
     command = ["claude", "-p", prompt, "--output-format", "stream-json", "--verbose"]
@@ -45,7 +45,7 @@ def claude(prompt: str, gateway: Host, *, tools: str = "") -> Turn:
 
 
 def as_developer(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on `dev` in the developer's home, as the developer."""
+    """Run a command on `dev` as the developer, in the developer's home directory."""
     words = " ".join(map(_quote, command))
     line = keys.ssh(f"{DEVELOPER}@dev", [words])
     return subprocess.run(
@@ -77,18 +77,18 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    """Show a question, a tool call and their answers through each gateway. 0: all went well."""
-    well = True
+    """Print a question, a task and their answers through each gateway; return 0 if all succeed."""
+    succeeded = True
     for name in ("gw-1", "gw-2"):
         gateway = BY_NAME[name]
         print(f"\n{DEVELOPER}@dev -> LiteLLM on {name} -> vLLM on gpu", flush=True)
-        well &= _show(QUESTION, claude(QUESTION, gateway))
-        well &= _show(TASK, claude(TASK, gateway, tools="Bash"))
+        succeeded &= _show(QUESTION, claude(QUESTION, gateway))
+        succeeded &= _show(TASK, claude(TASK, gateway, tools="Bash"))
         note = as_developer("cat", NOTE)
         print(f"    {NOTE} on dev: {note.stdout.strip() or note.stderr.strip()}", flush=True)
-        well &= note.returncode == 0
+        succeeded &= note.returncode == 0
         as_developer("rm", "-f", NOTE)
-    return 0 if well else 1
+    return 0 if succeeded else 1
 
 
 def _show(prompt: str, turn: Turn) -> bool:

@@ -1,10 +1,10 @@
-"""Every process of the lab lives in one cgroup: that is how the lab knows its own, and ends them.
+"""The lab's cgroup: it holds every process of the lab, and the lab ends processes by it.
 
-No process ids are written down anywhere. A file with a number in it can be stale after a crash or a
-reboot; membership in our cgroup cannot. One child per host, and one for the driver itself, so that
-what a killed driver leaves behind (mmdebstrap, ssh) is found as well.
+No process IDs are stored. A file with a process ID can be stale after a crash or a reboot;
+membership in a cgroup cannot. There is one child cgroup per host, and one for the driver itself, so
+that processes of a killed driver (mmdebstrap, ssh) are found as well.
 
-    mirrorfleet_lab.slice/mirrorfleet-driver        the driver and what it runs
+    mirrorfleet_lab.slice/mirrorfleet-driver        the driver and its child processes
     mirrorfleet_lab.slice/mirrorfleet-gpu.service   one host
 
 Where PID 1 is systemd these are units, made by systemd-run; elsewhere plain directories.
@@ -17,25 +17,25 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from . import places
-from .telling import CannotRun, LabError
+from . import paths
+from .terminal import CannotRun, LabError
 
-# The underscore keeps systemd from seeing a slice within a slice.
+# With a hyphen, systemd would nest the slice in another slice.
 SLICE = "mirrorfleet_lab.slice"
 
-# What a guest that wants to reboot ends with, under systemd-nspawn --keep-unit.
+# The exit status of systemd-nspawn --keep-unit when the guest reboots.
 REBOOT = 133
 
-# Where a machine has only version 1 hierarchies: ours to mount, and to unmount.
-OWN_HIERARCHY = places.RUN / "cgroup"
+# On a machine with version 1 hierarchies only, the lab mounts and unmounts this one.
+OWN_HIERARCHY = paths.RUN / "cgroup"
 
-# In its cgroup first, then the command, over and over while it asks for that.
+# Enter the cgroup, then run the command, again after each reboot.
 _ENTER = f'echo $$ >"$0/cgroup.procs" || exit; while "$@"; [ $? -eq {REBOOT} ]; do :; done'
 
 
 def hierarchy() -> Path | None:
-    """The mount point of the cgroup version 2 hierarchy: of the unified layout, of the hybrid one,
-    or our own; None if there is none."""
+    """Return the mount point of the cgroup version 2 hierarchy (unified, hybrid, or the lab's own),
+    or ``None`` if there is none."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         if right.startswith("cgroup2 "):
@@ -44,19 +44,19 @@ def hierarchy() -> Path | None:
 
 
 def under_systemd() -> bool:
-    """Whether PID 1 is a systemd that keeps its units in version 2 cgroups."""
+    """Return whether PID 1 is a systemd with its units in version 2 cgroups."""
     root = hierarchy()
     return Path("/run/systemd/system").is_dir() and root not in (None, OWN_HIERARCHY)
 
 
 def slice_directory() -> Path:
-    """The cgroup that holds all of the lab, whether or not it exists."""
+    """Return the path of the lab's cgroup, which may not exist."""
     return (hierarchy() or OWN_HIERARCHY) / SLICE
 
 
 def enter() -> None:
-    """Move this process, and with it whatever it will run, into the lab's cgroup; end what an
-    earlier driver, killed at its work, left running there. The caller holds the lab's lock."""
+    """Move this process into the lab's cgroup, for its child processes as well. First end the
+    processes that a killed driver left running. The caller holds the lab's lock."""
     for leftover in slice_directory().glob("mirrorfleet-driver*"):
         kill(leftover)
     if under_systemd():
@@ -71,12 +71,12 @@ def enter() -> None:
         (driver / "cgroup.procs").write_text("0")
     except OSError as error:
         raise CannotRun(
-            f"cannot make a cgroup for the lab ({error}); in a container that takes --privileged"
+            f"cannot create a cgroup for the lab ({error}): start the container with --privileged"
         ) from error
 
 
 def _become_scope() -> None:
-    """Ask systemd, the only one to move processes on its machine, to move this one."""
+    """Ask systemd to move this process: on its machine, no other program may do so."""
     pid = str(os.getpid())
     manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1"]
     method = ["org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))"]
@@ -88,19 +88,19 @@ def _become_scope() -> None:
     while SLICE not in Path("/proc/self/cgroup").read_text():
         if time.monotonic() > deadline:
             raise LabError(
-                "systemd did not give the lab its scope; see `journalctl -b -u init.scope`"
+                "systemd did not create the lab's scope: see `journalctl -b -u init.scope`"
             )
         time.sleep(0.01)
 
 
 def directory(name: str) -> Path:
-    """The cgroup of one host."""
+    """Return the cgroup of a host."""
     return slice_directory() / f"mirrorfleet-{name}.service"
 
 
 def start(name: str, command: list[str], output: Path) -> None:
-    """Run a host's command in its cgroup, in the background, again whenever it asks for a reboot.
-    What it prints goes to `output`."""
+    """Run a host's command in its cgroup, in the background, and again after each reboot.
+    Append its output to the file `output`."""
     if under_systemd():
         properties = ["Delegate=yes", "KillMode=mixed", f"StandardOutput=append:{output}"]
         properties += [f"SuccessExitStatus={REBOOT}", f"RestartForceExitStatus={REBOOT}"]
@@ -122,7 +122,7 @@ def start(name: str, command: list[str], output: Path) -> None:
 
 
 def alive(group: Path) -> bool:
-    """Whether any process lives in a cgroup or below it."""
+    """Return whether a cgroup, or one below it, has processes."""
     try:
         return "populated 1" in (group / "cgroup.events").read_text()
     except FileNotFoundError:
@@ -130,47 +130,47 @@ def alive(group: Path) -> bool:
 
 
 def members(group: Path) -> list[int]:
-    """The process ids in a cgroup and below it."""
+    """Return the process IDs in a cgroup and below it."""
     found: list[int] = []
     for path, _, _ in os.walk(group):
         try:
             found += map(int, Path(path, "cgroup.procs").read_text().split())
         except OSError:
-            continue  # the cgroup went away while we looked
+            continue  # the cgroup was removed meanwhile
     return found
 
 
 def kill(group: Path) -> None:
-    """End every process in a cgroup and below it, at once, and remove the cgroup."""
+    """Kill every process in a cgroup and below it, and remove the cgroup."""
     deadline = time.monotonic() + 30
     while alive(group):
         _kill_members(group)
         if time.monotonic() > deadline:
             listed = " ".join(map(str, members(group)))
-            raise LabError(f"processes {listed} do not die; look at them with `ps -fp`")
+            raise LabError(f"cannot kill the processes {listed}: see `ps -fp`")
         time.sleep(0.02)
     _remove(group)
 
 
-def leave_nothing() -> None:
-    """End every process of the lab and remove its cgroups."""
+def remove_all() -> None:
+    """Kill every process of the lab and remove its cgroups."""
     kill(slice_directory())
-    _await_burial()
+    _wait_for_exit()
     if under_systemd():
         subprocess.run(["systemctl", "stop", SLICE], check=False, stderr=subprocess.DEVNULL)
     if hierarchy() == OWN_HIERARCHY:
         subprocess.run(["umount", str(OWN_HIERARCHY)], check=True)
 
 
-def _await_burial() -> None:
-    """Dead processes are seen until PID 1 has taken note, which in a container may take seconds.
-    Until then the kernel remembers where they belonged."""
+def _wait_for_exit() -> None:
+    """Wait until PID 1 has reaped the dead processes, which can take seconds in a container.
+    Until then they are still members of their cgroup."""
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(map(_was_ours, Path("/proc").glob("[0-9]*"))):
+    while time.monotonic() < deadline and any(map(_was_in_lab, Path("/proc").glob("[0-9]*"))):
         time.sleep(0.05)
 
 
-def _was_ours(process: Path) -> bool:
+def _was_in_lab(process: Path) -> bool:
     try:
         return f"/{SLICE}/" in (process / "cgroup").read_text()
     except OSError:

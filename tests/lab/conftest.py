@@ -1,4 +1,4 @@
-"""The tests below look at a lab that is up. `bin/test` boots one for them."""
+"""The tests of this directory need a running lab. `bin/test` boots one for them."""
 
 import pytest
 
@@ -8,4 +8,4 @@ from tests.lab import keys
 @pytest.fixture(scope="session", autouse=True)
 def _lab() -> None:
     if not keys.KNOWN_HOSTS.exists():
-        pytest.exit("these tests need a lab: boot one with bin/lab, or run bin/test", returncode=2)
+        pytest.exit("these tests need a running lab: run bin/lab or bin/test", returncode=2)

@@ -1,13 +1,13 @@
-"""A host's disk: the base image below, what the host changed above it."""
+"""A host's disk: an overlay of the base image and the host's changes."""
 
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from . import keys, places, removal, surroundings
+from . import keys, machine_settings, paths, removal
 from .files import File, place
 from .hosts import GATEWAY, Host, etc_hosts
-from .telling import say
+from .terminal import log
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
@@ -18,26 +18,26 @@ exec chroot "$0/root" "$@"
 
 
 def directory(host: Host) -> Path:
-    """Where the host's disk lies, whether or not it exists."""
-    return places.HOSTS / host.name
+    """Return the directory of the host's disk, which may not exist."""
+    return paths.HOSTS / host.name
 
 
 def exists(host: Host) -> bool:
-    """Whether the host has a disk, and the image below it is still there."""
+    """Return whether the host has a disk, and its base image still exists."""
     return (directory(host) / "base").is_dir()
 
 
 def in_use() -> set[Path]:
-    """The images that disks stand on."""
-    return {link.readlink() for link in places.HOSTS.glob("*/base")}
+    """Return the base images that disks use."""
+    return {link.readlink() for link in paths.HOSTS.glob("*/base")}
 
 
 def clone(host: Host, base: Path) -> None:
-    """Give the host a new disk on the base image. It gets its final name when it is whole."""
+    """Create a disk for the host on the base image, and rename it to its final name at the end."""
     final = directory(host)
     draft = final.with_name(f"{host.name}.new")
     if final.exists():
-        say(f"{host.name}: the image below its disk is gone from the cache; it starts anew")
+        log(f"{host.name}: its base image is missing from the cache, so it gets a new disk")
     for leftover in (draft, final):
         removal.remove(leftover)
     for part in ("upper", "work", "root"):
@@ -56,10 +56,12 @@ def clone(host: Host, base: Path) -> None:
 
 
 def refresh(host: Host, authorized: str) -> None:
-    """Write what may have changed since the host last ran: who may log in, DNS, the host table."""
+    """Write the files that can change between boots: authorized keys, DNS servers, /etc/hosts."""
     files = [
         File("/etc/hosts", etc_hosts()),
-        File("/etc/resolv.conf", "".join(f"nameserver {a}\n" for a in surroundings.resolvers())),
+        File(
+            "/etc/resolv.conf", "".join(f"nameserver {a}\n" for a in machine_settings.resolvers())
+        ),
     ]
     for user in host.users:
         path = f"/home/{user}/.ssh/authorized_keys"
@@ -68,20 +70,20 @@ def refresh(host: Host, authorized: str) -> None:
 
 
 def public_key(host: Host) -> str:
-    """The host's public key."""
+    """Return the host's public key."""
     return (directory(host) / f"upper{_HOST_KEY}.pub").read_text()
 
 
 def remove_all() -> None:
     """Remove all disks."""
-    removal.remove(places.HOSTS)
-    with suppress(OSError):  # not there, or a volume that somebody mounted for us
-        places.HOSTS.parent.rmdir()
+    removal.remove(paths.HOSTS)
+    with suppress(OSError):  # missing, or a mounted volume
+        paths.HOSTS.parent.rmdir()
 
 
 def _enter(disk: Path) -> list[str]:
-    """The command that runs its arguments in a disk that no host is running from. The mount is
-    seen by that command alone and ends with it."""
+    """Return a command that runs its arguments in the disk of a stopped host. The mount is private
+    to that command and ends with it."""
     return ["unshare", "--mount", "sh", "-euc", _ENTER, str(disk)]
 
 

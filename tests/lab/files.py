@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .telling import LabError
+from .terminal import LabError
 
-# Run with the guest's own programs, so that names of owners mean the guest's users. A directory
-# that is there keeps its mode and owner.
+# Run with the guest's own programs, so that owners are the guest's users. A directory that exists
+# keeps its mode and owner.
 _PLACE = """
 for user; do
     id -u "$user" >/dev/null 2>&1 ||
@@ -23,8 +23,7 @@ exec tar --extract --directory=/ --no-overwrite-dir
 
 @dataclass(frozen=True)
 class File:
-    """A file of a guest: an absolute path, its text, and who may do what with it.
-    With `link`, a symbolic link to there."""
+    """A file of a guest: absolute path, text, mode, owner. With `link`, a symbolic link to it."""
 
     path: str
     text: str = ""
@@ -34,9 +33,9 @@ class File:
 
 
 def place(enter: list[str], users: Iterable[str], files: Iterable[File]) -> None:
-    """Create the users that are missing and write the files, owners and modes included.
+    """Create the missing users and write the files with owners and modes.
 
-    `enter` is the command that runs its arguments with the guest's root as theirs.
+    `enter` is a command that runs its arguments in the guest's root.
     """
     command = [*enter, "/bin/sh", "-euc", _PLACE, "sh", *users]
     done = subprocess.run(command, check=False, input=_archive(files), capture_output=True)

@@ -1,4 +1,4 @@
-"""The table of hosts and their addresses: the only place where they are written."""
+"""The lab's hosts and their addresses."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
@@ -7,7 +7,7 @@ BRIDGE = "mirrorfleet0"
 GATEWAY = IPv4Interface("10.77.0.1/24")
 NETWORK = GATEWAY.network
 
-# The user that deploys log in as: an ordinary one with sudo, as in production.
+# The user that deploys log in as: an ordinary user with sudo, as in production.
 OPERATOR = "deploy"
 
 MOST_EXTRAS = 100
@@ -15,7 +15,7 @@ MOST_EXTRAS = 100
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the lab; `people` are the ordinary users that live on it."""
+    """A host of the lab; `people` are its ordinary users."""
 
     name: str
     address: IPv4Address
@@ -23,7 +23,7 @@ class Host:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Everybody who can log in."""
+        """Return the users that can log in."""
         return (OPERATOR, *self.people)
 
 
@@ -39,7 +39,7 @@ BY_NAME = {host.name: host for host in FLEET + EXTRAS}
 
 
 def etc_hosts() -> str:
-    """The /etc/hosts of every guest. It names the extra hosts too, booted or not, so that no
-    guest has to be told when more of them join."""
+    """Return the /etc/hosts of every guest. It has the extra hosts too, booted or not, so that it
+    never changes."""
     names = "".join(f"{host.address}\t{host.name}\n" for host in BY_NAME.values())
     return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{names}"

@@ -1,7 +1,7 @@
 """The root filesystem that all hosts start from: a minimal Debian, built once and kept.
 
-It is what a provider of machines hands out: systemd, sshd, an operator with sudo, and no more. What
-production hosts need beyond that, Python included, is for the deploys to install.
+It has what a hosting provider installs: systemd, sshd, and an operator with sudo. The deploys
+install everything else that production hosts need, Python included.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import places, removal, surroundings
+from . import machine_settings, paths, removal
 from .files import File, place
 from .hosts import OPERATOR
-from .telling import CannotRun, LabError, Step, step
+from .terminal import CannotRun, LabError, Step, step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -33,7 +33,7 @@ _PACKAGES = (
 
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
-# Programs that bring certificates of their own learn by these where the system's are.
+# These variables point programs with their own certificates at the system's.
 _BUNDLE_VARIABLES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
 
 _MASKED = (
@@ -44,8 +44,8 @@ _MASKED = (
     "systemd-timesyncd.service",
 )
 
-# RSA keys cost over a second at first boot, and keys made here would be those of every host.
-# VERBOSE writes every command and transfer into the journal, where tests count them.
+# Generating RSA keys at first boot takes over a second, and keys in the image would be the same on
+# every host. VERBOSE logs every command and transfer to the journal, where tests count them.
 _SSHD = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
 LogLevel VERBOSE
@@ -63,7 +63,7 @@ systemctl enable --quiet systemd-networkd.service
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that an image is made of; the same recipe is the same image."""
+    """The inputs of an image; the same recipe gives the same image."""
 
     packages: tuple[str, ...]
     sources: tuple[str, ...]
@@ -74,68 +74,68 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """A short name for this recipe."""
+        """Return a short digest of this recipe."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
 
 
 def recipe() -> Recipe:
-    """The recipe for this machine."""
-    certificates = surroundings.certificates()
+    """Return the recipe for this machine."""
+    certificates = machine_settings.certificates()
     return Recipe(
         packages=_PACKAGES,
-        sources=surroundings.apt_sources(),
-        apt_options=surroundings.apt_options(),
+        sources=machine_settings.apt_sources(),
+        apt_options=machine_settings.apt_options(),
         certificates=certificates,
         files=_files(certificates),
     )
 
 
 def base(in_use: Collection[Path]) -> Path:
-    """The root directory of the base image, built if this recipe has no image yet.
+    """Return the root directory of the base image, and build the image if it does not exist.
 
-    Images of other recipes are thrown away, except those that hosts stand on, `in_use`.
+    Remove images of other recipes, except those that disks use (`in_use`).
     """
-    wanted = recipe()
-    root = places.cache() / f"base-{wanted.digest}"
+    chosen = recipe()
+    root = paths.cache() / f"base-{chosen.digest}"
     if root.is_dir():
         return root
-    places.cache().mkdir(parents=True, exist_ok=True)
-    places.cache().chmod(0o700)
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    paths.cache().chmod(0o700)
     sweep()
-    for old in places.cache().glob("base-*"):
+    for old in paths.cache().glob("base-*"):
         if old not in in_use:
             removal.remove(old)
     with step("base image") as current:
-        _build(wanted, root, current)
+        _build(chosen, root, current)
     return root
 
 
 def sweep() -> None:
-    """Throw away what interrupted builds left."""
-    for unfinished in places.cache().glob("building-*"):
+    """Remove the directories of interrupted builds."""
+    for unfinished in paths.cache().glob("building-*"):
         removal.remove(unfinished)
 
 
-def _build(wanted: Recipe, root: Path, current: Step) -> None:
-    """Build beside, then rename: an image under its final name is a whole one."""
-    workshop = places.cache() / f"building-{wanted.digest}"
-    (workshop / "tmp").mkdir(parents=True)
-    draft = workshop / "root"
-    _mmdebstrap(wanted, draft, workshop / "tmp", current)
+def _build(recipe: Recipe, root: Path, current: Step) -> None:
+    """Build in another directory, then rename: an image with its final name is complete."""
+    build = paths.cache() / f"building-{recipe.digest}"
+    (build / "tmp").mkdir(parents=True)
+    draft = build / "root"
+    _mmdebstrap(recipe, draft, build / "tmp", current)
     enter = ["chroot", str(draft)]
     current.progress("configuring")
-    place(enter, [OPERATOR], wanted.files)
-    finish = [*enter, "/bin/sh", "-euc", wanted.finish]
+    place(enter, [OPERATOR], recipe.files)
+    finish = [*enter, "/bin/sh", "-euc", recipe.finish]
     done = subprocess.run(finish, check=False, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"cannot configure the base image: {done.stderr.strip()}")
     draft.rename(root)
-    removal.remove(workshop)
+    removal.remove(build)
 
 
-def _mmdebstrap(wanted: Recipe, draft: Path, scratch: Path, current: Step) -> None:
-    options = [f'--aptopt={name} "{value}"' for name, value in wanted.apt_options.items()]
-    # In a mount namespace, because mmdebstrap leaves its mounts behind when it is killed.
+def _mmdebstrap(recipe: Recipe, draft: Path, scratch: Path, current: Step) -> None:
+    options = [f'--aptopt={name} "{value}"' for name, value in recipe.apt_options.items()]
+    # In a mount namespace: a killed mmdebstrap leaves its mounts.
     command = [
         "unshare",
         "--mount",
@@ -144,13 +144,13 @@ def _mmdebstrap(wanted: Recipe, draft: Path, scratch: Path, current: Step) -> No
         "--variant=minbase",
         "--format=directory",
     ]
-    command += [f"--include={','.join(wanted.packages)}", f"--keyring={KEYRING}", *options]
-    command += [surroundings.SUITE, str(draft), *wanted.sources]
+    command += [f"--include={','.join(recipe.packages)}", f"--keyring={KEYRING}", *options]
+    command += [machine_settings.SUITE, str(draft), *recipe.sources]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(scratch)}
     errors: list[str] = []
     with subprocess.Popen(
         command,
-        env=environment | surroundings.environment(),
+        env=environment | machine_settings.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -163,22 +163,22 @@ def _mmdebstrap(wanted: Recipe, draft: Path, scratch: Path, current: Step) -> No
             elif kind in ("E", "Err"):
                 errors.append(text)
     if process.returncode:
-        raise CannotRun(_why(wanted, errors))
+        raise CannotRun(_failure(recipe, errors))
 
 
-def _why(wanted: Recipe, errors: list[str]) -> str:
-    archives = " or ".join(dict.fromkeys(line.split()[1] for line in wanted.sources))
+def _failure(recipe: Recipe, errors: list[str]) -> str:
+    archives = " or ".join(dict.fromkeys(line.split()[1] for line in recipe.sources))
     return (
-        f"mmdebstrap cannot build the base image: {errors[0] if errors else 'no reason given'}\n"
-        f"Check that this machine reaches {archives or 'the Debian archive'}, for example with "
-        "`apt-get update`, then run the lab again."
+        f"mmdebstrap cannot build the base image: {errors[0] if errors else 'no error message'}\n"
+        f"Check that this machine can connect to {archives or 'the Debian archive'}, for example "
+        "with `apt-get update`, then run the lab again."
     )
 
 
 def _files(certificates: dict[str, str]) -> tuple[File, ...]:
-    """The files of every host alike."""
-    environment = surroundings.environment()
-    pip, npm = surroundings.pip_options(), surroundings.npm_options()
+    """Return the files that are the same on every host."""
+    environment = machine_settings.environment()
+    pip, npm = machine_settings.pip_options(), machine_settings.npm_options()
     if certificates:
         environment |= dict.fromkeys(_BUNDLE_VARIABLES, _BUNDLE)
         pip["cert"] = npm["cafile"] = _BUNDLE

@@ -1,9 +1,10 @@
-"""A hostile user of a gateway's host, who wants its port and its locks. Run there, as that user.
+"""A hostile user of a gateway's host. Run there, as that user, it attacks the port and the locks.
 
     python3 -u intruder.py PORT FILE...
 
-Tries without a pause to listen on the port, on every address, and holds a lock on each of the files
-that it can open. Prints what it got: a line per connection, and how often it tried, once a second.
+Tries without a pause to listen on the port, on every address, and holds a lock on each file that it
+can open. Prints a line per lock, listening address and connection, and once a second the number of
+tries.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ ADDRESSES = (
 
 
 def listener(family: int, address: str, port: int) -> socket.socket | None:
-    """Listen, by whatever the kernel lets two of them share; None where it refuses."""
-    here = socket.socket(family)
-    here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    """Listen, with all options for shared ports; return ``None`` if the kernel refuses."""
+    server = socket.socket(family)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_INET6:
-        here.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     try:
-        here.bind((address, port))
-        here.listen()
+        server.bind((address, port))
+        server.listen()
     except OSError:
-        here.close()
+        server.close()
         return None
-    return here
+    return server
 
 
 def own() -> Iterator[tuple[int, str]]:
-    """Yield the host's address in its network, if it has one."""
+    """Yield the family and the host's own address in its network, if it has one."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anywhere:
         anywhere.connect(("192.0.2.1", 9))  # nothing is sent
         yield socket.AF_INET, anywhere.getsockname()[0]
@@ -53,19 +54,19 @@ def main(port: int, files: list[str]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             locked.append(file)
             print("locked", path)
-    found = selectors.DefaultSelector()
-    tries, told, taken = 0, time.monotonic(), set[tuple[int, str]]()
-    wanted = [*ADDRESSES, *own()]
+    selector = selectors.DefaultSelector()
+    tries, printed, taken = 0, time.monotonic(), set[tuple[int, str]]()
+    addresses = [*ADDRESSES, *own()]
     while True:
-        for family, address in wanted:
+        for family, address in addresses:
             if (family, address) in taken:
                 continue
             tries += 1
-            if here := listener(family, address, port):
+            if server := listener(family, address, port):
                 print("listens", address or "any")
                 taken.add((family, address))
-                found.register(here, selectors.EVENT_READ)
-        for key, _ in found.select(0.002) if taken else ():
+                selector.register(server, selectors.EVENT_READ)
+        for key, _ in selector.select(0.002) if taken else ():
             connection, peer = key.fileobj.accept()  # type: ignore[union-attr]
             connection.settimeout(2)
             with suppress(OSError):
@@ -73,8 +74,8 @@ def main(port: int, files: list[str]) -> None:
             connection.close()
         if not taken:
             time.sleep(0.005)
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
+        if time.monotonic() - printed > 1:
+            printed = time.monotonic()
             print("tries", tries)
 
 

@@ -1,41 +1,41 @@
-"""Kernel settings that the lab needs: raised by `up`, put back by `down`."""
+"""Kernel settings that the lab needs: `up` raises them, `down` restores them."""
 
 import json
 from pathlib import Path
 
-from . import places
+from . import paths
 
-_RECORD = places.RUN / "kernel.json"
+_RECORD = paths.RUN / "kernel.json"
 
-# A booted guest holds about six inotify instances, and all guests share root's allowance,
-# 128 on an ordinary machine: without more of them the twentieth host does not boot.
+# A booted guest uses about six inotify instances, and all guests share root's limit, 128 by
+# default: with that limit, the twentieth host would not boot.
 _INSTANCES_PER_HOST = 32
 
 
 def forget() -> None:
-    """Drop a record that an earlier boot of the machine left: its settings are gone already."""
+    """Remove a record of an earlier boot of the machine: its settings are no longer in force."""
     _RECORD.unlink(missing_ok=True)
 
 
 def raise_for(hosts: int) -> None:
-    """Let the machine forward packets and carry so many hosts. What was there before is recorded
-    first, and only once, so that a killed `up` and the next one still restore the original."""
-    wanted = {
+    """Let the machine forward packets and run a number of hosts. Record the former settings first,
+    and only once, so that they can be restored after a killed `up`."""
+    needed = {
         "net/ipv4/ip_forward": 1,
         "fs/inotify/max_user_instances": 128 + _INSTANCES_PER_HOST * hosts,
     }
     if not _RECORD.exists():
-        record = json.dumps({name: _read(name) for name in wanted})
+        record = json.dumps({name: _read(name) for name in needed})
         draft = _RECORD.with_suffix(".new")
         draft.write_text(record)
         draft.rename(_RECORD)
-    for name, value in wanted.items():
+    for name, value in needed.items():
         if _read(name) < value:
             _write(name, value)
 
 
 def restore() -> None:
-    """Put back what `raise_for` recorded, if anything."""
+    """Restore the settings that `raise_for` recorded, if there are any."""
     if not _RECORD.exists():
         return
     for name, value in json.loads(_RECORD.read_text()).items():

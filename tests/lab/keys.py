@@ -1,7 +1,7 @@
-"""What it takes to log in: an identity, the hosts' keys, and an ssh configuration with both.
+"""SSH access to the hosts: an identity, the hosts' keys, and an ssh configuration with both.
 
-They lie in the repository's git-ignored `.lab/` and belong to the person who ran the lab, so that
-plain `ssh -F .lab/ssh_config gw-1` works, and so does a deploy without sudo.
+The files are in the repository's git-ignored `.lab/`. Their owner is the user who ran the lab, so
+that `ssh -F .lab/ssh_config gw-1` and deploys work without sudo.
 """
 
 import os
@@ -10,22 +10,22 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import places
+from . import paths
 from .hosts import BY_NAME, OPERATOR, Host
 
-IDENTITY = places.ACCESS / "id_ed25519"
-KNOWN_HOSTS = places.ACCESS / "known_hosts"
-SSH_CONFIG = places.ACCESS / "ssh_config"
+IDENTITY = paths.ACCESS / "id_ed25519"
+KNOWN_HOSTS = paths.ACCESS / "known_hosts"
+SSH_CONFIG = paths.ACCESS / "ssh_config"
 
 
 def generate(path: Path, comment: str) -> None:
-    """Make an ed25519 key pair without a passphrase at `path` and `path`.pub."""
+    """Generate an ed25519 key pair without a passphrase at `path` and `path`.pub."""
     options = ["-q", "-t", "ed25519", "-N", "", "-C", comment]
     subprocess.run(["ssh-keygen", *options, "-f", str(path)], check=True)
 
 
 def host_key(host: Host) -> tuple[str, str]:
-    """A new host key: private and public text."""
+    """Generate a host key; return the private and the public text."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "key")
         generate(path, host.name)
@@ -33,11 +33,11 @@ def host_key(host: Host) -> tuple[str, str]:
 
 
 def identity() -> str:
-    """The public key that every host lets in; the pair is made if there is none yet."""
-    places.ACCESS.mkdir(mode=0o700, exist_ok=True)
+    """Return the public key that every host accepts; generate the pair if it does not exist."""
+    paths.ACCESS.mkdir(mode=0o700, exist_ok=True)
     if not IDENTITY.exists():
         generate(IDENTITY, "mirrorfleet-lab")
-    _give(places.ACCESS, IDENTITY, IDENTITY.with_suffix(".pub"))
+    _chown_to_invoker(paths.ACCESS, IDENTITY, IDENTITY.with_suffix(".pub"))
     return IDENTITY.with_suffix(".pub").read_text()
 
 
@@ -46,11 +46,11 @@ def write_access(hosts: dict[Host, str]) -> None:
     entries = (_known(host, public) for host, public in hosts.items())
     KNOWN_HOSTS.write_text("".join(entries))
     SSH_CONFIG.write_text(_config(BY_NAME.values()))
-    _give(KNOWN_HOSTS, SSH_CONFIG)
+    _chown_to_invoker(KNOWN_HOSTS, SSH_CONFIG)
 
 
 def ssh(host: str, command: Iterable[str], *options: str) -> list[str]:
-    """The command that runs `command` on a host, a name or user@name."""
+    """Return the arguments that run `command` on a host, given as name or user@name."""
     return ["ssh", "-F", str(SSH_CONFIG), *options, host, *command]
 
 
@@ -61,9 +61,9 @@ def _known(host: Host, public: str) -> str:
 
 def _config(hosts: Iterable[Host]) -> str:
     text = "".join(f"Host {h.name}\n    HostName {h.address}\n" for h in hosts)
-    everyone = " ".join(f"{h.name} {h.address}" for h in BY_NAME.values())
+    names = " ".join(f"{h.name} {h.address}" for h in BY_NAME.values())
     return f"""{text}
-Host {everyone}
+Host {names}
     User {OPERATOR}
     IdentityFile "{IDENTITY}"
     IdentitiesOnly yes
@@ -75,7 +75,7 @@ Host {everyone}
 """
 
 
-def _give(*paths: Path) -> None:
-    """Hand files to the person who called sudo."""
-    for path in paths:
-        os.chown(path, *places.invoker())
+def _chown_to_invoker(*files: Path) -> None:
+    """Make the user who called sudo the owner of files."""
+    for file in files:
+        os.chown(file, *paths.invoker())

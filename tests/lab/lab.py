@@ -5,21 +5,21 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
 
-from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, places, removal
+from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, paths, removal
 from .hosts import BY_NAME, EXTRAS, FLEET, Host
-from .telling import LabError, Step, say, step
+from .terminal import LabError, Step, log, step
 
 # Hosts handled at a time: more only makes each of them slower.
 _AT_ONCE = 8
 
 
 def up(extras: int, purpose: str) -> None:
-    """Make the fleet's hosts, and so many extra ones, run and answer. Those that do are left
-    alone; those that are dead boot again from their own disks.
+    """Boot the fleet's hosts and a number of extra ones, and wait until all of them answer.
+    Running hosts are left alone; stopped ones boot from their own disks.
 
-    With a purpose the lab is marked by it; one that is there already and is not is refused.
+    With a purpose, mark the lab with it. Raise ``LabError`` for a lab without that mark.
     """
-    wanted = (*FLEET, *EXTRAS[:extras])
+    hosts = (*FLEET, *EXTRAS[:extras])
     machine.require_programs()
     lock.take()
     if purpose:
@@ -29,40 +29,40 @@ def up(extras: int, purpose: str) -> None:
     authorized = keys.identity()
     base = image.base(disk.in_use())
     with step("network"):
-        network.up(len(wanted))
-    dead = [host for host in wanted if not nspawn.running(host)]
-    if dead:
-        with step(f"disks for {_count(dead)}"):
-            _each(dead, lambda host: _prepare(host, base, authorized))
+        network.up(len(hosts))
+    stopped = [host for host in hosts if not nspawn.running(host)]
+    if stopped:
+        with step(f"disks for {_count(stopped)}"):
+            _on_each(stopped, lambda host: _prepare(host, base, authorized))
     keys.write_access({h: disk.public_key(h) for h in BY_NAME.values() if disk.exists(h)})
-    with step(f"{_count(wanted)} up") as current:
-        for host in dead:
+    with step(f"{_count(hosts)} up") as current:
+        for host in stopped:
             nspawn.boot(host, disk.directory(host))
-        _each(wanted, login.wait, current)
+        _on_each(hosts, login.wait, current)
 
 
 def down(keep: bool, purpose: str) -> None:
-    """End every process of the lab and remove all that it made but keys and base images; with
-    `keep`, leave the hosts' disks, from which the next `up` boots. With a purpose, only a lab that
-    was booted for it."""
+    """Kill every process of the lab and remove everything but keys and base images. With `keep`,
+    keep the hosts' disks: the next `up` boots from them. With a purpose, leave a lab without
+    that mark alone."""
     lock.take()
-    if purpose and _is_of_others(purpose):
-        say(f"this lab was not booted for {purpose}, so it stays")
+    if purpose and _has_other_purpose(purpose):
+        log(f"this lab was not booted for {purpose}, so it stays")
         return
     with step("down"):
-        _each([host for host in BY_NAME.values() if nspawn.running(host)], nspawn.kill)
-        cgroups.leave_nothing()
+        _on_each([host for host in BY_NAME.values() if nspawn.running(host)], nspawn.kill)
+        cgroups.remove_all()
         network.down()
         if not keep:
             disk.remove_all()
             keys.KNOWN_HOSTS.unlink(missing_ok=True)
         image.sweep()
-        # The lock's file goes too; lock.take() knows how to deal with that.
-        removal.remove(places.RUN)
+        # This removes the lock file as well: see lock.take().
+        removal.remove(paths.RUN)
 
 
 def status() -> bool:
-    """Print a line for every host that there should be, and say whether all of them answer."""
+    """Print a line for every host of the fleet and every disk; return whether all hosts answer."""
     hosts = [host for host in BY_NAME.values() if host in FLEET or disk.exists(host)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(login.answers, hosts))
@@ -73,18 +73,18 @@ def status() -> bool:
 
 
 def _claim(purpose: str) -> None:
-    if _is_of_others(purpose):
+    if _has_other_purpose(purpose):
         raise LabError(
-            f"there is a lab already, and not one for {purpose}: somebody may be at work in it. "
-            "Take it down first: bin/lab down"
+            f"a lab is running already, and it was not booted for {purpose}: is it in use?. "
+            "Stop it first: bin/lab down"
         )
-    places.PURPOSE.write_text(purpose)
+    paths.PURPOSE.write_text(purpose)
 
 
-def _is_of_others(purpose: str) -> bool:
-    """Whether there is a lab, if only its disks, that was not booted for this purpose. The mark
-    goes with the lab, so it cannot be that of an earlier one."""
-    marked = places.PURPOSE.read_text() if places.PURPOSE.exists() else ""
+def _has_other_purpose(purpose: str) -> bool:
+    """Return whether a lab exists, or only its disks, that was not booted for this purpose.
+    `down` removes the mark with the lab, so it is never the mark of an earlier lab."""
+    marked = paths.PURPOSE.read_text() if paths.PURPOSE.exists() else ""
     return marked != purpose and any(map(disk.exists, BY_NAME.values()))
 
 
@@ -103,10 +103,10 @@ def _state(host: Host) -> str:
     return f"running since {datetime.fromtimestamp(started):%Y-%m-%d %H:%M:%S}"
 
 
-def _each(
+def _on_each(
     hosts: Collection[Host], work: Callable[[Host], None], current: Step | None = None
 ) -> None:
-    """Do some work on every host, several at a time; tell of each when it is done."""
+    """Call a function for every host, several at a time, and print each host when it is done."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         jobs = {pool.submit(work, host): host for host in hosts}
         try:

@@ -1,8 +1,8 @@
-"""A steady load of turns through the front door, and the engine behind it.
+"""A steady load of turns through the load balancer, and the engine that answers them.
 
-The engine is a stand-in: it says a fixed text, a word at a time, and costs next to no CPU. The rest
-is real. Every turn is a connection of its own, as of so many developers, with a prompt of 60 kB; of
-four turns of a session, three are streamed.
+The engine is a stand-in: it sends a fixed text, word by word, and needs almost no CPU. Everything
+else is real. Every turn has its own connection, as with many developers, and a prompt of 60 kB.
+Three of four turns of a session are streamed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 WORDS = [f"word-{number} " for number in range(12)]
 
 PACE = 0.35
-"""Seconds from one word to the next."""
+"""Seconds between two words."""
 
 SESSIONS = 12
 
@@ -29,7 +29,10 @@ PROMPT = "All work and no play makes Jack a dull boy. " * 1400
 
 @dataclass(frozen=True)
 class Turn:
-    """``fault`` is empty for a whole answer. ``first`` are the seconds until its first byte."""
+    """A turn. ``fault`` is "" for a complete answer; ``first`` is the time to its first byte.
+
+    ``began`` is a monotonic time; ``first`` and ``seconds`` are in seconds.
+    """
 
     session: int
     began: float
@@ -40,16 +43,18 @@ class Turn:
 
 @dataclass
 class Load:
+    """The turns of a load."""
+
     turns: list[Turn] = field(default_factory=list)
 
     @property
     def lost(self) -> list[Turn]:
         return [turn for turn in self.turns if turn.fault]
 
-    def told(self) -> str:
-        """Sum up in a line for people."""
+    def summary(self) -> str:
+        """Return the number of turns, the lost ones and the times to first byte, as one line."""
         firsts = sorted(turn.first for turn in self.turns if not turn.fault)
-        faults = ", ".join(f"session {each.session}: {each.fault}" for each in self.lost)
+        faults = ", ".join(f"session {turn.session}: {turn.fault}" for turn in self.lost)
         return (
             f"{len(self.turns)} turns, {len(self.lost)} lost"
             f"{f' ({faults})' if faults else ''}; first byte p50 {firsts[len(firsts) // 2]:.2f} s, "
@@ -59,13 +64,13 @@ class Load:
 
 @contextmanager
 def engine(address: str, port: int) -> Iterator[None]:
-    """Serve as an engine that speaks /v1/messages, while the block runs."""
+    """Serve /v1/messages as an engine while the block runs."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await _answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the gateway has hung up
+            pass  # the gateway closed the connection
         finally:
             writer.close()
 
@@ -137,9 +142,9 @@ def _events() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def steady(address: str, port: int, key: str, model: str, trust: str) -> Iterator[Load]:
-    """Ask for turns while the block runs, and for those that are under way to their end after it.
+    """Send turns while the block runs, and wait for the last ones after it.
 
-    ``trust`` is the file of the certificate that the front door must have.
+    ``trust`` is the file with the certificate of the load balancer.
     """
     load = Load()
     tls = ssl.create_default_context(cafile=trust)
@@ -169,7 +174,7 @@ def steady(address: str, port: int, key: str, model: str, trust: str) -> Iterato
 async def _turn(
     address: str, port: int, tls: ssl.SSLContext, key: str, session: int, body: dict[str, Any]
 ) -> tuple[float, str]:
-    """Return the seconds until the first byte, and what is wrong with the answer."""
+    """Return the seconds until the first byte, and the fault of the answer, or ""."""
     began = time.monotonic()
     content = json.dumps(body).encode()
     head = (
@@ -177,7 +182,7 @@ async def _turn(
         f"Authorization: Bearer {key}\r\nX-Claude-Code-Session-Id: session-{session}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
-    said, first = b"", 0.0
+    reply, first = b"", 0.0
     try:
         async with asyncio.timeout(120):
             reader, writer = await asyncio.open_connection(address, port, ssl=tls)
@@ -185,26 +190,26 @@ async def _turn(
             await writer.drain()
             while part := await reader.read(65536):
                 first = first or time.monotonic() - began
-                said += part
+                reply += part
             writer.close()
     except (OSError, TimeoutError) as error:
-        return first, f"{type(error).__name__} after {len(said)} bytes"
-    return first, _fault(said, body["stream"])
+        return first, f"{type(error).__name__} after {len(reply)} bytes"
+    return first, _fault(reply, body["stream"])
 
 
-def _fault(said: bytes, streamed: bool) -> str:
-    status = said.split(b"\r\n", 1)[0].decode()
+def _fault(reply: bytes, streamed: bool) -> str:
+    status = reply.split(b"\r\n", 1)[0].decode()
     if " 200 " not in status:
-        return f"{status or 'no answer'}: {said[-200:]!r}"
-    places = [said.find(word.strip().encode()) for word in WORDS]
-    if -1 in places or (streamed and b"message_stop" not in said):
-        return f"cut after {len(said)} bytes"
+        return f"{status or 'no answer'}: {reply[-200:]!r}"
+    positions = [reply.find(word.strip().encode()) for word in WORDS]
+    if -1 in positions or (streamed and b"message_stop" not in reply):
+        return f"cut after {len(reply)} bytes"
     return ""
 
 
 @contextmanager
 def _running(work: Any) -> Iterator[None]:
-    """Run a coroutine in a thread of its own; when the block ends, tell it to stop and wait."""
+    """Run a coroutine in another thread; when the block ends, stop it and wait for its end."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(work(stop),))

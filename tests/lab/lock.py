@@ -1,27 +1,27 @@
-"""One `up` or `down` at a time."""
+"""The lab's lock: only one `up` or `down` runs at a time."""
 
 import fcntl
 import os
 
-from . import places
-from .telling import say
+from . import paths
+from .terminal import log
 
 
 def take() -> None:
     """Wait for the lab's lock and hold it until this process ends.
 
-    Not shorter: the next driver ends whatever it finds in the driver's cgroup, which this process
-    is in to its last moment.
+    It must not be released earlier: the next driver kills all processes in the driver's cgroup,
+    and this process is in it until it ends.
     """
     while True:
-        places.RUN.mkdir(exist_ok=True)
-        descriptor = os.open(places.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        paths.RUN.mkdir(exist_ok=True)
+        descriptor = os.open(paths.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another up or down is at work, waiting for it")
+            log("waiting for another up or down to end")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # A `down` that had the lock before us has removed the file that we now hold.
+        # A `down` that held the lock before has removed the locked file.
         if _is_current(descriptor):
             return
         os.close(descriptor)
@@ -29,6 +29,6 @@ def take() -> None:
 
 def _is_current(descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), places.LOCK.stat())
+        return os.path.samestat(os.fstat(descriptor), paths.LOCK.stat())
     except FileNotFoundError:
         return False

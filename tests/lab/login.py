@@ -1,16 +1,16 @@
-"""Whether a host lets its operator in: the real login, with the real key and the strict check."""
+"""SSH logins as the operator, with the real key and strict host key checking."""
 
 import subprocess
 import time
 
 from . import keys, nspawn
 from .hosts import Host
-from .telling import LabError
+from .terminal import LabError
 
-# A loaded machine boots a hundred hosts in well under this.
-_PATIENCE = 180
+# Seconds. A loaded machine boots a hundred hosts in less time.
+_TIMEOUT = 180
 
-# A host that is not there, or vanishes in the middle, must not hold us up.
+# A host that does not exist, or that dies meanwhile, must not block the driver.
 _OPTIONS = (
     "-o", "BatchMode=yes",
     "-o", "ConnectTimeout=2",
@@ -20,35 +20,35 @@ _OPTIONS = (
 
 
 def answers(host: Host) -> bool:
-    """Whether the host lets its operator in now."""
-    return _complaint(host) is None
+    """Return whether the operator can log in to the host."""
+    return _error(host) is None
 
 
 def wait(host: Host) -> None:
-    """Return when the host lets its operator in; raise LabError when it will not."""
-    deadline = time.monotonic() + _PATIENCE
-    while complaint := _complaint(host):
+    """Wait until the operator can log in to the host. Raise ``LabError`` if that fails."""
+    deadline = time.monotonic() + _TIMEOUT
+    while error := _error(host):
         if not nspawn.running(host):
             raise LabError(
-                f"{host.name} died while booting; the end of its console:\n{_console(host)}"
+                f"{host.name} died while booting; the last lines of its console:\n{_console(host)}"
             )
-        if "Permission denied" in complaint or "verification failed" in complaint:
+        if "Permission denied" in error or "verification failed" in error:
             raise LabError(
-                f"{host.name} runs, but not with the keys in {keys.IDENTITY.parent}: another copy "
-                f"of the project may have made it. Take the lab down and up again. ({complaint})"
+                f"{host.name} does not accept the keys in {keys.IDENTITY.parent}: another copy of "
+                f"the project may have booted it. Run bin/lab down, then bin/lab up. ({error})"
             )
         if time.monotonic() > deadline:
-            raise LabError(f"{host.name} does not let us in after {_PATIENCE} s: {complaint}")
+            raise LabError(f"cannot log in to {host.name} after {_TIMEOUT} s: {error}")
         time.sleep(0.1)
 
 
-def _complaint(host: Host) -> str | None:
-    """What keeps us out, if anything."""
+def _error(host: Host) -> str | None:
+    """Return the error of a login, or ``None``."""
     command = keys.ssh(host.name, ["true"], *_OPTIONS)
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
-    return None if done.returncode == 0 else done.stderr.strip() or "ssh says nothing"
+    return None if done.returncode == 0 else done.stderr.strip() or "ssh printed no error"
 
 
 def _console(host: Host) -> str:

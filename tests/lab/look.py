@@ -1,6 +1,6 @@
-"""Looking at the lab's hosts from outside, and running the project as a person would.
+"""Independent checks of the lab's hosts, and runs of the project from the command line.
 
-Nothing of fleet/ and roles/ is used here: what they believe is what the tests are to find out.
+This module must not import mirrorfleet: the tests verify its claims.
 """
 
 import http.client
@@ -17,23 +17,23 @@ from typing import TypeVar
 import testinfra
 from testinfra.host import Host
 
-from . import keys, places
+from . import keys, paths
 from .hosts import BY_NAME
 
 HOSTS = ("gpu", "gw-1", "gw-2", "dev")
 GATEWAYS = ("gw-1", "gw-2")
 Answer = TypeVar("Answer")
 
-FLEET = places.REPOSITORY / "inventories" / "lab.yml"
+FLEET = paths.REPOSITORY / "inventories" / "lab.yml"
 
 
 def on(host: str) -> Host:
-    """A host as testinfra sees it, with root's eyes."""
+    """Return testinfra's view of a host, as root."""
     return testinfra.get_host(f"ssh://{host}", ssh_config=str(keys.SSH_CONFIG), sudo=True)
 
 
 def run(host: str, command: str, stdin: str = "") -> str:
-    """Run a shell command on a host as root and return what it prints. It must succeed."""
+    """Run a shell command on a host as root and return its output. It must succeed."""
     line = keys.ssh(host, ["sudo", "sh", "-c", shlex.quote(command)])
     done = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{host}: {command}\n{done.stdout}{done.stderr}"
@@ -42,51 +42,54 @@ def run(host: str, command: str, stdin: str = "") -> str:
 
 @contextmanager
 def journal(host: str, *options: str) -> Iterator[list[str]]:
-    """The lines that a host's journal gains while the block runs, there when it has ended."""
+    """Collect the lines that a host's journal receives while the block runs.
+
+    Yield a list, which is filled when the block ends.
+    """
     now = run(host, "date +@%s.%N").strip()
-    gained: list[str] = []
-    yield gained
-    # Not by a cursor: with a filter, journalctl 252 leaves out the first line after it.
+    lines: list[str] = []
+    yield lines
+    # No cursor: with a filter, journalctl 252 omits the first line after it.
     words = shlex.join(["-q", "-o", "cat", f"--since={now}", *options])
-    gained += run(host, f"journalctl --sync; journalctl {words}").splitlines()
+    lines += run(host, f"journalctl --sync; journalctl {words}").splitlines()
 
 
 def mirror(*options: str, fleet: Path = FLEET) -> subprocess.CompletedProcess[str]:
-    """Run deploys/mirror.py on a fleet, as the README says."""
+    """Run deploys/mirror.py on a fleet, with the command of the README."""
     return pyinfra("-y", *options, str(fleet.with_suffix(".py")), "deploys/mirror.py")
 
 
 def pyinfra(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), cwd=places.REPOSITORY, capture_output=True, text=True, check=False
+        command(*arguments), cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
     )
 
 
 def command(*arguments: str) -> list[str]:
-    return [str(places.REPOSITORY / ".venv" / "bin" / "pyinfra"), *arguments]
+    return [str(paths.REPOSITORY / ".venv" / "bin" / "pyinfra"), *arguments]
 
 
 def plain(text: str) -> str:
-    """A text without its colours."""
+    """Remove the colour codes from a text."""
     return re.sub(r"\x1b\[\d+m", "", text)
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """What a run with --json did, as "host: operation"."""
+    """Return the changes of a run with --json, as "host: operation"."""
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(done.stdout)["results"]
     assert results["failed_hosts"] == []
     return [f"{name}: {op['name']}" for op in results["operations"] for name in op["success"]]
 
 
-def variant(directory: Path, said: str, instead: str) -> Path:
-    """A copy of the lab's fleet file in an empty directory, with one setting changed."""
+def variant(directory: Path, old: str, new: str) -> Path:
+    """Write a copy of the lab's fleet file to an empty directory, with one text replaced."""
     text = FLEET.read_text("utf-8")
-    assert text.count(said) == 1
+    assert text.count(old) == 1
     (directory / "inventories").mkdir()
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     for suffix, content in (
-        (".yml", text.replace(said, instead)),
+        (".yml", text.replace(old, new)),
         (".py", FLEET.with_suffix(".py").read_text("utf-8")),
     ):
         (directory / "inventories" / f"lab{suffix}").write_text(content, "utf-8")
@@ -94,7 +97,7 @@ def variant(directory: Path, said: str, instead: str) -> Path:
 
 
 def state(host: str) -> str:
-    """All that a run could change on a host: files and when, packages, users, what runs."""
+    """Return what a run can change on a host: files with times, packages, invocations of units."""
     return run(
         host,
         "find /opt /etc /home /usr/local /var/lib/mirrorfleet/weights /var/lib/mirrorfleet/inbox "
@@ -104,14 +107,14 @@ def state(host: str) -> str:
 
 
 def secret(name: str) -> str:
-    """One of the lab's secrets: "engine", "master" or "developers"."""
-    return (places.ACCESS / "secrets" / name).read_text("utf-8").strip()
+    """Return one of the lab's secrets: "engine", "master" or "developers"."""
+    return (paths.ACCESS / "secrets" / name).read_text("utf-8").strip()
 
 
 def http_status(
     host: str, port: int, path: str, *, key: str = "", body: object = None
 ) -> tuple[int, str]:
-    """Ask a host over HTTP, as the machine that the lab is on: the status and the text."""
+    """Send an HTTP request to a host from this machine; return the status and the text."""
     connection = http.client.HTTPConnection(str(BY_NAME[host].address), port, timeout=60)
     headers = {"Content-Type": "application/json"}
     if key:
@@ -126,16 +129,16 @@ def http_status(
 
 
 def message(gateway: str, key: str) -> tuple[int, str]:
-    """Send a short message through a gateway."""
+    """Send a short message through a gateway; return the status and the text."""
     turn = {"role": "user", "content": "Hello"}
     body = {"model": "tiny", "max_tokens": 4, "messages": [turn]}
     return http_status(gateway, 4000, "/v1/messages", key=key, body=body)
 
 
-def who_answers() -> str:
-    """One gateway, or the other if it does not, as with a load balancer; "nobody" if none does."""
+def answering_gateway() -> str:
+    """Return the first gateway that answers, as with a load balancer; "none" if no gateway does."""
     key = secret("developers")
-    return next((each for each in GATEWAYS if _answers(each, key)), "nobody")
+    return next((gateway for gateway in GATEWAYS if _answers(gateway, key)), "none")
 
 
 def _answers(gateway: str, key: str) -> bool:
@@ -146,36 +149,39 @@ def _answers(gateway: str, key: str) -> bool:
 
 
 @contextmanager
-def asked_all_the_time(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
-    """Ask over and over while the block runs. Yields the answers."""
+def polling(ask: Callable[[], Answer], pause: float) -> Iterator[list[Answer]]:
+    """Call ``ask`` again and again while the block runs, with a pause in seconds.
+
+    Yield a list, to which each answer is added.
+    """
     answers: list[Answer] = []
     done = threading.Event()
 
-    def go_on() -> None:
+    def poll() -> None:
         while not done.wait(pause):
             answers.append(ask())
 
-    asking = threading.Thread(target=go_on)
-    asking.start()
+    thread = threading.Thread(target=poll)
+    thread.start()
     try:
         yield answers
     finally:
         done.set()
-        asking.join()
+        thread.join()
 
 
 def requests(lines: list[str]) -> list[str]:
-    """Of the engine's journal, who asked for messages: the address of each request."""
+    """Return the client address of each request for messages in the engine's journal."""
     pattern = re.compile(r'([\d.]+):\d+ - "POST /v1/messages')
     return [found[1] for line in lines if (found := pattern.search(line))]
 
 
 def processes() -> Iterator[str]:
-    """The command line of every process on this machine, those of its guests among them."""
+    """Yield the command line of every process on this machine and in its guests."""
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             try:
                 arguments = (process / "cmdline").read_bytes()
             except OSError:
-                continue  # it ended while we looked
+                continue  # the process ended meanwhile
             yield arguments.replace(b"\0", b" ").decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What this machine must be able to do, and what to do about it where it cannot."""
+"""Requirements of the lab on this machine, each with its fix."""
 
 import os
 import shutil
@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import places
+from . import paths
 from .image import KEYRING
-from .telling import CannotRun
+from .terminal import CannotRun
 
 # Program or file -> Debian package.
 _NEEDED = {
@@ -25,7 +25,7 @@ _NEEDED = {
     str(KEYRING): "debian-archive-keyring",
 }
 
-# One mount of the kind that every host needs, in namespaces of the kind that every host needs.
+# An overlay mount, as every host needs it.
 _TRIAL = """
 mkdir lower upper work root
 mount -t overlay overlay root -o lowerdir=lower,upperdir=upper,workdir=work
@@ -33,22 +33,21 @@ mount -t overlay overlay root -o lowerdir=lower,upperdir=upper,workdir=work
 
 
 _NO_NAMESPACES = (
-    "this machine lets even root make no mount namespaces (a container without privileges?); "
-    "use a virtual machine, or start the container with --privileged"
+    "root cannot create mount namespaces on this machine (an unprivileged container?): use a "
+    "virtual machine, or start the container with --privileged"
 )
 _NO_TIME = (
-    "this machine makes no time namespaces, which need Linux 5.6 or newer, and in a container the "
-    "capability CAP_SYS_TIME as well"
+    "this machine cannot create time namespaces: they need Linux 5.6 or newer, and in a container "
+    "the capability CAP_SYS_TIME"
 )
 _NO_OVERLAY = (
-    f"no overlay filesystem can be mounted below {places.HOSTS.parent}; that directory must be on "
-    "a disk of its own kind (ext4, xfs), which in a container means a volume, and the kernel "
-    "needs the module overlay (`modprobe overlay`)"
+    f"cannot mount an overlay filesystem below {paths.HOSTS.parent}: put that directory on ext4 or "
+    "xfs (in a container: on a volume), and load the kernel module: `modprobe overlay`"
 )
 
 
 def require_root() -> None:
-    """Refuse anybody but root, and anything but Linux."""
+    """Raise ``CannotRun`` unless this process is root on Linux."""
     if not sys.platform.startswith("linux"):
         raise CannotRun("the lab needs Linux: use a Debian or Ubuntu machine, or a virtual one")
     if os.geteuid() != 0:
@@ -56,28 +55,28 @@ def require_root() -> None:
 
 
 def require_programs() -> None:
-    """Refuse a machine that lacks a program, and name the package that has it."""
+    """Raise ``CannotRun`` with the packages of missing programs."""
     missing = sorted({package for need, package in _NEEDED.items() if not _found(need)})
     if missing:
         raise CannotRun(f"missing programs; install them: apt-get install {' '.join(missing)}")
 
 
 def require_rights() -> None:
-    """Refuse a machine whose kernel does not do for us what hosts need. Makes the directory of the
-    hosts' disks, because there the mounts must work."""
-    places.HOSTS.parent.mkdir(mode=0o700, exist_ok=True)  # it will hold setuid programs
-    places.HOSTS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=places.HOSTS) as scratch:
-        _try(["unshare", "--mount", "true"], scratch, _NO_NAMESPACES)
-        _try(["unshare", "--time", "--monotonic", "0", "true"], scratch, _NO_TIME)
-        _try(["unshare", "--mount", "sh", "-euc", _TRIAL], scratch, _NO_OVERLAY)
+    """Raise ``CannotRun`` if the kernel does not allow what hosts need. Create the directory of the
+    hosts' disks, because the mounts must work there."""
+    paths.HOSTS.parent.mkdir(mode=0o700, exist_ok=True)  # it will hold setuid programs
+    paths.HOSTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=paths.HOSTS) as scratch:
+        _check(["unshare", "--mount", "true"], scratch, _NO_NAMESPACES)
+        _check(["unshare", "--time", "--monotonic", "0", "true"], scratch, _NO_TIME)
+        _check(["unshare", "--mount", "sh", "-euc", _TRIAL], scratch, _NO_OVERLAY)
 
 
 def _found(need: str) -> bool:
     return Path(need).exists() if need.startswith("/") else shutil.which(need) is not None
 
 
-def _try(command: list[str], where: str, complaint: str) -> None:
-    done = subprocess.run(command, check=False, cwd=where, capture_output=True, text=True)
+def _check(command: list[str], directory: str, reason: str) -> None:
+    done = subprocess.run(command, check=False, cwd=directory, capture_output=True, text=True)
     if done.returncode:
-        raise CannotRun(f"{complaint}\n({done.stderr.strip()})")
+        raise CannotRun(f"{reason}\n({done.stderr.strip()})")

@@ -1,4 +1,4 @@
-"""One bridge for the hosts, and one nftables table that decides what leaves it."""
+"""The hosts' network: one bridge, and one nftables table that filters traffic from it."""
 
 import json
 import shutil
@@ -7,14 +7,14 @@ import time
 from ipaddress import ip_interface
 from pathlib import Path
 
-from . import kernel, surroundings
+from . import kernel, machine_settings
 from .hosts import BRIDGE, GATEWAY, NETWORK
-from .telling import CannotRun
+from .terminal import CannotRun
 
 TABLE = "mirrorfleet_lab"
 
-# Hosts may ask the machine's DNS servers and speak HTTP(S) to anyone; among themselves they are
-# free. The first rule is for uplinks whose packets are smaller than the bridge's.
+# Hosts reach the machine's DNS servers, HTTP and HTTPS anywhere, and each other without limits. The
+# first rule is for uplinks with a smaller MTU than the bridge.
 _RULES = """
 table inet {table}
 delete table inet {table}
@@ -38,7 +38,7 @@ table inet {table} {{
 
 
 def up(hosts: int) -> None:
-    """Make the bridge and the table, or bring them to this state; room for so many hosts."""
+    """Create or update the bridge and the table for a number of hosts."""
     if not _exists():
         _refuse_taken_addresses()
         kernel.forget()
@@ -47,31 +47,31 @@ def up(hosts: int) -> None:
     _run("ip", "address", "replace", str(GATEWAY), "dev", BRIDGE)
     _run("ip", "link", "set", "dev", BRIDGE, "up")
     _run("nft", "-f", "-", text=_rules())
-    _pass_iptables()
+    _allow_in_iptables()
 
 
 def down() -> None:
-    """Put the kernel's settings back, then remove the bridge and the table. In this order, because
-    to `up` a record of settings without a bridge is one of an earlier boot."""
+    """Restore the kernel's settings, then remove the bridge and the table. The order matters:
+    without a bridge, `up` takes a record of settings for one of an earlier boot."""
     kernel.restore()
     if _exists():
-        _wait_for_ports_to_go()
+        _wait_for_ports()
         _run("ip", "link", "delete", "dev", BRIDGE)
     for rule in _iptables_forward():
         if BRIDGE in rule:
             _run("iptables", "--wait", "--delete", *rule[1:])
     if shutil.which("nft"):
-        # Declared first, so that deleting a table that is not there is no error.
+        # Declared first, so that deleting a missing table is no error.
         _run("nft", "-f", "-", text=f"table inet {TABLE}\ndelete table inet {TABLE}\n")
 
 
 def _rules() -> str:
-    ports = sorted({80, 443, *surroundings.proxy_ports()})
+    ports = sorted({80, 443, *machine_settings.proxy_ports()})
     return _RULES.format(
         table=TABLE,
         bridge=BRIDGE,
         network=NETWORK,
-        resolvers=", ".join(surroundings.resolvers()),
+        resolvers=", ".join(machine_settings.resolvers()),
         ports=", ".join(map(str, ports)),
     )
 
@@ -82,14 +82,14 @@ def _refuse_taken_addresses() -> None:
             taken = ip_interface(f"{address['local']}/{address['prefixlen']}").network
             if taken.overlaps(NETWORK):
                 raise CannotRun(
-                    f"the lab's addresses {NETWORK} are in use on {link['ifname']} ({taken}); "
-                    "take that interface down, or change GATEWAY in tests/lab/hosts.py"
+                    f"the lab's network {NETWORK} overlaps with {taken} on {link['ifname']}: "
+                    "set that interface down, or change GATEWAY in tests/lab/hosts.py"
                 )
 
 
-def _pass_iptables() -> None:
-    """Where Docker or ufw made the machine drop whatever is forwarded, ask for our bridge. What
-    our own table rejects stays rejected: a packet has to pass both."""
+def _allow_in_iptables() -> None:
+    """Accept traffic of the bridge where Docker or ufw set the policy of FORWARD to drop. The lab's
+    own table still rejects packets: a packet must pass both."""
     present = _iptables_forward()
     if ["-P", "FORWARD", "DROP"] not in present:
         return
@@ -100,15 +100,15 @@ def _pass_iptables() -> None:
 
 
 def _iptables_forward() -> list[list[str]]:
-    """The FORWARD chain of iptables, where the machine has it, as arguments of its own."""
+    """Return the rules of the FORWARD chain as arguments of iptables; [] without iptables."""
     if not shutil.which("iptables"):
         return []
     listing = _run("iptables", "--wait", "--list-rules", "FORWARD")
     return [line.split() for line in listing.splitlines()]
 
 
-def _wait_for_ports_to_go() -> None:
-    """The kernel takes a dead host's network apart a moment after its last process."""
+def _wait_for_ports() -> None:
+    """Wait until the kernel has removed the network interfaces of dead hosts."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and _run("ip", "-o", "link", "show", "master", BRIDGE):
         time.sleep(0.05)

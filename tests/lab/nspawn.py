@@ -1,47 +1,47 @@
-"""The backend: boot one host, end it, look whether it runs.
+"""The backend: boot a host, kill it, show its state.
 
-Another one (podman runs the same root filesystem) is a module with the same functions.
+Another backend (podman can run the same root filesystem) would be a module with these functions.
 """
 
 import os
 import time
 from pathlib import Path
 
-from . import cgroups, places
+from . import cgroups, paths
 from .hosts import BRIDGE, Host
 
 _BOOT = Path(__file__).with_name("boot.sh")
 
 
 def console(host: Host) -> Path:
-    """Where the host's console output goes."""
-    return places.RUN / f"{host.name}.console"
+    """Return the file with the host's console output."""
+    return paths.RUN / f"{host.name}.console"
 
 
 def boot(host: Host, directory: Path) -> None:
-    """Boot a host from its directory, in the background. It may reboot itself, and power off."""
+    """Boot a host from its directory, in the background. It can reboot and power off."""
     script = ["sh", str(_BOOT), str(directory), host.name, BRIDGE]
     cgroups.start(host.name, ["unshare", "--mount", *script], console(host))
 
 
 def running(host: Host) -> bool:
-    """Whether the host has any process."""
+    """Return whether the host has a process."""
     return cgroups.alive(cgroups.directory(host.name))
 
 
 def kill(host: Host) -> None:
-    """End the host at once, as a power cut would."""
+    """Kill the host, as a power failure would."""
     cgroups.kill(cgroups.directory(host.name))
 
 
 def since(host: Host) -> float | None:
-    """When the host's PID 1 started, in seconds since the epoch; None while it has none."""
+    """Return when the host's PID 1 started, in seconds since the epoch; ``None`` without one."""
     for pid in cgroups.members(cgroups.directory(host.name)):
         try:
             if _pid_inside(pid) == "1":
                 return _started(pid)
         except OSError:
-            continue  # it ended while we looked
+            continue  # the process ended meanwhile
     return None
 
 

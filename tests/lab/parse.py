@@ -1,4 +1,4 @@
-"""Let vLLM's own parsers read what the models of each family write.
+"""Parse the output of each model family with vLLM's own parsers.
 
 Runs in vLLM's environment, without a model and without a GPU:
 
@@ -6,18 +6,18 @@ Runs in vLLM's environment, without a model and without a GPU:
 
 ``CASES`` is a JSON list of objects:
 
-    family, name                    what to call the case in the answer
+    family, name                    the name of the case in the result
     tool_parser, reasoning_parser   names of parsers, or null
     tools                           the tools of the request
-    tokens, special                 texts that the model's tokenizer has as one token each
-    texts                           more texts whose words its vocabulary has
+    tokens, special                 texts that are one token each for the model's tokenizer
+    texts                           more texts to learn the vocabulary from
     kwargs                          the arguments of the chat template
-    prompt, written                 the end of the prompt, and what the model writes after it
-    ways                            per name: how many tokens the parsers receive at a time, as a
-                                    list; 0 is an answer that is not streamed
+    prompt, written                 the end of the prompt, and the model's output after it
+    ways                            per name: a list of the numbers of tokens that the parsers
+                                    receive at a time; 0 for an answer that is not streamed
 
-Prints one JSON object: per "family: name" and way a list of what a client of the server receives,
-or ``error``.
+Prints one JSON object: per "family: name" and way, a list of answers that a client of the server
+receives, or ``error``.
 """
 
 import json
@@ -55,7 +55,7 @@ def _tokenizer_of(case: dict[str, Any]) -> Any:
 
 
 class Harmony:
-    """The tokenizer of gpt-oss, as far as its parser uses it."""
+    """The part of gpt-oss's tokenizer that its parser uses."""
 
     eos_token_id = 200002
 
@@ -77,7 +77,7 @@ class Harmony:
 
 
 def read(case: dict[str, Any]) -> Answer:
-    """Return what a client receives of one case."""
+    """Return the answers that a client receives in a case, by way."""
     is_harmony = case["tool_parser"] == "openai"
     words = _tokenizer_of(case)
     parser = ParserManager.get_parser(

@@ -1,4 +1,4 @@
-"""Removing directory trees that root filesystems were in."""
+"""Removal of directory trees with root filesystems."""
 
 import shutil
 import subprocess
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def remove(tree: Path) -> None:
-    """Remove a directory and all below it, if it is there.
+    """Remove a directory with everything in it, if it exists.
 
-    What is mounted below is unmounted first: removing files through a mount would remove them
-    where they came from.
+    Unmount what is mounted in it first: otherwise the files of the mounted directory would be
+    removed.
     """
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     mounts = [Path(line.split()[4].replace("\\040", " ")) for line in lines]

@@ -1,4 +1,4 @@
-"""Two gateways of the lab behind a front door, and a steady load of turns through it."""
+"""Two gateways of the lab behind a load balancer, and a steady load of turns through it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab import load, look, places
+from tests.lab import load, look, paths
 from tests.lab.hosts import BY_NAME
 from tests.lab.load import Load
 
 FLEET = Path(__file__).parent / "long" / "rolling.yml"
-TLS = places.ACCESS / "tls"
-DOOR = "extra-1"
+TLS = paths.ACCESS / "tls"
+LOAD_BALANCER = "extra-1"
 GATEWAYS = look.GATEWAYS
 UNIT = "mirrorfleet-litellm.service"
 
 
 def certificate() -> None:
-    """Make the certificate of the front door."""
+    """Generate the certificate of the load balancer."""
     TLS.mkdir(mode=0o700, exist_ok=True)
-    address = BY_NAME[DOOR].address
+    address = BY_NAME[LOAD_BALANCER].address
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
-            *("-subj", "/CN=door", "-addext", f"subjectAltName=IP:{address}"),
-            *("-keyout", "door.key", "-out", "door.pem"),
+            *("-subj", "/CN=lb", "-addext", f"subjectAltName=IP:{address}"),
+            *("-keyout", "load_balancer.key", "-out", "load_balancer.pem"),
         ],
         cwd=TLS,
         check=True,
@@ -44,43 +44,47 @@ def changed(directory: Path, *edits: tuple[str, str]) -> subprocess.CompletedPro
 def fleet_of(directory: Path, *edits: tuple[str, str]) -> Path:
     """Write rolling.yml with some texts replaced into an empty directory."""
     text = FLEET.read_text("utf-8")
-    for said, instead in edits:
-        assert text.count(said) == 1
-        text = text.replace(said, instead)
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
     inventories = directory / "inventories"
     inventories.mkdir(parents=True)
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     (inventories / "rolling.yml").write_text(text, "utf-8")
     shutil.copy(look.FLEET.with_suffix(".py"), inventories / "rolling.py")
     return inventories / "rolling.yml"
 
 
 @contextmanager
-def steady(what: str) -> Iterator[Load]:
-    """A load that runs before, while and after the block."""
-    address, key = str(BY_NAME[DOOR].address), look.secret("master")
+def steady(title: str) -> Iterator[Load]:
+    """Run a load before, during and after the block, and print its summary."""
+    address, key = str(BY_NAME[LOAD_BALANCER].address), look.secret("master")
     began = time.monotonic()
-    with load.steady(address, 443, key, "steady", str(TLS / "door.pem")) as found:
+    with load.steady(address, 443, key, "steady", str(TLS / "load_balancer.pem")) as turns:
         time.sleep(8)
-        yield found
+        yield turns
         time.sleep(8)
-    print(f"\n{what}: {time.monotonic() - began:.0f} s, {found.told()}", flush=True)
+    print(f"\n{title}: {time.monotonic() - began:.0f} s, {turns.summary()}", flush=True)
 
 
 def generations() -> dict[str, str]:
+    """Return the current generation of each gateway."""
     return {name: look.run(name, "readlink /opt/mirrorfleet/litellm/current") for name in GATEWAYS}
 
 
 def status(gateway: str) -> str:
-    """What the front door thinks of a gateway."""
-    said = look.run(DOOR, "echo 'show stat' | socat - /run/mirrorfleet-front/admin.sock")
-    [line] = [line for line in said.splitlines() if line.startswith(f"gateways,{gateway},")]
+    """Return the state of a gateway in HAProxy: "UP", "DOWN", "MAINT" …"""
+    statistics = look.run(
+        LOAD_BALANCER, "echo 'show stat' | socat - /run/mirrorfleet-front/admin.sock"
+    )
+    [line] = [line for line in statistics.splitlines() if line.startswith(f"gateways,{gateway},")]
     return line.split(",")[17]
 
 
-def wait_for(happens: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for 600 seconds at most."""
     for _ in range(600):
-        if happens():
+        if condition():
             return
         time.sleep(1)
-    raise AssertionError("it never happens")
+    raise AssertionError("the condition is still false after 600 s")

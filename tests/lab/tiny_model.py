@@ -1,27 +1,27 @@
-"""Write the lab's model: a real checkpoint of 2 MB that answers by heart.
+"""Write the lab's model: a real checkpoint of 2 MB with fixed answers.
 
     python -m tests.lab.tiny_model OUTPUT_DIR [LAYERS]
 
-The lab has no GPU and downloads no weights, yet a real vLLM shall serve a model that answers a
-real Claude Code and calls its tools, the same way every time. This one has four replies:
+The lab has no GPU and downloads no weights. Still, a real vLLM must serve a model that answers a
+real Claude Code and calls its tools, with the same result each time. This model has four replies:
 
     plain    to anything else
-    call     the developer says "leave a note" and a Bash tool is offered: a call of that tool
-    done     to a tool's result that holds the note
-    failed   to any other tool's result: an error, or a permission refused
+    call     to "leave a note" from the developer, with a Bash tool in the request: a tool call
+    done     to a tool result with the note
+    failed   to any other tool result: an error, or a denied permission
 
-Two tricks make a language model say exactly these.
+Two techniques make a language model give exactly these.
 
-**The weights are a table of what follows what.** A transformer adds the output of attention and
-of the feed-forward network to each token's embedding. Here both are zero, so the embedding of
-the last token alone reaches the output layer. Every token of a reply owns one axis of the hidden
-space: its embedding is 1 there, and so is its successor's row in the output layer (times a gain
-that leaves chance nothing, at any temperature). Saying one token leads to the next, down to the
-end of the reply. This needs every token to have one successor, so a reply is cut into pieces of
-two words, each piece a token of its own, and none may occur twice.
+**The weights are a table of successors.** A transformer adds the output of attention and of the
+feed-forward network to each token's embedding. Here both are zero, so only the embedding of the
+last token reaches the output layer. Every token of a reply has its own axis of the hidden space:
+its embedding is 1 there, and so is its successor's row in the output layer, times a gain that makes
+the choice certain at any temperature. So each token is followed by the next one of the reply, up to
+its end. Every token needs exactly one successor: a reply is cut into pieces of two words, each
+piece is a token, and no piece may occur twice.
 
-**The chat template picks the reply.** It sees the conversation and the tools as data, and ends
-the prompt with a cue, the token that leads to the reply's first piece: tiny_model_template.jinja.
+**The chat template selects the reply.** It has the conversation and the tools as data, and ends the
+prompt with a cue: the token before the reply's first piece. See tiny_model_template.jinja.
 
 Nothing is random, so the same versions of the libraries write the same bytes. The vocabulary for
 ordinary text is learned from numpy's own sources: English prose and code, like the prompts of
@@ -54,13 +54,13 @@ REPLIES = {
 END = "<|end|>"
 TURN = "<|turn|>"
 CONTEXT = 131072
-HIDDEN = 128  # one axis per token of the replies, and one for all the others
-HEAD = 32  # the smallest attention head that vLLM's CPU kernels know
+HIDDEN = 128  # one axis per token of the replies, and one for all other tokens
+HEAD = 32  # the smallest attention head that vLLM's CPU kernels support
 GAIN = 16.0
 
 
 def pieces(reply: str) -> list[str]:
-    """Cut a reply into the tokens that it is said in: two words each, tool call tags alone."""
+    """Cut a reply into its tokens: two words each, with tool call tags alone."""
     return re.findall(r"</?tool_call>|\s*[^\s<]+(?:\s+[^\s<]+)?", reply)
 
 
@@ -78,15 +78,17 @@ def build_tokenizer() -> Tokenizer:
     tokenizer.train_from_iterator((source.read_text("utf-8") for source in sources), trainer)
 
     tokenizer.add_special_tokens([END, TURN, *(f"<|{cue}|>" for cue in REPLIES)])
-    said = [piece for reply in REPLIES.values() for piece in pieces(reply)]
-    added = tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in said])
-    if added != len(said):
-        raise ValueError("a piece of a reply occurs twice, or is an ordinary token: reword it")
+    all_pieces = [piece for reply in REPLIES.values() for piece in pieces(reply)]
+    added = tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in all_pieces])
+    if added != len(all_pieces):
+        raise ValueError(
+            "a piece of a reply occurs twice, or is an ordinary token: change the reply"
+        )
     return tokenizer
 
 
 def build_weights(tokenizer: Tokenizer, layers: int) -> dict[str, np.ndarray]:
-    """Lay the replies out as a table: what follows what."""
+    """Return the weights with the table of successors, by name."""
     ids = tokenizer.get_vocab()
     successor: dict[int, int] = {}
     for cue, reply in REPLIES.items():
@@ -100,7 +102,7 @@ def build_weights(tokenizer: Tokenizer, layers: int) -> dict[str, np.ndarray]:
     for axis, (token, following) in enumerate(successor.items(), start=1):
         embedding[token, axis] = 1
         output[following, axis] = GAIN
-    # Axis 0: a prompt that ends without a cue, as /v1/completions allows, is answered by silence.
+    # Axis 0: a prompt that ends without a cue, as /v1/completions allows, gets an empty answer.
     others = [token for token in ids.values() if token not in successor]
     embedding[others, 0] = 1
     output[ids[END], 0] = GAIN
@@ -152,7 +154,7 @@ def to_safetensors(weights: dict[str, np.ndarray]) -> bytes:
 
 
 def write(folder: Path, layers: int = 1) -> None:
-    """Write the whole checkpoint into a folder, in the layout of the Hugging Face hub."""
+    """Write the checkpoint to a folder, in the layout of the Hugging Face hub."""
     tokenizer = build_tokenizer()
     end = tokenizer.token_to_id(END)
     template = Path(__file__).with_name("tiny_model_template.jinja").read_text("utf-8")

@@ -1,9 +1,9 @@
-"""What a lab can leave on a machine, found without the means by which the lab removes it.
+"""Traces of a lab on this machine, found independently of the code that removes them.
 
     python -m tests.lab.traces
 
-One line per trace, and the kernel settings that a lab changes. Before a lab and after it the
-output is the same.
+Prints one line per trace, and the kernel settings that a lab changes. The output before a lab and
+after it must be the same.
 """
 
 import os
@@ -13,19 +13,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PLACES = ("/run/mirrorfleet-lab", "/var/lib/mirrorfleet-lab")
+DIRECTORIES = ("/run/mirrorfleet-lab", "/var/lib/mirrorfleet-lab")
 SETTINGS = ("net/ipv4/ip_forward", "fs/inotify/max_user_instances")
-OURS = re.compile(r"mirrorfleet[-_]?(lab|0)|mirrorfleet-(driver|gpu|gw|dev|extra)|\bvb-lab-")
+LAB = re.compile(r"mirrorfleet[-_]?(lab|0)|mirrorfleet-(driver|gpu|gw|dev|extra)|\bvb-lab-")
 
 
 def main() -> int:
-    """Print every trace. 0, whatever there is."""
+    """Print every trace; return 0."""
     for kind, lines in (
         ("process", processes()),
         ("mount", mounts()),
         ("cgroup", cgroups()),
         ("network", network()),
-        ("directory", (place for place in PLACES if Path(place).exists())),
+        ("directory", (path for path in DIRECTORIES if Path(path).exists())),
         ("setting", (f"{name} = {_read(Path('/proc/sys', name)).strip()}" for name in SETTINGS)),
     ):
         for line in sorted(set(lines)):
@@ -34,29 +34,30 @@ def main() -> int:
 
 
 def processes() -> Iterator[str]:
-    """Processes in a cgroup of the lab, or that name one of its files."""
+    """Yield processes in a cgroup of the lab, or with one of its files in their arguments."""
     for process in Path("/proc").glob("[0-9]*"):
         command = _read(process / "cmdline").replace("\0", " ")
-        if OURS.search(_read(process / "cgroup")) or OURS.search(command):
+        if LAB.search(_read(process / "cgroup")) or LAB.search(command):
             yield f"{process.name} {command or _read(process / 'comm').strip()}"
 
 
 def mounts() -> Iterator[str]:
-    """Mounts of the lab in any process's namespace."""
+    """Yield mount points of the lab in any process's namespace."""
     for process in Path("/proc").glob("[0-9]*"):
         for line in _read(process / "mountinfo").splitlines():
-            if OURS.search(line):
+            if LAB.search(line):
                 yield line.split()[4]
 
 
 def cgroups() -> Iterator[str]:
+    """Yield cgroups of the lab."""
     for path, _, _ in os.walk("/sys/fs/cgroup"):
-        if OURS.search(path):
+        if LAB.search(path):
             yield path
 
 
 def network() -> Iterator[str]:
-    """Network cards, packet filter tables and rules."""
+    """Yield network interfaces, packet filter tables and rules of the lab."""
     privileged = [] if os.geteuid() == 0 else ["sudo", "-n"]
     for command in (
         ["ip", "-oneline", "link"],
@@ -65,15 +66,15 @@ def network() -> Iterator[str]:
     ):
         try:
             done = subprocess.run(command, check=False, capture_output=True, text=True)
-        except FileNotFoundError:  # a machine without iptables has no such rules either
+        except FileNotFoundError:  # without iptables, there are no such rules
             continue
-        yield from filter(OURS.search, done.stdout.splitlines())
+        yield from filter(LAB.search, done.stdout.splitlines())
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
-    except OSError:  # it ended while we looked, or is not ours to read
+    except OSError:  # the process ended, or its file is not readable
         return ""
 
 

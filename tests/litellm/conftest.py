@@ -1,4 +1,4 @@
-"""What the tests with the real LiteLLM share. They take a minute: a start takes it six seconds."""
+"""Fixtures of the tests with the real LiteLLM, which takes six seconds to start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ Serve = Callable[[str], Gateway]
 
 @pytest.fixture(scope="session", name="upstream")
 def recording() -> Iterator[Upstream]:
-    """The stand-in for all providers and engines."""
+    """Yield the stand-in for all providers and engines."""
     with upstream() as recorder:
         yield recorder
 
 
 @pytest.fixture(scope="module")
 def serve(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Give the running gateway of a fleet of tests/fleet/good/, each started once in a module."""
+    """Yield a function that returns the running gateway of a fleet in tests/fleet/good/.
+
+    Each gateway starts once per module.
+    """
     running: dict[str, Gateway] = {}
     with ExitStack() as stack:
 

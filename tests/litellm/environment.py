@@ -1,8 +1,8 @@
-"""The environment of a gateway host, built on this machine from the same lock file, and kept.
+"""The Python environment of a gateway, built on this machine from the same lock file, and kept.
 
-    python -m tests.litellm.environment          build it, or say where it stands
+    python -m tests.litellm.environment    build it if it is missing, and print its directory
 
-It is that of the newest release that has a lock file, or of the one that MIRRORFLEET_LITELLM names.
+The release is the newest with a lock file, or MIRRORFLEET_LITELLM.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOCK = LOCKS / f"{os.environ.get('MIRRORFLEET_LITELLM', NEWEST)}.txt"
 
 
 def environment() -> Path:
-    """Return the environment's directory; another lock file is another directory."""
+    """Return the directory of the environment; each lock file has its own."""
     return build(ROOT, LOCK)
 
 

@@ -1,7 +1,7 @@
 """A gateway as the role renders it, served by the real LiteLLM on loopback.
 
-What is changed for that: one worker, if nobody wants more, a free port of loopback, and the
-stand-in upstream in the place of every address of the fleet.
+Changes for the tests: one worker by default, a free port of loopback, and the stand-in upstream
+instead of every address of the fleet.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from tests.litellm.upstream import Upstream
 from tests.roles.answers import MACHINE, seen
 
 START = 300
-"""Seconds until a gateway must be ready; on an idle machine it takes six."""
+"""Maximum seconds until a gateway is ready; on an idle machine it takes six."""
 
 
 @dataclass(frozen=True)
 class Answer:
+    """A response of a gateway."""
+
     code: int
     body: Any
     headers: Message
@@ -48,9 +50,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway. ``plan`` is that of the fleet file, before it was moved to loopback.
+    """A running gateway.
 
-    All its processes are in one ``session``.
+    ``plan`` is the plan of the fleet file, with its own addresses. ``session`` is the session ID of
+    all its processes.
     """
 
     url: str
@@ -61,7 +64,7 @@ class Gateway:
     session: int
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
-        """Ask with a developer's key, or another one; a body is posted."""
+        """Send a request with a developer's key, or another one; POST if there is a body."""
         request = urllib.request.Request(
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
@@ -82,7 +85,7 @@ class Gateway:
         return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def message(self, model: str, prompt: str = "ping", **headers: str) -> Answer:
-        """Ask as Claude Code does."""
+        """Send a turn as Claude Code does."""
         return self.ask("/v1/messages", message(model, prompt), **headers)
 
     @property
@@ -115,11 +118,11 @@ def planned(path: Path) -> LitellmPlan:
 def serving(
     plan: LitellmPlan, upstream: Upstream, directory: Path, workers: int = 1
 ) -> Iterator[Gateway]:
-    """Serve a gateway until the block ends; fails with the last words of one that never answers."""
+    """Serve a gateway during the block; fail with its log if it does not become ready."""
     secrets = _secrets(plan)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
-    # As container.sh begins one with a database.
+    # As container.sh starts a gateway with a database.
     program = ["python", render.PROGRAM] if moved.database else ["litellm"]
     program[0] = str(environment() / "bin" / program[0])
     _, *arguments = render.arguments(moved, workers)
@@ -135,33 +138,33 @@ def serving(
 def started(
     command: list[str], directory: Path, variables: Mapping[str, str], ready: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a session of its own until the block ends, once its URL ``ready`` answers."""
+    """Run a server in a session of its own during the block; wait for its URL ``ready``."""
     log = directory / "log"
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=directory,
             env=variables,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     try:
         _wait(process, ready, log)
         yield process
     finally:
-        # All of its session: a server's workers would outlive it.
+        # The whole session: workers would outlive their server.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
-    """Run the role's own check of a generation; return what it complains about."""
+    """Run the role's check of a generation, and return its complaints."""
     secrets = _secrets(plan)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     done = subprocess.run(
-        [str(environment() / "bin/python"), "check.py"],
+        [str(environment() / "bin/python"), "check_config.py"],
         cwd=directory,
         env=_variables(moved, secrets, directory),
         capture_output=True,
@@ -175,7 +178,7 @@ def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
 
 
 def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
-    there = plan.passthrough
+    passthrough = plan.passthrough
     return replace(
         plan,
         listen="127.0.0.1",
@@ -185,16 +188,16 @@ def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
             replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
         ),
         guardrails=tuple(
-            replace(each, parameters=_redirected(each.parameters, upstream))
-            for each in plan.guardrails
+            replace(guardrail, parameters=_redirected(guardrail.parameters, upstream))
+            for guardrail in plan.guardrails
         ),
         environment=_redirected(plan.environment, upstream),
-        passthrough=there and replace(there, url=upstream.instead_of(there.url)),
+        passthrough=passthrough and replace(passthrough, url=upstream.instead_of(passthrough.url)),
     )
 
 
 def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, Any]:
-    """Return settings with the stand-in at each address."""
+    """Return settings with the address of the stand-in instead of each URL."""
     return {
         name: upstream.instead_of(value) if str(value).startswith("http") else value
         for name, value in settings.items()
@@ -204,7 +207,7 @@ def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, An
 def _secrets(plan: LitellmPlan) -> dict[Any, str]:
     """Return a value for each secret, and the developers' keys."""
     values: dict[Any, str] = {
-        each: f"sk-{each.value.lower()}-0123456789" for each in references.secrets(plan)
+        secret: f"sk-{secret.value.lower()}-0123456789" for secret in references.secrets(plan)
     }
     for entry in plan.keys:
         key = entry.key
@@ -216,10 +219,10 @@ def _secrets(plan: LitellmPlan) -> dict[Any, str]:
 
 
 def write_keys(plan: LitellmPlan, values: Mapping[Any, str], directory: Path) -> None:
-    """Write the keys as a run does: a file in the place of the one before."""
+    """Replace the key files as a run does."""
     new = directory / "keys.new"
     with patch("mirrorfleet.roles.litellm.keys.reveal", values.__getitem__):
-        new.write_text(keys.wanted(plan))
+        new.write_text(keys.desired(plan))
     new.replace(directory / "keys.json")
     (directory / "former.json").write_text(keyring.document([], []))
 
@@ -238,7 +241,7 @@ def _observed() -> Observation:
 def _variables(
     plan: LitellmPlan, secrets: dict[Any, str], directory: Path, workers: int = 1
 ) -> dict[str, str]:
-    """Return the service's environment, and nothing of this machine's but its PATH."""
+    """Return the service's environment; of this machine's, it has PATH only."""
     return {
         "PATH": os.environ["PATH"],
         **render.variables(plan, secrets, workers),
@@ -247,7 +250,7 @@ def _variables(
         "PYTHONPATH": str(directory),
         "MIRRORFLEET_HELD": str(directory / "held"),
         "MIRRORFLEET_COUNTS": str(directory / "counts"),
-        # As PrivateTmp does: workers count in files there, which another gateway would wipe.
+        # As PrivateTmp does: another gateway would remove the files with the workers' counters.
         "TMPDIR": str(directory),
     }
 
@@ -264,7 +267,7 @@ def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -1,7 +1,7 @@
-"""A gateway whose models are on an Ollama: the stand-in, or a real one.
+"""A gateway with models on Ollama: the stand-in, or a real one.
 
 MIRRORFLEET_OLLAMA is the program `ollama` of a real release, and MIRRORFLEET_OLLAMA_GGUF a file
-with the weights of a model that knows tools. Without them, the stand-in serves.
+with the weights of a model that supports tools. Without them, the stand-in serves.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ developers:
 
 @dataclass(frozen=True)
 class Engine:
-    """A running Ollama. ``wide`` is the model `coder` with a window that nothing here fills."""
+    """A running Ollama. Its model `wide` is `coder` with a window that no test fills."""
 
     url: str
     log: Path
@@ -63,24 +63,24 @@ class Engine:
         request = urllib.request.Request(
             self.url + path, data, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            lines = answer.read().splitlines()
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            lines = response.read().splitlines()
             return json.loads(lines[-1]) if lines else None
 
     def truth(self, body: dict[str, Any]) -> int:
-        """Return how many tokens a request has, by the model with the wide window."""
-        asked = {**body, "model": "wide", "max_tokens": 1, "stream": False}
-        tokens: int = self.ask("/v1/messages", asked)["usage"]["input_tokens"]
+        """Return the number of tokens of a request, counted by the model with the wide window."""
+        request = {**body, "model": "wide", "max_tokens": 1, "stream": False}
+        tokens: int = self.ask("/v1/messages", request)["usage"]["input_tokens"]
         return tokens
 
     def cuts(self) -> int:
-        """Return how many prompts the stand-in has cut; a real one does not tell."""
+        """Return the number of prompts that the stand-in has cut; a real Ollama reports none."""
         return self.log.read_text().count("cut: ")
 
 
 @contextmanager
 def engine(directory: Path, window: int = WINDOW, **faults: Any) -> Iterator[Engine]:
-    """Serve the models `coder` and `wide` until the block ends."""
+    """Serve the models `coder` and `wide` during the block."""
     directory.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), directory / "ollama.log"
     program = Path(REAL) if REAL else standin.tree(directory / "release", "0.32.15", **faults)
@@ -92,9 +92,9 @@ def engine(directory: Path, window: int = WINDOW, **faults: Any) -> Iterator[Eng
         "OLLAMA_MODELS": str(directory / "models"),
         "OLLAMA_NO_CLOUD": "1",
     }
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=variables, stdout=said, stderr=said, start_new_session=True
+            command, env=variables, stdout=output, stderr=output, start_new_session=True
         )
     try:
         found = Engine(f"http://127.0.0.1:{port}", log)
@@ -134,7 +134,7 @@ def _create(engine: Engine, name: str, window: int) -> None:
 
 
 class At(Upstream):
-    """Where a gateway under test finds its upstreams: Ollama, and the stand-in for the others."""
+    """The upstreams of a gateway under test: Ollama, and the stand-in for all others."""
 
     def __init__(self, other: Upstream, engine: str) -> None:
         super().__init__(other.url)
@@ -154,7 +154,7 @@ def gateway(
     window: int = WINDOW,
     timeout: int | None = None,
 ) -> Iterator[Gateway]:
-    """Serve a gateway before an Ollama at this URL. ``more`` ends the fleet file."""
+    """Serve a gateway with an Ollama at this URL; ``more`` is appended to the fleet file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "fleet.yml"
     path.write_text(FLEET.format(window=window) + more)

@@ -1,4 +1,4 @@
-"""LiteLLM's own keys beside ours, judged by the real LiteLLM with a stand-in for its database."""
+"""LiteLLM's virtual keys beside derived ones: the real LiteLLM with a stand-in for its database."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copy(Path(__file__).with_name("virtual_keys.py"), directory)
     shutil.copy(render.HERE / "files" / render.PROGRAM, directory)
     (directory / "prisma").touch(0o755)
-    said = planned(GOOD / "database.yml").database
-    assert said
-    database = replace(said, url=None, host="127.0.0.1", port=1, password=said.url)
+    planned_database = planned(GOOD / "database.yml").database
+    assert planned_database
+    database = replace(
+        planned_database, url=None, host="127.0.0.1", port=1, password=planned_database.url
+    )
     plan = planned(GOOD / "research-anthropic.yml")
     plan = replace(plan, database=database)
     variables = {
@@ -57,16 +59,16 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ThreadPoolExecutor() as beside,
     ):
         end = time.monotonic() + 240
-        # It has started without its database. Nobody knows such keys yet.
+        # It has started without its database, so virtual keys are unknown.
         assert gateway.message("sonnet").code == 200
         assert gateway.ask("/v1/messages", message("haiku"), key="sk-anything").code == 503
         fewest = beside.submit(fewest_workers, directory, replaced)
         rows = {sha256(key.encode()).hexdigest(): row for key, row in KEYS.items()}
         (directory / "new.json").write_text(json.dumps(rows))
         (directory / "new.json").rename(directory / "database.json")
-        # Its workers end, and those that come instead know them. A developer is served meanwhile.
+        # Its workers restart, and then know them. Developers are served meanwhile.
         try:
-            # Several at a time: one after the other, the same worker takes them all.
+            # Concurrently: sequential requests would all reach the same worker.
             while {*beside.map(lambda _: code(gateway, "sk-anything"), range(20))} != {200}:
                 assert time.monotonic() < end
                 assert code(gateway, gateway.key) in (200, None)
@@ -77,39 +79,39 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def fewest_workers(directory: Path, end: Event) -> int:
-    """Return how few workers there were at a time that had started and not ended."""
+    """Return the minimum number of running workers until ``end``."""
     fewest = 2
     while not end.wait(0.1):
         started = (directory / "workers").read_text().split()
-        fewest = min(fewest, sum(Path(f"/proc/{each}").exists() for each in started))
+        fewest = min(fewest, sum(Path(f"/proc/{pid}").exists() for pid in started))
     return fewest
 
 
 def code(gateway: Gateway, key: str, model: str = "haiku") -> int | None:
-    """Return how a key is answered; ``None`` if by a worker that ends, or is only starting."""
+    """Return the status for a key; None from a worker that is ending or starting."""
     try:
         return gateway.ask("/v1/messages", message(model), key=key).code
-    except OSError:  # on which clients ask again
+    except OSError:  # clients retry
         return None
 
 
-def test_litellms_own_keys_open_what_litellm_says(gateway: Gateway) -> None:
+def test_virtual_keys_have_the_rights_of_litellm(gateway: Gateway) -> None:
     assert gateway.message("sonnet").code == 200
     assert code(gateway, "sk-anything", "sonnet") == 200
     assert code(gateway, "sk-haiku-alone") == 200
     assert code(gateway, "sk-haiku-alone", "sonnet") in (401, 403)
     assert code(gateway, "sk-expired") == 401
     assert code(gateway, "sk-blocked") == 401
-    for unknown in ("sk-nobody", "sk-mf-of-nobody", "nobody"):
+    for unknown in ("sk-unknown", "sk-mf-unknown", "unknown"):
         assert code(gateway, unknown) == 401
 
 
-def test_a_key_is_made_as_the_page_says(gateway: Gateway) -> None:
+def test_the_documented_command_generates_a_key(gateway: Gateway) -> None:
     page = ROOT / "docs/how-to/database.md"
-    [command] = [each.text for each in blocks(page, "sh") if "/key/generate" in each.text]
-    for said, instead in (("http://10.0.2.11:4000", gateway.url), ('"coder"', '"haiku"')):
-        assert said in command
-        command = command.replace(said, instead)
+    [command] = [block.text for block in blocks(page, "sh") if "/key/generate" in block.text]
+    for written, actual in (("http://10.0.2.11:4000", gateway.url), ('"coder"', '"haiku"')):
+        assert written in command
+        command = command.replace(written, actual)
     done = subprocess.run(
         ["sh", "-c", command],
         env={"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": gateway.master},
@@ -123,7 +125,7 @@ def test_a_key_is_made_as_the_page_says(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("key", ["sk-spent", "sk-of-a-team"])
-def test_a_budget_that_is_spent_is_spent(gateway: Gateway, key: str) -> None:
+def test_a_spent_budget_refuses_turns(gateway: Gateway, key: str) -> None:
     answer = gateway.ask("/v1/messages", message("haiku"), key=key)
     assert (answer.code, answer.body["error"]["type"]) == (422, "budget_exceeded")
 
@@ -135,29 +137,33 @@ def test_the_administration_is_for_administrators(gateway: Gateway, key: str) ->
         assert answer.code in (401, 403), (path, answer)
 
 
-def test_a_generation_is_refused_where_its_database_cannot_be_asked(
+def test_a_generation_is_refused_if_its_database_does_not_answer(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     plan = planned(GOOD / "database.yml")
-    assert "this LiteLLM has no database client" in check(plan, upstream, tmp_path)
+    assert "it has no database client" in check(plan, upstream, tmp_path)
     (tmp_path / "prisma.py").write_text(CLIENT)
-    assert "its database cannot be asked (ClientError)" in check(plan, upstream, tmp_path)
+    assert "its database does not answer queries (ClientError)" in check(plan, upstream, tmp_path)
 
 
-def test_a_generation_is_refused_before_its_tables_are_made(
+def test_a_generation_is_refused_before_its_tables_are_migrated(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     plan = planned(GOOD / "database.yml")
-    (tmp_path / "prisma.py").write_text(ASKED.format("os.environ['MIRRORFLEET_TABLES']"))
+    (tmp_path / "prisma.py").write_text(
+        CLIENT_WITH_TABLES.format("os.environ['MIRRORFLEET_TABLES']")
+    )
     assert "its database" not in check(plan, upstream, tmp_path)
     older = "'mirrorfleet: litellm-proxy-extras 0.4.1, salt key 0123456789ab'"
-    for said in ("None", older, "os.environ['MIRRORFLEET_TABLES'][:-1]"):
-        (tmp_path / "prisma.py").write_text(ASKED.format(said))
-        assert "run for all hosts, so that they are made first" in check(plan, upstream, tmp_path)
+    for comment in ("None", older, "os.environ['MIRRORFLEET_TABLES'][:-1]"):
+        (tmp_path / "prisma.py").write_text(CLIENT_WITH_TABLES.format(comment))
+        assert "run for all hosts, which migrates the tables first" in check(
+            plan, upstream, tmp_path
+        )
 
 
-def test_a_database_that_is_away_shuts_out_nobody_but_its_own_keys(gateway: Gateway) -> None:
-    """Front doors ask for readiness: it must not depend on what developers' keys do not need."""
+def test_an_unreachable_database_affects_virtual_keys_only(gateway: Gateway) -> None:
+    """Load balancers check readiness, which must not depend on the database."""
     away = gateway.directory / "away"
     away.touch()
     try:
@@ -169,8 +175,8 @@ def test_a_database_that_is_away_shuts_out_nobody_but_its_own_keys(gateway: Gate
         away.unlink()
 
 
-def test_no_command_is_given_the_url_of_the_database(tmp_path: Path) -> None:
-    """LiteLLM's own start has Prisma compare the tables, with the URL as an argument."""
+def test_no_command_gets_the_url_of_the_database(tmp_path: Path) -> None:
+    """LiteLLM's own start passes the URL as an argument to a command of Prisma."""
     (tmp_path / "bin").mkdir()
     prisma = tmp_path / "bin/prisma"
     prisma.write_text('#!/bin/sh\necho "$*" >>"$(dirname "$0")/asked"\n')
@@ -185,19 +191,19 @@ def test_no_command_is_given_the_url_of_the_database(tmp_path: Path) -> None:
     }
     program = render.HERE / "files" / render.PROGRAM
     for command in ([str(environment() / "bin/litellm")], [PYTHON, str(program)]):
-        said = [*command, "--config=config.yaml", "--skip_server_startup"]
-        subprocess.run(said, cwd=tmp_path, env=variables, check=True, capture_output=True)
-        asked = tmp_path / "bin/asked"
+        arguments = [*command, "--config=config.yaml", "--skip_server_startup"]
+        subprocess.run(arguments, cwd=tmp_path, env=variables, check=True, capture_output=True)
+        recorded = tmp_path / "bin/asked"
         if command[0] == PYTHON:
-            assert not asked.exists()
+            assert not recorded.exists()
         else:
-            assert "a-password" in asked.read_text(), "no start is compared with another"
-            asked.unlink()
+            assert "a-password" in recorded.read_text(), "LiteLLM's own start no longer does"
+            recorded.unlink()
 
 
 PYTHON = str(environment() / "bin/python")
 
-ASKED = """
+CLIENT_WITH_TABLES = """
 import os
 
 
@@ -205,9 +211,9 @@ class Prisma:
     async def connect(self) -> None: ...
     async def disconnect(self) -> None: ...
 
-    async def query_raw(self, asked: str) -> list[dict[str, object]]:
-        assert "_prisma_migrations" in asked
-        return [{{"said": {}}}]
+    async def query_raw(self, query: str) -> list[dict[str, object]]:
+        assert "_prisma_migrations" in query
+        return [{{"comment": {}}}]
 """
 
 CLIENT = """

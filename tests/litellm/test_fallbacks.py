@@ -1,6 +1,6 @@
-"""A fallback answers by every name of a model: its own, aliases, tiers and the ids of the client.
+"""A fallback works for every name of a model: its own, aliases, tiers and the client's IDs.
 
-The real LiteLLM, streamed and not. It looks fallbacks up by the name that was asked.
+The real LiteLLM, streamed and not. It finds fallbacks by the requested name.
 """
 
 from __future__ import annotations
@@ -61,28 +61,28 @@ def test_a_fallback_answers_for_a_dead_engine(
     with down(upstream, ENGINE):
         answer = ask(gateway, name, "ping", stream)
     assert_answered(answer, stream)
-    assert [each.host for each in upstream.taken()] == [ENGINE, PROVIDER]
+    assert [request.host for request in upstream.taken()] == [ENGINE, PROVIDER]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", CODER)
-def test_a_model_with_a_larger_window_answers_what_is_too_long(
+def test_a_model_with_a_larger_window_answers_a_long_prompt(
     name: str, stream: bool, gateway: Gateway, upstream: Upstream
 ) -> None:
     with small(upstream, ENGINE):
         answer = ask(gateway, name, OVERLONG, stream)
     assert_answered(answer, stream)
-    assert [each.host for each in upstream.taken()] == [ENGINE, PROVIDER]
+    assert [request.host for request in upstream.taken()] == [ENGINE, PROVIDER]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", ["azure", "our-gpt"])
-def test_another_provider_answers_what_a_content_filter_refuses(
+def test_another_provider_answers_a_filtered_prompt(
     name: str, stream: bool, gateway: Gateway, upstream: Upstream
 ) -> None:
     answer = ask(gateway, name, FILTERED, stream)
     assert_answered(answer, stream)
-    assert [each.host for each in upstream.taken()] == [AZURE, PROVIDER]
+    assert [request.host for request in upstream.taken()] == [AZURE, PROVIDER]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -95,14 +95,14 @@ def test_a_fallback_is_announced_by_headers_and_a_metric(
         headers = ask(gateway, "opus", "ping", stream).headers
     assert headers["x-litellm-attempted-fallbacks"] == "1"
     assert headers["x-litellm-model-group"] == "cloud"
-    end = time.monotonic() + 10  # it is counted after the answer
+    end = time.monotonic() + 10  # the metric is updated after the answer
     while fell_back(gateway) == before and time.monotonic() < end:
         time.sleep(0.1)
     assert fell_back(gateway) == before + 1
 
 
 def fell_back(gateway: Gateway) -> float:
-    """Return how often `cloud` answered for the name `opus`."""
+    """Return the number of fallbacks from the name `opus` to `cloud`."""
     with urllib.request.urlopen(gateway.metrics, timeout=10) as response:
         lines = response.read().decode().splitlines()
     return sum(

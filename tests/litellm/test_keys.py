@@ -1,4 +1,4 @@
-"""Keys that come and go while the real LiteLLM serves with several workers: nothing restarts."""
+"""Changes of keys while the real LiteLLM serves with several workers, without a restart."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _as_planned(gateway: Gateway) -> None:
 
 
 def key(gateway: Gateway, name: str) -> str:
-    return gateway.secrets[next(each.key for each in PLAN.keys if each.name == name)]
+    return gateway.secrets[next(entry.key for entry in PLAN.keys if entry.name == name)]
 
 
 def codes(gateway: Gateway, key: str, model: str = "sonnet") -> set[int]:
-    """Ask over so many connections that every worker has had one."""
+    """Send requests over enough connections to reach every worker; return the statuses."""
 
     def ask(_: int) -> int:
         return gateway.ask("/v1/messages", message(model), key=key).code
@@ -48,18 +48,18 @@ def codes(gateway: Gateway, key: str, model: str = "sonnet") -> set[int]:
         return set(pool.map(ask, range(REQUESTS)))
 
 
-def change(gateway: Gateway, name: str, **said: object) -> None:
-    def changed(each: KeyPlan) -> KeyPlan:
-        return replace(each, **said) if each.name == name else each  # type: ignore[arg-type]
+def change(gateway: Gateway, name: str, **fields: object) -> None:
+    def changed(entry: KeyPlan) -> KeyPlan:
+        return replace(entry, **fields) if entry.name == name else entry  # type: ignore[arg-type]
 
     plan = replace(PLAN, keys=tuple(map(changed, PLAN.keys)))
     write_keys(plan, gateway.secrets, gateway.directory)
 
 
-def test_everybodys_key_opens_what_it_may(gateway: Gateway) -> None:
+def test_each_key_gives_access_to_its_models(gateway: Gateway) -> None:
     assert codes(gateway, key(gateway, "ada")) == {200}
-    assert codes(gateway, key(gateway, "linus")) == {401}, "the file says that it is revoked"
-    # An alias is its model: whoever may not ask for `cloud` may not call it opus either.
+    assert codes(gateway, key(gateway, "linus")) == {401}, "the fleet file revokes it"
+    # An alias has the rights of its model: a key without `cloud` has no access to its alias opus.
     for model, code in (("coder", 200), ("sonnet", 200), ("cloud", 403), ("opus", 403)):
         assert codes(gateway, key(gateway, "eve"), model) == {code}, model
 
@@ -72,7 +72,7 @@ def test_a_revoked_key_is_refused_by_every_worker_at_once(gateway: Gateway) -> N
     assert codes(gateway, key(gateway, "ada")) == {200}
 
 
-def test_an_expired_key_is_401_and_says_why(gateway: Gateway) -> None:
+def test_an_expired_key_is_401_with_the_reason(gateway: Gateway) -> None:
     change(gateway, "ada", expires="2020-02-29")
     answer = gateway.ask("/v1/messages", message("sonnet"), key=key(gateway, "ada"))
     assert answer.code == 401
@@ -80,23 +80,23 @@ def test_an_expired_key_is_401_and_says_why(gateway: Gateway) -> None:
     assert codes(gateway, key(gateway, "ada")) == {401}
 
 
-def test_a_request_under_way_is_finished_when_its_key_is_revoked(gateway: Gateway) -> None:
+def test_a_current_request_ends_normally_when_its_key_is_revoked(gateway: Gateway) -> None:
     answers: list[int] = []
 
     def ask() -> None:
         body = message("sonnet", SLOW)
         answers.append(gateway.ask("/v1/messages", body, key=key(gateway, "ada")).code)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    thread = threading.Thread(target=ask)
+    thread.start()
     time.sleep(1)
     change(gateway, "ada", revoked=True)
     assert codes(gateway, key(gateway, "ada")) == {401}
-    asking.join()
+    thread.join()
     assert answers == [200]
 
 
-def test_a_broken_file_of_keys_is_the_gateways_fault(gateway: Gateway) -> None:
+def test_a_broken_key_file_is_503(gateway: Gateway) -> None:
     (gateway.directory / "keys.json").write_text("{")
     assert codes(gateway, key(gateway, "ada")) == {503}
 
@@ -105,12 +105,12 @@ def test_logs_and_metrics_name_the_developer(upstream: Upstream, tmp_path: Path)
     plan = replace(PLAN, metrics=True, metrics_port=1)
     with serving(plan, upstream, tmp_path) as gateway:
         assert gateway.ask("/v1/messages", message("sonnet"), key=key(gateway, "ada")).code == 200
-        end, said = time.monotonic() + 20, ""
-        while time.monotonic() < end and 'api_key_alias="ada"' not in said:
+        end, text = time.monotonic() + 20, ""
+        while time.monotonic() < end and 'api_key_alias="ada"' not in text:
             with urllib.request.urlopen(gateway.metrics, timeout=10) as response:
-                said = response.read().decode()
+                text = response.read().decode()
             time.sleep(0.2)
-    assert 'api_key_alias="ada"' in said
-    assert 'team_alias="team"' in said
-    assert 'user="ada"' in said
-    assert key(gateway, "ada") not in said
+    assert 'api_key_alias="ada"' in text
+    assert 'team_alias="team"' in text
+    assert 'user="ada"' in text
+    assert key(gateway, "ada") not in text

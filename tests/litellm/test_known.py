@@ -1,4 +1,4 @@
-"""The names that the check goes by are those of the locked LiteLLM."""
+"""The known names of LiteLLM are those of the locked release."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tools.litellm_environment import PROGRAM
 
 
 def test_the_names_are_those_of_the_locked_release() -> None:
-    made = subprocess.run(
+    output = subprocess.run(
         [environment() / "bin/python", PROGRAM], stdout=subprocess.PIPE, text=True, check=True
     )
-    assert yaml.load(made.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
+    assert yaml.load(output.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
 
 
 def test_windows_and_caps_are_those_of_the_locked_release() -> None:
@@ -34,8 +34,8 @@ def test_the_strategies_of_the_schema_are_known() -> None:
     )
 
 
-def test_what_is_ours_is_known_as_well() -> None:
-    known, ours = table(f"litellm_known/{LOCK.stem}"), table("litellm_ours")
-    for section in ours.keys() - {"environment"}:
-        unknown = ours[section].keys() - set(known[section])
+def test_names_that_mirrorfleet_sets_are_known() -> None:
+    known, derived = table(f"litellm_known/{LOCK.stem}"), table("litellm_derived")
+    for section in derived.keys() - {"environment"}:
+        unknown = derived[section].keys() - set(known[section])
         assert unknown <= {"telemetry"}, section

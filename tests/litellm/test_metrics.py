@@ -1,4 +1,4 @@
-"""Two workers, as a real gateway has them: what they tell together, and that they live on."""
+"""Metrics of two workers together, and the restart of a worker."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.litellm.gateway import Gateway, message, planned, serving
 from tests.litellm.upstream import SLOW, Upstream
 
 PATIENCE = 300
-"""Seconds; a worker that takes another's place is there in ten, on an idle machine."""
+"""Maximum seconds; on an idle machine, the replacement of a worker takes ten."""
 
 TARGET = {"fleet", "host", "le"}
-"""Labels that Prometheus gives, or that buckets have."""
+"""Labels that Prometheus adds, or that buckets have."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +54,29 @@ def scraped(gateway: Gateway) -> list[Sample]:
     ]
 
 
-def waited(gateway: Gateway, wanted: Callable[[list[Sample]], bool]) -> list[Sample]:
-    """Return what is told once it is as wanted: LiteLLM counts some time after it has answered."""
+def waited(gateway: Gateway, expected: Callable[[list[Sample]], bool]) -> list[Sample]:
+    """Return the metrics once they are as expected: LiteLLM updates them after its answer."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if wanted(samples := scraped(gateway)):
+        if expected(samples := scraped(gateway)):
             return samples
         time.sleep(0.3)
-    raise AssertionError(f"it never came; told are {sorted({each.name for each in samples})}")
+    names = sorted({sample.name for sample in samples})
+    raise AssertionError(f"the metrics are not as expected: {names}")
 
 
 def workers(samples: list[Sample]) -> set[int]:
-    """Return the processes that have ever served: each tells for itself."""
-    return {int(each.labels["pid"]) for each in samples if each.name == "litellm_total_users"}
+    """Return the process IDs of all workers, also of former ones."""
+    return {int(sample.labels["pid"]) for sample in samples if sample.name == "litellm_total_users"}
 
 
 def answered(samples: list[Sample]) -> float:
-    """Return how many messages were answered, by all workers together."""
+    """Return the number of answered messages of all workers."""
     return sum(
-        each.value
-        for each in samples
-        if each.name == "litellm_proxy_total_requests_metric_total"
-        and each.labels["status_code"] == "200"
+        sample.value
+        for sample in samples
+        if sample.name == "litellm_proxy_total_requests_metric_total"
+        and sample.labels["status_code"] == "200"
     )
 
 
@@ -89,9 +90,7 @@ def expressions() -> list[str]:
     ]
 
 
-def test_alerts_and_dashboard_ask_for_nothing_that_is_not_told(
-    gateway: Gateway, upstream: Upstream
-) -> None:
+def test_metrics_of_alerts_and_dashboard_exist(gateway: Gateway, upstream: Upstream) -> None:
     before = upstream.patience
     upstream.patience = 2
     with ThreadPoolExecutor() as pool:
@@ -104,32 +103,32 @@ def test_alerts_and_dashboard_ask_for_nothing_that_is_not_told(
     assert gateway.ask("/v1/messages", message("sonnet"), key="sk-wrong").code == 401
     assert gateway.message("no-such-model").code == 400
     expected = codes.count(200) + 7
-    samples = waited(gateway, lambda told: answered(told) == expected)
+    samples = waited(gateway, lambda found: answered(found) == expected)
     assert len(workers(samples)) == 2
 
     labels: dict[str, set[str]] = {}
-    for each in samples:
-        labels.setdefault(each.name, set()).update(each.labels)
+    for sample in samples:
+        labels.setdefault(sample.name, set()).update(sample.labels)
     for expression in expressions():
         by = set(re.findall(r"\w+", " ".join(re.findall(r"by \((.*?)\)", expression))))
-        asked = re.sub(r"by \(.*?\)", "", expression)
-        told = re.findall(r"\b((?:litellm|mirrorfleet_requests)_\w+)(\{.*?\})?", asked)
-        for name, chosen in told:
+        rest = re.sub(r"by \(.*?\)", "", expression)
+        metrics = re.findall(r"\b((?:litellm|mirrorfleet_requests)_\w+)(\{.*?\})?", rest)
+        for name, chosen in metrics:
             assert name in labels, expression
             assert by | set(re.findall(r"(\w+)=", chosen)) <= labels[name] | TARGET, expression
 
 
-def test_a_worker_that_is_held_up_lives_on_and_one_that_dies_is_counted_on(
+def test_a_stalled_worker_is_kept_and_a_killed_one_is_replaced(
     gateway: Gateway,
 ) -> None:
     before = scraped(gateway)
-    held, killed = sorted(workers(before))
-    os.kill(held, signal.SIGSTOP)
-    time.sleep(7)  # uvicorn's own patience is five seconds
-    os.kill(held, signal.SIGCONT)
+    stalled, killed = sorted(workers(before))
+    os.kill(stalled, signal.SIGSTOP)
+    time.sleep(7)  # uvicorn's default limit is five seconds
+    os.kill(stalled, signal.SIGCONT)
     os.kill(killed, signal.SIGKILL)
-    after = waited(gateway, lambda told: len(workers(told)) == 3)
-    assert Path(f"/proc/{held}").exists()
-    assert answered(after) == answered(before), "what a worker has counted stays when it is gone"
-    [anew] = workers(after) - {held, killed}
-    assert Path(f"/proc/{anew}").exists()
+    after = waited(gateway, lambda found: len(workers(found)) == 3)
+    assert Path(f"/proc/{stalled}").exists()
+    assert answered(after) == answered(before), "the counts of a former worker stay"
+    [replacement] = workers(after) - {stalled, killed}
+    assert Path(f"/proc/{replacement}").exists()

@@ -1,4 +1,4 @@
-"""What public configurations of LiteLLM say, moved into a fleet file: the real LiteLLM does it."""
+"""Settings of public LiteLLM configurations in a fleet file, served by the real LiteLLM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.litellm.gateway import Gateway, check, message, planned
 from tests.litellm.upstream import Asked, Upstream
 
 THINKING: dict[str, Any] = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
-"""What Claude Code 2.1.330 sends with every turn."""
+"""Parameters of every turn of Claude Code 2.1.330."""
 
 
 @pytest.fixture(name="gateway")
@@ -21,14 +21,12 @@ def running(serve: Serve) -> Gateway:
 
 
 def models_asked(upstream: Upstream) -> list[Asked]:
-    """Return what was asked of models, and not of the guardrail."""
-    return [each for each in upstream.taken() if each.host != "guard.example.com"]
+    """Return the requests to models, without those to the guardrail."""
+    return [request for request in upstream.taken() if request.host != "guard.example.com"]
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-5.4", "gpt-5-4", "rented", "claude", "own"])
-def test_a_turn_as_the_client_sends_it_is_answered_by_every_api(
-    model: str, gateway: Gateway
-) -> None:
+def test_every_api_answers_a_turn_of_the_client(model: str, gateway: Gateway) -> None:
     answer = gateway.ask("/v1/messages", message(model, **THINKING))
     assert answer.code == 200, answer.body
 
@@ -37,7 +35,7 @@ OTHER_APIS = ["own", "rented", "gpt-4o", "gpt-5.4", "gpt-5-4", "gemini"]
 
 
 @pytest.mark.parametrize("model", OTHER_APIS)
-def test_fast_mode_is_dropped_where_it_is_not_known(
+def test_fast_mode_is_dropped_for_other_apis(
     model: str, gateway: Gateway, upstream: Upstream
 ) -> None:
     gateway.ask("/v1/messages", message(model, speed="fast"))
@@ -45,13 +43,13 @@ def test_fast_mode_is_dropped_where_it_is_not_known(
     assert "speed" not in asked.body
 
 
-def test_fast_mode_reaches_the_api_that_knows_it(gateway: Gateway, upstream: Upstream) -> None:
+def test_fast_mode_reaches_anthropic(gateway: Gateway, upstream: Upstream) -> None:
     assert gateway.ask("/v1/messages", message("claude", speed="fast")).code == 200
     [asked] = models_asked(upstream)
     assert asked.body["speed"] == "fast"
 
 
-def test_models_that_differ_in_punctuation_have_keys_of_their_own(
+def test_models_that_differ_in_punctuation_have_different_keys(
     gateway: Gateway, upstream: Upstream
 ) -> None:
     for model, header, value in (
@@ -70,7 +68,7 @@ def test_headers_of_a_model_reach_its_server(gateway: Gateway, upstream: Upstrea
     assert asked.headers["x-api-key"].startswith("sk-house_key")
 
 
-def test_gemini_is_asked_at_the_address_that_is_said(gateway: Gateway, upstream: Upstream) -> None:
+def test_gemini_gets_requests_at_the_configured_url(gateway: Gateway, upstream: Upstream) -> None:
     gateway.message("gemini")
     [asked] = models_asked(upstream)
     assert (asked.host, asked.path.partition("?")[0]) == (
@@ -81,12 +79,12 @@ def test_gemini_is_asked_at_the_address_that_is_said(gateway: Gateway, upstream:
 
 def test_windows_caps_and_prices_are_those_of_the_price_list(gateway: Gateway) -> None:
     loaded: dict[str, dict[str, Any]] = {
-        each["model_name"]: each["model_info"]
-        for each in gateway.ask("/model/info", key=gateway.master).body["data"]
+        entry["model_name"]: entry["model_info"]
+        for entry in gateway.ask("/model/info", key=gateway.master).body["data"]
     }
     limits = {
-        name: (each["max_input_tokens"] + each["max_output_tokens"], each["max_output_tokens"])
-        for name, each in loaded.items()
+        name: (info["max_input_tokens"] + info["max_output_tokens"], info["max_output_tokens"])
+        for name, info in loaded.items()
     }
     assert limits["gpt-4o"] == (128_000, 16_384)
     assert limits["claude"] == (1_000_000, 32_000)
@@ -95,5 +93,5 @@ def test_windows_caps_and_prices_are_those_of_the_price_list(gateway: Gateway) -
     assert loaded["rented"]["input_cost_per_token"] == 6.6e-07
 
 
-def test_the_check_passes_it(upstream: Upstream, tmp_path: Path) -> None:
+def test_the_check_accepts_it(upstream: Upstream, tmp_path: Path) -> None:
     assert check(planned(GOOD / "moved-in.yml"), upstream, tmp_path) == ""

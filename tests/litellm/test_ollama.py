@@ -1,8 +1,7 @@
 """Prompts and the window of a model on Ollama, through two workers of the real LiteLLM.
 
-What serves is the stand-in for Ollama, or a real one: tests/litellm/ollama.py. The truth about a
-prompt's length comes from the engine itself, from the same weights with a window eight times as
-large.
+The engine is the stand-in for Ollama, or a real one: see tests/litellm/ollama.py. It also counts
+the true length of a prompt, by the same weights with a window eight times as large.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ TOOL = {
     "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
 }
 
-needs_standin = pytest.mark.skipif(bool(REAL), reason="a fault of the stand-in's")
+needs_standin = pytest.mark.skipif(bool(REAL), reason="needs a fault of the stand-in")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def gateway(
 
 
 class Texts:
-    """Text of every kind that fills a window, the same in every run."""
+    """Text of several kinds, the same in every run."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -63,7 +62,7 @@ class Texts:
         self.prose = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text("utf-8")
 
     def text(self, size: int) -> str:
-        """Return some ``size`` characters."""
+        """Return text of about ``size`` characters."""
         match self.random.randrange(6):
             case 0:
                 return self.slice(self.prose, size)
@@ -80,7 +79,7 @@ class Texts:
                 return " " * size + "end"
 
     def wide(self, size: int) -> str:
-        """Return Chinese characters of so many bytes."""
+        """Return Chinese characters of ``size`` bytes."""
         return "".join(chr(self.random.randrange(0x4E00, 0x9FFF)) for _ in range(size // 3))
 
     def slice(self, text: str, size: int) -> str:
@@ -89,14 +88,14 @@ class Texts:
 
 
 class Conversation:
-    """A session as Claude Code has it: it asks, calls a tool, and sends the tool's result."""
+    """A session as of Claude Code: questions, tool calls, and results of tools."""
 
     def __init__(self, texts: Texts) -> None:
         self.texts, self.turn = texts, 0
         self.messages: list[dict[str, Any]] = []
 
     def grow(self, size: int) -> None:
-        """Add the next thing that is sent: what somebody asks, or the result of a tool."""
+        """Add the next message of the client: a question, or the result of a tool."""
         self.turn += 1
         text = self.texts.text(size)
         if not self.messages or self.turn % 3 == 0:
@@ -124,8 +123,8 @@ class Conversation:
         }
 
 
-def refused(answer: Answer) -> bool:
-    """Is it refused as too long, in Anthropic's words?"""
+def is_refused(answer: Answer) -> bool:
+    """Return whether a prompt was refused as too long, with Anthropic's message."""
     if answer.code == 200:
         return False
     error = answer.body["error"]
@@ -137,10 +136,9 @@ def refused(answer: Answer) -> bool:
 
 
 def session(gateway: Gateway, engine: Engine, seed: int, turns: int) -> list[tuple[int, int]]:
-    """Hold conversations that grow until they are refused.
+    """Run conversations that grow until they are refused.
 
-    Return of each turn how long its prompt was, and how much of it was read: 0 where it was
-    refused.
+    Returns for each turn the tokens of its prompt, and those that the engine read; 0 if refused.
     """
     texts = Texts(seed)
     talk, found = Conversation(texts), []
@@ -149,7 +147,7 @@ def session(gateway: Gateway, engine: Engine, seed: int, turns: int) -> list[tup
         talk.grow(size)
         answer = gateway.ask("/v1/messages", talk.request())
         truth = engine.truth(talk.request())
-        if refused(answer):
+        if is_refused(answer):
             found.append((truth, 0))
             talk = Conversation(texts)
         else:
@@ -159,16 +157,16 @@ def session(gateway: Gateway, engine: Engine, seed: int, turns: int) -> list[tup
 
 
 def test_no_prompt_is_cut_and_none_that_fits_is_refused(gateway: Gateway, engine: Engine) -> None:
-    """200 turns of four conversations at a time, of every kind of text, over two workers."""
+    """200 turns of four concurrent conversations, with every kind of text, over two workers."""
     before = engine.cuts()
     with ThreadPoolExecutor(4) as pool:
-        held = list(pool.map(lambda seed: session(gateway, engine, seed, TURNS // 4), range(4)))
-    turns = [turn for each in held for turn in each]
+        sessions = list(pool.map(lambda seed: session(gateway, engine, seed, TURNS // 4), range(4)))
+    turns = [turn for turns in sessions for turn in turns]
     fitted = [truth for truth, read in turns if read]
     too_long = [truth for truth, read in turns if not read]
     print(
-        f"{len(fitted)} answered, of up to {max(fitted)} tokens; {len(too_long)} refused, of "
-        f"{min(too_long)} and more; {questions(gateway):g} questions"
+        f"{len(fitted)} answered, with up to {max(fitted)} tokens; {len(too_long)} refused, with "
+        f"{min(too_long)} or more; {render_requests(gateway):g} render requests"
     )
     assert all(read in (0, truth) for truth, read in turns), "a prompt was cut"
     assert max(fitted) <= WINDOW
@@ -180,11 +178,11 @@ def test_no_prompt_is_cut_and_none_that_fits_is_refused(gateway: Gateway, engine
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_long_prompt_between_short_ones_is_refused(gateway: Gateway, stream: bool) -> None:
-    """Ollama would drop the request, and the model would answer the reminder at its end."""
+    """Ollama would drop the long message, and the model would answer the reminder at the end."""
     long = "Please read this. " + "word " * (2 * WINDOW)
     request = message("coder", long, stream=stream, system="Be brief.")
     request["messages"].append({"role": "system", "content": "A reminder."})
-    assert refused(gateway.ask("/v1/messages", request))
+    assert is_refused(gateway.ask("/v1/messages", request))
 
 
 def test_a_long_tool_result_is_refused(gateway: Gateway) -> None:
@@ -194,34 +192,34 @@ def test_a_long_tool_result_is_refused(gateway: Gateway) -> None:
     talk.turn = 0
     talk.grow(100)
     talk.messages[-1]["content"][0]["content"] = [{"type": "text", "text": "row 1\n" * WINDOW}]
-    assert refused(gateway.ask("/v1/messages", talk.request()))
+    assert is_refused(gateway.ask("/v1/messages", talk.request()))
 
 
-def test_what_one_worker_has_counted_the_other_knows(gateway: Gateway, engine: Engine) -> None:
-    """Each turn comes over a connection of its own. After its first one, the engine is asked
-    about none: what is new is short."""
+def test_workers_share_their_counts(gateway: Gateway, engine: Engine) -> None:
+    """Each turn has its own connection. After the first one, the new text is short, so that no turn
+    needs a render request."""
     talk = Conversation(Texts(2))
     talk.add("user", [{"type": "text", "text": "word " * (WINDOW // 4)}])
     talk.answered(gateway.ask("/v1/messages", talk.request()))
     time.sleep(1)
-    asked = questions(gateway)
-    assert asked, "about the first one"
+    before = render_requests(gateway)
+    assert before, "the first turn needs one"
     for _ in range(12):
         talk.add("user", [{"type": "text", "text": "And then?"}])
         talk.answered(gateway.ask("/v1/messages", talk.request()))
         time.sleep(0.3)
-    assert questions(gateway) == asked
+    assert render_requests(gateway) == before
 
 
-def questions(gateway: Gateway) -> float:
-    """Return how often the workers together have asked the engine whether a prompt fits."""
+def render_requests(gateway: Gateway) -> float:
+    """Return the number of render requests of all workers to the engine."""
     text = gateway.ask("/metrics/", key=gateway.master).body
     found = re.findall(r"^mirrorfleet_window_questions_total\{.*\} (\S+)$", text, re.M)
     return sum(map(float, found))
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_tokens_of_a_prompt_that_was_read_are_counted_exactly(
+def test_tokens_of_an_earlier_prompt_are_counted_exactly(
     gateway: Gateway, engine: Engine, stream: bool
 ) -> None:
     request = message("coder", f"{stream} " + Texts(3).prose[:3000])
@@ -230,37 +228,37 @@ def test_tokens_of_a_prompt_that_was_read_are_counted_exactly(
     assert waited(gateway, request, truth) == truth
 
 
-def test_tokens_of_other_prompts_are_estimated_by_what_was_learnt(
+def test_tokens_of_a_new_prompt_are_estimated_within_10_percent(
     gateway: Gateway, engine: Engine
 ) -> None:
-    """Chinese, of which this model's tokens are far shorter than those of most."""
+    """Chinese text, for which this model has far more tokens than other models."""
     texts = Texts(6)
     for _ in range(8):
         gateway.message("coder", texts.wide(2000))
     time.sleep(1)
     new = message("coder", texts.wide(6000))
-    truth, said = engine.truth(new), counted(gateway, new)
-    assert 0.9 * truth < said < 1.1 * truth
+    truth, estimate = engine.truth(new), counted(gateway, new)
+    assert 0.9 * truth < estimate < 1.1 * truth
 
 
 def counted(gateway: Gateway, request: dict[str, Any]) -> int:
-    asked = {name: request[name] for name in ("model", "messages")}
-    found: int = gateway.ask("/v1/messages/count_tokens", asked).body["input_tokens"]
+    body = {name: request[name] for name in ("model", "messages")}
+    found: int = gateway.ask("/v1/messages/count_tokens", body).body["input_tokens"]
     return found
 
 
-def waited(gateway: Gateway, request: dict[str, Any], wanted: int) -> int:
-    """Return the count once it is as wanted: LiteLLM tells of a turn after its answer."""
+def waited(gateway: Gateway, request: dict[str, Any], expected: int) -> int:
+    """Return the count once it is as expected: LiteLLM reports a turn after its answer."""
     for _ in range(50):
-        if (found := counted(gateway, request)) == wanted:
+        if (found := counted(gateway, request)) == expected:
             break
         time.sleep(0.1)
     return found
 
 
 @needs_standin
-def test_a_stream_that_broke_off_teaches_nothing(gateway: Gateway, engine: Engine) -> None:
-    """Its beginning has a guess of Ollama's in the place of the count."""
+def test_a_broken_stream_is_not_counted(gateway: Gateway, engine: Engine) -> None:
+    """The first event of a stream holds a guess of Ollama instead of the count."""
     request = message("coder", "break off " + Texts(4).text(600))
     gateway.ask("/v1/messages", {**request, "stream": True})
     time.sleep(1)
@@ -269,15 +267,15 @@ def test_a_stream_that_broke_off_teaches_nothing(gateway: Gateway, engine: Engin
 
 
 @needs_standin
-def test_an_answer_ends_where_the_window_does(gateway: Gateway, engine: Engine) -> None:
-    """A model that goes on would forget the beginning of its prompt."""
+def test_an_answer_ends_at_the_end_of_the_window(gateway: Gateway, engine: Engine) -> None:
+    """Otherwise Ollama would drop the beginning of the prompt."""
     request = message("coder", "word " * (WINDOW // 2))
     assert gateway.ask("/v1/messages", {**request, "max_tokens": 32000}).code == 200
     tokens, most = re.findall(r"turn: (\d+) tokens, (\d+) more", engine.log.read_text())[-1]
     assert RESERVE <= int(most) <= WINDOW - int(tokens)
 
 
-def test_a_prompt_that_does_not_fit_goes_to_a_model_with_a_larger_window(
+def test_a_long_prompt_goes_to_a_model_with_a_larger_window(
     engine: Engine, upstream: Upstream, tmp_path: Path
 ) -> None:
     more = "context_window_fallbacks: {coder: [cloud]}\n"
@@ -291,8 +289,8 @@ def test_a_prompt_that_does_not_fit_goes_to_a_model_with_a_larger_window(
 
 
 @needs_standin
-def test_an_engine_that_hangs_is_not_waited_for_twice(upstream: Upstream, tmp_path: Path) -> None:
-    """It does not say whether the prompt fits, and would not answer the turn either."""
+def test_a_hanging_engine_costs_one_timeout(upstream: Upstream, tmp_path: Path) -> None:
+    """It does not answer the render request, and would not answer the turn either."""
     more = "fallbacks: {coder: [cloud]}\n"
     with (
         ollama.engine(tmp_path / "engine", hangs=True) as engine,
@@ -300,27 +298,25 @@ def test_an_engine_that_hangs_is_not_waited_for_twice(upstream: Upstream, tmp_pa
             tmp_path / "gateway", upstream, engine.url, more, workers=1, timeout=3
         ) as gateway,
     ):
-        asked = time.monotonic()
+        started = time.monotonic()
         assert gateway.message("coder", "word " * (WINDOW // 4)).text == "pong"
-        assert 3 < time.monotonic() - asked < 6
+        assert 3 < time.monotonic() - started < 6
         assert "turn: " not in engine.log.read_text()
 
 
 @needs_standin
-def test_a_cut_that_could_not_be_foreseen_is_reported_and_not_repeated(
-    upstream: Upstream, tmp_path: Path
-) -> None:
-    """An engine that does not say whether a prompt fits, and text with more tokens than any."""
+def test_an_unforeseen_cut_is_reported_and_not_repeated(upstream: Upstream, tmp_path: Path) -> None:
+    """An engine without render requests, and text with an unusual number of tokens."""
     with (
         ollama.engine(tmp_path / "engine", debug=False) as engine,
         ollama.gateway(tmp_path / "gateway", upstream, engine.url, workers=1) as gateway,
     ):
         wide = Texts(5).wide(WINDOW * 9 // 5)
         answer = gateway.message("coder", wide)
-        assert answer.body["usage"]["input_tokens"] < 0.6 * WINDOW, "it was cut"
+        assert answer.body["usage"]["input_tokens"] < 0.6 * WINDOW, "the engine has cut it"
         time.sleep(1)
         log = (gateway.directory / "log").read_text()
         assert log.count("mirrorfleet: Ollama cut a prompt of about") == 1
         text = gateway.ask("/metrics/", key=gateway.master).body
         assert 'mirrorfleet_prompts_cut_total{model="coder"} 1.0' in text
-        assert refused(gateway.message("coder", wide[1:]))
+        assert is_refused(gateway.message("coder", wide[1:]))

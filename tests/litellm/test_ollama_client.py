@@ -1,6 +1,6 @@
-"""What the real Claude Code does when its prompt does not fit into the window of an Ollama.
+"""The real Claude Code with prompts that exceed the window of a model on Ollama.
 
-Skipped where the pinned client was never fetched (a run of mirror.py fetches it), unless
+Skipped if the pinned client is not in the cache (a run of mirror.py downloads it), unless
 MIRRORFLEET_CLAUDE names its program.
 """
 
@@ -31,7 +31,7 @@ PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
 
 pytestmark = [
     pytest.mark.skipif(not (PROGRAM or PACKAGE.exists()), reason="the client is not in the cache"),
-    pytest.mark.skipif(bool(REAL), reason="the stand-in calls tools when it is told to"),
+    pytest.mark.skipif(bool(REAL), reason="needs the stand-in, which calls tools on request"),
 ]
 
 WINDOW = 65536
@@ -68,7 +68,7 @@ def gateway(
 
 @pytest.fixture(scope="module")
 def home(gateway: Gateway) -> Path:
-    """The home of a developer, with the files that a run writes there."""
+    """Return the home of a developer, with the files of a run."""
     text = (gateway.directory / "fleet.yml").read_text()
     path = gateway.directory / "reached.yml"
     path.write_text(text.replace("  hosts: [gw]\n", f"  hosts: [gw]\n  url: {gateway.url}\n"))
@@ -84,7 +84,7 @@ def home(gateway: Gateway) -> Path:
 
 
 def digits(size: int) -> str:
-    """Return text with far more tokens than the client takes it for: it divides by four."""
+    """Return text with far more tokens than the client estimates: a quarter of its size."""
     return "\n".join(sha256(b"%d" % at).hexdigest() for at in range(size // 65))
 
 
@@ -100,31 +100,29 @@ def started(home: Path, *command: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def said(home: Path, prompt: str, *command: str | Path) -> str:
+def output(home: Path, prompt: str, *command: str | Path) -> str:
     with started(home, *command) as process:
         return process.communicate(prompt, timeout=120)[0]
 
 
-def test_a_prompt_of_120_kb_ends_with_a_refusal(client: Path, home: Path, engine: Engine) -> None:
-    assert ANSWER in said(home, "Say something.", client)
-    shown = said(home, f"Explain this:\n{digits(120_000)}", client)
+def test_a_prompt_of_120_kb_is_refused(client: Path, home: Path, engine: Engine) -> None:
+    assert ANSWER in output(home, "Say something.", client)
+    shown = output(home, f"Explain this:\n{digits(120_000)}", client)
     assert shown.startswith("Prompt is too long")
     assert ANSWER not in shown
     assert engine.cuts() == 0
 
 
-def test_a_tool_result_that_is_too_much_ends_with_a_refusal(
-    client: Path, home: Path, engine: Engine
-) -> None:
+def test_a_large_tool_result_is_refused(client: Path, home: Path, engine: Engine) -> None:
     (home / "big.txt").write_text(digits(29_000))
     prompt = f'{digits(50_000)}\nuse Bash {{"command": "cat big.txt"}}'
-    shown = said(home, prompt, client, "--dangerously-skip-permissions")
+    shown = output(home, prompt, client, "--dangerously-skip-permissions")
     assert shown.startswith("Prompt is too long")
     assert ANSWER not in shown
     assert engine.cuts() == 0
 
 
-def test_a_long_conversation_is_compacted_before_anything_is_cut(
+def test_a_long_conversation_is_compacted_and_never_cut(
     client: Path, home: Path, engine: Engine
 ) -> None:
     streams = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
@@ -141,8 +139,8 @@ def test_a_long_conversation_is_compacted_before_anything_is_cut(
                 if events[-1]["type"] == "result":
                     break
         session.stdin.close()
-    results = [each for each in events if each["type"] == "result"]
-    assert [each["is_error"] for each in results] == [False] * 9
-    compacted = [each for each in events if each.get("subtype") == "compact_boundary"]
+    results = [event for event in events if event["type"] == "result"]
+    assert [result["is_error"] for result in results] == [False] * 9
+    compacted = [event for event in events if event.get("subtype") == "compact_boundary"]
     assert len(compacted) == 1
     assert engine.cuts() == 0

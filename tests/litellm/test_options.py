@@ -1,6 +1,6 @@
-"""What a gateway is told beside its models, done by the real LiteLLM.
+"""The options of a gateway besides its models, with the real LiteLLM.
 
-Not here: what several workers share through Redis, which is not on this machine.
+Rates that workers share through Redis are in test_redis.py.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield gateway
 
 
-def first(upstream: Upstream, wanted: Callable[[Asked], bool]) -> Asked:
-    """Wait for a request that the gateway makes by itself."""
+def first(upstream: Upstream, matches: Callable[[Asked], bool]) -> Asked:
+    """Wait for a request of the gateway that matches, and return it."""
     for _ in range(300):
         for asked in upstream.asked:
-            if wanted(asked):
+            if matches(asked):
                 return asked
         time.sleep(0.1)
-    raise AssertionError("it never came")
+    raise AssertionError("no request matches")
 
 
-def test_headers_of_the_client_go_to_the_models_that_are_named(
+def test_client_headers_are_forwarded_to_the_configured_models(
     gateway: Gateway, upstream: Upstream
 ) -> None:
     for model, forwarded in (("limited", "1"), ("cloud", None)):
         upstream.taken()
-        # As Claude Code does: the key in both headers.
+        # Claude Code sends the key in both headers.
         assert gateway.message(model, x_house="1", x_api_key=gateway.key).code == 200
-        asked = first(upstream, lambda each: each.path == "/v1/messages")
+        asked = first(upstream, lambda request: request.path == "/v1/messages")
         assert asked.headers.get("x-house") == forwarded
         assert gateway.key not in str(asked.headers), "a developer's key stays at the gateway"
 
 
-def test_a_rate_is_held_and_an_alias_is_no_way_around_it(gateway: Gateway) -> None:
+def test_a_rate_also_applies_to_aliases(gateway: Gateway) -> None:
     codes = [gateway.message(model).code for model in ("limited", "haiku", "limited", "haiku")]
     assert codes[-1] == 429
     assert gateway.message("cloud").code == 200
@@ -65,14 +65,16 @@ def test_a_worker_refuses_more_than_its_limit(gateway: Gateway) -> None:
     assert sorted(codes) == [200, 200, 200, 503, 503]
 
 
-def test_a_streamed_answer_that_does_not_begin_is_given_up(gateway: Gateway) -> None:
+def test_a_streamed_answer_without_a_first_event_times_out(gateway: Gateway) -> None:
     streamed = message("cloud", SLOW, stream=True)
     assert gateway.ask("/v1/messages", streamed).code == 408
-    assert gateway.message("cloud", SLOW).code == 200, "`timeout` counts for what is not streamed"
+    assert gateway.message("cloud", SLOW).code == 200, (
+        "`timeout` applies to an answer without a stream"
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_engine_is_free_again_when_the_client_has_gone(
+def test_a_request_to_the_engine_ends_when_the_client_disconnects(
     stream: bool, gateway: Gateway, upstream: Upstream
 ) -> None:
     upstream.taken()
@@ -80,7 +82,7 @@ def test_an_engine_is_free_again_when_the_client_has_gone(
     client = HTTPConnection(gateway.url.removeprefix("http://"))
     body = json.dumps(message("cloud", SLOW, stream=stream))
     client.request("POST", "/v1/messages", body, gateway.headers())
-    first(upstream, lambda each: each.path == "/v1/messages")
+    first(upstream, lambda request: request.path == "/v1/messages")
     client.close()
     end = time.monotonic() + 4  # before stream_timeout, and before the answer
     while time.monotonic() < end and upstream.hung_up == before:
@@ -88,28 +90,28 @@ def test_an_engine_is_free_again_when_the_client_has_gone(
     assert upstream.hung_up == before + 1
 
 
-def test_a_guardrail_sees_every_request_with_its_key_and_can_refuse(
+def test_a_guardrail_gets_every_request_and_can_refuse_it(
     gateway: Gateway, upstream: Upstream
 ) -> None:
     upstream.taken()
     assert gateway.message("cloud").code == 200
-    guard = first(upstream, lambda each: each.host == "guard.example.com")
+    guard = first(upstream, lambda request: request.host == "guard.example.com")
     assert guard.headers["x-api-key"].startswith("sk-guard_key")
     upstream.taken()
     assert gateway.message("cloud", FORBIDDEN).code == 400
-    assert {each.host for each in upstream.taken()} == {"guard.example.com"}
+    assert {request.host for request in upstream.taken()} == {"guard.example.com"}
 
 
 def test_a_callback_reports_with_the_secret_of_an_extra_setting(
     gateway: Gateway, upstream: Upstream
 ) -> None:
     assert gateway.message("cloud").code == 200
-    report = first(upstream, lambda each: each.host == "logs.example.com")
+    report = first(upstream, lambda request: request.host == "logs.example.com")
     assert report.headers["x-log-key"].startswith("sk-log_key")
-    assert "pong" not in str(report.body), "extra says turn_off_message_logging"
+    assert "pong" not in str(report.body), "extra sets turn_off_message_logging"
 
 
-def test_metrics_are_for_the_master_key_or_at_a_port_of_their_own(gateway: Gateway) -> None:
+def test_metrics_need_the_master_key_or_have_their_own_port(gateway: Gateway) -> None:
     assert gateway.ask("/metrics/").code == 403
     assert "litellm_" in gateway.ask("/metrics/", key=gateway.master).body
     with urllib.request.urlopen(gateway.metrics, timeout=10) as response:
@@ -121,28 +123,29 @@ def test_extra_parameters_reach_the_deployment(gateway: Gateway) -> None:
     assert loaded[0]["litellm_params"]["max_retries"] == 0
 
 
-def test_the_check_passes_this_configuration(upstream: Upstream, tmp_path: Path) -> None:
+def test_the_check_accepts_this_configuration(upstream: Upstream, tmp_path: Path) -> None:
     assert check(PLAN, upstream, tmp_path) == ""
 
 
-def test_the_check_names_a_callback_that_would_be_silently_off(
+def test_the_check_reports_a_callback_that_does_not_start(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     plan = replace(PLAN, callbacks=("datadog",))
     assert "the callback 'datadog' does not start" in check(plan, upstream, tmp_path)
 
 
-def test_the_check_says_in_a_line_what_litellm_refuses(upstream: Upstream, tmp_path: Path) -> None:
-    policy = {"router_settings": {"retry_policy": {"TimeoutErrorRetries": "many"}}}
-    said = check(replace(PLAN, extra=policy), upstream, tmp_path)
-    assert "refuses what it says: ValidationError: 1 validation error for RetryPolicy" in said
-
-
-def test_the_check_knows_when_a_release_has_no_place_for_what_is_ours(
+def test_the_check_reports_an_error_of_litellm_in_one_line(
     upstream: Upstream, tmp_path: Path
 ) -> None:
-    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_gate:install,elsewhere:install"}
-    said = check(replace(PLAN, environment=hooks), upstream, tmp_path)
-    assert said.endswith(
-        "but has no place for elsewhere: ModuleNotFoundError: No module named 'elsewhere'"
+    policy = {"router_settings": {"retry_policy": {"TimeoutErrorRetries": "many"}}}
+    complaint = check(replace(PLAN, extra=policy), upstream, tmp_path)
+    assert "rejects its content: ValidationError: 1 validation error for RetryPolicy" in complaint
+
+
+def test_the_check_reports_a_startup_hook_that_fails(upstream: Upstream, tmp_path: Path) -> None:
+    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": "mirrorfleet_readiness:install,elsewhere:install"}
+    complaint = check(replace(PLAN, environment=hooks), upstream, tmp_path)
+    assert complaint.endswith(
+        "but its release does not support elsewhere: "
+        "ModuleNotFoundError: No module named 'elsewhere'"
     )

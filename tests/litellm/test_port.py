@@ -1,4 +1,4 @@
-"""A hostile user of this machine wants the port of the real LiteLLM while it is away."""
+"""A hostile local user tries to listen on the port of the real LiteLLM during a restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.litellm.upstream import Upstream
 from tests.roles.scratch_cgroup import JOIN, scratch_cgroup
 
 PLAN = planned(GOOD / "smallest.yml")
-NOBODY = 65534
+UNPRIVILEGED = 65534
 PYTHON = shutil.which("python3", path="/usr/bin") or ""
 INTRUDER = (Path(__file__).parents[1] / "lab" / "intruder.py").read_text("utf-8")
 
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.skipif(not PYTHON, reason="needs a python3 that every u
 
 @contextmanager
 def intruder(cgroup: Path, port: int, out: Path) -> Iterator[None]:
-    """Let a user without rights want the port while the block runs; ``out`` says what he got."""
-    user = ["setpriv", "--clear-groups", f"--reuid={NOBODY}", PYTHON, "-u", "-", str(port)]
+    """Run a program of an unprivileged user that tries to listen on the port, with a log."""
+    user = ["setpriv", "--clear-groups", f"--reuid={UNPRIVILEGED}", PYTHON, "-u", "-", str(port)]
     with out.open("w") as file:
         process = subprocess.Popen(
             ["sh", "-c", JOIN, str(cgroup), *user],
@@ -48,7 +48,7 @@ def intruder(cgroup: Path, port: int, out: Path) -> Iterator[None]:
             process.wait()
 
 
-def test_a_gateway_that_restarts_gets_its_port_back_and_nobody_else_a_key(
+def test_a_restarting_gateway_keeps_its_port_and_its_keys(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     port, out = free_port(), tmp_path / "out"
@@ -67,13 +67,13 @@ def test_a_gateway_that_restarts_gets_its_port_back_and_nobody_else_a_key(
     assert [line for line in lines if not line.startswith("tries ")] == []
 
 
-def test_without_the_reservation_he_gets_the_key(tmp_path: Path) -> None:
-    """So that the test above means something."""
+def test_without_the_reservation_another_user_gets_the_key(tmp_path: Path) -> None:
+    """The intruder works, so the test above can fail."""
     port, out = free_port(), tmp_path / "out"
     gateway = Gateway(f"http://127.0.0.1:{port}", "", PLAN, {}, tmp_path, 0)
     with scratch_cgroup() as cgroup, intruder(cgroup, port, out):
         while "listens" not in out.read_text():
             time.sleep(0.1)
-        with pytest.raises(OSError):  # he hangs up
+        with pytest.raises(OSError):  # the intruder closes the connection
             gateway.ask("/v1/models", key="sk-stolen")
     assert "sk-stolen" in out.read_text()

@@ -1,4 +1,4 @@
-"""Whether a gateway proves itself before it takes turns: the role's probe, on the real LiteLLM."""
+"""The role's probe of a gateway, with the real LiteLLM."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def gateway(serve: Serve, upstream: Upstream) -> Iterator[Gateway]:
 
 
 def probe(gateway: Gateway, job: str, *more: str, **expected: object) -> tuple[int, str]:
-    """Run the probe as on a host; ``expected`` changes what it is to find."""
+    """Run the probe as on a host, with changes to probe.json; return status and output."""
     path = gateway.directory / "probe.json"
-    said = json.loads(path.read_text())
-    told = {"url": gateway.url, "workers": 1, "patience": 0, "user": ME} | expected
-    path.write_text(json.dumps(said | told))
+    content = json.loads(path.read_text())
+    changes = {"url": gateway.url, "workers": 1, "patience": 0, "user": ME} | expected
+    path.write_text(json.dumps(content | changes))
     done = subprocess.run(
         [sys.executable, "-I", "probe.py", job, *more],
         cwd=gateway.directory,
@@ -43,50 +43,50 @@ def probe(gateway: Gateway, job: str, *more: str, **expected: object) -> tuple[i
         text=True,
         check=False,
     )
-    path.write_text(json.dumps(said))
+    path.write_text(json.dumps(content))
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_gateway_that_serves_proves_it(gateway: Gateway) -> None:
+def test_a_serving_gateway_passes(gateway: Gateway) -> None:
     assert probe(gateway, "prove") == (0, "")
 
 
-def test_fewer_workers_than_wanted_are_not_enough(gateway: Gateway) -> None:
-    code, said = probe(gateway, "prove", workers=2)
+def test_too_few_workers_fail(gateway: Gateway) -> None:
+    code, output = probe(gateway, "prove", workers=2)
     assert code == 1
-    assert "has 1 workers that answer, and should have 2" in said
+    assert "has 1 workers that answer, of 2" in output
 
 
-def test_every_name_is_to_be_known(gateway: Gateway) -> None:
-    code, said = probe(gateway, "prove", names=["coder", "opuss"])
-    assert (code, said) == (1, "the gateway does not know the models opuss\n")
+def test_an_unlisted_name_fails(gateway: Gateway) -> None:
+    code, output = probe(gateway, "prove", names=["coder", "opuss"])
+    assert (code, output) == (1, "the gateway does not list the models opuss\n")
 
 
-def test_an_engine_that_was_down_before_is_not_the_gateways_fault(
-    gateway: Gateway, upstream: Upstream
-) -> None:
+def test_an_engine_that_was_down_before_is_a_warning(gateway: Gateway, upstream: Upstream) -> None:
     upstream.is_down = True
     before = gateway.directory / "before"
     before.write_text(probe(gateway, "ask")[1])
-    code, said = probe(gateway, "prove", str(before))
+    code, output = probe(gateway, "prove", str(before))
     assert code == 0
-    assert "no answer to a turn of 'coder'" in said
-    assert "nor did it before" in said
-    # With nothing to compare, it is the engine that is doubted.
+    assert "warning: a turn of 'coder' fails" in output
+    assert "it failed before as well" in output
+    # Without outcomes to compare, the engine is at fault.
     assert probe(gateway, "prove")[0] == 0
 
 
-def test_one_that_answered_before_must_answer_now(gateway: Gateway, upstream: Upstream) -> None:
+def test_a_turn_that_succeeded_before_must_succeed_now(
+    gateway: Gateway, upstream: Upstream
+) -> None:
     before = gateway.directory / "before"
     before.write_text(probe(gateway, "ask")[1])
     upstream.is_down = True
-    code, said = probe(gateway, "prove", str(before))
+    code, output = probe(gateway, "prove", str(before))
     assert code == NEVER
-    assert "gives no answer to a turn of 'coder'" in said
-    assert "which it did before the change" in said
+    assert "a turn of 'coder' fails" in output
+    assert "but succeeded before the change" in output
 
 
-def test_an_engine_that_hiccups_is_asked_again(gateway: Gateway, upstream: Upstream) -> None:
+def test_a_failed_turn_is_repeated(gateway: Gateway, upstream: Upstream) -> None:
     before = gateway.directory / "before"
     before.write_text(probe(gateway, "ask")[1])
     upstream.is_down = True
@@ -94,19 +94,19 @@ def test_an_engine_that_hiccups_is_asked_again(gateway: Gateway, upstream: Upstr
     assert probe(gateway, "prove", str(before), patience=30) == (0, "")
 
 
-def test_what_the_gateway_itself_refuses_is_its_fault(gateway: Gateway) -> None:
-    code, said = probe(gateway, "prove", turns=["nobody"])
+def test_a_turn_that_the_gateway_refuses_fails(gateway: Gateway) -> None:
+    code, output = probe(gateway, "prove", turns=["unknown"])
     assert code == NEVER
-    assert "gives no answer to a turn of 'nobody': 400" in said
+    assert "a turn of 'unknown' fails: 400" in output
 
 
-def test_held_it_keeps_load_balancers_away_and_serves(gateway: Gateway) -> None:
-    held = gateway.directory / "held"
-    held.touch()
-    os.utime(held, (time.time() + 60,) * 2)
+def test_a_draining_gateway_is_not_ready_and_serves(gateway: Gateway) -> None:
+    draining = gateway.directory / "held"
+    draining.touch()
+    os.utime(draining, (time.time() + 60,) * 2)
     assert (gateway.ask("/health/readiness").code, gateway.message("coder").code) == (503, 200)
     assert gateway.ask("/health/liveliness").code == 200
     assert probe(gateway, "prove")[0] == 0
-    # A hold that nobody ends, ends by itself.
-    os.utime(held, (time.time() - 1,) * 2)
+    # Draining ends by itself.
+    os.utime(draining, (time.time() - 1,) * 2)
     assert gateway.ask("/health/readiness").code == 200

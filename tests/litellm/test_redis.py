@@ -1,6 +1,6 @@
-"""Two gateways that share a real Redis, with the role's own configuration, hold a rate together.
+"""Two gateways with a shared rate in a real Redis, with the role's own configuration.
 
-Of the Debian package redis-tools: its redis-check-rdb is redis-server under another name.
+The Debian package redis-tools includes redis-server under the name redis-check-rdb.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-tools is not on t
 
 PASSWORD = Secret("env", "REDIS_PASSWORD", Path("/"))
 VALUE = "sk-redis_password-0123456789"
-"""What tests/litellm/gateway.py finds behind that reference."""
+"""The value of that reference in tests/litellm/gateway.py."""
 
 
 @dataclass(frozen=True)
 class Running:
+    """A running Redis, and its configuration in a fleet file."""
+
     process: subprocess.Popen[bytes]
-    reached: Redis
+    config: Redis
 
 
 @pytest.fixture(name="redis")
@@ -52,19 +54,19 @@ def running(tmp_path: Path) -> Iterator[Running]:
         server.wait()
 
 
-def test_gateways_hold_a_rate_together_and_serve_on_without_their_redis(
+def test_gateways_share_a_rate_and_serve_without_their_redis(
     redis: Running, upstream: Upstream, tmp_path: Path
 ) -> None:
     plan = replace(
         planned(GOOD / "research-anthropic.yml"),
-        redis=redis.reached,
+        redis=redis.config,
         limits=Limits(None, None, None, {"claude-haiku-5-5": Rate(rpm=4, tpm=None)}),
     )
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     with serving(plan, upstream, one) as first, serving(plan, upstream, two) as second:
-        # A minute that ends in between would begin the count again.
+        # The count restarts every minute: avoid its end.
         time.sleep(max(0, 61 - time.time() % 60) if time.time() % 60 > 45 else 0)
         codes = [gateway.message("haiku").code for _ in range(3) for gateway in (first, second)]
         assert codes == [200, 200, 200, 200, 429, 429]

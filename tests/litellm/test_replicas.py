@@ -1,4 +1,4 @@
-"""Two replicas of a model, of which one is away: nobody's request fails for it."""
+"""Two replicas of a model, of which one is down: no request fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.litellm.conftest import Serve
 from tests.litellm.upstream import Upstream
 
 
-def test_while_one_is_away_the_other_answers_all(serve: Serve, upstream: Upstream) -> None:
+def test_while_one_is_down_the_other_answers(serve: Serve, upstream: Upstream) -> None:
     gateway = serve("replicas")
     upstream.down = "10.0.0.1:8001"
     try:
@@ -14,7 +14,7 @@ def test_while_one_is_away_the_other_answers_all(serve: Serve, upstream: Upstrea
     finally:
         upstream.down = ""
     assert codes == [200] * 30
-    asked = [each.host for each in upstream.taken()]
-    assert asked.count("gpu-b.example.com:8001") == 30, "and never the fallback"
-    # It rests for some seconds: a retry, and so a request, costs it once.
-    assert 1 <= asked.count("10.0.0.1:8001") < 10
+    hosts = [request.host for request in upstream.taken()]
+    assert hosts.count("gpu-b.example.com:8001") == 30, "the fallback is not used"
+    # Its cooldown takes some seconds, so only a few requests need a retry.
+    assert 1 <= hosts.count("10.0.0.1:8001") < 10

@@ -1,7 +1,7 @@
-"""What of a request reaches the real LiteLLM and, behind it, a model: fuzzed as an attacker would.
+"""The filter of requests before the real LiteLLM, fuzzed like an attacker.
 
-A key for certain models reaches no other model, by no path, header, body, query or method. Without
-a key nothing answers but the health probes.
+A key for certain models reaches no other model, by any path, header, body, query or method. Without
+a key, only the health probes answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module", name="routes")
 def _routes() -> list[tuple[str, str]]:
-    """Every path of the real LiteLLM, with each of its methods."""
+    """Return every path of the real LiteLLM with each of its methods."""
     program = Path(__file__).with_name("routes.py")
     done = subprocess.run(
         [environment() / "bin/python", program],
@@ -55,7 +55,7 @@ def _routes() -> list[tuple[str, str]]:
 
 
 def key(gateway: Gateway, name: str) -> str:
-    return gateway.secrets[next(each.key for each in PLAN.keys if each.name == name)]
+    return gateway.secrets[next(entry.key for entry in PLAN.keys if entry.name == name)]
 
 
 def ask(
@@ -65,7 +65,7 @@ def ask(
     method: str = "POST",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Send exactly this: no header is added but the length and the host."""
+    """Send exactly these headers, plus length and host; return status and body."""
     host, port = gateway.url.removeprefix("http://").split(":")
     connection = HTTPConnection(host, int(port), timeout=60)
     try:
@@ -80,29 +80,29 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
 
-def written(gateway: Gateway) -> str:
+def log_of(gateway: Gateway) -> str:
     return (gateway.directory / "log").read_text()
 
 
-def test_without_a_key_nothing_answers_but_the_health_probes(
+def test_without_a_key_only_the_health_probes_answer(
     gateway: Gateway, routes: list[tuple[str, str]]
 ) -> None:
-    before = len(written(gateway))
+    before = len(log_of(gateway))
     methods = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
-    wanted = {*routes, *itertools.product([*PROBES, TURN, "/", "/nowhere", "/metrics"], methods)}
+    requests = {*routes, *itertools.product([*PROBES, TURN, "/", "/nowhere", "/metrics"], methods)}
     wrong = []
-    for path, method in sorted(wanted):
+    for path, method in sorted(requests):
         for headers in ({}, {"Authorization": "Bearer sk-wrong"}, {"x-litellm-api-key": ""}):
-            status, said = ask(gateway, path, None, method, headers)
+            status, content = ask(gateway, path, None, method, headers)
             if path in PROBES and method in ("GET", "HEAD", "OPTIONS"):
-                assert status == (405 if method == "HEAD" else 200), "as LiteLLM has them"
-            elif status != 401 or (method != "HEAD" and json.loads(said)["type"] != "error"):
+                assert status == (405 if method == "HEAD" else 200), "the statuses of LiteLLM"
+            elif status != 401 or (method != "HEAD" and json.loads(content)["type"] != "error"):
                 wrong.append((method, path, headers, status))
     assert wrong == []
-    assert "Traceback" not in written(gateway)[before:]
+    assert "Traceback" not in log_of(gateway)[before:]
 
 
-def test_a_developers_key_opens_what_claude_code_asks_for_and_nothing_else(
+def test_a_developers_key_gives_access_to_the_paths_of_claude_code_only(
     gateway: Gateway, routes: list[tuple[str, str]], upstream: Upstream
 ) -> None:
     upstream.taken()
@@ -131,7 +131,7 @@ def test_no_websocket_opens(gateway: Gateway) -> None:
 
 
 def outside(body: bytes) -> Iterator[bytes]:
-    """Yield bodies that name `coder` and mean another model, or another address."""
+    """Yield bodies that name `coder`, and try to reach another model or address."""
     honest = json.loads(body)
     other = {**honest, "model": "claude-opus-4-1"}
     for name, value in (
@@ -202,8 +202,8 @@ def test_a_key_for_certain_models_reaches_no_other(gateway: Gateway, upstream: U
     bodies = [json.dumps(turn).encode() for turn in turns]
     for path, body in itertools.product((TURN, COUNT), bodies):
         assert ask(gateway, path, body, "POST", eve)[0] == 200
-    hers = {(each.host, each.body.get("model")) for each in upstream.taken()}
-    assert len({host for host, _ in hers}) == 1
+    allowed = {(request.host, request.body.get("model")) for request in upstream.taken()}
+    assert len({host for host, _ in allowed}) == 1
     variants = [*bodies, *outside(bodies[0]), *outside(bodies[1])]
     tried = [
         *((path, body, "POST", TYPES[0], {}) for path in PATHS for body in variants),
@@ -217,21 +217,19 @@ def test_a_key_for_certain_models_reaches_no_other(gateway: Gateway, upstream: U
         *((path, bodies[0], verb, TYPES[0], {}) for path in PATHS for verb in ("PUT", "PATCH")),
     ]
     statuses = set()
-    before = len(written(gateway))
+    before = len(log_of(gateway))
     for path, body, method, kind, more in tried:
         headers = {**eve, "Content-Type": kind, **more}
         status, _ = ask(gateway, path, body, method, headers)
         statuses.add(status)
-        asked = {(each.host, each.body.get("model")) for each in upstream.taken()}
-        assert asked <= hers, (path, body, method, kind, more)
+        reached = {(request.host, request.body.get("model")) for request in upstream.taken()}
+        assert reached <= allowed, (path, body, method, kind, more)
     assert statuses <= {200, 400, 401, 403, 404, 405, 415}
-    assert "Traceback" not in written(gateway)[before:]
+    assert "Traceback" not in log_of(gateway)[before:]
 
 
-def test_the_passthrough_is_closed_to_a_key_for_certain_models(
-    gateway: Gateway, upstream: Upstream
-) -> None:
-    """The body within the body once went to the provider, with the provider's key."""
+def test_a_key_for_certain_models_has_no_passthrough(gateway: Gateway, upstream: Upstream) -> None:
+    """An earlier release sent custom_body to the provider, with the provider's key."""
     upstream.taken()
     inner = message("claude-opus-4-1")
     for path in PASSTHROUGH:
@@ -243,11 +241,11 @@ def test_the_passthrough_is_closed_to_a_key_for_certain_models(
 
 @pytest.mark.parametrize("path", [TURN, COUNT, *PASSTHROUGH])
 @pytest.mark.parametrize("name", ["api_base", "custom_body", "query_params", "api_key"])
-def test_a_parameter_that_leads_elsewhere_is_400_and_one_line_of_log(
+def test_a_refused_parameter_is_400_and_one_log_line(
     gateway: Gateway, upstream: Upstream, path: str, name: str
 ) -> None:
     upstream.taken()
-    before = len(written(gateway))
+    before = len(log_of(gateway))
     answer = gateway.ask(path, {**message("coder"), name: "x"}, key=key(gateway, "ada"))
     assert answer.code == 400
     assert answer.body == {
@@ -257,48 +255,44 @@ def test_a_parameter_that_leads_elsewhere_is_400_and_one_line_of_log(
             "message": f"{name}: this gateway doesn't take this parameter.",
         },
     }
-    [line] = [line for line in written(gateway)[before:].splitlines() if "mirrorfleet" in line]
+    [line] = [line for line in log_of(gateway)[before:].splitlines() if "mirrorfleet" in line]
     assert f"POST '{path}' of ada is refused: {name}" in line
-    assert len(written(gateway)[before:]) < 600
+    assert len(log_of(gateway)[before:]) < 600
     assert upstream.taken() == []
 
 
-def test_without_a_key_such_a_parameter_is_401_and_no_log(gateway: Gateway) -> None:
-    before = written(gateway)
+def test_without_a_key_a_refused_parameter_is_401_without_a_log_line(gateway: Gateway) -> None:
+    before = log_of(gateway)
     answer = gateway.ask(TURN, {**message("coder"), "api_base": "http://x"}, key="sk-wrong")
     assert (answer.code, answer.body["error"]["type"]) == (401, "authentication_error")
-    assert "mirrorfleet" not in written(gateway)[len(before) :]
+    assert "mirrorfleet" not in log_of(gateway)[len(before) :]
 
 
-def test_what_the_messages_api_does_not_know_is_left_out(
-    gateway: Gateway, upstream: Upstream
-) -> None:
+def test_unknown_fields_are_left_out(gateway: Gateway, upstream: Upstream) -> None:
     upstream.taken()
     body = {**message("coder"), "future": 1, "metadata": {"user_id": "me", "tags": ["x"]}}
     assert gateway.ask(TURN, body, key=key(gateway, "ada")).code == 200
     [asked] = upstream.taken()
     assert "future" not in asked.body
     assert "tags" not in json.dumps(asked.body)
-    assert "the field 'future' is left out of requests" in written(gateway)
+    assert "the field 'future' is left out of requests" in log_of(gateway)
 
 
 @pytest.mark.parametrize("text", ["grüße 你好 😀", "half of \ud83d", "a\u2028b\x00c"])
-def test_a_prompt_arrives_as_it_was_written(
-    gateway: Gateway, upstream: Upstream, text: str
-) -> None:
+def test_a_prompt_arrives_unchanged(gateway: Gateway, upstream: Upstream, text: str) -> None:
     upstream.taken()
     assert gateway.ask(PASSTHROUGH[0], message("claude", text), key=key(gateway, "ada")).code == 200
     [asked] = upstream.taken()
     assert asked.body == message("claude", text.replace("\ud83d", "\ufffd"))
 
 
-def test_a_body_without_end_is_413(gateway: Gateway) -> None:
+def test_a_large_body_is_413(gateway: Gateway) -> None:
     body = json.dumps(message("coder", "x" * 33 * 2**20)).encode()
-    status, said = ask(gateway, TURN, body, "POST", bearer(key(gateway, "ada")))
-    assert (status, json.loads(said)["error"]["type"]) == (413, "request_too_large")
+    status, content = ask(gateway, TURN, body, "POST", bearer(key(gateway, "ada")))
+    assert (status, json.loads(content)["error"]["type"]) == (413, "request_too_large")
 
 
-def test_the_master_key_opens_what_litellm_has(gateway: Gateway) -> None:
+def test_the_master_key_gives_access_to_all_of_litellm(gateway: Gateway) -> None:
     assert ask(gateway, "/model/info", None, "GET", bearer(gateway.master))[0] == 200
     for header in ("x-litellm-api-key", "x-api-key", "api-key"):
         assert ask(gateway, "/model/info", None, "GET", {header: gateway.master})[0] == 200

@@ -1,10 +1,10 @@
-"""Every configuration that people set up by hand for Claude Code, said in a fleet file.
+"""Common manual configurations for Claude Code, written as fleet files.
 
-The real LiteLLM serves what is rendered from it, and each name leads where the file says. The
-upstreams are a stand-in, which tells the host, path, model and key that it was asked with.
+The real LiteLLM serves the rendered configuration, and each name must reach the upstream of the
+file. A stand-in for all upstreams records host, path, model and key of each request.
 
-Two log in at the provider's own server first, and are only seen to be loaded: Azure as an
-application of Entra ID, and Vertex AI.
+Azure with an application of Entra ID, and Vertex AI log in at the provider's own server first.
+These tests only check that LiteLLM loads them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-sonnet
 ENGINE = "10.0.0.1:8000/v1/messages"
 OLLAMA = "10.0.0.1:11434/v1/messages"
 
-# Per fleet and name: where a request comes out, the model it asks for there, and a header of it.
+# By fleet and name: the upstream of a request, its model there, and one of its headers.
 ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
     "research-anthropic": {
         "claude-sonnet-5-5": (ANTHROPIC, "claude-sonnet-5-5", "x-api-key: sk-anthropic_api_key"),
@@ -76,23 +76,21 @@ ROUTES: dict[str, dict[str, tuple[str, str | None, str]]] = {
 
 
 @pytest.mark.parametrize("name", FLEETS)
-def test_every_name_leads_where_the_fleet_file_says(
-    name: str, serve: Serve, upstream: Upstream
-) -> None:
+def test_every_name_reaches_its_upstream(name: str, serve: Serve, upstream: Upstream) -> None:
     gateway = serve(name)
-    for model, (where, asked_for, header) in ROUTES[name].items():
+    for model, (where, upstream_model, header) in ROUTES[name].items():
         answer = gateway.message(model)
         assert (answer.code, answer.body and answer.text) == (200, "pong"), model
         [asked] = upstream.taken()
-        assert (asked.host + asked.path, asked.body.get("model")) == (where, asked_for), model
-        said, _, value = header.partition(": ")
-        assert asked.headers.get(said, "").startswith(value), model
+        assert (asked.host + asked.path, asked.body.get("model")) == (where, upstream_model), model
+        name, _, value = header.partition(": ")
+        assert asked.headers.get(name, "").startswith(value), model
 
 
 @pytest.mark.parametrize("name", FLEETS)
 def test_every_model_and_alias_is_listed(name: str, serve: Serve) -> None:
     gateway = serve(name)
-    listed = {each["id"] for each in gateway.ask("/v1/models").body["data"]}
+    listed = {entry["id"] for entry in gateway.ask("/v1/models").body["data"]}
     assert listed == {route.model for route in gateway.plan.routes} | gateway.plan.aliases.keys()
 
 
@@ -101,7 +99,7 @@ def test_an_unknown_model_is_400_and_a_wrong_key_401(
     name: str, serve: Serve, upstream: Upstream
 ) -> None:
     gateway = serve(name)
-    assert gateway.message("nobody").code == 400
+    assert gateway.message("unknown").code == 400
     assert gateway.ask("/v1/messages", message("opus"), key="sk-wrong").code == 401
     assert gateway.ask("/v1/messages", message("opus"), key="").code == 401
     assert upstream.taken() == []
@@ -119,7 +117,7 @@ def test_the_passthrough_reaches_anthropic_untranslated(serve: Serve, upstream: 
     assert gateway.key not in str(asked.headers), "a developer's key stays at the gateway"
 
 
-def test_the_passthrough_opens_nothing_else(serve: Serve, upstream: Upstream) -> None:
+def test_the_passthrough_gives_access_to_nothing_else(serve: Serve, upstream: Upstream) -> None:
     gateway = serve("research-anthropic")
     assert gateway.ask("/anthropic/v1/files").code == 403
     assert gateway.ask("/anthropic/v1/messages/batches", {"requests": []}).code == 403
@@ -127,21 +125,21 @@ def test_the_passthrough_opens_nothing_else(serve: Serve, upstream: Upstream) ->
     assert upstream.taken() == []
 
 
-def test_without_the_passthrough_developers_do_not_reach_it(serve: Serve) -> None:
+def test_without_the_passthrough_its_path_is_refused(serve: Serve) -> None:
     gateway = serve("research-many-providers")
     assert gateway.ask("/anthropic/v1/messages", message("claude-opus-4-1")).code == 403
 
 
-def test_logins_and_base_models_are_loaded_as_said(serve: Serve) -> None:
+def test_logins_and_base_models_are_loaded(serve: Serve) -> None:
     gateway = serve("research-friendly-names")
     loaded = {
-        each["model_name"]: (each["litellm_params"], each["model_info"])
-        for each in gateway.ask("/model/info", key=gateway.master).body["data"]
+        entry["model_name"]: (entry["litellm_params"], entry["model_info"])
+        for entry in gateway.ask("/model/info", key=gateway.master).body["data"]
     }
     parameters, information = loaded["gpt-5"]
     assert parameters["model"] == "azure/our-gpt-5"
     assert parameters["tenant_id"] == "8f1c6f3e-0d3b-4c0e-9a55-2f6f1d1c7a10"
-    assert "api_key" not in parameters, "it would be sent instead of the login"
+    assert "api_key" not in parameters, "LiteLLM would send it instead of the login"
     assert information["base_model"] == "azure/gpt-5"
     assert information["input_cost_per_token"] > 0, "the base model's price"
     parameters, _ = loaded["vertex"]

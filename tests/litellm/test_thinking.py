@@ -1,4 +1,4 @@
-"""Thinking on the way through the real LiteLLM, and the pings while an engine reads the prompt."""
+"""Thinking parameters through the real LiteLLM, and pings while an engine reads the prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DISABLED = {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"
 
 @pytest.fixture(scope="module", name="gateway")
 def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with a thinking model and one without a reasoning parser."""
+    """Serve a gateway with a thinking model, and one without a reasoning parser."""
     directory = tmp_path_factory.mktemp("thinking")
     path = directory / "fleet.yml"
     path.write_text(f"include: {GOOD}/one-machine.yml\naliases: {{opus: coder}}\n")
@@ -30,30 +30,30 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield gateway
 
 
-def arrives(gateway: Gateway, upstream: Upstream, model: str, **said: Any) -> dict[str, Any]:
-    """Return what of ``said`` reaches the engine."""
+def arrives(gateway: Gateway, upstream: Upstream, model: str, **parameters: Any) -> dict[str, Any]:
+    """Return the parameters that reach the engine."""
     upstream.taken()
-    assert gateway.ask("/v1/messages", message(model, **said)).code == 200
+    assert gateway.ask("/v1/messages", message(model, **parameters)).code == 200
     [asked] = upstream.taken()
-    return {name: asked.body[name] for name in said if name in asked.body}
+    return {name: asked.body[name] for name in parameters if name in asked.body}
 
 
 @pytest.mark.parametrize("name", ["coder", "opus", "claude-opus-5-5"])
-@pytest.mark.parametrize("said", [ADAPTIVE, DISABLED], ids=["adaptive", "disabled"])
-def test_thinking_and_effort_reach_an_engine_that_tells_them_apart(
-    name: str, said: dict[str, Any], gateway: Gateway, upstream: Upstream
+@pytest.mark.parametrize("parameters", [ADAPTIVE, DISABLED], ids=["adaptive", "disabled"])
+def test_thinking_and_effort_reach_an_engine_with_a_reasoning_parser(
+    name: str, parameters: dict[str, Any], gateway: Gateway, upstream: Upstream
 ) -> None:
-    assert arrives(gateway, upstream, name, **said) == said
+    assert arrives(gateway, upstream, name, **parameters) == parameters
 
 
-@pytest.mark.parametrize("said", [ADAPTIVE, DISABLED], ids=["adaptive", "disabled"])
-def test_an_engine_without_a_reasoning_parser_is_asked_for_no_thinking(
-    said: dict[str, Any], gateway: Gateway, upstream: Upstream
+@pytest.mark.parametrize("parameters", [ADAPTIVE, DISABLED], ids=["adaptive", "disabled"])
+def test_an_engine_without_a_reasoning_parser_gets_no_thinking(
+    parameters: dict[str, Any], gateway: Gateway, upstream: Upstream
 ) -> None:
-    assert arrives(gateway, upstream, "small", **said) == {}
+    assert arrives(gateway, upstream, "small", **parameters) == {}
 
 
-def test_a_streaming_client_hears_a_ping_while_the_engine_reads_the_prompt(
+def test_a_streaming_client_gets_pings_while_the_engine_reads_the_prompt(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     plan = planned(GOOD / "one-machine.yml")
@@ -69,5 +69,5 @@ def test_a_streaming_client_hears_a_ping_while_the_engine_reads_the_prompt(
         rest = response.read()
     assert response.status == 200
     assert b"ping" in first
-    assert waited < upstream.patience, "before the engine has said anything"
+    assert waited < upstream.patience, "the ping comes before the engine's first event"
     assert b"heard" in rest

@@ -1,4 +1,4 @@
-"""What we do to LiteLLM's workers, so that a turn takes them little, and all of them have some."""
+"""Changes to LiteLLM's workers: the order of routes, load balancing, and recycling."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ print(tried("/v1/messages"), tried("/v1/messages/count_tokens"))
 """
 
 SOON = """
-import mirrorfleet_succession
+import mirrorfleet_worker_recycling
 
 def install():
-    vars(mirrorfleet_succession).update(PAUSE=0.2, SETTLE=1.0)
+    vars(mirrorfleet_worker_recycling).update(PAUSE=0.2, SETTLE=1.0)
 """
 
 
@@ -62,8 +62,8 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield gateway
 
 
-def kept(gateway: Gateway, prompt: str) -> bool:
-    """Ask over a connection of one's own: is it kept after the answer?"""
+def is_kept(gateway: Gateway, prompt: str) -> bool:
+    """Send a turn over a new connection; return whether the server keeps it open."""
     connection = HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
     body = json.dumps(message("sonnet", prompt))
     connection.request("POST", "/v1/messages", body, gateway.headers())
@@ -74,34 +74,34 @@ def kept(gateway: Gateway, prompt: str) -> bool:
     return not response.will_close
 
 
-def test_a_worker_with_much_to_do_gives_connections_up(
+def test_a_busy_worker_closes_some_connections(
     gateway: Gateway, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(kept(gateway, "ping") for _ in range(20))
+    assert all(is_kept(gateway, "ping") for _ in range(20))
     monkeypatch.setattr(upstream, "patience", 2)
     with ThreadPoolExecutor(max_workers=32) as several:
-        # One of the two workers has half of them or more.
-        answers = list(several.map(kept, [gateway] * 32, [SLOW] * 32))
+        # One of the two workers has at least half of the connections.
+        answers = list(several.map(is_kept, [gateway] * 32, [SLOW] * 32))
     assert 0 < answers.count(False) <= 4
-    assert all(kept(gateway, "ping") for _ in range(20))
+    assert all(is_kept(gateway, "ping") for _ in range(20))
 
 
-def test_a_worker_at_its_limit_waits_for_its_turn(upstream: Upstream, tmp_path: Path) -> None:
+def test_a_worker_at_its_limit_waits_for_the_lock(upstream: Upstream, tmp_path: Path) -> None:
     plan = replace(planned(GOOD / "research-anthropic.yml"), max_requests_before_restart=20)
     hooks = {"LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},soon:install"}
     plan = replace(plan, environment=hooks)
     (tmp_path / "soon.py").write_text(SOON)
-    lock = tmp_path / "mirrorfleet_succession.py"
+    lock = tmp_path / "mirrorfleet_worker_recycling.py"
     shutil.copy(render.HERE / "files" / lock.name, lock)
-    with lock.open() as another_ends:
-        fcntl.flock(another_ends, fcntl.LOCK_EX)
+    with lock.open() as other_worker:
+        fcntl.flock(other_worker, fcntl.LOCK_EX)
         with serving(plan, upstream, tmp_path, workers=2) as gateway:
             before = workers(gateway)
             for _ in range(60):
-                assert kept(gateway, "ping")
+                assert is_kept(gateway, "ping")
             time.sleep(2)
             assert workers(gateway) == before
-            another_ends.close()
+            other_worker.close()
             end = time.monotonic() + 240
             while workers(gateway) & before:
                 assert time.monotonic() < end
@@ -109,7 +109,7 @@ def test_a_worker_at_its_limit_waits_for_its_turn(upstream: Upstream, tmp_path: 
 
 
 def workers(gateway: Gateway) -> set[str]:
-    """The processes of a gateway's workers."""
+    """Return the process IDs of a gateway's workers."""
     find = ["pgrep", "--session", str(gateway.session), "--full", "spawn_main"]
     return set(subprocess.run(find, stdout=subprocess.PIPE, text=True).stdout.split())
 
@@ -125,5 +125,5 @@ def test_the_routes_of_a_turn_are_tried_first() -> None:
     before, turn, count = map(int, done.stdout.split())
     assert turn == 1
     assert count < 10
-    # Once LiteLLM sees to it, our mend goes.
+    # If LiteLLM does this itself, mirrorfleet_routes.py is no longer needed.
     assert before > 10

@@ -1,7 +1,7 @@
-"""A stand-in for every provider and engine: it writes down what it is asked, and says "pong".
+"""A stand-in for every provider and engine: it records requests, and answers "pong".
 
-A gateway under test is sent here for every address that its fleet names; the name of the real host
-comes as the first part of the path: /api.anthropic.com/v1/messages.
+It replaces every address of a gateway under test. The first part of the path is the name of the
+real host: /api.anthropic.com/v1/messages.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ from urllib.parse import urlsplit
 from tests.roles.recorder import ANSWER
 
 SLOW = "slow"
-"""A prompt of this word is answered after some seconds."""
+"""A prompt with this word is answered after some seconds."""
 
 FORBIDDEN = "forbidden"
-"""A prompt of this word is refused by every guardrail that asks here."""
-
+"""A prompt with this word is refused by every guardrail."""
 
 OVERLONG = "overlong"
-"""A prompt of this word is too long for the engine that ``Upstream.small`` names."""
+"""A prompt with this word is too long for the engine ``Upstream.small``."""
 
 TOO_LONG = (
     "This model's maximum context length is 262144 tokens. However, your prompt contains at least "
     "262145 input tokens, which exceeds this limit even without any output tokens. Please reduce "
     "the length of the input prompt."
 )
-"""How vLLM 0.32 refuses it."""
+"""The error of vLLM 0.32 for it."""
 
 FILTERED = "filtered"
-"""A prompt of this word is refused by the content filter of an Azure deployment."""
+"""A prompt with this word is refused by the content filter of an Azure deployment."""
 
 CONTENT_FILTER = {
     "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
@@ -54,7 +53,7 @@ CONTENT_FILTER = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came in; ``host`` is the real host that it was meant for."""
+    """A recorded request; ``host`` is the real host of its address."""
 
     host: str
     path: str
@@ -64,6 +63,12 @@ class Asked:
 
 @dataclass
 class Upstream:
+    """The stand-in: recorded requests, and its faults.
+
+    ``hung_up`` counts clients that disconnected before a slow answer. ``down`` is the host of an
+    upstream that fails, ``small`` that of an engine with a small window.
+    """
+
     url: str
     asked: list[Asked] = field(default_factory=list)
     hung_up: int = 0
@@ -73,18 +78,19 @@ class Upstream:
     small: str = ""
 
     def instead_of(self, url: str) -> str:
-        """Return the address here that stands for a real one."""
+        """Return the URL of the stand-in for a real one."""
         real = urlsplit(url)
         return f"{self.url}/{real.netloc}{real.path}"
 
     def taken(self) -> list[Asked]:
-        """Return what was asked since the last call."""
+        """Return the requests since the last call."""
         taken, self.asked[:] = list(self.asked), []
         return taken
 
 
 @contextmanager
 def upstream() -> Iterator[Upstream]:
+    """Serve the stand-in during the block."""
     server = _Server(("127.0.0.1", 0), _Handler)
     _Handler.upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -99,7 +105,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing: a gateway that stops, or has waited enough, hangs up."""
+        """Log nothing: a gateway disconnects when it stops, or at its timeout."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -117,13 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(503)
         elif host == self.upstream.small and OVERLONG in json.dumps(body):
             error = {"type": "BadRequestError", "message": TOO_LONG}
-            self._say({"type": "error", "error": error}, 400)
+            self._send({"type": "error", "error": error}, 400)
         elif "azure" in host and FILTERED in json.dumps(body):
-            self._say({"error": CONTENT_FILTER}, 400)
+            self._send({"error": CONTENT_FILTER}, 400)
         elif body.get("stream") and path.endswith("v1/messages"):
             self._stream()
         else:
-            self._say(_answer(f"/{path}", body))
+            self._send(_answer(f"/{path}", body))
 
     def _stream(self) -> None:
         self.send_response(200)
@@ -134,15 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _wait(self) -> None:
-        """Wait as long as the gateway does, and count when it hangs up."""
+        """Wait before a slow answer, and count a client that disconnects."""
         end = time.monotonic() + self.upstream.patience
         while time.monotonic() < end:
-            heard, _, _ = select.select([self.connection], [], [], 0.1)
-            if heard and not self.connection.recv(1, socket.MSG_PEEK):
+            readable, _, _ = select.select([self.connection], [], [], 0.1)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 self.upstream.hung_up += 1
                 raise ConnectionResetError
 
-    def _say(self, answer: dict[str, Any], status: int = 200) -> None:
+    def _send(self, answer: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -151,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: what was asked is kept."""
+        """Log nothing: requests are recorded."""
 
 
 def _answer(path: str, body: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A stand-in for LiteLLM's database client, which cannot be had here: it knows the keys of a file.
+"""A stand-in for LiteLLM's database client, which is not available here: it has the keys of a file.
 
-It is loaded into the real LiteLLM's worker by a startup hook. Like the real client, it cannot
-connect while there is no database: none is there before the file database.json beside LiteLLM's
-configuration is. Of all else that LiteLLM asks for, it has a team whose budget is spent.
+A startup hook loads it into the workers of the real LiteLLM. Like the real client, it cannot
+connect without a database: that is the file database.json beside LiteLLM's configuration. Its only
+other content is a team whose budget is spent.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ FILE = Path("database.json")
 
 
 async def install() -> None:
-    """Be the client, write down this worker, and wait less for the database than in earnest."""
+    """Replace the client, record this worker, and shorten the waits for the database."""
     for name in ("errors", "types", "engine", "engine.errors"):
         sys.modules[f"prisma.{name}"] = _Client(f"prisma.{name}")
     sys.modules["prisma"] = client = _Client("prisma")
     vars(client)["Prisma"] = Prisma
     vars(import_module("mirrorfleet_database")).update(PAUSE=1.0)
-    vars(import_module("mirrorfleet_succession")).update(PAUSE=1.0, SETTLE=20.0)
+    vars(import_module("mirrorfleet_worker_recycling")).update(PAUSE=1.0, SETTLE=20.0)
     with Path("workers").open("a") as workers:
         workers.write(f"{os.getpid()}\n")
     _tasks.append(asyncio.get_running_loop().create_task(_appear()))
 
 
 class Prisma:
-    """The client of a database in which nothing is found but that team."""
+    """The client of a database that holds that team only."""
 
     connected = False
 
@@ -56,15 +56,15 @@ class Prisma:
     def __getattr__(self, table: str) -> Any:
         found = MagicMock()
         found.find_many = AsyncMock(return_value=[])
-        for each in ("find_first", "find_unique", "count", "create", "update", "upsert"):
-            setattr(found, each, AsyncMock(return_value=None))
+        for method in ("find_first", "find_unique", "count", "create", "update", "upsert"):
+            setattr(found, method, AsyncMock(return_value=None))
         if table == "litellm_teamtable":
             found.find_unique = AsyncMock(side_effect=_team)
         return found
 
 
 class _Client(ModuleType):
-    """The package of the client: LiteLLM looks whether an error is one of its errors. None is."""
+    """The package of the client. LiteLLM compares errors with its error classes."""
 
     def __getattr__(self, name: str) -> Any:
         made = sys.modules.get(f"{self.__name__}.{name}") or type(name, (Exception,), {})
@@ -90,13 +90,13 @@ async def _appear() -> None:
 
 
 async def _health_check(**_: Any) -> None:
-    """Fail while there is a file that says so, as a database that is away does."""
+    """Fail while the file `away` exists, as with an unreachable database."""
     if Path("away").exists():
         raise ConnectionError("All connection attempts failed")
 
 
 async def _insert_data(data: dict[str, Any], table_name: str) -> Any:
-    """Keep a key that LiteLLM has made."""
+    """Store a key that LiteLLM has generated."""
     assert table_name == "key"
     row = {name: data[name] for name in ("key_alias", "models", "max_budget")}
     keys = json.loads(FILE.read_text()) | {sha256(data["token"].encode()).hexdigest(): row}
@@ -106,14 +106,14 @@ async def _insert_data(data: dict[str, Any], table_name: str) -> Any:
 
 
 async def _team(where: dict[str, str], **_: Any) -> Any:
-    """Return the one team that there is, which has spent what it had."""
+    """Return the team, whose budget is spent."""
     from litellm.proxy._types import LiteLLM_TeamTable
 
     return LiteLLM_TeamTable(team_id=where["team_id"], max_budget=1.0, spend=2.0)
 
 
 async def _get_data(token: str = "", table_name: str = "", **_: Any) -> Any:
-    """Return the row of LiteLLM's joined view of keys that has this hash."""
+    """Return the row with this hash from LiteLLM's joined view of keys."""
     await _health_check()
     from litellm.proxy._types import LiteLLM_VerificationTokenView
 

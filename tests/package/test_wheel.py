@@ -1,6 +1,6 @@
-"""The built wheel, in an empty environment and an empty directory: what a user installs.
+"""The built wheel, installed in an empty environment and used from an empty directory.
 
-Only our own wheel is installed here. The dependencies are those of this environment.
+Only Mirrorfleet's wheel is installed there; the dependencies are those of this environment.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
     directory = tmp_path_factory.mktemp("dist")
     done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -40,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin directory of an environment that holds the wheel."""
+    """Install the wheel in an environment; return its bin directory."""
     directory = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", directory, cwd=directory)
     pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python", "install", "-q")
@@ -53,29 +54,30 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(environment: Path, tmp_path: Path) -> Path:
-    """A repository as `mirrorfleet init` writes it."""
+    """Create a repository with `mirrorfleet init`."""
     done = run(environment / "mirrorfleet", "init", "fleet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return tmp_path / "fleet"
 
 
 def pyinfra(environment: Path, *arguments: str | Path, cwd: Path, **variables: str) -> str:
+    """Run pyinfra; return its exit code on one line, and its output."""
     done = run(environment / "python", "-m", "pyinfra", *arguments, cwd=cwd, **variables)
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 
-def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
     tree = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    links = {f"mirrorfleet/{each}" for each in ("roles", "deploys", "schemas", "docs")}
-    expected = {f"mirrorfleet/{each.removeprefix('mirrorfleet/')}" for each in tree.split()} - links
+    links = {f"mirrorfleet/{link}" for link in ("roles", "deploys", "schemas", "docs")}
+    expected = {f"mirrorfleet/{file.removeprefix('mirrorfleet/')}" for file in tree.split()} - links
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    about = {each for each in names if each.startswith(f"mirrorfleet-{__version__}.dist-info/")}
-    assert names - about == expected - {f"mirrorfleet/{each}" for each in links}
+    metadata = {name for name in names if name.startswith(f"mirrorfleet-{__version__}.dist-info/")}
+    assert names - metadata == expected - {f"mirrorfleet/{link}" for link in links}
 
 
-def test_it_says_its_version(environment: Path, tmp_path: Path) -> None:
+def test_the_command_prints_its_version(environment: Path, tmp_path: Path) -> None:
     done = run(environment / "mirrorfleet", "--version", cwd=tmp_path)
     assert done.stdout == f"mirrorfleet {__version__}\n"
 
@@ -121,14 +123,18 @@ def test_a_lock_file_of_the_repository_wins(environment: Path, repository: Path)
     assert done.stderr.startswith("locks/litellm/1.106.2.txt:1: 'litellm==1.106.2' has no hash.")
 
 
-def test_pyinfra_reads_its_inventory(environment: Path, repository: Path) -> None:
+def test_pyinfra_reads_the_inventory_of_a_new_repository(
+    environment: Path, repository: Path
+) -> None:
     output = pyinfra(environment, "inventories/prod.py", "debug-inventory", cwd=repository)
     assert output.startswith("0\n") and '"ssh_hostname": "10.0.2.11"' in output, output
 
 
-def test_its_deploys_are_those_of_the_package(environment: Path, repository: Path) -> None:
-    names = sorted(each.stem for each in (repository / "deploys").glob("*.py"))
-    assert names == sorted(each.stem for each in (ROOT / "deploys").glob("[!_]*.py"))
+def test_a_new_repository_has_the_deploys_of_the_package(
+    environment: Path, repository: Path
+) -> None:
+    names = sorted(path.stem for path in (repository / "deploys").glob("*.py"))
+    assert names == sorted(path.stem for path in (ROOT / "deploys").glob("[!_]*.py"))
     lines = [f"from mirrorfleet.deploys.{name} import {name}" for name in names]
     for name, line in zip(names, lines, strict=True):
         text = (repository / "deploys" / f"{name}.py").read_text("utf-8")
@@ -138,8 +144,8 @@ def test_its_deploys_are_those_of_the_package(environment: Path, repository: Pat
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_of_a_repository_is_overwritten(environment: Path, repository: Path) -> None:
-    (repository / "deploys/mirror.py").write_text("# ours\n")
+def test_init_overwrites_no_file(environment: Path, repository: Path) -> None:
+    (repository / "deploys/mirror.py").write_text("# my own\n")
     done = run(environment / "mirrorfleet", "init", repository, cwd=repository)
     assert done.returncode == 1
     assert done.stderr == (
@@ -148,5 +154,5 @@ def test_nothing_of_a_repository_is_overwritten(environment: Path, repository: P
     done = run(environment / "mirrorfleet", "init", "--name", "lab", cwd=repository)
     assert done.returncode == 0
     assert "deploys/mirror.py: exists, kept\n" in done.stdout
-    assert (repository / "deploys/mirror.py").read_text() == "# ours\n"
+    assert (repository / "deploys/mirror.py").read_text() == "# my own\n"
     assert (repository / "inventories/lab.yml").exists()

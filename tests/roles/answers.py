@@ -275,11 +275,11 @@ def served(name: str, generation: str) -> Answers:
 
 def admitted(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
     """The answers about the keys of a gateway that are as they should be."""
-    digest = sha256(keys.wanted(gateway).encode()).hexdigest()
+    digest = sha256(keys.desired(gateway).encode()).hexdigest()
     owner = f"root:{USER}"
     return {
         ("file", KEYS): (f"d 750 {owner}", ""),
-        ("file", keys.WANTED): (f"f 640 {owner}", digest),
+        ("file", keys.DESIRED): (f"f 640 {owner}", digest),
         ("file", keys.FORMER): (f"f 640 {owner}", "0" * 64),
         ("content", keys.FORMER): _content({"keys": former}),
     }

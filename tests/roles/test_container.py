@@ -14,7 +14,7 @@ from mirrorfleet.config import Image
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.litellm import container, software
 from mirrorfleet.roles.litellm.facts import DockerImage
-from mirrorfleet.roles.litellm.files import contents
+from mirrorfleet.roles.litellm.files import check_image
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
@@ -221,7 +221,7 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
         assert f"--volume={directory}:/opt/mirrorfleet/litellm/current:ro" in command
         assert SECRETS["LITELLM_MASTER_KEY"] not in command
     assert check.endswith(
-        "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f contents.py check.py"
+        "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f check_image.py check_config.py"
     )
     assert "--entrypoint=litellm mirrorfleet-litellm:5fd7bdc9e87f --config=" in served
     # What Docker passes on by name, its client has.
@@ -246,13 +246,13 @@ def test_another_image_is_another_generation(plans: Planned, house: Path, plan: 
     ("found", "said"),
     [
         ({"litellm": {"1.106.2"}, "starlette": {"0.50.0"}}, []),
-        ({}, ["holds no LiteLLM, where gateway.version is 1.106.2"]),
+        ({}, ["holds no LiteLLM, but gateway.version is 1.106.2"]),
         ({"litellm": {"1.82.7"}}, [
-            "holds 1.82.7, where gateway.version is 1.106.2",
+            "holds 1.82.7, but gateway.version is 1.106.2",
             "holds litellm 1.82.7: malicious release of 2026-03-24 (steals credentials)",
         ]),
         ({"litellm": {"1.106.2"}, "h11": {"0.14.0", "0.16.0"}}, [
-            "holds h11 0.14.0: CVE-2025-43859 (requests can be smuggled past a proxy)"
+            "holds h11 0.14.0: CVE-2025-43859 (request smuggling)"
         ]),
     ],
     ids=["good", "no LiteLLM", "malicious", "vulnerable"],
@@ -261,6 +261,6 @@ def test_what_an_image_must_hold_and_must_not(
     plan: HostPlan, found: dict[str, set[str]], said: list[str]
 ) -> None:
     assert plan.gateway
-    wanted = json.loads(json.dumps(container.wanted(plan.gateway)))
-    faults = list(contents.faults(wanted, found))
+    wanted = json.loads(json.dumps(container.expected(plan.gateway)))
+    faults = list(check_image.faults(wanted, found))
     assert [each for each in faults if "CVE-2026" not in each] == said

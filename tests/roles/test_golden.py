@@ -59,8 +59,8 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
             if not member.name.endswith(SCRIPTS):
                 yield f"{service.name}/{member.name}", member.content.decode()
     if plan.gateway:
-        listed.append(f"640 root:{USER} {keys.WANTED}")
-        yield "litellm/keys.json", keys.wanted(plan.gateway)
+        listed.append(f"640 root:{USER} {keys.DESIRED}")
+        yield "litellm/keys.json", keys.desired(plan.gateway)
     for path, text in Firewall().files(plan, show.A_HOST):
         listed.append(f"644 root:root {path}")
         yield f"machine{path}", text

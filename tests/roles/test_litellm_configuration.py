@@ -1,4 +1,4 @@
-"""What a gateway is told: config.yaml, command line and environment, for every good fleet."""
+"""The configuration of gateways: config.yaml, command line and environment of every good fleet."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def gateways(path: Path) -> Iterator[LitellmPlan]:
 
 
 def everything() -> LitellmPlan:
+    """Return the plan of a gateway with every option."""
     return next(gateways(ROOT / "tests/fleet/good/gateway-options.yml"))
 
 
@@ -40,13 +41,13 @@ def values(plan: LitellmPlan) -> dict[Secret, str]:
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
-def test_what_is_rendered_fits_our_strict_schema(path: Path) -> None:
+def test_config_yaml_fits_the_strict_schema(path: Path) -> None:
     for plan in gateways(path):
         Draft202012Validator(SCHEMA).validate(configuration(replace(plan, extra={})))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
-def test_no_secret_stands_in_the_configuration_and_every_variable_is_set(path: Path) -> None:
+def test_config_yaml_holds_no_secret_and_every_variable_is_set(path: Path) -> None:
     for plan in gateways(path):
         secrets = values(plan)
         text = yaml.safe_dump(configuration(plan))
@@ -58,18 +59,18 @@ def test_no_secret_stands_in_the_configuration_and_every_variable_is_set(path: P
 def test_a_gateway_with_everything() -> None:
     plan = everything()
     variables = render.variables(plan, values(plan), 2)
-    wanted = {
+    rendered = {
         "config.yaml": yaml.safe_dump(configuration(plan), sort_keys=False),
-        "arguments": "".join(f"{each}\n" for each in render.arguments(plan, count=1)),
+        "arguments": "".join(f"{argument}\n" for argument in render.arguments(plan, count=1)),
         "environment": "".join(f"{name}={variables[name]}\n" for name in sorted(variables)),
     }
     directory = GOLDEN / "gateway-options"
     if os.environ.get(UPDATE):
-        write(directory, wanted)
-    assert not compare(read(directory), wanted)
+        write(directory, rendered)
+    assert not compare(read(directory), rendered)
 
 
-def test_secrets_whose_places_are_spelt_alike_have_variables_of_their_own() -> None:
+def test_secrets_with_similar_places_have_different_variables() -> None:
     one, two = (Secret("env", name, Path("/")) for name in ("ONE", "TWO"))
     plan = replace(everything(), guardrails=(), extra={"models": {"a-b": {"x": one, "X": two}}})
     assert references.references(plan) == {
@@ -78,10 +79,10 @@ def test_secrets_whose_places_are_spelt_alike_have_variables_of_their_own() -> N
     }
 
 
-def test_models_that_differ_in_punctuation_have_keys_of_their_own() -> None:
+def test_models_that_differ_in_punctuation_have_different_keys() -> None:
     plan = next(gateways(ROOT / "tests/fleet/good/moved-in.yml"))
-    one, other = (each for each in plan.routes if each.model in ("gpt-5.4", "gpt-5-4"))
-    deployed = {each["model_name"]: each for each in configuration(plan)["model_list"]}
+    one, other = (route for route in plan.routes if route.model in ("gpt-5.4", "gpt-5-4"))
+    deployed = {entry["model_name"]: entry for entry in configuration(plan)["model_list"]}
     variables = render.variables(plan, values(plan), 2)
     for route in (one, other):
         name = deployed[route.model]["litellm_params"]["api_key"].removeprefix("os.environ/")
@@ -92,14 +93,14 @@ def test_models_that_differ_in_punctuation_have_keys_of_their_own() -> None:
     ("listen", "probe"),
     [("0.0.0.0", "http://127.0.0.1:"), ("::", "http://[::1]:"), ("fd00::1", "http://[fd00::1]:")],
 )
-def test_a_gateway_is_probed_where_it_listens(listen: str, probe: str) -> None:
+def test_a_gateway_is_probed_at_its_own_address(listen: str, probe: str) -> None:
     plan = replace(everything(), listen=listen)
     assert render.expected(plan, count=2)["url"].startswith(probe)
 
 
-def test_only_with_the_passthrough_do_keys_open_it() -> None:
+def test_keys_give_access_to_a_configured_passthrough_only() -> None:
     plan = next(gateways(ROOT / "tests/fleet/good/research-anthropic.yml"))
     with references_only():
-        assert json.loads(keys.wanted(everything()))["routes"] == []
-        opened = json.loads(keys.wanted(plan))["routes"]
+        assert json.loads(keys.desired(everything()))["routes"] == []
+        opened = json.loads(keys.desired(plan))["routes"]
     assert opened == ["/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"]

@@ -1,4 +1,4 @@
-"""What a gateway knows of the lengths of prompts, without LiteLLM: tests/litellm/test_ollama.py."""
+"""A gateway's estimates of prompt lengths, without LiteLLM: see also tests/litellm."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.roles.litellm.files import mirrorfleet_counts, mirrorfleet_prompt
-from mirrorfleet.roles.litellm.files.mirrorfleet_counts import Counts
+from mirrorfleet.roles.litellm.files import mirrorfleet_prompt_parts, mirrorfleet_token_counts
+from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
 from tests.standins.ollama import prompt as standin
 
 WINDOW = 16384
@@ -60,87 +60,93 @@ REQUEST: dict[str, Any] = {
 
 @pytest.fixture(name="hook")
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
-    """The modules that import others of a generation, as they do there."""
-    found = {"mirrorfleet_prompt": mirrorfleet_prompt, "mirrorfleet_counts": mirrorfleet_counts}
+    """Return the modules, which import each other by name as in a generation."""
+    found = {
+        "mirrorfleet_prompt_parts": mirrorfleet_prompt_parts,
+        "mirrorfleet_token_counts": mirrorfleet_token_counts,
+    }
     for name, module in found.items():
         monkeypatch.setitem(sys.modules, name, module)
-    from mirrorfleet.roles.litellm.files import mirrorfleet_question, mirrorfleet_turn
+    from mirrorfleet.roles.litellm.files import (
+        mirrorfleet_ollama_request,
+        mirrorfleet_token_estimate,
+    )
 
-    yield mirrorfleet_question, mirrorfleet_turn
+    yield mirrorfleet_ollama_request, mirrorfleet_token_estimate
 
 
-def test_the_engine_is_asked_about_the_prompt_that_it_would_make_of_the_turn(hook: Any) -> None:
-    asked, word = hook[0].question("coder", REQUEST, reserve=3)
-    system, first, second, *rest = asked["messages"]
-    assert (first["content"], second["role"]) == (f"{word} a a a", "assistant")
-    itself = standin.chat(REQUEST)
-    rendered = standin.render([system, *rest], asked["tools"])
-    assert rendered == standin.render(itself["messages"], itself["tools"])
-    images = [len(each.get("images") or ()) for each in (system, *rest)]
-    assert images == [len(each.get("images") or ()) for each in itself["messages"]]
+def test_the_render_request_gives_the_same_prompt_as_the_turn(hook: Any) -> None:
+    body, marker = hook[0].render_request("coder", REQUEST, reserve=3)
+    system, first, second, *rest = body["messages"]
+    assert (first["content"], second["role"]) == (f"{marker} a a a", "assistant")
+    translated = standin.chat(REQUEST)
+    rendered = standin.render([system, *rest], body["tools"])
+    assert rendered == standin.render(translated["messages"], translated["tools"])
+    images = [len(message.get("images") or ()) for message in (system, *rest)]
+    assert images == [len(message.get("images") or ()) for message in translated["messages"]]
 
 
 @pytest.mark.parametrize("room", [-1, 0, 1])
-def test_the_answer_tells_whether_prompt_and_reserve_fit(hook: Any, room: int) -> None:
-    asked, word = hook[0].question("coder", REQUEST, reserve=100)
-    window = standin.size(asked["messages"], asked["tools"]) + room
-    assert (word in standin.prompt(asked, window).text) == (room >= 0)
+def test_the_marker_shows_whether_prompt_and_reserve_fit(hook: Any, room: int) -> None:
+    body, marker = hook[0].render_request("coder", REQUEST, reserve=100)
+    window = standin.size(body["messages"], body["tools"]) + room
+    assert (marker in standin.prompt(body, window).text) == (room >= 0)
 
 
-def test_a_prompt_has_no_more_tokens_than_it_is_taken_for_at_the_most(hook: Any) -> None:
-    itself = standin.chat(REQUEST)
-    most = sum(part.most for part in mirrorfleet_prompt.pieces(REQUEST))
-    assert standin.size(itself["messages"], itself["tools"]) <= most
+def test_a_prompt_has_at_most_the_upper_bound_of_tokens(hook: Any) -> None:
+    translated = standin.chat(REQUEST)
+    bound = sum(part.upper_bound for part in mirrorfleet_prompt_parts.split(REQUEST))
+    assert standin.size(translated["messages"], translated["tools"]) <= bound
 
 
-def test_what_was_counted_survives_a_restart_and_is_shared(hook: Any, tmp_path: Path) -> None:
-    path, turns = str(tmp_path / "counts"), hook[1]
-    one, other = Counts(path), Counts(path)
-    turn = turns.weighed(one, "coder", WINDOW, REQUEST)
+def test_counts_survive_a_restart_and_are_shared(hook: Any, tmp_path: Path) -> None:
+    path, estimates = str(tmp_path / "counts"), hook[1]
+    first, second = Counts(path), Counts(path)
+    turn = estimates.estimated(first, "coder", WINDOW, REQUEST)
     assert turn.counted == 0
-    turns.count(one, turn, 700)
-    for each in (other, Counts(path)):
-        assert turns.weighed(each, "coder", WINDOW, REQUEST).estimate == 700
+    estimates.record(first, turn, 700)
+    for counts in (second, Counts(path)):
+        assert estimates.estimated(counts, "coder", WINDOW, REQUEST).estimate == 700
         grown = {**REQUEST, "messages": [*REQUEST["messages"], {"role": "user", "content": "x"}]}
-        turn = turns.weighed(each, "coder", WINDOW, grown)
+        turn = estimates.estimated(counts, "coder", WINDOW, grown)
         assert (turn.known, len(turn.new)) == (700, 1)
-        # A marker of the client's that moves from message to message changes nothing.
-        marked = {**REQUEST, "system": [{"type": "text", "text": "Be brief."}]}
-        assert turns.weighed(each, "coder", WINDOW, marked).known == 700
-        for whose, request in (("other weights", REQUEST), ("coder", {**REQUEST, "tools": []})):
-            assert turns.weighed(each, whose, WINDOW, request).known == 0
+        # The client moves its cache marker from message to message; that changes no count.
+        unmarked = {**REQUEST, "system": [{"type": "text", "text": "Be brief."}]}
+        assert estimates.estimated(counts, "coder", WINDOW, unmarked).known == 700
+        for weights, request in (("other weights", REQUEST), ("coder", {**REQUEST, "tools": []})):
+            assert estimates.estimated(counts, weights, WINDOW, request).known == 0
 
 
-def test_a_file_that_cannot_be_used_costs_nothing_but_memory(tmp_path: Path) -> None:
+def test_without_a_usable_file_the_counts_stay_in_memory(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     for path in (tmp_path, tmp_path / "none" / "counts", tmp_path / "link"):
         counts = Counts(str(path))
         assert str(path) in counts.error
-        counts.keep(b"x" * 16, 5)
+        counts.store(b"x" * 16, 5)
         assert counts.find(b"x" * 16) == 5
 
 
-def test_a_torn_record_is_not_known(tmp_path: Path) -> None:
+def test_a_torn_record_counts_as_missing(tmp_path: Path) -> None:
     path = tmp_path / "counts"
     counts = Counts(str(path))
-    counts.keep(b"x" * 16, 5)
+    counts.store(b"x" * 16, 5)
     content = bytearray(path.read_bytes())
     content[content.index(b"x" * 16) + 16] ^= 1
     path.write_bytes(content)
     assert Counts(str(path)).find(b"x" * 16) is None
 
 
-def test_the_tokens_of_a_text_are_learnt_by_its_kind(hook: Any, tmp_path: Path) -> None:
-    """A model with other tokens than most: after some turns, an estimate is near."""
-    counts, turns = Counts(str(tmp_path / "counts")), hook[1]
+def test_tokens_per_byte_are_learnt_by_kind_of_text(hook: Any, tmp_path: Path) -> None:
+    """After some turns, the estimate for an unusual tokenizer is within 10 %."""
+    counts, estimates = Counts(str(tmp_path / "counts")), hook[1]
 
-    def asked(words: int, wide: int) -> Any:
+    def turn_of(words: int, wide: int) -> Any:
         content = "word " * words + "語" * wide
         request = {"messages": [{"role": "user", "content": content}]}
-        return turns.weighed(counts, "coder", WINDOW, request), words + 3 * wide
+        return estimates.estimated(counts, "coder", WINDOW, request), words + 3 * wide
 
     for size in range(20):
-        turn, tokens = asked(*((300 + size, 0) if size % 2 else (50, 300 + size)))
-        turns.count(counts, turn, tokens)
-    turn, tokens = asked(1000, 500)
+        turn, tokens = turn_of(*((300 + size, 0) if size % 2 else (50, 300 + size)))
+        estimates.record(counts, turn, tokens)
+    turn, tokens = turn_of(1000, 500)
     assert 0.9 * tokens < turn.estimate < 1.1 * tokens

@@ -1,4 +1,4 @@
-"""Ollama on its hosts: how often they are talked to, what is repaired by what, what is refused."""
+"""Ollama on its hosts: execs of a run, repairs, and skipped hosts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TAGS = "http://10.0.0.2:11434/api/tags"
 
 
 def on_box(hosts: dict[str, HostPlan], answers: Answers) -> Traffic:
-    """Run mirror.py with `box` as found; the other host is as it should be."""
+    """Run mirror.py with these answers of `box`; the other host is converged."""
     return mirror(hosts, {"gpu": converged(hosts["gpu"]), "box": answers})["box"]
 
 
@@ -41,7 +41,7 @@ def test_the_first_run(plans: Planned) -> None:
     assert {name: len(traffic.uploads) for name, traffic in done.items()} == {"gpu": 1, "box": 1}
 
 
-def test_a_host_with_internet_gets_the_release_by_itself(plans: Planned, house: Path) -> None:
+def test_a_host_with_internet_access_downloads_the_release(plans: Planned, house: Path) -> None:
     edit(house, "ollama", "packages: controller", "packages: registry")
     hosts = plans("ollama").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
@@ -55,7 +55,7 @@ def test_a_new_window_of_one_model_restarts_nothing(plans: Planned, house: Path)
     assert jobs(on_box(dict(plans("ollama").hosts), found)) == ["models"]
 
 
-def test_a_model_that_is_in_the_file_no_more_is_removed(plans: Planned, house: Path) -> None:
+def test_a_model_that_was_removed_from_the_file_is_removed(plans: Planned, house: Path) -> None:
     found = converged(plans("ollama").hosts["gpu"])
     edit(house, "ollama", "hosts: [gpu, box]", "hosts: [box]")
     hosts = plans("ollama").hosts
@@ -81,10 +81,10 @@ def content(value: object) -> tuple[str]:
 
 
 WRONG: dict[str, tuple[Answers, list[str]]] = {
-    "the server answers nothing": ({("answer", TAGS): ("",)}, ["models"]),
-    "something else answers": ({("answer", TAGS): content([1])}, ["models"]),
-    "a model is gone": ({("answer", TAGS): content({"models": []})}, ["models"]),
-    "nobody knows what was made": ({("content", models.LEDGER): content({})}, ["models"]),
+    "the server sends an empty response": ({("answer", TAGS): ("",)}, ["models"]),
+    "another server responds": ({("answer", TAGS): content([1])}, ["models"]),
+    "a model is missing": ({("answer", TAGS): content({"models": []})}, ["models"]),
+    "the ledger is empty": ({("content", models.LEDGER): content({})}, ["models"]),
     "it does not listen (yet)": ({("port", "11434"): ("?",)}, ["prove", "models"]),
     "it is stopped": (
         {("unit", "mirrorfleet-ollama.service"): ("inactive", "enabled", "", "no", "")},
@@ -104,17 +104,17 @@ def test_it_is_repaired(plans: Planned, wrong: Answers, repair: list[str]) -> No
     assert jobs(on_box(hosts, answers)) == repair
 
 
-def test_models_of_others_are_no_reason_for_anything(plans: Planned) -> None:
+def test_models_outside_the_ledger_cause_no_change(plans: Planned) -> None:
     hosts = dict(plans("ollama").hosts)
     answers = converged(hosts["box"])
-    said = json.loads(base64.b64decode(answers["answer", TAGS][0]))
-    said["models"].append({"name": "mine:latest", "digest": "1"})
-    answers["answer", TAGS] = content(said)
+    tags = json.loads(base64.b64decode(answers["answer", TAGS][0]))
+    tags["models"].append({"name": "mine:latest", "digest": "1"})
+    answers["answer", TAGS] = content(tags)
     assert jobs(on_box(hosts, answers)) == []
 
 
 def skipped(hosts: dict[str, HostPlan], answers: Answers, caplog: pytest.LogCaptureFixture) -> str:
-    """Return what a run says that changes nothing on the box but what is not Ollama's."""
+    """Return the output of a run that skips Ollama on the box."""
     box = on_box(hosts, answers)
     assert box.failed and "generation" not in jobs(box)
     return click.unstyle(caplog.text)
@@ -126,35 +126,33 @@ def refusal(hosts: dict[str, HostPlan], answers: Answers) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_another_release_is_not_sent(plans: Planned, house: Path) -> None:
+def test_a_file_with_another_digest_is_not_sent(plans: Planned, house: Path) -> None:
     (house / "release.tar.zst").write_text("evil\n")
     hosts = dict(plans("ollama").hosts)
-    said = refusal(hosts, bare(hosts["box"]))
-    assert "release.tar.zst is not the expected release: its sha256 is " in said
+    message = refusal(hosts, bare(hosts["box"]))
+    assert "release.tar.zst is not the expected release: its sha256 is " in message
     (house / "release.tar.zst").unlink()
     assert "release.tar.zst: No such file" in refusal(hosts, bare(hosts["box"]))
 
 
-def test_a_machine_for_which_no_release_is_known(
-    plans: Planned, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_processor_without_a_release(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:
     hosts = dict(plans("ollama").hosts)
     risc = {("machine",): ("debian", "13", "riscv64", "2", "4096")}
-    said = skipped(hosts, bare(hosts["box"]) | risc, caplog)
-    assert "box] skipped: the processor is riscv64, and Ollama 0.40.1 is known for x86_64" in said
+    output = skipped(hosts, bare(hosts["box"]) | risc, caplog)
+    assert "box] skipped: the processor is riscv64, and Ollama 0.40.1 is known for x86_64" in output
 
 
-def test_a_port_that_a_stranger_has(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_that_another_process_uses(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:
     hosts = dict(plans("ollama").hosts)
     taken = {("port", "11434"): ("ollama.service",)}
-    said = skipped(hosts, bare(hosts["box"]) | MACHINE | taken, caplog)
-    assert "box] skipped: port 11434 is in use by ollama.service" in said
+    output = skipped(hosts, bare(hosts["box"]) | MACHINE | taken, caplog)
+    assert "box] skipped: port 11434 is in use by ollama.service" in output
 
 
-def test_ollama_leaves_the_gpus_of_vllm_alone(plans: Planned) -> None:
+def test_ollama_does_not_use_the_gpus_of_vllm(plans: Planned) -> None:
     """Vulkan lists GPUs that CUDA_VISIBLE_DEVICES hides, and Ollama would use them."""
     for name in ("gpu", "box"):
         [plan] = plans("ollama").hosts[name].engines_of(OllamaPlan)
-        said = render.variables(plan)
-        assert said["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
-        assert (said["OLLAMA_VULKAN"], said["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")
+        variables = render.variables(plan)
+        assert variables["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
+        assert (variables["OLLAMA_VULKAN"], variables["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")

@@ -1,4 +1,4 @@
-"""The models of an Ollama: the role's real commands against a stand-in for the server."""
+"""The models of an Ollama: the role's real commands, with a stand-in for the server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from mirrorfleet.roles.ollama import models
-from mirrorfleet.roles.ollama.files.keeper import CANDIDATE
+from mirrorfleet.roles.ollama.files.model_manager import CANDIDATE
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Content
@@ -33,14 +33,14 @@ LEDGER = Content(models.LEDGER)
 
 
 def seen(host: OllamaHost) -> Observation:
-    """Look at the host as every run does."""
+    """Observe the host as a run does."""
     moved = Content(str(host.ledger))
-    asked = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
-    found = host.machine.look(*asked, moved)
+    others = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
+    found = host.machine.look(*others, moved)
     return assumed({**found.values, LEDGER: found[moved]})
 
 
-def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
+def test_a_model_is_pulled_created_and_tested(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     host.start(plan)
     done = host.make(plan)
@@ -52,9 +52,7 @@ def test_a_model_is_pulled_created_and_proved(host: OllamaHost) -> None:
     assert "helper: created from qwen3:4b, window 65536\n" in done.stdout
 
 
-def test_a_model_of_files_of_this_machine(
-    host: OllamaHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_from_local_files(host: OllamaHost, monkeypatch: pytest.MonkeyPatch) -> None:
     root = host.machine.root
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
     (root / "own.gguf").write_bytes(b"GGUF weights")
@@ -68,21 +66,21 @@ def test_a_model_of_files_of_this_machine(
     assert done.stdout == "own: created from own.gguf, window 65536\n"
     assert host.window("own") == 65536
 
-    # Known again, by the content of the files; one that the server has is not sent again.
+    # The content of the files identifies the model; a file on the server is not sent again.
     assert not any(models.changes(plan, seen(host)))
     assert list(models.send(plan, seen(host))) == []
     (root / "own.gguf").write_bytes(b"GGUF other weights")
-    assert [each.what for each in models.changes(plan, seen(host))] == [
+    assert [change.what for change in models.changes(plan, seen(host))] == [
         "ollama: model own is not as it should be"
     ]
     [lora] = [
         fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))
     ]
-    there = having(seen(host), {lora: True})
-    assert len(list(models.send(plan, there))) == len(sent) // 2
+    present = having(seen(host), {lora: True})
+    assert len(list(models.send(plan, present))) == len(sent) // 2
 
 
-def test_a_file_that_the_server_does_not_take_is_an_error(host: OllamaHost) -> None:
+def test_a_file_that_the_server_rejects_is_an_error(host: OllamaHost) -> None:
     host.start(host.ollama(helper=HELPER))
     (host.machine.root / "upload").write_bytes(b"GGUF")
     url = f"{host.url}/api/blobs/sha256:{'0' * 64}"
@@ -90,12 +88,12 @@ def test_a_file_that_the_server_does_not_take_is_an_error(host: OllamaHost) -> N
         script(f"cd {host.machine.root}; python3 -c {shlex.quote(models.PROGRAM)} give {url}\n")
     )
     assert done.returncode == 1
-    assert "Ollama does not take the file: digest mismatch" in done.stderr
+    assert "Ollama rejects the file: digest mismatch" in done.stderr
 
 
-def test_what_was_made_is_known_again_in_one_look(host: OllamaHost) -> None:
+def test_an_observation_recognizes_created_models(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
-    assert any(models.changes(plan, seen(host))), "no server, no models"
+    assert any(models.changes(plan, seen(host))), "without a server there are no models"
     host.start(plan)
     host.make(plan)
     assert not any(models.changes(plan, seen(host)))
@@ -121,8 +119,8 @@ def test_each_model_has_its_own_window(host: OllamaHost) -> None:
     assert (host.window("helper"), host.window("wide")) == (65536, 131072)
 
 
-def test_models_that_share_their_weights_share_them_in_memory(host: OllamaHost) -> None:
-    """The server calls them by who came first; the window is that of both."""
+def test_models_with_the_same_weights_share_them_in_memory(host: OllamaHost) -> None:
+    """The server reports the first model's name; both have the same window."""
     plan = host.ollama(helper=HELPER, twin=HELPER)
     host.start(plan)
     done = host.make(plan)
@@ -134,7 +132,7 @@ def test_models_that_share_their_weights_share_them_in_memory(host: OllamaHost) 
     assert host.make(host.ollama(helper=HELPER, twin=HELPER, third=HELPER)).stderr == ""
 
 
-def test_a_new_window_is_given_without_a_new_download(host: OllamaHost) -> None:
+def test_another_window_needs_no_download(host: OllamaHost) -> None:
     host.start(host.ollama(helper=HELPER))
     host.make(host.ollama(helper=HELPER))
     done = host.make(host.ollama(helper={**HELPER, "context": 32768}))
@@ -153,7 +151,7 @@ def test_a_modelfile(host: OllamaHost) -> None:
     assert parameters == ["num_ctx", "65536", "top_k", "7"]
 
 
-def test_only_what_was_made_here_is_removed(host: OllamaHost) -> None:
+def test_only_models_of_the_ledger_are_removed(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER, old=HELPER)
     host.start(plan)
     host.make(plan)
@@ -164,7 +162,7 @@ def test_only_what_was_made_here_is_removed(host: OllamaHost) -> None:
     assert not any(models.changes(host.ollama(helper=HELPER), seen(host)))
 
 
-def test_a_model_that_another_hand_removed_or_changed_comes_back(host: OllamaHost) -> None:
+def test_a_model_that_was_removed_or_changed_by_hand_is_restored(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     host.start(plan)
     host.make(plan)
@@ -185,53 +183,56 @@ def test_a_tag_that_the_registry_does_not_have(host: OllamaHost) -> None:
     assert (done.returncode, done.stderr) == (
         NEVER,
         "helper: qwen3:4bit cannot be pulled: pull model manifest: file does not exist. The "
-        "registry has no such tag: correct the weights.\n",
+        "registry does not have this tag: correct the weights.\n",
     )
 
 
 def test_a_window_that_the_model_was_not_trained_for(host: OllamaHost) -> None:
-    """Ollama cuts it without a word; the model that served before goes on."""
+    """Ollama lowers it silently; the former model continues to serve."""
     host.start(host.ollama(helper=HELPER))
     host.make(host.ollama(helper=HELPER))
     done = host.make(host.ollama(helper={**HELPER, "weights": "qwen3:0.6b"}))
     assert (done.returncode, done.stderr) == (
         NEVER,
-        "helper: has a window of 40960, and the fleet file says 65536: prompts would be cut "
-        "silently. Write context: 40960, or choose weights that were trained for more.\n",
+        "helper: has a window of 40960, but the fleet file has context 65536: Ollama would cut "
+        "prompts silently. Set context: 40960, or choose weights that were trained for a larger "
+        "window.\n",
     )
     assert not any(name.startswith(CANDIDATE) for name in host.names())
     assert host.window("helper") == 65536
 
 
-def test_a_model_that_takes_no_tools(host: OllamaHost) -> None:
+def test_a_model_without_tool_support(host: OllamaHost) -> None:
     plan = host.ollama(helper={**HELPER, "weights": "gemma3:4b"})
     host.start(plan)
     done = host.make(plan)
     assert done.returncode == NEVER
-    assert "helper: takes no tools, which Claude Code sends with every request" in done.stderr
+    assert (
+        "helper: does not support tools, which Claude Code sends with every request" in done.stderr
+    )
     assert host.names() == {"gemma3:4b"}
 
 
-def test_a_tag_must_be_what_was_written_down(host: OllamaHost) -> None:
+def test_a_tag_must_have_the_configured_digest(host: OllamaHost) -> None:
     host.start(host.ollama(helper=HELPER))
     host.make(host.ollama(helper=HELPER))
     [digest] = [
-        each["digest"]
-        for each in host.ask("GET", "/api/tags")["models"]
-        if each["name"] == "qwen3:4b"
+        model["digest"]
+        for model in host.ask("GET", "/api/tags")["models"]
+        if model["name"] == "qwen3:4b"
     ]
     right = host.ollama(helper={**HELPER, "digest": digest})
     assert host.make(right).returncode == 0
     moved = {**REGISTRY, "qwen3:4b": {**REGISTRY["qwen3:4b"], "trained": 131072}}
     host.start(right, registry=moved)
-    assert host.make(right).returncode == 0, "what is here is still right"
+    assert host.make(right).returncode == 0, "the local weights still have the digest"
     done = host.make(host.ollama(helper={**HELPER, "digest": "0" * 64}))
     assert done.returncode == NEVER
-    assert f"and the fleet file wants {'0' * 64}. The tag was moved" in done.stderr
+    assert f"but the fleet file has {'0' * 64}: the tag has moved" in done.stderr
     assert host.window("helper") == 65536
 
 
-def test_a_candidate_that_a_cut_run_left_goes(host: OllamaHost) -> None:
+def test_a_candidate_of_an_interrupted_run_is_removed(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     host.start(plan)
     host.make(plan)
@@ -240,7 +241,7 @@ def test_a_candidate_that_a_cut_run_left_goes(host: OllamaHost) -> None:
     assert host.names() == {"qwen3:4b", "helper:latest"}
 
 
-def test_a_ledger_that_cannot_be_read_costs_no_model(host: OllamaHost) -> None:
+def test_an_unreadable_ledger_is_rebuilt(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     host.start(plan)
     host.make(plan)
@@ -252,24 +253,24 @@ def test_a_ledger_that_cannot_be_read_costs_no_model(host: OllamaHost) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "told"),
+    ("share", "warning"),
     [
-        (0, "3.0 of its 3.0 GB are not on a GPU, so it is slow. Ollama uses none of the 2 GPUs"),
-        (0.75, "0.8 of its 3.0 GB are not on a GPU, so it is slow. The GPUs have no room for the"),
+        (0, "3.0 of its 3.0 GB are not on a GPU, so it is slow. Ollama uses none of its 2 GPUs"),
+        (0.75, "0.8 of its 3.0 GB are not on a GPU, so it is slow. The GPUs have no memory for"),
     ],
 )
-def test_a_model_that_is_not_on_its_gpus_is_reported(
-    host: OllamaHost, share: float, told: str
+def test_a_model_outside_its_gpus_is_a_warning(
+    host: OllamaHost, share: float, warning: str
 ) -> None:
     plan = replace(host.ollama(helper=HELPER), devices=(0, 1))
     host.start(plan, vram=share)
     made, proved = host.make(plan), host.prove(plan)
     assert (made.returncode, proved.returncode) == (0, 0)
-    assert f"helper: warning: {told}" in made.stdout
-    assert f"helper: warning: {told}" in proved.stdout
+    assert f"helper: warning: {warning}" in made.stdout
+    assert f"helper: warning: {warning}" in proved.stdout
 
 
-def test_a_model_that_belongs_on_the_cpu_or_is_on_its_gpus_is_not_reported(
+def test_a_model_on_its_gpus_or_without_gpus_is_no_warning(
     host: OllamaHost,
 ) -> None:
     for devices in ((), (0, 1)):
@@ -279,24 +280,24 @@ def test_a_model_that_belongs_on_the_cpu_or_is_on_its_gpus_is_not_reported(
         assert "warning" not in host.prove(plan).stdout
 
 
-def test_a_server_that_is_not_there(host: OllamaHost) -> None:
+def test_without_a_server(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     done = host.make(plan)
     assert done.returncode == 1
     assert f"Ollama at {host.url} does not answer" in done.stderr
 
 
-def test_a_new_server_must_serve_what_the_old_one_served(host: OllamaHost) -> None:
+def test_a_new_server_must_serve_the_models_of_the_old_one(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
-    assert host.prove(plan).returncode == 1, "not yet: worth waiting for"
+    assert host.prove(plan).returncode == 1, "the server may still start"
     host.start(plan)
-    assert host.prove(plan).returncode == 0, "there was no model yet"
+    assert host.prove(plan).returncode == 0, "there is no model yet"
     host.make(plan)
     host.start(plan, "0.40.1")
     assert host.prove(plan).returncode == 0
 
 
-def test_a_new_server_that_gives_another_window_is_refused_at_once(host: OllamaHost) -> None:
+def test_a_new_server_with_another_window_fails_without_waiting(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
     host.start(plan)
     host.make(plan)
@@ -305,4 +306,4 @@ def test_a_new_server_that_gives_another_window_is_refused_at_once(host: OllamaH
     host.ledger.write_text(json.dumps(ledger))
     done = host.prove(plan)
     assert done.returncode == NEVER
-    assert "helper: has a window of 65536, and the fleet file says 131072" in done.stderr
+    assert "helper: has a window of 65536, but the fleet file has context 131072" in done.stderr

@@ -1,4 +1,4 @@
-"""Ollama's release on a host: the real scripts, and an archive laid out like the real one."""
+"""Ollama's release on a host: the real scripts, and an archive with the real layout."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def host(machine: Machine) -> OllamaHost:
 
 @pytest.fixture
 def packed(tmp_path: Path) -> tuple[Path, str]:
-    """A release of the stand-in, and its sha256."""
+    """Return an archive of the stand-in, and its SHA-256."""
     path = tmp_path / "served/ollama.tar.zst"
     path.parent.mkdir()
     return path, standin.archive(path, "0.40.1")
 
 
-def wanted(host: OllamaHost, version: str, **said: Any) -> HostPlan:
-    return host.plan(helper={**HELPER, "version": version, "release": said})
+def planned(host: OllamaHost, version: str, **config: Any) -> HostPlan:
+    return host.plan(helper={**HELPER, "version": version, "release": config})
 
 
 def releases(host: OllamaHost) -> list[str]:
@@ -53,7 +53,7 @@ def test_it_is_unpacked_under_its_version_and_digest(
     host: OllamaHost, packed: tuple[Path, str]
 ) -> None:
     path, digest = packed
-    plan = wanted(host, "0.40.1", file=str(path), sha256=digest)
+    plan = planned(host, "0.40.1", file=str(path), sha256=digest)
     done = host.run(release.install(plan, FOUND, USER))
     assert (done.returncode, done.stderr) == (0, "")
     assert releases(host) == [f"0.40.1-{digest[:8]}"]
@@ -66,27 +66,29 @@ def test_it_is_unpacked_under_its_version_and_digest(
     )
 
 
-def test_an_archive_of_another_version_gets_no_name(
+def test_an_archive_of_another_version_is_rejected(
     host: OllamaHost, packed: tuple[Path, str]
 ) -> None:
     path, digest = packed
-    plan = wanted(host, "0.40.10", file=str(path), sha256=digest)
+    plan = planned(host, "0.40.10", file=str(path), sha256=digest)
     done = host.run(release.install(plan, FOUND, USER))
     assert done.returncode == 1
-    assert "holds no Ollama 0.40.10; it says: Warning: client version is 0.40.1" in done.stderr
+    assert (
+        "does not hold Ollama 0.40.10; it reports: Warning: client version is 0.40.1" in done.stderr
+    )
     assert releases(host) == []
 
 
 @pytest.fixture
 def mirror(packed: tuple[Path, str]) -> Iterator[str]:
-    """A web server that has the release."""
+    """Serve the archive by HTTP, and yield its URL."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
             pass
 
         def address_string(self) -> str:
-            return "somebody"
+            return "a client"
 
     handler = partial(Quiet, directory=str(packed[0].parent))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -96,20 +98,18 @@ def mirror(packed: tuple[Path, str]) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_host_fetches_it_by_itself(
-    host: OllamaHost, packed: tuple[Path, str], mirror: str
-) -> None:
-    plan = wanted(host, "0.40.1", url=mirror, sha256=packed[1])
+def test_a_host_downloads_it(host: OllamaHost, packed: tuple[Path, str], mirror: str) -> None:
+    plan = planned(host, "0.40.1", url=mirror, sha256=packed[1])
     done = host.run(release.install(plan, FOUND, USER))
     assert (done.returncode, done.stderr) == (0, "")
     assert releases(host) == [f"0.40.1-{packed[1][:8]}"]
 
 
-def test_what_a_mirror_has_under_that_name_may_be_evil(
+def test_a_download_with_another_digest_is_rejected(
     host: OllamaHost, packed: tuple[Path, str], mirror: str
 ) -> None:
     packed[0].write_bytes(b"evil")
-    plan = wanted(host, "0.40.1", url=mirror, sha256=packed[1])
+    plan = planned(host, "0.40.1", url=mirror, sha256=packed[1])
     done = host.run(release.install(plan, FOUND, USER))
     assert done.returncode != 0
     assert "computed checksum did NOT match" in done.stderr

@@ -1,4 +1,4 @@
-"""Upgrading Ollama: the role's real scripts from the release to the models, and back again."""
+"""Upgrades of Ollama: the role's real scripts, from the release to the models and the rollback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNIT = "mirrorfleet-ollama.service"
 FOUND = seen(MACHINE)
 GROUP = "daemon" if not as_root() else "root"
 
-# A stand-in for systemd: it starts what the unit says, with the environment that the unit names.
+# A stand-in for systemd: it starts the unit's program with the unit's environment.
 SYSTEMCTL = """\
 cd "$ROOT/opt/mirrorfleet/ollama"
 halt() { [ ! -e "$ROOT/pid" ] || kill "$(cat "$ROOT/pid")"; rm -f "$ROOT/pid"; }
@@ -47,7 +47,7 @@ case "$*" in
 esac
 """
 
-# A stand-in for iproute2, which says that whoever listens is the process that systemd started.
+# A stand-in for iproute2, which reports that the process of systemd listens.
 SS = """\
 [ -e "$ROOT/pid" ] && echo 'LISTEN 0 9 127.0.0.1:0 0.0.0.0:* users:(("ollama",pid=7,fd=3))'
 """
@@ -70,29 +70,29 @@ def host(machine: Machine) -> Iterator[OllamaHost]:
 def planned(host: OllamaHost, version: str, **fault: int) -> HostPlan:
     """Return the plan for a release of this version, which is packed beside the fleet file."""
     path = host.machine.root / f"ollama-{version}.tar.zst"
-    said = {"file": str(path), "sha256": standin.archive(path, version, **fault)}
-    return host.plan(helper={**HELPER, "version": version, "release": said})
+    config = {"file": str(path), "sha256": standin.archive(path, version, **fault)}
+    return host.plan(helper={**HELPER, "version": version, "release": config})
 
 
 def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
-    """Run the steps of the role until one fails; return what each said."""
+    """Run the steps of the role until one fails; return their exit statuses and errors."""
     [ollama] = plan.engines_of(OllamaPlan)
-    wanted = Ollama().render(ollama, FOUND)
-    # The unit names the places of this host, which are below its directory.
-    unit = wanted.unit.replace(ROOT, str(host.machine.at(ROOT)))
-    wanted = replace(wanted, user=GROUP, seconds=20, unit=unit)
-    told = []
+    desired = Ollama().render(ollama, FOUND)
+    # The paths of the unit are below the directory of this host.
+    unit = desired.unit.replace(ROOT, str(host.machine.at(ROOT)))
+    desired = replace(desired, user=GROUP, seconds=20, unit=unit)
+    results = []
     for commands in (
         release.install(plan, FOUND, GROUP),
-        generations.place(wanted, assumed()),
-        generations.switch(wanted, assumed()),
+        generations.place(desired, assumed()),
+        generations.switch(desired, assumed()),
         models.make(ollama),
     ):
         done = host.run(commands)
-        told.append((done.returncode, done.stderr))
+        results.append((done.returncode, done.stderr))
         if done.returncode:
             break
-    return told
+    return results
 
 
 def version(host: OllamaHost) -> str:
@@ -100,17 +100,17 @@ def version(host: OllamaHost) -> str:
     return found
 
 
-def test_an_upgrade_that_serves_what_was_served_stays(host: OllamaHost) -> None:
+def test_an_upgrade_that_serves_the_same_models_stays(host: OllamaHost) -> None:
     assert roll_out(host, planned(host, "0.32.7")) == [(0, "")] * 4
     assert (version(host), host.window("helper")) == ("0.32.7", 65536)
     assert roll_out(host, planned(host, "0.40.1")) == [(0, "")] * 4
     assert (version(host), host.window("helper")) == ("0.40.1", 65536)
 
 
-def test_an_upgrade_that_gives_a_smaller_window_is_taken_back(host: OllamaHost) -> None:
+def test_an_upgrade_with_a_smaller_window_is_rolled_back(host: OllamaHost) -> None:
     roll_out(host, planned(host, "0.32.7"))
-    told = roll_out(host, planned(host, "0.40.1", limit=32768))
-    assert [code for code, _ in told] == [0, 0, 1]
-    assert "helper: has a window of 32768, and the fleet file says 65536" in told[-1][1]
-    assert "rolled back to" in told[-1][1]
+    results = roll_out(host, planned(host, "0.40.1", limit=32768))
+    assert [code for code, _ in results] == [0, 0, 1]
+    assert "helper: has a window of 32768, but the fleet file has context 65536" in results[-1][1]
+    assert "rolled back to" in results[-1][1]
     assert (version(host), host.window("helper")) == ("0.32.7", 65536)

@@ -274,7 +274,7 @@ def test_a_file_that_is_no_json_stays_and_is_told_of(
     (home / ".claude.json").write_bytes(content)
     done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
     assert done.returncode == 1
-    assert "mend or move it; nothing was changed" in done.stderr
+    assert "correct or move it; nothing was changed" in done.stderr
     assert (home / ".claude.json").read_bytes() == content
     assert not (home / ".claude").exists()
 
@@ -284,7 +284,7 @@ def test_a_link_out_of_the_home_is_not_followed(tmp_path: Path, home: Path) -> N
     (home / ".claude").symlink_to(tmp_path / "away")
     done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
     assert done.returncode == 1
-    assert "leads out of your home" in done.stderr
+    assert "outside of your home" in done.stderr
     assert list((tmp_path / "away").iterdir()) == []
 
 

@@ -95,7 +95,7 @@ def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
     other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
     edit(house, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n")
     assert refused(dict(plans("lab").hosts), {}) == [
-        "gw-1, gw-2: 'lab' and 'more' have the same key. Make another one."
+        "gw-1, gw-2: 'lab' and 'more' have the same key. Generate another key for one of them."
     ]
 
 
@@ -103,5 +103,6 @@ def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
 def test_a_group_with_the_master_key(plans: Planned, house: Path) -> None:
     (house / ".lab/secrets/developers").write_text("sk-master-key-of-the-tests")
     assert refused(dict(plans("lab").hosts), {})[0] == (
-        "gw-1, gw-2: 'lab' and 'master_key' have the same key. Make another one."
+        "gw-1, gw-2: 'lab' and 'master_key' have the same key. "
+        "Generate another key for one of them."
     )

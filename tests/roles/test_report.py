@@ -109,7 +109,7 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
             found[gateway]["content", path] = content(file.content.decode())
         plan = plans("lab").hosts[gateway].gateway
         assert plan
-        found[gateway]["content", keys.WANTED] = content(keys.wanted(plan))
+        found[gateway]["content", keys.DESIRED] = content(keys.desired(plan))
     for name in ("master", "developers"):
         (house / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
     secrets._reveal.cache_clear()

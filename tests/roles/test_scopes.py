@@ -235,4 +235,4 @@ def test_a_mirror_starts_in_its_own_directory_without_the_keys_of_the_shell(
 def test_a_mirror_tells_a_stranger_whom_it_is_for(command: str, homes: Path) -> None:
     done = started(command, homes / "grace")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "claude-lab: you are not of the group lab, which this is for\n"
+    assert done.stderr == "claude-lab: this command is for members of the group lab only\n"

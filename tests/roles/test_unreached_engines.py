@@ -56,8 +56,8 @@ def test_a_gateway_waits_for_an_engine_that_is_new_to_it(
     assert failed(done) >= {"gw-a"}
     assert (
         "[@fake/gw-a] skipped: the gateway keeps its running generation, because the new one needs "
-        "'elsewhere' at http://10.0.9.8:11434, which it does not reach. Open the way to it, then "
-        "run again." in told(caplog)
+        "'elsewhere' at http://10.0.9.8:11434, without a reply from there. Start it or open its "
+        "port, then run again." in told(caplog)
     )
 
 

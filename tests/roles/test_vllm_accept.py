@@ -1,4 +1,4 @@
-"""What accepts a new generation of a CUDA engine on its host, and the unit of the device files."""
+"""The acceptance of a new generation of a CUDA engine, and the unit of the device files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.roles.answers import converged, having, seen, services
 from tests.roles.conftest import Planned
 from tests.roles.machine import Machine
 
-# A stand-in for systemd: it starts a unit by writing down what it was given, and fails if it is to.
+# A stand-in for systemd: a start records the unit, and fails if the file `broken` exists.
 SYSTEMCTL = """\
 case "$*" in
     start*)
@@ -40,7 +40,7 @@ def gpu_host(machine: Machine) -> Machine:
         machine.at(folder).mkdir(parents=True)
     machine.add("systemctl", SYSTEMCTL)
     machine.add("chgrp", "exit 0")
-    machine.add("python3", "exit 0")  # the weights are whole
+    machine.add("python3", "exit 0")  # the weights are complete
     machine.add("nvidia-smi", 'cat "$ROOT/gpus"')
     (machine.root / "gpus").write_text("GPU-1, 580.95.05\n")
     return machine
@@ -56,7 +56,7 @@ def engine(plans: Planned) -> Service:
 def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
     [command] = generations.place(engine, assumed())
     text = str(command).replace("=/run/", f"={host.root}/run/")
-    # The engine's PATH is for its own programs: the stand-ins come first all the same.
+    # The stand-ins come before the engine's own PATH.
     before = "\n. ./environment && exec"
     assert before in text
     text = text.replace(before, f"\nPATH={host.programs}:$PATH && exec")
@@ -72,19 +72,19 @@ def test_a_generation_is_accepted_by_a_copy_of_its_own_unit(host: Machine, engin
     done = place(host, engine)
     assert (done.returncode, done.stderr) == (0, "")
     unit, _, change = started(host).replace(str(host.root), "").partition("[Service]\nType=oneshot")
-    assert unit == engine.unit, "so its sandbox is the engine's"
+    assert unit == engine.unit, "it has the sandbox of the engine"
     stage = "/run/mirrorfleet-check-vllm-coder"
     python = f"{engine.environment['CUDA_HOME'].removesuffix('/cuda')}/bin/python"
     assert f"\nExecStart=\nExecStart={python} -I {stage}/toolchain.py " in change
     assert f"\nEnvironmentFile=\nEnvironmentFile={stage}/environment\n" in change
-    assert not list(host.at("/run/systemd/system").iterdir()), "and is gone afterwards"
-    assert [each.name for each in host.at("/run").iterdir()] == ["systemd"]
+    assert not list(host.at("/run/systemd/system").iterdir()), "it is removed afterwards"
+    assert [path.name for path in host.at("/run").iterdir()] == ["systemd"]
 
 
-def test_what_compiled_is_tried_again_only_after_a_change(host: Machine, engine: Service) -> None:
+def test_it_compiles_again_only_after_a_change(host: Machine, engine: Service) -> None:
     place(host, engine)
     once = started(host)
-    # Another window: nothing that has to do with compiling.
+    # Another window does not affect the compilation.
     other = replace(engine, unit=engine.unit.replace("--max-model-len=", "--max-model-len=1"))
     assert other.unit != engine.unit
     assert place(host, other).returncode == 0
@@ -94,45 +94,45 @@ def test_what_compiled_is_tried_again_only_after_a_change(host: Machine, engine:
     assert len(started(host)) > len(once), "another driver"
 
 
-def test_what_cannot_compile_is_refused_with_the_reason_alone(
-    host: Machine, engine: Service
-) -> None:
-    why = "The engine cannot compile for its GPUs: ninja is not in PATH (/usr/bin). Run it again.\n"
-    (host.root / "broken").write_text(why)
+def test_a_failed_compilation_is_refused_with_its_reason(host: Machine, engine: Service) -> None:
+    reason = (
+        "The engine cannot compile for its GPUs: ninja is not in PATH (/usr/bin). Run it again.\n"
+    )
+    (host.root / "broken").write_text(reason)
     done = place(host, engine)
     assert done.returncode == 1
     assert done.stderr == (
-        f"{why}{engine.unit_name}: the new generation is refused; what ran before runs on\n"
+        f"{reason}{engine.unit_name}: the new generation is refused; what ran before runs on\n"
     )
     assert list(host.at(engine.directory).glob("generations/*")) == []
     (host.root / "broken").unlink()
-    assert place(host, engine).returncode == 0, "and it is tried again"
+    assert place(host, engine).returncode == 0, "the next run compiles again"
 
 
-def test_weights_that_are_not_whole_are_refused_first(host: Machine, engine: Service) -> None:
-    host.add("python3", "echo 'weights are cut' >&2; exit 1")
+def test_incomplete_weights_are_refused_first(host: Machine, engine: Service) -> None:
+    host.add("python3", "echo 'weights are truncated' >&2; exit 1")
     done = place(host, engine)
-    assert "weights are cut" in done.stderr
+    assert "weights are truncated" in done.stderr
     assert done.returncode == 1
     assert started(host) == ""
 
 
-def test_no_key_is_given_to_the_check(host: Machine, engine: Service) -> None:
+def test_the_check_gets_no_key(host: Machine, engine: Service) -> None:
     secret = engine.environment["VLLM_API_KEY"]
     assert secret not in engine.check
 
 
-# Stand-ins for a driver that is slow to answer.
+# A stand-in for a driver that responds at the third attempt.
 NVIDIA_SMI = """\
 echo x >>"$ROOT/asked"
 [ "$(wc -l <"$ROOT/asked")" -gt 2 ] && echo 'GPU 0: NVIDIA H200'
 """
 
 
-@pytest.mark.parametrize("module", [True, False], ids=["the driver is late", "it never comes"])
-def test_engines_wait_until_the_devices_of_the_gpus_are_there(
-    machine: Machine, module: bool
-) -> None:
+@pytest.mark.parametrize(
+    "module", [True, False], ids=["the driver is slow", "the driver is missing"]
+)
+def test_engines_wait_for_the_device_files(machine: Machine, module: bool) -> None:
     machine.add("nvidia-smi", NVIDIA_SMI)
     machine.add("modprobe", "exit 0")
     machine.add("nvidia-modprobe", 'echo "$*" >>"$ROOT/modprobe"')
@@ -146,17 +146,17 @@ def test_engines_wait_until_the_devices_of_the_gpus_are_there(
         assert (done.returncode, done.stdout) == (0, "GPU 0: NVIDIA H200\n")
     else:
         assert done.returncode == 1
-        assert "NVIDIA's driver does not answer" in done.stderr
+        assert "NVIDIA's driver does not respond" in done.stderr
 
 
 UVM = "/dev/nvidia-uvm"
 
 
 def changes(plan: HostPlan, found: Observation) -> list[str]:
-    return [each.what for each in Vllm().changes(plan, found)]
+    return [change.what for change in Vllm().changes(plan, found)]
 
 
-def test_engines_start_after_the_devices_of_their_gpus(plans: Planned, engine: Service) -> None:
+def test_engines_start_after_their_device_files(plans: Planned, engine: Service) -> None:
     unit = "mirrorfleet-nvidia.service"
     assert f"Requires={unit}\n" in engine.unit
     for first in (unit, "nvidia-persistenced.service", "nvidia-fabricmanager.service"):
@@ -166,18 +166,20 @@ def test_engines_start_after_the_devices_of_their_gpus(plans: Planned, engine: S
     assert unit not in cpu.unit
 
 
-def test_a_unit_of_the_devices_that_does_not_run_is_started(plans: Planned) -> None:
+def test_an_inactive_unit_of_the_device_files_is_started(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
-    whole = seen(converged(plan))
-    assert changes(plan, whole) == []
-    failed = having(whole, {Unit(devices.UNIT): UnitState("failed", "enabled")})
+    complete = seen(converged(plan))
+    assert changes(plan, complete) == []
+    failed = having(complete, {Unit(devices.UNIT): UnitState("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
     [command] = devices.install(plan, failed)
     assert '\nsystemctl start "$unit"' in str(command)
-    assert "systemctl restart" not in str(command), "engines that require it would be stopped"
+    assert "systemctl restart" not in str(command), (
+        "a restart would stop the engines that require it"
+    )
 
 
-def test_the_unit_of_the_devices_leaves_with_the_last_engine(plans: Planned) -> None:
+def test_the_unit_of_the_device_files_is_removed_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
     found = having(seen(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})})
     assert devices.departed(plan, found) == []

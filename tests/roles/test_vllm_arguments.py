@@ -1,4 +1,4 @@
-"""What the fleet file says about vLLM, on vLLM's command line and in its environment."""
+"""The command line and the environment of vLLM, from the fleet file."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def engines() -> dict[str, VllmPlan]:
     return {engine.model: engine for engine in hosts["gpu"].engines_of(VllmPlan)}
 
 
-def test_a_model_that_is_split_and_compressed() -> None:
-    said = render.arguments(engines()["large"])
+def test_options_of_a_split_and_quantized_model() -> None:
+    arguments = render.arguments(engines()["large"])
     assert {
         "--tensor-parallel-size=2",
         "--pipeline-parallel-size=2",
@@ -32,26 +32,26 @@ def test_a_model_that_is_split_and_compressed() -> None:
         "--max-num-seqs=64",
         "--tool-call-parser=glm47",
         "--reasoning-parser=glm45",
-    } <= set(said)
+    } <= set(arguments)
 
 
-def test_further_options_as_vllm_writes_them() -> None:
-    said = render.arguments(engines()["large"])
-    assert said[-3:] == [
+def test_further_options_in_the_form_of_vllm() -> None:
+    arguments = render.arguments(engines()["large"])
+    assert arguments[-3:] == [
         "--enable-expert-parallel",
         "--no-enable-prefix-caching",
         '--compilation-config={"level": 3}',
     ]
 
 
-def test_what_is_not_said_is_left_to_vllm() -> None:
-    said = " ".join(render.arguments(engines()["small"]))
+def test_options_without_a_value_are_left_out() -> None:
+    command = " ".join(render.arguments(engines()["small"]))
     for option in ("dtype", "quantization", "pipeline", "data-parallel", "max-num-seqs"):
-        assert f"--{option}" not in said
+        assert f"--{option}" not in command
 
 
-def test_a_service_gets_its_options_as_the_fleet_file_has_them() -> None:
-    """systemd expands % and $, and takes backslashes away: none of them changes an option."""
+def test_systemd_passes_options_unchanged() -> None:
+    """systemd expands % and $, and removes backslashes; the unit escapes them."""
     options = {
         "hf-overrides": {"note": "100 %zz, $HOME, a --b \\ 'c'"},
         "generation-config": "/srv/${x} --y/%h\\\\z",
@@ -67,17 +67,19 @@ def test_an_engine_gets_the_variables_of_the_fleet_file() -> None:
     [named, *others] = (
         fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines_of(VllmPlan)
     )
-    said = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
-    assert said.items() <= render.variables(named, "/env", None).items()
-    assert not any(said.keys() & render.variables(other, "/env", None).keys() for other in others)
+    variables = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
+    assert variables.items() <= render.variables(named, "/env", None).items()
+    assert not any(
+        variables.keys() & render.variables(other, "/env", None).keys() for other in others
+    )
 
 
 @pytest.mark.parametrize("build", ["cuda", "cpu"])
-def test_no_variable_that_is_derived_can_be_written(
+def test_derived_variables_are_refused_in_the_fleet_file(
     tmp_path: Path, build: Literal["cuda", "cpu"]
 ) -> None:
     engine = replace(engines()["large"], build=build, cuda_compat="/c")
-    derived = render.variables(engine, "/env", "key").keys() - OURS_TO_TUNE
+    derived = render.variables(engine, "/env", "key").keys() - TUNABLE
     written = dict.fromkeys(derived, "x")
     path = tmp_path / "fleet.yml"
     path.write_text(
@@ -88,15 +90,17 @@ def test_no_variable_that_is_derived_can_be_written(
     )
     with pytest.raises(fleet.FleetError) as refused:
         fleet.load(path)
-    told = {each.key[-1]: each.mistake for each in refused.value.problems}
-    assert told == dict.fromkeys(derived, "is derived, and cannot be written here.")
+    mistakes = {problem.key[-1]: problem.mistake for problem in refused.value.problems}
+    assert mistakes == dict.fromkeys(derived, "cannot be set here.")
 
 
-OURS_TO_TUNE = {"MAX_JOBS"}
-"""Derived, and a fleet file may say otherwise."""
+TUNABLE = {"MAX_JOBS"}
+"""Derived variables that a fleet file may override."""
 
 
-def test_an_engine_sees_its_own_gpus_only() -> None:
-    said = {name: render.variables(engines()[name], "/env", None) for name in ("large", "pinned")}
-    assert said["large"]["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
-    assert said["pinned"]["CUDA_VISIBLE_DEVICES"] == "0,7"
+def test_an_engine_uses_its_own_gpus_only() -> None:
+    variables = {
+        name: render.variables(engines()[name], "/env", None) for name in ("large", "pinned")
+    }
+    assert variables["large"]["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
+    assert variables["pinned"]["CUDA_VISIBLE_DEVICES"] == "0,7"

@@ -1,4 +1,4 @@
-"""Nodes of one model: what each is told, in which order they change, and how they hold together."""
+"""Nodes of one model: their files, the order of their changes, and their launcher."""
 
 from __future__ import annotations
 
@@ -46,63 +46,71 @@ def plans() -> dict[str, HostPlan]:
 
 
 def large(plan: HostPlan) -> Service:
-    return next(each for each in registry.rendered(plan, seen(bare(plan))) if "large" in each.name)
+    return next(
+        service for service in registry.rendered(plan, seen(bare(plan))) if "large" in service.name
+    )
 
 
 def found(plan: HostPlan, *, new: bool = False) -> Answers:
-    """A host as a complete run leaves it; a new one has its software only."""
-    there = converged(plan)
+    """Return a host after a complete run; a new host has its software only."""
+    answers = converged(plan)
     if not plan.engines_of(VllmPlan):
-        return there
-    kept = {key: said for key, said in there.items() if not new or key[0] not in SERVICE}
+        return answers
+    kept = {
+        question: answer
+        for question, answer in answers.items()
+        if not new or question[0] not in SERVICE
+    }
     return {**kept, ("card", plan.engines_of(VllmPlan)[0].listen): ("eth1",)}
 
 
 def test_only_the_first_node_answers_and_has_the_key() -> None:
     services = {name: large(plan) for name, plan in plans().items() if name in NODES}
-    assert {name: each.port for name, each in services.items()} == {
+    assert {name: service.port for name, service in services.items()} == {
         "gpu-1": 8000,
         "gpu-2": 29500,
         "gpu-3": 8000,
         "gpu-4": 29500,
     }
-    told = {
-        name: "\n".join(m.content.decode() for m in each.members())
-        for name, each in services.items()
+    files = {
+        name: "\n".join(member.content.decode() for member in service.members())
+        for name, service in services.items()
     }
-    assert [name for name in NODES if "sk-of-the-tests-engine_key" in told[name]] == [
+    assert [name for name in NODES if "sk-of-the-tests-engine_key" in files[name]] == [
         "gpu-1",
         "gpu-3",
     ]
-    assert [name for name in NODES if "--headless" in told[name]] == ["gpu-2", "gpu-4"]
+    assert [name for name in NODES if "--headless" in files[name]] == ["gpu-2", "gpu-4"]
     for pair in (NODES[:2], NODES[2:]):
         assert len({services[name].files["word"] for name in pair}) == 1
     routes = plans()["gw"].gateway
     assert routes
-    bases = [each.settings["api_base"] for each in routes.routes if each.model == "large"]
+    bases = [route.settings["api_base"] for route in routes.routes if route.model == "large"]
     assert bases == ["http://10.0.0.11:8000", "http://10.0.0.13:8000"]
 
 
-def test_every_node_gets_a_changed_variable_and_goes_back_with_it() -> None:
-    """The first node names what the others run by a word: it is another one for other variables."""
-    [engine] = [each for each in plans()["gpu-2"].engines_of(VllmPlan) if each.model == "large"]
+def test_a_changed_variable_is_another_generation_on_every_node() -> None:
+    """The first node selects the generation by a token, which depends on the variables."""
+    [engine] = [
+        engine for engine in plans()["gpu-2"].engines_of(VllmPlan) if engine.model == "large"
+    ]
     changed = replace(engine, environment={"NCCL_DEBUG": "WARN"})
-    before, after = (render.service(each, "/e", "/w", None) for each in (engine, changed))
+    before, after = (render.service(plan, "/e", "/w", None) for plan in (engine, changed))
     assert json.loads(after.files["nodes.json"])["environment"]["NCCL_DEBUG"] == "WARN"
     assert after.files["word"] != before.files["word"]
 
 
-def test_a_node_exchanges_packets_with_nobody_else() -> None:
+def test_a_node_exchanges_packets_only_with_allowed_sources() -> None:
     units = {name: large(plan).unit for name, plan in plans().items() if name in NODES}
     nodes = "10.0.0.11/32 10.0.0.12/32"
     allowed = f"IPAddressDeny=any\nIPAddressAllow=localhost {nodes} 10.0.0.3/32 10.0.9.0/24\n"
     assert allowed in units["gpu-1"]
-    # Its network sees to it, by the fleet file; where nobody asks it, we can all the same.
+    # The fleet file leaves the sources of gpu-3 to its network. gpu-4 has no other clients.
     assert "IPAddressDeny" not in units["gpu-3"]
     assert "IPAddressDeny" in units["gpu-4"]
 
 
-def test_all_nodes_wait_before_a_first_one_starts_and_are_recorded_after_it() -> None:
+def test_other_nodes_start_before_the_first_one_and_are_tested_after_it() -> None:
     found_all = {name: found(plan, new=True) for name, plan in plans().items()}
     done = mirror(plans(), found_all)
     assert jobs(done["gpu-1"])[-2:] == ["generation", "restart"]
@@ -115,7 +123,7 @@ def test_all_nodes_wait_before_a_first_one_starts_and_are_recorded_after_it() ->
 
 
 @pytest.mark.parametrize("at_once", [None, 1], ids=["all at once", "one host at a time"])
-def test_replicas_change_one_after_the_other(
+def test_replicas_change_in_order(
     at_once: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found_all = {name: found(plan) for name, plan in plans().items()}
@@ -128,7 +136,7 @@ def test_replicas_change_one_after_the_other(
     assert first.ended < second.number
 
 
-def test_a_node_that_is_mended_takes_its_first_one_with_it() -> None:
+def test_a_repaired_node_restarts_its_first_node() -> None:
     answers = {name: found(plan) for name, plan in plans().items()}
     unit = large(plans()["gpu-2"]).unit_name
     answers["gpu-2"]["unit", unit] = ("inactive", "enabled", "", "no", "")
@@ -138,14 +146,14 @@ def test_a_node_that_is_mended_takes_its_first_one_with_it() -> None:
     assert jobs(done["gpu-3"]) == jobs(done["gpu-4"]) == []
 
 
-def test_where_a_node_fails_its_first_one_is_left_as_it_is() -> None:
+def test_a_failed_node_leaves_its_first_node_unchanged() -> None:
     answers = {name: found(plan, new=name == "gpu-2") for name, plan in plans().items()}
     done = mirror(plans(), answers, fail={"gpu-2": ["mkdir -m 750"], "gpu-1": ["skipped because"]})
     assert done["gpu-1"].failed
     assert jobs(done["gpu-1"]) == ["skipped"]
 
 
-def test_back_by_hand_the_others_go_with_the_first_one() -> None:
+def test_a_rollback_by_hand_changes_all_nodes() -> None:
     answers = {name: found(plan) | served("vllm-large", FORMER) for name, plan in plans().items()}
     for name in NODES:
         path = f"/opt/mirrorfleet/vllm-large/generations/{FORMER}"
@@ -159,38 +167,40 @@ def test_back_by_hand_the_others_go_with_the_first_one() -> None:
     assert "\nrestart=start\n" in after.command
 
 
-def test_nothing_to_change_is_one_look() -> None:
+def test_without_changes_a_run_only_observes() -> None:
     answers = {name: found(plan) for name, plan in plans().items()}
     done = mirror(plans(), answers)
-    assert {name: each.round_trips for name, each in done.items()} == dict.fromkeys(plans(), (1, 0))
+    assert {name: traffic.round_trips for name, traffic in done.items()} == dict.fromkeys(
+        plans(), (1, 0)
+    )
 
 
-CARD, WAY = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
+INTERFACE, PEER = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
 
 
 @pytest.mark.parametrize(
-    ("instead", "why"),
+    ("instead", "reason"),
     [
         ({}, "no network card has the address 10.0.0.12"),
         (
-            {CARD: ("eth1",), WAY: ()},
+            {INTERFACE: ("eth1",), PEER: ()},
             "no reply from 10.0.0.11:29501 via eth1 within 3 seconds",
         ),
     ],
 )
 def test_without_a_network_both_nodes_are_skipped(
-    instead: Answers, why: str, caplog: pytest.LogCaptureFixture
+    instead: Answers, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = {name: found(plan, new=True) for name, plan in plans().items()}
-    del answers["gpu-2"][CARD]
+    del answers["gpu-2"][INTERFACE]
     answers["gpu-2"] |= instead
     done = mirror(plans(), answers)
     assert done["gpu-1"].execs == done["gpu-2"].execs == []
     assert done["gpu-3"].execs, "the other replica"
     assert done["gpu-1"].failed and done["gpu-2"].failed
-    told = [" ".join(click.unstyle(line).split()) for line in caplog.messages]
-    assert any(f"[@fake/gpu-2] skipped: {why}" in line for line in told)
-    assert "[@fake/gpu-1] skipped: 'large' also runs on @fake/gpu-2, which is skipped." in told
+    lines = [" ".join(click.unstyle(line).split()) for line in caplog.messages]
+    assert any(f"[@fake/gpu-2] skipped: {reason}" in line for line in lines)
+    assert "[@fake/gpu-1] skipped: 'large' also runs on @fake/gpu-2, which is skipped." in lines
 
 
 def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +211,7 @@ def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixt
     assert "all nodes of 'large' change together, and this run leaves out gpu-2." in caplog.text
 
 
-# The program, with sleep for vLLM, and two addresses of this machine for two hosts.
+# The launcher, with sleep instead of vLLM, and two addresses of this machine instead of two hosts.
 
 
 PSUTIL = """\
@@ -216,7 +226,7 @@ def net_if_addrs():
 
 
 class Node:
-    """A service's directory of one node, and its program."""
+    """The directory of the service on one node, and its launcher."""
 
     def __init__(self, directory: Path, rank: int, port: int) -> None:
         self.directory, self.rank, self.port = directory / str(rank), rank, port
@@ -224,25 +234,25 @@ class Node:
         self.state.mkdir(parents=True)
         self.process: subprocess.Popen[str] | None = None
 
-    def place(self, word: str) -> None:
-        generation = self.directory / "generations" / f"g-{word}"
+    def place(self, token: str) -> None:
+        generation = self.directory / "generations" / f"g-{token}"
         generation.mkdir(parents=True, exist_ok=True)
-        script = f"echo {word} >>started; exec sleep 600"
-        said = {
+        script = f"echo {token} >>started; exec sleep 600"
+        content = {
             "addresses": ["127.0.0.2", "127.0.0.3"],
             "rank": self.rank,
             "port": self.port,
             "command": ["sh", "-c", script],
             "environment": {},
         }
-        (generation / "nodes.json").write_text(json.dumps(said))
-        (generation / "word").write_text(word)
+        (generation / "nodes.json").write_text(json.dumps(content))
+        (generation / "word").write_text(token)
         current = self.directory / "current"
         current.unlink(missing_ok=True)
-        current.symlink_to(f"generations/g-{word}")
+        current.symlink_to(f"generations/g-{token}")
 
     def start(self) -> None:
-        program = Path(render.HERE / "files" / "nodes.py")
+        program = Path(render.HERE / "files" / "node_launcher.py")
         self.process = subprocess.Popen(
             [sys.executable, str(program), str(self.directory)],
             cwd=self.state,
@@ -272,7 +282,7 @@ class Node:
 
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Node, Node]]:
-    # A stand-in: an environment of vLLM has the real one, and these addresses are on no card.
+    # A stand-in for psutil, as no interface of this machine has these addresses.
     (tmp_path / "psutil.py").write_text(PSUTIL)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with socket.create_server(("127.0.0.3", 0)) as free:
@@ -281,7 +291,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Node
     yield pair
     for node in pair:
         if node.process and node.process.poll() is None:
-            with suppress(ValueError, ProcessLookupError):  # by now it has ended with the other
+            with suppress(ValueError, ProcessLookupError):  # it has ended already, with the other
                 os.kill(node.engine(), 9)
             node.process.kill()
             node.process.communicate(timeout=10)
@@ -294,21 +304,21 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
-def test_nodes_start_together_whoever_knocks_and_end_together(pair: tuple[Node, Node]) -> None:
+def test_nodes_start_and_end_together_despite_other_connections(pair: tuple[Node, Node]) -> None:
     first, other = pair
     for node in pair:
         node.place("old")
     other.start()
-    until(lambda: _knock(other.port))
+    until(lambda: _connects(other.port))
     first.start()
     until(lambda: first.started() == other.started() == ["old"])
-    assert _knock(other.port)
+    assert _connects(other.port)
     os.kill(first.engine(), 9)
-    assert "this part of the engine ended with status -9" in first.ended()
+    assert "the engine's process on this node ended with status -9" in first.ended()
     assert "127.0.0.2 is lost" in other.ended()
 
 
-def test_a_node_comes_to_what_the_first_one_runs(pair: tuple[Node, Node]) -> None:
+def test_a_node_runs_the_generation_of_the_first_node(pair: tuple[Node, Node]) -> None:
     first, other = pair
     for node in pair:
         node.place("old")
@@ -319,30 +329,30 @@ def test_a_node_comes_to_what_the_first_one_runs(pair: tuple[Node, Node]) -> Non
     assert (other.state / "word").read_text() == "old"
 
 
-def test_a_node_that_waited_starts_as_what_came_meanwhile(pair: tuple[Node, Node]) -> None:
+def test_a_waiting_node_restarts_with_a_newer_generation(pair: tuple[Node, Node]) -> None:
     first, other = pair
     other.place("old")
     other.start()
-    until(lambda: _knock(other.port))
+    until(lambda: _connects(other.port))
     for node in pair:
         node.place("new")
     first.start()
-    assert "it starts as that" in other.ended()
+    assert "systemd starts that" in other.ended()
     other.start()
     until(lambda: first.started() == other.started() == ["new"])
 
 
-def test_what_a_node_does_not_have_is_told_by_both(pair: tuple[Node, Node]) -> None:
+def test_both_nodes_report_a_missing_generation(pair: tuple[Node, Node]) -> None:
     first, other = pair
     first.place("new")
     other.place("old")
     other.start()
     first.start()
-    assert "127.0.0.3 does not have what is to run here" in first.ended()
-    assert "this node was left out of a run" in other.ended()
+    assert "127.0.0.3 does not have this generation" in first.ended()
+    assert "requests a generation that is not here" in other.ended()
 
 
-def _knock(port: int) -> bool:
+def _connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.3", port), timeout=1).close()
     except OSError:

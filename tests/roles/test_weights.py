@@ -18,7 +18,7 @@ from mirrorfleet.config.sandbox import HOMES, TEMPORARY
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import push, removal, software, weights
-from mirrorfleet.roles.vllm.files import whole
+from mirrorfleet.roles.vllm.files import check_weights
 from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
@@ -130,7 +130,7 @@ def test_a_piece_that_was_corrupted_on_its_way_is_sent_again(host: Receiver) -> 
     part = host.machine.at(f"{host.place}.part/model-1.safetensors")
     part.write_bytes(b"!" + part.read_bytes()[1:])
     complaint = host.receive()[-1]
-    assert "model-1.safetensors is not what it was sent as" in complaint
+    assert "model-1.safetensors has another content than when it was uploaded" in complaint
     assert not host.machine.at(host.place).exists()
     assert host.receive() == ["0", "1024", "the small ones"]
     assert host.there() == FILES
@@ -175,11 +175,11 @@ def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path:
         assert host.said() == []
 
         (machine.at(host.place) / "model-2.safetensors").unlink()
-        hub.asked.clear()
+        hub.sent.clear()
         [command] = weights.fetch(host.engine, environment, host.seen())
         assert machine.run(command).returncode == 0
         assert host.there() == FILES
-        assert [each[0] for each in hub.asked] == ["model-2.safetensors"]
+        assert [each[0] for each in hub.sent] == ["model-2.safetensors"]
 
 
 @pytest.mark.parametrize("of_files", [False, True], ids=["the directory", "a file of it"])
@@ -189,8 +189,8 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
     capsys: pytest.CaptureFixture[str],
     of_files: bool,
 ) -> None:
-    assert (*HOMES, *TEMPORARY) == whole.HIDDEN
-    monkeypatch.setattr(whole, "HIDDEN", (str(tmp_path / "home"),))
+    assert (*HOMES, *TEMPORARY) == check_weights.HIDDEN
+    monkeypatch.setattr(check_weights, "HIDDEN", (str(tmp_path / "home"),))
     there, place = write(tmp_path / "home" / "big"), tmp_path / "srv"
     if of_files:
         write(place)
@@ -198,17 +198,17 @@ def test_a_link_to_where_the_service_sees_nothing_is_found_before_the_switch(
         (place / "model-2.safetensors").symlink_to(there / "model-2.safetensors")
     else:
         place.symlink_to(there)
-    assert whole.main("check", str(place)) == 1
+    assert check_weights.main("check", str(place)) == 1
     said = capsys.readouterr().err
-    assert f"and systemd hides {tmp_path}/home from the service" in said
-    assert ("model-2.safetensors leads to" if of_files else "srv leads to") in said
+    assert f"but systemd hides {tmp_path}/home from the service" in said
+    assert ("model-2.safetensors links to" if of_files else "srv links to") in said
 
     # As a cache of the hub's: a snapshot's files are links to blobs beside it.
     snapshot, blobs = tmp_path / "cache" / "snapshot", write(tmp_path / "cache" / "blobs")
     snapshot.mkdir()
     for each in blobs.iterdir():
         (snapshot / each.name).symlink_to(each)
-    assert whole.main("check", str(snapshot)) == 0
+    assert check_weights.main("check", str(snapshot)) == 0
 
 
 def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
@@ -217,11 +217,11 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
     content = SHARDS["model-2.safetensors"]
     (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
     assert host.said() == []
-    assert whole.main("verify", str(place)) == 1
+    assert check_weights.main("verify", str(place)) == 1
     assert host.said() == [f"{host.place}: model-2.safetensors is missing or cut"]
     host.receive()
     assert host.there() == FILES
-    assert whole.main("verify", str(place)) == 0
+    assert check_weights.main("verify", str(place)) == 0
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
@@ -282,15 +282,19 @@ def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
 
 BROKEN = {
     "no config": ("config.json", None, "there is no config.json in "),
-    "a shard is missing": ("model-2.safetensors", None, "model-2.safetensors is missing, and"),
+    "a shard is missing": ("model-2.safetensors", None, "model-2.safetensors is missing, but"),
     "a shard is cut": (
         "model-1.safetensors",
         SHARDS["model-1.safetensors"][:-1],
-        "model-1.safetensors has 2007 bytes, and its header tells of 2008",
+        "model-1.safetensors has 2007 bytes, but its header requires 2008",
     ),
-    "a header is cut": ("model-1.safetensors", b"\xff" * 9, "ends within its header: it has 9"),
-    "a shard is something else": ("model-1.safetensors", bytes(64), "is no safetensors file"),
-    "the index is half": ("model.safetensors.index.json", b"{", "is no index"),
+    "a header is cut": (
+        "model-1.safetensors",
+        b"\xff" * 9,
+        "is truncated in its header, at 9 bytes",
+    ),
+    "a shard is something else": ("model-1.safetensors", bytes(64), "is not a safetensors file"),
+    "the index is half": ("model.safetensors.index.json", b"{", "is not a valid index"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Weights from a hub: the real client of the release that engines have, the hub a stand-in."""
+"""Weights from a hub: the real client of the engines' release, with a stand-in for the hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from mirrorfleet.roles.vllm.files import hub as program
+from mirrorfleet.roles.vllm.files import hub_download as program
 from mirrorfleet.roles.vllm.weights import HUB
 from tests.roles.fleets import safetensors
 from tests.standins.hub import Hub, running
@@ -33,7 +33,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     directory = tmp_path / "hub/Qwen/Coder" / REVISION
     for name, content in {
         **FILES,
-        # What no engine loads where there are safetensors, and what is no part of a model.
+        # Formats that engines ignore beside safetensors, and a file that belongs to no model.
         "pytorch_model.bin": b"the same",
         "original/consolidated.safetensors": b"again",
         ".gitattributes": b"*",
@@ -53,12 +53,12 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
     yield directory
-    # The program runs once in a process: its client keeps the proxy that it first saw.
+    # The client keeps the proxy of its first request; the program runs once per process.
     if client := sys.modules.get("huggingface_hub"):
         client.close_session()
 
 
-def wanted(hub: Hub, **other: object) -> dict[str, object]:
+def request(hub: Hub, **other: object) -> dict[str, object]:
     return {
         "model": "coder",
         "repository": "Qwen/Coder",
@@ -71,16 +71,16 @@ def wanted(hub: Hub, **other: object) -> dict[str, object]:
 
 
 def fetched(hub: Hub, **other: object) -> str:
-    """Fetch into the working directory, and return what is said when it fails."""
-    said = wanted(hub, **other)
+    """Download into the working directory, and return the message of a failure."""
+    job = request(hub, **other)
     try:
-        program.main(said)
+        program.main(job)
     except Exception as error:
-        return program.reason(error, said)
+        return program.reason(error, job)
     return ""
 
 
-def there(part: Path) -> dict[str, bytes]:
+def files(part: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(part)): path.read_bytes()
         for path in part.rglob("*")
@@ -89,94 +89,97 @@ def there(part: Path) -> dict[str, bytes]:
 
 
 def enlarged(hub: Hub) -> str:
-    """Let a file of the hub be so large that a part of it is written before all has come."""
+    """Make a file of the hub so large that it arrives in parts, and return its name."""
     name = "model-1.safetensors"
     (hub.directory / "Qwen/Coder" / REVISION / name).write_bytes(HUGE)
     return name
 
 
-def test_a_revision_comes_whole_with_the_digests_of_its_files(hub: Hub, part: Path) -> None:
-    (part / "of-another-time.json").write_text("{}")
+def test_all_files_of_a_revision_are_downloaded_and_digests_written(hub: Hub, part: Path) -> None:
+    (part / "of-another-revision.json").write_text("{}")
     assert fetched(hub) == ""
-    assert there(part) == FILES
+    assert files(part) == FILES
     listed = (part / ".mirrorfleet/sha256").read_text().splitlines()
     assert listed == [f"{sha256(FILES[name]).hexdigest()}  {name}" for name in sorted(FILES)]
 
 
-def test_one_that_was_killed_goes_on_where_it_was(hub: Hub, part: Path) -> None:
+def test_a_killed_download_continues_where_it_stopped(hub: Hub, part: Path) -> None:
     name = enlarged(hub)
     hub.stalls = {name: 12 * 1024**2}
     with subprocess.Popen(
         [sys.executable, "-I", "-c", HUB], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(wanted(hub)).encode())
+        process.stdin.write(json.dumps(request(hub)).encode())
         process.stdin.close()
-        while not program.have(name):
+        while not program.local_size(name):
             assert process.poll() is None
             Event().wait(0.05)
         process.kill()
-    arrived = program.have(name)  # more may have come before it died
-    hub.stalls, hub.asked = {}, []
+    arrived = program.local_size(name)  # more may arrive before the process ends
+    hub.stalls, hub.sent = {}, []
     assert fetched(hub) == ""
-    assert there(part) == {**FILES, name: HUGE}
-    # What had arrived is not sent again.
-    assert (name, arrived) in [each[:2] for each in hub.asked]
-    assert (name, 0) not in [each[:2] for each in hub.asked]
+    assert files(part) == {**FILES, name: HUGE}
+    # The part from before is not sent again.
+    assert (name, arrived) in [sent[:2] for sent in hub.sent]
+    assert (name, 0) not in [sent[:2] for sent in hub.sent]
 
 
-def test_a_hub_that_breaks_off_is_asked_for_the_rest(hub: Hub, part: Path) -> None:
+def test_a_broken_connection_is_continued(hub: Hub, part: Path) -> None:
     name = enlarged(hub)
     hub.breaks = {name: len(HUGE) - 1}
     assert fetched(hub) == ""
-    assert there(part) == {**FILES, name: HUGE}
-    assert [at for asked, at, _ in hub.asked if asked == name and at] != []
+    assert files(part) == {**FILES, name: HUGE}
+    assert [at for file, at, _ in hub.sent if file == name and at] != []
 
 
-def test_a_file_that_comes_corrupted_is_fetched_again(hub: Hub, part: Path) -> None:
+def test_a_corrupted_file_is_downloaded_again(hub: Hub, part: Path) -> None:
     hub.corrupts = {"model-1.safetensors": 1, "config.json": 1}
     assert fetched(hub) == ""
-    assert there(part) == FILES
+    assert files(part) == FILES
 
 
-def test_one_that_stays_corrupted_is_refused_and_not_kept(hub: Hub, part: Path) -> None:
+def test_a_file_that_stays_corrupted_is_rejected_and_removed(hub: Hub, part: Path) -> None:
     hub.corrupts = {"model-2.safetensors": 9}
-    assert "model-2.safetensors comes from http://127.0.0.1" in fetched(hub)
-    assert "model-2.safetensors" not in there(part)
+    assert "model-2.safetensors from http://127.0.0.1" in fetched(hub)
+    assert "model-2.safetensors" not in files(part)
     assert not (part / ".mirrorfleet").exists()
 
 
-def test_a_file_that_was_changed_where_it_arrived_is_found(hub: Hub, part: Path) -> None:
+def test_a_local_change_of_a_file_is_found(hub: Hub, part: Path) -> None:
     fetched(hub)
     (part / "model-2.safetensors").write_bytes(OTHER[:-1] + b"!")
-    hub.asked = []
+    hub.sent = []
     assert fetched(hub) == ""
-    assert there(part) == FILES
-    assert [each[0] for each in hub.asked] == ["model-2.safetensors"]
+    assert files(part) == FILES
+    assert [name for name, *_ in hub.sent] == ["model-2.safetensors"]
 
 
-def test_a_token_opens_what_is_gated_and_goes_to_the_hub_alone(hub: Hub, part: Path) -> None:
+def test_a_token_gives_access_to_gated_files(hub: Hub, part: Path) -> None:
     hub.token, hub.gated = "hf_of_the_tests", True
     complaint = fetched(hub)
-    assert "only to those whom its owner has admitted" in complaint
+    assert "is gated: request access there" in complaint
     assert "hub.token" in complaint
     assert fetched(hub, token="hf_of_the_tests") == ""
-    assert there(part) == FILES
+    assert files(part) == FILES
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
-        ({"repository": "Qwen/Nobody"}, "knows no Qwen/Nobody, or shows it only to those with a"),
-        ({"revision": "0" * 40}, f"has no revision {'0' * 40} at http://"),
-        ({"url": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached, or breaks off"),
-        ({"proxy": "http://127.0.0.1:9"}, "cannot be reached, or breaks off"),
+        ({"repository": "Qwen/Missing"}, "has no Qwen/Missing, or shows it only with a token"),
+        ({"revision": "0" * 40}, f"has no revision {'0' * 40}: correct the revision."),
+        (
+            {"url": "http://127.0.0.1:9"},
+            "http://127.0.0.1:9 cannot be reached, or the connection breaks",
+        ),
+        ({"proxy": "http://127.0.0.1:9"}, "cannot be reached, or the connection breaks"),
     ],
     ids=["repository", "revision", "hub", "proxy"],
 )
-def test_what_is_wrong_is_said_with_a_remedy(
-    hub: Hub, part: Path, wrong: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_has_a_remedy(
+    hub: Hub, part: Path, wrong: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "proxy" in wrong:
         monkeypatch.setenv("HTTP_PROXY", wrong["proxy"])
-    assert said in fetched(hub, **wrong)
+    assert message in fetched(hub, **wrong)

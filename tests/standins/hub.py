@@ -3,8 +3,9 @@
 
     hub.py DIRECTORY ADDRESS PORT [BYTES_PER_SECOND]
 
-DIRECTORY/OWNER/NAME/REVISION holds the files. As on the real hub, large files are known by their
-sha256 and come, after a redirect, from another address, with ranges; small ones by git's digest.
+DIRECTORY/OWNER/NAME/REVISION holds the files. As on the real hub, large files are listed with their
+SHA-256, and are served with ranges from another address after a redirect. Small files are listed
+with their git hash.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 LARGE = 4096
-"""Bytes from which a file counts as large."""
+"""Minimum size of a large file in bytes."""
 
 CHUNK = 16 * 1024
 
 
 @dataclass
 class Hub:
-    """``asked`` are the files that were sent: name, first byte, credential.
+    """The files of a hub, and its faults.
 
-    By a file's name: after how many bytes it breaks off (once), or stalls, and how often a byte of
-    it is another one.
+    ``sent`` holds name, first byte and credential of each response with a file. ``breaks``,
+    ``stalls`` and ``corrupts`` map the name of a file to the number of bytes after which its
+    connection breaks (once), or stalls, and to the number of corrupted responses.
     """
 
     directory: Path
@@ -44,11 +46,11 @@ class Hub:
     breaks: dict[str, int] = field(default_factory=dict)
     stalls: dict[str, int] = field(default_factory=dict)
     corrupts: dict[str, int] = field(default_factory=dict)
-    asked: list[tuple[str, int, str | None]] = field(default_factory=list)
+    sent: list[tuple[str, int, str | None]] = field(default_factory=list)
 
 
 def listing(directory: Path) -> list[dict[str, Any]]:
-    """What /api/models/…/tree/REVISION says."""
+    """Return the response of /api/models/…/tree/REVISION."""
     found: list[dict[str, Any]] = []
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
@@ -79,21 +81,21 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             path = unquote(self.path.partition("?")[0])
             match path.strip("/").split("/"):
                 case ["api", "models", owner, name, "tree", revision]:
-                    if directory := self.there(owner, name, revision):
+                    if directory := self.files(owner, name, revision):
                         self.send(200, json.dumps(listing(directory)).encode())
                 case [owner, name, "resolve", revision, *file]:
-                    if directory := self.there(owner, name, revision):
+                    if directory := self.files(owner, name, revision):
                         self.resolve(directory / "/".join(file), revision)
                 case ["cdn", owner, name, revision, *file]:
                     self.content(hub.directory / owner / name / revision / "/".join(file))
                 case _:
                     self.send(404, b"{}")
 
-        def there(self, owner: str, name: str, revision: str) -> Path | None:
-            """Return the files of a revision, or say as the real hub does why there are none."""
+        def files(self, owner: str, name: str, revision: str) -> Path | None:
+            """Return the directory of a revision, or send the real hub's error."""
             repository = hub.directory / owner / name
-            said = self.headers["Authorization"]
-            if hub.token and said != f"Bearer {hub.token}":
+            credential = self.headers["Authorization"]
+            if hub.token and credential != f"Bearer {hub.token}":
                 code = "GatedRepo" if hub.gated else "RepoNotFound"
                 self.send(401, b'{"error": "no"}', {"X-Error-Code": code})
             elif not repository.is_dir():
@@ -119,7 +121,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def content(self, file: Path, headers: dict[str, str] | None = None) -> None:
             content = bytearray(file.read_bytes())
             first = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").split("-")[0])
-            hub.asked.append((file.name, first, self.headers["Authorization"]))
+            hub.sent.append((file.name, first, self.headers["Authorization"]))
             if self.command == "GET":
                 print(f"{file.name} from {first}", flush=True)
             if hub.corrupts.get(file.name, 0):
@@ -160,7 +162,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def running(hub: Hub, address: str = "127.0.0.1", port: int = 0) -> Iterator[Hub]:
-    """Serve while the block runs."""
+    """Serve the hub during the block."""
     server = ThreadingHTTPServer((address, port), handler(hub))
     server.daemon_threads = True
     hub.url = f"http://{address}:{server.server_port}"

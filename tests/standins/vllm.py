@@ -1,6 +1,6 @@
-"""A stand-in for vLLM's HTTP API, for the answers that a sound engine does not give.
+"""A stand-in for vLLM's HTTP API, with the faults of broken engines.
 
-The lab asks the real one.
+The lab uses the real vLLM.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def says(text: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Engine:
-    """How it behaves; ``forced`` is its answer where a tool is forced. ``asked`` is what it got."""
+    """The answers of an engine, ``forced`` to a forced tool call, and the requests (``asked``)."""
 
     window: int = 131072
     tokens: int = 262144
@@ -59,9 +59,10 @@ def _block(block: dict[str, Any]) -> list[dict[str, Any]]:
     kind, key = (
         ("text_delta", "text") if block["type"] == "text" else ("input_json_delta", "partial_json")
     )
-    said = block["text"] if block["type"] == "text" else json.dumps(block["input"])
+    content = block["text"] if block["type"] == "text" else json.dumps(block["input"])
     start = {**block, "text": ""} if block["type"] == "text" else {**block, "input": {}}
-    halves = (said[: len(said) // 2], said[len(said) // 2 :])
+    middle = len(content) // 2
+    halves = (content[:middle], content[middle:])
     return [
         {"type": "content_block_start", "content_block": start},
         *({"type": "content_block_delta", "delta": {"type": kind, key: half}} for half in halves),
@@ -71,7 +72,7 @@ def _block(block: dict[str, Any]) -> list[dict[str, Any]]:
 
 @contextmanager
 def served(engine: Engine) -> Iterator[str]:
-    """Serve on a free port of loopback; yields the URL."""
+    """Serve on a free port of loopback, and yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""What fits the schema of a model on vLLM and cannot work."""
+"""Checks of models on vLLM."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ from mirrorfleet.config.problems import Problem
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for part in (arguments, weights, parsers, environment, paths, nodes, releases):
-        yield from part.problems(fleet)
+    for check in (arguments, weights, parsers, environment, paths, nodes, releases):
+        yield from check.problems(fleet)

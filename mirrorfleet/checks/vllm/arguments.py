@@ -1,4 +1,4 @@
-"""Options of vLLM and releases of it that cannot be, and models split over the wrong GPUs."""
+"""Options of vLLM: unknown or derived ones, vulnerable releases, and wrong numbers of GPUs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 
 SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "nodes")
-"""What says over how many GPUs of a host a model is split."""
+"""Keys that decide how many GPUs of a host a model uses."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -25,15 +25,15 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
-    """Options of vLLM that are ours to set, or that no vLLM has."""
-    ours, known = table("vllm_arguments")["ours"], table("vllm_arguments")["known"]
+    """Yield a problem for each option that is derived, or that vLLM does not have."""
+    derived, known = table("vllm_arguments")["derived"], table("vllm_arguments")["known"]
     for name in model.arguments:
         key: Key = ("models", model.name, "arguments", name)
-        if name in ours:
-            yield fleet.document.problem(key, "is derived, never said here.", ours[name])
+        if name in derived:
+            yield fleet.document.problem(key, "cannot be set here.", derived[name])
         elif name not in known and name.removeprefix("no-") not in known:
             yield fleet.document.problem(
-                key, "is no option of vllm serve.", did_you_mean(name, known)
+                key, "is not an option of vllm serve.", did_you_mean(name, known)
             )
 
 
@@ -43,24 +43,25 @@ def _parallel(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         for name in ("tensor_parallel", "pipeline_parallel", "data_parallel", "devices"):
             if fleet.document.says("models", model.name, name):
                 yield fleet.document.problem(
-                    (*key, name), "needs GPUs, and the build is cpu.", "Remove it."
+                    (*key, name), "needs GPUs, but the build is cpu.", "Remove it."
                 )
     elif model.devices is not None and len(model.devices) != model.gpus:
         yield fleet.document.problem(
             (*key, "devices"),
-            f"names {len(model.devices)} GPUs, and the model is split over {model.gpus}.",
-            "The number of GPUs is tensor_parallel x pipeline_parallel x data_parallel"
+            f"the number of GPUs is {len(model.devices)}, but the model needs {model.gpus}: "
+            "tensor_parallel x pipeline_parallel x data_parallel"
             f"{' / nodes' if model.nodes > 1 else ''}.",
-            given=tuple((*key, each) for each in SPLIT),
+            "Correct the list, or change these keys.",
+            given=tuple((*key, name) for name in SPLIT),
         )
 
 
 def _concurrency(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
-    """More requests than are worked on at the same time never need room together."""
-    wanted, most = model.concurrency, model.max_num_seqs
-    if wanted and most and wanted > most:
+    """Yield a problem if ``concurrency`` exceeds ``max_num_seqs``."""
+    requested, most = model.concurrency, model.max_num_seqs
+    if requested and most and requested > most:
         yield fleet.document.problem(
             ("models", model.name, "concurrency"),
-            f"is {wanted}, and no more than max_num_seqs, {most}, are worked on at the same time.",
-            f"Write max_num_seqs: {wanted}, or a concurrency of {most} or less.",
+            f"is {requested}, but max_num_seqs limits concurrent requests to {most}.",
+            f"Write max_num_seqs: {requested}, or decrease concurrency to {most} or less.",
         )

@@ -1,4 +1,4 @@
-"""Environment variables of vLLM: derived ones, secrets, and names that vLLM does not read."""
+"""Environment variables of vLLM: derived ones, literal secrets, and unknown names."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 
 NAMES = re.compile(r"(^|_)(key|key_id|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
-"""Names of variables whose values are secrets, but for the paths of files."""
+"""Names of variables whose values are secrets, unless they are paths of files."""
 
 VALUES = re.compile(
     r"^(Bearer |Basic |sk-|hf_|ghp_|github_pat_|glpat-|xox[a-z]-|AKIA|-----BEGIN )|://[^/@\s]*:[^/@\s]+@"
 )
-"""Beginnings by which secrets are known, and addresses that hold a password."""
+"""Known prefixes of secrets, and URLs with a password."""
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -31,36 +31,38 @@ def _variable(fleet: Fleet, model: VllmModel, name: str, value: str) -> Iterator
     key: Key = ("models", model.name, "environment", name)
     known = table("vllm_environment")["known"]
     if remedy := _derived(model, name):
-        yield fleet.document.problem(key, "is derived, and cannot be written here.", remedy)
+        yield fleet.document.problem(key, "cannot be set here.", remedy)
     elif VALUES.search(value) or (NAMES.search(name) and not value.startswith("/")):
         yield fleet.document.problem(
             key,
-            "holds a secret, or has the name of one: this file is read by many.",
-            "Remove it. The secrets of an engine are 'api_key' and hub.token.",
+            "is a secret, or has the name of one: the fleet file must not contain secrets.",
+            "Remove it. Secrets of an engine belong in 'api_key' and hub.token.",
         )
     elif has_controls(value):
         yield fleet.document.problem(
-            key, "holds a control character, which systemd does not pass on.", "Remove it."
+            key,
+            "has a control character, which systemd does not pass to the service.",
+            "Remove it.",
         )
     elif name.startswith("VLLM_") and name not in known:
         yield fleet.document.warning(
-            key, f"is not read by vLLM {model.version}.", did_you_mean(name, known)
+            key, f"is not a variable of vLLM {model.version}.", did_you_mean(name, known)
         )
 
 
 def _derived(model: VllmModel, name: str) -> str:
-    """Return what to write instead of a variable that is derived; "" for any other."""
-    said = table("vllm_environment")
-    ours = dict(said["ours"])
+    """Return what to write instead of a derived variable; empty for any other variable."""
+    variables = table("vllm_environment")
+    derived = dict(variables["derived"])
     if model.build == "cpu":
-        ours |= said["cpu"]
+        derived |= variables["cpu"]
     if model.nodes > 1:
-        ours |= said["nodes"]
+        derived |= variables["nodes"]
     return next(
         (
             remedy
-            for each, remedy in ours.items()
-            if name == each or (each.endswith("_") and name.startswith(each))
+            for prefix, remedy in derived.items()
+            if name == prefix or (prefix.endswith("_") and name.startswith(prefix))
         ),
         "",
     )

@@ -1,4 +1,4 @@
-"""Models that the hosts they are spread over cannot serve together."""
+"""Problems of models that are split over several hosts (nodes)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         elif fleet.document.says("models", model.name, "node_port"):
             yield fleet.document.problem(
                 ("models", model.name, "node_port"),
-                "is where nodes meet, and the model is on one host.",
-                "Remove it, or write 'nodes'.",
+                "applies only to a model on several nodes.",
+                "Remove it, or add 'nodes'.",
             )
 
 
@@ -29,22 +29,23 @@ def _hosts(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
     if len(model.hosts) % model.nodes:
         yield fleet.document.problem(
             (*key, "nodes"),
-            f"is {model.nodes}, and {len(model.hosts)} hosts make no whole replicas of that.",
-            f"Name {model.nodes} hosts for each replica.",
+            f"is {model.nodes}, but {len(model.hosts)}, the number of hosts, is no multiple of it.",
+            f"List {model.nodes} hosts for each replica.",
         )
     for name in model.hosts:
         address = fleet.hosts[name].address if name in fleet.hosts else ""
         if address and not is_ip(address):
-            why, remedy = "a name", "Write the address by which the other nodes reach it."
+            kind, remedy = "a name", "Write the IP address that the other nodes connect to."
         elif is_public(address):
-            why, remedy = "on the internet", "Nodes ask nobody for a key: use a private network."
+            kind = "a public address"
+            remedy = "Use a private network: the ports between nodes have no key."
         elif is_loopback(address):
-            why, remedy = "reached by nobody else", "Write its address on a private network."
+            kind, remedy = "a loopback address", "Write its address on a private network."
         else:
             continue
         yield fleet.document.problem(
             ("hosts", name, "address"),
-            f"is {why}, and '{name}' is a node of '{model.name}'.",
+            f"is {kind}, but '{name}' is a node of '{model.name}' and needs a private IP address.",
             remedy,
         )
 
@@ -54,19 +55,20 @@ def _split(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
     if model.data_parallel > 1:
         yield fleet.document.problem(
             (*key, "data_parallel"),
-            "makes copies on one host, and the model is on several.",
-            f"Remove it: each {model.nodes} more 'hosts' are another replica.",
+            "makes copies on one host, but the model is split over several.",
+            f"Remove it. To add a replica, add {model.nodes} hosts to 'hosts'.",
         )
     world = model.tensor_parallel * model.pipeline_parallel
     if world % model.nodes:
         yield fleet.document.problem(
             (*key, "nodes"),
-            f"is {model.nodes}, and tensor_parallel x pipeline_parallel, {world}, is no multiple.",
-            "Give each node as many GPUs: pipeline_parallel is best the number of nodes.",
+            f"is {model.nodes}, but tensor_parallel x pipeline_parallel, {world}, is no multiple "
+            "of it.",
+            f"Write pipeline_parallel: {model.nodes}, so that each node has as many GPUs.",
         )
     if "distributed-executor-backend" in model.arguments:
         yield fleet.document.problem(
             (*key, "arguments", "distributed-executor-backend"),
-            "is derived of a model on several nodes.",
-            "Remove it: vLLM itself connects them, without Ray.",
+            "cannot be set for a model on several nodes.",
+            "Remove it: vLLM connects the nodes itself, without Ray.",
         )

@@ -1,4 +1,4 @@
-"""Parsers that vLLM does not have, and families that are not in the table."""
+"""Unknown parsers and model families."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def _family(fleet: Fleet, model: AnyVllmModel) -> Iterator[Problem]:
     if model.family is None and not (model.tool_parser or model.reasoning_parser):
         yield fleet.document.problem(
             key,
-            "has neither 'family' nor 'tool_parser'.",
-            "Write a family that `mirrorfleet docs models` lists, or the parsers that the model's "
-            "card names: tool_parser, reasoning_parser.",
-            given=tuple((*key, each) for each in ("family", "tool_parser", "reasoning_parser")),
+            "needs 'family' or 'tool_parser'.",
+            "Write a family from `mirrorfleet docs models`, or tool_parser and reasoning_parser "
+            "from the model card.",
+            given=tuple((*key, name) for name in ("family", "tool_parser", "reasoning_parser")),
         )
     elif model.family is not None and model.family not in families:
         yield fleet.document.problem(
             (*key, "family"),
-            f"'{model.family}' is not among the families that `mirrorfleet docs models` lists.",
+            f"'{model.family}' is not a known family.",
             family_of(model.family, families)
-            or meant(model.family, families)
-            or "Instead of 'family', write the parsers that the model's card names: tool_parser, "
-            "reasoning_parser.",
+            or close_name(model.family, families)
+            or "Choose a family from `mirrorfleet docs models`, or write tool_parser and "
+            "reasoning_parser from the model card instead.",
         )
 
 
 def family_of(word: str, families: Mapping[str, Any]) -> str:
-    """Suggest the family of a model whose name stands in place of a family."""
+    """Return a suggestion if ``word`` is the name of a model instead of a family; else empty."""
     models = [
         (_dashed(model), model, name, content)
         for name, content in families.items()
@@ -56,7 +56,7 @@ def family_of(word: str, families: Mapping[str, Any]) -> str:
     is_instruct = False
     while True:
         for dashed, model, family, content in models:
-            # An Instruct model writes no thinking: a reasoning parser would misread it.
+            # Instruct models do not think: a reasoning parser would misread their answers.
             if name == dashed and not (is_instruct and "reasoning_parser" in content):
                 return f"Write '{family}', the family of {model}."
         variant = _VARIANT.search(name)
@@ -73,15 +73,15 @@ def _dashed(name: str) -> str:
 _VARIANT = re.compile(
     r"-(?:a?\d+(?:\.\d+)?[bt]|[a-z]*fp[48]|bf16|int[48]|w\d+a\d+|awq|gptq|it|instruct)$"
 )
-"""One word about size, precision or training at the end of a model's name."""
+"""A size, precision or training variant at the end of a model's name."""
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """Suggest a name that is spelt almost alike, and never another version.
+def close_name(word: str, known: Iterable[str]) -> str:
+    """Return a suggestion for a misspelt name, never one of another version; else empty.
 
-    qwen3.9 is no misspelt qwen3: its calls may be written in another way.
+    qwen3.9 is not a misspelt qwen3: the format of its tool calls can differ.
     """
-    same = {_letters(each): each for each in known if _versions(each) == _versions(word)}
+    same = {_letters(name): name for name in known if _versions(name) == _versions(word)}
     close = get_close_matches(_letters(word), same, n=1, cutoff=0.85)
     return f"Did you mean '{same[close[0]]}'?" if close else ""
 
@@ -91,9 +91,9 @@ def _letters(name: str) -> str:
 
 
 def _versions(name: str) -> list[str]:
-    """Return the numbers of a name, each with a letter of its own: v3 of deepseek-v3.1 is v3.1.
+    """Return the versions in a name, each with its prefix letter: v3.1 in deepseek-v3.1.
 
-    A letter alone counts as well: minicpm-o is another model than minicpm-v.
+    A single letter counts as a version too: minicpm-o and minicpm-v are different models.
     """
     single = r"(?<![^-_. ])[a-z]"
     return re.findall(rf"(?:{single})?\d+(?:\.\d+)*|{single}(?![^-_. ])", name.lower())
@@ -101,10 +101,10 @@ def _versions(name: str) -> list[str]:
 
 def _parser(fleet: Fleet, model: VllmModel, kind: str, parser: str | None) -> Iterator[Problem]:
     known = table("vllm_parsers")[kind]
-    # A plugin brings parsers that no list knows.
+    # A plugin can register further parsers.
     if parser and parser not in known and f"{kind}-parser-plugin" not in model.arguments:
         yield fleet.document.problem(
             ("models", model.name, f"{kind}_parser"),
-            f"'{parser}' is no {kind} parser of vLLM.",
-            meant(parser, known) or f"vLLM has: {', '.join(known)}.",
+            f"'{parser}' is not a {kind} parser of vLLM.",
+            close_name(parser, known) or f"Choose one of: {', '.join(known)}.",
         )

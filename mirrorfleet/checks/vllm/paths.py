@@ -1,4 +1,4 @@
-"""Paths and texts of vLLM's models that their service cannot read."""
+"""Paths that the service of a vLLM model cannot read, and control characters."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield from _argument(fleet, (*key, "arguments", name), value)
             yield from text(fleet, (*key, "arguments", name), value)
         for name, value in model.environment.items():
-            # A program that writes below /tmp finds one there: the service's own.
+            # Below /tmp is allowed: the service has its own /tmp to write to.
             yield from path(fleet, (*key, "environment", name), value, HOMES)
 
 
 def _argument(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
-    """Look at an option, and at all that is in one that is JSON."""
+    """Yield a problem for each hidden path in an option and in all values inside it."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _argument(fleet, (*key, name), each)
+        for name, inner in value.items():
+            yield from _argument(fleet, (*key, name), inner)
     elif isinstance(value, list):
-        for at, each in enumerate(value):
-            yield from _argument(fleet, (*key, at), each)
+        for index, inner in enumerate(value):
+            yield from _argument(fleet, (*key, index), inner)
     elif isinstance(value, str):
         yield from path(fleet, key, value)

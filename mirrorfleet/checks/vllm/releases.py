@@ -1,4 +1,4 @@
-"""Releases of vLLM without a lock file that can be installed."""
+"""Releases of vLLM without a usable lock file."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _cannot_compile(text: str) -> str:
-    """Return why no engine could start from a lock file of the CUDA build; "" if it can."""
+    """Return the mismatched packages of a CUDA lock file; empty if engines can compile."""
     mismatch = cuda_mismatch(text)
-    return f"{mismatch}: no engine could compile its kernels" if mismatch else ""
+    return f"{mismatch}: engines could not compile their kernels" if mismatch else ""

@@ -36,8 +36,8 @@ class External(Engine[ExternalModel]):
         """Return what the fleet file says of tools."""
         return "" if model.has_tools else "which has 'tools: false'"
 
-    def thinks(self, model: ExternalModel) -> bool:
-        """Return False: servers differ in what turns thinking on, and LiteLLM drops it."""
+    def has_thinking(self, model: ExternalModel) -> bool:
+        """Return False: servers differ in what turns thinking on, and LiteLLM removes it."""
         return False
 
     def derived_parameters(self, model: ExternalModel) -> Mapping[str, str]:

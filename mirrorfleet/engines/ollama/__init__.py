@@ -1,4 +1,4 @@
-"""Ollama: one server on a host for all its models."""
+"""Ollama: one server per host, for all its models."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ AnyOllamaModel = OllamaModel | RunningOllamaModel
 
 
 class Ollama(Engine[AnyOllamaModel]):
+    """The engine ``ollama``."""
+
     name: ClassVar[str] = OllamaModel.engine
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
@@ -26,11 +28,11 @@ class Ollama(Engine[AnyOllamaModel]):
     window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyOllamaModel:
-        """Read a model."""
+        """Return a model from the fleet file."""
         return running_ollama(section) if "url" in section else ollama(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
-        """Return the port of each host's server, under each of its models."""
+        """Return the port of each host's server, for each of its models."""
         return {
             (model.name, host): server(models).port
             for host, models in by_host(fleet, OllamaModel).items()
@@ -38,20 +40,20 @@ class Ollama(Engine[AnyOllamaModel]):
         }
 
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield the port of each host's server, at the model that sets it."""
+        """Yield the port of each host's server, at the key of the model that sets it."""
         for host, models in by_host(fleet, OllamaModel).items():
-            first = next((each for each in models if "port" in each.server), models[0])
+            first = next((model for model in models if "port" in model.server), models[0])
             key = ("models", first.name, "port")
             yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
 
     def refused_effort(self, model: AnyOllamaModel) -> Sequence[str]:
-        """Ollama knows the levels low, medium and high."""
+        """Return the levels besides low, medium and high."""
         return ("max_effort", "xhigh_effort")
 
     def cut_weights(self, model: AnyOllamaModel) -> str | None:
-        """Return a name that changes with the weights, as far as the fleet file determines them.
+        """Return an id that changes with the weights, as far as the fleet file determines them.
 
-        Ollama drops whole messages from the front of a prompt that is too long.
+        Ollama removes whole messages from the start of a prompt that does not fit.
         """
         if isinstance(model, RunningOllamaModel):
             return model.name_at_engine
@@ -60,7 +62,7 @@ class Ollama(Engine[AnyOllamaModel]):
         return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
 
     def derived_parameters(self, model: AnyOllamaModel) -> Mapping[str, str]:
-        """Return what LiteLLM would send to Ollama's own API."""
+        """Return the parameters for Ollama's own API that are derived."""
         if isinstance(model, RunningOllamaModel):
             return {
                 "api_key": f"Write models.{model.name}.api_key.",
@@ -74,6 +76,6 @@ class Ollama(Engine[AnyOllamaModel]):
         }
 
     def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
-        """Ollama lists tags: one without a tag of its own is ``latest``."""
-        listed = answer.get("models", ())
-        return {str(each["name"]).removesuffix(":latest"): None for each in listed}
+        """Return the models, without windows: Ollama lists names with tags only."""
+        models = answer.get("models", ())
+        return {str(model["name"]).removesuffix(":latest"): None for model in models}

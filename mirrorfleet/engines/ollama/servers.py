@@ -1,4 +1,4 @@
-"""The one Ollama server of a host, which each of its models may configure."""
+"""The one Ollama server of a host. Each of its models can set the server's options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mirrorfleet.data import table
 
 
 class Conflict(NamedTuple):
-    """``model`` says another ``option`` of the server than ``other`` before it."""
+    """``model`` sets ``option`` of the server to another value than ``other`` before it."""
 
     model: OllamaModel
     option: str
@@ -21,15 +21,15 @@ class Conflict(NamedTuple):
 
 
 def server(models: Iterable[OllamaModel]) -> OllamaServer:
-    """Return what the models of a host say together: of each option, the first word counts."""
-    said: dict[str, Any] = {}
+    """Return the server of a host: of each option, the value of the first model that sets it."""
+    options: dict[str, Any] = {}
     for model in models:
-        said = {**model.server, **said}
-    return with_defaults(said)
+        options = {**model.server, **options}
+    return with_defaults(options)
 
 
 def conflicts(models: Iterable[OllamaModel]) -> Iterator[Conflict]:
-    """Yield where a model contradicts one before it."""
+    """Yield the options that two models of a host set to different values."""
     first: dict[str, OllamaModel] = {}
     for model in models:
         for option, value in model.server.items():
@@ -39,20 +39,21 @@ def conflicts(models: Iterable[OllamaModel]) -> Iterator[Conflict]:
 
 
 def version(server: OllamaServer) -> str:
-    """Return the release that is said, or the newest whose archives are known."""
+    """Return the version of the server; if unset, the newest one in data/ollama.yml."""
     return server.version or max(table("ollama")["releases"], key=Version)
 
 
 def releases(server: OllamaServer) -> dict[str, Release]:
-    """Return the archive for each architecture that has one; its URL or file is filled in."""
+    """Return the archives by architecture (``uname -m``), each with its URL or file."""
     known = table("ollama")
-    wanted, said = version(server), server.release
-    digests = known["releases"].get(wanted, {})
-    found = {}
+    number, release = version(server), server.release
+    digests = known["releases"].get(number, {})
+    archives = {}
     for architecture, archive in known["archives"].items():
-        url = known["url"].format(version=wanted, archive=archive)
-        if said:
-            found[architecture] = said if said.url or said.file else Release(said.sha256, url)
+        url = known["url"].format(version=number, archive=archive)
+        if release:
+            is_complete = release.url or release.file
+            archives[architecture] = release if is_complete else Release(release.sha256, url)
         elif architecture in digests:
-            found[architecture] = Release(digests[architecture], url)
-    return found
+            archives[architecture] = Release(digests[architecture], url)
+    return archives

@@ -1,4 +1,4 @@
-"""vLLM: an engine, with ports, parsers and a key, for each model."""
+"""vLLM: one engine per model, with its own ports, parsers and key."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mirrorfleet.engines.vllm import parsers
 
 
 class Vllm(Engine[AnyVllmModel]):
+    """The engine ``vllm``."""
+
     name: ClassVar[str] = VllmModel.engine
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
@@ -25,11 +27,11 @@ class Vllm(Engine[AnyVllmModel]):
     has_locks: ClassVar[bool] = True
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyVllmModel:
-        """Read a model."""
+        """Return a model from the fleet file."""
         return running_vllm(section) if "url" in section else vllm(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
-        """Return the port of each model, on the hosts that answer."""
+        """Return the port of each model, on the hosts that serve its API."""
         return {
             (model.name, host): model.port
             for model in models_of(fleet, VllmModel)
@@ -37,7 +39,7 @@ class Vllm(Engine[AnyVllmModel]):
         }
 
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield the ports of models, and those at which the nodes of one meet."""
+        """Yield the API ports of models, and the ports between nodes."""
         for model in models_of(fleet, VllmModel):
             yield Listener(("models", model.name, "port"), model.name, model.heads, model.port)
             if model.nodes > 1:
@@ -46,33 +48,34 @@ class Vllm(Engine[AnyVllmModel]):
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
 
     def is_known(self, model: AnyVllmModel) -> bool:
-        """Are the parsers known? Not of an unknown family."""
+        """Return whether the parsers are known: an unknown family has none."""
         return parsers.is_known(model)
 
     def missing_tools(self, model: AnyVllmModel) -> str:
-        """Return why the model has no parser of tool calls."""
+        """Return why the model has no parser of tool calls; empty if it has one or is unknown."""
         if not parsers.is_known(model) or parsers.tool_parser(model) is not None:
             return ""
         if model.family is None:
             return "which has no 'tool_parser'"
         return f"whose family '{model.family}' has no tools"
 
-    def thinks(self, model: AnyVllmModel) -> bool:
-        """Without a reasoning parser, vLLM cannot tell thinking from the answer."""
+    def has_thinking(self, model: AnyVllmModel) -> bool:
+        """Return whether a reasoning parser separates thinking from the answer."""
         return parsers.reasoning_parser(model) is not None
 
     def refused_effort(self, model: AnyVllmModel) -> Sequence[str]:
-        """Look the model up by its family, or by its reasoning parser."""
+        """Return the refused effort capabilities, by family or by reasoning parser."""
         efforts: dict[str, list[str]] = table("claude_local")["capabilities"]["effort"]
         return efforts.get(model.family or model.reasoning_parser or "", ())
 
     def derived_parameters(self, model: AnyVllmModel) -> Mapping[str, str]:
-        """Return what the gateway needs for the engine's key."""
+        """Return the parameters that send the engine's key."""
         derived = {"api_key": f"Write models.{model.name}.api_key."}
         if model.api_key:
-            derived["extra_headers"] = "They carry the engine's key."
+            derived["extra_headers"] = "It sends the engine's key."
         return derived
 
     def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
-        """vLLM lists each model with its window."""
-        return {str(each["id"]): each.get("max_model_len") for each in answer.get("data", ())}
+        """Return each model with its context window, in tokens."""
+        models = answer.get("data", ())
+        return {str(model["id"]): model.get("max_model_len") for model in models}

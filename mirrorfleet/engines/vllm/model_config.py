@@ -1,4 +1,4 @@
-"""What the config.json of a model's weights says of how vLLM can serve it."""
+"""The config.json of a model's weights: values that limit how vLLM can serve it."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ LENGTHS = (
     "max_seq_length",
     "seq_len",
 )
-"""Where a configuration says for how many tokens the model was trained."""
+"""Keys with the number of tokens that a model was trained for."""
 
 ALLOWED = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
-"""With it, vLLM takes a window that the model was not trained for."""
+"""With this variable, vLLM accepts a context window that the model was not trained for."""
 
 LARGEST = 10**6
-"""Bytes of a config.json; those of real models have some thousands."""
+"""Most bytes of a config.json; real ones have a few thousand."""
 
 
 def read(text: bytes) -> dict[str, Any]:
-    """Return the configuration of the model that writes; empty if it is not understood."""
+    """Return the configuration of the language model; empty if it cannot be parsed."""
     try:
-        said = json.loads(text)
+        config = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(said, dict):
+    if not isinstance(config, dict):
         return {}
-    inner = said.get("text_config")
-    return {**said, **inner} if isinstance(inner, dict) else said
+    inner = config.get("text_config")
+    return {**config, **inner} if isinstance(inner, dict) else config
 
 
-def of_controller(weights: Weights) -> bytes:
-    """Return the config.json of weights that the controller pushes; empty if there is none here."""
+def read_on_controller(weights: Weights) -> bytes:
+    """Return the config.json of weights that the controller uploads; empty for other weights."""
     if weights.kind != "push":
         return b""
     try:
@@ -51,11 +51,11 @@ def of_controller(weights: Weights) -> bytes:
         return b""
 
 
-def uneven(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
-    """Yield the heads that cannot be shared out among GPUs: how many, and of which kind.
+def indivisible_heads(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
+    """Yield number and kind of heads that ``tensor_parallel`` does not divide evenly.
 
-    vLLM refuses uneven attention heads of any model. KV heads it copies, where there are fewer than
-    GPUs; latent attention has none to share out.
+    vLLM refuses this for attention heads of any model. It copies KV heads if there are fewer than
+    GPUs; models with latent attention do not divide them.
     """
     heads = _whole(model, "num_attention_heads")
     if heads and heads % tensor_parallel:
@@ -66,25 +66,25 @@ def uneven(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int
         yield cached, "KV heads"
 
 
-def trained(model: Mapping[str, Any]) -> int | None:
-    """Return the largest window that vLLM takes of a model; ``None`` if nothing tells."""
+def largest_window(model: Mapping[str, Any]) -> int | None:
+    """Return the largest context window that vLLM accepts, in tokens; ``None`` if unknown."""
     lengths = [length for name in LENGTHS if (length := _whole(model, name))]
     scaling = model.get("rope_parameters") or model.get("rope_scaling") or {}
     if not lengths or not isinstance(scaling, dict):
         return None
-    inner = [each for each in scaling.values() if isinstance(each, dict)]
-    factors = [each.get("factor") for each in (scaling, *inner)]
-    known = [each for each in factors if isinstance(each, int | float) and 1 < each < 1000]
-    # With both lengths, vLLM takes the larger one.
-    return int(max(lengths) * max(known, default=1))
+    parts = [scaling, *(part for part in scaling.values() if isinstance(part, dict))]
+    factors = [part.get("factor") for part in parts]
+    valid = [factor for factor in factors if isinstance(factor, int | float) and 1 < factor < 1000]
+    # With several lengths, vLLM uses the largest one.
+    return int(max(lengths) * max(valid, default=1))
 
 
-def stretched(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """Does the fleet file have vLLM take a larger window than config.json says?"""
+def allows_longer_window(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Return whether the fleet file allows a larger context window than config.json."""
     allowed = environment.get(ALLOWED, "").strip().lower() in ("1", "true")
     return allowed or "hf-overrides" in arguments
 
 
 def _whole(model: Mapping[str, Any], name: str) -> int:
-    found = model.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+    value = model.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

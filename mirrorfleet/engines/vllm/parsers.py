@@ -1,4 +1,4 @@
-"""Which parsers of vLLM a model gets: those that it names, else those of its family."""
+"""The parsers of a model on vLLM: its own keys, else those of its family."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def tool_parser(model: AnyVllmModel) -> str | None:
 
 
 def reasoning_parser(model: AnyVllmModel) -> str | None:
-    """Return the parser of thinking; ``None`` for a model that does not think."""
+    """Return the parser of thinking; ``None`` for a model without thinking."""
     return model.reasoning_parser or _of_family(model, "reasoning_parser")
 
 
 def is_known(model: AnyVllmModel) -> bool:
-    """Do we know the parsers? Not of a family that is unknown: a check reports that."""
-    named = model.tool_parser or model.reasoning_parser
-    return model.family in table("families") or (model.family is None and named is not None)
+    """Return whether the parsers of a model are known; a check reports unknown families."""
+    own = model.tool_parser or model.reasoning_parser
+    return model.family in table("families") or (model.family is None and own is not None)
 
 
 def _of_family(model: AnyVllmModel, key: str) -> str | None:

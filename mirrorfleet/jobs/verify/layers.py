@@ -54,7 +54,7 @@ def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
 
 def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:
     engine, unit, models = ENGINES[plan.engine], engine_unit(plan), tuple(plan.windows)
-    if not plan.answers:
+    if not plan.is_head:
         faults = tuple(_stopped("engine", host, unit, observed))
         return Layer(f"{engine.title} node", host, models, faults)
     answer = _answer(observed, engine_models(plan))

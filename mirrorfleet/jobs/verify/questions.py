@@ -152,7 +152,7 @@ def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
     """Yield what must be known of the services of a host."""
     for engine in plan.engines:
         yield Unit(engine_unit(engine))
-        if engine.answers:
+        if engine.is_head:
             yield engine_models(engine)
     if plan.gateway:
         yield Unit("mirrorfleet-litellm.service")

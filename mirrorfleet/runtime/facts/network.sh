@@ -1,4 +1,4 @@
-# The network card that has an address.
+# The network interface with an address.
 card() {
     for address; do
         # shellcheck disable=SC2046 # a line of words
@@ -7,11 +7,11 @@ card() {
     done
 }
 
-# Ports of other hosts from which nothing comes back. A refused connection is an answer too.
+# Ports of other hosts without a response. A refused connection is a response.
 unreached() {
-    for way; do
+    for peer; do
         # shellcheck disable=SC2016 # a shell of its own expands it
-        said=$(timeout 3 bash -c ': </dev/tcp/${0% *}/${0#* }' "$way" 2>&1) && said=refused
-        case $said in *refused*) ;; *) say unreached "$way" ;; esac
+        reply=$(timeout 3 bash -c ': </dev/tcp/${0% *}/${0#* }' "$peer" 2>&1) && reply=refused
+        case $reply in *refused*) ;; *) say unreached "$peer" ;; esac
     done
 }

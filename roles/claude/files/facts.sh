@@ -1,8 +1,7 @@
-# Claude Code on a developer's machine. Needs the functions of homes.sh.
+# Facts about Claude Code on a developer's machine. Needs the functions of homes.sh.
 
-# Clients that users installed, which a shell may find before the fleet's. The user chooses where a
-# link leads: no line of such a name may pass for another answer. It may lead to a file system that
-# does not answer.
+# Clients that users installed, which a shell may find before the fleet's. A user controls the target of
+# a link: its name must not look like another answer, and it may be on a file system that hangs.
 # shellcheck disable=SC2016 # a shell of its own expands it
 OWN='
 tab=$(printf "\t")
@@ -16,8 +15,8 @@ done
 '
 own_client() { user "$@" | bounded sh -c "$OWN"; }
 
-# Where earlier runs wrote Claude Code's settings: a list with a user and a directory per line. The
-# lines that are given are asked for anyway.
+# The users and directories with settings of earlier runs, one pair per line of a list, except for the
+# given lines, which the run asks for itself.
 assignments() {
     list=$1
     shift

@@ -1,4 +1,4 @@
-# Remove a command if it leads to a file of ours, and that file if it was made for this command.
+# Remove a command that links to a file of Mirrorfleet, and the script of this command.
 : "${root?}"
 unlink_command() {
     case $(readlink "$1") in

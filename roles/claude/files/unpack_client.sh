@@ -1,4 +1,4 @@
-# Put a client in its place from the package `upload`.
+# Install a client from the package `upload`.
 : "${target?}"
 tar -xzf upload --no-same-owner package/claude
 install -D -m 755 package/claude "$target.new"

@@ -1,4 +1,4 @@
-# A digest of what a table of nftables holds.
+# The digest of a table of nftables.
 table() {
     for name; do
         body=$(nft -s list table inet "$name" 2>/dev/null) || continue
@@ -8,7 +8,7 @@ table() {
     done
 }
 
-# The address from which this host talks to another.
+# The source address of this host for another address.
 route() {
     for address; do
         line=$(ip -o route get "$address" 2>/dev/null) || continue

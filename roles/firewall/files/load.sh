@@ -1,7 +1,7 @@
 # Load rules from an archive on standard input, now and at boot.
 #
-# They are read without being loaded first: a kernel or an nft that cannot have such rules fails while
-# the ones before still hold.
+# `nft -c` checks them first, so that a kernel or an nft without support for them fails while the former
+# rules still apply.
 : "${directory?}" "${unit?}" "${unit_path?}" "${drop_in?}" "${table?}" "${digest?}"
 mkdir -p "$directory"
 cd "$directory" || exit

@@ -1,4 +1,4 @@
-# How a gateway is asked and proved. The key is nowhere but in the generation's own environment.
+# Hooks that query and test a gateway. The key exists only in the environment of the generation.
 : "${outcomes?by switch.sh}"
 probe() {
     (
@@ -9,5 +9,5 @@ probe() {
 }
 ready() { probe prove "$outcomes"; }
 ask() { probe ask; }
-# What LiteLLM's log says, without the stacks of ten thousand characters each.
+# The messages of LiteLLM's log, without stack traces of ten thousand characters each.
 words() { sed 's/^{"message": "//; s/", "level": .*//; s/\\n/ /g' | tail -n 12; }

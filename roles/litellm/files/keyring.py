@@ -1,15 +1,15 @@
-"""The keys of a gateway, changed while it serves: run on the gateway, as root, by its python3.
+"""Change the keys of a gateway while it serves: runs on the gateway, as root, by its python3.
 
-    keyring.py admit DIRECTORY GROUP          what is wanted comes on standard input
-    keyring.py retire DIRECTORY GROUP URL     whose former keys go, and which keys must be dead
+    keyring.py admit DIRECTORY GROUP          write the keys that come on standard input
+    keyring.py retire DIRECTORY GROUP URL     revoke former keys, and check that URL rejects them
 
-`admit` writes keys.json as it is wanted. Of a key that was there and is not wanted any more, when
-its holder has another one now, the machines of its holder may still have the old one: it goes to
-former.json, where it counts for a while. Everybody else's counts no longer from that moment.
-`retire` takes keys out of former.json, and asks the gateway with each key that must be dead.
+`admit` writes the desired keys.json. A key that was in it and whose holder now has another one
+moves to former.json, and stays valid for a while: the holder's machines may still use it. Every
+other removed key is invalid at once. `retire` removes keys from former.json, and sends a request to
+the gateway with each revoked key.
 
-Both files are read by every worker at every request. Each is replaced at once, and former.json
-first: there is no moment in which a key that is only on its way out is in neither.
+Every worker reads both files at every request. Each file is replaced atomically, former.json first:
+a key that is being rotated is in one of them at any moment.
 """
 
 from __future__ import annotations
@@ -33,43 +33,45 @@ from urllib.parse import urlsplit
 Entry = dict[str, Any]
 
 SLACK = 3600
-"""Seconds by which the clocks of hosts may differ."""
+"""Seconds that the clocks of hosts may differ by."""
 
 
 def entries(path: Path) -> dict[str, Entry]:
-    """Return the keys of a file by hash; none where it is missing or unreadable as such."""
+    """Return the keys of a file by hash; none if it is missing or not readable."""
     try:
-        return {each["sha256"]: each for each in json.loads(path.read_text("utf-8"))["keys"]}
+        return {entry["sha256"]: entry for entry in json.loads(path.read_text("utf-8"))["keys"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def document(keys: list[Entry], routes: list[str]) -> str:
-    """Return a file of keys: a line for each, its hash last, so that a diff can hide it."""
-    lines = ",\n".join(json.dumps(each) for each in keys)
+    """Return the text of a key file: one line per key, the hash last: a diff hides it."""
+    lines = ",\n".join(json.dumps(key) for key in keys)
     return f'{{"version": 2, "routes": {json.dumps(routes)}, "keys": [\n{lines}\n]}}\n'
 
 
 def former(
-    wanted: dict[str, Entry],
-    there: dict[str, Entry],
-    leaving: dict[str, Entry],
+    desired: dict[str, Entry],
+    present: dict[str, Entry],
+    rotated: dict[str, Entry],
     now: float,
     grace: int,
 ) -> list[Entry]:
-    """Return the keys that count for a while: those of `there` and `leaving` whose holders stay.
+    """Return the entries of former.json.
 
-    They open what the holder's present key opens, and no more.
+    These are the keys of keys.json (``present``) and former.json (``rotated``) that are no longer
+    desired, and whose holders have another key. Each gives the access of the holder's new key, for
+    ``grace`` seconds from ``now`` at most.
     """
-    holders = {each["name"]: each for each in wanted.values()}
+    holders = {entry["name"]: entry for entry in desired.values()}
     kept = []
-    for digest, entry in {**there, **leaving}.items():
+    for digest, entry in {**present, **rotated}.items():
         holder = holders.get(entry.get("name"))
-        if digest in wanted or holder is None:
+        if digest in desired or holder is None:
             continue
         ends = [
             now + grace,
-            *(instant(each["expires"]) for each in (entry, holder) if "expires" in each),
+            *(timestamp(key["expires"]) for key in (entry, holder) if "expires" in key),
         ]
         if min(ends) > now:
             expires = datetime.fromtimestamp(min(ends), UTC).isoformat(timespec="seconds")
@@ -77,27 +79,27 @@ def former(
     return kept
 
 
-def stale(entry: Entry, holders: set[str], now: float, grace: int) -> bool:
-    """Is a former key one that nobody's machine is to have any more?"""
+def is_stale(entry: Entry, holders: set[str], now: float, grace: int) -> bool:
+    """Return whether a former key must be revoked: expired, without a holder, or not valid."""
     try:
-        ends = instant(entry["expires"])
+        ends = timestamp(entry["expires"])
     except (KeyError, TypeError, ValueError):
         return True
     return entry.get("name") not in holders or not now < ends <= now + grace + SLACK
 
 
-def instant(said: str) -> float:
+def timestamp(text: str) -> float:
     """Return a time of these files in seconds since 1970."""
-    return datetime.fromisoformat(said).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
-def admit(directory: Path, group: str, said: dict[str, Any]) -> None:
-    """Write both files for what is wanted."""
-    text = said["keys"]
-    wanted = {each["sha256"]: each for each in json.loads(text)["keys"]}
+def admit(directory: Path, group: str, request: dict[str, Any]) -> None:
+    """Write both files for the desired keys."""
+    text = request["keys"]
+    desired = {entry["sha256"]: entry for entry in json.loads(text)["keys"]}
     files = directory / "keys.json", directory / "former.json"
-    there, leaving = map(entries, files)
-    kept = former(wanted, there, leaving, time.time(), said["grace"])
+    present, rotated = map(entries, files)
+    kept = former(desired, present, rotated, time.time(), request["grace"])
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     shutil.chown(directory, "root", group)
     directory.chmod(0o750)
@@ -105,28 +107,29 @@ def admit(directory: Path, group: str, said: dict[str, Any]) -> None:
     replace(files[0], text, group)
 
 
-def retire(directory: Path, group: str, said: dict[str, Any], url: str) -> list[str]:
-    """Take keys out of former.json; return what the gateway lets in that must be dead."""
+def retire(directory: Path, group: str, request: dict[str, Any], url: str) -> list[str]:
+    """Remove keys from former.json; return the responses to revoked keys other than 401."""
     path, now = directory / "former.json", time.time()
-    holders = {each["name"] for each in entries(directory / "keys.json").values()}
-    there = entries(path)
+    holders = {entry["name"] for entry in entries(directory / "keys.json").values()}
+    present = entries(path)
     kept = [
-        each
-        for each in there.values()
-        if each["name"] not in said["reached"] and not stale(each, holders, now, said["grace"])
+        entry
+        for entry in present.values()
+        if entry["name"] not in request["reached"]
+        and not is_stale(entry, holders, now, request["grace"])
     ]
-    if len(kept) < len(there):
+    if len(kept) < len(present):
         replace(path, document(kept, []), group)
-    for each in kept:
-        print(f"the former key of {each['name']} still counts until {each['expires']}")
-    alive = {*entries(directory / "keys.json"), *entries(path)}
-    dead = [key for key in said["dead"] if sha256(key.encode()).hexdigest() not in alive]
+    for entry in kept:
+        print(f"the former key of {entry['name']} stays valid until {entry['expires']}")
+    valid = {*entries(directory / "keys.json"), *entries(path)}
+    revoked = [key for key in request["dead"] if sha256(key.encode()).hexdigest() not in valid]
     user = pwd.getpwnam(group).pw_uid
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda key: asked(url, key, user), dead))
-    if dead:
-        print(f"asked with {len(dead)} keys that are revoked: {answers.count('401')} are refused")
-    return sorted({answer for answer in answers if answer != "401"})
+        responses = list(pool.map(lambda key: response_to(url, key, user), revoked))
+    if revoked:
+        print(f"tried {len(revoked)} revoked keys: {responses.count('401')} are rejected")
+    return sorted({response for response in responses if response != "401"})
 
 
 def listeners(port: int) -> set[int]:
@@ -141,14 +144,14 @@ def listeners(port: int) -> set[int]:
     return found
 
 
-def asked(url: str, key: str, user: int) -> str:
-    """Return the status with which the gateway answers a key, or why it does not.
+def response_to(url: str, key: str, user: int) -> str:
+    """Return the HTTP status that the gateway answers to a key, or why there is none.
 
-    The gateway runs as ``user``: nothing else gets the key.
+    The gateway runs as ``user``. The key is sent to no other user's process.
     """
     owners = listeners(urlsplit(url).port or 80)
     if owners != {user}:
-        return "by another process" if owners else "by nobody"
+        return "by another process" if owners else "by no process"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
     try:
@@ -161,7 +164,7 @@ def asked(url: str, key: str, user: int) -> str:
 
 
 def replace(path: Path, text: str, group: str) -> None:
-    """Write a file in the place of another, at once, for the service to read."""
+    """Replace a file atomically, readable by the service's group."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with new.open("x", encoding="utf-8") as file:
@@ -174,13 +177,13 @@ def replace(path: Path, text: str, group: str) -> None:
 
 
 def main(job: str, directory: str, group: str, *url: str) -> int:
-    said = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     if job == "admit":
-        admit(Path(directory), group, said)
+        admit(Path(directory), group, request)
         return 0
-    wrong = retire(Path(directory), group, said, *url)
-    for answer in wrong:
-        print(f"a key that is revoked was answered {answer}, not 401", file=sys.stderr)
+    wrong = retire(Path(directory), group, request, *url)
+    for response in wrong:
+        print(f"a revoked key was answered {response}, not 401", file=sys.stderr)
     return 1 if wrong else 0
 
 

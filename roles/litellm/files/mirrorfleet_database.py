@@ -1,16 +1,17 @@
-"""What of LiteLLM must be otherwise where it has a database.
+"""Change how LiteLLM starts and serves with a database.
 
-    python3 mirrorfleet_database.py ARGUMENTS    in the place of LiteLLM's own command
+    python3 mirrorfleet_database.py ARGUMENTS    instead of LiteLLM's own command
 
-starts it without a comparison of its tables with the database: that gives the database's URL, and
-the password in it, to a command as an argument. The tables are right already (check.py).
+starts LiteLLM without its comparison of tables, which passes the database's URL with the password
+to a command as an argument. check_config.py has checked the tables before.
 
-LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS): a database
-that is away makes no gateway unready, and keeps no worker from its start. Developers' keys do not
-need it, and a front door that asks for readiness would shut them out as well, on all gateways at
+LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS). Then an
+unreachable database makes no gateway unready, and workers start without it: developers' keys do not
+need it. Otherwise a load balancer that checks readiness would take all gateways out of service at
 once.
 
-A name that a release of LiteLLM has no more stops the start, and with it the switch.
+If a release of LiteLLM has removed a name that this module replaces, the start fails, and the
+gateway is not switched.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ import os
 import random
 import signal
 
-import mirrorfleet_succession
+import mirrorfleet_worker_recycling
 
-log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own, so that level and JSON format are its
+log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own: the same level and JSON format
 
 PAUSE = 60.0
-"""Seconds between two looks for a database that was away, on average."""
+"""Average seconds between two attempts to connect to the database."""
 
 
 def install() -> None:
-    """Let readiness tell of the database, and the start look for it, but neither depend on it.
+    """Make readiness and the start independent of the database. Raises ``RuntimeError``.
 
-    For these two alone: said for all of LiteLLM (allow_requests_on_db_unavailable), it would let
-    in any key while the database is away.
+    LiteLLM's setting allow_requests_on_db_unavailable has a larger scope: it would accept any key
+    while the database is unreachable.
     """
     from litellm.proxy import proxy_server
     from litellm.proxy.health_endpoints import _health_endpoints as endpoints
@@ -43,7 +44,7 @@ def install() -> None:
     if not all(hasattr(original, name) for name in replaced) or (
         proxy_server.PrismaDBExceptionHandler is not original
     ):
-        raise RuntimeError("this release of LiteLLM handles errors of its database in another way")
+        raise RuntimeError("this release of LiteLLM handles database errors in another way")
 
     class Serving(original):  # type: ignore[misc, valid-type]
         @staticmethod
@@ -53,11 +54,11 @@ def install() -> None:
     class Starting(original):  # type: ignore[misc, valid-type]
         @staticmethod
         def handle_db_exception(error: Exception) -> None:
-            """Called when the start has found no database: LiteLLM goes on without any."""
+            """Let LiteLLM start without a database, if it cannot connect to it."""
             if not original.is_database_connection_error(error):
                 raise error
-            log.error("mirrorfleet: the database is away; until it is back, no key of LiteLLM's")
-            _tasks.append(asyncio.get_running_loop().create_task(_return()))
+            log.error("mirrorfleet: the database is unreachable: virtual keys are rejected")
+            _tasks.append(asyncio.get_running_loop().create_task(_restart_with_database()))
 
     endpoints.PrismaDBExceptionHandler = Serving
     proxy_server.PrismaDBExceptionHandler = Starting
@@ -66,34 +67,34 @@ def install() -> None:
 _tasks: list[asyncio.Task[None]] = []
 
 
-async def _return() -> None:
-    """End this worker, its turns first, when the database is back: another one comes, with it.
+async def _restart_with_database() -> None:
+    """End this worker after its turns once the database is reachable; uvicorn starts another one.
 
-    What LiteLLM starts with a database it starts at no other time.
+    LiteLLM starts its parts that need the database only when a worker starts.
     """
     from litellm.proxy import proxy_server
 
-    while proxy_server.prisma_client is None:  # LiteLLM itself looks after one that it has
+    while proxy_server.prisma_client is None:  # LiteLLM itself reconnects one that it has
         await asyncio.sleep(random.uniform(0, 2 * PAUSE))
-        if not await _is_back():
+        if not await _is_reachable():
             continue
-        lock = await mirrorfleet_succession.turn()
-        if await _is_back():
-            log.error("mirrorfleet: the database is back; this worker ends, for another one")
+        lock = await mirrorfleet_worker_recycling.wait_for_lock()
+        if await _is_reachable():
+            log.error("mirrorfleet: the database is reachable again: this worker restarts")
             os.kill(os.getpid(), signal.SIGTERM)
             return
         os.close(lock)
 
 
-async def _is_back() -> bool:
+async def _is_reachable() -> bool:
     from prisma import Prisma
 
     try:
         client = Prisma()
         await client.connect()
         await client.disconnect()
-    except Exception as error:  # whose text may hold the URL
-        log.warning("mirrorfleet: the database is still away (%s)", type(error).__name__)
+    except Exception as error:  # its text may hold the URL
+        log.warning("mirrorfleet: the database is still unreachable (%s)", type(error).__name__)
         return False
     return True
 
@@ -103,10 +104,10 @@ def main() -> None:
     from litellm.proxy.db import check_migration
 
     if not hasattr(check_migration, "check_prisma_schema_diff"):
-        raise RuntimeError("this release of LiteLLM checks its tables in another way")
+        raise RuntimeError("this release of LiteLLM compares its tables in another way")
     check_migration.check_prisma_schema_diff = lambda db_url=None: None
     run_server()
 
 
-if __name__ == "__main__":  # not in the workers, which load this file as well
+if __name__ == "__main__":  # workers load this file as a module
     main()

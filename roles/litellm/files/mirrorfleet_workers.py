@@ -1,12 +1,12 @@
-"""How the workers of a gateway share its work, and how one of them goes.
+"""Balance connections between the workers of a gateway, and end a worker without delay.
 
-All of them wait at one listening socket, and the first that wakes takes every connection that waits
-there. Clients keep their connections, so of 16 that come at once one worker may have 16, and the
-other nothing to do. So a worker that is asked several things at once ends a connection with its
-answer now and then: the next request comes over a new one, which goes to whoever has time.
+All workers wait on one listening socket, and the first that wakes accepts every waiting connection.
+Clients keep connections open, so one worker may get all of 16 simultaneous connections, and the
+others none. So a worker with several concurrent requests closes a connection now and then after its
+response: the client's next request opens a new one, which an idle worker accepts.
 
-LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), where there
-are several.
+LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_HOOKS), if there are
+several.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ if TYPE_CHECKING:
 CLOSE = (b"connection", b"close")
 
 EVERY = 8
-"""Of so many answers of a busy worker, one ends its connection: enough to be even within a second.
-A new connection for each request was measured to take a fifth of what a loaded gateway can do."""
+"""A busy worker closes one connection per this number of responses: enough to balance the load
+within a second. A new connection for every request was measured to cost a fifth of the throughput.
+"""
 
 
-def shared(served: ASGIApp) -> ASGIApp:
-    """Return an application that gives connections up while it has several requests at hand."""
-    at_hand = answers = 0
+def balanced(app: ASGIApp) -> ASGIApp:
+    """Return an application that closes some connections while it has concurrent requests."""
+    concurrent = responses = 0
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal at_hand
+        nonlocal concurrent
 
-        async def say(message: Message) -> None:
-            nonlocal answers
-            if message["type"] == "http.response.start" and at_hand > 1:
-                answers += 1
-                if answers % EVERY == 0:
+        async def send_closing(message: Message) -> None:
+            nonlocal responses
+            if message["type"] == "http.response.start" and concurrent > 1:
+                responses += 1
+                if responses % EVERY == 0:
                     message = {**message, "headers": [*message["headers"], CLOSE]}
             await send(message)
 
-        at_hand += 1
+        concurrent += 1
         try:
-            await served(scope, receive, say)
+            await app(scope, receive, send_closing)
         finally:
-            at_hand -= 1
+            concurrent -= 1
 
     return answer
 
 
 def install() -> None:
-    """Share connections with the others, and leave as uvicorn needs it."""
+    """Balance the connections of this worker, and replace sys.exit."""
     from litellm.proxy.proxy_server import app
 
-    app.middleware_stack = shared(app.middleware_stack)
+    app.middleware_stack = balanced(app.middleware_stack)
     if multiprocessing.parent_process() is not None:  # a worker of uvicorn's
-        sys.exit = leave
+        sys.exit = exit_now
 
 
-def leave(code: object = None) -> NoReturn:
-    """End a worker at once when its exit functions have run, in the place of sys.exit.
+def exit_now(code: object = None) -> NoReturn:
+    """Run the exit functions and end the process at once; replaces sys.exit in a worker.
 
-    uvicorn asks every worker for a sign of life twice a second, and waits a minute for it. Asked
-    while Python takes itself apart, a recycled worker never gives it: for a minute, nobody came in
-    its place.
+    uvicorn pings every worker twice a second, and waits a minute for the reply. A recycled worker
+    does not reply during the finalization of Python, so its replacement started a minute late.
     """
     if threading.current_thread() is not threading.main_thread():
         raise SystemExit(code)

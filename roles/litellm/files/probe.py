@@ -1,14 +1,14 @@
-"""Does this gateway serve? Asked on its own host, past any front door, before it takes turns.
+"""Test on its own host, without the load balancer, whether this gateway serves.
 
-    probe.py ask            what its models answer now, as JSON: whom a next generation is held to
-    probe.py prove [FILE]   all that it must do; FILE is what the generation before it answered
+    probe.py ask            print the outcomes of test turns as JSON, for the next generation
+    probe.py prove [FILE]   run all checks; FILE holds the outcomes of the previous generation
 
-Run in the directory of a generation, with the environment of the service: the master key is in it.
-Ends with 0, or with 1 and on standard error what does not work (yet), or with NEVER when turns do
-not come through: of all that is asked, they are the last, and waiting will not help.
+Run in the directory of a generation, with the environment of the service, which holds the master
+key. Exits with 0, or with 1 and the faults on standard error if the gateway does not serve yet.
+Test turns come last: if they fail, waiting does not help, and the program exits with NEVER.
 
-A gateway is not blamed for an engine that is down: where the generation before it got no answer
-either, or where there is none to compare with and the engine is what fails, this is only told.
+A stopped engine is not a fault of the gateway. It is a warning if the turn failed with the previous
+generation as well, or if there is no previous outcome and the status shows a fault of the engine.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from urllib.parse import urlsplit
 NEVER = 78
 
 TURN = 120
-"""Seconds that an engine may take to answer one word."""
+"""Maximum seconds for an engine's answer of one word."""
 
 PAUSE = 2
-"""Seconds from one try to the next."""
+"""Seconds between two attempts."""
 
 COUNTING = 10
-"""Seconds in which every worker is heard at least once."""
+"""Maximum seconds until every worker has answered once."""
 
 REFUSED = {400, 401, 403, 404, 405, 413, 422}
-"""What a gateway says that is wrong itself; with other codes it is mostly the engine that fails."""
+"""Statuses that show a fault of the gateway; with others, the engine is more likely at fault."""
 
 TOOL = {
     "name": "note",
@@ -49,37 +49,40 @@ TOOL = {
 }
 
 SAMPLE = Path(__file__).read_text(encoding="utf-8")[:3000]
-"""Words and code: by the count of its tokens, a gateway learns how long an Ollama's prompts are."""
+"""Text and code, from which the gateway learns the tokens per byte of an Ollama model."""
 
 Outcomes = dict[str, int]
-"""Of each question about a model, the status of the answer; 0 is none, or not what it should be."""
+"""The HTTP status of each test request; 0 without a response, or for one without its content.
+
+The names of the requests are a file format: an older generation writes them too."""
 
 
 def main(job: str, before: str = "") -> int:
-    wanted = json.loads(Path("probe.json").read_text(encoding="utf-8"))
-    user = pwd.getpwnam(wanted["user"]).pw_uid
-    gateway = Gateway(wanted["url"], os.environ["LITELLM_MASTER_KEY"], user)
+    """Run a job, and return the exit status."""
+    expected = json.loads(Path("probe.json").read_text(encoding="utf-8"))
+    user = pwd.getpwnam(expected["user"]).pw_uid
+    gateway = Gateway(expected["url"], os.environ["LITELLM_MASTER_KEY"], user)
     if job == "ask":
-        print(json.dumps(outcomes(gateway, wanted["turns"])))
+        print(json.dumps(outcomes(gateway, expected["turns"])))
         return 0
-    for fault in faults(gateway, wanted):
+    for fault in faults(gateway, expected):
         print(f"the gateway {fault}", file=sys.stderr)
         return 1
-    end = time.monotonic() + wanted["patience"]
+    end = time.monotonic() + expected["patience"]
     while True:
-        missed, doubts = judged(outcomes(gateway, wanted["turns"]), _read(before))
-        if not missed or time.monotonic() > end:
+        errors, warnings = compared(outcomes(gateway, expected["turns"]), _read(before))
+        if not errors or time.monotonic() > end:
             break
         time.sleep(PAUSE)
-    for line in (*missed, *doubts):
+    for line in (*errors, *warnings):
         print(line, file=sys.stderr)
-    return NEVER if missed else 0
+    return NEVER if errors else 0
 
 
 class Gateway:
-    """A gateway at a URL, asked with the master key and through no proxy.
+    """Requests to a gateway at a URL, with the master key and without a proxy.
 
-    It runs as ``user``: whatever listens there as another user never gets the key.
+    The gateway runs as ``user``. The key is sent to no other user's process.
     """
 
     def __init__(self, url: str, key: str, user: int) -> None:
@@ -88,20 +91,21 @@ class Gateway:
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
-        where = self.address.hostname or "", self.address.port
-        return http.client.HTTPConnection(*where, timeout=timeout)
+        """Return a connection to the gateway, which opens with its first request."""
+        host, port = self.address.hostname or "", self.address.port
+        return http.client.HTTPConnection(host, port, timeout=timeout)
 
-    def ask(self, path: str, body: Any = None, timeout: float = 10) -> tuple[int, bytes]:
-        """Return status and content; 0 where there is no answer."""
+    def request(self, path: str, body: Any = None, timeout: float = 10) -> tuple[int, bytes]:
+        """Return status and content of a response; without one, 0 and the reason."""
         owners = listeners(self.address.port or 80)
         if owners != {self.user}:
-            return 0, b"another process has its port" if owners else b"nothing listens on its port"
+            return 0, b"another process uses its port" if owners else b"nothing listens on its port"
         connection = self.connect(timeout)
         try:
             text = None if body is None else json.dumps(body)
             connection.request("GET" if body is None else "POST", path, text, self.headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             return 0, str(error).encode()
         finally:
@@ -120,56 +124,57 @@ def listeners(port: int) -> set[int]:
     return found
 
 
-def faults(gateway: Gateway, wanted: dict[str, Any]) -> Iterator[str]:
-    """Yield what keeps a gateway from being asked for turns."""
+def faults(gateway: Gateway, expected: dict[str, Any]) -> Iterator[str]:
+    """Yield why a gateway cannot serve turns yet."""
     for path in ("/health/liveliness", "/health/readiness"):
-        status, said = gateway.ask(path)
-        if status != 200 and b'"held"' not in said:
-            yield f"says {status or said.decode()} at {path}"
-    heard = workers(gateway, wanted["workers"])
-    if heard < wanted["workers"]:
-        yield f"has {heard} workers that answer, and should have {wanted['workers']}"
-    missing = sorted(set(wanted["names"]) - names(gateway))
+        status, content = gateway.request(path)
+        if status != 200 and b'"draining"' not in content:
+            yield f"answers {status or content.decode()} at {path}"
+    count = workers(gateway, expected["workers"])
+    if count < expected["workers"]:
+        yield f"has {count} workers that answer, of {expected['workers']}"
+    missing = sorted(set(expected["names"]) - names(gateway))
     if missing:
-        yield f"does not know the models {', '.join(missing)}"
+        yield f"does not list the models {', '.join(missing)}"
 
 
-def judged(found: Outcomes, before: Outcomes) -> tuple[list[str], list[str]]:
-    """Return what the gateway is to blame for, and what it is not."""
-    missed, doubts = [], []
-    for what, status in found.items():
-        known = before.get(what)
+def compared(found: Outcomes, before: Outcomes) -> tuple[list[str], list[str]]:
+    """Return the errors, which are faults of the gateway, and the warnings."""
+    errors, warnings = [], []
+    for request, status in found.items():
+        known = before.get(request)
         if status == 200:
             continue
+        result = status or "no usable response"
         if (known == 200 and status != 429) or (known is None and status in REFUSED):
-            missed.append(
-                f"the gateway gives no answer to {what}: {status or 'nothing usable'}"
-                f"{', which it did before the change' if known else ''}. "
-                "See to the url, id, api_key and other settings of the model."
+            errors.append(
+                f"{request} fails: {result}"
+                f"{', but succeeded before the change' if known else ''}. "
+                "Check the url, id, api_key and other settings of the model."
             )
         else:
-            also = "nor did it before" if known is not None else "is its engine down?"
-            doubts.append(f"no answer to {what}: {status or 'nothing usable'}; {also}")
-    return missed, doubts
+            also = "it failed before as well" if known is not None else "is its engine down?"
+            warnings.append(f"warning: {request} fails: {result}; {also}")
+    return errors, warnings
 
 
-def workers(gateway: Gateway, wanted: int) -> int:
-    """Return how many processes answer, at most as many as are wanted.
+def workers(gateway: Gateway, expected: int) -> int:
+    """Return the number of processes that answer, at most ``expected``.
 
-    Connections are opened several at a time, so that one worker cannot take them all, and kept
-    until the kernel has told who holds the other end.
+    Opens several connections at a time, so that one worker cannot accept them all, and keeps them
+    until the kernel has reported the process at the other end of each.
     """
-    heard: set[str] = set()
+    found: set[str] = set()
     end = time.monotonic() + COUNTING
-    while len(heard) < wanted and time.monotonic() < end:
-        with ExitStack() as stack, ThreadPoolExecutor(4 * wanted) as pool:
-            ours = set(pool.map(lambda _: _greet(gateway, stack), range(4 * wanted)))
-            heard |= {pid for port, pid in _holders(gateway.address.port or 80) if port in ours}
-    return len(heard)
+    while len(found) < expected and time.monotonic() < end:
+        with ExitStack() as stack, ThreadPoolExecutor(4 * expected) as pool:
+            local = set(pool.map(lambda _: _open(gateway, stack), range(4 * expected)))
+            found |= {pid for port, pid in _peers(gateway.address.port or 80) if port in local}
+    return len(found)
 
 
-def _greet(gateway: Gateway, stack: ExitStack) -> int:
-    """Have a new connection answered, leave it open, and return the port of our end."""
+def _open(gateway: Gateway, stack: ExitStack) -> int:
+    """Send a request on a new connection, leave it open, and return its local port."""
     connection = gateway.connect(timeout=5)
     stack.callback(connection.close)
     try:
@@ -181,8 +186,8 @@ def _greet(gateway: Gateway, stack: ExitStack) -> int:
     return port
 
 
-def _holders(port: int) -> Iterator[tuple[int, str]]:
-    """Yield the other end's port and the process of each connection to a port of this host."""
+def _peers(port: int) -> Iterator[tuple[int, str]]:
+    """Yield the client's port and the server's process ID of each connection to a local port."""
     listing = subprocess.run(
         ["ss", "-Htnp", f"sport = :{port}"], check=True, capture_output=True, text=True
     )
@@ -192,13 +197,13 @@ def _holders(port: int) -> Iterator[tuple[int, str]]:
 
 
 def names(gateway: Gateway) -> set[str]:
-    """Return the names that a gateway says it routes."""
-    status, said = gateway.ask("/v1/models")
-    return {each["id"] for each in json.loads(said)["data"]} if status == 200 else set()
+    """Return the names of the models that a gateway lists."""
+    status, content = gateway.request("/v1/models")
+    return {model["id"] for model in json.loads(content)["data"]} if status == 200 else set()
 
 
 def outcomes(gateway: Gateway, models: list[str]) -> Outcomes:
-    """Ask each model for a short turn, as a whole and as a stream, and for a count of tokens."""
+    """Send each model a short turn, a streamed turn, and a token count; return the outcomes."""
     found = {}
     for model in models:
         turn = {
@@ -219,12 +224,12 @@ def outcomes(gateway: Gateway, models: list[str]) -> Outcomes:
 
 
 def _outcome(gateway: Gateway, path: str, body: Any, proof: bytes) -> int:
-    status, said = gateway.ask(path, body, TURN)
-    return status if status != 200 or proof in said else 0
+    status, content = gateway.request(path, body, TURN)
+    return status if status != 200 or proof in content else 0
 
 
 def _read(before: str) -> Outcomes:
-    """Return what the generation before answered; nothing, where there was none to ask."""
+    """Return the outcomes of the previous generation; none if it did not answer."""
     try:
         found: Outcomes = json.loads(Path(before).read_text(encoding="utf-8"))
     except (OSError, ValueError):

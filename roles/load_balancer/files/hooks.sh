@@ -1,5 +1,5 @@
-# How a load balancer is proved: the worker that listens now prints which generation it has read, and
-# it must answer, with or without a gateway behind it.
+# Hook that tests a load balancer: the listening worker must have read this generation, and answer, with
+# or without a ready gateway.
 : "${socket?}" "${url?}" "${port?by switch.sh}"
 ready() {
     (

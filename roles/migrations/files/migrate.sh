@@ -1,6 +1,6 @@
-# Run the migrations that a database lacks. The arguments: the release, the digest of the salt key,
-# whether another one is asked for, the number of connections that are needed, where the settings
-# stay, the unit that makes a backup. On standard input: settings and migrations.
+# Run the missing migrations of a database. The arguments: the release, the digest of the salt key,
+# whether another salt key is allowed, the number of connections that the gateways need, the directory
+# of the settings, the unit that makes a backup. On standard input: settings and migrations.
 : "${release?}" "${salt?}" "${asked?}" "${needed?}" "${directory?}" "${backup?}"
 export LC_ALL=C
 work=$(mktemp -d)
@@ -10,7 +10,7 @@ unpack
 set -a
 # shellcheck source=/dev/null
 . ./settings
-# One that waits for a lock makes all wait that come after it.
+# A statement that waits for a lock blocks all later ones.
 PGOPTIONS="${PGOPTIONS-} -c client_min_messages=warning -c lock_timeout=30s"
 set +a
 
@@ -20,14 +20,14 @@ fail() {
     exit 1
 }
 
-said=$(ask -c "SELECT current_setting('max_connections'),
+reply=$(ask -c "SELECT current_setting('max_connections'),
     coalesce(obj_description(to_regclass('_prisma_migrations'), 'pg_class'), '')") ||
-    fail "it does not answer, or does not let us in"
-[ "${said%% *}" -ge "$needed" ] ||
-    fail "it admits ${said%% *} connections, and the gateways need $needed"
-case ${said#* } in
+    fail "it does not answer, or rejects the login"
+[ "${reply%% *}" -ge "$needed" ] ||
+    fail "it allows ${reply%% *} connections, but the gateways need $needed"
+case ${reply#* } in
     '' | *"salt key $salt") ;;
-    *) [ "$asked" = yes ] || fail "it is for another salt key: give back the former one" ;;
+    *) [ "$asked" = yes ] || fail "it uses another salt key: restore the former one" ;;
 esac
 
 ask -c 'CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -48,11 +48,10 @@ done >missing
 
 number=$(wc -l <missing)
 if [ "$number" -gt 0 ] && [ -s applied ] && [ -n "$backup" ]; then
-    systemctl start "$backup" || fail "no backup can be made, and so nothing was changed"
+    systemctl start "$backup" || fail "the backup failed, so nothing was changed"
     echo "database: a backup was made"
 fi
-# An index that is built beside the work needs to be alone in its command. One that was cut is still
-# there, and of no use.
+# A concurrent index needs a command of its own. An interrupted one leaves an invalid index behind.
 cat >unfinished.sql <<'SQL'
 SELECT format('DROP INDEX %s', x.indexrelid::regclass) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE NOT x.indisvalid AND c.relname LIKE 'LiteLLM\_%' AND pg_table_is_visible(c.oid) \gexec
@@ -66,12 +65,12 @@ while read -r name; do
         set -- --single-transaction
     fi
     ask "$@" -f "$file" -v name="$name" -v checksum="${sum%% *}" -f record.sql >/dev/null ||
-        fail "the migration $name failed, and those after it were not begun; no gateway is changed"
+        fail "the migration $name failed, and later ones did not start; no gateway is changed"
 done <missing
 ask -f unfinished.sql -f indexes.sql >/dev/null ||
-    fail "the indexes of its request logs cannot be made; no gateway is changed"
-psql -XAtqw -v ON_ERROR_STOP=1 -v said="mirrorfleet: $release, salt key $salt" <<'SQL'
-COMMENT ON TABLE "_prisma_migrations" IS :'said';
+    fail "the indexes of its request logs cannot be created; no gateway is changed"
+psql -XAtqw -v ON_ERROR_STOP=1 -v comment="mirrorfleet: $release, salt key $salt" <<'SQL'
+COMMENT ON TABLE "_prisma_migrations" IS :'comment';
 SQL
 install -d -m 755 "$directory"
 install -m 600 settings "$directory/settings.new"

@@ -1,4 +1,5 @@
-# Download an archive with a known digest into an empty directory. The script that follows runs there.
+# Download an archive to `upload` in an empty directory, and check its digest. The next script runs
+# there.
 : "${state?}" "${url?}" "${digest?}"
 find "$state" -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {} +
 work=$(mktemp -d "$state/work.XXXXXX")

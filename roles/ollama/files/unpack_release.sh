@@ -1,7 +1,7 @@
-# Unpack a release of Ollama from the archive `upload`.
+# Unpack a release of Ollama from the archive `upload`, and check its version: the URL and the digest
+# may belong to another release.
 #
-# It prints its version before it gets its name: an address and a digest may be those of another one.
-# No server may answer in its place, so it is asked to look for one where none can be.
+# `ollama --version` prints the version of a running server, so OLLAMA_HOST has an address without one.
 : "${directory?}" "${release?}" "${user?}"
 [ ! -e "$directory" ] || exit 0
 umask 022
@@ -13,7 +13,7 @@ version=$(runuser -u "$user" -- env HOME=/nonexistent OLLAMA_HOST=127.0.0.1:9 \
     "$directory.new/bin/ollama" --version 2>&1 | tail -n 1)
 echo "$version" | grep -qwF "$release" || {
     rm -rf "$directory.new"
-    echo "the archive holds no Ollama $release; it says: $version" >&2
+    echo "the archive does not hold Ollama $release; it reports: $version" >&2
     exit 1
 }
 mv -T "$directory.new" "$directory"

@@ -1,7 +1,7 @@
 # Install the program that reserves ports and its unit, from an archive on standard input, and run it.
 #
-# A new host may have no Python yet: its first generation starts the unit. One with generations may
-# have none because no service there needed it.
+# A new host may not have Python yet: its first generation starts the unit. A host with generations may
+# not have it because no service there needed it.
 : "${root?}" "${unit?}"
 mkdir -p "$root/ports"
 cd "$root/ports" || exit

@@ -13,7 +13,7 @@ its directory). The port of a former generation stays reserved while that genera
 may still use it, and a rollback needs it.
 
 The program is attached to the root cgroup until it is replaced or the host reboots. Needs Linux
-5.14 and cgroup v2. STATE says which ports are reserved, or why none can be.
+5.14 and cgroup v2. STATE holds the reserved ports, or the reason why there are none.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _instruction(code: int, to: int = 0, of: int = 0, offset: int = 0, number: i
 
 
 def attach(ports: Ports, cgroup: Path) -> None:
-    """Make the kernel reserve these ports and no others. Raises ``OSError`` where it cannot."""
+    """Make the kernel reserve exactly these ports. Raises ``OSError``."""
     directory = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for kind in (INET4_BIND, INET6_BIND):
@@ -121,17 +121,17 @@ def attach(ports: Ports, cgroup: Path) -> None:
                 new = _load(program(ports, _cookie()), kind)
                 how = (ALLOW_MULTI | REPLACE, former.pop()) if former else (ALLOW_MULTI, 0)
                 _bpf(PROG_ATTACH, "IIIII", directory, new, kind, *how)
-            for each in former:
-                _bpf(PROG_DETACH, "III", directory, each, kind)
+            for program_fd in former:
+                _bpf(PROG_DETACH, "III", directory, program_fd, kind)
     finally:
         os.close(directory)
 
 
 def _cookie() -> int:
-    """Return by which number the kernel knows this network namespace."""
+    """Return the kernel's number of this network namespace."""
     with socket.socket() as any_socket:
-        said = any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
-    return int.from_bytes(said, sys.byteorder)
+        cookie = any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+    return int.from_bytes(cookie, sys.byteorder)
 
 
 def _load(code: bytes, kind: int) -> int:
@@ -143,15 +143,15 @@ def _load(code: bytes, kind: int) -> int:
 
 
 def _attached(directory: int, kind: int) -> Iterator[int]:
-    """Yield a file descriptor of each program of ours that is attached."""
+    """Yield a file descriptor of each attached program of this file."""
     ids = (ctypes.c_uint32 * 64)()
-    said = _bpf(PROG_QUERY, "IIIIQI", directory, kind, 0, 0, ctypes.addressof(ids), 64)[1]
-    for each in ids[: struct.unpack_from("I", said, 24)[0]]:
-        there = _bpf(PROG_GET_FD_BY_ID, "III", each, 0, 0)[0]
+    reply = _bpf(PROG_QUERY, "IIIIQI", directory, kind, 0, 0, ctypes.addressof(ids), 64)[1]
+    for program_id in ids[: struct.unpack_from("I", reply, 24)[0]]:
+        descriptor = _bpf(PROG_GET_FD_BY_ID, "III", program_id, 0, 0)[0]
         info = ctypes.create_string_buffer(INFO_SIZE)
-        _bpf(OBJ_GET_INFO_BY_FD, "IIQ", there, INFO_SIZE, ctypes.addressof(info))
+        _bpf(OBJ_GET_INFO_BY_FD, "IIQ", descriptor, INFO_SIZE, ctypes.addressof(info))
         if info.raw[INFO_NAME:].rstrip(b"\0") == NAME:
-            yield there
+            yield descriptor
 
 
 def _bpf(command: int, layout: str, *values: int | bytes) -> tuple[int, bytes]:
@@ -167,7 +167,7 @@ def _bpf(command: int, layout: str, *values: int | bytes) -> tuple[int, bytes]:
 
 
 def cgroup_root(mounts: Path = Path("/proc/self/mounts")) -> Path:
-    """Return where cgroup v2 is mounted. Raises ``OSError`` where it is not."""
+    """Return the mount point of cgroup v2. Raises ``OSError`` without one."""
     for line in mounts.read_text("utf-8").splitlines():
         _, place, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -176,15 +176,16 @@ def cgroup_root(mounts: Path = Path("/proc/self/mounts")) -> Path:
 
 
 def main(job: str = "reserve") -> None:
+    """Reserve or release the ports, and write the result to STATE."""
     ports = reserved() if job == "reserve" else {}
     try:
         attach(ports, cgroup_root())
-        said = " ".join(["reserved", *map(str, sorted(ports))])
+        result = " ".join(["reserved", *map(str, sorted(ports))])
     except OSError as error:
-        said = f"not reserved: {error.strerror or error}"
+        result = f"not reserved: {error.strerror or error}"
     STATE.parent.mkdir(parents=True, exist_ok=True)
-    STATE.write_text(f"{said}\n", "utf-8")
-    print(said)
+    STATE.write_text(f"{result}\n", "utf-8")
+    print(result)
 
 
 if __name__ == "__main__":

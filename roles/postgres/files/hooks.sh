@@ -1,4 +1,4 @@
-# How the gateways' Postgres is proved. The environment of the generation says where it is.
+# Hook that tests the gateways' Postgres, at the address in the environment of the generation.
 ready() {
     (
         set -a

@@ -1,4 +1,4 @@
-# End the passwords of former generations.
+# Revoke the passwords of former generations.
 : "${directory?}" "${former?}"
 cd "$directory/current" || exit
 set -a

@@ -1,11 +1,11 @@
-# The server of a cluster whose files say which release made it: a new release of the distribution
-# brings another Postgres, which cannot read them.
+# Run the server with the release of Postgres that created its files: another release, for example of a
+# new release of the distribution, cannot read them.
 #
 #     server.sh prepare | run DIRECTORY
 #
-# A cluster is made once, and `made` says that it was: where its files are gone after that, because
-# their disk is not there, say, an empty database would look well, and its backups would push out the
-# real ones.
+# The cluster is created once, and the file `made` records that. If the data is missing later, for
+# example because its disk is not mounted, a new empty database would look healthy, and its backups
+# would replace the real ones.
 set -eu
 cd "$STATE_DIRECTORY"
 
@@ -14,7 +14,7 @@ prepare)
     install -d -m 700 backups
     if [ ! -e data/PG_VERSION ]; then
         if [ -e made ] || [ -n "$(find backups -name '*.dump' -print -quit)" ]; then
-            [ -e begin-empty ] || exit 0 # run tells
+            [ -e begin-empty ] || exit 0 # run reports it
         fi
         [ -z "$(ls -A data 2>/dev/null)" ] || exit 0
         rm -rf data.new
@@ -26,7 +26,7 @@ prepare)
         mv data.new data
     fi
     if [ -e made ] && [ "$(cat generation 2>/dev/null)" != "$MIRRORFLEET_GENERATION" ]; then
-        : >former # gateways may still come in with the password of the one before
+        : >former # gateways may still use the password of the former generation
     fi
     echo "$MIRRORFLEET_GENERATION" >generation
     : >made
@@ -34,14 +34,14 @@ prepare)
     ;;
 run)
     if [ ! -e data/PG_VERSION ]; then
-        echo "the database is gone: there was one in $PWD/data. Mount its disk, or bring it back; to" \
-            "begin with an empty one, into which a backup can be restored: touch $PWD/begin-empty" >&2
+        echo "the database in $PWD/data is missing: mount its disk, or restore its files. To start" \
+            "with an empty database, for example to restore a backup: touch $PWD/begin-empty" >&2
         exit 78
     fi
     read -r release <data/PG_VERSION
     program=/usr/lib/postgresql/$release/bin/postgres
     if [ ! -x "$program" ]; then
-        echo "the database is of Postgres $release, which is not installed: install" \
+        echo "the database needs Postgres $release, which is not installed: install" \
             "postgresql-$release, or move $PWD/data away, touch $PWD/begin-empty and restore a" \
             "backup" >&2
         exit 78

@@ -1,4 +1,4 @@
-# How the gateways' Redis is proved. The environment of the generation holds redis-cli's password.
+# Hook that tests the gateways' Redis. The environment of the generation holds redis-cli's password.
 : "${listen?}" "${port?by switch.sh}"
 ready() {
     (

@@ -1,8 +1,8 @@
 clock() { say clock "$(date "+%s")"; }
 
-# The addresses behind a name, as this host finds them.
+# The addresses that this host resolves a name to.
 name() {
-    for each; do
-        say name "$each" "$(getent ahosts "$each" | awk '!seen[$1]++ { printf "%s%s", s, $1; s = " " }')"
+    for host; do
+        say name "$host" "$(getent ahosts "$host" | awk '!seen[$1]++ { printf "%s%s", s, $1; s = " " }')"
     done
 }

@@ -1,6 +1,6 @@
-# Accept a new generation of an engine for NVIDIA's GPUs, in the directory of that generation: its
-# weights are whole, and it can compile for the GPUs. That is tried in a copy of the engine's own unit,
-# so with its user, its sandbox, its devices and its caches, while the former generation serves.
+# Accept a new generation of an engine for NVIDIA GPUs, in the directory of that generation: check that
+# its weights are complete, and that it can compile for the GPUs. A copy of the engine's unit compiles,
+# with the same user, sandbox, devices and caches, while the former generation serves.
 : "${name?}" "${user?}" "${directory?}" "${environment?}" "${weights?}" "${whole?}" "${toolchain?}"
 : "${variables?}" "${capability?}"
 set -eu
@@ -8,16 +8,16 @@ runuser -u "$user" -- python3 -c "$whole" check "$weights"
 
 engine=mirrorfleet-$name.service unit=mirrorfleet-check-$name.service
 stage=/run/mirrorfleet-check-$name units=/run/systemd/system
-proof=$directory/compiles
-# What compiled before compiles again, unless the environment, the sandbox, the host's compiler, the
-# driver or a GPU has changed.
-proved=$({
+record=$directory/compiles
+# A successful compilation is valid until the environment, the sandbox, the host's compiler, the driver
+# or a GPU changes.
+current=$({
     printf '%s\n' "$environment" "$variables" "$toolchain"
     sed '/^ExecStart=/,/[^\\]$/d' "$engine"
     g++ --version
     nvidia-smi --query-gpu=uuid,driver_version --format=csv,noheader
 } 2>/dev/null | sha256sum)
-[ "$(cat "$proof" 2>/dev/null)" != "$proved" ] || exit 0
+[ "$(cat "$record" 2>/dev/null)" != "$current" ] || exit 0
 
 # shellcheck disable=SC2329 # the trap calls it
 clean() {
@@ -43,13 +43,13 @@ ExecStart=$environment/bin/python -I $stage/toolchain.py $capability
 StandardOutput=truncate:$stage/output
 END
 systemctl daemon-reload
-if systemctl start "$unit" 2>"$stage/said"; then
-    echo "$proved" >"$proof"
+if systemctl start "$unit" 2>"$stage/messages"; then
+    echo "$current" >"$record"
     exit 0
 fi
-# The packages that compile are talkative: of them, only what this program makes of it.
+# The compiling packages print a lot: show only the summary by toolchain.py.
 if ! sed -n '/^The engine cannot compile/,$p' "$stage/output" 2>/dev/null | grep . >&2; then
-    cat "$stage/said" >&2
+    cat "$stage/messages" >&2
     journalctl --no-pager -q -o cat -n 12 -u "$unit" >&2
 fi
 exit 1

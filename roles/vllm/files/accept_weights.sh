@@ -1,12 +1,12 @@
-# Prove the weights that have arrived and put them in their place. The positional parameters are the
-# program that proves them.
+# Verify the uploaded weights and move them to their directory. The positional parameters are the
+# command that verifies them.
 : "${place?}"
 part=$place.part
 rm -rf "$part/.cache"
 chown -R root:root "$part"
 chmod -R u=rwX,go=rX "$part"
 "$@" || {
-    echo "these weights are not accepted; what was right of them stays" >&2
+    echo "these weights are rejected; their valid files are kept for the next run" >&2
     exit 1
 }
 (cd "$part" && find . -type f ! -path './.mirrorfleet/*' -printf '%s %P\n' | LC_ALL=C sort) \

@@ -1,5 +1,4 @@
-# Name the CPU build's metadata as vLLM's: the command looks itself up under the name of the CUDA
-# build.
+# Add metadata named "vllm" to the CPU build: the vllm command looks for the name of the CUDA build.
 : "${release?}" "${environment?by build_environment.sh}"
 for packages in "$environment"/lib/python3.*/site-packages; do
     metadata=$packages/vllm-$release+cpu.dist-info

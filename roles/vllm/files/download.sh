@@ -1,5 +1,5 @@
-# Download weights with a program that reads what is needed from standard input. It needs no more
-# than the engine's user. The parts that are linked from what is whole stay root's.
-: "${environment?}" "${program?}" "${user?}" "${part?by open_part.sh}"
+# Download weights with a program that reads its request from standard input, as the engine's user.
+# Files that are linked from verified weights still belong to root.
+: "${environment?}" "${program?}" "${user?}" "${part?by open_staging.sh}"
 find "$part" -type d -exec chown "$user" {} +
 (cd "$part" && exec runuser -u "$user" -- "$environment/bin/python" -I -c "$program")

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make the device files of NVIDIA's driver before engines start: systemd looks up the devices that a
-# unit may use (DeviceAllow=) when it starts the unit, and leaves out what is not there. An engine
-# cannot make them itself: under NoNewPrivileges=, nvidia-modprobe has no rights.
+# Create the device files of NVIDIA's driver before engines start. When systemd starts a unit, it
+# resolves the devices of DeviceAllow=, and ignores missing ones. An engine cannot create them itself:
+# under NoNewPrivileges=, nvidia-modprobe has no privileges.
 set -u
 
 ready() { [ -c /dev/nvidia-uvm ] && nvidia-smi -L; }
@@ -15,11 +15,11 @@ while :; do
         major=$(awk '$2 == "nvidia-uvm" { print $1 }' /proc/devices)
         [ -z "$major" ] || mknod -m 666 /dev/nvidia-uvm c "$major" 0
     fi
-    # It makes the files of all GPUs, and fails as long as the driver is not there.
+    # nvidia-smi creates the files of all GPUs, and fails until the driver is loaded.
     ! ready || exit 0
     [ "$(date +%s)" -lt "$end" ] || break
     sleep 5
 done
-echo "NVIDIA's driver does not answer: see nvidia-smi and dmesg." >&2
-[ -c /dev/nvidia-uvm ] || echo "/dev/nvidia-uvm is missing: modprobe nvidia-uvm." >&2
+echo "NVIDIA's driver does not respond: run nvidia-smi, and see dmesg." >&2
+[ -c /dev/nvidia-uvm ] || echo "/dev/nvidia-uvm is missing: run modprobe nvidia-uvm." >&2
 exit 1

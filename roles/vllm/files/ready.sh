@@ -1,7 +1,7 @@
-# How an engine is proved: /health answers before it can serve.
+# Hook that tests an engine with requests: /health answers before the engine can serve.
 #
-# The key goes from the environment file into the program's environment, through no argv. The host's
-# own Python runs it: a rollback needs no environment but that of the generation.
+# The program gets the key in its environment, never in argv. The host's own Python runs it, so that a
+# rollback does not depend on another environment than that of the generation.
 : "${program?}" "${url?}" "${user?}" "${port?by switch.sh}"
 ready() {
     (

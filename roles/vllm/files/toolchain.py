@@ -1,11 +1,11 @@
-"""Can an engine compile for its GPUs? Runs as the engine, in its unit, before it is switched to.
+"""Check that an engine can compile for its GPUs, in the sandbox of its unit, before the switch.
 
     toolchain.py         for the GPUs that the driver reports
     toolchain.py 9.0     for this compute capability, on a host without a GPU
 
-Does what vLLM does when it starts: FlashInfer's sampler is compiled and linked, Triton's launcher
-and a kernel are compiled. What FlashInfer and Triton build stays in their caches, which the engine
-uses. Prints what is missing and what to do, and fails.
+Compiles what vLLM compiles at its start: FlashInfer's sampler, Triton's launcher, and a kernel.
+The results of FlashInfer and Triton stay in their caches, which the engine uses. If something is
+missing, prints it with its remedy, and exits with 1.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REBUILD = (
-    "Run deploys/mirror.py again; if it comes back, remove the environment's directory, {}, and "
-    "run again."
+    "Run deploys/mirror.py again. If the error persists, remove the environment's directory, {}, "
+    "and run again."
 )
 
 SAMPLER = (8, 0)
-"""The oldest compute capability on which vLLM samples by FlashInfer."""
+"""The lowest compute capability for which vLLM uses FlashInfer's sampler."""
 
 LIBRARIES = ("cudart", "cuda", "nvrtc", "cublas", "cublasLt")
-"""What FlashInfer's modules link against."""
+"""The libraries that FlashInfer's modules link against."""
 
 DRIVER = {
-    100: "The driver reports no GPU. See nvidia-smi, and dmesg for why.",
-    802: "GPUs that are joined by NVSwitch need nvidia-fabricmanager, of the same release as the "
-    "driver: install it, and run systemctl enable --now nvidia-fabricmanager.",
-    803: "The driver was upgraded, and the kernel still runs the former one. Reboot the host.",
-    804: "The libcuda of cuda_compat does not go with these GPUs: it is for datacenter GPUs. "
+    100: "The driver reports no GPU. Run nvidia-smi, and see dmesg for the reason.",
+    802: "GPUs that are connected by NVSwitch need nvidia-fabricmanager of the driver's release: "
+    "install it, and run systemctl enable --now nvidia-fabricmanager.",
+    803: "The driver was upgraded, but the kernel still runs the former one. Reboot the host.",
+    804: "The libcuda of cuda_compat does not support these GPUs: it is for datacenter GPUs. "
     "Remove that key, and install a newer driver.",
-    999: "The driver does not answer: /dev/nvidia-uvm is missing, or the driver was upgraded. Run "
+    999: "The driver does not respond: /dev/nvidia-uvm is missing, or the driver was upgraded. Run "
     "systemctl restart mirrorfleet-nvidia; if that does not help, reboot the host.",
 }
-"""By the error of the CUDA driver: what to do."""
+"""Remedies by the error code of the CUDA driver."""
 
 KERNEL = """\
 import triton
@@ -69,70 +69,70 @@ __global__ void one(cuda::std::uint32_t *value) { *value = 1; }
 
 
 class Missing(Exception):
-    """What an engine lacks to compile, and what to do."""
+    """A missing part of the toolchain, with its remedy."""
 
 
 def missing() -> Iterator[str]:
-    """Yield what is not there, each with what to do; a look at files only."""
-    again = REBUILD.format(sys.prefix)
+    """Yield which files are missing, each with its remedy."""
+    rebuild = REBUILD.format(sys.prefix)
     home = os.environ.get("CUDA_HOME", "")
     if not home:
-        yield f"CUDA_HOME is not set for the engine. {again}"
+        yield f"CUDA_HOME is not set for the engine. {rebuild}"
     elif not os.access(f"{home}/bin/nvcc", os.X_OK):
-        yield f"There is no CUDA compiler at {home}/bin/nvcc. {again}"
+        yield f"The CUDA compiler {home}/bin/nvcc is missing. {rebuild}"
     if not shutil.which("ninja"):
-        yield f"ninja is not in PATH ({os.environ.get('PATH', '')}). {again}"
+        yield f"ninja is not in PATH ({os.environ.get('PATH', '')}). {rebuild}"
     headers = Path(sysconfig.get_path("include"), "Python.h")
     if not (shutil.which("g++") and shutil.which("gcc")):
-        yield "There is no C++ compiler. Run: apt-get install g++"
+        yield "The C++ compiler is missing. Run: apt-get install g++"
     if not headers.is_file():
-        yield f"There are no headers of Python: {headers}. Run: apt-get install python3-dev"
+        yield f"Python's headers are missing: {headers}. Run: apt-get install python3-dev"
 
 
 def capabilities() -> list[str]:
-    """Ask the driver for the compute capability of each GPU that the engine sees."""
+    """Return the compute capabilities of the GPUs that the driver shows. Raises ``Missing``."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
         raise Missing(f"The library of NVIDIA's driver cannot be loaded: {error}.") from None
-    # No context is made: it would take memory of a GPU that may be in use.
-    _asked(driver, driver.cuInit(0))
+    # Without a context, which would use memory of a GPU that another process may need.
+    _check(driver, driver.cuInit(0))
     count = ctypes.c_int()
-    _asked(driver, driver.cuDeviceGetCount(ctypes.byref(count)))
-    wanted = [each for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
-    if count.value < max(len(wanted), 1):
+    _check(driver, driver.cuDeviceGetCount(ctypes.byref(count)))
+    devices = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if count.value < max(len(devices), 1):
         raise Missing(
-            f"The driver shows the engine {count.value} GPUs, and it is to have {len(wanted)} "
-            f"({', '.join(wanted)}). See nvidia-smi, and correct the host's gpus or 'devices'."
+            f"The driver shows the engine {count.value} GPUs, but it needs {len(devices)} "
+            f"({', '.join(devices)}). Run nvidia-smi, and correct the host's gpus or 'devices'."
         )
     found = set()
     for device in range(count.value):
         version = []
         for attribute in (75, 76):  # the major and the minor number
             value = ctypes.c_int()
-            _asked(driver, driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
+            _check(driver, driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
             version.append(value.value)
         found.add((version[0], version[1]))
     return [f"{major}.{minor}" for major, minor in sorted(found)]
 
 
-def _asked(driver: ctypes.CDLL, error: int) -> None:
+def _check(driver: ctypes.CDLL, error: int) -> None:
     if error:
         text = ctypes.c_char_p()
         driver.cuGetErrorString(error, ctypes.byref(text))
-        words = (text.value or b"unknown").decode()
-        hint = DRIVER.get(error, "See nvidia-smi and dmesg.")
-        raise Missing(f"NVIDIA's driver answers with error {error}: {words}. {hint}")
+        message = (text.value or b"unknown").decode()
+        remedy = DRIVER.get(error, "Run nvidia-smi, and see dmesg.")
+        raise Missing(f"NVIDIA's driver reports error {error}: {message}. {remedy}")
 
 
-def compiled_by_nvcc(capability: str, scratch: Path) -> None:
+def compile_with_nvcc(capability: str, scratch: Path) -> None:
     """Compile a kernel with the toolkit's own headers, and link as FlashInfer does."""
     home, (major, minor) = os.environ["CUDA_HOME"], capability.split(".")
     source = scratch / "one.cu"
     source.write_text(CUDA)
     architecture = f"sm_{major}{minor}{'a' if int(major) >= 9 else ''}"
     _run(f"{home}/bin/nvcc", "-cubin", f"-arch={architecture}", "-o", f"{source}bin", str(source))
-    # Nothing is used of the libraries: each must be found all the same.
+    # The module uses none of the libraries, but the linker must find each.
     directories = [f"-L{home}/lib64", f"-L{home}/lib64/stubs"]
     libraries = [f"-l{name}" for name in LIBRARIES]
     _run("g++", "-shared", "-o", f"{source}.so", *directories, *libraries)
@@ -141,18 +141,18 @@ def compiled_by_nvcc(capability: str, scratch: Path) -> None:
 def _run(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        words = _errors(done.stdout)
-        raise Missing(f"{' '.join(command)} fails:\n{words}\n{REBUILD.format(sys.prefix)}")
+        errors = _errors(done.stdout)
+        raise Missing(f"{' '.join(command)} fails:\n{errors}\n{REBUILD.format(sys.prefix)}")
 
 
 def _errors(output: str) -> str:
-    """Return the errors of a compiler, without the many lines that lead to them."""
+    """Return the error lines of a compiler's output."""
     lines = output.strip().splitlines()
     found = [line for line in lines if re.search("error|fatal|cannot find", line, re.IGNORECASE)]
     return "\n".join(line[:600] for line in (found or lines)[:8])
 
 
-def compiled_by_triton(capability: str, scratch: Path) -> None:
+def compile_with_triton(capability: str, scratch: Path) -> None:
     """Compile Triton's launcher, which needs Python's headers, and a kernel."""
     import triton  # type: ignore[import-not-found]
     from triton.backends.compiler import GPUTarget  # type: ignore[import-not-found]
@@ -168,11 +168,11 @@ def compiled_by_triton(capability: str, scratch: Path) -> None:
     source = ASTSource(fn=add, signature=signature, constexprs={(3,): 128})
     target = GPUTarget("cuda", int(capability.replace(".", "")), 32)
     if not triton.compile(source, target=target).asm.get("cubin"):
-        raise Missing("Triton compiles a kernel, and there is no cubin of it.")
+        raise Missing("Triton compiles a kernel, but without a cubin. Use another release of vLLM.")
 
 
-def compiled_by_flashinfer() -> None:
-    """Build the sampler. It takes minutes once, and nothing where the engine's cache has it."""
+def compile_with_flashinfer() -> None:
+    """Build the sampler, which takes minutes at first; later builds use the engine's cache."""
     from flashinfer.jit.sampling import gen_sampling_module  # type: ignore[import-not-found]
 
     sampler = gen_sampling_module()
@@ -182,27 +182,28 @@ def compiled_by_flashinfer() -> None:
 
 
 def main(*given: str) -> int:
-    lacks = list(missing())
+    """Compile for the given capabilities, or those of the GPUs; return the exit status."""
+    faults = list(missing())
     try:
-        if not lacks:
+        if not faults:
             found = list(given) or capabilities()
             os.environ.setdefault("FLASHINFER_CUDA_ARCH_LIST", " ".join(found))
             with tempfile.TemporaryDirectory() as scratch:
-                for each in found:
-                    compiled_by_nvcc(each, Path(scratch))
-                    compiled_by_triton(each, Path(scratch))
-            newest = max(tuple(map(int, each.split("."))) for each in found)
+                for capability in found:
+                    compile_with_nvcc(capability, Path(scratch))
+                    compile_with_triton(capability, Path(scratch))
+            newest = max(tuple(map(int, capability.split("."))) for capability in found)
             if newest >= SAMPLER:
-                compiled_by_flashinfer()
+                compile_with_flashinfer()
     except Missing as error:
-        lacks.append(str(error))
+        faults.append(str(error))
     except Exception as error:
-        # Of the packages that compile: their own words say best what it was.
+        # An error of a package that compiles: its own message names the cause.
         text = _errors("".join(traceback.format_exception_only(error)))
-        lacks.append(f"{text}\n{REBUILD.format(sys.prefix)}")
-    for each in lacks:
-        print(f"The engine cannot compile for its GPUs: {each}", file=sys.stderr)
-    return 1 if lacks else 0
+        faults.append(f"{text}\n{REBUILD.format(sys.prefix)}")
+    for fault in faults:
+        print(f"The engine cannot compile for its GPUs: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

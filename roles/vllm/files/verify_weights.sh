@@ -1,5 +1,5 @@
-# Read all weights of a host; what is wrong with one hides nothing of the others. The positional
-# parameters are, for each, the mode of whole.py and the directory.
+# Verify all weights of a host, also after a failure. The positional parameters are pairs: a mode of
+# check_weights.py and a directory.
 : "${program?}"
 wrong=0
 while [ $# -gt 0 ]; do

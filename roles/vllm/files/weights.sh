@@ -1,7 +1,7 @@
-# Weights on a host. A line per directory that is there, and one per file of it that is wrong.
+# Facts about weights on a host: a line per existing directory, and one per wrong file in it.
 
-# Of weights, whose sizes were noted when they arrived, what has another size by now or is gone. An
-# 80 GB model is not read for this.
+# Files of weights that are missing, or have another size than after their download. This reads no
+# content, which may be 80 GB.
 weights() {
     for directory; do
         sizes=$directory/.mirrorfleet/sizes
@@ -12,7 +12,7 @@ weights() {
     done
 }
 
-# Of weights that others put there, what their own index names and is missing or empty.
+# Files of weights from another source that their index lists, but that are missing or empty.
 shared() {
     for directory; do
         [ ! -e "$directory" ] || say shared "$directory" ''
@@ -27,23 +27,23 @@ shared() {
     done
 }
 
-# Of a directory of weights, those that no generation of a service starts with, and their KiB.
+# Weights that no generation of a service uses, with their size in KiB.
 unused() {
     root=$1
     shift
     for directory; do
-        for each in "$directory"/*; do
-            [ -d "$each" ] || continue
-            grep -qsF "$each" "$root"/*/generations/*/*.service ||
-                say unused "$root" "$directory" "$each" "$(du -sk "$each" | cut -f 1)"
+        for weights in "$directory"/*; do
+            [ -d "$weights" ] || continue
+            grep -qsF "$weights" "$root"/*/generations/*/*.service ||
+                say unused "$root" "$directory" "$weights" "$(du -sk "$weights" | cut -f 1)"
         done
     done
 }
 
-# How many bytes arrived of the files in a directory, which are sent piece by piece.
+# The sizes of partly uploaded files in a directory.
 sizes() { find "$@" -type f -printf 'sizes\t%H\t%P\t%s\n' 2>/dev/null; }
 
-# Bytes of the weights in a directory. Some models come with a second copy by another name.
+# The size of the weights in a directory in bytes, without a second copy under another name.
 bulk() {
     for path; do
         set -- "$path"/model-*-of-*.safetensors

@@ -1,7 +1,7 @@
-"""Echo, an engine for tests only: it answers with the last words of a prompt.
+"""Echo, an engine for tests only: it answers with the last message of a prompt.
 
-Everything that an engine is stands here, one file for each layer, as mirrorfleet/ has them for vLLM
-and Ollama: model (config), engine (engines), check (checks), plan (planning), role (roles).
+It has one file for each layer, as vLLM and Ollama have in mirrorfleet/: model (config), engine
+(engines), check (checks), plan (planning), role (roles).
 """
 
 from __future__ import annotations

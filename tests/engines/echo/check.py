@@ -1,4 +1,4 @@
-"""Checks: what fits Echo's schema and cannot work."""
+"""Checks: values that fit Echo's schema and cannot work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.engines.echo.model import EchoModel
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
+    """Yield the problems of models on Echo."""
     for model in models_of(fleet, EchoModel):
         if model.voice == "loud" and len(model.hosts) > 1:
             yield fleet.document.problem(

@@ -1,4 +1,4 @@
-"""Engines: how Echo differs from what the protocol takes for granted, in as much as it can."""
+"""Engines: Echo, with other values than the protocol's defaults wherever possible."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.engines.echo.model import EchoModel, read
 
 
 class Echo(Engine[EchoModel]):
+    """Echo, as the protocol describes an engine."""
+
     name: ClassVar[str] = EchoModel.engine
     title: ClassVar[str] = "Echo"
     litellm_provider: ClassVar[str] = "hosted_vllm"
@@ -37,7 +39,7 @@ class Echo(Engine[EchoModel]):
     def missing_tools(self, model: EchoModel) -> str:
         return "" if model.tools else "which only repeats"
 
-    def thinks(self, model: EchoModel) -> bool:
+    def has_thinking(self, model: EchoModel) -> bool:
         return False
 
     def refused_effort(self, model: EchoModel) -> Sequence[str]:

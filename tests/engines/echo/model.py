@@ -1,4 +1,4 @@
-"""Config: a model on Echo, as the fleet file declares it."""
+"""Config: a model on Echo, as in the fleet file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ SCHEMA: dict[str, Any] = {
         "port": {"$ref": "#/$defs/port", "default": 8100},
         "voice": {"enum": ["soft", "loud"], "default": "soft", "description": "How it answers."},
         "reserved_gpus": {"type": "integer", "minimum": 0, "default": 0, "description": "GPUs."},
-        "tools": {"type": "boolean", "default": True, "description": "Does it call tools?"},
-        "api_key": {"$ref": "#/$defs/secret", "description": "The key that it asks for."},
+        "tools": {"type": "boolean", "default": True, "description": "Whether it calls tools."},
+        "api_key": {"$ref": "#/$defs/secret", "description": "The key of the server."},
     },
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class EchoModel(EngineModel):
+    """A model on Echo."""
+
     engine: ClassVar[str] = "echo"
 
     port: int
@@ -44,6 +46,7 @@ class EchoModel(EngineModel):
 
 
 def read(section: Section, hosts: Mapping[str, Host]) -> EchoModel:
+    """Return the model of a section of the fleet file."""
     return EchoModel(
         name=section.name,
         hosts=chosen(section, hosts),

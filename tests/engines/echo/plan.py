@@ -1,4 +1,4 @@
-"""Planning: one Echo for each model on a host, on the GPUs that it reserves."""
+"""Planning: one Echo for each model on a host, on its reserved GPUs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tests.engines.echo.model import EchoModel
 
 @dataclass(frozen=True)
 class EchoPlan:
+    """The plan of one Echo."""
+
     engine: str = derived_from("models.{model}.engine")
     model: str = derived_from("models.{model}")
     listen: str = derived_from("hosts.{host}.address")
@@ -28,11 +30,11 @@ class EchoPlan:
         return f"echo-{self.model}"
 
     @property
-    def answers(self) -> bool:
+    def is_head(self) -> bool:
         return True
 
     @property
-    def head(self) -> str:
+    def head_address(self) -> str:
         return self.listen
 
     @property
@@ -40,11 +42,12 @@ class EchoPlan:
         return {self.model: self.context}
 
     @property
-    def partners(self) -> tuple[str, ...]:
+    def peers(self) -> tuple[str, ...]:
         return ()
 
 
 def plans(fleet: Fleet) -> dict[str, tuple[EchoPlan, ...]]:
+    """Return the plans by host."""
     found: dict[str, tuple[EchoPlan, ...]] = {}
     for name, models in by_host(fleet, EngineModel).items():
         host = fleet.hosts[name]
@@ -65,6 +68,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[EchoPlan, ...]]:
 
 
 def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
+    """Yield hosts with firewall rules for their models."""
     if clients := engine_clients(fleet):
         for host, models in by_host(fleet, EchoModel).items():
             for model in models:

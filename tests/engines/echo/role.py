@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 
 
 class EchoRole(ServiceRole[EchoPlan]):
+    """The services of Echo on a host."""
+
     title = "Echo"
     unit_names = "echo-*"
     user = "mirrorfleet-echo"
@@ -65,4 +67,4 @@ class EchoRole(ServiceRole[EchoPlan]):
         )
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
-        yield from (f"models.{each.model}.hosts" for each in self.instances(plan))
+        yield from (f"models.{echo.model}.hosts" for echo in self.instances(plan))

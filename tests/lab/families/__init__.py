@@ -1,20 +1,20 @@
-"""What the models of each family write, and what a client must receive of it.
+"""Golden cases: the output of each model family, and what a client must receive.
 
 One file per family of mirrorfleet/data/families.yml:
 
-    tokens, special   texts that the model's tokenizer has as one token, ordinary and special ones
-    texts             more texts whose words its vocabulary has
+    tokens, special   texts that are one token for the model's tokenizer, ordinary and special ones
+    texts             more texts to learn the vocabulary from
     cases:
-    - name, prompt, written   the end of the prompt, and what the model writes after it
+    - name, prompt, written   the end of the prompt, and the model's output after it
       kwargs                  the arguments of the chat template; default: none
-      faults                  per way of WAYS: what vLLM 0.32.0 gets wrong; a fault of "streamed"
-                              is one of "in steps", too
-      not_streamed            why a lab cannot parse it as a stream
-      thought, text           what a client receives; default: THOUGHT and TEXT
-      calls                   how many of CALLS it receives; default: 1
-    at_once           true: a streamed call arrives whole, when the model has written all of it
+      faults                  per way of WAYS: a fault of vLLM 0.32.0; a fault of "streamed" is
+                              also one of "in steps"
+      not_streamed            the reason why a lab cannot parse it as a stream
+      thought, text           the expected text for the client; default: THOUGHT and TEXT
+      calls                   the expected number of CALLS; default: 1
+    at_once           true: a streamed call arrives in one piece, once the model has completed it
 
-The texts follow the model's chat template, or the format that vLLM's parser documents.
+The texts follow the model's chat template, or the documented format of vLLM's parser.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FAMILIES: dict[str, dict[str, Any]] = yaml.safe_load(
     (FOLDER.parents[2] / "mirrorfleet/data/families.yml").read_text("utf-8")
 )
 
-# How many tokens the parsers receive at a time; 0: all, without a stream. With speculative decoding
-# they receive several.
+# The number of tokens that the parsers receive at a time; 0: all, without a stream. With
+# speculative decoding it is several.
 WAYS = {"whole": [0], "streamed": [1], "in steps": list(range(2, 10))}
 THOUGHT = "The user needs a note, so I call Bash."
 TEXT = "I leave it now."
@@ -52,35 +52,35 @@ TOOLS = [
     }
 ]
 
-# Families whose parsers need more than a lab has, each with the reason.
+# Families that a lab cannot parse, each with the reason.
 LEFT_OUT = {
-    "cohere-command": "Its parsers need the package cohere-melody, which no lock of vLLM holds.",
+    "cohere-command": "Its parsers need the package cohere-melody, not in vLLM's lock files.",
     "plain": "It has no parsers.",
 }
 
-# Families that a person can take for each other: the parsers of the second misread the first.
+# Families that are easily confused: the parsers of the second misread the first.
 MISTAKEN = (("qwen3.6", "qwen3"), ("qwen3-instruct", "qwen3"), ("kimi-k2-instruct", "kimi-k2"))
 
 
 def cases() -> list[Case]:
-    """Return the cases of all families, as tests/lab/parse.py takes them."""
-    each = [
+    """Return the cases of all families, in the format of tests/lab/parse.py."""
+    found = [
         _case(file.stem, content, case)
         for file in sorted(FOLDER.glob("*.yml"))
         for content in [yaml.safe_load(file.read_text("utf-8"))]
         for case in content["cases"]
     ]
-    return each + [_mistaken(each, family, other) for family, other in MISTAKEN]
+    return found + [_mistaken(found, family, other) for family, other in MISTAKEN]
 
 
 def name(case: Case) -> str:
-    """Return the name under which tests/lab/parse.py answers."""
+    """Return the name of a case in the output of tests/lab/parse.py."""
     return f"{case['family']}: {case['name']}"
 
 
-def _mistaken(each: list[Case], family: str, other: str) -> Case:
+def _mistaken(known: list[Case], family: str, other: str) -> Case:
     """Return the first case of a family, with the parsers of another."""
-    case = next(case for case in each if case["family"] == family)
+    case = next(case for case in known if case["family"] == family)
     fault = f"The parsers of {other} misread it."
     return {
         **case,
@@ -111,9 +111,9 @@ def _case(family: str, content: Case, case: Case) -> Case:
 
 
 def differences(case: Case, answer: dict[str, Any]) -> list[str]:
-    """Return how the answer of tests/lab/parse.py differs from what the case expects.
+    """Return the differences between the output of tests/lab/parse.py and the case.
 
-    A fault that the case names must be there: when a release of vLLM mends it, its note must go.
+    A fault in the case must occur: when a release of vLLM fixes it, remove it from the case.
     """
     if "error" in answer:
         return [answer["error"]]
@@ -122,7 +122,7 @@ def differences(case: Case, answer: dict[str, Any]) -> list[str]:
         faults = {"in steps": faults["streamed"], **faults}
     found = []
     for way, received in answer.items():
-        wrong = {f"{way}: {each}" for one in received for each in _wrong(case, one)}
+        wrong = {f"{way}: {fault}" for one in received for fault in _wrong(case, one)}
         if way not in faults:
             found += sorted(wrong)
         elif not wrong:
@@ -133,7 +133,7 @@ def differences(case: Case, answer: dict[str, Any]) -> list[str]:
 
 
 def _wrong(case: Case, received: dict[str, Any]) -> list[str]:
-    """Return the parts that differ, without the white space around them; arguments as values."""
+    """Return the parts that differ; ignore surrounding white space, compare arguments as values."""
     parts = (
         ("thought", received["thought"].strip(), case.get("thought", THOUGHT)),
         ("text", received["text"].strip(), case.get("text", TEXT)),
@@ -151,7 +151,7 @@ def _wrong(case: Case, received: dict[str, Any]) -> list[str]:
 
 
 def _pace(case: Case, received: dict[str, Any]) -> list[str]:
-    """Return whether the arguments of a streamed call arrive in another pace than expected."""
+    """Return a line if ``at_once`` of the case is wrong, else none."""
     if not received["calls"]:
         return []
     at_once = json.dumps(COMMAND) in received["longest"]

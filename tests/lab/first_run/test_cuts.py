@@ -1,8 +1,7 @@
-"""A first run whose controller is killed (SIGKILL), again and again, each time a little later.
+"""A first run whose controller is killed (SIGKILL) several times, each time a little later.
 
-Each run starts at once after the kill, while what the killed one left behind is still at work on
-the hosts. That the last run finishes the job and the one after it changes nothing is what the
-molecule scenario goes on with.
+Each run starts right after the kill, while commands of the killed one still run on the hosts. The
+molecule scenario continues with a run that completes, and one that changes nothing.
 """
 
 import re
@@ -13,27 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 Moment = Callable[[str], bool]
-"""Whether it has come, given what the run has printed so far."""
+"""Returns whether the moment has come, from the output of the run so far."""
 
 
-def says(text: str) -> Moment:
+def prints(text: str) -> Moment:
     return lambda output: text in output
 
 
 def runs(pattern: str) -> Moment:
-    """When such a process runs on one of the hosts."""
+    """Return the moment when a process with a matching command line runs on a host."""
     return lambda _: any(re.search(pattern, process) for process in look.processes())
 
 
 MOMENTS = {
     "dpkg unpacks": runs(r"^/usr/bin/dpkg .*--unpack"),
     "uv installs vLLM": runs(r"uv pip install .*/opt/mirrorfleet/vllm/"),
-    "weights are sent": says("Starting operation: vLLM | weights"),
+    "weights are uploaded": prints("Starting operation: vLLM | weights"),
     "the engine has just been started": runs(r"bin/vllm serve"),
-    "wheels are sent to the gateways": runs(r"sftp-server"),
+    "wheels are uploaded to the gateways": runs(r"sftp-server"),
 }
 
 
@@ -44,11 +43,11 @@ def test_cut(moment: Moment, tmp_path: Path) -> None:
     with (
         output.open("w") as stream,
         subprocess.Popen(
-            command, cwd=places.REPOSITORY, stdout=stream, stderr=subprocess.STDOUT
+            command, cwd=paths.REPOSITORY, stdout=stream, stderr=subprocess.STDOUT
         ) as run,
     ):
         while run.poll() is None and not moment(output.read_text()):
             time.sleep(0.05)
         run.kill()
-    assert run.returncode == -9, f"it ended before the moment came:\n{output.read_text()}"
+    assert run.returncode == -9, f"the run ended before the moment came:\n{output.read_text()}"
     assert "Error" not in output.read_text()

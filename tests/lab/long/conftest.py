@@ -1,4 +1,4 @@
-"""What the tests under a steady load share."""
+"""Fixtures of the tests with a steady load."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import load, look, places, rolling
+from tests.lab import load, look, paths, rolling
 from tests.lab.hosts import GATEWAY
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[None]:
+    """Run the stand-in for an engine on this machine."""
     with load.engine(str(GATEWAY.ip), 8099):
         yield
 
 
 @pytest.fixture(scope="module")
 def gateways(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The lab's gateways behind a front door on a host of its own; afterwards as they were."""
-    subprocess.run(["bin/lab", "up", "1"], cwd=places.REPOSITORY, check=True)
+    """Put the lab's gateways behind a load balancer on another host; restore them at the end."""
+    subprocess.run(["bin/lab", "up", "1"], cwd=paths.REPOSITORY, check=True)
     rolling.certificate()
     done = rolling.changed(tmp_path_factory.mktemp("first"))
     assert done.returncode == 0, done.stdout + done.stderr

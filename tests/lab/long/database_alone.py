@@ -1,4 +1,4 @@
-"""The part of deploys/mirror.py that concerns a database, for a gateway that is not there."""
+"""The part of deploys/mirror.py for a database, without gateways."""
 
 from mirrorfleet.roles.migrations.role import Migrations
 from mirrorfleet.roles.postgres.role import Postgres

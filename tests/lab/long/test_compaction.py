@@ -1,4 +1,4 @@
-"""A conversation grows to the declared window: the client compacts, the engine never refuses."""
+"""A conversation grows to the declared window: the client compacts before the engine refuses."""
 
 import json
 import re
@@ -13,17 +13,17 @@ import pytest
 from tests.lab import keys, look
 
 WINDOW, ANSWER = 49152, 8192
-DUE = WINDOW - ANSWER - 13000
-"""Where Claude Code 2.1.330 begins to compact. It counts what is new by its length in characters,
-and was seen to begin at 27,117 and 27,624."""
+THRESHOLD = WINDOW - ANSWER - 13000
+"""Tokens at which Claude Code 2.1.330 begins to compact. It estimates the newest messages from
+their length in characters; measured: 27,117 and 27,624."""
 
-PASTED = 20_000
-"""Characters of each message: some 6,000 tokens of the tiny model's."""
+LENGTH = 20_000
+"""Characters of each message: about 6,000 tokens for the tiny model."""
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[None]:
-    """The lab with a window that a few messages fill."""
+    """Deploy the lab with a window that a few messages fill."""
     fleet = look.variant(tmp_path, "    context: 131072\n", f"    context: {WINDOW}\n")
     try:
         done = look.mirror(fleet=fleet)
@@ -35,7 +35,7 @@ def small(tmp_path: Path) -> Iterator[None]:
 
 @contextmanager
 def conversation() -> Iterator["Conversation"]:
-    """A session of the real client, as ada on her host, fed message by message."""
+    """Run a session of the real client as ada on `dev`."""
     options = "--input-format stream-json --output-format stream-json --verbose --tools ''"
     line = keys.ssh("ada@dev", [f"claude -p {options} --no-session-persistence"])
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
@@ -45,11 +45,13 @@ def conversation() -> Iterator["Conversation"]:
 
 
 class Conversation:
+    """A session of the client, with messages as JSON lines."""
+
     def __init__(self, client: "subprocess.Popen[str]") -> None:
         self.client = client
 
-    def say(self, text: str) -> list[dict[str, Any]]:
-        """Send a message, and return what the client tells until it is answered."""
+    def send(self, text: str) -> list[dict[str, Any]]:
+        """Send a message; return the client's events up to the result."""
         assert self.client.stdin and self.client.stdout
         message = {"type": "user", "message": {"role": "user", "content": text}}
         self.client.stdin.write(json.dumps(message) + "\n")
@@ -70,8 +72,8 @@ def test_the_client_compacts_before_the_engine_refuses(small: None) -> None:
     compactions: list[int] = []
     with look.journal("gpu", "-u", "mirrorfleet-vllm-tiny") as engine, conversation() as session:
         for turn in range(7):
-            said = f"Part {turn} of a file:\n{text[turn * PASTED : (turn + 1) * PASTED]}"
-            events = session.say(said)
+            message = f"Part {turn} of a file:\n{text[turn * LENGTH : (turn + 1) * LENGTH]}"
+            events = session.send(message)
             compactions += [
                 event["compact_metadata"]["pre_tokens"]
                 for event in events
@@ -81,9 +83,9 @@ def test_the_client_compacts_before_the_engine_refuses(small: None) -> None:
             assert not result["is_error"], result
             assert result["modelUsage"]["tiny"]["contextWindow"] == WINDOW
             prompts.append(result["usage"]["input_tokens"])
-    print(f"prompts: {prompts}; compacted at {compactions}, due at {DUE}")
+    print(f"prompts: {prompts}; compacted at {compactions}, expected at {THRESHOLD}")
     assert compactions
-    assert all(DUE * 0.9 < tokens < WINDOW - ANSWER for tokens in compactions)
+    assert all(THRESHOLD * 0.9 < tokens < WINDOW - ANSWER for tokens in compactions)
     assert max(prompts) < WINDOW - ANSWER
     assert min(prompts[prompts.index(max(prompts)) :]) < max(prompts) / 2
     codes = {

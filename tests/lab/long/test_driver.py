@@ -1,7 +1,7 @@
-"""deploys/drivers.py on a real host, through its real apt and modprobe.
+"""deploys/drivers.py on a real host, with real apt and modprobe.
 
-The driver is a stand-in: a package that is built here, whose module is a file below /run with its
-version, and whose nvidia-smi tells what that file says. No GPU was at hand.
+The driver is a stand-in, because the lab has no GPU: the test builds a package whose module is a
+file below /run with its version, and whose nvidia-smi prints that version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import look
 
-AS_IT_IS = "gpu:  {address: 10.77.0.11}"
+CURRENT = "gpu:  {address: 10.77.0.11}"
 WITH_DRIVER = "gpu:  {address: 10.77.0.11, gpus: {count: 1}, driver: nvidia-driver}"
 
 BUILD = r"""
@@ -56,7 +56,7 @@ apt-get -qq update
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Path]:
     try:
-        yield look.variant(tmp_path, AS_IT_IS, WITH_DRIVER)
+        yield look.variant(tmp_path, CURRENT, WITH_DRIVER)
     finally:
         look.run("gpu", REMOVE)
 
@@ -65,37 +65,38 @@ def drivers(fleet: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return look.pyinfra("-y", *options, str(fleet.with_suffix(".py")), "deploys/drivers.py")
 
 
-def told(fleet: Path, *options: str) -> str:
+def output_of(fleet: Path, *options: str) -> str:
+    """Run deploys/drivers.py; return its output. It must succeed."""
     done = drivers(fleet, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return look.plain(done.stdout + done.stderr)
 
 
-def test_a_driver_is_installed_loaded_and_left_alone_until_there_is_a_newer_one(
+def test_a_driver_is_installed_loaded_and_upgraded(
     fleet: Path,
 ) -> None:
     refused = drivers(fleet)
     assert refused.returncode != 0
     assert (
-        "cannot have nvidia-driver: Package 'nvidia-driver' has no installation candidate."
+        "nvidia-driver cannot be installed: Package 'nvidia-driver' has no installation candidate."
         in refused.stderr
     )
     assert "Debian has NVIDIA's drivers in non-free" in refused.stderr
 
     look.run("gpu", BUILD.replace("VERSION", "580.95.05"))
     before = look.state("gpu")
-    assert "package nvidia-driver 580.95.05-1 will be installed" in told(fleet, "--dry")
+    assert "package nvidia-driver 580.95.05-1 will be installed" in output_of(fleet, "--dry")
     assert look.state("gpu") == before
-    assert "NVIDIA's driver 580.95.05 runs; GPUs: 1" in told(fleet)
+    assert "NVIDIA's driver 580.95.05 runs; GPUs: 1" in output_of(fleet)
     assert look.changes(drivers(fleet, "--json")) == []
 
     look.run("gpu", BUILD.replace("VERSION", "590.10"))
-    said = told(fleet)
-    assert "NVIDIA's driver 580.95.05. Choose the time." in said
-    assert "nvidia-driver is installed, and runs after a reboot" in said
-    assert look.changes(drivers(fleet, "--json")) == [], "nobody but a person reboots"
-    assert "a reboot into nvidia-driver 590.10 is left to you" in told(fleet)
+    output = output_of(fleet)
+    assert "NVIDIA's driver 580.95.05. Choose the time." in output
+    assert "nvidia-driver is installed, and runs after a reboot" in output
+    assert look.changes(drivers(fleet, "--json")) == [], "the run does not reboot"
+    assert "a reboot into nvidia-driver 590.10 is left to you" in output_of(fleet)
 
     look.run("gpu", "rm /run/nvidia-stand-in")  # as a reboot does
-    assert "NVIDIA's driver 590.10 runs; GPUs: 1" in told(fleet)
+    assert "NVIDIA's driver 590.10 runs; GPUs: 1" in output_of(fleet)
     assert look.changes(drivers(fleet, "--json")) == []

@@ -1,6 +1,6 @@
-"""Under a steady load: software that changes, and changes that cannot work. No developer notices.
+"""Upgrades and broken changes of gateways under a steady load: no turn is lost.
 
-Prints what each costs: pytest -s.
+With `pytest -s`, each test prints the times of its turns.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 from tests.lab.rolling import GATEWAYS, UNIT, changed, fleet_of, generations, steady, wait_for
 
 pytestmark = pytest.mark.usefixtures("gateways")
 
 WORKERS = "workers: 2"
 ELSEWHERE = (":8099", ":8098")
-"""An upstream that is dead: nobody listens there."""
+"""A dead upstream: no process listens on that port."""
 
 
 def releases() -> list[str]:
-    """Of LiteLLM, on each gateway: the one whose environment runs."""
+    """Return the release of LiteLLM whose environment runs on each gateway."""
     command = f"systemctl show -p ExecStart {UNIT} | grep -o 'environments/[0-9.]*' | head -n 1"
     return [look.run(name, command).strip() for name in GATEWAYS]
 
 
 def workers(gateway: str, age: int = 0) -> set[str]:
-    """The processes of a gateway's workers that have so many seconds."""
+    """Return the process IDs of a gateway's workers that are older than ``age`` seconds."""
     main = f"$(systemctl show -p MainPID --value {UNIT})"
     return set(look.run(gateway, f"pgrep -P {main} --older {age} -f spawn_main; true").split())
 
 
-def test_another_release_and_back_on_purpose(tmp_path: Path) -> None:
+def test_another_release_and_a_rollback(tmp_path: Path) -> None:
     before = generations()
     fleet = fleet_of(tmp_path, ("version: 1.106.2", "version: 1.106.1"))
     with steady("another release of LiteLLM") as turns:
@@ -48,11 +48,11 @@ def test_another_release_and_back_on_purpose(tmp_path: Path) -> None:
     assert turns.lost == more.lost == []
 
 
-def test_workers_that_are_recycled(tmp_path: Path) -> None:
+def test_recycled_workers(tmp_path: Path) -> None:
     recycled = f"{WORKERS}\n  max_requests_before_restart: 100"
     assert changed(tmp_path, (WORKERS, recycled)).returncode == 0
     before = {name: workers(name) for name in GATEWAYS}
-    assert [len(each) for each in before.values()] == [2, 2]
+    assert [len(processes) for processes in before.values()] == [2, 2]
     wait_for(lambda: all(workers(name, age=30) == before[name] for name in GATEWAYS))
     started: list[set[str]] = []
 
@@ -63,8 +63,8 @@ def test_workers_that_are_recycled(tmp_path: Path) -> None:
     with steady("all four workers recycled") as turns:
         wait_for(all_are_new)
     assert turns.lost == []
-    assert all(started), "a gateway without a worker that has started"
-    assert changed(tmp_path / "back").returncode == 0, "so that no later loss is blamed on this"
+    assert all(started), "on a gateway, no worker had started"
+    assert changed(tmp_path / "back").returncode == 0, "later tests need the former settings"
 
 
 UNKNOWN = "{router_settings: {retry_policy: {TimeoutErrorRetries: many}}}"
@@ -74,19 +74,19 @@ REFUSED = {
         ("version: 1.106.2", "version: 1.82.8"),
         ["rolling.yml:18: gateway.version", "malicious release", "Write 1.84.0 or newer."],
     ),
-    "a master key that everybody knows": (
+    "a well-known master key": (
         ("../.lab/secrets/master", "weak"),
-        ["gw-1 would have the master key of {file: weak}", "Make a random one"],
+        ["gw-1, gw-2: the master key {file: weak} is shorter than", "Make a random one"],
     ),
-    "settings that LiteLLM does not load": (
+    "settings that LiteLLM cannot load": (
         (WORKERS, f"{WORKERS}\n  extra: {UNKNOWN}"),
-        ["[gw-1]", "refuses what it says: ValidationError", "what ran before runs on"],
+        ["[gw-1]", "rejects its content: ValidationError", "what ran before runs on"],
     ),
     "a dead upstream": (
         ELSEWHERE,
         [
-            "[gw-1] the gateway gives no answer to a turn of 'steady': 500, which it did before",
-            "See to the url",
+            "[gw-1] a turn of 'steady' fails: 500, but succeeded before",
+            "Check the url",
             "Connect call failed ('10.77.0.1', 8098)",
             "rolled back to",
         ],
@@ -95,25 +95,25 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_work_changes_nothing(tmp_path: Path, name: str) -> None:
-    edit, told = REFUSED[name]
+def test_a_broken_change_changes_nothing(tmp_path: Path, name: str) -> None:
+    edit, expected = REFUSED[name]
     before = generations()
     fleet = fleet_of(tmp_path, edit)
     (fleet.parent / "weak").write_text("sk-1234\n")
     with steady(name) as turns:
         done = look.mirror(fleet=fleet)
-    said = look.plain(done.stdout + done.stderr)
+    output = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1
-    assert [text for text in told if text not in said] == [], said
-    assert "Traceback" not in said
-    assert look.secret("master") not in said
+    assert [text for text in expected if text not in output] == [], output
+    assert "Traceback" not in output
+    assert look.secret("master") not in output
     assert generations() == before
     assert turns.lost == []
 
 
 @contextmanager
 def full(gateway: str, directory: str) -> Iterator[None]:
-    """A disk without a byte left, with all that stood in the directory."""
+    """Move a directory to a full disk while the block runs."""
     disk = f"mount -t tmpfs -o size=2m full /mnt && cp -a {directory}/. /mnt"
     fill = "head -c 4m /dev/zero >/mnt/filler"
     try:
@@ -127,36 +127,36 @@ def test_a_full_disk(tmp_path: Path) -> None:
     before = generations()
     with full("gw-1", "/opt/mirrorfleet/litellm/generations"), steady("a full disk") as turns:
         done = changed(tmp_path, ("timeout: 60", "timeout: 62"))
-    said = look.plain(done.stdout + done.stderr)
+    output = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1
-    assert "No space left on device" in said
-    assert "[gw-1] If its disk is full, make room below /opt/mirrorfleet/litellm" in said
+    assert "No space left on device" in output
+    assert "[gw-1] If its disk is full, make room below /opt/mirrorfleet/litellm" in output
     assert generations() == before
     assert turns.lost == []
 
 
-def start() -> str:
-    """Of the gateway that changes first, this one start."""
+def invocation() -> str:
+    """Return the invocation ID of the first gateway."""
     return look.run("gw-1", f"systemctl show -p InvocationID --value {UNIT}")
 
 
-def test_a_run_that_is_cut_when_it_has_switched_to_what_does_not_serve(tmp_path: Path) -> None:
-    """It takes no turns; the next run finds out, and goes back to the last that has served."""
-    before, last = generations(), start()
+def test_a_run_that_is_killed_after_a_switch_to_a_broken_generation(tmp_path: Path) -> None:
+    """The gateway takes no turns; the next run rolls back to the last generation that served."""
+    before, last = generations(), invocation()
     fleet = fleet_of(tmp_path, ELSEWHERE)
-    with steady("a cut run, and the next") as turns:
+    with steady("a killed run, and the next") as turns:
         command = look.command("-y", str(fleet.with_suffix(".py")), "deploys/mirror.py")
-        with subprocess.Popen(command, cwd=places.REPOSITORY, stderr=subprocess.DEVNULL) as run:
+        with subprocess.Popen(command, cwd=paths.REPOSITORY, stderr=subprocess.DEVNULL) as run:
             wait_for(lambda: generations() != before)
             run.kill()
         look.run("gw-1", "pkill -KILL -f '[n]ot ready after the switch'")
-        wait_for(lambda: start() != last)
+        wait_for(lambda: invocation() != last)
         wait_for(lambda: look.on("gw-1").socket("tcp://10.77.0.21:4000").is_listening)
         done = look.mirror(fleet=fleet)
-    said = look.plain(done.stdout + done.stderr)
-    assert f"[gw-1] {UNIT} has not proved yet that it serves" in said
-    assert "gives no answer to a turn of 'steady'" in said
-    assert "rolled back to" in said
+    output = look.plain(done.stdout + done.stderr)
+    assert f"[gw-1] {UNIT} has not proved yet that it serves" in output
+    assert "a turn of 'steady' fails" in output
+    assert "rolled back to" in output
     assert done.returncode == 1
     assert generations() == before
     assert turns.lost == []

@@ -1,4 +1,4 @@
-"""A hostile user on the gateways' hosts through a change, a restart and a rollback, under load."""
+"""A hostile user on the gateways' hosts during a change, a restart and a rollback, under load."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OUT = f"{HOME}/out"
 PROGRAM = (Path(__file__).parents[1] / "intruder.py").read_text("utf-8")
 LOCKS = ("/var/lib/mirrorfleet/run/lock", "/var/lib/mirrorfleet/lock", "/opt/mirrorfleet")
 
-# He is logged in for good, with a unit of the gateway's own name, and a second process that cron
-# would start: outside of all that logind knows of him.
+# The user stays logged in, with a unit of the gateway's own name, and has a second process as from
+# cron, outside of logind's sessions.
 INTRUDE = f"""\
 id {USER} >/dev/null 2>&1 || useradd -m {USER}
 cat >{HOME}/intruder.py
@@ -53,24 +53,24 @@ userdel -rf {USER} 2>/dev/null || true
 
 @contextmanager
 def intruders() -> Iterator[dict[str, list[str]]]:
-    """Let him in on every gateway's host while the block runs; what he got is there afterwards."""
-    got: dict[str, list[str]] = {}
+    """Run the hostile user on every gateway's host while the block runs; collect its output."""
+    outputs: dict[str, list[str]] = {}
     try:
         for name in GATEWAYS:
             look.run(name, INTRUDE, PROGRAM)
-        yield got
+        yield outputs
     finally:
         for name in GATEWAYS:
-            got[name] = look.run(name, LEAVE).splitlines()
+            outputs[name] = look.run(name, LEAVE).splitlines()
 
 
 def tries(lines: list[str]) -> int:
     return max(int(line.split()[1]) for line in lines if line.startswith("tries "))
 
 
-def test_he_gets_no_key_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_hostile_user_gets_no_key_and_stops_nothing(tmp_path: Path) -> None:
     before = generations()
-    with intruders() as got, steady("a hostile user") as turns:
+    with intruders() as outputs, steady("a hostile user") as turns:
         done = changed(tmp_path / "change", ("timeout: 60", "timeout: 66"))
         assert done.returncode == 0, done.stdout + done.stderr
         assert all(generations()[name] != before[name] for name in GATEWAYS)
@@ -81,27 +81,27 @@ def test_he_gets_no_key_and_stops_nothing(tmp_path: Path) -> None:
         assert generations() == before
         for name in GATEWAYS:
             unit = f"XDG_RUNTIME_DIR=/run/user/$(id -u {USER}) systemctl --user is-active {UNIT}"
-            said = look.run(name, f"runuser -u {USER} -- sh -c {shlex.quote(unit)}")
-            assert said.strip() == "active", "his unit of the gateway's name runs"
+            state = look.run(name, f"runuser -u {USER} -- sh -c {shlex.quote(unit)}")
+            assert state.strip() == "active", "the user's own unit runs"
     for name in GATEWAYS:
-        assert tries(got[name]) > 1000
-        assert [line for line in got[name] if not line.startswith("tries ")] == []
+        assert tries(outputs[name]) > 1000
+        assert [line for line in outputs[name] if not line.startswith("tries ")] == []
     assert turns.lost == []
 
 
-def test_without_the_reservation_he_gets_the_port_and_the_keys(tmp_path: Path) -> None:
-    """So that the test above means something."""
+def test_without_the_reservation_the_user_gets_the_port_and_the_keys(tmp_path: Path) -> None:
+    """This proves that the attack of the test above can work."""
     look.run("gw-2", "python3 /opt/mirrorfleet/ports/reserve_ports.py release")
-    with intruders() as got:
+    with intruders() as outputs:
         try:
             look.run("gw-2", f"systemctl stop {UNIT}")
             rolling.wait_for(lambda: look.run("gw-2", "ss -Hltn sport = :4000").strip() != "")
             key = look.secret("master")
-            with suppress(OSError, HTTPException):  # he hangs up
+            with suppress(OSError, HTTPException):  # the intruder closes the connection
                 look.http_status("gw-2", 4000, "/v1/models", key=key)
         finally:
             look.run("gw-2", "systemctl stop like-cron; systemctl reload mirrorfleet-ports")
-    assert any(key in line for line in got["gw-2"] if line.startswith("connection"))
-    assert [line for line in got["gw-1"] if not line.startswith("tries ")] == []
+    assert any(key in line for line in outputs["gw-2"] if line.startswith("connection"))
+    assert [line for line in outputs["gw-1"] if not line.startswith("tries ")] == []
     look.run("gw-2", f"systemctl start {UNIT}")
     rolling.wait_for(lambda: rolling.status("gw-2") == "UP")

@@ -1,4 +1,4 @@
-"""A model of vLLM that leaves the fleet file, from a host that goes on serving another one."""
+"""Removal of a vLLM model from the fleet file, on a host that serves another model."""
 
 import re
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def _two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     assert look.mirror().returncode == 0
 
 
-def asked(host: str) -> str:
-    """The status that a host gets of the second engine; 000 is no answer at all."""
+def status(host: str) -> str:
+    """Return the second engine's HTTP status on a host, "000" for no answer."""
     url = f"http://{BY_NAME['gpu'].address}:{PORT}/health"
     return look.run(host, f"curl -s -m 5 -o /dev/null -w '%{{http_code}}' {url} || true")
 
@@ -48,29 +48,31 @@ def weights() -> list[str]:
     return [name.partition("-")[0] for name in look.run("gpu", f"ls {WEIGHTS}").split()]
 
 
-def test_it_leaves_and_the_other_one_serves_meanwhile() -> None:
-    assert [asked(host) for host in ("gw-1", "dev")] == ["200", "000"]
+def test_the_removed_model_stops_and_the_other_one_serves() -> None:
+    assert [status(host) for host in ("gw-1", "dev")] == ["200", "000"]
     started = look.run("gpu", f"systemctl show -p InvocationID {STAYS}")
-    with look.asked_all_the_time(look.who_answers, 0.3) as answers:
+    with look.polling(look.answering_gateway, 0.3) as answers:
         done = look.mirror("--json")
-    assert "gpu: vLLM | engines that have left the fleet file" in look.changes(done)
+    assert "gpu: vLLM | services that left the fleet file" in look.changes(done)
     assert f"{UNIT} will be stopped and removed" in look.plain(done.stderr)
     assert set(answers) <= {"gw-1", "gw-2"}
     assert look.run("gpu", f"systemctl show -p InvocationID {STAYS}") == started
 
-    assert [asked(host) for host in ("gw-1", "dev")] == ["000", "000"]
+    assert [status(host) for host in ("gw-1", "dev")] == ["000", "000"]
     assert not look.on("gpu").service(UNIT).exists
     assert str(PORT) not in look.run("gpu", "nft list ruleset; ss -Hltn")
-    assert "second" not in look.run("gpu", "ls /opt/mirrorfleet; ps -eo args"), "nor its secrets"
+    assert "second" not in look.run("gpu", "ls /opt/mirrorfleet; ps -eo args"), (
+        "no secrets are left"
+    )
     assert weights() == ["second", "tiny"]
     assert look.changes(look.mirror("--json")) == []
 
 
-def test_its_weights_go_when_that_is_asked_for() -> None:
+def test_remove_weights_removes_its_weights() -> None:
     remove = ("inventories/lab.py", "deploys/remove_weights.py")
-    told = look.plain(look.pyinfra("--dry", "-y", *remove).stderr)
-    assert re.search(rf"\[gpu\] +{WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", told), told
-    assert weights() == ["second", "tiny"], "only told"
+    output = look.plain(look.pyinfra("--dry", "-y", *remove).stderr)
+    assert re.search(rf"\[gpu\] +{WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", output), output
+    assert weights() == ["second", "tiny"], "a dry run"
     assert look.pyinfra("-y", *remove).returncode == 0
     assert weights() == ["tiny"]
     assert look.changes(look.pyinfra("-y", "--json", *remove)) == []

@@ -1,9 +1,8 @@
-"""One model on two hosts: installed, changed, broken, taken back, and each of the hosts lost."""
+"""One model on two hosts: installed, changed, broken, rolled back, and with each host lost."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import time
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import look, places, tiny_model
+from tests.lab import look, paths, tiny_model
 from tests.lab.hosts import BY_NAME
 
 HERE = Path(__file__).parent
 NODES = ("extra-1", "extra-2")
-FIRST, OTHER = NODES
+FIRST, SECOND = NODES
 UNIT = "mirrorfleet-vllm-large.service"
 FAMILY = "    family: hermes\n"
 
@@ -38,8 +37,8 @@ def fleet(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(fleet: Path) -> Iterator[None]:
-    """The lab with the two hosts; afterwards as it was."""
-    subprocess.run(["bin/lab", "up", "2"], cwd=places.REPOSITORY, check=True)
+    """Deploy nodes.yml; restore the lab at the end."""
+    subprocess.run(["bin/lab", "up", "2"], cwd=paths.REPOSITORY, check=True)
     done = look.mirror(fleet=fleet)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "large: serves, with a KV cache of" in done.stdout + done.stderr
@@ -51,11 +50,11 @@ def deployed(fleet: Path) -> Iterator[None]:
 
 
 def variant(directory: Path, weights: Path, more: str = "") -> Path:
-    """nodes.yml with more said of the model."""
+    """Write nodes.yml with more keys of the model."""
     text = (HERE / "nodes.yml").read_text("utf-8")
     assert text.count(FAMILY) == 1
     (directory / "inventories").mkdir()
-    (directory / ".lab").symlink_to(places.ACCESS)
+    (directory / ".lab").symlink_to(paths.ACCESS)
     (directory / "weights").symlink_to(weights)
     path = directory / "inventories" / "nodes.yml"
     path.write_text(text.replace(FAMILY, FAMILY + more), "utf-8")
@@ -81,7 +80,7 @@ def answered() -> bool:
 def wait_until_answered(seconds: int = 600) -> None:
     end = time.monotonic() + seconds
     while not answered():
-        assert time.monotonic() < end, "it does not come back"
+        assert time.monotonic() < end, "the model does not answer"
         time.sleep(1)
 
 
@@ -89,10 +88,13 @@ def current() -> list[str]:
     return [look.run(host, "readlink /opt/mirrorfleet/vllm-large/current") for host in NODES]
 
 
-def words() -> list[str]:
-    """What each node runs by what it was told alike, and what it has come to."""
-    names = ("/opt/mirrorfleet/vllm-large/current/word", "/var/lib/mirrorfleet/vllm-large/word")
-    return [look.run(FIRST, f"cat {names[0]}"), *(look.run(OTHER, f"cat {name}") for name in names)]
+def tokens() -> list[str]:
+    """Return the generation tokens of the nodes: of the generations, and the one in use."""
+    files = ("/opt/mirrorfleet/vllm-large/current/word", "/var/lib/mirrorfleet/vllm-large/word")
+    return [
+        look.run(FIRST, f"cat {files[0]}"),
+        *(look.run(SECOND, f"cat {file}") for file in files),
+    ]
 
 
 def invocations() -> list[str]:
@@ -101,7 +103,7 @@ def invocations() -> list[str]:
 
 def test_both_hosts_answer_together_and_a_second_run_changes_nothing(fleet: Path) -> None:
     assert answered()
-    for host, layer in ((FIRST, "PP0"), (OTHER, "PP1")):
+    for host, layer in ((FIRST, "PP0"), (SECOND, "PP1")):
         assert f"VLLM::Worker_{layer}" in look.run(host, "ps -eo args")
     before = invocations()
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
@@ -109,8 +111,8 @@ def test_both_hosts_answer_together_and_a_second_run_changes_nothing(fleet: Path
     assert answered()
 
 
-def test_whoever_is_no_node_reaches_nothing_of_them() -> None:
-    """None of the ports, most of which nobody chose."""
+def test_other_hosts_reach_no_port_of_the_nodes() -> None:
+    """Most of these ports are chosen by vLLM."""
     found = {}
     for host in NODES:
         listening = look.run(host, "ss -Hltn").splitlines()
@@ -118,17 +120,18 @@ def test_whoever_is_no_node_reaches_nothing_of_them() -> None:
         assert len(ports) > 5
         address = BY_NAME[host].address
         # From a developer's machine, which is no gateway.
-        tried = " ".join(map(str, sorted(ports)))
-        said = look.run(
+        candidates = " ".join(map(str, sorted(ports)))
+        reached = look.run(
             "dev",
-            f"for port in {tried}; do timeout 1 bash -c ': </dev/tcp/{address}/'$port 2>/dev/null "
-            "&& echo $port; done; true",
+            f"for port in {candidates}; do "
+            f"timeout 1 bash -c ': </dev/tcp/{address}/'$port 2>/dev/null && echo $port; "
+            "done; true",
         )
-        found[host] = said.split()
+        found[host] = reached.split()
     assert found == {host: [] for host in NODES}
 
 
-def test_a_changed_option_is_taken_over_by_both_and_taken_back(
+def test_an_option_changes_on_both_nodes_and_rolls_back(
     fleet: Path, weights: Path, tmp_path: Path
 ) -> None:
     before = current()
@@ -136,7 +139,7 @@ def test_a_changed_option_is_taken_over_by_both_and_taken_back(
     done = look.mirror(fleet=changed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert answered()
-    assert len(set(words())) == 1
+    assert len(set(tokens())) == 1
     assert all(new != old for new, old in zip(current(), before, strict=True))
     assert look.changes(look.mirror("--json", fleet=changed)) == []
 
@@ -149,8 +152,8 @@ def test_a_changed_option_is_taken_over_by_both_and_taken_back(
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
 
 
-def test_what_does_not_serve_goes_back_on_both(fleet: Path, weights: Path, tmp_path: Path) -> None:
-    before, told = current(), words()
+def test_both_nodes_roll_back(fleet: Path, weights: Path, tmp_path: Path) -> None:
+    before, former = current(), tokens()
     broken = variant(tmp_path, weights, "    arguments: {kv-cache-memory-bytes: 8M}\n")
     done = look.mirror(fleet=broken)
     output = look.plain(done.stdout + done.stderr)
@@ -158,13 +161,13 @@ def test_what_does_not_serve_goes_back_on_both(fleet: Path, weights: Path, tmp_p
     assert "larger than the available KV cache memory" in output
     assert output.count("rolled back to") == 2
     assert answered()
-    assert (current(), words()) == (before, told)
+    assert (current(), tokens()) == (before, former)
     assert look.mirror(fleet=fleet).returncode == 0
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
 
 
 @pytest.mark.parametrize("host", NODES)
-def test_where_a_part_dies_both_start_anew(host: str) -> None:
+def test_if_a_worker_dies_both_nodes_restart(host: str) -> None:
     before = invocations()
     look.run(host, "pkill -KILL VLLM::Worker")
     time.sleep(15)
@@ -173,8 +176,8 @@ def test_where_a_part_dies_both_start_anew(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", NODES)
-def test_where_a_host_falls_silent_the_other_does_not_wait_for_it(host: str, fleet: Path) -> None:
-    """No packet says that it has gone."""
+def test_if_a_host_is_cut_off_the_other_one_does_not_wait_for_it(host: str, fleet: Path) -> None:
+    """No packet reports the lost connection."""
     wait_until_answered()
     [other] = set(NODES) - {host}
     address = BY_NAME[other].address
@@ -189,25 +192,25 @@ def test_where_a_host_falls_silent_the_other_does_not_wait_for_it(host: str, fle
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
 
 
-def test_a_host_that_is_rebooted_is_found_again() -> None:
-    look.run(OTHER, "systemctl reboot >/dev/null 2>&1 &")
+def test_a_rebooted_host_joins_again() -> None:
+    look.run(SECOND, "systemctl reboot >/dev/null 2>&1 &")
     time.sleep(15)
     wait_until_answered()
 
 
-def test_a_network_between_them_that_lets_nothing_through_is_told_before_a_change(
+def test_a_blocked_port_between_the_nodes_is_reported_before_a_change(
     fleet: Path,
 ) -> None:
     before = look.state(FIRST)
     rules = "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; "
     rules += "add rule inet cut in tcp dport 29500 drop"
-    look.run(OTHER, f"nft '{rules}'")
+    look.run(SECOND, f"nft '{rules}'")
     try:
         done = look.mirror(fleet=fleet)
     finally:
-        look.run(OTHER, "nft delete table inet cut")
+        look.run(SECOND, "nft delete table inet cut")
     assert done.returncode == 1
-    assert "extra-1 gets no answer of 10.77.0.102 29500" in done.stdout + done.stderr
+    assert "no reply from 10.77.0.102:29500 via" in done.stdout + done.stderr
     assert look.state(FIRST) == before
 
 
@@ -216,12 +219,12 @@ def test_one_node_alone_does_not_change(weights: Path, tmp_path: Path) -> None:
     changed = variant(tmp_path, weights, "    max_num_seqs: 4\n")
     done = look.mirror("--limit", FIRST, fleet=changed)
     assert done.returncode == 1
-    said = " ".join(look.plain(done.stdout + done.stderr).split())
-    assert re.search("serves 'large' together with extra-2, absent from this run", said)
+    output = " ".join(look.plain(done.stdout + done.stderr).split())
+    assert "all nodes of 'large' change together, and this run leaves out extra-2" in output
     assert invocations() == before
 
 
-def test_verify_tells_of_both(fleet: Path) -> None:
+def test_verify_weights_on_both_nodes(fleet: Path) -> None:
     done = look.pyinfra("-y", "--json", str(fleet.with_suffix(".py")), "deploys/verify_weights.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["results"]["failed_hosts"] == []

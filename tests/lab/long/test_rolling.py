@@ -1,6 +1,6 @@
-"""Gateways that change, fail, reboot and die under a steady load: what the developers notice of it.
+"""Gateways that change, fail, reboot and die under a steady load: which turns are lost.
 
-Prints what each costs: pytest -s.
+With `pytest -s`, each test prints the times of its turns.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 from tests.lab import keys, load, look
 from tests.lab.hosts import BY_NAME
 from tests.lab.rolling import (
-    DOOR,
     GATEWAYS,
+    LOAD_BALANCER,
     TLS,
     UNIT,
     changed,
@@ -48,15 +48,15 @@ def test_a_gateway_reboots() -> None:
     assert turns.lost == []
 
 
-# The process with the most streams: the kernel does not spread them evenly.
+# The process with the most streams: the kernel does not distribute them evenly.
 BUSIEST = (
     "ss -Htnp 'sport = :4000' | grep -o 'pid=[0-9]*' | sort | uniq -c | sort -n | "
     "sed -n '$s/.*pid=//p'"
 )
 
 
-def test_a_worker_that_is_killed() -> None:
-    """Its streams are cut: that is what it costs, and no more."""
+def test_a_killed_worker() -> None:
+    """Only its own streams are cut."""
     with steady("kill -9 of a worker") as turns:
         look.run("gw-1", f"kill -9 $({BUSIEST})")
         time.sleep(20)
@@ -65,11 +65,11 @@ def test_a_worker_that_is_killed() -> None:
     assert len({turn.session for turn in turns.lost}) == len(turns.lost)
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     before = generations()
     look.run("gw-1", "systemd-run -q --unit taken python3 -m http.server 4100")
     try:
-        with steady("a taken port") as turns:
+        with steady("a port in use") as turns:
             done = changed(tmp_path, ("workers: 2", "workers: 2\n  port: 4100"))
     finally:
         look.run("gw-1", "systemctl stop taken")
@@ -79,30 +79,30 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert turns.lost == []
 
 
-def test_the_front_door_changes_without_cutting_a_stream(tmp_path: Path) -> None:
-    certificate = (TLS / "door.pem").read_text()
-    before = look.run(DOOR, "readlink /opt/mirrorfleet/front/current")
-    with steady("the front door") as turns:
+def test_the_load_balancer_changes_without_cutting_a_stream(tmp_path: Path) -> None:
+    certificate = (TLS / "load_balancer.pem").read_text()
+    before = look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current")
+    with steady("the load balancer") as turns:
         done = changed(tmp_path, ("timeout: 60", "timeout: 64"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert look.run(DOOR, "readlink /opt/mirrorfleet/front/current") != before
-    assert certificate == (TLS / "door.pem").read_text()
+    assert look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current") != before
+    assert certificate == (TLS / "load_balancer.pem").read_text()
     assert turns.lost == []
 
 
-def test_the_front_door_takes_a_privileged_port_by_a_reload(tmp_path: Path) -> None:
+def test_the_load_balancer_changes_to_a_privileged_port_by_a_reload(tmp_path: Path) -> None:
     for name in ("high", "low"):
         (tmp_path / name).mkdir()
-    look.run(DOOR, "systemctl stop mirrorfleet-front")
-    high = changed(tmp_path / "high", ("hosts: [door]", "hosts: [door], port: 8443"))
+    look.run(LOAD_BALANCER, "systemctl stop mirrorfleet-front")
+    high = changed(tmp_path / "high", ("hosts: [lb]", "hosts: [lb], port: 8443"))
     assert high.returncode == 0, high.stdout + high.stderr
-    began = look.run(DOOR, "systemctl show -p InvocationID mirrorfleet-front")
+    began = look.run(LOAD_BALANCER, "systemctl show -p InvocationID mirrorfleet-front")
     done = changed(tmp_path / "low")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert look.run(DOOR, "systemctl show -p InvocationID mirrorfleet-front") == began
+    assert look.run(LOAD_BALANCER, "systemctl show -p InvocationID mirrorfleet-front") == began
 
 
-def test_nothing_but_what_claude_code_asks_for_comes_through() -> None:
+def test_the_load_balancer_forwards_only_paths_of_claude_code() -> None:
     for path, code in (
         ("/v1/models", "200"),
         ("/health/readiness", "200"),
@@ -112,16 +112,16 @@ def test_nothing_but_what_claude_code_asks_for_comes_through() -> None:
         ("/v1/messages/../../model/info", "404"),
         ("/v1/chat/completions", "404"),
     ):
-        address = BY_NAME[DOOR].address
+        address = BY_NAME[LOAD_BALANCER].address
         words = ["curl", "-s", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
         done = subprocess.run(
-            [*words, "--cacert", str(TLS / "door.pem"), f"https://{address}{path}"],
+            [*words, "--cacert", str(TLS / "load_balancer.pem"), f"https://{address}{path}"],
             input=f'header = "Authorization: Bearer {look.secret("master")}"\n',
             capture_output=True,
             text=True,
             check=False,
         )
         assert (path, done.stdout) == (path, code)
-    log = look.run(DOOR, "journalctl -q -o cat -u mirrorfleet-front")
+    log = look.run(LOAD_BALANCER, "journalctl -q -o cat -u mirrorfleet-front")
     assert re.search(r'POST "/v1/messages" 200 gw-[12]', log)
     assert look.secret("master") not in log

@@ -1,4 +1,4 @@
-"""All three scopes at once: two machines, three people, and everybody's files back in the end."""
+"""All three scopes at once, on two machines with three users; removal restores all files."""
 
 import json
 import secrets
@@ -28,7 +28,7 @@ developers:
     key: {{file: second}}
 """
 
-# As people write them: with blanks of their own, and keys that we own too.
+# As users write them: with their own white space, and keys that the fleet sets as well.
 OWN = {
     ("dev", "ada", ".claude/settings.json"): '{"theme":"dark",\n\n  "env": {"MINE": "1"}}',
     ("dev", "grace", ".claude/settings.json"): '{ "model": "opus" , "language":"français" }\n\n',
@@ -37,7 +37,7 @@ OWN = {
 
 
 def files() -> dict[str, str]:
-    """Every file of the people of both machines, and of their policy: owner, mode and content."""
+    """Return all files of the users and the policy of both machines: owner, mode and digest."""
     command = (
         "find /home/ada /home/grace /home/linus /etc/claude-code -type f -printf '%p %u %m\\n' "
         "-exec sha256sum {} + 2>/dev/null | sort"
@@ -47,7 +47,7 @@ def files() -> dict[str, str]:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Path]:
-    """A fleet of three groups, on machines where people have settings of their own."""
+    """Write a fleet file with three groups, on machines where users have their own settings."""
     for name in ("rules", "second"):
         (tmp_path / name).write_text(f"sk-{secrets.token_hex(24)}\n")
     (tmp_path / "scopes.yml").write_text(FLEET)
@@ -69,25 +69,25 @@ def remove(fleet: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_three_scopes_on_one_machine_and_all_files_back(fleet: Path) -> None:
+def test_three_scopes_on_one_machine_and_their_removal(fleet: Path) -> None:
     before = files()
     done = look.mirror(fleet=fleet)
     assert done.returncode == 0, done.stdout + done.stderr
     assert files() != before
     assert look.changes(look.mirror("--json", fleet=fleet)) == []
 
-    proof = look.pyinfra(
+    verified = look.pyinfra(
         *(str(fleet.with_suffix(".py")), "deploys/verify.py"),
         *("--data", "who=all", "--data", "report=-"),
     )
-    rows = json.loads(proof.stdout)["developers"]
+    rows = json.loads(verified.stdout)["developers"]
     faults = {f"{row['user']}@{row['host']} {row['scope']}": row["faults"] for row in rows}
     assert sorted(faults) == [
         *("ada@dev isolated", "ada@dev user"),
         *("grace@dev isolated", "grace@dev managed", "linus@dev-2 managed"),
     ]
     assert not any(faults.values()), faults
-    assert proof.returncode == 0
+    assert verified.returncode == 0
 
     remove(fleet)
     assert files() == before

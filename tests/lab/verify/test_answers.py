@@ -1,4 +1,4 @@
-"""The real Claude Code, as the developer, through each gateway to the engine and back."""
+"""The real Claude Code, as the developer, through each gateway to the engine."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ from tests.lab.hosts import BY_NAME
 
 NOTE = "/home/ada/mirrorfleet-note.txt"
 
-# The first gateway is the one that the developer's settings name; the other is asked for by hand.
+# The developer's settings name the first gateway; an option selects the other.
 THROUGH = {
     "gw-1": [],
     "gw-2": ["--settings", json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://10.77.0.22:4000"}})],
@@ -52,4 +52,4 @@ def test_a_tool_call(gateway: str) -> None:
     assert "I left a note" in answer
     requests = look.requests(engine)
     assert set(requests) == {str(BY_NAME[gateway].address)}
-    assert len(requests) >= 2  # the call, and what came of it
+    assert len(requests) >= 2  # the tool call, and its result

@@ -1,4 +1,4 @@
-"""What another hand has changed is said, and repaired: many things at once, in one run."""
+"""Drift: a run reports and repairs many manual changes at once."""
 
 import json
 import re
@@ -17,11 +17,11 @@ SETTINGS = "/home/ada/.claude/settings.json"
 
 @dataclass(frozen=True)
 class Drift:
-    """On ``host`` somebody does ``what``; a run must say so in a line that matches ``said``."""
+    """A shell ``command`` on a ``host``, and a pattern of the line that a run must print for it."""
 
     host: str
-    what: str
-    said: str
+    command: str
+    report: str
 
 
 DRIFTS = {
@@ -33,8 +33,8 @@ DRIFTS = {
     ),
     "an owner is changed": Drift(
         "gw-1",
-        f"chown nobody {GENERATION}/check.py",
-        r"check\.py has mode and owner 640 nobody:mirrorfleet-litellm, not 640 root",
+        f"chown daemon {GENERATION}/check_config.py",
+        r"check_config\.py has mode and owner 640 daemon:mirrorfleet-litellm, not 640 root",
     ),
     "keys are edited": Drift(
         "gw-1", "echo >>/opt/mirrorfleet/litellm/keys/keys.json", r"litellm: keys\.json differs"
@@ -66,12 +66,12 @@ DRIFTS = {
         " systemctl daemon-reload",
         rf"{LITELLM} is overridden by {UNIT}\.d/override\.conf",
     ),
-    "a developer changes a setting of ours": Drift(
+    "a developer changes a setting of the fleet": Drift(
         "dev",
         f'sed -i \'s/"model": "tiny"/"model": "opus"/\' {SETTINGS}',
         r"~ada/\.claude/settings\.json differs",
     ),
-    "a key is opened to all": Drift(
+    "a key is made readable for all users": Drift(
         "dev",
         "chmod 644 /home/ada/.claude/mirrorfleet-key",
         r"mirrorfleet-key has mode 644, not 600",
@@ -86,7 +86,7 @@ DRIFTS = {
 
 @dataclass(frozen=True)
 class Runs:
-    """The hosts before the drifts; what a dry run said, what it left; and the run that repaired."""
+    """The hosts ``before`` the drift, the output of a ``dry`` run, and the repairing run."""
 
     before: dict[str, str]
     dry: str
@@ -94,7 +94,7 @@ class Runs:
 
 
 def state(host: str) -> str:
-    """What must be as before: files with modes, owners and contents, links, units."""
+    """Return the state to compare: files with modes, owners and contents, links, units."""
     return look.run(
         host,
         "cd / && find opt/mirrorfleet/*/current/ opt/mirrorfleet/claude etc/systemd/system/mirror* "
@@ -110,7 +110,7 @@ def state(host: str) -> str:
 def runs() -> Runs:
     before = {host: state(host) for host in look.HOSTS}
     for drift in DRIFTS.values():
-        look.run(drift.host, drift.what)
+        look.run(drift.host, drift.command)
     drifted = {host: state(host) for host in look.HOSTS}
     dry = look.pyinfra("--dry", "--diff", str(look.FLEET.with_suffix(".py")), "deploys/mirror.py")
     assert dry.returncode == 0, dry.stdout + dry.stderr
@@ -119,26 +119,26 @@ def runs() -> Runs:
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_it_is_said_before_the_repair(runs: Runs, name: str) -> None:
+def test_a_run_reports_it_before_the_repair(runs: Runs, name: str) -> None:
     drift = DRIFTS[name]
-    line = rf"^\s*\[{drift.host}\]\s.*{drift.said}"
-    for said in (runs.dry, runs.repaired.stdout + runs.repaired.stderr):
-        assert re.search(line, look.plain(said), re.MULTILINE)
+    line = rf"^\s*\[{drift.host}\]\s.*{drift.report}"
+    for output in (runs.dry, runs.repaired.stdout + runs.repaired.stderr):
+        assert re.search(line, look.plain(output), re.MULTILINE)
 
 
-def test_the_texts_are_compared(runs: Runs) -> None:
+def test_a_dry_run_prints_diffs(runs: Runs) -> None:
     for line in ("- # by hand", "- RestartSec=5", "+ RestartSec=1", '- model: "opus"'):
         assert line in look.plain(runs.dry)
     for name in ("engine", "master", "developers"):
         assert look.secret(name) not in runs.dry
 
 
-def test_all_is_as_before(runs: Runs) -> None:
+def test_everything_is_repaired(runs: Runs) -> None:
     assert look.changes(runs.repaired)
     assert {host: state(host) for host in look.HOSTS} == runs.before
     content = look.run("dev", f"cat {SETTINGS}")
     assert json.loads(content)["model"] == "tiny"
 
 
-def test_nothing_is_left_to_do(runs: Runs) -> None:
+def test_the_next_run_changes_nothing(runs: Runs) -> None:
     assert look.changes(look.mirror("--json")) == []

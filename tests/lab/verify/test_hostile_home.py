@@ -1,4 +1,4 @@
-"""A developer who wants a run to hang, to stop or to be misled: the others never notice."""
+"""Hostile files in one developer's home must not block, stop or mislead a run for the others."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FORGED = (
     '{"written": "", "original": null, "changes": [{"path": []}]}}}'
 )
 
-# Files that are none, or not hers.
+# Files that are not regular files, or another user's.
 FILES = f"""\
 mkdir -p {HOME}/.claude && cd {HOME}/.claude
 mkfifo ../pipe && ln -s ../pipe settings.json
@@ -24,7 +24,7 @@ ln -s /etc/shadow mirrorfleet-receipt.json
 truncate -s 1T ../.claude.json
 """
 
-# What is not what it says.
+# Files with wrong contents.
 CONTENTS = f"""\
 mkdir -p {HOME}/.claude && cd {HOME}/.claude
 printf '{{"theme": "dark"' >settings.json
@@ -34,8 +34,8 @@ printf '\\377\\376{{}}' >../.claude.json
 
 ELSEWHERE = f"mkdir -p /tmp/elsewhere && ln -s /tmp/elsewhere {HOME}/.claude"
 
-# What was a file when it was looked at is none when it is opened, and who reads it is stopped.
-SWAPPING = f"""\
+# A regular file is replaced before it is opened, and its readers are stopped.
+RACES = f"""\
 mkdir -p {HOME}/.claude && cd {HOME}/.claude
 while :; do
     echo '{{"a": 1}}' >next && mv -f next settings.json
@@ -47,18 +47,18 @@ done
 """
 
 HOSTILE = {
-    "files that are none": FILES,
-    "contents that are none": CONTENTS,
+    "irregular files": FILES,
+    "wrong contents": CONTENTS,
     "a directory elsewhere": ELSEWHERE,
-    "everything changes all the time": SWAPPING,
+    "files change all the time": RACES,
 }
 
 USERS = "users: [ada], model: sonnet,"
 
 
 def fleet(directory: Path, days: int) -> Path:
-    said = f"users: [ada, grace], settings: {{cleanupPeriodDays: {days}}}, model: sonnet,"
-    return look.variant(directory, USERS, said)
+    users = f"users: [ada, grace], settings: {{cleanupPeriodDays: {days}}}, model: sonnet,"
+    return look.variant(directory, USERS, users)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +71,7 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)), ids=HOSTILE.keys())
-def test_a_hostile_home_stops_nothing_and_misleads_nobody(tmp_path: Path, number: int) -> None:
+def test_a_hostile_home_concerns_one_developer_only(tmp_path: Path, number: int) -> None:
     look.run("dev", f"systemctl stop hostile 2>/dev/null; find {HOME} -mindepth 1 -delete")
     shadow = look.run("dev", "cat /etc/shadow")
     script = [*HOSTILE.values()][number]
@@ -79,19 +79,19 @@ def test_a_hostile_home_stops_nothing_and_misleads_nobody(tmp_path: Path, number
     look.run("dev", f"cat >/run/hostile.sh && {start} && sleep 1", stdin=script)
     began = time.monotonic()
     done = look.mirror(fleet=fleet(tmp_path, 10 + number))
-    took = time.monotonic() - began
-    said = look.plain(done.stdout + done.stderr)
-    swapping = look.run("dev", "systemctl is-active hostile || true").strip() == "active"
+    seconds = time.monotonic() - began
+    output = look.plain(done.stdout + done.stderr)
+    races = look.run("dev", "systemctl is-active hostile || true").strip() == "active"
     look.run("dev", "systemctl stop hostile 2>/dev/null; pkill -KILL -u grace; true")
-    assert "Traceback" not in said, said
-    assert swapping or done.returncode == 1, said
-    assert swapping or "~grace" in said
-    assert took < 100
+    assert "Traceback" not in output, output
+    assert races or done.returncode == 1, output
+    assert races or "~grace" in output
+    assert seconds < 100
     settings = look.run("dev", "cat /home/ada/.claude/settings.json")
     assert f'"cleanupPeriodDays": {10 + number}' in settings
     assert look.message("gw-1", look.secret("developers"))[0] == 200
     assert look.run("dev", "cat /etc/shadow") == shadow
-    assert not any(line in said for line in shadow.splitlines())
+    assert not any(line in output for line in shadow.splitlines())
     assert look.run("dev", "flock -n /var/lib/mirrorfleet/run/lock echo free") == "free\n"
     assert look.run("dev", "ls /var/lib/mirrorfleet/stage 2>/dev/null; true") == ""
     assert look.run("dev", "find /tmp/elsewhere -type f 2>/dev/null; true") == ""

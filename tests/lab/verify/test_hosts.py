@@ -1,4 +1,4 @@
-"""What runs on each host, as whom, and who can reach and read it."""
+"""The services of each host: users, rights, ports, settings."""
 
 import http.client
 import json
@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from tests.lab import look, places
+from tests.lab import look, paths
 from tests.lab.hosts import BY_NAME
 
 SERVICES = [
@@ -19,22 +19,22 @@ SERVICES = [
 
 @pytest.mark.parametrize(("host", "name", "user"), SERVICES)
 def test_service(host: str, name: str, user: str) -> None:
-    seen = look.on(host)
-    service = seen.service(f"mirrorfleet-{name}.service")
+    machine = look.on(host)
+    service = machine.service(f"mirrorfleet-{name}.service")
     assert service.is_running
     assert service.is_enabled
     pids = look.run(
         host, f"cat /sys/fs/cgroup/system.slice/mirrorfleet-{name}.service/cgroup.procs"
     )
-    assert {seen.process.get(pid=pid).user for pid in map(int, pids.split())} == {user}
-    assert seen.user(user).shell == "/usr/sbin/nologin"
-    # "OK" and better: the scale goes to 10.0 and is given in tenths.
-    exposure = seen.run(f"systemd-analyze security --threshold=40 mirrorfleet-{name}.service")
+    assert {machine.process.get(pid=pid).user for pid in map(int, pids.split())} == {user}
+    assert machine.user(user).shell == "/usr/sbin/nologin"
+    # "OK" or better, in tenths on a scale from 0 to 10.
+    exposure = machine.run(f"systemd-analyze security --threshold=40 mirrorfleet-{name}.service")
     assert exposure.rc == 0, exposure.stdout
 
 
 @pytest.mark.parametrize(("host", "name", "user"), SERVICES)
-def test_secrets_of_a_service_are_for_root(host: str, name: str, user: str) -> None:
+def test_only_root_reads_the_secrets_of_a_service(host: str, name: str, user: str) -> None:
     environment = look.on(host).file(f"/opt/mirrorfleet/{name}/current/environment")
     assert (environment.user, environment.mode) == ("root", 0o600)
     look.run(host, f"! runuser -u {user} -- cat {environment.path} 2>/dev/null")
@@ -45,13 +45,13 @@ def test_nothing_but_sshd_listens_outside_the_private_address(host: str, port: i
     sockets = look.on(host).socket.get_listening_sockets()
     network = {name for name in sockets if name.startswith(("tcp", "udp"))}
     reachable = {name for name in network if not name.startswith("tcp://127.0.0.1:")}
-    ours = f"tcp://{BY_NAME[host].address}:{port}"
-    assert reachable == {ours, "tcp://0.0.0.0:22", "tcp://:::22"}
+    service = f"tcp://{BY_NAME[host].address}:{port}"
+    assert reachable == {service, "tcp://0.0.0.0:22", "tcp://:::22"}
 
 
 @pytest.mark.parametrize("gateway", look.GATEWAYS)
 def test_workers(gateway: str) -> None:
-    """Two of them answer, and are recycled not all at once."""
+    """Two workers answer, and their recycling is spread over time."""
     unit = "mirrorfleet-litellm.service"
     pid = look.run(gateway, f"systemctl show -p MainPID --value {unit}").strip()
     arguments = look.run(gateway, f"tr '\\0' '\\n' </proc/{pid}/cmdline").splitlines()
@@ -66,10 +66,10 @@ def test_workers(gateway: str) -> None:
     for connection in connections:
         connection.request("GET", "/health/readiness")
         assert connection.getresponse().read()
-    held = look.run(gateway, "ss -Htnp state established 'sport = :4000'")
+    sockets = look.run(gateway, "ss -Htnp state established 'sport = :4000'")
     for connection in connections:
         connection.close()
-    assert len(set(re.findall(r"pid=(\d+)", held))) == 2
+    assert len(set(re.findall(r"pid=(\d+)", sockets))) == 2
 
 
 def test_developer() -> None:
@@ -78,13 +78,13 @@ def test_developer() -> None:
     assert (settings.user, settings.mode) == ("ada", 0o600)
     content = json.loads(settings.content_string)
     assert content["model"] == "tiny"
-    said = {
+    expected = {
         "ANTHROPIC_BASE_URL": "http://10.77.0.21:4000",
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "131072",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "tiny",
     }
-    assert said.items() <= content["env"].items()
+    assert expected.items() <= content["env"].items()
 
     key = dev.file("/home/ada/.claude/mirrorfleet-key")
     assert (key.user, key.mode) == ("ada", 0o600)
@@ -93,26 +93,26 @@ def test_developer() -> None:
     assert not dev.file("/home/grace/.claude").exists
 
 
-def test_the_parsers_that_we_know_are_those_of_the_package() -> None:
-    """mirrorfleet/data/vllm_parsers.yml, against the tables in vLLM's own source."""
+def test_vllm_parsers_yml_has_the_parsers_of_the_package() -> None:
+    """Compare mirrorfleet/data/vllm_parsers.yml with the tables in vLLM's source."""
     program = (
         "import ast, glob, json\n"
         "def names(path, table):\n"
         "    [path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
         "                       f'site-packages/vllm/{path}/__init__.py')\n"
         "    for node in ast.parse(open(path).read()).body:\n"
-        "        if table in [getattr(each, 'id', '') for each in getattr(node, 'targets', ())]:\n"
+        "        if table in [getattr(name, 'id', '') for name in getattr(node, 'targets', ())]:\n"
         "            return sorted(key.value for key in node.value.keys)\n"
         "print(json.dumps({'tool': names('tool_parsers', '_TOOL_PARSERS_TO_REGISTER'),\n"
         "                  'reasoning': names('reasoning', '_REASONING_PARSERS_TO_REGISTER')}))\n"
     )
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = places.REPOSITORY / "mirrorfleet" / "data" / "vllm_parsers.yml"
+    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_parsers.yml"
     assert found == yaml.safe_load(data.read_text("utf-8"))
 
 
-def test_the_variables_that_we_know_are_those_of_the_package() -> None:
-    """mirrorfleet/data/vllm_environment.yml, against vLLM's own table."""
+def test_vllm_environment_yml_has_the_variables_of_the_package() -> None:
+    """Compare mirrorfleet/data/vllm_environment.yml with vLLM's own table."""
     program = (
         "import glob, json, runpy\n"
         "[path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
@@ -121,5 +121,5 @@ def test_the_variables_that_we_know_are_those_of_the_package() -> None:
         "print(json.dumps(sorted(name for name in names if name.startswith('VLLM_'))))\n"
     )
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = places.REPOSITORY / "mirrorfleet" / "data" / "vllm_environment.yml"
+    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_environment.yml"
     assert found == yaml.safe_load(data.read_text("utf-8"))["known"]

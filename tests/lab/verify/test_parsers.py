@@ -1,6 +1,6 @@
-"""What the models of each family write, parsed by vLLM's own parsers of the engine host.
+"""Output of each model family, parsed on the engine host by vLLM's own parsers.
 
-The weights of most families are too large for a lab; their parsers need none.
+The weights of most families are too large for a lab; their parsers need no weights.
 """
 
 import json
@@ -19,7 +19,7 @@ NOT_STREAMED = [case for case in CASES if "not_streamed" in case]
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
-    """Parse all cases in one process: the import of vLLM takes longer than all of them."""
+    """Parse all cases in one process: importing vLLM takes longer than parsing."""
     python = "/opt/mirrorfleet/vllm/environments/*/bin/python"
     printed = look.run("gpu", f"{python} -c {shlex.quote(PROGRAM)}", stdin=json.dumps(CASES))
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
@@ -27,7 +27,7 @@ def answers() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=families.name)
-def test_a_client_receives_what_the_model_of_a_family_writes(
+def test_a_client_receives_the_output_of_a_family(
     answers: dict[str, Any], case: families.Case
 ) -> None:
     assert families.differences(case, answers[families.name(case)]) == []

@@ -1,4 +1,4 @@
-"""deploys/verify.py on the lab: all is well, or what is not is named; nothing goes elsewhere."""
+"""deploys/verify.py: it passes on a healthy fleet and names a cause otherwise; strict privacy."""
 
 import json
 import os
@@ -16,38 +16,38 @@ TABLE = "mirrorfleet_watch"
 
 
 def verify(*options: str, fleet: Path = look.FLEET) -> tuple[int, dict[str, Any]]:
-    face = str(fleet.with_suffix(".py"))
-    done = look.pyinfra(*options, face, "deploys/verify.py", "--data", "report=-")
+    inventory = str(fleet.with_suffix(".py"))
+    done = look.pyinfra(*options, inventory, "deploys/verify.py", "--data", "report=-")
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
-def everything() -> str:
+def state() -> str:
     return look.state("dev") + look.run("dev", "find /tmp /var/tmp -user ada | sort")
 
 
-def test_every_layer_serves_a_developer_and_no_host_is_changed() -> None:
-    before = everything()
-    code, said = verify()
-    assert code == 0, said
-    [row] = said["developers"]
+def test_every_layer_serves_a_developer_and_no_host_changes() -> None:
+    before = state()
+    code, report = verify()
+    assert code == 0, report
+    [row] = report["developers"]
     checks = ("client", "answer", "stream", "tool", "subagent")
     assert row["checks"] == dict.fromkeys(checks, "ok") | {"window": "131072"}
     assert (row["user"], row["model"]) == ("ada", "tiny")
     assert row["tiers"] == ["opus", "sonnet", "haiku", "fable"]
-    assert [layer["kind"] for layer in said["layers"]] == ["vLLM", "LiteLLM", "LiteLLM"]
-    assert everything() == before
+    assert [layer["kind"] for layer in report["layers"]] == ["vLLM", "LiteLLM", "LiteLLM"]
+    assert state() == before
 
 
-def test_a_dead_gateway_is_the_cause_of_what_its_developers_see() -> None:
+def test_a_stopped_gateway_is_named_as_the_cause() -> None:
     unit = "mirrorfleet-litellm.service"
     look.run("gw-1", f"systemctl stop {unit}")
     try:
-        code, said = verify()
+        code, report = verify()
     finally:
         assert look.changes(look.mirror("--json", "--limit", "gw-1")) != []
     assert code == 1
-    [row] = said["developers"]
+    [row] = report["developers"]
     causes = {fault["cause"] for fault in row["faults"]}
     assert causes == {f"{unit} on gw-1 is inactive"}
     assert row["checks"]["client"] == "ok"
@@ -55,7 +55,7 @@ def test_a_dead_gateway_is_the_cause_of_what_its_developers_see() -> None:
 
 @contextmanager
 def packets_to_elsewhere() -> Iterator[list[int]]:
-    """Count what the developer's host sends to anyone but the lab, questions to DNS among it."""
+    """Count packets from the developer's host to addresses outside the lab or to DNS servers."""
     rules = f"""table inet {TABLE} {{
         counter elsewhere {{ }}
         chain sent {{
@@ -69,7 +69,7 @@ def packets_to_elsewhere() -> Iterator[list[int]]:
     try:
         yield counted
         listed = json.loads(_nft("-j", "list", "counters", "table", "inet", TABLE))["nftables"]
-        counted += [each["counter"]["packets"] for each in listed if "counter" in each]
+        counted += [item["counter"]["packets"] for item in listed if "counter" in item]
     finally:
         _nft("delete", "table", "inet", TABLE)
 
@@ -87,11 +87,11 @@ def _as_ada(command: str) -> str:
     return done.stdout
 
 
-def test_with_strict_privacy_nothing_leaves_for_anyone_but_the_gateway() -> None:
+def test_with_strict_privacy_all_packets_go_to_the_gateway() -> None:
     with packets_to_elsewhere() as counted:
         answer = _as_ada("claude -p 'What does Mirrorfleet do?'")
     assert "makes every machine of the fleet agree" in answer
     assert counted == [0]
     with packets_to_elsewhere() as counted:
         _as_ada("getent hosts api.anthropic.com")
-    assert counted[0] > 0, "the counter counts"
+    assert counted[0] > 0, "the counter works"

@@ -1,4 +1,4 @@
-"""Back to the generation before: where the gateway does not start, and on purpose."""
+"""Rollback to the former generation: after a failed start, and by deploys/rollback.py."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ def generations() -> dict[str, str]:
     return {name: look.run(name, f"readlink {current}") for name in look.GATEWAYS}
 
 
-def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_answered(
+def test_the_first_gateway_rolls_back_and_the_next_one_does_not_change(
     tmp_path: Path,
 ) -> None:
     before = generations()
-    # A port that only root may open: nothing sees that before the service starts.
+    # Only root can open this port. No check detects that before the start.
     broken = look.variant(tmp_path, "  workers: 2\n", "  workers: 2\n  port: 80\n")
     with (
         look.journal("gw-1", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as first,
         look.journal("gw-2", "-u", "mirrorfleet-litellm.service", "-t", "systemd") as second,
-        look.asked_all_the_time(look.who_answers, 0.2) as answers,
+        look.polling(look.answering_gateway, 0.2) as answers,
     ):
         done = look.mirror(fleet=broken)
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "rolled back to" in said
-    assert not any(look.secret(name) in said for name in ("engine", "master", "developers"))
+    assert "rolled back to" in output
+    assert not any(look.secret(name) in output for name in ("engine", "master", "developers"))
     assert set(answers) == {"gw-1", "gw-2"}
     restarted = [name for name, lines in (("gw-1", first), ("gw-2", second)) if lines]
     assert restarted == ["gw-1"]
@@ -34,7 +34,7 @@ def test_the_first_gateway_is_rolled_back_the_next_not_touched_and_requests_are_
     assert look.changes(look.mirror("--json")) == []
 
 
-def test_rolling_back_on_purpose_needs_no_secret(tmp_path: Path) -> None:
+def test_deploys_rollback_needs_no_secret(tmp_path: Path) -> None:
     before = generations()
     changed = look.variant(tmp_path, "  workers: 2\n", "  workers: 3\n")
     try:

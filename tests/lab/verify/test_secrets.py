@@ -1,7 +1,7 @@
-"""Secrets are where they must be, and nowhere else.
+"""Secrets do not leak into arguments, environments, logs or readable files.
 
-All keys of the lab are changed by a run that is watched while it works; then everything is
-searched for the old and the new ones, and for a canary, to know that the search finds.
+A run changes all keys of the lab while a thread watches the processes. Then the hosts are searched
+for the old and the new keys, and for a canary, which proves that the search works.
 """
 
 import base64
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab import look, places
+from tests.lab import look, paths
 
 NAMES = ("engine", "master", "developers")
 CANARY = f"sk-canary-{secrets.token_hex(24)}"
 
-# The patterns come through standard input into a file that is not searched. Files that others can
-# read are searched wherever they are; where many may write, all of them.
+# The patterns arrive on standard input, and go to a file that is not searched. The search covers
+# all files that other users can read, and every file in directories where many users can write.
 SEARCH = r"""
 umask 077
 export LC_ALL=C
@@ -45,18 +45,18 @@ find_in journal journalctl -q --all -o export
 exit 0
 """
 
-# One canary in each kind of place. Fed to a shell, so that the planting itself leaves none. The
-# processes end by themselves.
+# One canary of each kind. A shell reads this script from standard input, so that it leaves no other
+# trace. The processes end on their own.
 PLANT = """
 for place in /opt/mirrorfleet/canary /usr/local/bin/canary; do echo {0} >$place; done
 chmod 644 /opt/mirrorfleet/canary /usr/local/bin/canary
 umask 077
 for place in /tmp/canary /var/tmp/canary /var/lib/mirrorfleet/canary; do echo {0} >$place; done
 echo {0} | systemd-cat
-CANARY={0} runuser -u nobody -- sh -c 'exec sleep 60' &
+CANARY={0} runuser -u daemon -- sh -c 'exec sleep 60' &
 sh -c 'sleep 60; :' {0} &
 """
-PLANTED = {
+CANARIES = {
     "arguments of sh",
     "environment of sleep",
     "journal",
@@ -66,66 +66,66 @@ PLANTED = {
     "/var/tmp/canary",
     "/var/lib/mirrorfleet/canary",
 }
-FILES = sorted(place for place in PLANTED if place.startswith("/"))
+FILES = sorted(place for place in CANARIES if place.startswith("/"))
 
 
 def known() -> dict[str, str]:
     return {name: look.secret(name) for name in NAMES}
 
 
-def found_in(text: str, wanted: dict[str, str]) -> set[str]:
-    """Which secrets a text holds, as they are or inside something in base64."""
-    return {name for name, value in wanted.items() if any(f in text for f in _forms(value))}
+def found_in(text: str, values: dict[str, str]) -> set[str]:
+    """Return the names of the secrets in a text, in plain or base64."""
+    return {name for name, value in values.items() if any(f in text for f in _forms(value))}
 
 
 def _forms(value: str) -> list[str]:
-    """A text, and what it looks like in base64 at each of the three places it can start at."""
+    """Return a text, and its base64 at each of the three offsets."""
     inside = (base64.b64encode(b"x" * shift + value.encode()).decode() for shift in range(3))
     return [value, *(text[4:-4] for text in inside)]
 
 
 @contextmanager
-def watched(wanted: dict[str, str]) -> Iterator[set[str]]:
-    """The secrets that are seen in the arguments of any process while the block runs."""
-    seen: set[str] = set()
+def watched(values: dict[str, str]) -> Iterator[set[str]]:
+    """Yield a set that collects secrets in the arguments of processes while the block runs."""
+    found: set[str] = set()
     done = threading.Event()
 
     def watch() -> None:
         while not done.is_set():
             for arguments in look.processes():
-                seen.update(name for name, value in wanted.items() if value in arguments)
+                found.update(name for name, value in values.items() if value in arguments)
             time.sleep(0.005)
 
-    watching = threading.Thread(target=watch)
-    watching.start()
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
-        yield seen
+        yield found
     finally:
         done.set()
-        watching.join()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
 def changed() -> dict[str, str]:
-    """Change all keys, watched; return the old and the new ones."""
+    """Change all keys while processes are watched; return the old and the new keys."""
     old = known()
     for name in NAMES:
-        (places.ACCESS / "secrets" / name).write_text(f"sk-{secrets.token_hex(24)}\n")
+        (paths.ACCESS / "secrets" / name).write_text(f"sk-{secrets.token_hex(24)}\n")
     everything = {f"old {name}": value for name, value in old.items()} | known()
 
     dry = look.mirror("--dry", "--diff", "-vvv", "--debug")
-    with watched(everything | {"canary": CANARY}) as seen:
+    with watched(everything | {"canary": CANARY}) as leaked:
         look.run("gw-1", "sh -s", f"sh -c 'sleep 0.2; :' {CANARY}\n")
         run = look.mirror("--diff", "-vvv", "--debug")
     assert run.returncode == 0, run.stdout + run.stderr
-    assert seen == {"canary"}
+    assert leaked == {"canary"}
     for done in (dry, run):
         assert found_in(done.stdout + done.stderr, everything) == set()
-        assert "H4sI" not in done.stdout + done.stderr  # the head of an archive with secrets in it
+        assert "H4sI" not in done.stdout + done.stderr  # the first bytes of an archive with secrets
     return everything
 
 
-def test_a_change_of_all_keys_reaches_every_layer(changed: dict[str, str]) -> None:
+def test_new_keys_reach_every_layer(changed: dict[str, str]) -> None:
     for gateway in look.GATEWAYS:
         assert look.message(gateway, changed["old developers"])[0] == 401
         assert look.message(gateway, changed["old master"])[0] == 401
@@ -141,17 +141,17 @@ def test_debug_inventory(changed: dict[str, str], options: list[str]) -> None:
     assert found_in(done.stdout + done.stderr, changed) == set()
 
 
-def test_no_secret_lies_about_on_any_host(changed: dict[str, str]) -> None:
-    wanted = changed | {"canary": CANARY}
+def test_no_secret_leaks_on_any_host(changed: dict[str, str]) -> None:
+    searched = changed | {"canary": CANARY}
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(look.HOSTS, pool.map(_search, look.HOSTS, [wanted] * 4), strict=True))
-    expected = {(place, "canary") for place in PLANTED}
+        found = dict(zip(look.HOSTS, pool.map(_search, look.HOSTS, [searched] * 4), strict=True))
+    expected = {(place, "canary") for place in CANARIES}
     assert found == dict.fromkeys(look.HOSTS, expected)
 
 
-def _search(host: str, wanted: dict[str, str]) -> set[tuple[str, str]]:
-    """Plant canaries, search, and return each place with the name of the secret found there."""
-    names = {value: name for name, value in wanted.items()}
+def _search(host: str, values: dict[str, str]) -> set[tuple[str, str]]:
+    """Plant canaries, search, and return each place with the name of its secret."""
+    names = {value: name for name, value in values.items()}
     look.run(host, "sh -s >/dev/null 2>&1", PLANT.format(CANARY))
     try:
         lines = look.run(host, SEARCH, "\n".join(names)).splitlines()

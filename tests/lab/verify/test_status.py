@@ -1,4 +1,4 @@
-"""deploys/status.py on a fleet that is as it should be, and on one that is not."""
+"""deploys/status.py on a healthy fleet, and with a stopped gateway."""
 
 import json
 
@@ -14,7 +14,7 @@ def status() -> tuple[int, str, dict[str, dict[str, object]]]:
     return done.returncode, done.stdout, report["hosts"]
 
 
-def test_a_fleet_that_is_as_it_should_be() -> None:
+def test_a_healthy_fleet() -> None:
     code, _, hosts = status()
     assert (code, [host["faults"] for host in hosts.values()]) == (0, [[]] * 4)
     services = {
@@ -28,10 +28,10 @@ def test_a_fleet_that_is_as_it_should_be() -> None:
         assert service["generation"] == service["wanted"] != ""
 
 
-def test_one_that_is_not() -> None:
+def test_a_stopped_gateway() -> None:
     look.run("gw-2", f"systemctl stop {LITELLM}")
     try:
-        code, said, hosts = status()
+        code, output, hosts = status()
     finally:
         look.run("gw-2", f"systemctl start {LITELLM}")
     assert code == 1
@@ -40,4 +40,4 @@ def test_one_that_is_not() -> None:
         f"{LITELLM} is inactive",
         f"{LITELLM} will be restarted",
     ]
-    assert not any(look.secret(name) in said for name in ("engine", "master", "developers"))
+    assert not any(look.secret(name) in output for name in ("engine", "master", "developers"))

@@ -1,8 +1,8 @@
-"""The compiler of the CUDA build, in the unit and the environment of a real engine.
+"""The compiler of the CUDA build, with the unit and the environment of a real engine.
 
-No GPU is here, and the engine itself is too large: its environment holds the packages of the CUDA
-lock file that compile, and PyTorch's CPU build. Unit, variables, tree and check are those of a
-production host.
+The lab has no GPU, and the engine itself is too large: the environment has the packages of the CUDA
+lock file that compile, and PyTorch's CPU build. Unit, variables, directories and check are those of
+a production host.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.lab import keys, look
 from tests.lab.hosts import BY_NAME
 
 HOST = "dev-2"
-"""A bare host, which the fleet of the lab leaves alone."""
+"""A bare host that is not in the lab's fleet file."""
 
 COMPILER = """
     apache-tvm-ffi cuda-bindings cuda-core cuda-pathfinder cuda-python einops filelock
@@ -39,7 +39,7 @@ COMPILER = """
     nvidia-curand nvidia-ml-py nvidia-nvjitlink nvidia-nvvm packaging requests certifi
     charset-normalizer idna urllib3 setuptools sympy tabulate tqdm click triton typing-extensions
 """
-"""Packages of the CUDA lock file that FlashInfer and Triton compile with, and import."""
+"""Packages of the CUDA lock file that FlashInfer and Triton import and compile with."""
 
 NEWER = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm")
 
@@ -53,7 +53,7 @@ models:
     hosts: [{HOST}], context: 65536, output: 8192}}
 """
 
-# A stand-in for what needs a GPU: the unit that makes its device files.
+# A stand-in for the unit that creates device files: it needs a GPU.
 DEVICES = f"""\
 [Service]
 Type=oneshot
@@ -73,15 +73,15 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine whose environment is on the host; nothing of it is left behind."""
+    """Install the environment of an engine on the host; remove it at the end."""
     directory = tmp_path_factory.mktemp("toolchain")
     (directory / "toolchain.yml").write_text(FLEET)
     plan = fleet.plan(fleet.load(directory / "toolchain.yml")).hosts[HOST]
-    [wanted] = plan.engines_of(VllmPlan)
-    whole = software.environment(wanted)
-    lock = directory / whole.lock.name
-    lock.write_text(picked(whole.lock))
-    environment = replace(whole, lock=lock)
+    [desired] = plan.engines_of(VllmPlan)
+    complete = software.environment(desired)
+    lock = directory / complete.lock.name
+    lock.write_text(selected(complete.lock))
+    environment = replace(complete, lock=lock)
     look.run(
         HOST,
         "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; "
@@ -93,7 +93,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     )
     build(environment, replace(plan, packages="controller"))
     yield Engine(
-        render.service(wanted, environment.directory, "/srv/coder", None),
+        render.service(desired, environment.directory, "/srv/coder", None),
         environment.directory,
     )
     look.run(
@@ -111,18 +111,19 @@ def entries(lock: Path) -> dict[str, list[str]]:
     return found
 
 
-def picked(lock: Path) -> str:
-    """Return what compiles of the CUDA build's lock file, and PyTorch of the CPU build's."""
+def selected(lock: Path) -> str:
+    """Return the pins of COMPILER in the CUDA build's lock file, and PyTorch of the CPU build."""
     names = COMPILER.split()
     pinned, cpu = entries(lock), entries(lock.with_name(f"{lock.stem}-cpu.txt"))
     assert not [name for name in names if name not in pinned]
-    return "\n".join([*(each for name in names for each in pinned[name]), *cpu["torch"]]) + "\n"
+    return "\n".join([*(pin for name in names for pin in pinned[name]), *cpu["torch"]]) + "\n"
 
 
 def build(environment: python.Environment, plan: HostPlan) -> None:
-    """Build the environment as a run does, from wheels of this machine."""
-    seen = assumed({Python(): look.run(HOST, "python3 -V").split()[1]}, architecture="x86_64")
-    for command in python.install(environment, plan, seen):
+    """Build the environment as a run does, from wheels on this machine."""
+    version = look.run(HOST, "python3 -V").split()[1]
+    observed = assumed({Python(): version}, architecture="x86_64")
+    for command in python.install(environment, plan, observed):
         if isinstance(command, FileUploadCommand):
             with Path(str(command.src)).open("rb") as file:
                 line = keys.ssh(HOST, [f"cat >{command.dest}"])
@@ -131,19 +132,19 @@ def build(environment: python.Environment, plan: HostPlan) -> None:
             look.run(HOST, str(command))
 
 
-def place(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """Place a generation of the engine as a run does, and return what is said of it."""
-    # Where there is no GPU, nobody but the test can say of which kind it would be.
-    given = tuple("capability=9.0" if word == "capability=" else word for word in check)
-    assert given != check
-    [command] = generations.place(replace(engine.service, check=given), assumed())
+def stage(engine: Engine, check: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Stage a generation of the engine as a run does, and return the finished process."""
+    # Without a GPU, the test sets the compute capability.
+    words = tuple("capability=9.0" if word == "capability=" else word for word in check)
+    assert words != check
+    [command] = generations.place(replace(engine.service, check=words), assumed())
     [archive] = command.connector_arguments["_stdin"]
     line = keys.ssh(HOST, ["sudo", "sh", "-c", shlex.quote(str(command))])
     return subprocess.run(line, input=archive, capture_output=True, text=True, check=False)
 
 
 def test_an_engine_compiles_for_hopper_and_is_accepted(engine: Engine) -> None:
-    done = place(engine, engine.service.check)
+    done = stage(engine, engine.service.check)
     assert (done.returncode, done.stderr) == (0, "")
     cache_of_engine = "/var/lib/mirrorfleet/vllm-coder/.cache/flashinfer"
     found = look.run(HOST, f"find {cache_of_engine} -name sampling.so").split()
@@ -151,17 +152,17 @@ def test_an_engine_compiles_for_hopper_and_is_accepted(engine: Engine) -> None:
     assert "/90a/" in found[0]
 
 
-def test_what_compiled_is_not_compiled_again(engine: Engine) -> None:
+def test_compiled_kernels_are_not_compiled_again(engine: Engine) -> None:
     before = look.run(HOST, CHECKED)
     look.run(HOST, f"rm -r {engine.service.generation_path}")
-    assert place(engine, engine.service.check).returncode == 0
+    assert stage(engine, engine.service.check).returncode == 0
     assert look.run(HOST, CHECKED) == before
 
 
 def refused(engine: Engine, check: tuple[str, ...]) -> str:
-    """Return why a generation is refused; what is on record of earlier ones counts for nothing."""
+    """Return the reason why a generation is refused, without the records of earlier ones."""
     look.run(HOST, f"rm -rf {engine.service.directory}")
-    done = place(engine, check)
+    done = stage(engine, check)
     assert done.returncode != 0
     assert "the new generation is refused; what ran before runs on" in done.stderr
     assert look.run(HOST, f"ls {engine.service.directory}/generations") == ""
@@ -173,20 +174,20 @@ def without(check: tuple[str, ...], text: str) -> tuple[str, ...]:
     return tuple(word.replace(text, "") for word in check)
 
 
-def test_without_its_programs_in_path_it_is_refused(engine: Engine) -> None:
+def test_without_its_programs_in_path_the_engine_is_refused(engine: Engine) -> None:
     check = without(
         engine.service.check, f"{engine.environment}/bin:{engine.environment}/cuda/bin:"
     )
     assert "ninja is not in PATH (/usr/local/sbin:" in refused(engine, check)
 
 
-def test_without_cuda_home_it_is_refused(engine: Engine) -> None:
+def test_without_cuda_home_the_engine_is_refused(engine: Engine) -> None:
     check = without(engine.service.check, f'CUDA_HOME="{engine.environment}/cuda"\n')
     assert "CUDA_HOME is not set" in refused(engine, check)
 
 
 @pytest.mark.parametrize(
-    ("link", "why"),
+    ("link", "reason"),
     [
         ("lib64", "cannot find -lcudart"),
         ("lib/libcudart.so", "cannot find -lcudart"),
@@ -195,23 +196,25 @@ def test_without_cuda_home_it_is_refused(engine: Engine) -> None:
         ("lib/stubs", "cannot find -lcuda"),
     ],
 )
-def test_without_a_link_of_the_tree_it_is_refused(engine: Engine, link: str, why: str) -> None:
+def test_without_a_link_of_the_tree_the_engine_is_refused(
+    engine: Engine, link: str, reason: str
+) -> None:
     path = f"{engine.environment}/cuda/{link}"
     look.run(HOST, f"mv {path} {path}.away")
     try:
-        assert why in refused(engine, engine.service.check)
+        assert reason in refused(engine, engine.service.check)
     finally:
         look.run(HOST, f"mv {path}.away {path}")
 
 
-def test_with_a_compiler_of_another_release_it_is_refused(engine: Engine, tmp_path: Path) -> None:
-    """As the lock file had it: nothing bound nvcc, so the newest was beside an older runtime."""
+def test_with_a_compiler_of_another_release_the_engine_is_refused(engine: Engine) -> None:
+    """The lock file once had the newest nvcc beside an older runtime."""
     pinned = entries(next(iter(Path(vllm.__file__).parent.glob("locks/0.32.0.txt"))))
     newer = "\n".join(
-        re.sub(r" ;[^\\]*", " ", each, count=1)
+        re.sub(r" ;[^\\]*", " ", pin, count=1)
         for name in NEWER
-        for each in pinned[name]
-        if "== 'darwin'" in each
+        for pin in pinned[name]
+        if "== 'darwin'" in pin
     )
     archive = cache.wheels(newer, "nvcc", "3.11.2", "x86_64", also="")
     look.run(HOST, "rm -rf /srv/newer; mkdir -m 777 -p /srv/newer/wheels")
@@ -226,7 +229,7 @@ def test_with_a_compiler_of_another_release_it_is_refused(engine: Engine, tmp_pa
         f"mv {tree} {tree}.away; ln -s /srv/newer/cu13 {tree}",
     )
     try:
-        why = refused(engine, engine.service.check)
-        assert "CUDA compiler and CUDA toolkit headers are incompatible" in why
+        reason = refused(engine, engine.service.check)
+        assert "CUDA compiler and CUDA toolkit headers are incompatible" in reason
     finally:
         look.run(HOST, f"rm {tree}; mv {tree}.away {tree}; rm -rf /srv/newer")

@@ -1,4 +1,4 @@
-"""The commands of units, as the systemd of a host reads them."""
+"""Commands in units, as a real systemd parses them."""
 
 import json
 import random
@@ -27,7 +27,7 @@ NASTY = [
 ALPHABET = "ab-%${}'\"\\;# @=:!,n\u00e9\U0001f642"
 
 
-def test_a_process_gets_the_arguments_that_were_meant() -> None:
+def test_a_process_receives_the_arguments_unchanged() -> None:
     chance = random.Random(14)
     words = NASTY + ["".join(chance.choices(ALPHABET, k=chance.randrange(12))) for _ in range(300)]
     program = "import json, sys; print(json.dumps(sys.argv[1:]))"

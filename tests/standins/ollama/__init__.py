@@ -1,7 +1,6 @@
-"""A stand-in for Ollama's release: the archive is laid out like the real one, the program is ours.
+"""A stand-in for Ollama's release: an archive with the real layout, and a program with its API.
 
-The real binary cannot be had where the tests run. What stands in for it speaks the same API and
-answers from memory: see program.py.
+The real binary is not available to the tests. For the stand-in, see program.py.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ HERE = Path(__file__).parent
 
 PROGRAM = HERE / "program.py"
 PARTS = ("prompt.py", "tokenizer.py", "merges.txt")
-"""What the program imports: a release has it in the same packages as we do."""
+"""Files that the program imports: a release has them in the same package as this repository."""
 
 REGISTRY: Mapping[str, Mapping[str, Any]] = {
     "qwen3:4b": {"trained": 262144, "capabilities": ["completion", "tools"]},
@@ -26,7 +25,7 @@ REGISTRY: Mapping[str, Mapping[str, Any]] = {
     "qwen3-coder:30b": {"trained": 262144, "capabilities": ["completion", "tools"]},
     "gemma3:4b": {"trained": 131072, "capabilities": ["completion"]},
 }
-"""The tags that can be pulled: the window that each was trained for, and what it can do."""
+"""The tags of the registry, with their trained window and their capabilities."""
 
 UNLIMITED = 10**9
 
@@ -40,11 +39,11 @@ def tree(
     debug: bool = True,
     hangs: bool = False,
 ) -> Path:
-    """Lay out a release below ``directory`` and return its program.
+    """Write a release below ``directory``, and return its program.
 
-    ``limit`` is a fault that a release may have: it gives no model a larger window. ``vram`` is
-    the share of a model that it puts on GPUs, if it is given any. One without ``debug`` answers
-    where it was to show a prompt only; one that ``hangs`` never shows one.
+    ``limit`` is the maximum window of any model, a possible fault of a release. ``vram`` is the
+    share of a model on the GPUs, if there are any. Without ``debug``, it runs the model instead of
+    rendering a prompt; with ``hangs``, it never renders one.
     """
     program, libraries = directory / "bin/ollama", directory / "lib/ollama"
     program.parent.mkdir(parents=True)
@@ -64,7 +63,7 @@ def tree(
 
 
 def archive(path: Path, version: str, limit: int = UNLIMITED) -> str:
-    """Write the release as a tar.zst and return its sha256. Needs tar and zstd."""
+    """Write the release as a tar.zst, and return its SHA-256. Needs tar and zstd."""
     with tempfile.TemporaryDirectory() as scratch:
         tree(Path(scratch), version, limit=limit)
         same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A stand-in for the program `ollama`: its API and its habits, without a model behind them.
+"""A stand-in for the program `ollama`: its API and its behaviour, without a model.
 
-It keeps manifests below OLLAMA_MODELS as the real one does, pulls from lib/ollama/registry.json
-beside itself, cuts a window that a model was not trained for, and prompts that are longer than it
-(prompt.py), and knows one answer by heart.
+As the real program, it stores manifests below OLLAMA_MODELS, limits the window to the trained one,
+and cuts prompts that exceed it (prompt.py). It pulls from lib/ollama/registry.json in its release,
+and always gives the same answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """An answer other than 200."""
+    """A response with a status other than 200."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -50,11 +50,12 @@ class Refused(Exception):
 
 
 def full(name: str) -> str:
+    """Return a name with its tag."""
     return name if ":" in name else f"{name}:latest"
 
 
 class Store:
-    """The manifests on the disk, by full name."""
+    """The manifests and blobs on disk."""
 
     def path(self, name: str) -> Path:
         model, tag = full(name).rsplit(":", 1)
@@ -80,7 +81,7 @@ class Store:
         return self.path("x").parents[4] / "blobs" / digest.replace(":", "-")
 
     def keep(self, digest: str, content: bytes) -> None:
-        """Take a file, if it is the one that it is said to be."""
+        """Store a file. Raises ``Refused`` if it has another digest."""
         found = f"sha256:{sha256(content).hexdigest()}"
         if found != digest:
             raise Refused(400, f'digest mismatch, expected "{digest}", got "{found}"')
@@ -97,11 +98,11 @@ class Store:
 
 STORE = Store()
 LOADED: dict[str, Json] = {}
-"""What is in memory, by its weights: who asked first, the window, and the time of its end."""
+"""The loaded weights: the name of the first model, the window, and the time of unloading."""
 
 
 def load(name: str) -> Json:
-    """Put a model into memory, with the window that it gets."""
+    """Load a model with its window, and return its manifest."""
     manifest = STORE.read(name)
     asked = manifest["parameters"].get("num_ctx") or int(
         os.environ.get("OLLAMA_CONTEXT_LENGTH", 4096)
@@ -110,16 +111,17 @@ def load(name: str) -> Json:
     seconds = 10**9 if keep == "-1" else int(keep[:-1]) * UNITS[keep[-1]]
     limit = json.loads(REGISTRY.read_text("utf-8"))["limit"]
     window = min(asked, manifest["trained"], limit)
-    there = LOADED.pop(manifest["layer"], None)
+    loaded = LOADED.pop(manifest["layer"], None)
     while len(LOADED) >= int(os.environ.get("OLLAMA_MAX_LOADED_MODELS", 3)):
         del LOADED[next(iter(LOADED))]
-    if there is None or there["window"] != window:
-        there = {"name": full(name), "digest": STORE.digest(name), "window": window}
-    LOADED[manifest["layer"]] = {**there, "end": time.time() + seconds}
+    if loaded is None or loaded["window"] != window:
+        loaded = {"name": full(name), "digest": STORE.digest(name), "window": window}
+    LOADED[manifest["layer"]] = {**loaded, "end": time.time() + seconds}
     return manifest
 
 
 def pull(body: Json) -> Iterator[Json]:
+    """Yield the events of /api/pull."""
     yield {"status": "pulling manifest"}
     registry = json.loads(REGISTRY.read_text("utf-8"))["tags"]
     if body["model"] not in registry:
@@ -135,9 +137,10 @@ def pull(body: Json) -> Iterator[Json]:
 
 
 def create(body: Json) -> Iterator[Json]:
-    for each in (*body.get("files", {}).values(), *body.get("adapters", {}).values()):
-        if not STORE.blob(each).exists():
-            raise Refused(400, f"blob {each!r} not found")
+    """Yield the events of /api/create."""
+    for digest in (*body.get("files", {}).values(), *body.get("adapters", {}).values()):
+        if not STORE.blob(digest).exists():
+            raise Refused(400, f"blob {digest!r} not found")
     if "files" in body:
         yield {"status": "parsing GGUF"}
         [layer] = body["files"].values()
@@ -156,11 +159,11 @@ def create(body: Json) -> Iterator[Json]:
         yield from pull({"model": body["from"]})
     base = STORE.read(body["from"])
     yield {"status": f"using existing layer sha256:{base['layer']}"}
-    said: Json = {
+    fields: Json = {
         key: body[key] for key in ("template", "system", "messages", "license") if key in body
     }
     parameters = {**base["parameters"], **body.get("parameters", {})}
-    STORE.write(body["model"], {**base, **said, "parent": body["from"], "parameters": parameters})
+    STORE.write(body["model"], {**base, **fields, "parent": body["from"], "parameters": parameters})
     yield {"status": "writing manifest"}
     yield {"status": "success"}
 
@@ -181,7 +184,7 @@ def show(name: str) -> Json:
 
 
 def on_gpus() -> float:
-    """Which share of a model is on GPUs."""
+    """Return the share of a model on the GPUs."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "-1") == "-1":
         return 0
     share: float = json.loads(REGISTRY.read_text("utf-8"))["vram"]
@@ -189,28 +192,28 @@ def on_gpus() -> float:
 
 
 def running() -> list[Json]:
-    """What was asked last comes first."""
+    """Return the loaded models, that of the last request first."""
     return [
         {
-            "name": each["name"],
-            "model": each["name"],
-            "digest": each["digest"],
+            "name": model["name"],
+            "model": model["name"],
+            "digest": model["digest"],
             "size": SIZE,
             "size_vram": int(SIZE * on_gpus()),
-            "context_length": each["window"],
+            "context_length": model["window"],
         }
-        for each in reversed(LOADED.values())
-        if each["end"] > time.time()
+        for model in reversed(LOADED.values())
+        if model["end"] > time.time()
     ]
 
 
 def read(request: Json, manifest: Json, truncate: bool = True) -> prompt.Prompt:
-    """Return what the model reads of a request to /api/chat."""
+    """Return the prompt that the model reads for a request to /api/chat."""
     return prompt.prompt(request, LOADED[manifest["layer"]]["window"], truncate)
 
 
 def message(body: Json) -> Json:
-    """Answer as /v1/messages does: with a tool when a message says "use", its name and its input.
+    """Return the response of /v1/messages, with a tool call if the message requests one.
 
     For example: use Bash {"command": "date"}
     """
@@ -219,8 +222,8 @@ def message(body: Json) -> Json:
         raise Refused(
             400, f"registry.ollama.ai/library/{full(body['model'])} does not support tools"
         )
-    *_, last = (each["content"] for each in body["messages"] if each["role"] == "user")
-    text = last if isinstance(last, str) else "\n".join(each.get("text", "") for each in last)
+    *_, last = (message["content"] for message in body["messages"] if message["role"] == "user")
+    text = last if isinstance(last, str) else "\n".join(block.get("text", "") for block in last)
     for tool in body.get("tools", ()):
         if found := re.search(rf"use {re.escape(tool['name'])}( {{.*}})?", text):
             given = json.loads(found[1] or "{}")
@@ -243,7 +246,7 @@ def message(body: Json) -> Json:
 
 
 def chat(body: Json) -> Json:
-    """Answer as /api/chat does, or show the prompt as it was cut."""
+    """Return the response of /api/chat, or the prompt after cutting."""
     manifest = load(body["model"])
     found = read(body, manifest, body.get("truncate", True))
     release = json.loads(REGISTRY.read_text("utf-8"))
@@ -255,19 +258,19 @@ def chat(body: Json) -> Json:
     if found.tokens >= window:
         sizes = f"({found.tokens} tokens) exceeds the available context size ({window} tokens)"
         raise Refused(400, f"request {sizes}, try increasing it")
-    said = {"role": "assistant", "content": ANSWER}
+    answer = {"role": "assistant", "content": ANSWER}
     counts = {"prompt_eval_count": found.tokens, "eval_count": 16}
-    return {"model": body["model"], "message": said, "done": True, **counts}
+    return {"model": body["model"], "message": answer, "done": True, **counts}
 
 
 def estimated(body: Json) -> int:
-    """Return the guess that the beginning of a stream tells: a token has four characters."""
+    """Return the guess in the first event of a stream: four characters per token."""
     parts = [body.get("system") or "", body["messages"], body.get("tools") or ""]
-    return sum(len(each if isinstance(each, str) else json.dumps(each)) for each in parts) // 4
+    return sum(len(part if isinstance(part, str) else json.dumps(part)) for part in parts) // 4
 
 
 def events(whole: Json, guess: int) -> Iterator[Json]:
-    """The same answer as a stream. Only its end tells how many tokens were read."""
+    """Yield the response as a stream, whose last events hold the true number of tokens."""
     [block] = whole["content"]
     is_text = block["type"] == "text"
     given = {"type": "input_json_delta", "partial_json": json.dumps(block.get("input"))}
@@ -356,10 +359,10 @@ class Handler(BaseHTTPRequestHandler):
             case "POST /v1/messages":
                 whole = message(body)
                 if body.get("stream"):
-                    said = events(whole, estimated(body))
+                    sent = events(whole, estimated(body))
                     if BREAK in json.dumps(body["messages"][-1]):
-                        said = islice(said, 1)
-                    lines = (f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in said)
+                        sent = islice(sent, 1)
+                    lines = (f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in sent)
                     self.stream("text/event-stream", lines)
                 else:
                     self.send(200, json.dumps(whole))
@@ -367,10 +370,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(404, "404 page not found")
 
     def lines(self, progress: Iterator[Json]) -> Iterator[str]:
-        """One object per line; an error is one of them, after the 200 of the first."""
+        """Yield one object per line, also for an error: the status 200 is sent already."""
         try:
-            for each in progress:
-                yield json.dumps(each) + "\n"
+            for event in progress:
+                yield json.dumps(event) + "\n"
         except Refused as error:
             yield json.dumps({"error": str(error)}) + "\n"
 
@@ -407,8 +410,8 @@ def serve() -> None:
 
 def version() -> None:
     try:
-        with urlopen(f"http://{HOST}/api/version", timeout=2) as answer:
-            print("ollama version is", json.load(answer)["version"])
+        with urlopen(f"http://{HOST}/api/version", timeout=2) as response:
+            print("ollama version is", json.load(response)["version"])
     except URLError:
         print("Warning: could not connect to a running Ollama instance")
         print("Warning: client version is", VERSION)

@@ -1,9 +1,9 @@
-"""From a request to the prompt that a model sees: how Ollama translates, renders and cuts.
+"""From a request to the prompt of a model: how Ollama translates, renders and cuts.
 
-After anthropic/anthropic.go, server/prompt.go and llm/llama_server.go of Ollama 0.32, for a model
-with a template of Ollama's own and a tokenizer that adds no token. Cut is in two ways, neither of
-which is told: whole messages from the front, but for system messages and the last one; and of what
-is still too long, the middle.
+As in anthropic/anthropic.go, server/prompt.go and llm/llama_server.go of Ollama 0.32, for a model
+with a template of Ollama and a tokenizer that adds no token. Ollama cuts silently in two ways: it
+drops whole messages from the front, except for system messages and the last one; then it drops the
+middle of a prompt that is still too long.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tests.standins.ollama.tokenizer import count
 Json = dict[str, Any]
 
 KEEP = 4
-"""Tokens at the front of a prompt that loses its middle: Ollama's num_keep."""
+"""Tokens that stay at the front of a prompt without its middle: Ollama's num_keep."""
 
 IMAGE = 768
-"""Tokens that Ollama takes an image for."""
+"""Tokens that Ollama assumes for an image."""
 
 
 class Prompt(NamedTuple):
-    """``tokens`` are read of the ``whole`` that the request would have been."""
+    """A prompt: ``tokens`` is the number after cutting, ``whole`` the number before."""
 
     text: str
     tokens: int
@@ -36,18 +36,18 @@ def chat(body: Json) -> Json:
     messages: list[Json] = []
     if system := _text(body.get("system") or ""):
         messages.append({"role": "system", "content": system})
-    for each in body["messages"]:
-        messages.extend(_translated(each["role"], each["content"]))
+    for message in body["messages"]:
+        messages.extend(_translated(message["role"], message["content"]))
     tools = [
         {
             "type": "function",
             "function": {
-                "name": each["name"],
-                "description": each.get("description", ""),
-                "parameters": each.get("input_schema", {}),
+                "name": tool["name"],
+                "description": tool.get("description", ""),
+                "parameters": tool.get("input_schema", {}),
             },
         }
-        for each in body.get("tools", ())
+        for tool in body.get("tools", ())
     ]
     return {"model": body["model"], "messages": messages, "tools": tools}
 
@@ -55,7 +55,7 @@ def chat(body: Json) -> Json:
 def _text(content: str | list[Json]) -> str:
     if isinstance(content, str):
         return content
-    return "".join(each["text"] for each in content if each["type"] == "text")
+    return "".join(block["text"] for block in content if block["type"] == "text")
 
 
 def _translated(role: str, content: str | list[Json]) -> Iterator[Json]:
@@ -63,16 +63,16 @@ def _translated(role: str, content: str | list[Json]) -> Iterator[Json]:
     results: list[Json] = []
     calls: list[Json] = []
     images, thinking = 0, ""
-    for each in blocks:
-        if each["type"] == "tool_result":
-            said = each.get("content") or ""
-            found = [] if isinstance(said, str) else [b for b in said if b["type"] == "image"]
-            results.append({"role": "tool", "content": _text(said), "images": [""] * len(found)})
-        elif each["type"] == "tool_use":
-            calls.append({"function": {"name": each["name"], "arguments": each["input"]}})
-        elif each["type"] == "thinking":
-            thinking = each["thinking"]
-        images += each["type"] == "image"
+    for block in blocks:
+        if block["type"] == "tool_result":
+            inner = block.get("content") or ""
+            found = [] if isinstance(inner, str) else [b for b in inner if b["type"] == "image"]
+            results.append({"role": "tool", "content": _text(inner), "images": [""] * len(found)})
+        elif block["type"] == "tool_use":
+            calls.append({"function": {"name": block["name"], "arguments": block["input"]}})
+        elif block["type"] == "thinking":
+            thinking = block["thinking"]
+        images += block["type"] == "image"
     message = {
         "role": role,
         "content": _text(blocks),
@@ -85,20 +85,20 @@ def _translated(role: str, content: str | list[Json]) -> Iterator[Json]:
 
 
 def render(messages: list[Json], tools: list[Json]) -> str:
-    """Return the text that the model sees: the usual markers, tools in the first message."""
+    """Return the text of the prompt: with the usual markers, and tools in the first message."""
     parts = []
     if tools:
-        lines = "\n".join(_dumped(each) for each in tools)
+        lines = "\n".join(_dumped(tool) for tool in tools)
         parts.append(f"<|im_start|>system\n# Tools\n\n<tools>\n{lines}\n</tools><|im_end|>\n")
-    for each in messages:
-        body = each["content"]
-        if each.get("thinking"):
-            body = f"<think>\n{each['thinking']}\n</think>\n\n{body}"
-        for call in each.get("tool_calls") or ():
+    for message in messages:
+        body = message["content"]
+        if message.get("thinking"):
+            body = f"<think>\n{message['thinking']}\n</think>\n\n{body}"
+        for call in message.get("tool_calls") or ():
             body += f"\n<tool_call>\n{_dumped(call['function'])}\n</tool_call>"
-        if each["role"] == "tool":
+        if message["role"] == "tool":
             body = f"<tool_response>\n{body}\n</tool_response>"
-        role = "user" if each["role"] == "tool" else each["role"]
+        role = "user" if message["role"] == "tool" else message["role"]
         parts.append(f"<|im_start|>{role}\n{body}<|im_end|>\n")
     return "".join(parts) + "<|im_start|>assistant\n"
 
@@ -112,21 +112,22 @@ def _dumped(value: Any) -> str:
 
 
 def size(messages: list[Json], tools: list[Json]) -> int:
-    images = sum(len(each.get("images") or ()) for each in messages)
+    """Return the tokens of a prompt before cutting."""
+    images = sum(len(message.get("images") or ()) for message in messages)
     return count(render(messages, tools)) + IMAGE * images
 
 
 def fitted(messages: list[Json], tools: list[Json], window: int) -> list[Json]:
-    """Return the messages that stay: whole ones go from the front, until the rest fits."""
+    """Return the messages that stay: Ollama drops them from the front until the rest fits."""
     for at in range(len(messages)):
-        system = [each for each in messages[:at] if each["role"] == "system"]
+        system = [message for message in messages[:at] if message["role"] == "system"]
         if size([*system, *messages[at:]], tools) <= window:
             break
     return [*system, *messages[at:]]
 
 
 def prompt(request: Json, window: int, truncate: bool = True) -> Prompt:
-    """Return what a model with this window reads of a request to /api/chat."""
+    """Return the prompt that a model with this window reads for a request to /api/chat."""
     messages, tools = request["messages"], request.get("tools") or []
     whole = size(messages, tools)
     kept = fitted(messages, tools, window) if truncate else messages

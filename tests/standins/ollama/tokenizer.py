@@ -1,10 +1,10 @@
-"""A tokenizer as models have them: byte-level BPE, with merges that were trained on real text.
+"""A tokenizer like those of models: byte-level BPE, with merges that were trained on real text.
 
-`merges.txt` was trained on the sources and the texts of Python's standard library:
+`merges.txt` was trained on the sources of Python's standard library:
 
     .venv/bin/python tests/standins/ollama/tokenizer.py >tests/standins/ollama/merges.txt
 
-Only that needs more than the standard library: the stand-in also runs on hosts of the lab.
+Only the training needs more than the standard library: the stand-in also runs on hosts of the lab.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from itertools import pairwise
 from pathlib import Path
 
 SPECIAL = re.compile(r"(<\|im_start\|>|<\|im_end\|>)")
-"""Each is one token. They stand between messages, so a prompt's parts are counted one by one."""
+"""Markers between messages. Each is one token, and parts between them are counted separately."""
 
 WORD = re.compile(r"'(?:[sdmt]|ll|ve|re)| ?[^\W\d_]+|_+| ?\d{1,3}| ?[^\s\w]+|\s+(?!\S)|\s+")
 
 SIZE = 4096
-"""Tokens of the vocabulary, bytes among them."""
+"""Tokens of the vocabulary, including single bytes."""
 
 
 @cache
 def ranks() -> dict[tuple[bytes, bytes], int]:
+    """Return the rank of each merge."""
     lines: list[str] = Path(__file__).with_name("merges.txt").read_text("ascii").split("\n")
     pairs = (line.split(" ") for line in lines if line)
     return {(bytes.fromhex(a), bytes.fromhex(b)): at for at, (a, b) in enumerate(pairs)}

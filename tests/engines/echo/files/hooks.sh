@@ -1,4 +1,4 @@
-# How an Echo is proved: it answers without a key that it is alive.
+# The readiness of an Echo: it answers a request without a key.
 : "${url?}"
 ready() {
     curl -fs "$url" >/dev/null

@@ -1,4 +1,4 @@
-"""The server of Echo: it repeats the last words that it hears, in its voice."""
+"""The server of Echo: it repeats the last message, in its voice."""
 
 import json
 import os
@@ -9,6 +9,8 @@ MODEL, WINDOW = os.environ["ECHO_MODEL"], int(os.environ["ECHO_WINDOW"])
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers requests with the key of the environment."""
+
     def do_GET(self) -> None:
         answers: dict[str, dict[str, Any]] = {
             "/alive": {},
@@ -24,8 +26,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if not self.is_allowed():
             return self.answer(401, {"error": "key"})
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = str(asked["messages"][-1]["content"])
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = str(request["messages"][-1]["content"])
         text = text.upper() if os.environ["ECHO_VOICE"] == "loud" else text
         message = {"role": "assistant", "content": text}
         return self.answer(200, {"choices": [{"message": message, "finish_reason": "stop"}]})

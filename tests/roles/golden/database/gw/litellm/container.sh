@@ -1,14 +1,15 @@
-# One generation in a container: `sh container.sh serve`, or `sh container.sh check`. Run as root, with
-# the generation's environment, of which the container gets what is named here: no value is in argv.
+# Run one generation in a container: `sh container.sh serve`, or `sh container.sh check`. Runs as root,
+# with the environment of the generation. The container gets the variables that are named here; their
+# values are never in argv.
 set -eu
 job=$1
 user=mirrorfleet-litellm
 generation=$(readlink -f "$(dirname "$0")")
 install -d -m 755 /run/mirrorfleet
 
-# On the host's network: the port and the firewall are the host's own. In a cgroup by which the
-# process that has the port is known as this service's. With an init: process 1 is deaf to the signal
-# that it does not handle yet, and LiteLLM takes a while until it does.
+# On the host's network, so that the port and the firewall are the host's own. In a cgroup that
+# identifies the process with the port as this service's. With an init, because process 1 ignores a
+# signal without a handler, and LiteLLM installs its handler late.
 set -- --rm --init --pull=never --log-driver=none --network=host --userns=host \
     --cgroup-parent=mirrorfleet-litellm.service.slice \
     --user="$(id -u "$user"):$(id -g "$user")" \
@@ -48,6 +49,6 @@ case $job in
             --timeout_worker_healthcheck=60
         ;;
     check)
-        exec docker run "$@" --entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f contents.py check.py
+        exec docker run "$@" --entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f check_image.py check_config.py
         ;;
 esac

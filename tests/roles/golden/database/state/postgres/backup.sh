@@ -1,5 +1,5 @@
-# A backup of LiteLLM's database, complete or not at all: backup.sh DAYS
-# Old ones go when a new one is there.
+# Make a complete backup of LiteLLM's database, then remove the ones that are older than DAYS days:
+# backup.sh DAYS
 set -eu
 umask 077
 cd "$STATE_DIRECTORY/backups"

@@ -1,5 +1,5 @@
 SET client_min_messages = warning;
--- All is litellm's. Whoever has the password comes in as a role that is litellm from its first word on.
+-- litellm owns everything. Each password has its own login role, which acts as litellm.
 SELECT 'CREATE ROLE litellm' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'litellm') \gexec
 SELECT 'CREATE ROLE litellm_921ce06b' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'litellm_921ce06b') \gexec
 ALTER ROLE litellm NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
