@@ -214,10 +214,10 @@ def test_an_engine_that_is_down_ends_no_change(tmp_path: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        code, said = prove(tmp_path, [{**ENTRY, "url": url}], [])
+        code, output = prove(tmp_path, [{**ENTRY, "url": url}], [])
     assert code == 0
-    assert said.startswith(f"coder: no reply from {url}: ")
-    assert said.endswith("Start the engine, and open its port to this host.\n")
+    assert output.startswith(f"coder: no reply from {url}: ")
+    assert output.endswith("Start the engine, and open its port to this host.\n")
 
 
 @pytest.mark.parametrize(("listed", "code"), [("tiny", 0), ("glm", NEVER)])

@@ -109,7 +109,7 @@ class Engine:
             cause = (
                 f"no reply from {self.url}{path} within {LIST if body is None else TURN} seconds"
             )
-            fix = "Look at what it is busy with, and whether its firewall admits this host."
+            fix = "Look at what it is busy with, and whether its firewall allows this host."
             raise Stop(Fault(cause, fix)) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
@@ -194,7 +194,7 @@ def turn(engine: Engine) -> Iterator[Fault]:
         if status != 200:
             yield _not_answered(engine, status, _message(answer))
             return
-        called, text = said(answer)
+        called, text = call_and_text(answer)
         if called or not engine.entry["tools"]:
             return
         if CALL_AS_TEXT.search(text):
@@ -217,7 +217,7 @@ def question(engine: Engine) -> Json:
     return {**body, "tools": [{"type": "function", "function": {**BASH, "parameters": SCHEMA}}]}
 
 
-def said(answer: Any) -> tuple[bool, str]:
+def call_and_text(answer: Any) -> tuple[bool, str]:
     """Return whether an answer has a tool call, and its text. Both APIs."""
     with suppress(AttributeError, KeyError, TypeError, IndexError):
         if "choices" in answer:
