@@ -252,7 +252,7 @@ def test_another_image_is_another_generation(plans: Planned, house: Path, plan: 
             "holds litellm 1.82.7: malicious release of 2026-03-24 (steals credentials)",
         ]),
         ({"litellm": {"1.106.2"}, "h11": {"0.14.0", "0.16.0"}}, [
-            "holds h11 0.14.0: CVE-2025-43859 (request smuggling)"
+            "holds h11 0.14.0: CVE-2025-43859 (requests can be smuggled past a proxy)"
         ]),
     ],
     ids=["good", "no LiteLLM", "malicious", "vulnerable"],
