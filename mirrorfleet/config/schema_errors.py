@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from jsonschema.exceptions import ValidationError
 
+from mirrorfleet.config import running_errors
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.config.schema import CONTROL, resolve, validator
@@ -26,6 +27,9 @@ def explain(
         case "additionalProperties":
             known = [*_present(schema.get("properties", {}))]
             for name in unknown(error):
+                if problem := running_errors.refused(document, (*key, name), schema):
+                    yield problem
+                    continue
                 yield document.problem((*key, name), "unknown key.", did_you_mean(name, known))
         case "required":
             name = missing(error)

@@ -64,7 +64,8 @@ def _served(model: Model) -> Iterator[str]:
     if isinstance(model, ProviderModel):
         yield f"{model.provider}: {model.id}"
     else:
-        yield f"{engine_of(model).title} on {_some(_replicas(model))}"
+        where = f"at {model.url}" if model.url else f"on {_some(_replicas(model))}"
+        yield f"{engine_of(model).title} {where}"
         yield f"{model.context // 1024}K window"
 
 

@@ -98,7 +98,9 @@ def planned(directory: Path) -> FleetPlan:
 
 def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
     [problem] = [each for each in problems(tmp_path) if "parrot" in each]
-    assert problem.startswith("models.parrot.engine: is 'echo'; it must be one of ollama, vllm.")
+    assert problem.startswith(
+        "models.parrot.engine: is 'echo'; it must be one of external, ollama, vllm."
+    )
 
 
 @pytest.mark.usefixtures("registered")
