@@ -10,7 +10,9 @@ from typing import Any
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.runtime import cli_options
+from mirrorfleet.roles.firewall import role as firewall
+from mirrorfleet.roles.vllm import devices
+from mirrorfleet.runtime import cli_options, reserved
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, Services
 from mirrorfleet.runtime.observe import Observation
@@ -34,6 +36,9 @@ class Decommission(Role):
         yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if unknown := list(registry.without_role(plan)):
+            yield from unknown
+            return
         if keys := list(registry.fleet_keys(plan)):
             yield error(
                 f"this host still has a part in the fleet file: {', '.join(keys)}.",
@@ -43,12 +48,21 @@ class Decommission(Role):
             return
         # Services on which others may depend: mirror.py knows when to remove them.
         patterns = [role.unit_names for role in registry.service_roles()]
+        removable = (firewall.UNIT, reserved.UNIT, devices.UNIT)
         for name in sorted(observed[Services("*")]):
+            if f"mirrorfleet-{name}.service" in removable:
+                continue
             if any(fnmatch(name, pattern) for pattern in patterns):
                 yield error(
                     f"mirrorfleet-{name}.service is still here.",
                     "Run deploys/mirror.py first: it removes the service once nothing depends on "
                     "it.",
+                )
+            else:
+                yield error(
+                    f"mirrorfleet-{name}.service is still here, and no registered role manages it.",
+                    "Register its role in the inventory module (`mirrorfleet docs own-role`), "
+                    "then run deploys/mirror.py.",
                 )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -100,7 +114,7 @@ def _markers() -> dict[str, str]:
 
 def _kept_state() -> dict[str, str]:
     """Return the directories that stay, each with the option that removes it."""
-    return {path: word for role in registry.ROLES for path, word in role.kept_state().items()}
+    return {path: word for role in registry.roles() for path, word in role.kept_state().items()}
 
 
 def _stays(observed: Observation) -> list[str]:
