@@ -11,7 +11,7 @@ from typing import Any
 from mirrorfleet import fleet
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.planning import FleetPlan
-from mirrorfleet.runtime import jump
+from mirrorfleet.runtime import host_keys, jump
 
 LOST_AFTER = 60
 """Seconds without an answer after which a connection counts as broken."""
@@ -23,7 +23,8 @@ def groups(face: str | Path) -> dict[str, list[Any]]:
     """Return pyinfra's groups for the fleet file beside ``face``: its hosts, and those of a label.
 
     The plan of each host is its data ``plan``. A fleet file with mistakes ends the program with all
-    of them and no traceback.
+    of them and no traceback. So does a missing known_hosts file, unless pyinfra only shows the
+    inventory.
     """
     try:
         planned = fleet.plan(fleet.load(Path(face).with_suffix(".yml")))
@@ -31,6 +32,8 @@ def groups(face: str | Path) -> dict[str, list[Any]]:
         sys.exit(str(error))
     for warning in planned.fleet.warnings:
         print(warning, file=sys.stderr)
+    if "debug-inventory" not in sys.argv and (missing := list(host_keys.problems(planned.fleet))):
+        sys.exit("\n".join(map(str, missing)))
     labels: dict[str, list[str]] = {}
     for host in planned.fleet.hosts.values():
         for label in host.labels:

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -35,12 +35,14 @@ from mirrorfleet.planning.engines import PLANNERS
 from mirrorfleet.planning.explain import values
 from mirrorfleet.planning.topology import mermaid
 from mirrorfleet.roles import registry
+from mirrorfleet.roles.redis.role import Redis
 from mirrorfleet.runtime.facts import Unit, UnitState
 from mirrorfleet.runtime.observe import assumed
 from tests.engines.echo import ECHO
 from tests.engines.echo.plan import EchoPlan
 from tests.engines.echo.role import EchoRole
 from tests.roles.answers import MACHINE, Answers, bare
+from tests.roles.conftest import Planned
 from tests.roles.fake import MIRROR, mirror
 from tests.roles.fleets import SECRETS
 
@@ -237,7 +239,7 @@ CLEAN: Answers = {
 
 def refusal(plans: Mapping[str, HostPlan], answers: Answers, deploy: str) -> str:
     """Return the message with which a deploy refuses the run."""
-    found = {name: answers for name in plans}
+    found = dict.fromkeys(plans, answers)
     with pytest.raises(DeployError) as caught:
         mirror(plans, found, deploy=DEPLOYS / deploy, data={"service": "echo-parrot"})
     return str(caught.value)
@@ -256,21 +258,17 @@ def test_a_host_that_runs_it_is_not_decommissioned(house: Path) -> None:
 @pytest.mark.parametrize("is_registered", [True, False])
 @pytest.mark.usefixtures("stocked")
 def test_a_host_with_its_service_is_not_decommissioned(
-    house: Path, request: pytest.FixtureRequest, is_registered: bool
+    plans: Planned, request: pytest.FixtureRequest, is_registered: bool
 ) -> None:
     reason = "is still here, and no registered role manages it. Register its role"
     if is_registered:
         request.getfixturevalue("registered")
         reason = "is still here. Run deploys/mirror.py first"
     found = MACHINE | CLEAN | {("services", "*", "echo-parrot"): ()}
-    message = refusal({"gpu": bare_plan("gpu")}, found, "remove_hosts.py")
+    message = refusal(
+        {"gpu": replace(plans("lab").hosts["gpu"], engines=())}, found, "remove_hosts.py"
+    )
     assert f"gpu: mirrorfleet-echo-parrot.service {reason}" in message
-
-
-def bare_plan(name: str) -> HostPlan:
-    """Return the plan of a host that is in no list of the fleet file."""
-    absent = dict.fromkeys((each.name for each in fields(HostPlan)), None)
-    return HostPlan(**{**absent, "name": name, "packages": "registry", "engines": ()})
 
 
 @pytest.mark.usefixtures("registered", "stocked")
@@ -299,11 +297,8 @@ def test_status_and_rollback_know_its_service(tmp_path: Path) -> None:
 
 
 def test_a_role_that_is_no_engine_is_rejected() -> None:
-    class Other(EchoRole):
-        part = None
-
     with pytest.raises(ValueError, match="the role of engine 'echo' has no part = 'engines'"):
-        register(replace(ECHO, role=Other()))
+        register(replace(ECHO, role=Redis()))
     assert "echo" not in ENGINES
 
 
