@@ -61,7 +61,7 @@ def test_a_lock_file_with_a_vulnerable_package_is_refused(house: Path) -> None:
         fleet.load(FLEET)
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
-        "CVE-2025-43859 (request smuggling; cve.org). "
+        "CVE-2025-43859 (requests can be smuggled past a proxy; cve.org). "
         "Update it with `bin/lock litellm 1.106.2`, or choose another release."
     )
 

@@ -91,7 +91,7 @@ def test_derived_variables_are_refused_in_the_fleet_file(
     with pytest.raises(fleet.FleetError) as refused:
         fleet.load(path)
     mistakes = {problem.key[-1]: problem.mistake for problem in refused.value.problems}
-    assert mistakes == dict.fromkeys(derived, "is derived, and cannot be written here.")
+    assert mistakes == dict.fromkeys(derived, "cannot be set here.")
 
 
 TUNABLE = {"MAX_JOBS"}
