@@ -46,14 +46,14 @@ def command(context: click.Context, files: tuple[str, ...], *, as_json: bool, gi
     for file, hosts, problems in results:
         for problem in problems:
             print(_annotation(problem) if github else problem, file=sys.stderr)
-        result = "refused" if hosts is None else _number(hosts, "host")
+        result = "rejected" if hosts is None else _number(hosts, "host")
         if hosts is not None or any(problem.place.line for problem in problems):
             print(f"{printable(file)}: {result}, {_count(problems)}")
     return _code(results)
 
 
 Result = tuple[str, int | None, tuple[Problem, ...]]
-"""A file, how many hosts it describes (``None`` when it is refused), and its problems."""
+"""A file, how many hosts it describes (``None`` when it is rejected), and its problems."""
 
 
 def _code(results: list[Result]) -> int:

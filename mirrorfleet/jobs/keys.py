@@ -32,13 +32,17 @@ def main(path: str, name: str | None, pipe: bool) -> int:
             return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
         print(reveal(found[name].key))
     except DeployError as error:
-        return _refused(f"On this machine, {error}")
+        return _refused(_sentence(str(error)))
     return 0
 
 
 def _refused(why: str) -> int:
     print(why, file=sys.stderr)
     return 1
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
 
 
 def _table(found: Iterable[KeyPlan]) -> None:
@@ -66,7 +70,7 @@ def _table(found: Iterable[KeyPlan]) -> None:
         )
     console.print(table)
     for why in missing:
-        print(f"On this machine, {why}", file=sys.stderr)
+        print(_sentence(why), file=sys.stderr)
 
 
 def _until(key: KeyPlan) -> str:
