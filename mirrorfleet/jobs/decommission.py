@@ -10,9 +10,7 @@ from typing import Any
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.roles.firewall import role as firewall
-from mirrorfleet.roles.vllm import devices
-from mirrorfleet.runtime import cli_options, reserved
+from mirrorfleet.runtime import cli_options
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, Services
 from mirrorfleet.runtime.observe import Observation
@@ -48,9 +46,9 @@ class Decommission(Role):
             return
         # Services on which others may depend: mirror.py knows when to remove them.
         patterns = [role.unit_names for role in registry.service_roles()]
-        removable = (firewall.UNIT, reserved.UNIT, devices.UNIT)
+        removable = {name for role in registry.roles() for name in role.removable_services}
         for name in sorted(observed[Services("*")]):
-            if f"mirrorfleet-{name}.service" in removable:
+            if name in removable:
                 continue
             if any(fnmatch(name, pattern) for pattern in patterns):
                 yield error(

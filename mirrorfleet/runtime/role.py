@@ -42,6 +42,9 @@ class Role:
     title: ClassVar[str]
     """What the role's steps are listed under in the output."""
 
+    removable_services: ClassVar[tuple[str, ...]] = ()
+    """Short names of services that no client depends on: deploys/remove_hosts.py removes them."""
+
     def facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
         """Return what must be known of a host, to compare it with its plan."""
         return ()

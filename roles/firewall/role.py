@@ -50,6 +50,7 @@ class Firewall(Role):
     """The firewall of a host: opened before services change, closed after the last."""
 
     title = "Firewall"
+    removable_services = ("firewall",)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         asked: list[Fact[Any]] = [Content(render.RULES)]
