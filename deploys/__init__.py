@@ -1,1 +1,1 @@
-"""What a person hands to pyinfra, as files or, from another repository, as functions."""
+"""The deploys for pyinfra, as files or, in another repository, as functions."""

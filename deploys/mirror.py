@@ -1,4 +1,4 @@
-"""Make the fleet what its fleet file says: engines, gateways, load balancers, developers' clients.
+"""Apply the fleet file to the fleet: engines, gateways, load balancers, developers' clients.
 
 pyinfra inventories/prod.py deploys/mirror.py
 """
@@ -29,7 +29,7 @@ def mirror() -> None:
     for role in in_order(all_roles):
         take_steps(role, role.retire)
 
-    # Remove what left the fleet file: clients first, the firewall's former rules last.
+    # Remove what is no longer in the fleet file: clients first, the firewall's former rules last.
     for role in in_order(reversed(all_roles)):
         take_steps(role, role.remove)
 

@@ -3,8 +3,8 @@
 pyinfra --dry inventories/prod.py deploys/remove_weights.py    # shows which, and how large they are
 pyinfra inventories/prod.py deploys/remove_weights.py
 
-Whatever one of the last three generations of a service starts with stays, so that you can roll
-back. What the fleet file needs stays as well.
+Weights and environments of the last three generations of a service stay, so that you can roll back.
+Those that the fleet file needs stay as well.
 """
 
 from mirrorfleet.roles.vllm.removal import WeightsRemoval

@@ -3,8 +3,8 @@
 pyinfra inventories/prod.py deploys/rollback.py
 pyinfra inventories/prod.py deploys/rollback.py --data service=vllm-coder
 
-Each host goes back to the last other generation that has served. The next run of deploys/mirror.py
-goes forward again to what the fleet file says.
+Each host returns to its last other verified generation. The next run of deploys/mirror.py applies
+the fleet file again.
 """
 
 from pyinfra import host as this

@@ -98,19 +98,19 @@ def services(plan: HostPlan, observed: Observation) -> list[Installed]:
 
 
 def desired(plan: HostPlan, observed: Observation) -> Iterator[tuple[str, Callable[[], Service]]]:
-    """Yield the name of each service of a host, and what renders the generation it should run.
+    """Yield the name of each service of a host, and a function that renders its generation.
 
-    Rendering raises ``DeployError`` where a secret or a lock file is missing.
+    The function raises ``DeployError`` if a secret or a lock file is missing.
     """
     for role in roles():
         yield from role.desired(plan, observed)
 
 
 def rendered(plan: HostPlan, observed: Observation) -> list[Service]:
-    """Return the generations that the services of a host should run. Raises ``DeployError``."""
+    """Return the services of a host with their desired generations. Raises ``DeployError``."""
     return [render() for _, render in desired(plan, observed)]
 
 
 def fleet_keys(plan: HostPlan) -> Iterable[str]:
-    """Yield the keys of the fleet file that give a host a part in the fleet."""
+    """Yield the keys of the fleet file that use a host."""
     return (key for role in roles() for key in role.fleet_keys(plan))

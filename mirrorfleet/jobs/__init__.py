@@ -1,1 +1,1 @@
-"""What is asked of a whole fleet and is no service: verify, status, roll back, decommission."""
+"""Jobs on a whole fleet that are not services: verify, status, rollback, decommission."""

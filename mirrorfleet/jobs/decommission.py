@@ -1,4 +1,4 @@
-"""Everything of Mirrorfleet off a host that left its fleet: for deploys/remove_hosts.py."""
+"""The removal of everything of Mirrorfleet from a host: for deploys/remove_hosts.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 
 class Decommission(Role):
-    """Everything of Mirrorfleet off a host: services, firewall, software, state and users."""
+    """Remove everything of Mirrorfleet from a host: services, firewall, software, state, users."""
 
     title = "Host"
 
@@ -39,12 +39,12 @@ class Decommission(Role):
             return
         if keys := list(registry.fleet_keys(plan)):
             yield error(
-                f"this host still has a part in the fleet file: {', '.join(keys)}.",
+                f"the fleet file still uses this host: {', '.join(keys)}.",
                 "Remove it from these lists, then run deploys/mirror.py, so that no traffic "
                 "reaches it.",
             )
             return
-        # Services on which others may depend: mirror.py knows when to remove them.
+        # Other hosts may depend on these services: mirror.py removes them at the right time.
         patterns = [role.unit_names for role in registry.service_roles()]
         removable = {name for role in registry.roles() for name in role.removable_services}
         for name in sorted(observed[Services("*")]):
@@ -52,13 +52,14 @@ class Decommission(Role):
                 continue
             if any(fnmatch(name, pattern) for pattern in patterns):
                 yield error(
-                    f"mirrorfleet-{name}.service is still here.",
+                    f"mirrorfleet-{name}.service is still installed.",
                     "Run deploys/mirror.py first: it removes the service once nothing depends on "
                     "it.",
                 )
             else:
                 yield error(
-                    f"mirrorfleet-{name}.service is still here, and no registered role manages it.",
+                    f"mirrorfleet-{name}.service is still installed, and no registered role "
+                    "manages it.",
                     "Register its role in the inventory module (`mirrorfleet docs own-role`), "
                     "then run deploys/mirror.py.",
                 )
@@ -66,33 +67,33 @@ class Decommission(Role):
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         for name in sorted(observed[Services("*")]):
             yield Change(f"mirrorfleet-{name}.service will be stopped and removed")
-        stays, users = _stays(observed), _users(observed)
+        kept, users = _kept(observed), _users(observed)
         if observed[Exists(ROOT)]:
             yield Change(f"{ROOT} will be removed{', and the system users' if users else ''}")
-        if observed[Exists(STATE)] and (observed[Exists(ROOT)] or not stays):
-            but = f" but for {' and '.join(stays)}" if stays else ""
-            yield Change(f"{STATE} will be removed{but}")
+        if observed[Exists(STATE)] and (observed[Exists(ROOT)] or not kept):
+            exception = f", except {' and '.join(kept)}" if kept else ""
+            yield Change(f"{STATE} will be removed{exception}")
             for marker, user in _markers().items():
-                if observed[Exists(marker)] and not stays:
-                    yield Change(f"the user {user} stays: it owns files elsewhere on the host")
+                if observed[Exists(marker)] and not kept:
+                    yield Change(f"the user {user} is kept: it owns files elsewhere on the host")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (Step("everything of Mirrorfleet", self.clear),)
 
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Remove what is there, if anything is."""
+        """Remove everything, if there is anything to remove."""
         if any(self.changes(plan, observed)):
-            stays = (word for path in _stays(observed) for word in ("!", "-path", path))
+            excluded = (word for path in _kept(observed) for word in ("!", "-path", path))
             clear = shell(SCRIPTS / "decommission.sh", users=" ".join(_users(observed)))
-            yield script(RELEASE + positional(*stays) + clear)
+            yield script(RELEASE + positional(*excluded) + clear)
 
 
 def _users(observed: Observation) -> list[str]:
-    """Return the services whose users are removed.
+    """Return the names of the system users to remove, without their prefix.
 
-    A user stays while its files do: another user must not get its number.
+    A user is kept while it owns files: no other user must get its number.
     """
-    if _stays(observed):
+    if _kept(observed):
         return []
     return [
         role.user.removeprefix("mirrorfleet-")
@@ -102,7 +103,7 @@ def _users(observed: Observation) -> list[str]:
 
 
 def _markers() -> dict[str, str]:
-    """Return the users that stay while they own files elsewhere, by the path that shows it."""
+    """Return the users that may own files elsewhere, by the path that exists if they do."""
     return {
         role.marker_of_other_files: role.user
         for role in registry.service_roles()
@@ -111,14 +112,14 @@ def _markers() -> dict[str, str]:
 
 
 def _kept_state() -> dict[str, str]:
-    """Return the directories that stay, each with the option that removes it."""
-    return {path: word for role in registry.roles() for path, word in role.kept_state().items()}
+    """Return the directories that are kept, each with the option that removes it."""
+    return {path: option for role in registry.roles() for path, option in role.kept_state().items()}
 
 
-def _stays(observed: Observation) -> list[str]:
-    """Return what is kept of a host's state: all but for `--data models=remove` or the like."""
+def _kept(observed: Observation) -> list[str]:
+    """Return the directories to keep: those without an option such as `--data models=remove`."""
     return [
         path
-        for path, word in _kept_state().items()
-        if observed[Exists(path)] and cli_options.option(word) != "remove"
+        for path, option in _kept_state().items()
+        if observed[Exists(path)] and cli_options.option(option) != "remove"
     ]

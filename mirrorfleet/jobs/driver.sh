@@ -1,11 +1,11 @@
-# What apt makes of the package of NVIDIA's driver, and what the kernel would make of its module.
-# Changes nothing; but on a host so new that it has no list of packages, apt fetches them.
+# The state of NVIDIA's driver package in apt, and of its module in the kernel. Changes nothing, except
+# that apt downloads the package lists on a new host without any.
 driver() {
     ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 ||
         timeout 100 apt-get -qq update >/dev/null 2>&1
     release=$(uname -r) asked=$1 newest='' headers=/lib/modules/$(uname -r)/build
-    # Debian's own comes without its tool, without the library of CUDA, and without the daemon that
-    # makes a GPU's devices at boot.
+    # Debian's package does not include nvidia-smi, the CUDA library, and the daemon that creates the
+    # device files of GPUs at boot.
     for each in $(candidates "$1" nvidia-smi libcuda1 nvidia-persistenced "linux-headers-$release"); do
         case $each in
             *=\(none\)) ;;
@@ -26,15 +26,15 @@ driver() {
                 E:) say driver "$1" refused "$what $rest" ;;
             esac
         done
-    said=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null)
-    case $said in installed\ *) say driver "$1" installed "${said#* }" ;; esac
+    status=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null)
+    case $status in installed\ *) say driver "$1" installed "${status#* }" ;; esac
     for module in nvidia nouveau; do
         [ ! -d "/sys/module/$module" ] ||
             say driver "$1" "$module" "$(cat "/sys/module/$module/version" 2>/dev/null)"
     done
     [ -e "$headers" ] || say driver "$1" headless "$release"
-    # Four bytes of attributes go before the one that tells. A module that DKMS has built is signed
-    # with a key of the host's own: Ubuntu's stands in the one place, Debian's in the other.
+    # The value follows four bytes of attributes. DKMS signs modules with a key of the host, which is in
+    # the first path on Ubuntu, in the second on Debian.
     secure=$(od -An -t u1 -j 4 -N 1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null)
     case $secure in
         *1)
@@ -45,7 +45,7 @@ driver() {
     esac
 }
 
-# The newest version that apt has of each package: all in one, for apt takes long to start.
+# The newest version of each package in apt, in one call, because apt starts slowly.
 candidates() {
     apt-cache policy "$@" 2>/dev/null | while read -r word value; do
         case $word in

@@ -1,4 +1,4 @@
-"""What the installation of NVIDIA's driver needs to know of a host."""
+"""The fact for the installation of NVIDIA's driver."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mirrorfleet.runtime.facts import Fact, Lines
 
 @dataclass(frozen=True)
 class DriverState:
-    """What apt and the kernel make of the package of a driver.
+    """The state of a driver's package in apt and in the kernel.
 
-    ``offers`` maps the packages that apt would install with it to their versions, and those that it
-    would remove to "". ``refused`` is why apt would not. ``modules`` maps nvidia and nouveau, where
-    the kernel has them, to their releases. ``headless`` is the kernel's release if its headers are
-    nowhere; ``unsigned`` says that Secure Boot refuses what DKMS signs.
+    ``offers`` maps the packages that apt would install to their versions, and those that it would
+    remove to "". ``refused`` is apt's error, if any. ``modules`` maps nvidia and nouveau, if the
+    kernel has loaded them, to their releases. ``headless`` is the kernel's release if its headers
+    are not available. With ``unsigned``, Secure Boot rejects modules that DKMS signs.
     """
 
     offers: Mapping[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class DriverState:
 
 @dataclass(frozen=True)
 class DriverPackage(Fact[DriverState]):
-    """The state of the package of NVIDIA's driver."""
+    """The state of a package of NVIDIA's driver."""
 
     package: str
 

@@ -1,4 +1,4 @@
-"""Who has which key at the gateways: mirrorfleet keys FILE"""
+"""The keys of the gateways and their holders: mirrorfleet keys FILE"""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from mirrorfleet.runtime.secrets import Guessable, reveal
 
 
 def main(path: str, name: str | None, pipe: bool) -> int:
-    """Print a table of a fleet's keys, or one person's key."""
-    found = {each.name: each for each in keys(fleet.load(path))}
+    """Print a table of a fleet's keys, or one holder's key. Return the exit code."""
+    found = {key.name: key for key in keys(fleet.load(path))}
     try:
         if name is None:
             _table(found.values())
             return 0
         if name not in found:
-            return _refused(
-                f"There is nobody called '{name}'. {did_you_mean(name, found)}".rstrip()
-            )
+            return _refused(f"No key has the name '{name}'. {did_you_mean(name, found)}".rstrip())
         if not pipe and not sys.stdout.isatty():
-            return _refused("A key is printed on a terminal only. Say --pipe, if you mean it.")
+            return _refused(
+                "A key is printed on a terminal only: add --pipe to print it elsewhere."
+            )
         print(reveal(found[name].key))
     except DeployError as error:
         return _refused(_sentence(str(error)))
     return 0
 
 
-def _refused(why: str) -> int:
-    print(why, file=sys.stderr)
+def _refused(reason: str) -> int:
+    print(reason, file=sys.stderr)
     return 1
 
 
@@ -51,26 +51,26 @@ def _table(found: Iterable[KeyPlan]) -> None:
     for column in ("name", "group", "rotation", "opens", "until", "on", "sha256"):
         table.add_column(column, overflow="fold")
     missing = dict[str, None]()
-    for each in found:
+    for key in found:
         try:
-            digest = sha256(reveal(each.key).encode()).hexdigest()[:12]
+            digest = sha256(reveal(key.key).encode()).hexdigest()[:12]
         except Guessable:
             raise
         except DeployError as error:
             missing[str(error)] = None
             digest = "?"
         table.add_row(
-            each.name,
-            each.group,
-            ".".join(map(str, each.key.rotation)) if isinstance(each.key, DerivedKey) else "-",
-            ", ".join(each.models) or "all",
-            _until(each),
-            ", ".join(host or "a package" for host in each.hosts),
+            key.name,
+            key.group,
+            ".".join(map(str, key.key.rotation)) if isinstance(key.key, DerivedKey) else "-",
+            ", ".join(key.models) or "all",
+            _until(key),
+            ", ".join(host or "a package" for host in key.hosts),
             digest,
         )
     console.print(table)
-    for why in missing:
-        print(_sentence(why), file=sys.stderr)
+    for reason in missing:
+        print(_sentence(reason), file=sys.stderr)
 
 
 def _until(key: KeyPlan) -> str:

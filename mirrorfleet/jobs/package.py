@@ -1,7 +1,7 @@
-"""What machines that no SSH reaches install: mirrorfleet package FILE --group NAME --out DIR
+"""Installers for machines without SSH: mirrorfleet package FILE --group NAME --out DIR
 
-For everybody of a group, without any key: files for device management, if the group is policy, and
-an installer. For one developer, with --user: the installer with the key.
+For a whole group, without keys: an installer, and files for device management if the scope is
+managed. For one developer, with --user: the installer with the key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.problems import FleetError, Problem, did_you_mean
 from mirrorfleet.planning import ClaudePlan, DerivedKey
 from mirrorfleet.planning.claude import packaged
-from mirrorfleet.roles.claude import client, machine, mdm
+from mirrorfleet.roles.claude import client, device_management, machine_files
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.runtime.cache import npm_file, npm_package
@@ -28,7 +28,7 @@ from mirrorfleet.runtime.secrets import reveal
 
 
 class File(NamedTuple):
-    """One file of a package, and what it is for. What holds a key is for its owner's eyes only."""
+    """One file of a package, and its purpose. With ``secret``, only its owner can read it."""
 
     path: str
     content: bytes
@@ -37,7 +37,7 @@ class File(NamedTuple):
 
 
 def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool) -> int:
-    """Write the package of a group into a directory. 0: it is there; 1: why it cannot be."""
+    """Write the package of a group into a directory. Return the exit code: 1 on an error."""
     try:
         planned = fleet.plan(fleet.load(file))
         groups = planned.fleet.developers
@@ -45,15 +45,17 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
             return _refused(f"There is no group '{name}'. {did_you_mean(name, groups)}")
         group = groups[name]
         if user and user not in group.logins:
-            return _refused(f"'{name}' has no '{user}'. {did_you_mean(user, group.logins)}")
+            return _refused(
+                f"The group '{name}' has no '{user}'. {did_you_mean(user, group.logins)}"
+            )
         clients = packaged(planned.fleet, group, user or group.logins[0])
-        problems = [*machine.unsound(clients), *_rootless(clients)]
+        problems = [*machine_files.certificate_problems(clients), *_rootless(clients)]
         if problems := [*problems, *(_masters(planned.fleet, clients) if user else ())]:
-            return _refused("\n".join(each.at(name) for each in problems))
-        made = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
-        for each in [*made, *(_clients(clients, group.version) if with_client else ())]:
-            _write(out / each.path, each.content, secret=each.secret)
-            print(f"{out / each.path}: {each.about}")
+            return _refused("\n".join(problem.at(name) for problem in problems))
+        files = _own(group, clients, user) if user else _shared(group, clients, planned.fleet.name)
+        for item in [*files, *(_clients(clients, group.version) if with_client else ())]:
+            _write(out / item.path, item.content, secret=item.secret)
+            print(f"{out / item.path}: {item.about}")
     except FleetError as error:
         return _refused(str(error))
     except DeployError as exception:
@@ -63,25 +65,25 @@ def main(file: str, name: str, out: Path, user: str | None, *, with_client: bool
     return 0
 
 
-def _refused(why: str) -> int:
-    print(why.rstrip(), file=sys.stderr)
+def _refused(reason: str) -> int:
+    print(reason.rstrip(), file=sys.stderr)
     return 1
 
 
 def _rootless(plan: ClaudePlan) -> Iterator[Problem]:
-    """Yield why an installer that runs without root cannot do what is asked."""
-    if plan.managed is None and any(each.source for each in plan.certificates):
+    """Yield why an installer without root cannot install the group's files."""
+    if plan.managed is None and any(certificate.source for certificate in plan.certificates):
         yield error(
-            "a package cannot bring certificates unless the scope is managed: their place is "
-            "root's.",
-            "Name a path that the machines have.",
+            "only a package with the scope managed can install certificates: their directory "
+            "belongs to root.",
+            "Set a path that exists on the machines.",
         )
 
 
 def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[Problem]:
-    """Yield why a developer must not be given a key: it opens all of LiteLLM.
+    """Yield a key that must not be handed out: LiteLLM's master key, which can do everything.
 
-    A run refuses it, too; but that key opens the gateways before any run.
+    A run refuses it, too, but the key would work before any run.
     """
     [developer] = plan.users
     if isinstance(developer.key, DerivedKey) or not fleet.gateway:
@@ -89,18 +91,18 @@ def _masters(fleet: Fleet, plan: ClaudePlan) -> Iterator[Problem]:
     master = fleet.gateway.master_key
     try:
         same = reveal(developer.key) == reveal(master)
-    except DeployError:  # the master key need not be where packages are made
+    except DeployError:  # this machine may not have the master key
         return
     if same:
         yield error(
             f"'{developer.user}' would get the gateways' master key: {developer.key} and {master} "
             "are the same.",
-            "Make another key.",
+            "Create another key.",
         )
 
 
 def _shared(group: Developers, plan: ClaudePlan, fleet_name: str) -> Iterator[File]:
-    """Yield the files for everybody of a group: there is no key in them."""
+    """Yield the files for a whole group, without keys."""
     yield File(
         "install.sh",
         installer(plan, _packages(plan, group.version)),
@@ -115,29 +117,37 @@ def _shared(group: Developers, plan: ClaudePlan, fleet_name: str) -> Iterator[Fi
         "into /Library/Application Support/ClaudeCode",
     )
     try:
-        profile = mdm.mobileconfig(settings, fleet_name, group.name)
+        profile = device_management.mobileconfig(settings, fleet_name, group.name)
     except TypeError:
-        raise DeployError("a setting is null, which no profile of macOS can hold.") from None
+        raise DeployError("a setting is null, which a macOS profile cannot contain.") from None
     yield File(f"macos/{group.name}.mobileconfig", profile, "the same as a profile")
     if plan.certificates:
-        print("nothing for Windows: the certificates have no place there that is known here")
+        print("no files for Windows: certificates are not supported there")
         return
-    windows = mdm.on_windows(settings)
+    windows = device_management.on_windows(settings)
     yield File(
         "windows/managed-settings.json", written(windows), r"into C:\Program Files\ClaudeCode"
     )
-    yield File(f"windows/{group.name}.reg", mdm.registry(windows), "the same for the registry")
-    yield File("windows/install.ps1", mdm.powershell(group.name), "copies the first of the two")
+    yield File(
+        f"windows/{group.name}.reg",
+        device_management.registry(windows),
+        "the same for the registry",
+    )
+    yield File(
+        "windows/install.ps1",
+        device_management.powershell(group.name),
+        "copies the first of the two",
+    )
 
 
 def _own(group: Developers, plan: ClaudePlan, user: str) -> Iterator[File]:
-    """Yield the files for one developer, the key in them."""
+    """Yield the files for one developer, with the key."""
     [developer] = plan.users
     key = reveal(developer.key)
     script = installer(plan, _packages(plan, group.version), key)
     yield File(f"{user}/install.sh", script, f"for {user} alone, with the key", secret=True)
     if plan.managed is not None:
-        content = mdm.powershell(group.name, key)
+        content = device_management.powershell(group.name, key)
         yield File(f"{user}/key.ps1", content, f"{user}'s key, for Windows", secret=True)
 
 
@@ -149,14 +159,14 @@ def _packages(plan: ClaudePlan, version: str) -> Packages:
 
 
 def _clients(plan: ClaudePlan, version: str) -> Iterator[File]:
-    """Yield the client's packages, to stand beside an installer."""
+    """Yield the client's packages, which an installer finds beside it."""
     for kind, (name, integrity) in client.pinned(plan, version).items():
         package = npm_package(name, version, integrity)
         yield File(package.name, package.read_bytes(), f"the client for {kind}")
 
 
 def _write(path: Path, content: bytes, *, secret: bool) -> None:
-    """Write a file whole, beside its place first; a secret one is never readable by others."""
+    """Write a file atomically. Others can never read a secret one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Back to the generation before: any service of the fleet, one host after another.
+"""The rollback of a service to its former generation, one host after another.
 
-Nothing is rendered and no secret is read: all of it is on the hosts.
+It renders nothing and needs no secret: the hosts have the former generations.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import rolling
 from mirrorfleet.runtime.service import Installed
-from mirrorfleet.runtime.service_role import NOTHING
+from mirrorfleet.runtime.service_role import UNOBSERVED
 
 
 class Rollback(Role):
-    """One service that goes back, by its name: ``litellm``, ``front``, ``vllm-coder``.
+    """The rollback of one service by its name: ``litellm``, ``front``, ``vllm-coder``.
 
-    A service that ``follows`` another host, such as a node of a model on several hosts, prepares to
-    go back first, and its result is recorded last.
+    Followers, such as nodes of a model on several hosts, prepare first, and are verified last.
     """
 
     title = "Rollback"
@@ -38,53 +37,53 @@ class Rollback(Role):
         self.name = name
 
     def service(self, plan: HostPlan, observed: Observation) -> Installed | None:
-        """Return the service, on a host that has it in its plan."""
-        found = (each for each in registry.services(plan, observed) if each.name == self.name)
-        return next(found, None)
+        """Return the service, if the host has it in its plan."""
+        services = registry.services(plan, observed)
+        return next((service for service in services if service.name == self.name), None)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
-        found = self.service(plan, NOTHING)
+        found = self.service(plan, UNOBSERVED)
         return service.facts(found.name, found.user, found.port) if found else []
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         found = self.service(plan, observed)
         if found is None or found.follows:
             return
-        if not drift.served(found, observed) - {drift.current(found, observed)}:
+        if not drift.verified_generations(found, observed) - {drift.current(found, observed)}:
             yield error(
-                f"no generation of {found.unit_name} but the current one has served.",
-                "Write into the fleet file what should run, then run deploys/mirror.py.",
+                f"{found.unit_name} has no verified generation except the current one.",
+                "Change the fleet file, then run deploys/mirror.py.",
             )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         if found := self.service(plan, observed):
             current = drift.current(found, observed) or "nothing"
-            yield Change(f"{found.unit_name} goes back from {current}")
+            yield Change(f"{found.unit_name} will be rolled back from {current}")
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         return (
-            Step("what follows another host is ready to go back with it", self.prepare_followers),
-            Step("back to the generation before, wait until it serves", self.go_back, serial=True),
-            Step("what follows another host has gone back with it", self.record, serial=True),
+            Step("followers, prepared to roll back", self.prepare_followers),
+            Step("roll back, wait until ready", self.roll_back, serial=True),
+            Step("followers, rolled back with their leader", self.verify_followers, serial=True),
         )
 
     def prepare_followers(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Prepare what follows another host; it runs on until that host ends it."""
+        """Prepare the followers; each runs on until its leader restarts it."""
         found = self.service(plan, observed)
         if found and found.follows:
-            yield from generations.stand_back(found)
+            yield from generations.prepare_rollback(found)
 
-    def go_back(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Go back, one host after another; one that fails stops the rest."""
+    def roll_back(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Roll back, one host after another. The first failure stops the rest."""
         found = self.service(plan, observed)
         if found and not found.follows:
-            yield from rolling(generations.back(found))
+            yield from rolling(generations.roll_back(found))
 
-    def record(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Record which generation a follower runs now."""
+    def verify_followers(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Record which generation each follower runs now."""
         found = self.service(plan, observed)
         if found and found.follows:
-            yield from rolling(generations.back(found))
+            yield from rolling(generations.roll_back(found))
 
 
 def rollback_of(name: str) -> Rollback:
@@ -97,8 +96,8 @@ def rollback_of(name: str) -> Rollback:
             raise DeployError(problem.at(host.name))
     known = {
         service.name
-        for each in run.hosts()
-        for service in registry.services(run.plan_of(each), NOTHING)
+        for host in run.hosts()
+        for service in registry.services(run.plan_of(host), UNOBSERVED)
     }
     if name not in known:
         raise DeployError(f"no host has a service '{name}'. {did_you_mean(name, known)}")

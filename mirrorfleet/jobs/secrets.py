@@ -15,7 +15,7 @@ from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.roles.litellm.keys import SHORTEST
 from mirrorfleet.runtime.secrets import reveal, reveal_text
 
-RANDOM = "Make a random one, for example with: openssl rand -hex 32."
+RANDOM = "Create a random one, for example with: openssl rand -hex 32."
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -76,7 +76,7 @@ def _mistake(fleet: Fleet, secret: Secret) -> tuple[str, str] | None:
         return str(error), f"Run: export {secret.value}=…" if is_unset else ""
     gateway = fleet.gateway
     if gateway and secret == gateway.master_key and len(value) < SHORTEST:
-        fix = 'Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
+        fix = 'Create a random one, for example with: echo "sk-$(openssl rand -hex 32)".'
         return f"is {len(value)} characters long; the minimum is {SHORTEST}.", fix
     installed = gateway and gateway.database and gateway.database.password
     if secret in (fleet.keys.root, installed) and (weak := weakness(value)):

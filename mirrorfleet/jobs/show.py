@@ -1,7 +1,7 @@
 """The files that each host of a fleet will get: mirrorfleet show FILE
 
-No host is asked and no secret looked up: a reference stands where its value will be, and what only
-the live host knows is said to be its own.
+It contacts no host and reads no secret: references replace values, and defaults replace what only a
+live host knows.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.secrets import references_only
 
 A_HOST = assumed(architecture="x86_64")
-"""No host is asked: of what only a live host knows, the defaults are shown."""
+"""An assumed host: defaults replace what only a live host knows."""
 
 
 def main(arguments: list[str]) -> int:
-    """Print the files of a fleet's hosts, or of the one that is named second."""
-    path, *names = arguments
+    """Print the files of a fleet's hosts, or of one host. Return the exit code."""
+    file, *names = arguments
     try:
-        planned = fleet.plan(fleet.load(path))
+        planned = fleet.plan(fleet.load(file))
     except FleetError as error:
         print(error, file=sys.stderr)
         return 1
@@ -38,10 +38,10 @@ def main(arguments: list[str]) -> int:
             return 1
     try:
         for name in names or planned.hosts:
-            for place, content in files(planned.hosts[name]):
-                print(f"==> {name}: {place} <==\n{content}")
+            for path, content in files(planned.hosts[name]):
+                print(f"==> {name}: {path} <==\n{content}")
     except BrokenPipeError:
-        raise  # the reader has seen enough
+        raise  # the reader, such as `head`, has closed the pipe
     except (DeployError, OSError) as error:
         print(f"{name} {error}", file=sys.stderr)
         return 1
@@ -51,13 +51,13 @@ def main(arguments: list[str]) -> int:
 def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of every file that a host will get.
 
-    Programs are left out: they stand below roles/ as they are.
+    Programs are left out: they are unchanged files of roles/.
     """
-    with references_only() as asked:
+    with references_only() as references:
         for role in roles():
             for path, content in role.files(plan, A_HOST):
-                # Gateways get the digest of a developer's key: name the key.
-                for secret in asked:
+                # Gateways get the digest of a developer's key: show the reference of the key.
+                for secret in references:
                     digest = sha256(secret.encode()).hexdigest()
                     content = content.replace(digest, f"sha256 of {secret}")
                 yield path, content

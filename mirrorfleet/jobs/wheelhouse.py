@@ -1,6 +1,6 @@
-"""All that hosts will be sent, brought to this machine beforehand: mirrorfleet fetch FILE
+"""Download everything that hosts will receive: mirrorfleet fetch FILE
 
-No host is asked: which Python and architecture they have, the caller says.
+It contacts no host: the arguments set the hosts' Python and architecture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mirrorfleet.runtime.observe import assumed
 
 
 def main(path: str, python: str, architecture: str, to: str | None) -> int:
-    """Fetch for the hosts of a fleet, into this user's cache or into the directory ``to``."""
+    """Download into this user's cache or the directory ``to``. Return the exit code."""
     try:
         planned = fleet.plan(fleet.load(path))
     except FleetError as error:
@@ -28,8 +28,8 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
         return 1
     if planned.fleet.packages != "controller":
         print(
-            f"{path}: packages: is '{planned.fleet.packages}': hosts would fetch for themselves. "
-            "Write packages: controller.",
+            f"{path}: packages is '{planned.fleet.packages}', so hosts download packages. "
+            "Set packages: controller.",
             file=sys.stderr,
         )
         return 1
@@ -43,7 +43,5 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
     except (DeployError, OSError) as error:
         print(f"{plan.name}: {error}", file=sys.stderr)
         return 1
-    print(
-        f"{cache.directory()} holds what {path} sends to hosts with Python {python}, {architecture}"
-    )
+    print(f"{cache.directory()} has the files of {path} for Python {python} on {architecture}")
     return 0

@@ -71,6 +71,26 @@ class HostPlan:
     clients: ClaudePlan | None = derived_from("developers")
     firewall: FirewallPlan | None = derived_from("firewall")
 
+    @property
+    def gateway_stores(self) -> tuple[RedisPlan | PostgresPlan, ...]:
+        """The services on which all gateways depend."""
+        return tuple(store for store in (self.redis, self.postgres) if store)
+
+    @property
+    def shared_services(
+        self,
+    ) -> tuple[RedisPlan | PostgresPlan | LitellmPlan | LoadBalancerPlan, ...]:
+        """The services on which all developers depend; an engine is one of several."""
+        entries = tuple(service for service in (self.gateway, self.load_balancer) if service)
+        return (*self.gateway_stores, *entries)
+
+    @property
+    def services(
+        self,
+    ) -> tuple[EnginePlan | RedisPlan | PostgresPlan | LitellmPlan | LoadBalancerPlan, ...]:
+        """All services of the host, each with the address on which it listens."""
+        return (*self.engines, *self.shared_services)
+
     def engines_of(self, kind: type[E]) -> tuple[E, ...]:
         """Return the plans of one engine, for its role."""
         return tuple(engine for engine in self.engines if isinstance(engine, kind))

@@ -1,1 +1,1 @@
-"""Our frame on pyinfra: roles, what a run observes and does, services in generations."""
+"""The frame on pyinfra: roles, observation of hosts, steps of a run, services in generations."""

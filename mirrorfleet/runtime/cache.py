@@ -1,7 +1,7 @@
-"""What the controller fetches once, keeps, and pushes to hosts: wheels and npm packages.
+"""The cache of downloads that the controller sends to hosts: wheels and npm packages.
 
-Everything is fetched by the ordinary clients, pip and npm, with the configuration that this
-machine has for them, and checked against the hashes of a lock file.
+pip and npm download them, with their configuration on this machine. All files are checked against
+the hashes of a lock file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mirrorfleet.config.lock_files import page
 from mirrorfleet.runtime.locks import split
 
 _lock = Lock()
-"""Hosts are prepared in parallel, and the same file is fetched for all of them once."""
+"""Hosts are prepared in parallel, but a file is downloaded once for all of them."""
 
 
 def directory() -> Path:
@@ -39,7 +39,7 @@ def directory() -> Path:
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the cached file ``name``; ``make`` writes it, beside its place, when it is missing."""
+    """Return the path of a cached file. ``make`` writes a missing one to a temporary path."""
     path = directory() / name
     with _lock:
         if path.exists():
@@ -63,20 +63,20 @@ def wheels(
 ) -> Path:
     """Return a tar of the wheels that ``requirements`` pin, for a host's Python and architecture.
 
-    ``requirements`` is a lock file's text, ``also`` that of one whose wheels are not to be packed;
-    both texts are: as pushed.txt and requirements.txt. ``indexes`` maps a package to an index that
-    has it where pip's own do not.
+    ``requirements`` is the text of a lock file; the tar has it as pushed.txt. ``also`` is the text
+    of a lock file that the tar has as requirements.txt, without its wheels. ``indexes`` maps a
+    package to the index that has it if pip's own indexes do not.
     """
     key = sha256(f"{requirements}\n{also}\n{python} {architecture}".encode()).hexdigest()[:16]
 
     def make(archive: Path) -> None:
-        logger.info(f"--> Fetching the wheels of {name} for Python {python}, once")
+        logger.info(f"--> Downloading the wheels of {name} for Python {python}, once")
         with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
             directory = Path(scratch)
             apart, ordinary = split(requirements, indexes)
-            # First: where one of these is nowhere to be had, nobody waits for hundreds of others.
+            # These first: if one is not available, the run stops before hundreds of downloads.
             if apart:
-                _from_elsewhere(apart, indexes, python, architecture, directory)
+                _from_own_indexes(apart, indexes, python, architecture, directory)
             if ordinary:
                 (directory / "pushed.txt").write_text(ordinary)
                 _pip_download(directory / "pushed.txt", python, architecture, directory)
@@ -89,58 +89,58 @@ def wheels(
     return cached(f"wheels/{name}-{key}.tar", make)
 
 
-def _from_elsewhere(
+def _from_own_indexes(
     requirements: str, indexes: Mapping[str, str], python: str, architecture: str, to: Path
 ) -> None:
-    """Fetch what an index of its own has, unless pip finds it as it is configured here.
+    """Download packages that have an index of their own, unless pip finds them as configured here.
 
-    Raises ``DeployError`` when it is nowhere to be had: for all hosts alike, after one look.
+    Raises ``DeployError`` for a package that no index has. A second request for it fails at once.
     """
     for entry in re.findall(r"^\S.*(?:\n .*)*", requirements, re.MULTILINE):
-        wanted = (entry, python, architecture)
-        if why := _nowhere.get(wanted) or _one_from_elsewhere(*wanted, indexes, to):
-            _nowhere[wanted] = why
-            raise DeployError(why)
+        request = (entry, python, architecture)
+        if reason := _unavailable.get(request) or _download_one(*request, indexes, to):
+            _unavailable[request] = reason
+            raise DeployError(reason)
 
 
-def _one_from_elsewhere(
+def _download_one(
     entry: str, python: str, architecture: str, indexes: Mapping[str, str], to: Path
 ) -> str:
-    """Fetch one requirement. Return why it is not to be had, if so."""
+    """Download one requirement. Return why it is not available, "" on success."""
     requirement = Requirement(entry.partition(" ")[0])
-    where = page(indexes[requirement.name], requirement.name)
+    page_url = page(indexes[requirement.name], requirement.name)
     file = to / "elsewhere.txt"
     file.write_text(f"{entry}\n")
-    said = []
-    for options in ((), ("--no-index", f"--find-links={where}")):
+    errors = []
+    for options in ((), ("--no-index", f"--find-links={page_url}")):
         try:
             patience = (f"--timeout={SILENCE}", "--retries=1")
             _pip_download(file, python, architecture, to, *patience, *options)
             file.unlink()
             return ""
         except DeployError as error:
-            said.append(_first_error(str(error)))
+            errors.append(_first_error(str(error)))
     return (
         f"needs the wheel of {requirement} for Python {python} on {architecture}, which PyPI does "
-        f"not have. pip, as it is configured on this machine, says: {said[0]}\n"
-        f"    Of {where} it says: {said[1]}\n"
-        "    Download the wheel there with another machine, put it into a folder, and run: "
+        f"not have. pip with the configuration of this machine reports: {errors[0]}\n"
+        f"    pip with {page_url} reports: {errors[1]}\n"
+        "    Download the wheel on another machine, copy it to a folder here, and run: "
         f"{sys.executable} -m pip config set global.find-links FOLDER"
     )
 
 
-def _first_error(said: str) -> str:
-    """Return what pip calls the error; what follows it is detail."""
-    lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-    first = (lines or said.splitlines())[0].removeprefix("ERROR: ")
+def _first_error(output: str) -> str:
+    """Return the first line of pip's output that starts with ERROR, without details."""
+    lines = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    first = (lines or output.splitlines())[0].removeprefix("ERROR: ")
     return re.sub(r" \(from versions: .*\)", "", first)
 
 
-_nowhere: dict[tuple[str, str, str], str] = {}
-"""What was asked for of an index of its own in vain, and why."""
+_unavailable: dict[tuple[str, str, str], str] = {}
+"""The reasons of failed downloads, by requirement, Python and architecture."""
 
 SILENCE = 15
-"""Seconds without a byte after which an index counts as away: all are asked within two minutes."""
+"""Timeout of an index in seconds. With it, a run that reaches no index ends within two minutes."""
 
 
 def _pip_download(
@@ -155,51 +155,53 @@ def _pip_download(
     command += [f"--platform={name}_{architecture}" for name in _PLATFORMS]
     command += ["--platform=any", "--dest", str(to), "--requirement", str(requirements)]
     command += options
-    _run(command, "The wheels cannot be fetched")
+    _run(command, "The wheels cannot be downloaded")
 
 
 _PLATFORMS = ["linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
 
 
 def npm() -> str:
-    """Return the program npm: ours, or the one that this machine has."""
+    """Return the path of npm: from this environment, or else from the PATH."""
     found = shutil.which("npm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if found is None:
         raise DeployError(
-            "npm is not on this machine, and it fetches Claude Code. Install npm, or "
-            "`pip install 'mirrorfleet[npm]'`, which brings its own."
+            "npm, which downloads Claude Code, is missing on this machine. Install npm, or run "
+            "`pip install 'mirrorfleet[npm]'`."
         )
     return found
 
 
 def npm_file(name: str, version: str) -> str:
-    """Return what npm calls a package's tarball."""
+    """Return the file name of a package's tarball."""
     return f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
 
 
 def npm_package(name: str, version: str, integrity: str) -> Path:
-    """Return the package's tarball, whose sha512 is ``integrity`` as npm's lock files write it."""
+    """Return the path of a package's tarball. ``integrity`` is its hash as in npm's lock files."""
     file = npm_file(name, version)
 
     def make(path: Path) -> None:
-        logger.info(f"--> Fetching {name} {version}, once")
+        logger.info(f"--> Downloading {name} {version}, once")
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             command = [npm(), "pack", "--silent", f"{name}@{version}"]
-            _run(command, f"{name} cannot be fetched", scratch)
+            _run(command, f"{name} cannot be downloaded", scratch)
             shutil.move(Path(scratch) / file, path)
         found = _integrity(path)
         if found != integrity:
-            raise DeployError(f"{name} {version} is not what the lock file pins: {found}.")
+            raise DeployError(
+                f"{name} {version} has the hash {found}, but the lock file pins {integrity}."
+            )
 
     path = cached(f"npm/{file}", make)
-    if _integrity(path) != integrity:  # cut short, or of another hand: it is fetched again
+    if _integrity(path) != integrity:  # incomplete or changed: download it again
         path.unlink()
         path = cached(f"npm/{file}", make)
     return path
 
 
 def _integrity(path: Path) -> str:
-    """Return what npm's lock files write of a file; each is read once in a run."""
+    """Return a file's hash as in npm's lock files. A run reads each file once."""
     stat = path.stat()
     return _sha512(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 

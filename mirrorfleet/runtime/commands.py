@@ -1,4 +1,4 @@
-"""What an operation yields: shell scripts that run as root, one at a time on a host."""
+"""The commands of operations: shell scripts that run as root, one at a time on a host."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pyinfra.connectors.util import CommandOutput
 from mirrorfleet.runtime.shell import shell
 
 Commands = Generator[PyinfraCommand, None, None]
-"""The commands of an operation, each sent when the one before it has succeeded; none: no change."""
+"""The commands of an operation. Each runs after the one before it succeeded; none: no change."""
 
 
 def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
-    """Make an operation of a function that yields commands; each use gives it a ``name``.
+    """Return an operation for a function that yields commands. Each call needs a ``name``.
 
-    It becomes part of a run only for those hosts where it has something to do. An operation without
-    effect costs pyinfra two milliseconds per host, which is most of what a run without changes
-    would last. What is to be done is known from the survey, and the same later in the run.
+    A host takes part in it only if the function yields a command. An operation without effect costs
+    pyinfra two milliseconds per host, which is most of the time of a run without changes. The
+    survey decides the commands; they stay the same later in the run.
     """
     added: Callable[..., object] = pyinfra.api.operation()(commands)
 
@@ -37,15 +37,15 @@ def operation(commands: Callable[..., Commands]) -> Callable[..., None]:
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
-ALONE = shell(SCRIPTS / "alone.sh")
-"""What goes before each script: one at a time changes a host."""
+LOCK_HOST = shell(SCRIPTS / "lock_host.sh")
+"""The start of each script: it waits until no other script is changing the host."""
 
 
 def script(text: str, stdin: str | None = None) -> StringCommand:
-    """Return a shell script as a command. Secrets belong into ``stdin``, which is never printed."""
+    """Return a shell script as a command. Pass secrets in ``stdin``, which is never printed."""
     if stdin is None:
-        return StringCommand(ALONE + text)
-    return StringCommand(ALONE + text, _stdin=[stdin])
+        return StringCommand(LOCK_HOST + text)
+    return StringCommand(LOCK_HOST + text, _stdin=[stdin])
 
 
 def failing(reason: str) -> StringCommand:
@@ -53,8 +53,8 @@ def failing(reason: str) -> StringCommand:
     return script(shell(SCRIPTS / "fail.sh", reason=reason))
 
 
-class Telling(StringCommand):
-    """A command whose output a person sees as it comes, at any verbosity: it takes its time."""
+class VisibleCommand(StringCommand):
+    """A long command whose output is printed as it arrives, at any verbosity."""
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         connector_arguments.update(self.connector_arguments)
@@ -62,14 +62,14 @@ class Telling(StringCommand):
             succeeded, output = host.run_shell_command(
                 self, print_output=True, **connector_arguments
             )
-        except EOFError:  # which pyinfra does not expect of a connection that is lost
+        except EOFError:  # pyinfra does not handle it
             raise OSError("the connection is lost") from None
-        # It has been printed: pyinfra would print that of a failed command again.
+        # The output is printed already: pyinfra would print it again for a failed command.
         return succeeded, output if succeeded else CommandOutput([])
 
 
-def telling(text: str, stdin: str | None = None) -> StringCommand:
-    """Return a shell script that tells of its progress as it goes."""
+def visible_script(text: str, stdin: str | None = None) -> StringCommand:
+    """Return a shell script as a command whose output is printed as it arrives."""
     if stdin is None:
-        return Telling(ALONE + text)
-    return Telling(ALONE + text, _stdin=[stdin])
+        return VisibleCommand(LOCK_HOST + text)
+    return VisibleCommand(LOCK_HOST + text, _stdin=[stdin])

@@ -1,4 +1,4 @@
-"""What is removed from a host goes last: once nothing that takes part in the run depends on it."""
+"""Removal from a host happens last: after all hosts that could depend on what is removed."""
 
 from __future__ import annotations
 
@@ -10,53 +10,57 @@ from pyinfra.api.command import PyinfraCommand
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, failing
-from mirrorfleet.runtime.rollout import serves
+from mirrorfleet.runtime.rollout import has_services
 
 
-def last(commands: Iterable[PyinfraCommand]) -> Commands:
-    """Yield the commands once all hosts that could depend on what is removed took part.
+def after_dependents(commands: Iterable[PyinfraCommand]) -> Commands:
+    """Yield the commands only if every host that could depend on what is removed took part.
 
-    In a run without some of these hosts, nothing is removed. If one of them has failed, nothing is
-    removed either, and this host is reported as failed: a generation that was rolled back may still
-    need what would have gone.
+    A run without some of these hosts removes nothing. If one of them has failed, the run removes
+    nothing either and reports this host as failed: a generation that was rolled back may still need
+    what would have been removed.
     """
-    if absent():
+    if absent_hosts():
         return
     for command in commands:
-        if failed := [each.name for each in run.hosts() if _failed(each)]:
+        if failed := [host.name for host in run.hosts() if _has_failed(host)]:
             yield failing(f"skipped because {failed[0]} failed")
             return
         yield command
 
 
-def absent() -> list[str]:
+def absent_hosts() -> list[str]:
     """Return the names of servers and clients that do not take part in this run."""
-    return [each.name for each in left_out()]
+    return [host.name for host in left_out()]
 
 
 def left_out() -> list[Host]:
     """Return the servers and clients that do not take part in this run."""
-    return [each for each in run.hosts() if _counts(run.plan_of(each)) and _left_out(each)]
+    return [host for host in run.hosts() if _can_depend(run.plan_of(host)) and _is_left_out(host)]
 
 
-def _left_out(each: Host) -> bool:
-    """Is a host not among those of the run, or a server that is unreachable or skipped?
+def _is_left_out(host: Host) -> bool:
+    """Return whether a host is not in the run, or is an unreachable or skipped server.
 
-    A developer's machine that is switched off delays nothing: it changes when it is on again.
+    A developer's machine that is switched off delays nothing: a later run changes it.
     """
-    state, plan = run.state(), run.plan_of(each)
-    if not state.is_host_in_limit(each) or skipped.skips(plan, "gateway"):
+    state, plan = run.state(), run.plan_of(host)
+    if not state.is_host_in_limit(host) or skipped.is_skipped(plan, "gateway"):
         return True
-    return serves(plan) and (each not in state.activated_hosts or skipped.skips(plan, "engines"))
-
-
-def _failed(each: Host) -> bool:
-    state = run.state()
-    return (
-        serves(run.plan_of(each)) and each in state.failed_hosts and each in state.activated_hosts
+    return has_services(plan) and (
+        host not in state.activated_hosts or skipped.is_skipped(plan, "engines")
     )
 
 
-def _counts(plan: HostPlan) -> bool:
-    """Does the host use what is removed, or replace it?"""
-    return serves(plan) or bool(plan.clients)
+def _has_failed(host: Host) -> bool:
+    state = run.state()
+    return (
+        has_services(run.plan_of(host))
+        and host in state.failed_hosts
+        and host in state.activated_hosts
+    )
+
+
+def _can_depend(plan: HostPlan) -> bool:
+    """Return whether the host may use what is removed, or replace it."""
+    return has_services(plan) or bool(plan.clients)

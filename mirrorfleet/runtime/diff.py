@@ -1,4 +1,4 @@
-"""The difference between two texts, for people to read: no secret is in it."""
+"""Readable differences between two texts, without secrets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mirrorfleet.runtime.secrets import revealed
 
 HIDDEN = "(hidden)"
 
-# A key that was in use until now, or that another hand has written, is not known here by its value,
-# but by its name. A reference to the environment is no secret, and counted tokens are none.
+# The values of former keys, and of keys that other programs wrote, are unknown here: their names
+# identify them. A reference to the environment and a number of tokens are not secret.
 _SECRETIVE = re.compile(
     r"((?:key(?!s)|token(?!s)|secret|passw|credential|authorization|sha256)[\w-]*[\"']?\s*[:=]\s*)"
     r"(?!os\.environ/)\S.*",
@@ -22,7 +22,7 @@ _LOGIN = re.compile(r"(://)[^/@\s]+@")
 def difference(before: str, after: str, values_hidden: bool) -> Iterator[str]:
     """Yield the lines of a unified diff, coloured as pyinfra colours its own.
 
-    Of a file with ``values_hidden``, lines of NAME=value, only the names are shown.
+    With ``values_hidden``, the texts are lines of NAME=value, and only the names are shown.
     """
     from pyinfra.operations.util.files import generate_color_diff  # slow to import, rarely needed
 
@@ -30,10 +30,10 @@ def difference(before: str, after: str, values_hidden: bool) -> Iterator[str]:
     old = {line: hide(line) for line in before.splitlines()}
 
     def shown(line: str) -> str:
-        """Of two hidden values, tell at least that they are two."""
+        """Return the line without secrets; mark a secret that differs from the old one."""
         hidden = hide(line)
         alike = line not in old and hidden != line and hidden in old.values()
-        return f"{hidden} (another one)" if alike else hidden
+        return f"{hidden} (changed)" if alike else hidden
 
     yield from generate_color_diff(
         [old[line] for line in before.splitlines()], [shown(line) for line in after.splitlines()]

@@ -1,4 +1,4 @@
-"""The sha256 of files on this machine: each is read once, however many hosts are sent it."""
+"""The SHA-256 of files on this machine. Each file is read once for all hosts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ _lock = Lock()
 
 
 def digest(file: Path) -> str:
-    """Return the sha256 of a file."""
+    """Return the SHA-256 of a file. Raises ``Unreadable``."""
     return digests([file])[0]
 
 
 def digests(files: Sequence[Path]) -> list[str]:
-    """Return the sha256 of each file, remembered from the last time unless the file has changed.
-    Raises ``Unreadable``.
+    """Return the SHA-256 of each file, from the cache unless the file has changed.
 
-    Files are read in threads of their own: weights take minutes, and other hosts go on meanwhile.
+    Raises ``Unreadable``. Threads read the files: weights take minutes, and other hosts go on.
     """
     book = cache.directory() / "digests.json"
     with _lock:
@@ -43,7 +42,7 @@ def digests(files: Sequence[Path]) -> list[str]:
 
 
 def _state(file: Path) -> str:
-    """Return what changes when a file does."""
+    """Return size, modification time and inode, which change with the file."""
     try:
         stat = file.stat()
     except OSError as error:

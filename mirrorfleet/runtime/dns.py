@@ -1,4 +1,4 @@
-"""The addresses behind what a plan admits: of names, those that this machine finds."""
+"""The addresses of allowed sources. This machine resolves names."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pyinfra.api.exceptions import DeployError
 Network = IPv4Network | IPv6Network
 
 
-def network(said: str) -> Network:
+def network(text: str) -> Network:
     """Return an address or a network as a network. Raises ``ValueError`` if it is neither."""
-    return IPv6Network(said) if ":" in said else IPv4Network(said)
+    return IPv6Network(text) if ":" in text else IPv4Network(text)
 
 
 @cache
-def networks(admitted: str) -> frozenset[Network]:
-    """Return the network that is said or, of a host's name, its addresses.
+def networks(source: str) -> frozenset[Network]:
+    """Return the networks of an allowed source: a network, an address, or a host name.
 
-    Not left to the host: nft would look the name up at each boot, before there is a network.
-    Raises ``DeployError`` when the name has no address here.
+    nft on the host would resolve the name at each boot, before the network is up.
+    Raises ``DeployError`` when this machine cannot resolve the name.
     """
     try:
-        return frozenset({network(admitted)})
+        return frozenset({network(source)})
     except ValueError:
         pass
     try:
-        found = socket.getaddrinfo(admitted, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # no name, or none that DNS could have
-        why = getattr(error, "strerror", None) or error
+        found = socket.getaddrinfo(source, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # unknown, or not a valid name
+        reason = getattr(error, "strerror", None) or error
         raise DeployError(
-            f"the firewall should admit {admitted}, and this machine finds no address for that "
-            f"name ({why}). Write an address in the fleet file."
+            f"this machine cannot resolve {source}, which the firewall should allow ({reason}). "
+            "Set an address in the fleet file."
         ) from None
     return frozenset(network(str(address[0])) for *_, address in found)

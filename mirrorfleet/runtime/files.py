@@ -1,4 +1,4 @@
-"""Single files on a host, written in one exec: each beside its place, then renamed into it."""
+"""Single files on a host, written in one exec: to a temporary path each, then renamed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra.api import Host, State
 from pyinfra.api.command import StringCommand
 
-from mirrorfleet.runtime.commands import ALONE, Commands, script
+from mirrorfleet.runtime.commands import LOCK_HOST, Commands, script
 from mirrorfleet.runtime.facts import File
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.facts.homes import HomeFileState as Found
@@ -25,7 +25,7 @@ from mirrorfleet.runtime.shell import call, shell
 class HomeFile:
     """A file below a user's home, written by that user. ``path`` is relative to the home.
 
-    ``content`` is ``None`` where no file is to be.
+    ``content`` is ``None`` if the file must not exist.
     """
 
     user: str
@@ -35,19 +35,19 @@ class HomeFile:
 
     @property
     def fact(self) -> HomeFact:
-        """The fact of what stands in its place."""
+        """The fact about the file on the host."""
         return HomeFact(self.user, self.path)
 
-    def how(self, there: Found | None) -> str:
-        """Say how what is ``there`` differs from this file."""
+    def difference(self, present: Found | None) -> str:
+        """Return how the present file differs from this one, as the end of a sentence."""
         if self.content is None:
             return "will be removed"
-        if there is None:
+        if present is None:
             return "is missing"
-        if not there.mode.isdigit():
-            return f"is {there.mode}"
-        if there.content == self.content:
-            return f"has mode {there.mode}, not {self.mode}"
+        if not present.mode.isdigit():
+            return f"is {present.mode}"
+        if present.content == self.content:
+            return f"has mode {present.mode}, not {self.mode}"
         return "differs"
 
 
@@ -59,19 +59,19 @@ def outdated(files: Sequence[HomeFile], observed: Observation) -> list[HomeFile]
 def _steps(
     files: Sequence[HomeFile], observed: Observation
 ) -> Iterator[tuple[HomeFile, Found | None]]:
-    """Yield the files to be written one after another, each with what stands there by then."""
+    """Yield the files to write, in order, each with the file that it replaces."""
     written: dict[HomeFact, Found | None] = {}
     for file in files:
-        there = written[file.fact] if file.fact in written else observed[file.fact]
-        wanted = None if file.content is None else Found(file.mode, file.content)
-        if there != wanted:
-            yield file, there
-            written[file.fact] = wanted
+        present = written[file.fact] if file.fact in written else observed[file.fact]
+        desired = None if file.content is None else Found(file.mode, file.content)
+        if present != desired:
+            yield file, present
+            written[file.fact] = desired
 
 
 @dataclass(frozen=True)
 class SystemFile:
-    """A file of root's that all may read; ``content`` is ``None`` where no file is to be."""
+    """A file that root owns and all can read. ``content`` is ``None`` if it must not exist."""
 
     path: str
     content: bytes | None
@@ -79,7 +79,7 @@ class SystemFile:
 
     @property
     def description(self) -> str | None:
-        """How a `File` describes it where it is right."""
+        """The value of the `File` fact if the file is as desired."""
         if self.content is None:
             return None
         return f"{self.mode} root:root {sha256(self.content).hexdigest()}"
@@ -89,46 +89,46 @@ HERE = Path(__file__).parent
 HOMES = UNPACK + shell(HERE / "homes.sh")
 PLACE = shell(HERE / "scripts" / "place_file.sh")
 
-Left = Callable[[str, str, str], None]
-"""Is told ``changed`` or ``skipped``, the user and why, of each home that was not written."""
+OnSkip = Callable[[str, str, str], None]
+"""Called for each home that was not written: ``changed`` or ``skipped``, the user, the reason."""
 
 
 class WriteHomes(StringCommand):
-    """A command that succeeds where single homes could not be written, and says which."""
+    """A command that succeeds even if some homes could not be written, and reports these."""
 
-    def __init__(self, text: str, stdin: str, left: Left) -> None:
-        super().__init__(ALONE + HOMES + text, _stdin=[stdin])
-        self.left = left
+    def __init__(self, text: str, stdin: str, on_skip: OnSkip) -> None:
+        super().__init__(LOCK_HOST + HOMES + text, _stdin=[stdin])
+        self.on_skip = on_skip
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         succeeded, output = super().execute(state, host, connector_arguments)
-        self.told(output.stdout_lines)
+        self.read_output(output.stdout_lines)
         return succeeded, output
 
-    def told(self, lines: Iterable[str]) -> None:
-        """Read what the script says of the homes."""
+    def read_output(self, lines: Iterable[str]) -> None:
+        """Call ``on_skip`` for each home that the script reports."""
         for line in lines:
             match line.split("\t"):
-                case ["changed" | "skipped" as how, user, why]:
-                    self.left(how, user, why.strip())
+                case ["changed" | "skipped" as how, user, reason]:
+                    self.on_skip(how, user, reason.strip())
 
 
 def write(
     files: Sequence[HomeFile],
     observed: Observation,
-    left: Left,
+    on_skip: OnSkip,
     *,
     first: SystemFile | None = None,
 ) -> Iterator[WriteHomes]:
     """Write the files that differ on the host, in one exec, in the order given.
 
-    If any does, ``first`` is written before them. A file that another program has changed since it
-    was looked at, perhaps an hour ago, is left alone.
+    If one does, ``first`` is written before them. A file that another program has changed since the
+    survey, perhaps an hour ago, stays as it is.
     """
     members: list[Member] = []
     calls: dict[str, list[str]] = {}
-    for file, there in _steps(files, observed):
-        found = sha256(there.content).hexdigest() if there else "none"
+    for file, present in _steps(files, observed):
+        found = sha256(present.content).hexdigest() if present else "none"
         if file.content is None:
             words = ["remove", file.path, found]
         else:
@@ -138,20 +138,20 @@ def write(
     if not calls:
         return
     before = ""
-    if first and first.content is not None and unlike([first], observed):
+    if first and first.content is not None and outdated_system_files([first], observed):
         before = call("place", "first", first.mode, first.path)
         members.append(Member("first", first.content))
-    places = "".join(call("as_user", user, "; ".join(each)) for user, each in calls.items())
+    places = "".join(call("as_user", user, "; ".join(lines)) for user, lines in calls.items())
     members.append(Member("places", places.encode(), "600"))
     text = PLACE + before + shell(HERE / "scripts" / "write_homes.sh")
-    yield WriteHomes(text, pack(members), left)
+    yield WriteHomes(text, pack(members), on_skip)
 
 
 def install(
     files: Sequence[SystemFile], observed: Observation, *, first: str = "", then: str = ""
 ) -> Commands:
-    """Run ``first``, write the files that differ on the host, run ``then``: all in one exec."""
-    changed = unlike(files, observed)
+    """Run ``first``, write the files that differ on the host, run ``then``, in one exec."""
+    changed = outdated_system_files(files, observed)
     if not changed:
         if around := first + then:
             yield script(around)
@@ -167,6 +167,6 @@ def install(
     yield script("".join([stage, first, *places, then]), pack(members))
 
 
-def unlike(files: Sequence[SystemFile], observed: Observation) -> list[SystemFile]:
+def outdated_system_files(files: Sequence[SystemFile], observed: Observation) -> list[SystemFile]:
     """Return the files that differ on the host."""
     return [file for file in files if observed[File(file.path)] != file.description]

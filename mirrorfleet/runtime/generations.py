@@ -1,4 +1,4 @@
-"""Put a service's generation on a host and switch to it; go back where it does not serve."""
+"""Install a generation of a service on a host and switch to it; roll back if it is not ready."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pyinfra.api.command import StringCommand
 
-from mirrorfleet.runtime.commands import Commands, script, telling
-from mirrorfleet.runtime.drift import has_served, is_listening, is_placed, is_started
+from mirrorfleet.runtime.commands import Commands, script, visible_script
+from mirrorfleet.runtime.drift import is_listening, is_placed, is_started, is_verified
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, pack
 from mirrorfleet.runtime.reserved import RESERVE
@@ -17,11 +17,11 @@ from mirrorfleet.runtime.shell import call, positional, shell
 SCRIPTS = Path(__file__).parent / "scripts"
 
 KEPT = 3
-"""Generations that stay on the host for going back: first those that have served."""
+"""Generations that stay on the host for a rollback, verified ones first."""
 
 
-def place(service: Service, observed: Observation) -> Commands:
-    """Put the generation, checked, beside the one that runs. Nothing that runs is touched."""
+def stage(service: Service, observed: Observation) -> Commands:
+    """Write the generation beside the running one, and check it. What runs is unaffected."""
     if is_placed(service, observed):
         return
     text = shell(
@@ -36,54 +36,55 @@ def place(service: Service, observed: Observation) -> Commands:
 
 
 def is_switched(service: Service, observed: Observation) -> bool:
-    """Does the generation run, listen, and has it served, so that nothing is to be done?"""
-    return all(holds(service, observed) for holds in (is_started, is_listening, has_served))
+    """Return whether the generation is running, listening and verified: nothing must be done."""
+    return all(test(service, observed) for test in (is_started, is_listening, is_verified))
 
 
-def switch(service: Service, observed: Observation, *, anew: bool = False) -> Commands:
-    """Make the generation current, restart, wait until it serves; go back if it does not.
+def switch(service: Service, observed: Observation, *, restart: bool = False) -> Commands:
+    """Make the generation current, restart, wait until it is ready; roll back if it is not.
 
-    ``anew`` is for what runs already, and has to start with something else.
+    ``restart`` restarts a generation that is running already, together with another service.
     """
-    if is_switched(service, observed) and not anew:
+    if is_switched(service, observed) and not restart:
         return
-    yield _switch(service, service.generation, activate=anew or not is_started(service, observed))
+    activate = restart or not is_started(service, observed)
+    yield _switch(service, service.generation, activate=activate)
 
 
-def stand_by(service: Service, observed: Observation) -> Commands:
-    """Make the generation of a service that follows another host's current, and see that it runs.
+def activate_follower(service: Service, observed: Observation) -> Commands:
+    """Make the generation of a follower current, and start the follower unless it is running.
 
-    What it does goes on until that host wants something else of it. It proves itself afterwards.
+    Its process runs on until the leading host requests another generation; verify it afterwards.
     """
     if is_started(service, observed):
         return
     yield script(_begin(service) + call("activate", service.generation))
 
 
-def stand_back(service: Installed) -> Commands:
-    """Make the last other generation that has served current of a service that follows another.
+def prepare_rollback(service: Installed) -> Commands:
+    """Make the last other verified generation of a follower current, before its leader rolls back.
 
-    If that host goes back to something else, `back` finds it.
+    If the leader rolls back to another one, `roll_back` finds that.
     """
-    yield script(_begin(service) + shell(SCRIPTS / "stand_back.sh"))
+    yield script(_begin(service) + shell(SCRIPTS / "activate_previous.sh"))
 
 
-def prove(service: Service, observed: Observation) -> Commands:
-    """Put on record that what stood by has been wanted by that host, or go back with it."""
+def verify_follower(service: Service, observed: Observation) -> Commands:
+    """Record that the leader requested the follower's generation, or roll back with the leader."""
     if not is_switched(service, observed):
         yield _switch(service, service.generation, activate=False)
 
 
-def back(service: Installed) -> Commands:
-    """Make the last other generation that has served current again; return if it fails.
+def roll_back(service: Installed) -> Commands:
+    """Make the last other verified generation current; if it fails, return to the present one.
 
-    One that follows makes current what it has been led back to.
+    A follower makes the generation current that its leader has rolled back to.
     """
     yield _switch(service, "", activate=True)
 
 
 def _switch(service: Installed, generation: str, *, activate: bool) -> StringCommand:
-    """Return the command that switches to a generation; "" is the one to roll back to."""
+    """Return the command that switches to a generation; "" is the last other verified one."""
     switch = shell(
         SCRIPTS / "switch.sh",
         generation=generation,
@@ -94,16 +95,16 @@ def _switch(service: Installed, generation: str, *, activate: bool) -> StringCom
         never=NEVER,
     )
     hooks = shell(SCRIPTS / "hooks.sh") + service.hooks
-    return telling(RESERVE + _begin(service) + hooks + switch)
+    return visible_script(RESERVE + _begin(service) + hooks + switch)
 
 
 def _begin(service: Installed) -> str:
-    """Return the functions with which a generation is made current."""
+    """Return the shell functions that make a generation current."""
     return shell(
         SCRIPTS / "generation.sh",
         directory=service.directory,
         unit=service.unit_name,
         restart="start" if service.follows else service.restart,
-        held=service.held,
+        draining=service.draining,
         seconds=service.seconds,
     )

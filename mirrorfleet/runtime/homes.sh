@@ -1,35 +1,35 @@
-# Writes files into the homes of users. An archive on standard input holds them, and `places`, the
-# calls of `as_user`. Run as root, under the lock.
+# Write files into the homes of users, from an archive on standard input. Its file `places` has the
+# calls of `as_user`. Runs as root, under the lock.
 #
-# A home may be hostile. The user's own shell writes, so neither a link nor a strange owner in the
-# home makes root write elsewhere. It gets no descriptor of ours: not the lock, not our output. It is
-# bounded in time, and in what it says. What goes wrong in one home stops nothing in the others, and
-# is reported as a line: `changed` or `skipped`, the user, why.
+# A home may be hostile. A process of the user writes, so a link or another owner in the home cannot
+# make root write elsewhere. The process inherits no descriptor: neither the lock nor the output. Its
+# time and its output are limited. A failure in one home does not affect others, and is reported as a
+# line: `changed` or `skipped`, the user, the reason.
 stage=/var/lib/mirrorfleet/stage
-rm -rf "$stage" # of a run that was killed; there may be a key in it
+rm -rf "$stage" # of a killed run; it may have a key
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 711 "$stage"
 (cd "$stage" && unpack)
 
-# A file that is itself a link, as dotfile managers make them, is followed as long as it stays in the
-# home. What another program writes at the same time is never lost: the new file and the old one
-# change places at once, and if the old one is not what was looked at, it goes back.
+# A link, as dotfile managers create them, is followed if its target is in the home. Concurrent writes
+# are never lost: the new and the old file are exchanged atomically, and if the old one has changed
+# since the survey, they are exchanged back.
 # shellcheck disable=SC2016 # the user's own shell expands it
 in_home='set -eu; umask 077; export LC_ALL=C; cd "${1:?no home}"; stage=$2
 fail() { printf "%s\n" "$1" >&2; exit "${2-1}"; }
-changed() { fail "$PWD/$path was changed meanwhile; run again" 75; }
+changed() { fail "$PWD/$path has changed meanwhile; run again" 75; }
 digest() { set -- $(sha256sum <"$1" 2>/dev/null) unreadable; echo "$1"; }
 now() { if [ -e "$to" ]; then digest "$to"; else echo none; fi; }
 reach() {
     path=$1
     case $path in */*) [ -d "${path%/*}" ] || mkdir -p "${path%/*}" ;; esac
-    to=$(readlink -f "$path") || fail "$PWD/$path leads nowhere"
+    to=$(readlink -f "$path") || fail "$PWD/$path is a broken link"
     case $to in
         "$(pwd -P)"/*) ;;
-        *) fail "$PWD/$path leads out of the home, to $to" ;;
+        *) fail "$PWD/$path links out of the home, to $to" ;;
     esac
     [ ! -e "$to" ] || [ -f "$to" ] || fail "$PWD/$path is not a regular file"
-    rm -f "$to".mirrorfleet.* # of a run that was cut
+    rm -f "$to".mirrorfleet.* # of an interrupted run
     new=$(mktemp "$to.mirrorfleet.XXXXXX"); trap "rm -f \"\$new\"" EXIT
 }
 # renameat2 with RENAME_EXCHANGE; not every file system has it, and not every host has perl.
@@ -78,22 +78,22 @@ patience=30
 as_user() {
     home=$(getent passwd "$1" | cut -d : -f 6)
     status=0
-    rm -f "$stage/said"
+    rm -f "$stage/out"
     umask 077
     (
         ulimit -f 65536 # 32 MiB
         exec timeout -k 5 "$patience" runuser -u "$1" -- sh -c "$in_home$2" sh "$home" "$stage"
-    ) </dev/null >"$stage/said" 2>&1 9>&- || status=$?
+    ) </dev/null >"$stage/out" 2>&1 9>&- || status=$?
     umask 022
     case $status in
         0) return ;;
         75) how=changed ;;
         124 | 137)
             how=skipped patience=5
-            echo "the home does not answer in time" >>"$stage/said"
+            echo "the home does not answer in time" >>"$stage/out"
             ;;
         *) how=skipped ;;
     esac
     printf '%s\t%s\t%s\n' "$how" "$1" \
-        "$(tr '\n' ' ' <"$stage/said" | tr -cd '\040-\176' | tail -c 500)"
+        "$(tr '\n' ' ' <"$stage/out" | tr -cd '\040-\176' | tail -c 500)"
 }

@@ -1,4 +1,4 @@
-"""The inventory module of a fleet: its hosts, their plans, and how to log in."""
+"""The inventory of a fleet for pyinfra: its hosts, their plans, and how to log in."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mirrorfleet.planning import FleetPlan
 from mirrorfleet.runtime import host_keys, jump
 
 LOST_AFTER = 60
-"""Seconds without an answer after which a connection counts as broken."""
+"""Seconds without a reply after which a connection counts as lost."""
 
 Inventory = list[tuple[str, dict[str, Any]]]
 
 
-def groups(face: str | Path) -> dict[str, list[Any]]:
-    """Return pyinfra's groups for the fleet file beside ``face``: its hosts, and those of a label.
+def groups(module: str | Path) -> dict[str, list[Any]]:
+    """Return pyinfra's groups for the fleet file beside an inventory module: hosts, and labels.
 
-    The plan of each host is its data ``plan``. A fleet file with mistakes ends the program with all
-    of them and no traceback. So does a missing known_hosts file, unless pyinfra only shows the
+    The data ``plan`` of each host is its plan. A fleet file with mistakes ends the program with all
+    mistakes and no traceback. So does a missing known_hosts file, unless pyinfra only shows the
     inventory.
     """
     try:
-        planned = fleet.plan(fleet.load(Path(face).with_suffix(".yml")))
+        planned = fleet.plan(fleet.load(Path(module).with_suffix(".yml")))
     except fleet.FleetError as error:
         sys.exit(str(error))
     for warning in planned.fleet.warnings:
@@ -38,8 +38,8 @@ def groups(face: str | Path) -> dict[str, list[Any]]:
     for host in planned.fleet.hosts.values():
         for label in host.labels:
             labels.setdefault(label, []).append(host.name)
-    # All that is loaded by now stays until the end. Looking through it for garbage, the last time
-    # when the program ends, is a sixth of what a run without changes costs this machine.
+    # All present objects live until the end of the program. Garbage collection of them, the last
+    # time at exit, would take a sixth of the time of a run without changes.
     gc.freeze()
     return {"hosts": _inventory(planned), **labels}
 
@@ -77,19 +77,19 @@ def _jump(spec: Fleet, host: Host) -> dict[str, Any]:
 
 
 def _transport(sock: Any, **arguments: Any) -> Any:
-    """Make a transport that sends small packets at once and notices when the host is gone."""
+    """Return a transport that sends small packets at once and detects a lost host."""
     from paramiko import Channel, Transport
 
     wire = sock
-    while isinstance(wire, Channel):  # behind a jump host, what counts is the way to that
+    while isinstance(wire, Channel):  # via a jump host: use the connection to that host
         wire = wire.get_transport().sock
     if isinstance(wire, socket.socket):
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER * 1000)
-    # Not compressed: what is large is packed already. It would save 3 of the 10 kB of a run without
-    # changes, and take a third more of this machine's time.
+    # Not compressed: large files are packed already. Compression would save 3 of the 10 kB of a run
+    # without changes, and take a third more CPU time on this machine.
     transport = Transport(sock, **arguments)
-    # A long command is silent: without these, nothing is ever sent that could go unanswered.
+    # A long command sends no packets: only keepalives can detect a lost host.
     transport.set_keepalive(LOST_AFTER // 4)
     return transport

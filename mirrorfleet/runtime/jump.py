@@ -1,4 +1,4 @@
-"""Reaching hosts through other hosts: what an ssh configuration says of a fleet's jump hosts."""
+"""Connections via jump hosts: the ssh configuration of a fleet's jump hosts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mirrorfleet.config import Fleet, Host
 
 
 def hops(spec: Fleet, host: Host) -> list[Host]:
-    """Return the hosts on the way to ``host``, the outermost first.
+    """Return the jump hosts for ``host``, the outermost first.
 
-    The jump host of all, and those on the way to it, are not reached through it.
+    The common jump host, and the jump hosts before it, are not reached via the common one.
     """
-    everybodys, own = _way(spec, spec.ssh.jump), _way(spec, host.jump)
-    if host in everybodys or (own and own[0] in everybodys):
+    common, own = _way(spec, spec.ssh.jump), _way(spec, host.jump)
+    if host in common or (own and own[0] in common):
         return own
-    return [*everybodys, *own]
+    return [*common, *own]
 
 
 def _way(spec: Fleet, jump: str | None) -> list[Host]:
@@ -32,10 +32,10 @@ def _way(spec: Fleet, jump: str | None) -> list[Host]:
 
 
 def configuration(spec: Fleet, host: Host) -> str | None:
-    """Return the ssh configuration that leads to ``host``, or ``None`` when it needs no hop.
+    """Return the ssh configuration for ``host``, ``None`` if it needs no jump host.
 
-    pyinfra takes jump hosts from a configuration file alone, and that of a person knows nothing of
-    the fleet's. Each hop is checked by its host key like any other host.
+    pyinfra reads jump hosts only from a configuration file, and a user's own file does not have the
+    fleet's jump hosts. The host key of each jump host is checked as that of any other host.
     """
     way = hops(spec, host)
     if not way:
@@ -47,7 +47,7 @@ def configuration(spec: Fleet, host: Host) -> str | None:
 
 
 def _entry(spec: Fleet, hop: Host) -> str:
-    said = {
+    options = {
         "HostName": hop.address,
         "User": hop.user or spec.ssh.user,
         "Port": hop.port or spec.ssh.port,
@@ -55,12 +55,12 @@ def _entry(spec: Fleet, hop: Host) -> str:
         "UserKnownHostsFile": spec.ssh.known_hosts,
         "StrictHostKeyChecking": "yes",
     }
-    lines = [f"  {name} {value}" for name, value in said.items() if value is not None]
+    lines = [f"  {name} {value}" for name, value in options.items() if value is not None]
     return "\n".join([f"Host {hop.name}", *lines])
 
 
 def file(content: str) -> str:
-    """Write a configuration where only this user can read it, until the program ends."""
+    """Write a configuration for this user only, until the program ends, and return its path."""
     path = _directory() / sha256(content.encode()).hexdigest()[:12]
     path.write_text(content, "utf-8")
     return str(path)

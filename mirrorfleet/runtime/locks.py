@@ -1,4 +1,4 @@
-"""Lock files: what they pin, as it concerns one host."""
+"""The requirements of lock files for one host."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def text(lock: Path) -> str:
 
 @cache
 def for_host(lock: str, python: str, architecture: str) -> str:
-    """Return the lock file's text with only what a Linux host with this Python ("3.11.2") needs.
+    """Return a lock file's text with the requirements of a Linux host with this Python ("3.11.2").
 
-    Markers are decided here, because pip decides them by the machine that it runs on.
+    Markers are evaluated here, because pip evaluates them for the machine on which it runs.
     """
     environment = {
         "implementation_name": "cpython",
@@ -44,7 +44,7 @@ def for_host(lock: str, python: str, architecture: str) -> str:
 
 
 def split(requirements: str, names: Collection[str]) -> tuple[str, str]:
-    """Return the requirements of what ``for_host`` returns: of these names, and all others."""
+    """Return the requirements with these names, and all others. The text is from `for_host`."""
     parts: tuple[list[str], list[str]] = ([], [])
     for requirement, hashes in _entries(requirements):
         entry = " \\\n    ".join([str(requirement), *hashes])

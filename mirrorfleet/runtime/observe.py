@@ -1,4 +1,4 @@
-"""Know a host in one exec: every fact of every role at once, one frozen answer."""
+"""Observe a host in one exec: all facts of all roles, as one frozen observation."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from mirrorfleet.runtime.facts.fact import Value, repeated
 from mirrorfleet.runtime.shell import shell
 
 COMMON = Path(__file__).parent / "facts" / "common.sh"
-"""The shell functions that every host is sent."""
+"""The shell functions that every host receives."""
 
-PATIENCE = 120
-"""Seconds for all facts, and one more for each ten: a host that needs longer hangs."""
+TIMEOUT = 120
+"""Seconds for all facts, plus one second for each ten facts. A host that needs longer hangs."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The system by its name and release, the CPU's architecture, and the memory in bytes."""
+    """System name and release, CPU architecture and cores, and memory in bytes."""
 
     system: str = "unknown"
     release: str = "unknown"
@@ -40,17 +40,17 @@ class Machine:
     memory: int = 0
 
 
-class NotAsked(Exception):
-    """A fact was read that no role's facts name: a mistake in the role."""
+class UnknownFact(Exception):
+    """A fact was read that no role requests: a mistake in the role."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """A host as it was found, once in a run: ``observed[Package("nftables")]`` is a bool.
+    """The state of a host, observed once in a run: ``observed[Package("nftables")]`` is a bool.
 
-    ``values`` holds each fact that was asked. ``during`` is from when until when, in seconds since
-    1970 by this machine's clock. Of a host that is ``assumed`` and was never asked, what ``values``
-    does not hold is absent.
+    ``values`` has each requested fact. ``during`` is the begin and end of the observation, in
+    seconds since 1970 by this machine's clock. An ``assumed`` host was never contacted: facts that
+    ``values`` does not have are absent.
     """
 
     machine: Machine = Machine()
@@ -59,17 +59,17 @@ class Observation:
     assumed: bool = False
 
     def __getitem__(self, fact: Fact[Value]) -> Value:
-        """Return the value of a fact. Raises ``NotAsked`` for one that was not asked."""
+        """Return the value of a fact. Raises ``UnknownFact`` if no role requested it."""
         try:
             value: Value = self.values[fact]
         except KeyError:
             if self.assumed:
                 return fact.value(())
-            raise NotAsked(f"{fact!r}: add it to what the role asks of this host") from None
+            raise UnknownFact(f"{fact!r}: add it to the role's facts") from None
         return value
 
     def get(self, fact: Fact[Value]) -> Value:
-        """Return the value of a fact, as if it were absent where it was not asked."""
+        """Return the value of a fact; a fact that was not requested counts as absent."""
         try:
             value: Value = self.values[fact]
         except KeyError:
@@ -77,16 +77,16 @@ class Observation:
         return value
 
     def updated(self, later: Observation) -> Observation:
-        """Return this observation with the facts of a later one in place of its own."""
+        """Return this observation, updated with the facts of a later one."""
         return Observation(self.machine, {**self.values, **later.values}, self.during, self.assumed)
 
     def __copy__(self) -> Observation:
-        """Stay the same one for `once`: pyinfra hands out copies of what it holds for a host."""
+        """Return the same object: `once` needs it, and pyinfra copies a host's data."""
         return self
 
 
 def assumed(values: Mapping[Any, Any] | None = None, **machine: Any) -> Observation:
-    """Return a host that has these facts and nothing else, without asking any."""
+    """Return the observation of a host with these facts only, without contacting one."""
     return Observation(Machine(**machine), values or {}, assumed=True)
 
 
@@ -95,7 +95,7 @@ Made = TypeVar("Made")
 
 
 def once(make: Callable[[Desired, Observation], Made]) -> Callable[[Desired, Observation], Made]:
-    """Let a function work once for a plan and an observation: a run calls it over and over."""
+    """Cache the result of a function per plan and observation: a run calls it many times."""
     made: WeakKeyDictionary[Observation, list[tuple[Desired, Made]]] = WeakKeyDictionary()
 
     @wraps(make)
@@ -118,9 +118,9 @@ def _functions(path: Path) -> str:
 
 
 def script(facts: Iterable[Fact[Any]], then: str = "") -> str:
-    """Return the shell script that asks for the facts, each once, and goes on with ``then``.
+    """Return the shell script that prints the facts, each once, and then runs ``then``.
 
-    Facts that differ in their last word only are asked together: one program answers them all.
+    One call of a shell function prints all facts that differ in their last argument only.
     """
     calls: dict[tuple[str, ...], list[str]] = {}
     kinds: dict[type[Fact[Any]], None] = {}
@@ -129,25 +129,29 @@ def script(facts: Iterable[Fact[Any]], then: str = "") -> str:
         arguments = fact.arguments
         calls.setdefault((fact.function, *arguments[:-1]), []).extend(arguments[-1:])
     files = dict.fromkeys([COMMON, *(file for kind in kinds for file in kind.shell)])
-    asked = [shlex.join([*call, *dict.fromkeys(last)]) for call, last in calls.items()]
-    return "\n".join([*map(_functions, files), "machine", *asked, then, "exit 0", ""])
+    lines = [shlex.join([*call, *dict.fromkeys(last)]) for call, last in calls.items()]
+    return "\n".join([*map(_functions, files), "machine", *lines, then, "exit 0", ""])
 
 
 def observe(host: Host, facts: Iterable[Fact[Any]]) -> Observation:
-    """Ask a host for facts in one exec."""
-    asked = list(facts)
+    """Read facts of a host in one exec.
+
+    Raises ``DeployError`` if the host does not answer or its answer is invalid.
+    """
+    requested = list(facts)
     began = time.time()
-    lines = look(host, script(asked), PATIENCE + len(asked) // 10)
+    lines = read_host(host, script(requested), TIMEOUT + len(requested) // 10)
     try:
-        return parse(asked, lines, (began, time.time()))
+        return parse(requested, lines, (began, time.time()))
     except ValueError as error:
-        raise DeployError(f"the host gave an answer that cannot be read: {error}") from None
+        raise DeployError(f"the host's answer is invalid: {error}") from None
 
 
-def look(host: Host, text: str, seconds: int) -> list[str]:
-    """Run a script that only looks as root, and return the lines that it prints.
+def read_host(host: Host, text: str, seconds: int) -> list[str]:
+    """Run a script as root that changes nothing, and return the lines that it prints.
 
-    They may hold a developer's own settings, so they are not printed at any verbosity.
+    The lines may have a developer's own settings, so no verbosity prints them. Raises
+    ``DeployError`` if the host does not answer, or refuses root.
     """
     try:
         succeeded, output = host.run_shell_command(
@@ -162,24 +166,24 @@ def look(host: Host, text: str, seconds: int) -> list[str]:
     except (OSError, EOFError, SSHException) as error:
         raise DeployError(f"the host does not answer: {error or type(error).__name__}") from None
     if not succeeded:
-        said = output.stderr.strip() or "no reason given"
-        raise DeployError(f"the login user cannot become root: {said}")
+        reason = output.stderr.strip() or "no reason given"
+        raise DeployError(f"the login user cannot become root: {reason}")
     return output.stdout_lines
 
 
 def parse(
     facts: Iterable[Fact[Any]], lines: Iterable[str], during: tuple[float, float] = (0, inf)
 ) -> Observation:
-    """Turn the lines that a script printed into an observation of the facts that it asked for.
+    """Return the observation of the facts from the lines that their script printed.
 
-    Raises ``ValueError`` for lines that no script prints. A login shell may print a greeting before
-    the first line. What no fact asked for is left out.
+    Raises ``ValueError`` for lines that no script prints. Ignores a login shell's greeting before
+    the first line, and lines that belong to no fact.
     """
     facts = list(facts)
     machine, rows = split(lines)
     found = by_key(rows, {type(fact) for fact in facts})
     values: dict[Fact[Any], Any] = {}
-    for fact in facts:  # grows by what is implied
+    for fact in facts:  # implied facts are appended
         try:
             values[fact] = fact.value(found.get(fact.key, ()))
         except ValueError as error:
@@ -190,7 +194,7 @@ def parse(
 
 
 def split(lines: Iterable[str]) -> tuple[Machine, list[list[str]]]:
-    """Return the machine of a script's lines, and the fields of the other lines.
+    """Return the machine from a script's lines, and the fields of the other lines.
 
     A digest that sha256sum printed becomes the last field of the line that `tree` printed.
     """
@@ -206,8 +210,8 @@ def split(lines: Iterable[str]) -> tuple[Machine, list[list[str]]]:
         elif len(fields) == 1:
             if not (digest := _DIGEST.fullmatch(line)):
                 raise ValueError(f"{line[:80]!r}")
-            for each in by_path.get(digest[2], ()):
-                each[4:] = [digest[1]]
+            for row in by_path.get(digest[2], ()):
+                row[4:] = [digest[1]]
             continue
         rows.append(fields)
     return machine, rows
@@ -229,8 +233,8 @@ def _machine(line: str) -> Machine:
 def by_key(
     rows: Iterable[list[str]], kinds: Iterable[type[Fact[Any]]]
 ) -> dict[tuple[str, ...], list[list[str]]]:
-    """Return the lines about facts of these kinds, and of those that they imply, by their keys."""
-    every = {each for kind in kinds for each in (kind, *kind.implies)}
+    """Return the lines about facts of these kinds and of implied kinds, by the facts' keys."""
+    every = {some for kind in kinds for some in (kind, *kind.implies)}
     widths = {kind.function: 1 + len(repeated(kind)) for kind in every}
     found: dict[tuple[str, ...], list[list[str]]] = {}
     for fields in rows:

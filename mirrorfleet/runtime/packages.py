@@ -1,4 +1,4 @@
-"""System packages and system users, where the host does not have them yet."""
+"""System packages and system users that a host does not have yet."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mirrorfleet.runtime.shell import call, shell
 SCRIPTS = Path(__file__).parent / "scripts"
 
 INSTALL = shell(SCRIPTS / "packages.sh")
-"""A shell function, `install_packages`: it takes the names of packages."""
+"""A shell function, `install_packages`; its arguments are the names of packages."""
 
 
 def install(names: Iterable[str], observed: Observation) -> Commands:
-    """Install those of the packages that the host does not have."""
+    """Install the packages that the host does not have."""
     if missing := [name for name in names if not observed[Package(name)]]:
         yield script(INSTALL + call("install_packages", *missing))
 
@@ -30,7 +30,7 @@ def create_user(user: str, observed: Observation) -> Commands:
 
 
 def missing(observed: Observation, packages: Iterable[str], user: str = "") -> Iterator[Change]:
-    """Yield the packages and the user that a run will add to the host."""
+    """Yield the packages and the user that a run will add."""
     for name in packages:
         if not observed[Package(name)]:
             yield Change(f"package {name} is missing")

@@ -1,10 +1,10 @@
-"""Where our things stand on a host. Whatever is not below these, a service of ours cannot write."""
+"""Directories of Mirrorfleet on a host. Its services can write nowhere else."""
 
 ROOT = "/opt/mirrorfleet"
-"""Software and configuration: a directory per service."""
+"""Software and configuration, in one directory per service."""
 
 STATE = "/var/lib/mirrorfleet"
-"""What services keep, weights, and files on their way."""
+"""State of services, weights, and files in transit."""
 
 WEIGHTS = f"{STATE}/weights"
-"""Of engines that are given theirs: a directory for each model and what its weights are."""
+"""Weights that runs bring: one directory per model and version of its weights."""

@@ -1,4 +1,4 @@
-"""Files on their way to a host: packed in memory, sent through standard input, never in argv."""
+"""Files for a host: packed in memory and sent through standard input, never in argv."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mirrorfleet.runtime.shell import shell
 
 @dataclass(frozen=True)
 class Member:
-    """One file: its name in the archive, content, mode in octal ("640"), owner and group."""
+    """One file: name in the archive, content, mode in octal ("640"), owner and group."""
 
     name: str
     content: bytes
@@ -26,18 +26,18 @@ class Member:
 
     @property
     def rights_and_digest(self) -> str:
-        """What an observation says of the file when it is on the host."""
+        """The description of the file in a `Tree` fact."""
         return f"{self.mode} {self.owner}:{self.group} {sha256(self.content).hexdigest()}"
 
 
 UNPACK = shell(Path(__file__).parent / "scripts" / "unpack.sh")
-"""A shell function, `unpack`: it reads standard input into the working directory."""
+"""A shell function, `unpack`, which extracts standard input to the working directory."""
 
 
 def pack(members: Iterable[Member]) -> str:
     """Return a tar archive as text for the standard input of ``unpack``.
 
-    The same members give the same text: no times, no names of this machine.
+    The same members give the same text: it has no times and no names of this machine.
     """
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:

@@ -1,4 +1,4 @@
-"""Before the first change: read all hosts once, and stop if a plan cannot work on its host."""
+"""The preflight: read all hosts once, and stop before any change if a plan cannot work."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mirrorfleet.config.problems import Problem, lines
 from mirrorfleet.runtime import nodes, report, run, skipped
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import observe
-from mirrorfleet.runtime.problems import error, on, skip
+from mirrorfleet.runtime.problems import error, skip, with_host
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role
-from mirrorfleet.runtime.rollout import answers_others, keep_order, serves
+from mirrorfleet.runtime.rollout import has_services, has_shared_services, keep_order
 
 
 def preflight(*roles: Role) -> None:
-    """Read every host of the run, one exec each, and keep the answers for all roles.
+    """Read every host of the run, one exec each, and store the observations for all roles.
 
-    Raises ``DeployError`` with the problems of all hosts, before a change on any of them. pyinfra
-    runs a deploy for all hosts in parallel; the first call does the work.
+    Raises ``DeployError`` with the problems of all hosts, before any change. pyinfra runs a deploy
+    for all hosts in parallel; the first call does the work.
     """
     this, state = run.current(), run.state()
     with this.lock:
@@ -41,12 +41,12 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
     keep_order(state)
     problems = _on_all(state, _read, roles)
     nodes.skip_together()
-    silent = {each for each in state.inventory.get_active_hosts() if not run.observed_on(each)}
+    silent = {host for host in state.inventory.get_active_hosts() if not run.observed_on(host)}
     if problems or len(silent) == len(state.active_hosts):
         return problems or [
-            on(each.name, problem)
-            for each in silent
-            for problem in skipped.on(run.plan_of(each)).problems
+            with_host(host.name, problem)
+            for host in silent
+            for problem in skipped.on_host(run.plan_of(host)).problems
         ]
     state.fail_hosts(silent)  # type: ignore[no-untyped-call]
     if problems := _on_all(state, _fetch, roles):
@@ -58,29 +58,29 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
 def _on_all(
     state: State, step: Callable[[Host, Sequence[Role]], list[Problem]], roles: Sequence[Role]
 ) -> list[Problem]:
-    """Take a step on all hosts; skip what has to be skipped, and return what ends the run."""
-    # As many at a time as pyinfra itself would take.
+    """Take a step on all hosts, skip parts of hosts as needed, and return the errors."""
+    # In pyinfra's pool, which limits the number of parallel hosts.
     hosts = state.inventory.get_active_hosts()
-    jobs = {each: state.fact_pool.spawn(step, each, roles) for each in hosts}
+    jobs = {host: state.fact_pool.spawn(step, host, roles) for host in hosts}
     gevent.joinall(list(jobs.values()), raise_error=True)
     errors = []
-    for each, problem in [(each, problem) for each, job in jobs.items() for problem in job.value]:
+    for host, problem in [(host, problem) for host, job in jobs.items() for problem in job.value]:
         match problem.severity:
             case "error":
-                errors.append(on(each.name, problem))
+                errors.append(with_host(host.name, problem))
             case "warning":
-                each.log(f"warning: {problem.text}", logger.warning)
+                host.log(f"warning: {problem.text}", logger.warning)
             case "skip":
-                skipped.skip(each, problem)
+                skipped.skip(host, problem)
     return errors
 
 
-def _read(each: Host, roles: Sequence[Role]) -> list[Problem]:
-    """Observe one host, keep the answer, and return the problems.
+def _read(host: Host, roles: Sequence[Role]) -> list[Problem]:
+    """Observe one host, store the observation, and return the problems.
 
-    A host with engines or clients only may be switched off: then the run skips it.
+    If a host with only engines or clients does not answer, the run skips it.
     """
-    plan = run.plan_of(each)
+    plan = run.plan_of(host)
     facts: list[Fact[Any]] = []
     found: list[Problem] = []
     for role in roles:
@@ -91,52 +91,52 @@ def _read(each: Host, roles: Sequence[Role]) -> list[Problem]:
     if found:
         return list(dict.fromkeys(found))
     try:
-        observed = observe(each, facts)
+        observed = observe(host, facts)
     except DeployError as exception:
-        if answers_others(plan):
+        if has_shared_services(plan):
             return [error(str(exception))]
-        return [skip(str(exception), part="engines" if serves(plan) else "clients")]
-    run.current().observed[each] = observed
+        return [skip(str(exception), part="engines" if has_services(plan) else "clients")]
+    run.current().observed[host] = observed
     for role in roles:
         try:
             found += role.problems(plan, observed)
-        except DeployError as exception:  # a secret or a lock file that is missing
+        except DeployError as exception:  # a missing secret or lock file
             found.append(error(str(exception)))
     return list(dict.fromkeys(found))
 
 
-def _fetch(each: Host, roles: Sequence[Role]) -> list[Problem]:
-    """Download what one host will receive, and return why that failed."""
+def _fetch(host: Host, roles: Sequence[Role]) -> list[Problem]:
+    """Download the files that one host will receive, and return the problems."""
     try:
         for role in roles:
-            role.fetch(run.plan_of(each), run.current().observed[each])
+            role.fetch(run.plan_of(host), run.current().observed[host])
     except DeployError as exception:
         return [error(str(exception))]
     return []
 
 
 def _announce(state: State, roles: Sequence[Role]) -> None:
-    """Print what the run will change. For ``--diff``, read files of some hosts as well."""
-    changes = {each: _changes(each, roles) for each in state.inventory.get_active_hosts()}
+    """Print what the run will change. For ``--diff``, read the changed files first."""
+    changes = {host: _changes(host, roles) for host in state.inventory.get_active_hosts()}
     contents = {}
     if state.config.DIFF:
-        facts = {each: report.facts(changes[each]) for each in changes}
-        asked = {
-            each: state.fact_pool.spawn(observe, each, more) for each, more in facts.items() if more
+        facts = {host: report.facts(changes[host]) for host in changes}
+        readings = {
+            host: state.fact_pool.spawn(observe, host, more) for host, more in facts.items() if more
         }
-        gevent.joinall(list(asked.values()), raise_error=True)
-        contents = {each: job.value for each, job in asked.items()}
+        gevent.joinall(list(readings.values()), raise_error=True)
+        contents = {host: job.value for host, job in readings.items()}
     logger.info("--> What will be changed:")
-    for each in changes:
-        found = contents.get(each)
-        report.print_changes(each, changes[each], found, with_diff=state.config.DIFF)
+    for host in changes:
+        found = contents.get(host)
+        report.print_changes(host, changes[host], found, with_diff=state.config.DIFF)
         for role in roles:
-            for notice in role.notices(run.plan_of(each), run.current().observed[each]):
-                each.log(f"note: {notice}", logger.warning)
+            for notice in role.notices(run.plan_of(host), run.current().observed[host]):
+                host.log(f"note: {notice}", logger.warning)
 
 
-def _changes(each: Host, roles: Sequence[Role]) -> list[Change]:
-    """Return the changes of one host, each once: two roles may need the same package."""
-    plan, observed = run.plan_of(each), run.current().observed[each]
+def _changes(host: Host, roles: Sequence[Role]) -> list[Change]:
+    """Return the changes of one host without duplicates: two roles may need the same package."""
+    plan, observed = run.plan_of(host), run.current().observed[host]
     found = (change for role in roles for change in role.changes(plan, observed))
     return list(dict.fromkeys(found))

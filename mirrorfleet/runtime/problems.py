@@ -1,6 +1,6 @@
-"""What a role finds wrong with a host, and how much of the run that ends.
+"""Problems that a role finds on a host, by their severity.
 
-Roles leave the place open: the run puts the host's name there.
+Roles leave the place empty: the run sets it to the host's name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from mirrorfleet.config.problems import Part, Place, Problem
 
 HERE = Place()
-"""The host that is read just now."""
+"""The place of a problem whose host the run adds."""
 
 
 def error(mistake: str, fix: str = "") -> Problem:
@@ -20,22 +20,22 @@ def error(mistake: str, fix: str = "") -> Problem:
 
 
 def warning(mistake: str, fix: str = "") -> Problem:
-    """Return a problem that may or may not show later: it is printed, and the run goes on."""
+    """Return a possible problem: it is printed, and the run continues."""
     return Problem(HERE, (), mistake, fix, "warning")
 
 
 def skip(mistake: str, fix: str = "", part: Part | None = None) -> Problem:
-    """Return a problem that concerns a ``part`` of one host, or less: the run skips that."""
+    """Return a problem for which the run skips a ``part`` of the host, or a smaller thing."""
     return Problem(HERE, (), mistake, fix, "skip", part=part)
 
 
 def skipping(part: Part, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield the problems; an error among them only skips a part of the host."""
+    """Yield the problems, with errors changed so that they skip only a part of the host."""
     for problem in problems:
         is_error = problem.severity == "error"
         yield replace(problem, severity="skip", part=part) if is_error else problem
 
 
-def on(host: str, problem: Problem) -> Problem:
-    """Return a problem with the name of its host."""
+def with_host(host: str, problem: Problem) -> Problem:
+    """Return the problem with the name of its host as its place."""
     return replace(problem, place=Place(host=host))

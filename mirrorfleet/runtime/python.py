@@ -1,4 +1,4 @@
-"""Python environments on a host: from a lock file, whole or not at all."""
+"""Python environments on a host: built from a lock file, complete or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mirrorfleet.runtime.upload import upload
 
 SCRIPTS = Path(__file__).parent / "scripts"
 UV = Path(__file__).parent / "locks" / "uv.txt"
-"""The installer, as locked as what it installs."""
+"""The lock file of uv, which installs the environments."""
 
 OLDEST = (3, 11)
 
@@ -37,17 +37,17 @@ DISTRIBUTION = {
     ("debian", "13"): "3.13.5",
     ("ubuntu", "24.04"): "3.12.3",
 }
-"""The Python that a distribution's package `python3` brings, for hosts that have none yet."""
+"""The version of a distribution's package `python3`, for hosts without Python."""
 
 
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment of a role.
 
-    ``finish`` is a shell script that completes it, with its place as ``$environment``. Of
-    ``identity`` the name of its place is made, as of the lock file: another way to complete it
-    needs another identity. ``number`` tells apart the places of the same name: see ``standing``.
-    ``size`` is how many bytes it takes on a disk at the least, ``wheels`` how many it takes packed.
+    ``finish`` is a shell script that completes it; ``$environment`` is its directory. The name of
+    the directory depends on the lock file and on ``identity``: a different ``finish`` needs a
+    different identity. ``number`` distinguishes directories of the same name: see `located`.
+    ``size`` is its minimum size in bytes, ``wheels`` that of its wheels.
     """
 
     role: str
@@ -60,7 +60,7 @@ class Environment:
 
     @property
     def directory(self) -> str:
-        """Where it stands; another lock file is another directory, so nothing in use changes.
+        """Its directory. Each lock file has its own, so an environment in use does not change.
 
         Raises ``DeployError`` if the lock file is missing.
         """
@@ -74,26 +74,26 @@ class Environment:
 
     @property
     def complete(self) -> str:
-        """The file that is written last: without it, an environment is a torso of a cut run."""
+        """The file that is written last: without it, an interrupted run left the environment."""
         return f"{self.directory}/.complete"
 
     @property
     def facts(self) -> list[Fact[Any]]:
-        """What must be known of a host that has this one, or will."""
+        """The facts of a host that needs this environment."""
         return [Python(), Environments(self.directory)]
 
 
 @cache
 def _digest(lock: Path, changed: int, identity: str) -> str:
-    """Return the digest of a lock file as it was when last ``changed``: every host asks for it."""
-    # Where else a package is had changes nothing about what is installed.
+    """Return the digest of a lock file and an identity, cached until the file has ``changed``."""
+    # Additional indexes do not change what is installed.
     lines = lock.read_bytes().splitlines(keepends=True)
     content = b"".join(line for line in lines if not line.startswith(INDEX.encode()))
     return sha256(content + identity.encode()).hexdigest()[:8]
 
 
 def python(observed: Observation) -> str:
-    """Return the host's Python version ("3.11.2"), or the one that its `python3` package brings."""
+    """Return the version of the host's Python ("3.11.2"), or of its `python3` package."""
     machine = observed.machine
     return observed[Python()] or DISTRIBUTION.get((machine.system, machine.release), "none")
 
@@ -101,71 +101,73 @@ def python(observed: Observation) -> str:
 def problems(
     observed: Observation, environments: Iterable[Environment], *, pushed: bool = False
 ) -> Iterator[Problem]:
-    """Yield why the host cannot have these Python environments.
+    """Yield why the host cannot get these Python environments.
 
-    ``pushed``: the host is sent their wheels, and does not fetch them one by one.
+    ``pushed``: the controller sends their wheels to the host.
     """
     found, fix = python(observed), "Use Debian 12, Ubuntu 24.04 or newer."
     if found == "none":
         system = f"{observed.machine.system} {observed.machine.release}"
-        yield error(f"there is no python3, and no known package of {system} brings one.", fix)
+        yield error(f"python3 is missing, and no known package of {system} has it.", fix)
         return
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         yield error(f"Python is {found}; the minimum is {'.'.join(map(str, OLDEST))}.", fix)
         return
-    missing = {each for each in environments if not is_standing(each, observed)}
+    missing = {each for each in environments if not is_installed(each, observed)}
     size = sum(each.size for each in missing)
     wheels = sum(each.wheels for each in missing) if pushed else 0
-    # Where they are built, all is unpacked first, and linked from there if that is the same disk.
-    # Places with the same room are on one disk: report it once, with what it needs at the most.
+    # A build unpacks all wheels below STATE, and links them if that is the same disk. Directories
+    # with the same free space are on one disk: report it once, with the largest need.
     needs = ((ROOT, size), (STATE, size + wheels))
-    # A role may ask for one of the two only.
-    rooms = {place: observed.get(Disk(place)) for place, _ in needs}
-    disks = {free: (place, need) for place, need in needs if (free := rooms[place]) is not None}
+    # A role may request one of the two facts only.
+    spaces = {place: observed.get(Disk(place)) for place, _ in needs}
+    disks = {free: (place, need) for place, need in needs if (free := spaces[place]) is not None}
     for free, (place, needed) in disks.items():
         if needed > free:
             yield error(
-                f"software needs at least {needed / 1e9:.2f} GB below {place}, and "
+                f"software needs at least {needed / 1e9:.2f} GB below {place}, but "
                 f"{free / 1e9:.2f} GB are free.",
-                "Make room there.",
+                "Free space there.",
             )
 
 
-def standing(environment: Environment, observed: Observation) -> Environment:
-    """Return the environment in the place where the host has it as it was installed, or will.
+def located(environment: Environment, observed: Observation) -> Environment:
+    """Return the environment with the number of its directory on the host, present or future.
 
-    One that another hand has changed is not mended in its place: a service may run from there. It
-    is built anew in another, so the service gets a new generation, and is restarted as with any
-    other change.
+    An environment that another program has changed is not repaired: a service may run from it. It
+    is built again in another directory. So the service gets a new generation, and restarts as for
+    any other change.
     """
-    there = observed[Environments(environment.directory)]
-    places = [replace(environment, number=number) for number in range(1, 10)]
-    whole = [each for each in places if there.get(each.directory) == ""]
-    free = [each for each in places if each.directory not in there]
-    return [*whole, *free][0]
+    present = observed[Environments(environment.directory)]
+    candidates = [replace(environment, number=number) for number in range(1, 10)]
+    intact = [each for each in candidates if present.get(each.directory) == ""]
+    free = [each for each in candidates if each.directory not in present]
+    return [*intact, *free][0]
 
 
-def is_standing(environment: Environment, observed: Observation) -> bool:
-    """Does the host have the environment, as it was installed?"""
+def is_installed(environment: Environment, observed: Observation) -> bool:
+    """Return whether the host has the environment, unchanged since it was installed."""
     return "" in observed[Environments(environment.directory)].values()
 
 
 def changes(environment: Environment, observed: Observation) -> Iterator[Change]:
-    """Yield the environment, if the host will be given it."""
-    if is_standing(environment, observed):
+    """Yield the environment, if a run will build it."""
+    if is_installed(environment, observed):
         return
     for changed in observed[Environments(environment.directory)].values():
-        yield Change(f"{changed} was changed since it was installed: the environment is built anew")
-    place = standing(environment, observed).directory
-    yield Change(f"{place} is missing for Python {python(observed)}")
+        yield Change(
+            f"{changed} was changed since it was installed: the environment will be built again"
+        )
+    directory = located(environment, observed).directory
+    yield Change(f"{directory} is missing for Python {python(observed)}")
 
 
 def install(environment: Environment, plan: HostPlan, observed: Observation) -> Commands:
-    """Build the environment on the host, from wheels of the controller or from the registry."""
+    """Build the environment on the host, from the controller's wheels or from a package index."""
     archive = fetch(environment, plan, observed)
     if archive is None:
         return
-    environment = standing(environment, observed)
+    environment = located(environment, observed)
     offline = ("--offline", "--no-index") if plan.packages == "controller" else ()
     directory = environment.directory
     build = shell(SCRIPTS / "build_environment.sh", environment=directory)
@@ -174,17 +176,17 @@ def install(environment: Environment, plan: HostPlan, observed: Observation) -> 
 
 
 def fetch(environment: Environment, plan: HostPlan, observed: Observation) -> Path | None:
-    """Bring what the host will be sent into the cache: uv, and the wheels unless it has a registry.
+    """Download what the host will receive: uv, and wheels with `packages: controller`.
 
-    Wheels that no registry has are sent in any case. Returns the archive, or None when the host has
-    the environment.
+    Wheels that the package index does not have are always sent. Returns the archive's path,
+    ``None`` when the host has the environment.
     """
-    if is_standing(environment, observed):
+    if is_installed(environment, observed):
         return None
     host = (python(observed), observed.machine.architecture)
     text = locks.text(environment.lock)
-    installer, wanted = (locks.for_host(each, *host) for each in (UV.read_text("utf-8"), text))
+    installer, needed = (locks.for_host(lock, *host) for lock in (UV.read_text("utf-8"), text))
     others = indexes(text)
-    sent = wanted if plan.packages == "controller" else locks.split(wanted, others)[0]
+    sent = needed if plan.packages == "controller" else locks.split(needed, others)[0]
     name = f"{environment.role}-{environment.lock.stem}"
-    return wheels(installer + sent, name, *host, also=wanted, indexes=others)
+    return wheels(installer + sent, name, *host, also=needed, indexes=others)

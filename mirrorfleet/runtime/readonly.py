@@ -1,4 +1,4 @@
-"""Deploys that only ask: every host at the same time, told once for all, no host changed."""
+"""Read-only deploys: they read all hosts in parallel, print one report, and change nothing."""
 
 from __future__ import annotations
 
@@ -18,54 +18,55 @@ from mirrorfleet.runtime.rollout import keep_order
 Answer = TypeVar("Answer")
 
 
-def for_all(find_fault: Callable[[State], bool]) -> None:
-    """Do the job once for a run, and end the program: with 1 where it finds fault.
+def run_once(report: Callable[[State], bool]) -> None:
+    """Run ``report`` once for all hosts, and end the program: with 1 if it returns ``True``.
 
     pyinfra runs a deploy for all hosts in parallel; the first call does the work for all.
     """
     this, state = run.current(), run.state()
     with this.lock:
         if this.is_reported:
-            raise GreenletExit  # of two that end the program, the second shows a traceback
+            raise GreenletExit  # a second sys.exit would show a traceback
         this.is_reported = True
         keep_order(state)
-        # Not left to pyinfra: it would ask whether to go on with no operations at all.
-        sys.exit(1 if find_fault(state) else 0)
+        # pyinfra itself would ask whether to go on without operations.
+        sys.exit(1 if report(state) else 0)
 
 
-def answers(
-    state: State, ask: Callable[[Host], Answer]
+def read_all(
+    state: State, read: Callable[[Host], Answer]
 ) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
-    """Ask all hosts of a run at a time. Return what each answered, and why others did not.
+    """Read all hosts of a run in parallel. Return answers and the reasons of failures, by host.
 
-    ``ask`` raises ``DeployError`` where a host cannot be asked, ``ValueError`` where its answer
-    cannot be read.
+    ``read`` raises ``DeployError`` if a host cannot be read, ``ValueError`` if its answer is
+    invalid.
     """
 
-    def asked(each: Host) -> tuple[Answer | None, str]:
+    def attempt(host: Host) -> tuple[Answer | None, str]:
         try:
-            return ask(each), ""
+            return read(host), ""
         except DeployError as error:
             return None, str(error)
         except ValueError as error:
-            return None, f"the host gave an answer that cannot be read: {error}"
+            return None, f"the host's answer is invalid: {error}"
 
     jobs = {
-        each.name: state.fact_pool.spawn(asked, each) for each in state.inventory.get_active_hosts()
+        host.name: state.fact_pool.spawn(attempt, host)
+        for host in state.inventory.get_active_hosts()
     }
     gevent.joinall(list(jobs.values()), raise_error=True)
-    told = {name: job.value for name, job in jobs.items()}
-    mute = {name: why for name, (_, why) in told.items() if why}
-    mute |= {
-        each.name: "the host could not be reached"
-        for each in state.inventory
-        if state.is_host_in_limit(each) and each not in state.activated_hosts
+    results = {name: job.value for name, job in jobs.items()}
+    failures = {name: reason for name, (_, reason) in results.items() if reason}
+    failures |= {
+        host.name: "the host is unreachable"
+        for host in state.inventory
+        if state.is_host_in_limit(host) and host not in state.activated_hosts
     }
-    return {name: answer for name, (answer, why) in told.items() if not why}, mute
+    return {name: answer for name, (answer, reason) in results.items() if not reason}, failures
 
 
 def write(path: str, text: str) -> None:
-    """Write a report to a file, or where ``path`` is "-" to standard output."""
+    """Write a report to a file, or to standard output if ``path`` is "-"."""
     if path == "-":
         sys.stdout.write(text)
     else:

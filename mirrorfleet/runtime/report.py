@@ -1,4 +1,4 @@
-"""What a run will change on each host, named one by one before the first change, and its diffs."""
+"""The changes of a run on each host, printed before the first change, with diffs on request."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mirrorfleet.runtime.observe import Observation
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that a run will change, in the words of a person.
+    """One change of a run, described by the sentence ``what``.
 
-    For ``--diff``: ``new`` is the text that a file will have, and ``old`` the path on the host of
-    the text before it, unless ``before`` has that text. Of a file with ``values_hidden``, lines of
-    NAME=value, only the names are shown.
+    For ``--diff``: ``new`` is the new text of a file. Its present text is ``before``, or else is
+    read from the path ``old`` on the host. With ``values_hidden``, the file has lines of
+    NAME=value, and the diff shows only the names.
     """
 
     what: str
@@ -31,7 +31,7 @@ class Change:
 
 
 def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
-    """Return what else must be asked of a host to show the changes with their diffs."""
+    """Return the facts that the diffs of changes need."""
     return [
         Content(change.old)
         for change in changes
@@ -42,9 +42,9 @@ def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
 def print_changes(
     host: Host, changes: Sequence[Change], found: Observation | None, *, with_diff: bool
 ) -> None:
-    """Print a host's changes, and their diffs with the contents ``found`` just now."""
+    """Print a host's changes. With diffs, ``found`` has the present contents."""
     if not changes:
-        host.log("is as it should be", logger.info)
+        host.log("no changes", logger.info)
     for change in changes:
         host.log(change.what, logger.info)
         if with_diff and change.new is not None:

@@ -1,4 +1,4 @@
-"""Names that other modules need of roles/ports, which reserves the ports of services."""
+"""Names and shell functions of roles/ports, which reserves the ports of services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = f"{ROOT}/ports/reserve_ports.py"
 SCRIPTS = Path(__file__).parent / "scripts"
 
 RESERVE = shell(SCRIPTS / "reserve_ports.sh")
-"""A shell function, `reserve_ports`, for when generations came or went."""
+"""A shell function, `reserve_ports`, to call after generations were added or removed."""
 
 RELEASE = shell(SCRIPTS / "release_ports.sh")
 """A shell function, `release_ports`."""

@@ -1,8 +1,8 @@
-"""What a role is: one part of what a host runs, such as Redis or the firewall.
+"""The base of roles. A role is one part of what a host runs, such as Redis or the firewall.
 
-A run asks every host for the facts of all roles in one exec, stops if any role finds a problem,
-prints the changes, and then takes the roles' steps. Roles hold no state: what a run knows is in
-`run.py`.
+A run reads the facts of all roles from every host in one exec, stops if a role finds an error,
+prints the changes, and then takes the roles' steps. Roles have no state: `run.py` has the state of
+a run.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mirrorfleet.runtime.service import Installed, Service
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a role: its name in the output, and what it does on a host.
+    """One operation of a role: its name in the output, and its commands for a host.
 
-    ``commands`` yields shell commands, and none where nothing is to change: then the host takes no
-    part in the step. With ``serial``, hosts take the step one after another.
+    If ``commands`` yields none, the host does not take part in the step. With ``serial``, hosts
+    take the step one after another.
     """
 
     name: str
@@ -34,77 +34,76 @@ class Step:
 
 
 class Role:
-    """The base of all roles. A role overrides what it needs; the rest does nothing.
+    """The base of all roles. A role overrides the methods that it needs; the others do nothing.
 
-    ``plan`` is what the host is to be, ``observed`` how it was found.
+    ``plan`` is the desired state of the host, ``observed`` its present state.
     """
 
     title: ClassVar[str]
-    """What the role's steps are listed under in the output."""
+    """The heading of the role's steps in the output."""
 
     removable_services: ClassVar[tuple[str, ...]] = ()
     """Short names of services that no client depends on: deploys/remove_hosts.py removes them."""
 
     def facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
-        """Return what must be known of a host, to compare it with its plan."""
+        """Return the facts that the role needs to compare a host with its plan."""
         return ()
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterable[Problem]:
-        """Return why the plan cannot work on the host as it is, each with its fix.
+        """Return why the plan cannot work on the host, each problem with its fix.
 
-        See `problems.py`: an error ends the run, a warning does not, and a skip leaves out a part.
+        An error ends the run, a warning does not, and a skip leaves out a part: see `problems.py`.
         """
         return ()
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterable[Change]:
-        """Return all that the role's steps will change on the host."""
+        """Return everything that the role's steps will change on the host."""
         return ()
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterable[str]:
-        """Return what a run leaves as it is, and an administrator may want to know."""
+        """Return notes for an administrator about things that a run does not change."""
         return ()
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
-        """Download to this machine what the host will receive."""
+        """Download the files that the host will receive to this machine."""
 
     # The steps of a run, in four phases. Each takes the roles in the order of the registry,
     # `remove` in the reverse order. A host has either all steps of a phase or none of them.
 
     def authorize(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        """Return the steps that admit new keys and refuse revoked ones, before all other steps."""
+        """Return the steps that activate new keys and revoke others, before all other steps."""
         return ()
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        """Return the steps that make the host what its plan says."""
+        """Return the steps that make the host match its plan."""
         return ()
 
     def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        """Return the steps that end former keys and passwords, once nothing needs them."""
+        """Return the steps that revoke former keys and passwords, once nothing needs them."""
         return ()
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        """Return the steps that remove what left the fleet file, once nothing depends on it."""
+        """Return the steps that remove what is not in the fleet file, after its dependents."""
         return ()
 
-    # What the other deploys and commands ask. None of it looks up a secret, but for `desired` and
-    # `files`.
+    # Methods for other deploys and commands. Only `desired` and `files` look up secrets.
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
-        """Yield the keys of the fleet file that give the host a part in this role."""
+        """Yield the keys of the fleet file that assign this role to the host."""
         yield from ()
 
     def services(self, plan: HostPlan, observed: Observation) -> Sequence[Installed]:
-        """Return the role's services on the host: names, users, ports and how to ask them."""
+        """Return the role's services on the host: names, users, ports and readiness checks."""
         return ()
 
     def desired(
         self, plan: HostPlan, observed: Observation
     ) -> Iterable[tuple[str, Callable[[], Service]]]:
-        """Return each service by its name, with what renders the generation that it should run."""
+        """Return the name of each service, and a function that renders its desired generation."""
         return ()
 
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
-        """Yield path and text of every file that the host will get; programs are left out."""
+        """Yield path and text of every file that the host will get, except programs."""
         for _, render in self.desired(plan, observed):
             service = render()
             for member in service.members():
@@ -112,10 +111,10 @@ class Role:
                     yield f"{service.directory}/current/{member.name}", member.content.decode()
 
     def driver_problems(self, plan: HostPlan, release: str) -> Iterable[Problem]:
-        """Return why NVIDIA's driver of this release is too old for what the host runs."""
+        """Return why this release of NVIDIA's driver is too old for the host's engines."""
         return ()
 
     def kept_state(self) -> Mapping[str, str]:
-        """Return the directories that stay on a host that leaves the fleet, each with the option
-        that removes it: they took hours to download, or cannot be had again."""
+        """Return the directories that a decommissioned host keeps, each with the option that
+        removes it: their data took hours to download, or cannot be restored."""
         return {}

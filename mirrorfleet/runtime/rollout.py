@@ -1,5 +1,7 @@
-"""The order of a run: engines, gateways, clients. Where hosts change one after another, one that
-fails stops the rest."""
+"""The order of a run: engines, gateways, clients.
+
+Where hosts change one after another, the first failure stops the rest.
+"""
 
 from __future__ import annotations
 
@@ -21,38 +23,37 @@ from mirrorfleet.runtime.run import Progress
 
 
 class _InOrder(set[Host]):
-    """A set that is gone through in the order in which it was given its members."""
+    """A set that iterates in the order of the hosts with which it was created."""
 
     def __init__(self, hosts: Iterable[Host]) -> None:
         super().__init__(hosts)
         self._order = tuple(hosts)
 
     def __iter__(self) -> Iterator[Host]:
-        return (each for each in self._order if each in self)
+        return (host for host in self._order if host in self)
 
 
 def keep_order(state: State) -> None:
-    """Let a run follow the deploy from top to bottom, and the inventory from first to last.
+    """Make a run follow the deploy from top to bottom, and the inventory from first to last.
 
-    Not every host takes part in every operation: left to itself, pyinfra would run the first
-    operation of each host, then the second, and a client would change before its gateway. And it
-    keeps the hosts that have not failed in a plain set: which gateway were to be the first to try
-    a change would be left to chance.
+    Not every host takes part in every operation. pyinfra's default would run the first operation of
+    each host, then the second, so a client would change before its gateway. Its set of hosts has no
+    order, so a random gateway would be the first to change.
     """
-    state.active_hosts = _InOrder([each for each in state.inventory if each in state.active_hosts])
+    state.active_hosts = _InOrder([host for host in state.inventory if host in state.active_hosts])
     state.get_op_order = lambda: list(_from_top_to_bottom(state))  # type: ignore[method-assign]
 
 
 def _from_top_to_bottom(state: State) -> Iterator[str]:
-    """Yield the operations, on each host in its own order, of several that can be next the upper.
+    """Yield the operations in each host's order; of several candidates, the upper in the deploy.
 
-    This is pyinfra's own order where all hosts take part in all operations.
+    If all hosts take part in all operations, this is pyinfra's own order.
     """
     graph: TopologicalSorter[str] = TopologicalSorter()
-    for each in state.inventory:
-        for operation in each.op_hash_order:
+    for host in state.inventory:
+        for operation in host.op_hash_order:
             graph.add(operation)
-        for operation, following in pairwise(each.op_hash_order):
+        for operation, following in pairwise(host.op_hash_order):
             graph.add(following, operation)
     graph.prepare()
     ready: list[tuple[tuple[int, ...], str]] = []
@@ -65,10 +66,10 @@ def _from_top_to_bottom(state: State) -> Iterator[str]:
 
 
 def rolling(commands: Commands) -> Commands:
-    """Yield the commands, unless a host before this one did not complete its own.
+    """Yield the commands, unless an earlier host did not complete its own.
 
-    For steps with ``serial=True``. A host that comes too late is skipped and reported as failed, so
-    that the run's exit code and the next run show it.
+    For steps with ``serial=True``. A host after a failure is skipped and reported as failed, so
+    that the exit code shows it.
     """
     state, this, progress = run.state(), run.host(), run.current().progress
     for command in commands:
@@ -84,7 +85,7 @@ def rolling(commands: Commands) -> Commands:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a host does once the hosts ``ahead`` have completed their turn of the same name."""
+    """The commands of a host, to run after the hosts ``ahead`` completed the turn of this name."""
 
     name: str
     ahead: Callable[[], Sequence[Host]]
@@ -94,10 +95,9 @@ class Turn:
 def ordered_rollout(turns: Iterable[Turn]) -> Commands:
     """Yield the commands of each turn, unless a host ahead did not complete its own.
 
-    For steps that hosts take at the same time: unlike with ``serial=True``, hosts that have no turn
-    in common do not wait for each other. Hosts ahead come earlier in the inventory, so pyinfra has
-    begun with them before, however few it takes at a time; and all hosts take the turns in the same
-    order.
+    For steps that hosts take in parallel: unlike with ``serial=True``, hosts without a common turn
+    do not wait for each other. There is no deadlock: hosts ahead come earlier in the inventory, so
+    pyinfra starts them first, and all hosts take turns in the same order.
     """
     state, this, progress = run.state(), run.host(), run.current().progress
     try:
@@ -114,19 +114,18 @@ def ordered_rollout(turns: Iterable[Turn]) -> Commands:
 
 
 def due_before(is_due: Callable[[HostPlan, Observation], bool]) -> list[Host]:
-    """Return the hosts that come before this one in the inventory and have something to change."""
+    """Return the hosts before this one in the inventory that have something to change."""
     this = run.host()
-    earlier = takewhile(lambda each: each is not this, run.hosts())
+    earlier = takewhile(lambda host: host is not this, run.hosts())
     return [
-        each
-        for each in earlier
-        if (observed := run.observed_on(each)) and is_due(run.plan_of(each), observed)
+        host
+        for host in earlier
+        if (observed := run.observed_on(host)) and is_due(run.plan_of(host), observed)
     ]
 
 
 def _wait(state: State, progress: Progress, turn: Turn) -> Host | None:
-    """Return when the hosts ahead have completed their turn, or the first that did not and will
-    not."""
+    """Wait for the hosts ahead to complete their turn. Return the first that will not, if any."""
     for host in turn.ahead() if state.is_executing else ():
         while (turn.name, host) not in progress.passed:
             if host in progress.ended or host in state.failed_hosts:
@@ -136,29 +135,28 @@ def _wait(state: State, progress: Progress, turn: Turn) -> Host | None:
 
 
 def has_engines(plan: HostPlan) -> bool:
-    """Is it a host that gateways lead to?"""
+    """Return whether the host has engines."""
     return bool(plan.engines)
 
 
-def backs_gateways(plan: HostPlan) -> bool:
-    """Is it a host without which no gateway works: what it counts and stores is there?"""
-    return bool(plan.redis or plan.postgres)
+def has_gateway_stores(plan: HostPlan) -> bool:
+    """Return whether the host has Redis or Postgres, without which no gateway works."""
+    return bool(plan.gateway_stores)
 
 
-def answers_others(plan: HostPlan) -> bool:
-    """Is it a host that all developers depend on? An engine is one of several, and a machine of
-    developers is theirs alone."""
-    return backs_gateways(plan) or plan.gateway is not None or plan.load_balancer is not None
+def has_shared_services(plan: HostPlan) -> bool:
+    """Return whether all developers depend on the host: on more than engines or clients."""
+    return bool(plan.shared_services)
 
 
-def is_skipped(plan: HostPlan) -> bool:
-    """Are the only services of the host engines, and does this run skip them?"""
-    return skipped.skips(plan, "engines") and not answers_others(plan)
+def is_host_skipped(plan: HostPlan) -> bool:
+    """Return whether this run skips the engines of the host, and it has no other services."""
+    return skipped.is_skipped(plan, "engines") and not has_shared_services(plan)
 
 
-def serves(plan: HostPlan) -> bool:
-    """Is it a host without which developers get no answer, or not the one they should?"""
-    return has_engines(plan) or answers_others(plan)
+def has_services(plan: HostPlan) -> bool:
+    """Return whether the host has services, which developers' requests need."""
+    return bool(plan.services)
 
 
 def gated_by(
@@ -169,17 +167,17 @@ def gated_by(
 ) -> Commands:
     """Yield the commands, unless a host on which this one depends has failed in this run.
 
-    ``first`` selects such hosts by their plans. ``ahead`` selects hosts that count as such only if
-    they come before this one in the inventory.
+    ``first`` selects these hosts by their plans. ``ahead`` selects hosts that count only if they
+    come before this one in the inventory.
     """
     this = run.host()
     for command in commands:
-        earlier = list(takewhile(lambda each: each is not this, run.hosts()))
+        earlier = list(takewhile(lambda host: host is not this, run.hosts()))
         failed = [
-            each
-            for each in run.hosts()
-            if _has_failed(each)
-            and (first(run.plan_of(each)) or (each in earlier and ahead(run.plan_of(each))))
+            host
+            for host in run.hosts()
+            if _has_failed(host)
+            and (first(run.plan_of(host)) or (host in earlier and ahead(run.plan_of(host))))
         ]
         if failed:
             yield _skipped_because_of(failed[0])
@@ -188,11 +186,11 @@ def gated_by(
 
 
 def _has_failed(host: Host) -> bool:
-    """Has it failed since it was read? A host that could not be reached is reported already."""
+    """Return whether the host failed after the preflight; unreachable ones are reported already."""
     return host in run.state().failed_hosts and run.observed_on(host) is not None
 
 
 def _skipped_because_of(failed: Host) -> PyinfraCommand:
-    """Return a command that changes nothing, and reports its host as failed."""
+    """Return a command that changes nothing, and reports this host as failed."""
     reason = f"skipped because {failed.name} failed: fix {failed.name}, then run again"
     return failing(reason)

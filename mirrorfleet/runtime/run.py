@@ -1,4 +1,4 @@
-"""What one run of pyinfra has found and done so far: one object, found from pyinfra's State."""
+"""The state of one run of pyinfra: one object, stored in pyinfra's State."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ Value = TypeVar("Value")
 
 @dataclass
 class Skipped:
-    """What a run skips on one host: the problems, the parts, and the users whose homes were not
-    written, each with the reason."""
+    """What a run skips on one host: problems, parts, and users whose homes were not written.
+
+    ``homes`` has the reason for each user.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     parts: set[Part] = field(default_factory=set)
@@ -29,10 +31,10 @@ class Skipped:
 
 @dataclass
 class Progress:
-    """How far the hosts of a run are.
+    """The progress of the hosts of a run.
 
-    ``passed`` holds the steps that a host has completed, ``ended`` the hosts that take no further
-    steps. ``unfinished`` is the host that began its turn of a rolling step and did not complete it.
+    ``passed`` has the turns that each host completed, ``ended`` the hosts that take no more turns.
+    ``unfinished`` is the host that began a rolling step and did not complete it.
     """
 
     passed: set[tuple[str, Host]] = field(default_factory=set)
@@ -44,7 +46,7 @@ class Progress:
 class Run:
     """One run. ``problems`` is the result of the preflight, ``None`` before it.
 
-    ``observed`` holds how each host was found. ``skipped`` is by the name of the host's plan.
+    ``observed`` has the observation of each host. ``skipped`` is by the name of the host's plan.
     """
 
     problems: list[Problem] | None = None
@@ -56,14 +58,14 @@ class Run:
     _remembered: dict[object, object] = field(default_factory=dict)
 
     def once(self, key: object, make: Callable[[], Value]) -> Value:
-        """Return what ``make`` returned when the run first asked for ``key``."""
+        """Return the result of ``make``, called once in the run for each ``key``."""
         if key not in self._remembered:
             self._remembered[key] = make()
         return cast(Value, self._remembered[key])
 
 
 def current() -> Run:
-    """Return the run that is going on; outside of one, an empty run."""
+    """Return the present run; outside of one, an empty run."""
     found = _state()
     # An attribute of pyinfra's state, so that it ends with it.
     return cast(Run, vars(found).setdefault("mirrorfleet_run", Run())) if found else Run()
@@ -93,7 +95,7 @@ def hosts() -> Iterator[Host]:
 
 def host_of(plan: HostPlan) -> Host | None:
     """Return the host of a plan; ``None`` outside of a run."""
-    return next((each for each in hosts() if each.data.plan.name == plan.name), None)
+    return next((host for host in hosts() if host.data.plan.name == plan.name), None)
 
 
 def plan() -> HostPlan:
@@ -102,16 +104,16 @@ def plan() -> HostPlan:
 
 
 def plan_of(host: Host) -> HostPlan:
-    """Return the plan of a host, which its inventory module has put into its data."""
+    """Return the plan of a host, from the data that its inventory module set."""
     found: Any = host.data.plan
     return cast(HostPlan, found)
 
 
 def observed() -> Observation:
-    """Return how the current host was found."""
+    """Return the observation of the current host."""
     return current().observed[host()]
 
 
 def observed_on(host: Host) -> Observation | None:
-    """Return how a host was found, ``None`` where it was not asked or did not answer."""
+    """Return the observation of a host, ``None`` if it was not read or did not answer."""
     return current().observed.get(host)

@@ -1,4 +1,4 @@
-"""Secrets, fetched on the controller in the moment of need and never kept in host data."""
+"""Secrets, read on the controller when they are needed, and never stored in host data."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from mirrorfleet.config import Secret, reading
 from mirrorfleet.config.key_derivation import DerivedKey, Key, weakness
 
 LARGEST = 1024**2
-"""Bytes of a secret: a private key with its certificates has some thousands."""
+"""Maximum bytes of a secret. A private key with its certificates has some thousands."""
 
 _one_at_a_time = Lock()
-"""Hosts are prepared in parallel, and a command that unlocks a vault asks its person once."""
+"""Hosts are prepared in parallel, but a command that unlocks a vault must prompt only once."""
 
 _revealed: set[str] = set()
 
 
 class Guessable(DeployError):
-    """Why nothing is derived from a secret that is there."""
+    """A secret is too weak to derive keys from it."""
 
 
 def reveal(secret: Key) -> str:
-    """Return the value behind a reference, without the line break at its end, or a derived key.
+    """Return the value of a reference, without the line break at its end, or a derived key.
 
-    Raises ``DeployError`` that names the reference, never a value, when there is none, or when
-    keys would be derived from one that can be guessed.
+    Raises ``DeployError`` when the secret is missing, or too weak to derive keys from it. The
+    message has the reference, never a value.
     """
     with _one_at_a_time:
-        if _asked is not None:
-            _asked.add(str(secret))
+        if _references is not None:
+            _references.add(str(secret))
             return str(secret)
         value = _reveal(secret.root if isinstance(secret, DerivedKey) else secret)
         _revealed.add(value)
         if isinstance(secret, DerivedKey):
-            if why := weakness(value):
+            if reason := weakness(value):
                 raise Guessable(
-                    f"keys cannot be derived from {secret.root}: it {why}. "
-                    "Make a random one, for example with: openssl rand -hex 32."
+                    f"keys cannot be derived from {secret.root}: it {reason}. "
+                    "Create a random one, for example with: openssl rand -hex 32."
                 )
             value = secret.value(value)
             _revealed.add(value)
@@ -53,36 +53,36 @@ def reveal(secret: Key) -> str:
 
 
 def reveal_text(secret: Secret) -> str:
-    """Return a secret of several lines, such as a private key in PEM, as it is.
+    """Return a secret of several lines, such as a private key in PEM format, as it is.
 
-    Raises ``DeployError`` that names the reference, never a value, when there is none.
+    Raises ``DeployError`` when the secret is missing. The message has the reference, never a value.
     """
     with _one_at_a_time:
-        if _asked is not None:
-            _asked.add(str(secret))
+        if _references is not None:
+            _references.add(str(secret))
             return str(secret)
         value = _reveal_text(secret)
         _revealed.update(line for line in value.splitlines() if len(line) > 15)
         return value
 
 
-_asked: set[str] | None = None
+_references: set[str] | None = None
 
 
 @contextmanager
 def references_only() -> Iterator[Set[str]]:
-    """Within the block, let each reference stand for itself. Yields those that were asked for."""
-    global _asked
-    asked: set[str] = set()
-    _asked = asked
+    """Within the block, use references as values. Yields the set of references that were used."""
+    global _references
+    references: set[str] = set()
+    _references = references
     try:
-        yield asked
+        yield references
     finally:
-        _asked = None
+        _references = None
 
 
 def revealed() -> Set[str]:
-    """Return the values that this run has come to know, for hiding them."""
+    """Return the values that this run has read, so that output can hide them."""
     return _revealed
 
 
@@ -90,10 +90,10 @@ def revealed() -> Set[str]:
 def _reveal(secret: Secret) -> str:
     value = _one_line(_read(secret).strip())
     if not value:
-        raise DeployError(f"the secret {secret} is empty. Put a value there.")
+        raise DeployError(f"the secret {secret} is empty: set a value.")
     if not value.isprintable():
         raise DeployError(
-            f"the secret {secret} holds a line break or another control character. Remove it."
+            f"the secret {secret} has a line break or another control character. Remove it."
         )
     return value
 
@@ -102,7 +102,7 @@ def _reveal(secret: Secret) -> str:
 def _reveal_text(secret: Secret) -> str:
     value = _read(secret).strip()
     if not value:
-        raise DeployError(f"the secret {secret} is empty. Put a value there.")
+        raise DeployError(f"the secret {secret} is empty: set a value.")
     return value
 
 
@@ -128,10 +128,10 @@ def _read(secret: Secret) -> str:
                 return reading.text(path, LARGEST)
             except reading.Unreadable as error:
                 remedy = f"Write {{command: cat {secret.value}}}." if error.endless else ""
-                why = f"{error.mistake} {remedy}".rstrip()
-            except RuntimeError as error:  # a home directory that nobody has
-                why = str(error)
-            raise DeployError(f"the secret {secret} is missing: {why}")
+                reason = f"{error.mistake} {remedy}".rstrip()
+            except RuntimeError as error:  # the home directory of an unknown user
+                reason = str(error)
+            raise DeployError(f"the secret {secret} is missing: {reason}")
         case "command":
             return _run(secret)
 
@@ -141,15 +141,17 @@ def _run(secret: Secret) -> str:
         secret.value, shell=True, cwd=secret.directory, stdout=subprocess.PIPE
     ) as running:
         if running.stdout is None:
-            raise DeployError(f"lacks the secret {secret}: the command has no output to read.")
+            raise DeployError(f"the secret {secret} is missing: the command has no output.")
         found = running.stdout.read(LARGEST + 1)
         if len(found) > LARGEST:
             running.kill()
-            why = f"the command printed more than {LARGEST // 1024**2} MiB"
-            raise DeployError(f"the secret {secret} is missing: {why}.")
+            reason = f"the command printed more than {LARGEST // 1024**2} MiB"
+            raise DeployError(f"the secret {secret} is missing: {reason}.")
         code = running.wait()
     if code:
-        raise DeployError(f"the secret {secret} is missing: the command ended with {code}.")
+        raise DeployError(
+            f"the secret {secret} is missing: the command failed with exit code {code}."
+        )
     try:
         return found.decode("utf-8")
     except UnicodeDecodeError:

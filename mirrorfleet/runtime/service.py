@@ -1,13 +1,13 @@
-"""A service in generations: each complete in a directory of its own, `current` links to one.
+"""A service in generations. Each has a directory with all its files; `current` links to one.
 
     /opt/mirrorfleet/litellm/
         generations/3fa2c81b90de/    config.yaml  environment  mirrorfleet-litellm.service
         current -> generations/3fa2c81b90de
-        served/3fa2c81b90de          it has proved itself, when it was last switched to
+        served/3fa2c81b90de          verified; its time is that of the last check
         environments/…               the software, one directory per lock file
 
-A generation's name is the digest of all it holds. The process carries that name in its
-environment, so what runs is known, whatever was written when.
+A generation's name is the digest of its files. The process has the name in its environment, so the
+running generation is known, whatever happened to the files since.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.text import environment_file
 
 NEVER = 78
-"""How ``ready`` ends when waiting will not help; it has said why."""
+"""The exit code of ``ready`` when waiting will not help; it has printed the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """What holds for every generation of a service: enough to look at it, to switch and to go back.
+    """What all generations of a service share: enough to show its status, switch and roll back.
 
-    Needs no secret, no lock file and nothing else that only a new generation needs.
+    It needs no secret, no lock file and nothing else that only a new generation needs.
 
-    ``software`` is the directory that holds its Python environments or releases, ``None`` where the
-    service comes from the distribution. ``hooks`` are shell functions. `ready` succeeds when the
-    service serves on its ``$port``, which may take ``seconds``; it may return ``NEVER``, and what
-    it last printed is shown. For the others, see scripts/hooks.sh. ``held`` may name a file: the
-    service tells load balancers to stay away until the time of the file's last change.
+    ``software`` is the directory of its Python environments or releases, ``None`` if the service
+    comes from the distribution. ``hooks`` are shell functions, which scripts/hooks.sh describes.
+    The hook `ready` succeeds when the service is ready on ``$port``, within ``seconds``; it may
+    return ``NEVER``. A failed switch shows its last output. ``draining`` may be the path of a file:
+    until its modification time, the service reports to load balancers that it is not ready.
 
-    A service may do what one on another host wants of it: then that one's start ends and starts it,
-    and ``follows`` is a file that holds the ``word`` of the generation that it has come to.
+    A follower is a service that a leader on another host controls: a start of the leader restarts
+    it. ``follows`` is the path of a file with the generation token that the leader requested.
     """
 
     name: str
@@ -52,45 +52,49 @@ class Installed:
     hooks: str
     seconds: int
     restart: Literal["restart", "reload-or-restart"] = "restart"
-    held: str = ""
+    draining: str = ""
     follows: str = ""
 
     @property
     def directory(self) -> str:
+        """The directory of the service's software and generations."""
         return f"{ROOT}/{self.name}"
 
     @property
     def generations(self) -> str:
+        """The directory of the generations."""
         return f"{self.directory}/generations"
 
     @property
     def current(self) -> str:
-        """The link to the generation that is started."""
+        """The link to the current generation."""
         return f"{self.directory}/current"
 
     @property
-    def record(self) -> str:
-        """Where a file of a generation's name says that it has served."""
+    def verified(self) -> str:
+        """The directory with an empty file for each verified generation."""
         return f"{self.directory}/served"
 
     @property
     def unit_name(self) -> str:
+        """The name of the systemd unit."""
         return f"mirrorfleet-{self.name}.service"
 
     @property
     def unit_path(self) -> str:
+        """The path of the systemd unit."""
         return f"/etc/systemd/system/{self.unit_name}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service(Installed):
-    """A service with the generation that is to run.
+    """A service with its desired generation.
 
-    ``environment`` holds the settings and secrets of the process and goes into a file for root's
-    eyes only; ``files`` are readable by the service's group. ``check`` is a program with its words,
-    run as ``user``, or as ``check_user``, in a new generation's directory, before it is accepted.
-    No diff shows ``secret_files``. A service that is reloaded keeps its environment: ``stamp`` is a
-    piece of configuration, stamp.cfg, by which it takes over its ``{generation}``.
+    ``environment`` has the settings and secrets of the process, in a file that only root can read.
+    The service's group can read ``files``. ``check`` is a command that must succeed in a new
+    generation's directory; ``user`` or ``check_user`` runs it. No diff shows ``secret_files``. A
+    reload does not change the environment of a process: then ``stamp`` is a piece of configuration,
+    stamp.cfg, that sets the ``{generation}``.
     """
 
     unit: str
@@ -117,10 +121,11 @@ class Service(Installed):
 
     @property
     def generation_path(self) -> str:
+        """The directory of the generation."""
         return f"{self.generations}/{self.generation}"
 
     def members(self, generation: str = "") -> list[Member]:
-        """Return the files of the generation, or of one with the same content and this name."""
+        """Return the files of the generation, or of one with another name and the same content."""
         environment = (
             f"{self._environment()}MIRRORFLEET_GENERATION={generation or self.generation}\n"
             f"MIRRORFLEET_PORT={self.port}\n"
@@ -147,7 +152,7 @@ class Service(Installed):
 
 
 def facts(name: str, user: str, port: int) -> list[Fact[Any]]:
-    """Return what must be asked of a host to know whether a service is as it should be."""
+    """Return the facts that show whether a service is in its desired state."""
     unit = f"mirrorfleet-{name}.service"
     return [
         User(user),
@@ -161,14 +166,14 @@ def facts(name: str, user: str, port: int) -> list[Fact[Any]]:
 
 
 def port_problems(service: Installed, observed: Observation) -> Iterator[Problem]:
-    """Yield what else listens on the service's port: started there, it would take another one."""
-    yield from taken(service.port, service.unit_name, observed)
+    """Yield other processes that listen on the service's port."""
+    yield from other_listeners(service.port, service.unit_name, observed)
 
 
-def taken(port: int, unit: str, observed: Observation) -> Iterator[Problem]:
-    """Yield what else listens on a port of a unit."""
-    for stranger in sorted(observed[Listening(port)] - {unit}):
+def other_listeners(port: int, unit: str, observed: Observation) -> Iterator[Problem]:
+    """Yield processes that listen on a port of a unit and do not belong to the unit."""
+    for process in sorted(observed[Listening(port)] - {unit}):
         yield error(
-            f"port {port} is in use by {stranger}, and {unit} needs it.",
-            f"Stop {stranger}, or choose another port.",
+            f"port {port} is in use by {process}, but {unit} needs it.",
+            f"Stop {process}, or choose another port.",
         )

@@ -1,7 +1,7 @@
-"""A role whose services run in generations: installed, staged, switched and removed alike.
+"""The base of roles whose services run in generations.
 
-A role of this kind says which services a host has (`instances`), what holds for every generation of
-one (`installed`), what one should run (`render`), and lists its steps. `service.py` explains
+A role of this kind defines the services of a host (`instances`), what all generations of a service
+share (`installed`), its desired generation (`render`), and its steps. `service.py` explains
 generations.
 """
 
@@ -31,7 +31,7 @@ from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.service import Installed, Service
 
 Instance = TypeVar("Instance")
-"""The plan of one service: a VllmPlan, a RedisPlan."""
+"""The plan of one service, such as a VllmPlan or a RedisPlan."""
 
 
 class ServiceRole(Role, Generic[Instance]):
@@ -41,18 +41,18 @@ class ServiceRole(Role, Generic[Instance]):
     """The system user of the services."""
 
     unit_names: ClassVar[str]
-    """A pattern for the names of all services that the role ever puts on a host: "vllm-*"."""
+    """A pattern for the names of all services of the role on any host: "vllm-*"."""
 
     part: ClassVar[Part | None] = None
-    """The part of a host that is skipped, and these services with it, if they cannot work."""
+    """The part of a host that a run skips if these services cannot work."""
 
     marker_of_other_files: ClassVar[str] = ""
-    """A path that exists on the host while the user owns files elsewhere: then the user stays."""
+    """A path that exists on the host while the user owns files elsewhere: then the user is kept."""
 
     rolling: ClassVar[bool] = False
-    """Switch one host after another, and stop at the first that fails?"""
+    """Whether hosts switch one after another, and the first failure stops the rest."""
 
-    # What a role says of its services.
+    # The definition of a role's services.
 
     @abstractmethod
     def instances(self, plan: HostPlan) -> Sequence[Instance]:
@@ -60,13 +60,13 @@ class ServiceRole(Role, Generic[Instance]):
 
     @abstractmethod
     def installed(self, instance: Instance, observed: Observation) -> Installed:
-        """Return what holds for every generation of a service. Needs no secret and no lock file."""
+        """Return what all generations of a service share. Needs no secret and no lock file."""
 
     @abstractmethod
     def render(self, instance: Instance, observed: Observation) -> Service:
-        """Return the generation that a service should run.
+        """Return the service with its desired generation.
 
-        Raises ``DeployError`` for a secret or a lock file that is missing.
+        Raises ``DeployError`` if a secret or a lock file is missing.
         """
 
     @abstractmethod
@@ -78,14 +78,14 @@ class ServiceRole(Role, Generic[Instance]):
         return (self.install_packages, self.create_user, self.stage, self.switch)
 
     def more_facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
-        """Return what else to ask a host with services."""
+        """Return further facts of a host with services."""
         return ()
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterable[Change]:
-        """Return what else will change on a host with services, before their generations."""
+        """Return further changes on a host with services, before their generations."""
         return ()
 
-    # The steps that all of them share.
+    # The steps that these roles share.
 
     @property
     def install_packages(self) -> Step:
@@ -104,15 +104,15 @@ class ServiceRole(Role, Generic[Instance]):
 
     @property
     def switch(self) -> Step:
-        return Step("switch, restart, wait until it serves", self.switch_all, serial=self.rolling)
+        return Step("switch, restart, wait until ready", self.switch_all, serial=self.rolling)
 
     def stage_generations(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Put changed generations on the host; what runs is not touched."""
+        """Write changed generations to the host. Running services are unaffected."""
         for each in self.instances(plan):
-            yield from generations.place(self.render(each, observed), observed)
+            yield from generations.stage(self.render(each, observed), observed)
 
     def switch_all(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Switch to changed generations, each proved before the next."""
+        """Switch to changed generations, each verified before the next."""
         commands = self.switch_generations(plan, observed)
         yield from rollout.rolling(commands) if self.rolling else commands
 
@@ -120,14 +120,14 @@ class ServiceRole(Role, Generic[Instance]):
         for each in self.instances(plan):
             yield from generations.switch(self.render(each, observed), observed)
 
-    # What a run asks of every role.
+    # The methods of every role.
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         yield Services(self.unit_names)
-        for each in self.services(plan, NOTHING):
+        for each in self.services(plan, UNOBSERVED):
             yield from service.facts(each.name, each.user, each.port)
         if self.instances(plan):
-            yield from (Package(name) for name in self.packages(plan, NOTHING))
+            yield from (Package(name) for name in self.packages(plan, UNOBSERVED))
             yield from self.more_facts(plan)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
@@ -141,7 +141,7 @@ class ServiceRole(Role, Generic[Instance]):
             yield from packages.missing(observed, self.packages(plan, observed), self.user)
             yield from self.more_changes(plan, observed)
             yield from self.generation_changes(plan, observed)
-        yield from service_removal.changes(self.departed(plan, observed))
+        yield from service_removal.changes(self.removed_services(plan, observed))
 
     def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         for each in self.instances(plan):
@@ -153,23 +153,23 @@ class ServiceRole(Role, Generic[Instance]):
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if self.is_skipped(plan):
             return ()
-        return (Step("services that left the fleet file", self.remove_departed),)
+        return (Step("services that are no longer in the fleet file", self.stop_removed),)
 
-    def remove_departed(self, plan: HostPlan, observed: Observation) -> Commands:
+    def stop_removed(self, plan: HostPlan, observed: Observation) -> Commands:
         """Stop and remove services. Software, weights, models and databases stay."""
-        yield from service_removal.remove(self.departed(plan, observed))
+        yield from service_removal.remove(self.removed_services(plan, observed))
 
-    def departed(self, plan: HostPlan, observed: Observation) -> list[str]:
-        """Return the services of this role that are on the host and not in its plan."""
-        return service_removal.departed(self.unit_names, self.names(plan), observed)
+    def removed_services(self, plan: HostPlan, observed: Observation) -> list[str]:
+        """Return the services of this role on the host that are not in its plan."""
+        return service_removal.removed(self.unit_names, self.names(plan), observed)
 
     def names(self, plan: HostPlan) -> list[str]:
-        """Return the names of the services in the plan, and of units that come with them."""
-        return [each.name for each in self.services(plan, NOTHING)]
+        """Return the names of the services in the plan, and of their auxiliary units."""
+        return [each.name for each in self.services(plan, UNOBSERVED)]
 
     def is_skipped(self, plan: HostPlan) -> bool:
-        """Does this run skip the part of the host that these services belong to?"""
-        return self.part is not None and skipped.skips(plan, self.part)
+        """Return whether this run skips the part of the host with these services."""
+        return self.part is not None and skipped.is_skipped(plan, self.part)
 
     def services(self, plan: HostPlan, observed: Observation) -> list[Installed]:
         return [self.installed(each, observed) for each in self.instances(plan)]
@@ -181,5 +181,5 @@ class ServiceRole(Role, Generic[Instance]):
             yield self.installed(each, observed).name, partial(self.render, each, observed)
 
 
-NOTHING = assumed()
-"""Of a host that was not asked yet: enough for the names, users and ports of services."""
+UNOBSERVED = assumed()
+"""A host that was not read yet: enough for the names, users and ports of services."""

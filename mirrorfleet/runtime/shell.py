@@ -1,4 +1,4 @@
-"""Shell scripts for a host: static files, with quoted assignments before them as arguments."""
+"""Shell scripts for hosts: static files; quoted assignments before a script are its arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from mirrorfleet.runtime.paths import ROOT, STATE
 
 KNOWN = {"root": ROOT, "state": STATE}
-"""Arguments that every script may declare without being given them."""
+"""Arguments that every script may declare and no caller passes."""
 
 _COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^[ \t]*# shellcheck .*\n", re.MULTILINE)
@@ -22,9 +22,9 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 def shell(path: Path, **arguments: str | int) -> str:
     """Return the script in a file as text: an assignment for each argument, then the file.
 
-    The file declares its arguments in lines like ``: "${directory?}" "${user?}"``, and with a
-    word after the question mark what a script before it has set. Declarations, comments and
-    indentation are left out: every host is sent the text.
+    The file declares its arguments in lines like ``: "${directory?}" "${user?}"``. A text after the
+    question mark marks a variable that an earlier script sets. Declarations, comments and
+    indentation are removed, because every host receives the text.
 
     Raises ``ValueError`` unless exactly the declared arguments are given.
     """
@@ -49,12 +49,12 @@ def positional(*words: str) -> str:
 
 
 def code(path: Path) -> str:
-    """Return a file without its comments and declarations, but with its indentation."""
+    """Return a file without comments and declarations, with its indentation."""
     return _DECLARED.sub("", _COMMENT.sub("", path.read_text(encoding="utf-8")))
 
 
 def installed_script(path: Path) -> str:
-    """Return a script that becomes a file of a host, without directives for shellcheck."""
+    """Return a script that a host stores as a file, without directives for shellcheck."""
     return _DIRECTIVE.sub("", path.read_text(encoding="utf-8"))
 
 

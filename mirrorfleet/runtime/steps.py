@@ -15,10 +15,10 @@ Phase = Callable[[HostPlan, Observation], Sequence[Step]]
 
 
 def in_order(roles: Iterable[Role]) -> Iterator[Role]:
-    """Yield the roles, for a loop in which each takes steps.
+    """Yield the roles for a loop with `take_steps`, in a form that keeps their order.
 
-    pyinfra orders operations by their line in the deploy. Those of a loop have one line: pyinfra
-    also counts the loop's turns, if it knows of them.
+    pyinfra orders operations by their line in the deploy. In a loop, all have the same line, so
+    pyinfra must know the loop to count its iterations.
     """
     yield from run.host().loop(roles)  # type: ignore[no-untyped-call]
 

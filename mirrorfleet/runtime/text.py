@@ -1,4 +1,4 @@
-"""Text that a host's programs read: templates and quoting."""
+"""Text for programs on hosts: templates and quoting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mirrorfleet.config.sandbox import has_controls
 
 
 def template(path: Path, **values: Any) -> str:
-    """Fill a template; a value that it asks for and is not given is an error."""
+    """Return a filled template. A missing value is an error."""
     return _compiled(path).render(values)
 
 
@@ -31,21 +31,21 @@ def _compiled(path: Path) -> jinja2.Template:
 
 
 def exec_start(command: Sequence[str]) -> str:
-    """Return a command as systemd's ExecStart= reads it.
+    """Return a command in the syntax of systemd's ExecStart=.
 
-    systemd is no shell: it expands % and $ between quotes, too, and a backslash escapes between any
+    Unlike a shell, systemd expands % and $ and reads backslashes within any quotes
     (systemd.service(5)). Raises ``ValueError`` for control characters.
     """
     return lines([_exec_word(each) for each in command])
 
 
 def shell_lines(command: Sequence[str], indent: int = 4) -> str:
-    """Return a command as sh reads it."""
+    """Return a command in the syntax of sh, with an option per line."""
     return lines([shlex.quote(each) for each in command], indent)
 
 
 def lines(words: Sequence[str], indent: int = 4) -> str:
-    """Put the quoted words of a command together, each option on a line of its own."""
+    """Join the quoted words of a command, with each option on a line of its own."""
     return words[0] + "".join(
         f" \\\n{' ' * indent}{word}" if word.startswith("--") else f" {word}" for word in words[1:]
     )
@@ -63,7 +63,7 @@ def _exec_word(value: str) -> str:
 
 
 def environment_file(values: dict[str, str]) -> str:
-    """Return the values as systemd's EnvironmentFile= reads them, one quoted line each."""
+    """Return the values in the syntax of systemd's EnvironmentFile=, one quoted line each."""
     return "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(values.items()))
 
 

@@ -1,4 +1,4 @@
-"""Large files on their way to a host: by SFTP into a directory that nobody else can enter."""
+"""The upload of large files: by SFTP, to a directory that only the login user can enter."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ OPEN = shell(SCRIPTS / "open_inbox.sh")
 def upload(file: Path | io.BytesIO, then: str, first: str = "") -> Commands:
     """Send a file to the host and run the shell script ``then`` as root with it.
 
-    The script starts in an empty directory for root's eyes only, where the file is ``upload``,
-    checked against the digest it had here; the directory goes when the script ends. ``first`` is
-    run before the file is sent.
+    The script starts in a directory that only root can read. The directory has only the file, named
+    ``upload``, whose digest is verified; it is removed when the script ends. ``first`` is a script
+    that runs before the upload.
     """
     content: str | io.BytesIO
     if isinstance(file, Path):

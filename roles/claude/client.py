@@ -1,4 +1,4 @@
-"""The pinned client: which package a host wants, and where it stands there."""
+"""The pinned client: its package for a host, and its path there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILES = Path(__file__).parent / "files"
 
 
 def binary(version: str) -> str:
-    """Return where a client stands; another version is another directory."""
+    """Return the path of a client; each version has a directory of its own."""
     return f"{ROOT}/claude/{version}/claude"
 
 
@@ -33,19 +33,19 @@ def missing(plan: ClaudePlan, observed: Observation) -> list[str]:
 
 
 def package(plan: ClaudePlan, version: str, observed: Observation) -> Path:
-    """Return the package for the host's architecture, fetched when it is not here."""
+    """Return the package for the host's architecture, downloaded unless it is in the cache."""
     lock = _lock(plan, version)
     package = lock["packages"][observed.machine.architecture]
     return npm_package(package["name"], lock["version"], package["integrity"])
 
 
 def unpack(version: str) -> str:
-    """Return the script that puts the client in its place from the package, as `upload`."""
+    """Return the script that installs the client from the package, which is the file `upload`."""
     return shell(FILES / "unpack_client.sh", target=binary(version))
 
 
 def pinned(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
-    """Return the name and the integrity of the package for each machine, as `uname -sm` says."""
+    """Return name and integrity of the package for each machine, as `uname -sm` prints it."""
     return {
         machine if " " in machine else f"Linux {machine}": (package["name"], package["integrity"])
         for machine, package in _lock(plan, version)["packages"].items()
@@ -53,7 +53,7 @@ def pinned(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
 
 
 def packages(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
-    """Return the same with the sha512 in hexadecimal, as a shell script can check it."""
+    """Return name and SHA-512 in hexadecimal, which a shell script can check, per machine."""
     return {
         machine: (name, base64.b64decode(integrity.removeprefix("sha512-")).hex())
         for machine, (name, integrity) in pinned(plan, version).items()
@@ -61,36 +61,37 @@ def packages(plan: ClaudePlan, version: str) -> dict[str, tuple[str, str]]:
 
 
 def ordinary(plan: ClaudePlan | None) -> list[str]:
-    """Return the users of the ordinary command: isolated groups have their own."""
-    return [each.user for each in plan.users if each.scope != "isolated"] if plan else []
+    """Return the users of the command `claude`: isolated groups have commands of their own."""
+    return [user.user for user in plan.users if user.scope != "isolated"] if plan else []
 
 
 def notices(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
-    """Yield the clients that users have beside ours: another release, which goes its own ways."""
+    """Yield the clients that users have installed themselves, which may be other releases."""
     version = plan.version if plan else None
     for user in ordinary(plan):
         for path, target in observed[OwnClients(user)].items():
             if not target.startswith(f"{ROOT}/"):
                 yield (
-                    f"~{user}/{path} is {user}'s own client ({target}), which a shell may find "
-                    f"before the fleet's {version}. Ask {user} to remove it, or leave it."
+                    f"~{user}/{path} is {user}'s own client ({target}). A shell may find it before "
+                    f"the fleet's {version}: ask {user} to remove it, or leave it."
                 )
 
 
 def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:
-    """Yield why the host cannot have its clients."""
+    """Yield why the host cannot get its clients."""
     if observed.machine.system == "macos":
         yield error(
-            "the system is macOS, which is not set up over SSH.",
-            "List its users under 'packaged', and give them what `mirrorfleet package` writes.",
+            "the system is macOS, which a run over SSH does not support.",
+            "List its users under 'packaged', and give them the installer that "
+            "`mirrorfleet package` writes.",
         )
         return
     for version in plan.versions:
         architecture = observed.machine.architecture
         if architecture not in _lock(plan, version)["packages"]:
             yield error(
-                f"the processor is {architecture}, and Claude Code {version} is not pinned for it.",
-                "Choose another machine.",
+                f"no lock file pins Claude Code {version} for this architecture, {architecture}.",
+                "Use another machine.",
             )
 
 

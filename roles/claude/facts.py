@@ -1,4 +1,4 @@
-"""What Claude Code's settings need to know of a machine: who has some, and clients of their own."""
+"""Facts for Claude Code: former assignments, and clients that users installed themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACTS = (SHELL, Path(__file__).parent / "files" / "facts.sh")
 
 @dataclass(frozen=True)
 class OwnClients(Fact[Mapping[str, str]]):
-    """The clients that a user installed: where each leads, by its path relative to the home."""
+    """The clients that a user installed: the target of each, by its path relative to the home."""
 
     user: str
 
@@ -30,8 +30,8 @@ class OwnClients(Fact[Mapping[str, str]]):
 class Assignments(Fact[frozenset[tuple[str, str]]]):
     """The users and directories in a list that earlier runs wrote, without the ``present`` ones.
 
-    ``present`` are lines of that list, "USER DIRECTORY", whose files the run asks for anyway. Of
-    the others, the host is asked for the user and the files as well.
+    ``present`` are lines of that list, "USER DIRECTORY", whose files the run reads anyway. The
+    shell function also reads the user and the files of each other line.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Assignments(Fact[frozenset[tuple[str, str]]]):
 
 
 def home_facts(user: str, directory: str) -> Iterable[Fact[Any]]:
-    """Yield what must be known of a user's settings in a directory; facts.sh names the same."""
+    """Yield the facts about a user's settings in a directory; facts.sh lists the same."""
     state = ".claude.json" if directory == ".claude" else f"{directory}/.claude.json"
     yield User(user)
     yield HomeFile(user, f"{directory}/settings.json")

@@ -1,4 +1,4 @@
-"""The files in the homes of a machine: of those who work there, and of those who did."""
+"""The files in the homes of a machine: of its developers, and of those who were removed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 
 from mirrorfleet.planning import ClaudePlan, HostPlan
 from mirrorfleet.planning.settings import KEY_FILE
-from mirrorfleet.roles.claude import homes, machine
-from mirrorfleet.roles.claude.homes import Seat
+from mirrorfleet.roles.claude import machine_files, user_settings
+from mirrorfleet.roles.claude.user_settings import Assignment
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.files import HomeFile
@@ -26,37 +26,37 @@ def desired(plan: HostPlan, observed: Observation) -> list[HomeFile]:
 def _desired(plan: ClaudePlan | None, observed: Observation) -> list[HomeFile]:
     users = plan.users if plan else ()
     return [
-        *(file for each in users for file in homes.files(each, observed)),
+        *(file for user in users for file in user_settings.desired_files(user, observed)),
         *(
             file
-            for seat in machine.left(plan, observed)
-            if observed[User(seat.user)] is not None
-            for file in homes.former(seat, observed)
+            for assignment in machine_files.former_assignments(plan, observed)
+            if observed[User(assignment.user)] is not None
+            for file in user_settings.restored_files(assignment, observed)
         ),
     ]
 
 
 def removed_keys() -> set[str]:
-    """Return the keys that were on machines of this run before it, and are no longer used there."""
+    """Return the keys that this run removes from all machines that had them."""
     found, kept = set(), set()
-    for each in run.hosts():
-        if observed := run.observed_on(each):
-            for file in desired(run.plan_of(each), observed):
+    for host in run.hosts():
+        if observed := run.observed_on(host):
+            for file in desired(run.plan_of(host), observed):
                 if file.path.endswith(f"/{KEY_FILE}"):
-                    there = observed[file.fact]
-                    found.add(there.content if there else b"")
+                    present = observed[file.fact]
+                    found.add(present.content if present else b"")
                     kept.add(file.content)
-    # Anything else in such a file is no key: the gateway is not asked with it.
+    # Anything else in a key file is not a key: the gateway must not receive it.
     return {key.decode() for key in found - kept if LIKE_A_KEY.fullmatch(key)}
 
 
-def not_taken_back(
-    seats: Iterable[Seat], observed: Observation, missed: Collection[str] = ()
-) -> list[Seat]:
-    """Return the seats that a run cannot take back: broken homes, and users it ``missed``."""
+def unrestorable(
+    assignments: Iterable[Assignment], observed: Observation, missed: Collection[str] = ()
+) -> list[Assignment]:
+    """Return the assignments whose files a run cannot restore: broken homes, ``missed`` users."""
     return [
-        seat
-        for seat in seats
-        if observed[User(seat.user)] is not None
-        and (seat.user in missed or any(homes.leaving(seat, observed)))
+        assignment
+        for assignment in assignments
+        if observed[User(assignment.user)] is not None
+        and (assignment.user in missed or any(user_settings.restore_problems(assignment, observed)))
     ]

@@ -1,4 +1,4 @@
-"""Pure: the installer for Linux, WSL and macOS, one shell script that carries all it needs."""
+"""Pure: the installer for Linux, WSL and macOS, one self-contained shell script."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 
 HERE = Path(__file__).parent
-USER_FILES = [HERE / "json_file.py", HERE / "receipt.py", HERE / "files/user_files.py"]
+USER_FILES = [
+    HERE / name
+    for name in ("json_file.py", "settings_backup.py", "backup_file.py", "files/user_files.py")
+]
 CLIENT = "@CLIENT@"
 
 Packages = Mapping[str, tuple[str, str, str]]
-"""For each machine, as `uname -sm` calls it: the client's package, its file, and its sha512."""
+"""The client's package, its file, and its SHA-512, by machine as `uname -sm` prints it."""
 
 
 def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> bytes:
@@ -52,7 +55,9 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
 
 
 def user_files() -> str:
-    """Return json_file.py, receipt.py and user_files.py as one program."""
+    """Return the modules of ``USER_FILES`` as one program."""
     text = "\n\n".join(path.read_text(encoding="utf-8") for path in USER_FILES)
-    alone = re.sub(r"^from (__future__|mirrorfleet\.\S+) import .*\n", "", text, flags=re.MULTILINE)
+    alone = re.sub(
+        r"^from (__future__|mirrorfleet\.\S+) import (\([^)]*\)|.*)\n", "", text, flags=re.MULTILINE
+    )
     return f"from __future__ import annotations\n\n{alone}"

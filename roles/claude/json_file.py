@@ -7,38 +7,38 @@ from collections.abc import Mapping
 from typing import Any
 
 LIMIT = 8 * 2**20
-"""Bytes of a file at the most. Real ones have some kB, and homes.sh reads no larger one."""
+"""Maximum bytes of a file. Real ones have some kB; homes.sh reads no larger one."""
 
 DEEPER = 8
-"""Levels by which a receipt nests what it keeps of a file: what is written can be read again."""
+"""Levels that a backup adds around a file's content, so that what is written can be read again."""
 
 
-class NotOurs(ValueError):
-    """The developer's file is not a JSON object: it is reported, never overwritten."""
+class InvalidFile(ValueError):
+    """A developer's file that is not a JSON object: a run reports it and never overwrites it."""
 
 
 def parsed(content: bytes | None) -> dict[str, Any]:
-    """Return what a file holds; no file, or an empty one, holds no keys.
+    """Return the JSON object in a file; no file, or an empty one, has no keys.
 
-    Raises ``NotOurs`` when the content is not a JSON object that can be written back.
+    Raises ``InvalidFile`` when the content is not a JSON object that can be written back.
     """
     try:
-        theirs = json.loads(content) if content and content.strip() else {}
-        if not isinstance(theirs, dict):
-            raise NotOurs("is not a JSON object")
-        nested: Any = theirs
+        found = json.loads(content) if content and content.strip() else {}
+        if not isinstance(found, dict):
+            raise InvalidFile("is not a JSON object")
+        nested: Any = found
         for _ in range(DEEPER):
             nested = [nested]
         json.dumps(nested, indent=2, allow_nan=False)
-    except NotOurs:
+    except InvalidFile:
         raise
     except (ValueError, RecursionError):
-        raise NotOurs("is not valid JSON") from None
-    return theirs
+        raise InvalidFile("is not valid JSON") from None
+    return found
 
 
 def written(content: Mapping[str, Any]) -> bytes:
-    """Return a JSON file as we write it."""
-    # Half a surrogate pair, which UTF-8 does not have, stays the escape that it was.
+    """Return the bytes of a JSON file as Mirrorfleet writes it."""
+    # UTF-8 has no half of a surrogate pair: it stays the escape that it was.
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode(errors="backslashreplace")

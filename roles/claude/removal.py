@@ -1,4 +1,4 @@
-"""Claude Code off a developer's machine: the role of deploys/remove_clients.py."""
+"""The removal of Claude Code from developers' machines: the role of deploys/remove_clients.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.claude import home_files, homes, machine, writing
+from mirrorfleet.roles.claude import home_files, home_writer, machine_files, user_settings
 from mirrorfleet.roles.claude.facts import home_facts
-from mirrorfleet.roles.claude.homes import Seat
+from mirrorfleet.roles.claude.user_settings import Assignment
 from mirrorfleet.runtime import skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, User
@@ -21,22 +21,22 @@ from mirrorfleet.runtime.role import Role, Step
 
 
 class ClaudeRemoval(Role):
-    """Take back all that `Claude` wrote: files as they were, no key, no command, no client."""
+    """Undo all that `Claude` wrote: restore the files, remove keys, commands and clients."""
 
     title = "Claude Code"
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
-        yield from machine.facts(plan.clients)
-        for seat in machine.seats(plan.clients):
-            yield from home_facts(seat.user, seat.directory)
+        yield from machine_files.facts(plan.clients)
+        for assignment in machine_files.assignments(plan.clients):
+            yield from home_facts(assignment.user, assignment.directory)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        for seat in _seats(plan, observed):
-            yield from homes.leaving(seat, observed)
+        for assignment in _assignments(plan, observed):
+            yield from user_settings.restore_problems(assignment, observed)
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        yield from homes.changes(former(plan, observed), (), observed)
-        if any(True for _ in machine.cleared(plan.clients, observed)):
+        yield from user_settings.changes(restored_files(plan, observed), (), observed)
+        if any(True for _ in machine_files.remove_all(plan.clients, observed)):
             yield Change("Claude Code's commands, policy and clients will be removed")
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
@@ -47,20 +47,30 @@ class ClaudeRemoval(Role):
 
     def restore_homes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Restore each developer's files as they were."""
-        yield from writing.settle(partial(former, plan), observed)
+        yield from home_writer.write_homes(partial(restored_files, plan), observed)
 
     def remove_machine_files(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove policy, commands and clients of the machine."""
         missed = skipped.homes(plan)
-        kept = home_files.not_taken_back(_seats(plan, observed), observed, missed)
-        yield from machine.cleared(plan.clients, observed, kept)
+        kept = home_files.unrestorable(_assignments(plan, observed), observed, missed)
+        yield from machine_files.remove_all(plan.clients, observed, kept)
 
 
-def former(plan: HostPlan, observed: Observation) -> list[HomeFile]:
-    """Return the files of all seats as they were before."""
-    return [file for seat in _seats(plan, observed) for file in homes.former(seat, observed)]
+def restored_files(plan: HostPlan, observed: Observation) -> list[HomeFile]:
+    """Return the files of all assignments without the fleet's changes."""
+    return [
+        file
+        for assignment in _assignments(plan, observed)
+        for file in user_settings.restored_files(assignment, observed)
+    ]
 
 
-def _seats(plan: HostPlan, observed: Observation) -> list[Seat]:
-    known = dict.fromkeys([*machine.seats(plan.clients), *machine.left(plan.clients, observed)])
-    return [seat for seat in known if observed[User(seat.user)] is not None]
+def _assignments(plan: HostPlan, observed: Observation) -> list[Assignment]:
+    """Return the present and former assignments of users that the host has."""
+    known = dict.fromkeys(
+        [
+            *machine_files.assignments(plan.clients),
+            *machine_files.former_assignments(plan.clients, observed),
+        ]
+    )
+    return [assignment for assignment in known if observed[User(assignment.user)] is not None]

@@ -20,8 +20,8 @@ FOREIGN = (
     "CLAUDE_CODE_USE_FOUNDRY",
     "CLAUDE_CODE_USE_VERTEX",
 )
-"""Variables of a user's own shell that may say where the ordinary client is to go, and with which
-key: here they would send a key of another to our gateway, or around it."""
+"""Variables of a user's own shell that may set address and key of the ordinary client. Here, they
+would send another provider's key to the gateway, or requests past the gateway."""
 
 
 def isolated(plan: IsolatedPlan, client: str, key_file: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What the firewall needs to know of a host: the table that is loaded, and ways to engines."""
+"""Facts for the firewall: the loaded table, and routes to engines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHELL = Path(__file__).parent / "files" / "facts.sh"
 
 @dataclass(frozen=True)
 class Table(Fact[str | None]):
-    """A digest of what a table of nftables holds; ``None`` where it is not loaded."""
+    """A digest of a loaded nftables table; ``None`` if it is not loaded."""
 
     name: str
 
@@ -25,7 +25,7 @@ class Table(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Route(Fact[str | None]):
-    """The host's own address on the way to an address; ``None`` where it has no way."""
+    """The host's source address for connections to an address; ``None`` without a route."""
 
     address: str
 

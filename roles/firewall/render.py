@@ -1,4 +1,4 @@
-"""Pure: from doors to the rules of nftables, and back."""
+"""Pure: from firewall rules to a file for nftables, and back."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ DIRECTORY = f"{ROOT}/firewall"
 RULES = f"{DIRECTORY}/rules.nft"
 TEMPLATES = Path(__file__).parent / "templates"
 
-Doors = Mapping[int, frozenset[Network]]
-"""From where each port is reached; whatever is not a port here is none of our business."""
+Rules = Mapping[int, frozenset[Network]]
+"""The allowed sources of each port. The firewall does not affect other ports."""
 
 
-def rules(doors: Doors) -> str:
-    """Return the file for nft: it replaces our table in one transaction, and names no other."""
+def rules_file(rules: Rules) -> str:
+    """Return the file for nft. It replaces Mirrorfleet's table in one transaction, and no other."""
     return template(
         TEMPLATES / "rules.nft.j2",
         table=TABLE,
-        ports=[(port, _matches(admitted)) for port, admitted in sorted(doors.items())],
+        ports=[(port, _matches(sources)) for port, sources in sorted(rules.items())],
     )
 
 
-def _matches(admitted: Iterable[Network]) -> list[str]:
-    """Return what the source of an admitted packet is, by family."""
-    four = [each for each in admitted if isinstance(each, IPv4Network)]
-    six = [each for each in admitted if isinstance(each, IPv6Network)]
+def _matches(sources: Iterable[Network]) -> list[str]:
+    """Return the matches for the sources of accepted packets, one per address family."""
+    four = [network for network in sources if isinstance(network, IPv4Network)]
+    six = [network for network in sources if isinstance(network, IPv6Network)]
     return [
         f"{family} saddr {{ {', '.join(map(_short, several))} }}"
         for family, several in (("ip", _largest(four)), ("ip6", _largest(six)))
@@ -42,11 +42,11 @@ def _matches(admitted: Iterable[Network]) -> list[str]:
 
 
 def _largest(several: list[Any]) -> list[Network]:
-    """Leave out what is inside another one: a set of nft has no overlaps."""
+    """Return the networks without those inside another one: a set of nft has no overlaps."""
     return sorted(
-        each
-        for each in several
-        if not any(each != other and each.subnet_of(other) for other in several)
+        network
+        for network in several
+        if not any(network != other and network.subnet_of(other) for other in several)
     )
 
 
@@ -59,20 +59,20 @@ _ACCEPT = re.compile(r"tcp dport (\d+) ip6? saddr \{ (.+) \} accept")
 _REJECT = re.compile(r"tcp dport (\d+) reject")
 
 
-def doors(text: str) -> Doors:
-    """Return the doors that a file of ours has; of a damaged one, what can be read of it."""
+def parse_rules(text: str) -> Rules:
+    """Return the rules in a file for nft. Skips unreadable parts of a damaged file."""
     found: dict[int, set[Network]] = {int(port): set() for port in _REJECT.findall(text)}
-    for port, said in _ACCEPT.findall(text):
-        for each in said.split(", "):
+    for port, sources in _ACCEPT.findall(text):
+        for source in sources.split(", "):
             try:
-                found.setdefault(int(port), set()).add(network(each))
+                found.setdefault(int(port), set()).add(network(source))
             except ValueError:
                 continue
-    return {port: frozenset(admitted) for port, admitted in found.items()}
+    return {port: frozenset(networks) for port, networks in found.items()}
 
 
-def both(one: Doors, other: Doors) -> Doors:
-    """Return doors that admit whom either of two admits."""
+def merged(one: Rules, other: Rules) -> Rules:
+    """Return rules that allow the sources of both rules."""
     return {
         port: one.get(port, frozenset()) | other.get(port, frozenset())
         for port in one.keys() | other.keys()

@@ -1,7 +1,7 @@
-"""The firewall of a host: an nftables table of its own, with rules for the fleet's ports only.
+"""The firewall of a host: its own nftables table, with rules for the fleet's ports only.
 
-It opens before services change, and closes after they have: a gateway that will be removed reaches
-its engines until no client uses it.
+A run adds rules before services change, and removes rules afterwards: a gateway that will be
+removed can reach its engines until no client uses it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.firewall import render
 from mirrorfleet.roles.firewall.facts import Route, Table
-from mirrorfleet.roles.firewall.render import Doors
+from mirrorfleet.roles.firewall.render import Rules
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.deferred_removal import last
+from mirrorfleet.runtime.deferred_removal import after_dependents
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.facts import Content, Fact, File, Listening, Package, Unit
 from mirrorfleet.runtime.observe import Observation
@@ -30,7 +30,7 @@ from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
-from mirrorfleet.runtime.rollout import answers_others, is_skipped
+from mirrorfleet.runtime.rollout import has_shared_services, is_host_skipped
 from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import template
 
@@ -38,90 +38,92 @@ FILES = Path(__file__).parent / "files"
 UNIT = "mirrorfleet-firewall.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 DROP_IN = "/etc/systemd/system/mirrorfleet-.service.d/firewall.conf"
-"""What systemd adds to each unit whose name begins so. That restarts none."""
+"""A drop-in for all units of Mirrorfleet, by the prefix of their names. It restarts none."""
 
 LOADED = f"{render.DIRECTORY}/loaded"
-"""What the kernel was observed to hold once it had the rules: each hand that changes it shows."""
+"""A digest of the table after it was loaded, which shows changes by other programs."""
 
 PACKAGES = ("nftables",)
 
 
 class Firewall(Role):
-    """The firewall of a host: opened before services change, closed after the last."""
+    """The firewall of a host: adds rules before services change, removes rules after the last."""
 
     title = "Firewall"
     removable_services = ("firewall",)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
-        asked: list[Fact[Any]] = [Content(render.RULES)]
-        if _has_doors(plan):
-            asked += [Package(name) for name in PACKAGES]
-            asked += [Content(LOADED), Unit(UNIT), Table(render.TABLE)]
-            asked += [File(path) for path in units()]
-            asked += [Listening(port) for port in desired_doors(plan)]
+        needed: list[Fact[Any]] = [Content(render.RULES)]
+        if _has_rules(plan):
+            needed += [Package(name) for name in PACKAGES]
+            needed += [Content(LOADED), Unit(UNIT), Table(render.TABLE)]
+            needed += [File(path) for path in units()]
+            needed += [Listening(port) for port in desired_rules(plan)]
         if plan.firewall:
-            asked += [Route(address) for address in plan.firewall.upstream_routes]
-        return asked
+            needed += [Route(address) for address in plan.firewall.upstream_routes]
+        return needed
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-        found = [*_strangers(plan, observed), *_shut_out(plan, observed)]
-        yield from found if answers_others(plan) else skipping("engines", found)
+        found = [*_port_conflicts(plan, observed), *_blocked_routes(plan, observed)]
+        yield from found if has_shared_services(plan) else skipping("engines", found)
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        if is_skipped(plan):
+        if is_host_skipped(plan):
             return
-        if not _has_doors(plan):
+        if not _has_rules(plan):
             if observed[Content(render.RULES)] is not None:
                 yield Change(f"{render.RULES} and {UNIT} will be removed")
             return
         yield from packages.missing(observed, PACKAGES)
-        yield from _drift(desired_doors(plan), observed)
+        yield from _drift(desired_rules(plan), observed)
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        if not _has_doors(plan) or is_skipped(plan):
+        if not _has_rules(plan) or is_host_skipped(plan):
             return ()
         return (
             Step("system packages", self.install_packages),
-            Step("rules: admit the new, keep the old", self.open),
+            Step("rules: add new, keep former", self.open),
         )
 
     def install_packages(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Install nft, if the host does not have it."""
+        """Install nft, unless the host has it."""
         yield from packages.install(PACKAGES, observed)
 
     def open(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Load rules that admit the addresses in the plan, and those that the rules admit now."""
-        doors = render.both(desired_doors(plan), _before(observed))
-        if any(_drift(doors, observed)):
-            yield _load(doors)
+        """Load rules that allow the sources in the plan and those of the present rules."""
+        rules = render.merged(desired_rules(plan), _present_rules(observed))
+        if any(_drift(rules, observed)):
+            yield _load(rules)
 
     def remove(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
-        if is_skipped(plan):
+        if is_host_skipped(plan):
             return ()
         return (Step("rules: as the fleet file says", self.close),)
 
     def close(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Load rules that admit only the addresses in the plan."""
-        doors = desired_doors(plan)
-        if not doors and observed[Content(render.RULES)] is not None:
-            yield from last([script(_shell("remove.sh"))])
-        elif doors != render.both(doors, _before(observed)):
-            yield from last([_load(doors)])
+        """Load rules that allow only the sources in the plan."""
+        rules = desired_rules(plan)
+        if not rules and observed[Content(render.RULES)] is not None:
+            yield from after_dependents([script(_shell("remove.sh"))])
+        elif rules != render.merged(rules, _present_rules(observed)):
+            yield from after_dependents([_load(rules)])
 
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
-        if _has_doors(plan):
+        if _has_rules(plan):
             try:
-                yield render.RULES, render.rules(desired_doors(plan))
-            except DeployError as error:  # a name that another network knows
+                yield render.RULES, render.rules_file(desired_rules(plan))
+            except DeployError as error:  # this machine cannot resolve a name
                 yield render.RULES, f"# {plan.name} {error}\n"
 
 
-def desired_doors(plan: HostPlan) -> Doors:
-    """Return the doors of the plan. Raises ``DeployError`` for a name without an address."""
-    doors = plan.firewall.rules if plan.firewall else ()
+def desired_rules(plan: HostPlan) -> Rules:
+    """Return the rules of the plan. Raises ``DeployError`` for a name without an address."""
+    rules = plan.firewall.rules if plan.firewall else ()
     return {
-        door.port: frozenset(each for who in door.allowed_sources for each in networks(who))
-        for door in doors
+        rule.port: frozenset(
+            network for source in rule.allowed_sources for network in networks(source)
+        )
+        for rule in rules
     }
 
 
@@ -138,25 +140,25 @@ def units() -> dict[str, str]:
     return {UNIT_PATH: unit(), DROP_IN: drop_in}
 
 
-def _has_doors(plan: HostPlan) -> bool:
+def _has_rules(plan: HostPlan) -> bool:
     return plan.firewall is not None and bool(plan.firewall.rules)
 
 
-def _before(observed: Observation) -> Doors:
-    return render.doors((observed[Content(render.RULES)] or b"").decode(errors="replace"))
+def _present_rules(observed: Observation) -> Rules:
+    return render.parse_rules((observed[Content(render.RULES)] or b"").decode(errors="replace"))
 
 
-def _drift(doors: Doors, observed: Observation) -> Iterator[Change]:
-    """Yield how a host differs from one that has these doors and no others."""
-    rules = render.rules(doors)
+def _drift(desired: Rules, observed: Observation) -> Iterator[Change]:
+    """Yield how the host's firewall differs from one with exactly the desired rules."""
+    rules = render.rules_file(desired)
     found, table = observed[Content(render.RULES)], observed[Table(render.TABLE)]
     if found != rules.encode():
         how = "differs" if found is not None else "is missing"
         yield Change(f"{render.RULES} {how}", old=render.RULES, new=rules)
     elif table is None:
         yield Change(f"table {render.TABLE} of nftables is not loaded")
-    elif observed[Content(LOADED)] != held(rules, table):
-        yield Change(f"table {render.TABLE} of nftables is not what we loaded")
+    elif observed[Content(LOADED)] != load_record(rules, table):
+        yield Change(f"table {render.TABLE} of nftables was changed since it was loaded")
     for path, text in units().items():
         if observed[File(path)] != f"644 root:root {_digest(text)}":
             how = "differs" if observed[File(path)] is not None else "is missing"
@@ -166,8 +168,8 @@ def _drift(doors: Doors, observed: Observation) -> Iterator[Change]:
         yield Change(f"{UNIT} is {state.active}, {state.enabled}")
 
 
-def held(rules: str, table: str) -> bytes:
-    """Return what is noted of rules that were loaded, and of the table that was observed then."""
+def load_record(rules: str, table: str) -> bytes:
+    """Return the record of loaded rules: their digest, and the digest of the resulting table."""
     return f"{_digest(rules)} {table}\n".encode()
 
 
@@ -175,8 +177,8 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _load(doors: Doors) -> StringCommand:
-    rules = render.rules(doors)
+def _load(desired: Rules) -> StringCommand:
+    rules = render.rules_file(desired)
     members = [Member(Path(path).name, text.encode()) for path, text in units().items()]
     text = UNPACK + _shell("load.sh", digest=_digest(rules))
     return script(text, pack([Member("rules.nft", rules.encode()), *members]))
@@ -194,29 +196,29 @@ def _shell(name: str, **arguments: str) -> str:
     )
 
 
-def _strangers(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-    """A door on a port that somebody else has would shut out whoever comes to that one."""
-    for port in desired_doors(plan):
+def _port_conflicts(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+    """Yield other processes on the ports of rules: the rules would block their clients."""
+    for port in desired_rules(plan):
         for owner in sorted(observed[Listening(port)]):
-            # The name of a process, which its user chooses, is no longer than 15 characters.
+            # A process, whose user chooses its name, cannot pass for a unit: names end after 15
+            # characters.
             if not (owner.startswith("mirrorfleet-") and owner.endswith(".service")):
                 yield error(
-                    f"port {port} is in use by {owner}, and the firewall would close it to its "
-                    "clients.",
+                    f"port {port} is in use by {owner}, whose clients the firewall would block.",
                     f"Stop {owner}, or choose another port.",
                 )
 
 
-def _shut_out(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
-    """A gateway that comes to an engine from an address that the engine's door does not know."""
-    for address, admits in (plan.firewall.upstream_routes if plan.firewall else {}).items():
+def _blocked_routes(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+    """Yield source addresses of a gateway that the firewalls of its engines do not allow."""
+    for address, allowed in (plan.firewall.upstream_routes if plan.firewall else {}).items():
         source = observed[Route(address)]
         if source in (None, address):
             continue
-        known = {each for who in admits for each in networks(who)}
-        if not any(ip_address(source) in each for each in known):
+        known = {network for name in allowed for network in networks(name)}
+        if not any(ip_address(source) in network for network in known):
             yield error(
-                f"the gateway reaches the engines at {address} from {source}, which their firewall "
-                "does not admit.",
+                f"the gateway connects to the engines at {address} from {source}, which their "
+                "firewall does not allow.",
                 f"Add {source} to firewall.engines, or set it as this host's address.",
             )

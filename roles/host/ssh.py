@@ -1,4 +1,4 @@
-"""The former place of mirrorfleet/runtime/inventory.py."""
+"""Re-exports mirrorfleet/runtime/inventory.py, which was here in release 0.1."""
 
 import sys
 
@@ -7,7 +7,7 @@ from mirrorfleet.runtime.inventory import groups
 __all__ = ["groups"]
 
 print(
-    "warning: roles.host.ssh is for inventory modules of Mirrorfleet 0.1. Write this in yours: "
+    "warning: roles.host.ssh is for inventory modules of Mirrorfleet 0.1. Replace the import: "
     "from mirrorfleet.runtime.inventory import groups",
     file=sys.stderr,
 )

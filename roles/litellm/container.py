@@ -14,7 +14,7 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.roles.litellm.facts import DockerImage
-from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Disk, Exists, Fact, Package, Tree
 from mirrorfleet.runtime.observe import Observation
@@ -114,7 +114,7 @@ def install(image: Image, observed: Observation) -> Commands:
     key = sha256(image.reference.encode()).hexdigest()[:12]
     record = shell(FILES / "record_image.sh", images=IMAGES, key=key)
     if image.file is None:
-        yield telling(shell(FILES / "pull_image.sh", image=image.reference) + record)
+        yield visible_script(shell(FILES / "pull_image.sh", image=image.reference) + record)
     else:
         yield from upload(
             Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + record

@@ -15,7 +15,7 @@ from mirrorfleet.planning import KeyPlan, LitellmPlan, http
 from mirrorfleet.roles.litellm.files.keyring import Entry, document, is_stale
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.commands import Commands, script, telling
+from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.facts import Content, Fact, Tree, User
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
@@ -118,7 +118,7 @@ def retire(
             "reached": sorted(_reached(gateway)),
         }
         url = f"{http(address, gateway.port)}/v1/models"
-        yield telling(_command("retire", url), json.dumps(request))
+        yield visible_script(_command("retire", url), json.dumps(request))
 
 
 def _grace(gateway: LitellmPlan) -> int:
@@ -176,7 +176,7 @@ def _reached(gateway: LitellmPlan) -> set[str]:
         client.key
         for plan, observed in active
         for client in (plan.clients.users if plan.clients else ())
-        if skipped.skips(plan, "clients")
+        if skipped.is_skipped(plan, "clients")
         or client.user in skipped.homes(plan)
         or (observed and observed[User(client.user)] is None)
     }

@@ -61,7 +61,7 @@ def troubled() -> list[Host]:
         host
         for host in run.hosts()
         if has_engines(run.plan_of(host))
-        and (skipped.skips(run.plan_of(host), "engines") or host in run.state().failed_hosts)
+        and (skipped.is_skipped(run.plan_of(host), "engines") or host in run.state().failed_hosts)
     ]
 
 
@@ -91,7 +91,7 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
     return {
         name
         for host, desired in gateways.items()
-        if skipped.skips(run.plan_of(host), "gateway")
+        if skipped.is_skipped(run.plan_of(host), "gateway")
         for name, deployments in names(desired).items()
         if running(host).get(name) != deployments
     }

@@ -97,7 +97,7 @@ def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
         hooks=hooks
         + (container.HOOKS if container.has_containers(gateway.image, observed) else ""),
         seconds=START,
-        held=HELD,
+        draining=HELD,
     )
 
 

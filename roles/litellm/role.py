@@ -16,7 +16,7 @@ from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import error, skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
-from mirrorfleet.runtime.rollout import backs_gateways, gated_by
+from mirrorfleet.runtime.rollout import gated_by, has_gateway_stores
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
@@ -55,7 +55,9 @@ class Litellm(ServiceRole[LitellmPlan]):
             desired = self.render(gateway, observed)
             yield from service.port_problems(desired, observed)
             if gateway.metrics_port:
-                yield from service.taken(gateway.metrics_port, desired.unit_name, observed)
+                yield from service.other_listeners(
+                    gateway.metrics_port, desired.unit_name, observed
+                )
             yield from keys.problems(gateway)
             yield from _moved_database(desired, observed)
 
@@ -109,7 +111,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         """
         if not self.waits(plan, observed):
             commands = super().switch_all(plan, observed)
-            yield from gated_by(backs_gateways, commands, ahead=lambda plan: plan.gateway)
+            yield from gated_by(has_gateway_stores, commands, ahead=lambda plan: plan.gateway)
 
     def waits(self, plan: HostPlan, observed: Observation) -> str:
         """Return why the gateway keeps its running generation, if it does, and skip its change."""
@@ -162,7 +164,7 @@ def unavailable() -> needs.Unavailable:
 
 def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
     """Yield that the database is another one than the gateway has now."""
-    if drift.is_another(desired, render.PLACE, observed) and (
+    if drift.file_differs(desired, render.PLACE, observed) and (
         cli_options.option("database") != "moved"
     ):
         yield error(

@@ -32,7 +32,7 @@ def environment(gateway: LitellmPlan) -> python.Environment:
 
 def directory(gateway: LitellmPlan, observed: Observation) -> str:
     """Return the directory of the gateway's Python environment; "" for one with an image."""
-    return "" if gateway.image else python.standing(environment(gateway), observed).directory
+    return "" if gateway.image else python.located(environment(gateway), observed).directory
 
 
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:

@@ -17,41 +17,41 @@ TEMPLATES = Path(__file__).parent / "templates"
 HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 
 PEM = "certificate.pem"
-"""The pushed certificate and its key."""
+"""The file with the pushed certificate and its key."""
 
 SOCKET = "/run/mirrorfleet-front/admin.sock"
 
-# A reload leaves the process its environment; this is read again, and hands it on.
+# A reload does not change the environment of the process, but reads this configuration again.
 STAMP = "global\n    setenv MIRRORFLEET_GENERATION {generation}\n"
 
 
-def installed(front: LoadBalancerPlan) -> Installed:
-    """Return what holds for every generation."""
-    scheme = "https" if is_tls(front) else "http"
+def installed(plan: LoadBalancerPlan) -> Installed:
+    """Return what all generations share."""
+    scheme = "https" if is_tls(plan) else "http"
     return Installed(
         name=NAME,
         user=USER,
-        port=front.port,
+        port=plan.port,
         software=None,
-        hooks=shell(HOOKS, socket=SOCKET, url=f"{scheme}://{_bracketed(_probed(front.listen))}"),
+        hooks=shell(HOOKS, socket=SOCKET, url=f"{scheme}://{_bracketed(_probed(plan.listen))}"),
         seconds=30,
         restart="reload-or-restart",
     )
 
 
-def service(front: LoadBalancerPlan, certificate: str | None) -> Service:
-    """Return the service; ``certificate`` is the PEM text of one that is pushed, with its key."""
+def service(plan: LoadBalancerPlan, certificate: str | None) -> Service:
+    """Return the service. ``certificate`` is the PEM text of a pushed certificate with its key."""
     return Service(
-        **vars(installed(front)),
+        **vars(installed(plan)),
         unit=template(
             TEMPLATES / "unit.service.j2",
             user=USER,
             directory=f"{ROOT}/{NAME}",
-            stop=front.stop_timeout + 30,
+            stop=plan.stop_timeout + 30,
         ),
         environment={},
         files={
-            "haproxy.cfg": configuration(front),
+            "haproxy.cfg": configuration(plan),
             **({PEM: certificate} if certificate else {}),
         },
         secret_files=frozenset({PEM}),
@@ -60,26 +60,27 @@ def service(front: LoadBalancerPlan, certificate: str | None) -> Service:
     )
 
 
-def configuration(front: LoadBalancerPlan) -> str:
+def configuration(plan: LoadBalancerPlan) -> str:
     """Return haproxy.cfg."""
     return template(
         TEMPLATES / "haproxy.cfg.j2",
-        bind=f"{_bracketed(front.listen)}:{front.port}",
-        certificate=(front.certificate_path or PEM) if is_tls(front) else None,
+        bind=f"{_bracketed(plan.listen)}:{plan.port}",
+        certificate=(plan.certificate_path or PEM) if is_tls(plan) else None,
         socket=SOCKET,
-        gateways=front.gateways,
-        timeout=front.timeout,
-        stop=front.stop_timeout,
-        passthrough=front.passthrough,
+        gateways=plan.gateways,
+        timeout=plan.timeout,
+        stop=plan.stop_timeout,
+        passthrough=plan.passthrough,
     )
 
 
-def is_tls(front: LoadBalancerPlan) -> bool:
-    return bool(front.certificate or front.certificate_path)
+def is_tls(plan: LoadBalancerPlan) -> bool:
+    """Return whether the load balancer terminates TLS."""
+    return bool(plan.certificate or plan.certificate_path)
 
 
 def _probed(listen: str) -> str:
-    """Return where the load balancer is reached on its own host."""
+    """Return the address of the load balancer on its own host."""
     if not is_any(listen):
         return listen
     return "::1" if ":" in listen else "127.0.0.1"

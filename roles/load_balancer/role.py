@@ -1,4 +1,4 @@
-"""The load balancer of the gateways: the distribution's HAProxy, reloaded without a cut stream."""
+"""The load balancer of the gateways: the distribution's HAProxy. A reload interrupts no stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = ("haproxy", "socat", "curl", "python3")
 
 
 class LoadBalancer(ServiceRole[LoadBalancerPlan]):
-    """HAProxy on a host. Hosts change one after another: the first shows whether it works."""
+    """HAProxy on a host. Hosts change one after another; the first failure stops the rest."""
 
     title = "Load balancer"
     unit_names = render.NAME
@@ -54,8 +54,8 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
         path = plan.load_balancer.certificate_path
         if path and not observed[Exists(path)]:
             yield error(
-                f"the load balancer's certificate {path} is not on this host.",
-                "Put it there, or push one.",
+                f"the load balancer's certificate {path} is missing on this host.",
+                "Copy it there, or push one.",
             )
             return
         yield from super().problems(plan, observed)
@@ -63,14 +63,14 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     def steps(self, plan: HostPlan) -> Sequence[Step]:
         return (
             self.install_packages,
-            Step("the distribution's own haproxy.service, not needed", self.stop_packaged),
+            Step("the distribution's own haproxy.service, stopped", self.stop_packaged),
             self.create_user,
             self.stage,
             self.switch,
         )
 
     def stop_packaged(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Stop the service that the package starts; one that was there before stays."""
+        """Stop the service that the package starts, unless the package was installed before."""
         if not observed[Package("haproxy")]:
             yield script(call("systemctl", "--quiet", "disable", "--now", "haproxy.service"))
 
@@ -80,15 +80,15 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
 
 
 @once
-def _rendered(front: LoadBalancerPlan, observed: Observation) -> Service:
-    if front.certificate is None:
-        return render.service(front, None)
+def _rendered(plan: LoadBalancerPlan, observed: Observation) -> Service:
+    if plan.certificate is None:
+        return render.service(plan, None)
     try:
-        certificate = reading.text(front.certificate)
+        certificate = reading.text(plan.certificate)
     except reading.Unreadable as exception:
-        raise DeployError(f"{front.certificate} cannot be read: {exception.message}") from None
+        raise DeployError(f"{plan.certificate} cannot be read: {exception.message}") from None
     if "-----BEGIN CERTIFICATE-----" not in certificate:
-        raise DeployError(f"{front.certificate} holds no certificate in PEM.")
-    if front.key is None:
-        raise DeployError(f"{front.certificate} has no private key: set load_balancer.key.")
-    return render.service(front, f"{certificate.strip()}\n{reveal_text(front.key)}\n")
+        raise DeployError(f"{plan.certificate} has no certificate in PEM format.")
+    if plan.key is None:
+        raise DeployError(f"{plan.certificate} has no private key: set load_balancer.key.")
+    return render.service(plan, f"{certificate.strip()}\n{reveal_text(plan.key)}\n")

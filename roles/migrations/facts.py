@@ -1,4 +1,4 @@
-"""What LiteLLM's tables need to know of their database."""
+"""The fact about the database of LiteLLM's tables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mirrorfleet.runtime.facts import Fact, Lines, last
 
 @dataclass(frozen=True)
 class Database(Fact[str | None]):
-    """The number of connections that a database admits, and what was noted in it.
+    """The maximum number of connections of a database, and the record about its tables.
 
-    ``None`` where the file of psql's ``settings`` does not have the ``digest``, or psql fails.
+    ``None`` if the file with psql's ``settings`` does not have the ``digest``, or psql fails.
     """
 
     settings: str

@@ -1,4 +1,4 @@
-"""Pure: how psql reaches the database, what the database says of itself, and what is to be run."""
+"""Pure: the settings of psql, the state of the database, and the command for the migrations."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from mirrorfleet.runtime.text import environment_file
 
 DIRECTORY = f"{ROOT}/migrations"
 SETTINGS = f"{DIRECTORY}/settings"
-"""For root alone: with the password of a database that is not ours."""
+"""Only root can read it: it has the password of an external database."""
 
 SOCKET = "/run/mirrorfleet-postgres"
 BACKUP = "mirrorfleet-postgres-backup.service"
-"""Of a Postgres of ours on the same host."""
+"""The backup unit of a Postgres that Mirrorfleet installs on the same host."""
 
 FILES = Path(__file__).parent / "files"
 SQL = ("record.sql", "indexes.sql")
 
 PSQL = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
-"""What a URL may say that concerns psql, by the variable that tells it."""
+"""The options of a URL for psql, with psql's variables."""
 
 PRISMA = {"sslaccept", "sslcert", "connect_timeout", "socket_timeout", "pool_timeout", "pgbouncer"}
-"""What a URL may say to LiteLLM's client alone."""
+"""The options of a URL that only LiteLLM's client uses."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a database says: whose tables it has, and the digest of the salt key that it is for."""
+    """The state of a database: the release of its tables, and the digest of its salt key."""
 
     max_connections: int
     release: str
@@ -51,22 +51,23 @@ _STATE = re.compile(r"(\d+) (?:mirrorfleet: (.+), salt key ([0-9a-f]{12}))?")
 
 
 def state(observed: Observation) -> State | None:
-    """Return what the database has said, ``None`` where it was not there to be asked."""
+    """Return the state of the database, ``None`` if it did not answer."""
     found = _STATE.match(observed[Database(SETTINGS)] or "")
     return State(int(found[1]), found[2] or "", found[3] or "") if found else None
 
 
 def digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
     return sha256(text.encode()).hexdigest()
 
 
 def settings(plan: MigrationsPlan, url: str) -> str:
-    """Return the settings of psql: for ours, as the root of its host; else as the URL says.
+    """Return the settings of psql: local access as root, or those of the URL.
 
-    Raises ``DeployError`` for a URL that psql and LiteLLM would not read alike.
+    Raises ``DeployError`` for a URL that psql and LiteLLM would read differently.
     """
     if plan.url is None:
-        said = {
+        values = {
             "PGHOST": SOCKET,
             "PGPORT": str(plan.port),
             "PGUSER": "postgres",
@@ -74,22 +75,24 @@ def settings(plan: MigrationsPlan, url: str) -> str:
             "PGOPTIONS": "-c role=litellm",
         }
     else:
-        said = _parsed(f"the URL {plan.url} cannot be used", url)
-    return environment_file({**said, "PGCONNECT_TIMEOUT": "10"})
+        values = _parsed(f"the URL {plan.url} cannot be used", url)
+    return environment_file({**values, "PGCONNECT_TIMEOUT": "10"})
 
 
-def _parsed(bad: str, url: str) -> dict[str, str]:
+def _parsed(mistake: str, url: str) -> dict[str, str]:
     try:
         parts = urlsplit(url)
         port = parts.port or 5432
     except ValueError:
-        raise DeployError(f"{bad}: it is not a URL.") from None
+        raise DeployError(f"{mistake}: it is not a URL.") from None
     database = unquote(parts.path.removeprefix("/"))
     if parts.scheme not in ("postgresql", "postgres") or not (parts.hostname and parts.username):
-        raise DeployError(f"{bad}: it is not like postgresql://USER:PASSWORD@HOST/DATABASE.")
+        raise DeployError(
+            f"{mistake}: it does not have the form postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
     if not database or "/" in database:
-        raise DeployError(f"{bad}: it names no database.")
-    said = {
+        raise DeployError(f"{mistake}: the database is missing.")
+    values = {
         "PGHOST": parts.hostname,
         "PGPORT": str(port),
         "PGUSER": unquote(parts.username),
@@ -98,21 +101,26 @@ def _parsed(bad: str, url: str) -> dict[str, str]:
     }
     for name, value in parse_qsl(parts.query):
         if name in PSQL:
-            said[PSQL[name]] = value
+            values[PSQL[name]] = value
         elif name == "connection_limit":
-            raise DeployError(f"{bad}: write gateway.database.connection_pool_limit, not {name}.")
+            raise DeployError(
+                f"{mistake}: set gateway.database.connection_pool_limit instead of {name}."
+            )
         elif name not in PRISMA:
-            raise DeployError(f"{bad}: '{name}' is not known. Remove it.")
-    return said
+            raise DeployError(f"{mistake}: remove the unknown option '{name}'.")
+    return values
 
 
-def command(plan: MigrationsPlan, salt_key: str, release: str, *, asked: bool) -> str:
-    """Return the shell script that runs the migrations of its standard input."""
+def command(plan: MigrationsPlan, salt_key: str, release: str, *, confirmed: bool) -> str:
+    """Return the shell script that runs the migrations on its standard input.
+
+    ``confirmed``: the user has confirmed another salt key.
+    """
     return UNPACK + shell(
         FILES / "migrate.sh",
         release=release,
         salt=fingerprint(salt_key),
-        asked="yes" if asked else "no",
+        confirmed="yes" if confirmed else "no",
         needed=plan.max_connections,
         directory=DIRECTORY,
         backup="" if plan.url else BACKUP,

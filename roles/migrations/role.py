@@ -1,8 +1,8 @@
-"""LiteLLM's tables: its own SQL migrations, run by psql before the first gateway changes.
+"""LiteLLM's tables: psql runs LiteLLM's SQL migrations before the first gateway changes.
 
-LiteLLM itself does not run them: all workers of all gateways would begin at once, and a failure
-would show only as a gateway that does not start. What was run is recorded where LiteLLM's own tool
-looks for it.
+LiteLLM itself does not run them: all workers of all gateways would start them at once, and a
+failure would show only as a gateway that does not start. The migrations are recorded where
+LiteLLM's own tool looks for them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mirrorfleet.planning import HostPlan, MigrationsPlan
 from mirrorfleet.roles.migrations import render, wheel
 from mirrorfleet.roles.migrations.facts import Database
 from mirrorfleet.runtime import cli_options, packages
-from mirrorfleet.runtime.commands import Commands, script, telling
+from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.facts import Exists, Fact, Package
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
-from mirrorfleet.runtime.rollout import answers_others, gated_by
+from mirrorfleet.runtime.rollout import gated_by, has_shared_services
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.shell import call
 from mirrorfleet.runtime.tables import fingerprint
@@ -31,7 +31,7 @@ PACKAGE = "postgresql-client"
 
 
 class Migrations(Role):
-    """The tables of the gateways' database, made from one host."""
+    """The tables of the gateways' database, migrated from one host."""
 
     title = "Database"
 
@@ -45,26 +45,26 @@ class Migrations(Role):
         if plan.migrations is None:
             return
         desired = plan.migrations
-        # The database keeps the digest of the salt key, so it must not be guessed.
+        # The database has a digest of the salt key, so the key must not be guessable.
         if weak := weakness(_salt_key(desired)):
             yield error(
                 f"the salt key {desired.salt_key} is too weak: it {weak}.",
-                "Make a random one, for example with: openssl rand -hex 32.",
+                "Create a random one, for example with: openssl rand -hex 32.",
             )
         state = render.state(observed)
         if state is None:
             return
         if desired.url and state.max_connections < desired.max_connections:
             yield error(
-                f"the database admits {state.max_connections} connections, and the gateways need "
+                f"the database allows {state.max_connections} connections, but the gateways need "
                 f"{desired.max_connections}.",
                 "Set a lower connection_pool_limit.",
             )
-        if not _is_asked() and state.salt_key not in ("", fingerprint(_salt_key(desired))):
+        if not _is_confirmed() and state.salt_key not in ("", fingerprint(_salt_key(desired))):
             yield error(
-                f"the database belongs to another salt key than {desired.salt_key}: what is stored "
-                "there could never be read again.",
-                "Set the former key again; if nothing would be lost, run once with "
+                f"the database has another salt key than {desired.salt_key}: its content could not "
+                "be decrypted.",
+                "Set the former key again. If the content is not needed, run once with "
                 "--data salt_key=changed.",
             )
 
@@ -76,8 +76,8 @@ class Migrations(Role):
         yield from packages.missing(observed, _packages(plan))
         if _is_due(plan.migrations, observed):
             state, desired = render.state(observed), wheel.release(plan.migrations)
-            have = f"of {state.release}, not" if state and state.release else "not known to be"
-            yield Change(f"database: its tables are {have} of {desired}")
+            present = state.release if state and state.release else "an unknown release"
+            yield Change(f"database: migrate its tables from {present} to {desired}")
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
         if plan.migrations and _is_due(plan.migrations, observed):
@@ -87,7 +87,7 @@ class Migrations(Role):
         return (
             Step("system packages", self.install_client),
             Step("backup, migrations of LiteLLM", self.migrate),
-            Step("settings of a database that others maintain", self.remove_settings),
+            Step("settings of a database that another host migrates", self.remove_settings),
         )
 
     def install_client(self, plan: HostPlan, observed: Observation) -> Commands:
@@ -98,26 +98,31 @@ class Migrations(Role):
     def migrate(self, plan: HostPlan, observed: Observation) -> Commands:
         """Run the migrations that are missing. If one fails, no gateway changes in this run."""
         if plan.migrations and _is_due(plan.migrations, observed):
-            yield from gated_by(answers_others, _migrate(plan.migrations))
+            yield from gated_by(has_shared_services, _migrate(plan.migrations))
 
     def remove_settings(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Remove what a host that no longer runs the migrations knew of the database."""
+        """Remove the database settings from a host that no longer runs the migrations."""
         if plan.migrations is None and observed[Exists(render.DIRECTORY)]:
             yield script(call("rm", "-rf", render.DIRECTORY))
 
 
 def _packages(plan: HostPlan) -> Sequence[str]:
-    """Return the package with psql, where no server brings it."""
+    """Return the package with psql, unless the server's package includes it."""
     return () if plan.postgres else (PACKAGE,)
 
 
 def _migrate(desired: MigrationsPlan) -> Commands:
-    text = render.command(desired, _salt_key(desired), wheel.release(desired), asked=_is_asked())
-    yield telling(text, render.payload(desired, _url(desired), wheel.migrations(desired)))
+    text = render.command(
+        desired, _salt_key(desired), wheel.release(desired), confirmed=_is_confirmed()
+    )
+    yield visible_script(text, render.payload(desired, _url(desired), wheel.migrations(desired)))
 
 
 def _is_due(desired: MigrationsPlan, observed: Observation) -> bool:
-    """Are the tables others than those that are desired? To fetch them, no secret is looked up."""
+    """Return whether the tables are not of the desired release and salt key.
+
+    Without an answer of the database, it needs no secret.
+    """
     state = render.state(observed)
     return (
         state is None
@@ -126,8 +131,8 @@ def _is_due(desired: MigrationsPlan, observed: Observation) -> bool:
     )
 
 
-def _is_asked() -> bool:
-    """Did somebody say `--data salt_key=changed`?"""
+def _is_confirmed() -> bool:
+    """Return whether the run has the option `--data salt_key=changed`."""
     return cli_options.option("salt_key") == "changed"
 
 

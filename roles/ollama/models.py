@@ -1,4 +1,4 @@
-"""The models of a host's Ollama: which there are, which were made by us, and how they are made."""
+"""The models of a host's Ollama: which the host has, which runs created, and how."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles.ollama.files.model_manager import full, is_made
-from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
 from mirrorfleet.runtime.observe import Observation
@@ -21,27 +21,27 @@ from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.upload import upload
 
 LEDGER = f"{ROOT}/ollama/models.json"
-"""What was made by us. Root's, and not the server's: a service does not say what may be removed."""
+"""The models that runs created. Root owns the file: the service must not decide what is removed."""
 
 FILES = {"files", "adapters"}
-"""What a Modelfile may name on this machine."""
+"""The keys of a recipe that name files of this machine."""
 
 HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 PROGRAM = (Path(__file__).parent / "files" / "model_manager.py").read_text(encoding="utf-8")
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:
-    """What must be known of the models: the ledger, and what the server has."""
-    blobs = (Exists(_blob(plan, each)) for model in plan.models for each in _files(model))
+    """Return the facts about the models: the ledger, and the models and files of the server."""
+    blobs = (Exists(_blob(plan, path)) for model in plan.models for path in _files(model))
     return [Content(LEDGER), Answer(_tags(plan)), *blobs]
 
 
-def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
-    """Return the models as model_manager.py reads them."""
+def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
+    """Return the models in the format that model_manager.py reads."""
     return [
         {
             "name": model.model,
-            # What the server calls the weights by: models with the same one share them in memory.
+            # The server's name for the weights: models with the same name share them in memory.
             "tag": model.tag or _body(model)["files"][_name(model)],
             "source": model.tag or _name(model),
             "digest": model.digest,
@@ -55,20 +55,21 @@ def wanted(plan: OllamaPlan) -> list[dict[str, Any]]:
 
 
 def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:
-    """Yield the models that will be made or removed."""
-    for name in _unmade(plan, observed):
-        yield Change(f"ollama: model {name} is not as it should be")
+    """Yield the models that will be created or removed."""
+    for name in _outdated(plan, observed):
+        yield Change(f"ollama: model {name} is missing or differs")
     for name in sorted(_json(observed[Content(LEDGER)] or b"").keys() - _names(plan)):
         yield Change(f"ollama: model {name} will be removed")
 
 
-def _unmade(plan: OllamaPlan, observed: Observation) -> list[str]:
+def _outdated(plan: OllamaPlan, observed: Observation) -> list[str]:
+    """Return the models that the server does not have as desired."""
     ledger = _json(observed[Content(LEDGER)] or b"")
-    there = {
-        full(each["name"]): each["digest"]
-        for each in _json(observed[Answer(_tags(plan))] or b"").get("models") or ()
+    present = {
+        full(model["name"]): model["digest"]
+        for model in _json(observed[Answer(_tags(plan))] or b"").get("models") or ()
     }
-    return [model["name"] for model in wanted(plan) if not is_made(model, ledger, there)]
+    return [model["name"] for model in desired(plan) if not is_made(model, ledger, present)]
 
 
 def _names(plan: OllamaPlan) -> set[str]:
@@ -76,9 +77,9 @@ def _names(plan: OllamaPlan) -> set[str]:
 
 
 def send(plan: OllamaPlan, observed: Observation) -> Commands:
-    """Give the server the files of this machine that models are made of and that it lacks."""
-    unmade = _unmade(plan, observed)
-    files = [path for each in plan.models if each.model in unmade for path in _files(each)]
+    """Send the files of this machine from which the server creates models, unless it has them."""
+    outdated = _outdated(plan, observed)
+    files = [path for model in plan.models if model.model in outdated for path in _files(model)]
     for path in dict.fromkeys(files):
         if not observed[Exists(_blob(plan, path))]:
             url = f"{http(plan.listen, plan.port)}/api/blobs/sha256:{digest(Path(path))}"
@@ -86,13 +87,13 @@ def send(plan: OllamaPlan, observed: Observation) -> Commands:
 
 
 def make(plan: OllamaPlan) -> Commands:
-    """Pull, create and remove, with the progress on the terminal."""
+    """Pull, create and remove models, with the progress on the terminal."""
     command = call("python3", "-c", PROGRAM, "make", http(plan.listen, plan.port), LEDGER)
-    yield telling(command, json.dumps(wanted(plan)))
+    yield visible_script(command, json.dumps(desired(plan)))
 
 
 def hooks(plan: OllamaPlan) -> str:
-    """Return the shell functions that have the models that are there answer, at ``$port``."""
+    """Return the shell functions that check whether the present models answer at ``$port``."""
     models = [{"name": model.model, "gpus": len(plan.devices)} for model in plan.models]
     return shell(
         HOOKS, program=PROGRAM, url=origin(plan.listen), models=json.dumps(models), ledger=LEDGER
@@ -100,18 +101,18 @@ def hooks(plan: OllamaPlan) -> str:
 
 
 def _files(model: OllamaModelPlan) -> list[str]:
-    """Return the files of this machine that a model is made of."""
+    """Return the files of this machine from which a model is created."""
     return [path for kind in FILES for path in model.recipe.get(kind, {}).values()]
 
 
 def _name(model: OllamaModelPlan) -> str:
-    """Return the name of the file that a model without a tag is made of."""
+    """Return the name of the one file from which a model without a tag is created."""
     [name] = model.recipe["files"]
     return str(name)
 
 
 def _body(model: OllamaModelPlan) -> dict[str, Any]:
-    """Return what /api/create is told, which calls files by their digests."""
+    """Return the body for /api/create, with files by their digests."""
     body = dict(model.recipe)
     for kind in FILES & body.keys():
         body[kind] = {name: f"sha256:{digest(Path(path))}" for name, path in body[kind].items()}
@@ -119,13 +120,13 @@ def _body(model: OllamaModelPlan) -> dict[str, Any]:
 
 
 def _blob(plan: OllamaPlan, path: str) -> str:
-    """Return where the server keeps a file that it was given."""
+    """Return the path at which the server stores a file."""
     return f"{plan.models_directory}/blobs/sha256-{digest(Path(path))}"
 
 
 def _digest(model: OllamaModelPlan) -> str:
-    said = json.dumps([_body(model), model.digest], sort_keys=True)
-    return sha256(said.encode()).hexdigest()[:12]
+    recipe = json.dumps([_body(model), model.digest], sort_keys=True)
+    return sha256(recipe.encode()).hexdigest()[:12]
 
 
 def _tags(plan: OllamaPlan) -> str:
@@ -133,7 +134,7 @@ def _tags(plan: OllamaPlan) -> str:
 
 
 def _json(content: bytes) -> dict[str, Any]:
-    """Return an object, empty where there is none that can be read."""
+    """Return a JSON object, empty for anything else."""
     try:
         found = json.loads(content or b"{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""A release of Ollama on a host: the archive whose sha256 is known, and no other."""
+"""The release of Ollama on a host, from an archive with a known SHA-256."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SILENCE = 60
 
 
 def directory(plan: OllamaPlan, release: Release) -> str:
-    """Return where it stands; another release is another directory, so no library is left over."""
+    """Return the directory of a release. Each has its own, so none finds another's library."""
     return f"{RELEASES}/{plan.version}-{release.sha256[:8]}"
 
 
 def binary(plan: OllamaPlan, release: Release) -> str:
-    """Return the server's program. A release gets its name when all of it is there."""
+    """Return the path of the server. It exists only once the release is complete."""
     return f"{directory(plan, release)}/bin/ollama"
 
 
@@ -44,14 +44,17 @@ def chosen(plan: OllamaPlan, observed: Observation) -> Release:
     if architecture not in plan.releases:
         known = ", ".join(plan.releases)
         raise DeployError(
-            f"the processor is {architecture}, and Ollama {plan.version} is known for {known} "
+            f"the architecture is {architecture}, but Ollama {plan.version} is known for {known} "
             "only. Set a 'release' with its sha256."
         )
     return plan.releases[architecture]
 
 
 def fetch(plan: HostPlan, observed: Observation) -> Path | None:
-    """Bring the archive to this machine; None where the host has it, or gets it by itself."""
+    """Download the archive, and return its path.
+
+    ``None`` if the host has the release already, or downloads it itself.
+    """
     [ollama] = plan.engines_of(OllamaPlan)
     release = chosen(ollama, observed)
     if observed[Exists(binary(ollama, release))]:
@@ -65,12 +68,14 @@ def _download(plan: OllamaPlan, release: Release) -> Path:
     url, version = _url(plan, release), plan.version
 
     def make(path: Path) -> None:
-        logger.info(f"--> Fetching Ollama {version}, once")
+        logger.info(f"--> Downloading Ollama {version}, once")
         try:
             with urlopen(url, timeout=SILENCE) as answer, path.open("wb") as file:
                 shutil.copyfileobj(answer, file, 1024**2)
         except OSError as error:
-            raise DeployError(f"Ollama {version} cannot be fetched from {url}: {error}") from None
+            raise DeployError(
+                f"Ollama {version} cannot be downloaded from {url}: {error}"
+            ) from None
         _verified(path, release)
 
     return cached(f"ollama/{version}-{release.sha256[:16]}.tar.zst", make)
@@ -97,13 +102,13 @@ def _verified(path: Path, release: Release) -> Path:
 
 
 def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
-    """Unpack the release on the host when it is not there, beside those that are."""
+    """Unpack the release on the host, beside other releases, unless the host has it."""
     [ollama] = plan.engines_of(OllamaPlan)
     release = chosen(ollama, observed)
-    place = directory(ollama, release)
+    target = directory(ollama, release)
     if observed[Exists(binary(ollama, release))]:
         return
-    unpack = shell(FILES / "unpack_release.sh", directory=place, release=ollama.version, user=user)
+    unpack = shell(FILES / "unpack_release.sh", directory=target, release=ollama.version, user=user)
     archive = fetch(plan, observed)
     if archive:
         yield from upload(archive, unpack)

@@ -18,15 +18,15 @@ HOME = f"{STATE}/{NAME}"
 TEMPLATES = Path(__file__).parent / "templates"
 
 ELSEWHERE = f"{HOME}/elsewhere"
-"""A link to the models, where these are in a directory of the fleet file's own: who clears a host
-one day knows by it that the user owns something yet, when no fleet file says so any more."""
+"""A link to the models, if the fleet file sets their directory. When the host is decommissioned, it
+shows that the system user still owns files, also after the fleet file has changed."""
 
 START = 1200
-"""Seconds in which the models that were there before must answer again."""
+"""Seconds in which the present models must answer again."""
 
 
 def installed(ollama: OllamaPlan) -> Installed:
-    """Return what holds for every generation."""
+    """Return what all generations share."""
     return Installed(
         name=NAME,
         user=USER,
@@ -55,12 +55,12 @@ def service(ollama: OllamaPlan, release: str) -> Service:
 
 
 def is_at_home(ollama: OllamaPlan) -> bool:
-    """Are the models below the service's own state, which systemd makes for it?"""
+    """Return whether the models are in the service's state directory, which systemd creates."""
     return ollama.models_directory.startswith(f"{HOME}/")
 
 
 def variables(ollama: OllamaPlan) -> dict[str, str]:
-    """Return the environment of the process, by which Ollama is configured."""
+    """Return the environment of the process, which configures Ollama."""
     optional = {
         "OLLAMA_MAX_LOADED_MODELS": ollama.max_loaded_models,
         "OLLAMA_MAX_QUEUE": ollama.max_queue,
@@ -75,13 +75,13 @@ def variables(ollama: OllamaPlan) -> dict[str, str]:
         "OLLAMA_CONTEXT_LENGTH": str(ollama.context),
         "OLLAMA_KEEP_ALIVE": ollama.keep_alive,
         "OLLAMA_NUM_PARALLEL": str(ollama.parallel),
-        # No prompt leaves the host for a model that only looks like a local one.
+        # A model whose name looks local but is a cloud model must not receive prompts.
         "OLLAMA_NO_CLOUD": "1",
-        # An index that no GPU has keeps Ollama off all of them.
+        # -1 is the index of no GPU: Ollama uses none.
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, ollama.devices)) or "-1",
         # Numbers as nvidia-smi gives them. CUDA's own order puts the fastest GPU first.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        # Vulkan ignores CUDA_VISIBLE_DEVICES and takes the GPUs of vLLM.
+        # Vulkan ignores CUDA_VISIBLE_DEVICES, and would use the GPUs of vLLM.
         "OLLAMA_VULKAN": "0",
         **{name: str(value) for name, value in optional.items() if value is not None},
     }

@@ -78,7 +78,7 @@ class Ollama(ServiceRole[OllamaPlan]):
             binary = release.binary(ollama, release.chosen(ollama, observed))
             if not observed[Exists(binary)]:
                 yield Change(f"{binary} is missing")
-            if _lacks_directory(ollama, observed):
+            if _needs_directory(ollama, observed):
                 yield Change(f"{ollama.models_directory} is missing, or the link to it")
             yield from models.changes(ollama, observed)
 
@@ -93,14 +93,14 @@ class Ollama(ServiceRole[OllamaPlan]):
             Step("release, checked by its sha256", self.install_release),
             self.stage,
             self.switch,
-            Step("models: pulled, created, proved, removed", self.make_models),
+            Step("models: pulled, created, verified, removed", self.make_models),
         )
 
     def install_release(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Unpack the release if the host does not have it, and create the models' directory."""
+        """Unpack the release unless the host has it, and create the models' directory."""
         yield from release.install(plan, observed, render.USER)
         for ollama in self.instances(plan):
-            if _lacks_directory(ollama, observed):
+            if _needs_directory(ollama, observed):
                 yield script(
                     shell(
                         FILES / "models_directory.sh",
@@ -112,9 +112,9 @@ class Ollama(ServiceRole[OllamaPlan]):
                 )
 
     def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Switch to a changed generation; the models that are there must answer from it.
+        """Switch to a changed generation, whose present models must answer.
 
-        Servers that have a model in common switch one after another.
+        Servers with a common model switch one after another.
         """
         for ollama in self.instances(plan):
             commands = super().switch_generations(plan, observed)
@@ -122,8 +122,7 @@ class Ollama(ServiceRole[OllamaPlan]):
             yield from ordered_rollout([Turn(render.NAME, ahead, commands)])
 
     def _ahead(self, ollama: OllamaPlan, observed: Observation) -> list[Host]:
-        """Return the hosts that switch before this one. One that does not serve yet waits for
-        none."""
+        """Return the hosts that switch before this one; none if this one is not serving yet."""
         if not drift.is_listening(render.installed(ollama), observed):
             return []
         mine = {model.model for model in ollama.models}
@@ -138,14 +137,13 @@ class Ollama(ServiceRole[OllamaPlan]):
         return due_before(is_due)
 
     def make_models(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Make the models what the fleet file says. A new one proves itself before the old one is
-        removed."""
+        """Create and remove models. A new model must answer before the old one is removed."""
         for ollama in self.instances(plan):
-            if not self._runs(ollama, observed) or any(models.changes(ollama, observed)):
+            if not self._is_running(ollama, observed) or any(models.changes(ollama, observed)):
                 yield from models.send(ollama, observed)
                 yield from models.make(ollama)
 
-    def _runs(self, ollama: OllamaPlan, observed: Observation) -> bool:
+    def _is_running(self, ollama: OllamaPlan, observed: Observation) -> bool:
         desired = self.render(ollama, observed)
         return drift.is_started(desired, observed) and drift.is_listening(desired, observed)
 
@@ -160,8 +158,8 @@ class Ollama(ServiceRole[OllamaPlan]):
         return (model.model for each in self.instances(plan) for model in each.models)
 
 
-def _lacks_directory(ollama: OllamaPlan, observed: Observation) -> bool:
-    """Are the models in a directory outside the service's own, and is it not ready yet?"""
+def _needs_directory(ollama: OllamaPlan, observed: Observation) -> bool:
+    """Return whether a directory of the fleet file for the models, or its link, is missing."""
     needed = {ollama.models_directory, render.ELSEWHERE}
     return not render.is_at_home(ollama) and not all(observed[Exists(path)] for path in needed)
 

@@ -1,4 +1,4 @@
-"""The ports of a host's services, reserved for the users of these services.
+"""The reserved ports of a host: only the users of services can listen on the services' ports.
 
 Without this, a local user could listen on a service's port while the service drains or restarts,
 and would receive its clients' keys.
@@ -14,21 +14,21 @@ from typing import Any
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.deferred_removal import last
+from mirrorfleet.runtime.deferred_removal import after_dependents
 from mirrorfleet.runtime.facts import Content, Fact, File, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.reserved import PROGRAM, RELEASE, UNIT, UNIT_PATH
 from mirrorfleet.runtime.role import Role, Step
-from mirrorfleet.runtime.rollout import is_skipped, serves
+from mirrorfleet.runtime.rollout import has_services, is_host_skipped
 from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.text import template
 
 HERE = Path(__file__).parent
 
 STATE = "/run/mirrorfleet/ports"
-"""What reserve_ports.py says of its last run."""
+"""The report of reserve_ports.py about its last run."""
 
 
 class Ports(Role):
@@ -38,15 +38,15 @@ class Ports(Role):
     removable_services = ("ports",)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
-        asked: list[Fact[Any]] = [File(PROGRAM)]
-        if serves(plan):
-            asked += [File(UNIT_PATH), Unit(UNIT), Content(STATE)]
-        return asked
+        needed: list[Fact[Any]] = [File(PROGRAM)]
+        if has_services(plan):
+            needed += [File(UNIT_PATH), Unit(UNIT), Content(STATE)]
+        return needed
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        if is_skipped(plan):
+        if is_host_skipped(plan):
             return
-        if not serves(plan):
+        if not has_services(plan):
             if observed[File(PROGRAM)] is not None:
                 yield Change(f"{UNIT} will be removed")
             return
@@ -60,14 +60,14 @@ class Ports(Role):
             yield Change(f"{UNIT} is {state.active}, {state.enabled}")
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
-        if not serves(plan):
+        if not has_services(plan):
             return
-        said = (observed[Content(STATE)] or b"").decode(errors="replace").strip()
-        if said.startswith("not reserved"):
+        report = (observed[Content(STATE)] or b"").decode(errors="replace").strip()
+        if report.startswith("not reserved"):
             yield (
-                f"ports are {said}. A local user of this host can listen on the port of a service "
-                "that restarts, and get its clients' keys: let nobody log in, or use Linux 5.14 or "
-                "newer with cgroup v2."
+                f"ports are {report}. While a service restarts, a local user of this host can "
+                "listen on its port and receive its clients' keys: allow no local users, or use "
+                "Linux 5.14 or newer with cgroup v2."
             )
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
@@ -75,7 +75,7 @@ class Ports(Role):
 
     def install(self, plan: HostPlan, observed: Observation) -> Commands:
         """Install the program and its unit, and run it: now, and at every boot."""
-        if serves(plan) and any(self.changes(plan, observed)):
+        if has_services(plan) and any(self.changes(plan, observed)):
             members = [Member(Path(path).name, text.encode()) for path, text in installed().items()]
             text = shell(HERE / "files" / "install.sh", unit=UNIT)
             yield script(UNPACK + packages.INSTALL + text, pack(members))
@@ -85,9 +85,9 @@ class Ports(Role):
 
     def release(self, plan: HostPlan, observed: Observation) -> Commands:
         """Release the ports of a host without services, and remove the program and its unit."""
-        if not serves(plan) and observed[File(PROGRAM)] is not None:
+        if not has_services(plan) and observed[File(PROGRAM)] is not None:
             text = shell(HERE / "files" / "remove.sh", unit=UNIT, report=STATE)
-            yield from last([script(RELEASE + call("release_ports") + text)])
+            yield from after_dependents([script(RELEASE + call("release_ports") + text)])
 
 
 def installed() -> dict[str, str]:

@@ -22,16 +22,16 @@ DIRECTORY = f"{ROOT}/{NAME}"
 DATA = f"{STATE}/{NAME}/data"
 BACKUPS = f"{STATE}/{NAME}/backups"
 SOCKET = "/run/mirrorfleet-postgres"
-"""Where the host's own root comes in, without a password."""
+"""The socket directory, through which root logs in without a password."""
 
 MADE = f"{STATE}/{NAME}/made"
-"""It is there once there was a database, also while its server has left the fleet file."""
+"""Exists once a database was created, also after its server was removed from the fleet file."""
 
 FORMER = f"{STATE}/{NAME}/former"
-"""While it is there, the password of another generation may still let in."""
+"""Exists while the password of another generation may still work."""
 
 SERVICES = f"{NAME}*"
-"""The server, and the one that makes backups."""
+"""A pattern for the server's name and the backup's."""
 
 BACKUP, TIMER = f"mirrorfleet-{NAME}-backup.service", f"mirrorfleet-{NAME}-backup.timer"
 UNITS = "/etc/systemd/system"
@@ -40,14 +40,14 @@ HERE = Path(__file__).parent
 SCRIPTS = ("server.sh", "backup.sh")
 
 START = 120
-"""Seconds from start to the first answer: one that was killed reads its log first."""
+"""Seconds from start to the first answer: after a crash, the server replays its log first."""
 
 ITERATIONS = 4096
-"""Postgres's own; the password is a long random one."""
+"""The default of Postgres, sufficient for a long random password."""
 
 
 def installed(postgres: PostgresPlan) -> Installed:
-    """Return what holds for every generation."""
+    """Return what all generations share."""
     return Installed(
         name=NAME,
         user=USER,
@@ -58,8 +58,8 @@ def installed(postgres: PostgresPlan) -> Installed:
     )
 
 
-def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> Service:
-    """Return the service. ``admitted`` are the networks that the gateways come from."""
+def service(postgres: PostgresPlan, password: str, sources: Sequence[str]) -> Service:
+    """Return the service. ``sources`` are the networks of the gateways."""
     return Service(
         **vars(installed(postgres)),
         unit=template(
@@ -80,7 +80,7 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
                 port=postgres.port,
                 connections=postgres.max_connections,
             ),
-            "pg_hba.conf": template(HERE / "templates" / "pg_hba.conf.j2", admitted=admitted),
+            "pg_hba.conf": template(HERE / "templates" / "pg_hba.conf.j2", admitted=sources),
             "pg_ident.conf": f"mirrorfleet root postgres\nmirrorfleet {USER} postgres\n",
             "setup.sql": template(
                 HERE / "templates" / "setup.sql.j2",
@@ -95,21 +95,23 @@ def service(postgres: PostgresPlan, password: str, admitted: Sequence[str]) -> S
 
 
 def backup(postgres: PostgresPlan) -> list[SystemFile]:
-    """Return the units that make a backup every day."""
-    said = {
+    """Return the units for a daily backup."""
+    values = {
         "user": USER,
         "directory": f"{DIRECTORY}/current",
         "days": postgres.days,
         "at": postgres.at,
     }
     return [
-        SystemFile(f"{UNITS}/{name}", template(HERE / "templates" / f"{kind}.j2", **said).encode())
+        SystemFile(
+            f"{UNITS}/{name}", template(HERE / "templates" / f"{kind}.j2", **values).encode()
+        )
         for name, kind in ((BACKUP, "backup.service"), (TIMER, "backup.timer"))
     ]
 
 
 def retire() -> str:
-    """Return the script that ends the passwords of former generations."""
+    """Return the script that revokes the passwords of former generations."""
     return shell(HERE / "files" / "retire.sh", directory=DIRECTORY, former=FORMER)
 
 
@@ -119,12 +121,12 @@ def start_timer() -> str:
 
 
 def _salt(postgres: PostgresPlan) -> bytes:
-    """Return a salt: no secret, and the same in every run, so that no password is written anew."""
+    """Return a salt, the same in every run, so that a run without changes writes no password."""
     return sha256(f"mirrorfleet {postgres.listen}:{postgres.port}".encode()).digest()[:16]
 
 
 def verifier(password: str, salt: bytes) -> str:
-    """Return what Postgres knows a password by, and nobody can log in with (RFC 5803)."""
+    """Return the SCRAM verifier of a password, with which no client can log in (RFC 5803)."""
     key = pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
     client, server = (hmac.digest(key, word, "sha256") for word in (b"Client Key", b"Server Key"))
     text = [base64.b64encode(each).decode() for each in (salt, sha256(client).digest(), server)]

@@ -1,4 +1,4 @@
-"""Postgres for the gateways, from the host's distribution, with a backup every day."""
+"""Postgres for the gateways, from the host's distribution, with a daily backup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mirrorfleet.planning import HostPlan, PostgresPlan
 from mirrorfleet.roles.postgres import render
 from mirrorfleet.runtime import cli_options, drift, files, run
 from mirrorfleet.runtime.commands import Commands, script
-from mirrorfleet.runtime.deferred_removal import absent
+from mirrorfleet.runtime.deferred_removal import absent_hosts
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.facts import Exists, Fact, File, Package, Unit
 from mirrorfleet.runtime.observe import Observation, once
@@ -30,7 +30,7 @@ PACKAGES = (PACKAGE, "python3")
 
 
 class Postgres(ServiceRole[PostgresPlan]):
-    """The gateways' Postgres on one host: its server, and a timer for backups."""
+    """The gateways' Postgres on one host: the server, and a timer for backups."""
 
     title = "Postgres"
     unit_names = render.SERVICES
@@ -58,25 +58,25 @@ class Postgres(ServiceRole[PostgresPlan]):
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.postgres is None:
-            if self._would_leave_its_keys(plan, observed):
+            if self._would_lose_keys(plan, observed):
                 yield error(
-                    "this host has the database with LiteLLM's keys, and the fleet file names "
-                    "another one, which has none of them.",
-                    "Move them (`mirrorfleet docs database`, Move the database); then, or to "
-                    "start with none, run once with --data database=moved.",
+                    "this host has the database with LiteLLM's keys, but the fleet file sets "
+                    "another database, which does not have them.",
+                    "Move the keys (`mirrorfleet docs database`, Move the database). Then, or if "
+                    "it is the same database, run once with --data database=moved.",
                 )
             return
         if weak := weakness(reveal(plan.postgres.password)):
             yield error(
                 f"the password of Postgres, {plan.postgres.password}, is too weak: it {weak}.",
-                "Make a random one, for example with: openssl rand -hex 32.",
+                "Create a random one, for example with: openssl rand -hex 32.",
             )
         yield from super().problems(plan, observed)
 
-    def _would_leave_its_keys(self, plan: HostPlan, observed: Observation) -> bool:
-        """Does the fleet have its database elsewhere now?"""
+    def _would_lose_keys(self, plan: HostPlan, observed: Observation) -> bool:
+        """Return whether the fleet file moves the database, without the user's confirmation."""
         return (
-            bool(self.departed(plan, observed))
+            bool(self.removed_services(plan, observed))
             and any(run.plan_of(each).migrations for each in run.hosts())
             and cli_options.option("database") != "moved"
         )
@@ -85,55 +85,59 @@ class Postgres(ServiceRole[PostgresPlan]):
         yield from super().changes(plan, observed)
         if plan.postgres is None:
             return
-        for file in files.unlike(units(plan), observed):
+        for file in files.outdated_system_files(units(plan), observed):
             how = "differs" if observed[File(file.path)] is not None else "is missing"
             yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
         if not _is_timed(observed):
             yield Change(f"{render.TIMER} is not active and enabled")
         if self._has_former_password(plan.postgres, observed):
-            former = "postgres: any former password of the gateways"
-            if waits := absent():
-                yield Change(f"{former} counts until {', '.join(waits)} take part in a run")
+            former = "postgres: former passwords of the gateways"
+            if missing := absent_hosts():
+                yield Change(f"{former} work until {', '.join(missing)} take part in a run")
             else:
-                yield Change(f"{former} goes")
+                yield Change(f"{former} will be revoked")
 
     def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
         if plan.postgres and observed[Unit(render.BACKUP)].active == "failed":
-            yield f"the last backup failed: journalctl -u {render.BACKUP} shows why"
+            yield f"the last backup failed: see journalctl -u {render.BACKUP}"
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
         return (
-            Step("no cluster of the package's own", self.prepare),
+            Step("the package's own cluster, prevented", self.prepare),
             self.install_packages,
             self.create_user,
             self.stage,
             self.switch,
-            Step("a backup every day", self.install_timer),
+            Step("daily backup", self.install_timer),
         )
 
     def prepare(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Keep the package from starting a server of its own when it is installed."""
+        """Prevent the package from starting its own server at installation."""
         if not observed[Package(PACKAGE)]:
             yield script(shell(render.HERE / "files" / "prepare.sh"))
 
     def install_timer(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Have a backup made every day."""
+        """Install and start the timer of the daily backup."""
         desired = units(plan)
-        if files.unlike(desired, observed) or not _is_timed(observed):
+        if files.outdated_system_files(desired, observed) or not _is_timed(observed):
             yield from files.install(desired, observed, then=render.start_timer())
 
     def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         if not plan.postgres:
             return ()
-        return (Step("former passwords are revoked", self.revoke_passwords),)
+        return (Step("former passwords, revoked", self.revoke_passwords),)
 
     def revoke_passwords(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Revoke all passwords but the one in the plan, once all gateways have that one."""
-        if plan.postgres and self._has_former_password(plan.postgres, observed) and not absent():
+        """Revoke all passwords except the one in the plan, once all gateways have that one."""
+        if (
+            plan.postgres
+            and self._has_former_password(plan.postgres, observed)
+            and not absent_hosts()
+        ):
             yield from gated_by(lambda plan: plan.gateway, _revoke())
 
     def _has_former_password(self, postgres: PostgresPlan, observed: Observation) -> bool:
-        """Can a former password still open the database, once this run has started the server?"""
+        """Return whether a former password still works after this run has started the server."""
         changes_now = observed[Exists(render.MADE)] and not drift.is_started(
             self.render(postgres, observed), observed
         )
@@ -148,11 +152,11 @@ class Postgres(ServiceRole[PostgresPlan]):
 
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
         yield from super().files(plan, observed)
-        yield from ((each.path, (each.content or b"").decode()) for each in units(plan))
+        yield from ((unit.path, (unit.content or b"").decode()) for unit in units(plan))
 
 
 def units(plan: HostPlan) -> list[files.SystemFile]:
-    """Return the units beside the server's own: they have a backup made every day."""
+    """Return the units for the daily backup."""
     return render.backup(plan.postgres) if plan.postgres else []
 
 
@@ -167,5 +171,7 @@ def _is_timed(observed: Observation) -> bool:
 
 @once
 def _rendered(postgres: PostgresPlan, observed: Observation) -> Service:
-    admitted = sorted(str(each) for name in postgres.allowed_sources for each in networks(name))
-    return render.service(postgres, reveal(postgres.password), admitted)
+    sources = sorted(
+        str(network) for name in postgres.allowed_sources for network in networks(name)
+    )
+    return render.service(postgres, reveal(postgres.password), sources)

@@ -16,13 +16,13 @@ USER = "mirrorfleet-redis"
 TEMPLATES = Path(__file__).parent / "templates"
 
 START = 30
-"""Seconds from start to the first answer: there is nothing to load."""
+"""Seconds from start to the first answer: Redis loads no data."""
 
 HOOKS = Path(__file__).parent / "files" / "hooks.sh"
 
 
 def installed(redis: RedisPlan) -> Installed:
-    """Return what holds for every generation."""
+    """Return what all generations share."""
     return Installed(
         name=NAME,
         user=USER,
@@ -34,7 +34,7 @@ def installed(redis: RedisPlan) -> Installed:
 
 
 def service(redis: RedisPlan, password: str) -> Service:
-    """Return the service. Its user can read the password's digest, and not the password."""
+    """Return the service. Its user can read the password's digest, but not the password."""
     return Service(
         **vars(installed(redis)),
         unit=template(TEMPLATES / "unit.service.j2", user=USER, directory=f"{ROOT}/{NAME}"),

@@ -1,4 +1,4 @@
-"""Redis for the gateways: a service of its own beside the one of the distribution's package."""
+"""Redis for the gateways: a service beside the one of the distribution's package."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Redis(ServiceRole[RedisPlan]):
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
         return (
-            Step("no server of the package's own", self.mask),
+            Step("the package's own server, masked", self.mask),
             self.install_packages,
             self.create_user,
             self.stage,
@@ -47,9 +47,9 @@ class Redis(ServiceRole[RedisPlan]):
         )
 
     def mask(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Keep the package from starting its own server when it is installed."""
+        """Prevent the package from starting its own server at installation."""
         if not observed[Package(PACKAGE)]:
-            # It would be open to every user of the host.
+            # Every user of the host could connect to it.
             yield script(call("systemctl", "--quiet", "mask", "redis-server.service"))
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What every host with services needs of its system."""
+"""Checks of the system of hosts with services."""

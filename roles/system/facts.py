@@ -1,4 +1,4 @@
-"""What every host with a service must be asked: its clock, and the addresses behind names."""
+"""Facts about the system of a host with services: its clock, and the addresses of names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHELL = Path(__file__).parent / "files" / "facts.sh"
 
 @dataclass(frozen=True)
 class Clock(Fact[int | None]):
-    """The host's time in seconds since 1970. `Observation.during` is when it was asked."""
+    """The host's time in seconds since 1970. `Observation.during` is the time of the reading."""
 
     function = "clock"
     shell = (SHELL,)
@@ -24,7 +24,7 @@ class Clock(Fact[int | None]):
 
 @dataclass(frozen=True)
 class Addresses(Fact[tuple[str, ...]]):
-    """The addresses that the host finds for a name, the first one first."""
+    """The addresses to which the host resolves a name, in its order."""
 
     name: str
 

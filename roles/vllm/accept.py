@@ -24,12 +24,12 @@ def command(
     variables: Mapping[str, str],
     capability: str = "",
 ) -> tuple[str, ...]:
-    """Return a program with its words, for root in the directory of the new generation.
+    """Return a command that root runs in the directory of the new generation.
 
-    ``whole`` is the program that looks at weights, ``variables`` the environment of the engine
-    without its key. ``capability`` stands in for the driver's answer where there is no GPU.
+    ``whole`` is the program that verifies weights, ``variables`` the environment of the engine
+    without its key. ``capability`` replaces the driver's answer in tests without a GPU.
     """
-    given = {
+    arguments = {
         "name": name,
         "user": user,
         "directory": directory,
@@ -40,4 +40,4 @@ def command(
         "variables": environment_file(dict(variables)),
         "capability": capability,
     }
-    return ("env", *(f"{key}={value}" for key, value in given.items()), "sh", "-c", ACCEPT)
+    return ("env", *(f"{key}={value}" for key, value in arguments.items()), "sh", "-c", ACCEPT)

@@ -1,4 +1,4 @@
-"""The device files of NVIDIA's driver, made at boot before the engines of a host: see nvidia.sh."""
+"""The device files of NVIDIA's driver, created at boot before the engines start: see nvidia.sh."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ def units(plan: HostPlan) -> list[files.SystemFile]:
 
 
 def facts(plan: HostPlan) -> list[Fact[Any]]:
-    """What must be known of a host with such an engine, or that had one."""
-    asked: list[Fact[Any]] = [Services(NAME)]
+    """Return the facts of a host that has such an engine, or had one."""
+    needed: list[Fact[Any]] = [Services(NAME)]
     if _needed(plan):
-        asked += [File(SCRIPT), File(UNIT_PATH), Unit(UNIT)]
-    return asked
+        needed += [File(SCRIPT), File(UNIT_PATH), Unit(UNIT)]
+    return needed
 
 
 def changes(plan: HostPlan, observed: Observation) -> Iterator[Change]:
-    """Yield what of it will be changed."""
-    wanted = units(plan)
-    for file in files.unlike(wanted, observed):
+    """Yield the files and the unit that will change."""
+    desired = units(plan)
+    for file in files.outdated_system_files(desired, observed):
         how = "differs" if observed[File(file.path)] is not None else "is missing"
         yield Change(f"{file.path} {how}", old=file.path, new=(file.content or b"").decode())
-    if wanted and not _is_up(observed) and observed[File(UNIT_PATH)] is not None:
+    if desired and not _is_up(observed) and observed[File(UNIT_PATH)] is not None:
         yield Change(f"{UNIT} is not active and enabled")
 
 
 def install(plan: HostPlan, observed: Observation) -> Commands:
-    """Put the unit on the host and start it, where it differs or does not run."""
-    wanted = units(plan)
-    if wanted and (files.unlike(wanted, observed) or not _is_up(observed)):
+    """Install the unit and start it, if it differs or is not running."""
+    desired = units(plan)
+    if desired and (files.outdated_system_files(desired, observed) or not _is_up(observed)):
         yield from files.install(
-            wanted, observed, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
+            desired, observed, then=shell(HERE / "files/start_devices.sh", unit=UNIT)
         )
 
 
-def departed(plan: HostPlan, observed: Observation) -> list[str]:
-    """Return the unit, where no engine needs it any more."""
-    return service_removal.departed(NAME, [NAME] if _needed(plan) else [], observed)
+def removed(plan: HostPlan, observed: Observation) -> list[str]:
+    """Return the name of the unit if no engine on the host needs it any longer."""
+    return service_removal.removed(NAME, [NAME] if _needed(plan) else [], observed)
 
 
 def _needed(plan: HostPlan) -> bool:

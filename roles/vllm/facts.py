@@ -1,4 +1,4 @@
-"""Facts that engines need about a host: the weights, and the network between nodes."""
+"""Facts for vLLM engines: the weights, and the network between nodes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NETWORK = FILES / "network.sh"
 
 @dataclass(frozen=True)
 class Weights(Fact[frozenset[str] | None]):
-    """The files of weights that have another size than on arrival, or are gone.
+    """The files of weights whose size has changed since they arrived, or that are missing.
 
-    ``None`` where the directory does not hold weights that arrived whole.
+    ``None`` if the directory has no weights that arrived completely.
     """
 
     directory: str
@@ -31,9 +31,9 @@ class Weights(Fact[frozenset[str] | None]):
 
 @dataclass(frozen=True)
 class SharedWeights(Weights):
-    """The files that are missing or empty, of weights that Mirrorfleet did not bring.
+    """The missing or empty files of weights that Mirrorfleet did not bring.
 
-    ``None`` where there is no such directory.
+    ``None`` if the directory does not exist.
     """
 
     function = "shared"
@@ -45,8 +45,10 @@ class SharedWeights(Weights):
 
 @dataclass(frozen=True)
 class UnusedWeights(Fact[Mapping[str, int]]):
-    """The directories in a directory of weights, or of environments, that no generation of a
-    service below ``root`` names: their bytes by path."""
+    """The bytes of each unused directory of weights or environments, by path.
+
+    A directory is unused if no generation of a service below ``root`` names it.
+    """
 
     root: str
     directory: str
@@ -73,7 +75,7 @@ class FileSizes(Fact[Mapping[str, int]]):
 
 @dataclass(frozen=True)
 class WeightsSize(Fact[int]):
-    """The bytes of the weights in a directory, 0 where there are none."""
+    """The bytes of the weights in a directory, 0 if there are none."""
 
     directory: str
 
@@ -86,7 +88,7 @@ class WeightsSize(Fact[int]):
 
 @dataclass(frozen=True)
 class Card(Fact[str | None]):
-    """The network card that has an address; ``None`` where none has."""
+    """The network interface with an address; ``None`` if none has it."""
 
     address: str
 
@@ -99,7 +101,7 @@ class Card(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Unreached(Fact[bool]):
-    """Does nothing come back from "ADDRESS PORT" within 3 s? A refusal counts as an answer."""
+    """Whether "ADDRESS PORT" does not reply within 3 s. A refused connection is a reply."""
 
     target: str
 

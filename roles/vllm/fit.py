@@ -1,4 +1,4 @@
-"""Pure: a model against the GPUs and the window that it is to have, by its config.json."""
+"""Pure: whether a model fits its GPUs and its context window, by its config.json."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mirrorfleet.runtime.problems import error, warning
 
 
 def problems(engine: VllmPlan, config: bytes) -> Iterator[Problem]:
-    """Yield why vLLM would not start; ``config`` is empty where no weights are there yet.
+    """Yield why vLLM would not start. ``config`` is empty if the host has no weights yet.
 
-    The check of the fleet file has read the config.json of weights that are pushed.
+    The check of the fleet file covers weights with `push`.
     """
     model = model_config.read(config)
     if not model or engine.weights.kind == "push":
@@ -21,8 +21,8 @@ def problems(engine: VllmPlan, config: bytes) -> Iterator[Problem]:
     gpus = engine.tensor_parallel
     for count, kind in model_config.indivisible_heads(model, gpus):
         yield (error if kind == "attention heads" else warning)(
-            f"'{engine.model}' should be split over {gpus} GPUs, which do not divide its {count} "
-            f"{kind} evenly.",
+            f"'{engine.model}' cannot be split over {gpus} GPUs: {count} {kind} are not "
+            f"divisible by {gpus}.",
             "Set another tensor_parallel.",
         )
         break
@@ -33,8 +33,8 @@ def problems(engine: VllmPlan, config: bytes) -> Iterator[Problem]:
         and not model_config.allows_longer_window(engine.arguments, engine.environment)
     ):
         yield error(
-            f"'{engine.model}' has a context of {engine.context}, and config.json of its weights "
-            f"allows {trained}.",
-            f"Set {trained} or less; for a longer one, set the hf-overrides of the model's card "
-            "under 'arguments'.",
+            f"'{engine.model}' has a context of {engine.context} tokens, but config.json of its "
+            f"weights allows {trained}.",
+            f"Set context to {trained} or less, or set the hf-overrides of the model card under "
+            "'arguments'.",
         )

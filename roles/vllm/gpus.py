@@ -1,4 +1,4 @@
-"""The GPUs of a host against its engines: how many there are, their driver, their memory."""
+"""Whether the GPUs of a host suffice for its engines: their number, driver and memory."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
 
 SLACK = 1.05
-"""A model that needs more memory than there is by less than this factor is a warning, not an error:
-its files may hold layers that vLLM does not load, such as those that predict tokens ahead."""
+"""If a model exceeds the GPU memory by less than this factor, that is a warning, not an error: its
+files may have layers that vLLM does not load, such as those for speculative decoding."""
 
 FABRIC = "nvidia-fabricmanager.service"
-"""What joins the GPUs of a host with NVSwitch."""
+"""The service that connects the GPUs of a host with NVSwitch."""
 
 HINTS = {
-    "version mismatch": "The driver was upgraded, and the kernel still runs the former one. Reboot "
+    "version mismatch": "The driver was upgraded, but the kernel still runs the former one: reboot "
     "the host.",
     "No devices were found": "The driver is loaded and finds no GPU: see lspci -d 10de: and dmesg.",
     "no answer within": "A GPU or the driver hangs: see dmesg, and reboot the host.",
     "Unknown Error": "A GPU has failed: see dmesg, and reboot the host.",
 }
-"""What to do about messages of nvidia-smi."""
+"""The fixes for messages of nvidia-smi."""
 
 
 def facts(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
-    """What must be known of the GPUs, and of the weights at their place, to judge an engine."""
+    """Return the facts about the GPUs and the weights that decide whether an engine can run."""
     if engine.build != "cuda":
         return []
-    asked: list[Fact[Any]] = [Gpus(), Unit(FABRIC), WeightsSize(weights)]
-    asked += [Exists(path) for path in _compat(engine)]
-    return [*asked, Content(f"{weights}/config.json")]
+    needed: list[Fact[Any]] = [Gpus(), Unit(FABRIC), WeightsSize(weights)]
+    needed += [Exists(path) for path in _compat(engine)]
+    return [*needed, Content(f"{weights}/config.json")]
 
 
 def problems(
@@ -53,7 +53,7 @@ def problems(
 ) -> Iterator[Problem]:
     """Yield why an engine cannot run on the GPUs of its host.
 
-    ``lock`` pins its software, ``weights`` is where these are, or will be.
+    ``lock`` is the lock file of its software, ``weights`` the directory of its weights.
     """
     if engine.build != "cuda":
         return
@@ -66,17 +66,18 @@ def problems(
             f"Install NVIDIA's driver{f', {oldest} or newer' if oldest else ''}, or reboot into "
             f"it; deploys/drivers.py installs the package that hosts.{plan.name}.driver names"
         )
-        said = f"nvidia-smi: {message}" if message else "nvidia-smi"
+        source = f"nvidia-smi: {message}" if message else "nvidia-smi"
         yield error(
-            f"no NVIDIA GPU is visible ({said}), and '{engine.model}' needs {len(engine.devices)}.",
+            f"no NVIDIA GPU is visible ({source}), but '{engine.model}' needs "
+            f"{len(engine.devices)}.",
             _hint(observed) or f"{job if plan.driver else install}.",
         )
         return
-    if beyond := [at for at in engine.devices if at >= len(gpus)]:
-        said = f" (nvidia-smi: {message})" if message else ""
+    if absent := [at for at in engine.devices if at >= len(gpus)]:
+        source = f" (nvidia-smi: {message})" if message else ""
         yield error(
-            f"'{engine.model}' needs GPU {beyond[0]}, counted from 0, and {len(gpus)} GPUs "
-            f"are visible{said}.",
+            f"'{engine.model}' needs GPU {absent[0]} (counted from 0), but {len(gpus)} GPUs "
+            f"are visible{source}.",
             _hint(observed) or f"Correct hosts.{plan.name}.gpus.count.",
         )
         return
@@ -84,9 +85,9 @@ def problems(
     driver = gpus[0].driver
     key = f"hosts.{plan.name}.gpus.cuda_compat"
     if engine.cuda_compat:
-        if absent := [path for path in _compat(engine) if not observed[Exists(path)]]:
+        if missing := [path for path in _compat(engine) if not observed[Exists(path)]]:
             yield error(
-                f"{key} promises {absent[0]}, which is not there.",
+                f"{key} needs {missing[0]}, which does not exist.",
                 f"Install NVIDIA's package cuda-compat for CUDA {cuda}, or correct the key.",
             )
     elif older(driver, oldest):
@@ -95,7 +96,7 @@ def problems(
             "install it by hand"
         )
         yield error(
-            f"NVIDIA's driver is {driver}, and vLLM {engine.version} brings CUDA {cuda}, which "
+            f"NVIDIA's driver is {driver}, but vLLM {engine.version} brings CUDA {cuda}, which "
             f"needs {oldest} or newer.",
             f"{job if plan.driver else install}; or, for datacenter GPUs only, install NVIDIA's "
             f"package cuda-compat, and set {key} to its directory.",
@@ -105,32 +106,32 @@ def problems(
 
 
 def _hint(observed: Observation) -> str:
-    """Return what to do about what nvidia-smi says; "" where that is not known."""
+    """Return the fix for the message of nvidia-smi, "" if it is unknown."""
     return next((hint for words, hint in HINTS.items() if words in observed[Gpus()].message), "")
 
 
 def _generation(engine: VllmPlan, cuda: str, observed: Observation) -> Iterator[Problem]:
-    """Yield a GPU that is too old for the CUDA of a lock file, and GPUs that nothing joins."""
+    """Yield a GPU that is too old for the lock file's CUDA, and a stopped fabric manager."""
     oldest, report = table("drivers")["capability"].get(cuda, ""), observed[Gpus()]
     for at in engine.devices:
         if (found := report.gpus[at].capability) and older(found, oldest):
             yield error(
-                f"GPU {at} has compute capability {found}, and vLLM {engine.version} brings CUDA "
+                f"GPU {at} has compute capability {found}, but vLLM {engine.version} brings CUDA "
                 f"{cuda}, which needs {oldest} or newer: V100 and older GPUs are not supported.",
-                f"Choose another host for '{engine.model}'.",
+                f"Use another host for '{engine.model}'.",
             )
             break
     if report.nvswitch and observed[Unit(FABRIC)].active != "active":
         yield warning(
-            f"NVSwitch joins the GPUs, and {FABRIC} is not running: every CUDA call fails with "
-            "error 802.",
+            f"NVSwitch connects the GPUs, but {FABRIC} is not running: every CUDA call fails "
+            "with error 802.",
             "Install nvidia-fabricmanager of the driver's release, "
             f"{report.gpus[0].driver}, and run systemctl enable --now nvidia-fabricmanager.",
         )
 
 
 def _compat(engine: VllmPlan) -> list[str]:
-    """Return the library that is to stand in for that of the driver."""
+    """Return the path of the library that replaces the driver's, if one is set."""
     return [f"{engine.cuda_compat}/libcuda.so.1"] if engine.cuda_compat else []
 
 
@@ -141,7 +142,7 @@ def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Pro
     config, size = _model(engine, place, observed)
     if not config or not size:
         yield warning(
-            f"the GPU memory that '{engine.model}' needs is not known before its weights are there."
+            f"the GPU memory that '{engine.model}' needs is unknown until the host has its weights."
         )
         return
     needs = need(engine, config, size)
@@ -157,14 +158,14 @@ def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Pro
 
 
 def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, int]:
-    """Return config.json and the bytes of the weights: of the host, or of what it will be sent."""
+    """Return config.json and the bytes of the weights: on the host, or those to upload."""
     config = observed[Content(f"{place}/config.json")] or b""
     source = Path(engine.weights.source)
     if not config and engine.weights.kind == "push":
         try:
             config = reading.content(source / "config.json")
         except reading.Unreadable:
-            config = b""  # which push.files reports
+            config = b""  # weights_upload.files reports it
         parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
         return config, sum(part.stat().st_size for part in parts if part.is_file())
     return config, (observed[WeightsSize(place)] or 0)
@@ -172,15 +173,14 @@ def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, 
 
 @cache
 def needed(lock: Path) -> tuple[str, str]:
-    """Return the major release of the CUDA libraries that a lock file brings, and the oldest driver
-    with which they run; "" where that is not known."""
+    """Return the major CUDA release of a lock file and its oldest driver, "" where unknown."""
     found = re.search(r"^nvidia-cuda-runtime(?:-cu\d+)?==(\d+)", lock.read_text("utf-8"), re.M)
     cuda = found[1] if found else ""
     return cuda, table("drivers")["cuda"].get(cuda, "")
 
 
 def older(driver: str, oldest: str) -> bool:
-    """Is a driver older than the oldest that will do? What is not understood is not."""
+    """Return whether a release is older than the oldest that works; an unknown format is not."""
     try:
         return Version(driver) < Version(oldest)
     except InvalidVersion:

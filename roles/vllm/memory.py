@@ -1,8 +1,7 @@
-"""Pure: how much memory an engine takes of each of its GPUs, at the least.
+"""Pure: the minimum memory that an engine needs on each of its GPUs.
 
-What is not understood of a model counts as nothing, so that what exceeds the memory by much does so
-in truth: the context's KV cache for one request, and the weights, without activations and CUDA
-graphs.
+It is the weights and the KV cache of one request with a full context, without activations and CUDA
+graphs. Unknown parts of a model count as 0, so a result far above the memory is certain.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mirrorfleet.planning.vllm import VllmPlan
 GIB = 1024**3
 
 SIZES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
-"""Bytes of a number of the KV cache, by the type of the model."""
+"""Bytes of a number in the KV cache, by the data type of the model."""
 
 ELSEWHERE = (
     "cpu-offload-gb",
@@ -28,22 +27,22 @@ ELSEWHERE = (
     "load-format",
     "num-gpu-blocks-override",
 )
-"""Options of vLLM that put weights or cache elsewhere: then nothing is estimated."""
+"""Options of vLLM that move weights or cache off the GPU: with one, there is no estimate."""
 
 HYBRID = ("hybrid_override_pattern", "attn_layer_indices", "layers_block_type", "mamba_d_state")
-"""What the configuration of a model has whose layers are not all attention, by ways of its own."""
+"""Keys of config.json that only models with other layers than attention have."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes on each GPU; ``how`` is the arithmetic, for people."""
+    """Bytes on each GPU; ``how`` explains the sum in messages."""
 
     bytes: float
     how: str
 
 
 def need(engine: VllmPlan, config: bytes, weights: int) -> Need | None:
-    """Return what an engine takes of each GPU; ``None`` where that is not understood.
+    """Return the memory that an engine needs on each GPU, ``None`` if it cannot be estimated.
 
     ``config`` is the model's config.json, ``weights`` the bytes of its files.
     """
@@ -51,10 +50,10 @@ def need(engine: VllmPlan, config: bytes, weights: int) -> Need | None:
     if not model or any(name in engine.arguments for name in ELSEWHERE):
         return None
     if engine.quantization and "quantization_config" not in model:
-        return None  # smaller once it is loaded
+        return None  # loading makes the weights smaller
     stored = str(model.get("torch_dtype") or model.get("dtype") or "").removeprefix("torch.")
     if stored == "float32" and engine.dtype not in ("float32", "float"):
-        weights //= 2  # vLLM halves them as it loads
+        weights //= 2  # vLLM converts them to 16 bits while loading
     split = engine.tensor_parallel * engine.pipeline_parallel
     how = f"weights {_gib(weights / split)}"
     if split > 1:
@@ -88,11 +87,11 @@ def _cache(engine: VllmPlan, model: Mapping[str, Any]) -> Need | None:
 
 
 def _tokens(engine: VllmPlan, model: Mapping[str, Any]) -> int | None:
-    """Return the tokens that all layers keep together; a sliding one keeps its window only."""
+    """Return the tokens that all layers cache in total; a sliding layer caches its window only."""
     layers = model.get("num_hidden_layers")
     if not isinstance(layers, int) or any(name in model for name in HYBRID):
         return None
-    # The last ones of some models read what layers before them keep.
+    # In some models, the last layers share the cache of earlier layers.
     layers -= int(model.get("num_kv_shared_layers") or 0)
     window = model.get("sliding_window")
     narrow = min(engine.context, window) if isinstance(window, int) else engine.context
@@ -108,17 +107,17 @@ def _tokens(engine: VllmPlan, model: Mapping[str, Any]) -> int | None:
 
 
 def _size(engine: VllmPlan, model: Mapping[str, Any]) -> int | None:
-    wanted = engine.kv_cache_dtype or "auto"
-    if wanted.startswith(("fp8", "int8")):
+    kind = engine.kv_cache_dtype or "auto"
+    if kind.startswith(("fp8", "int8")):
         return 1
-    if wanted != "auto":
-        return SIZES.get(wanted)
+    if kind != "auto":
+        return SIZES.get(kind)
     quantized = model.get("quantization_config")
     if isinstance(quantized, dict) and quantized.get("kv_cache_scheme"):
         return 1
-    said = engine.dtype if engine.dtype not in (None, "auto") else None
-    # vLLM itself makes the half of float32, where nobody says otherwise.
-    return SIZES.get(said) if said else 2
+    dtype = engine.dtype if engine.dtype not in (None, "auto") else None
+    # Without a dtype, vLLM converts float32 to 16 bits.
+    return SIZES.get(dtype) if dtype else 2
 
 
 def _gib(count: float) -> str:

@@ -1,4 +1,4 @@
-"""Nodes that serve a model together: the network between them, and who takes part in a run."""
+"""Nodes that serve a model together: the network between them, and which of them are in a run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from mirrorfleet.runtime.problems import error
 
 
 def facts(engine: VllmPlan) -> list[Fact[Any]]:
-    """What must be known of the network of a node: its card, and whether it reaches the others."""
+    """Return the facts of a node's network: its interface, and whether it reaches the others."""
     if engine.nodes is None:
         return []
     own = engine.nodes.members[engine.nodes.rank].address
-    ways = [Unreached(each) for each in _ways(engine.nodes)]
-    return [Card(own), *ways]
+    return [Card(own), *(Unreached(target) for target in _targets(engine.nodes))]
 
 
 def problems(plan: HostPlan, engine: VllmPlan, observed: Observation) -> Iterator[Problem]:
@@ -34,54 +33,55 @@ def problems(plan: HostPlan, engine: VllmPlan, observed: Observation) -> Iterato
     card = observed[Card(own)]
     if card is None:
         yield error(
-            f"no network card has the address {own}, by which the other nodes of '{engine.model}' "
-            "reach this host.",
-            f"Set hosts.{plan.name}.address to the address on the card.",
+            f"no network interface has the address {own}, at which the other nodes of "
+            f"'{engine.model}' connect to this host.",
+            f"Set hosts.{plan.name}.address to the address of the interface.",
         )
         return
-    for way in _ways(engine.nodes):
-        if observed[Unreached(way)]:
+    for target in _targets(engine.nodes):
+        if observed[Unreached(target)]:
             yield error(
-                f"no reply from {way.replace(' ', ':')} via {card} within 3 seconds, "
-                f"where the nodes of '{engine.model}' meet.",
+                f"no reply from {target.replace(' ', ':')} via {card} within 3 seconds, "
+                f"which the nodes of '{engine.model}' need.",
                 f"Open ports {engine.nodes.port} and {engine.nodes.port + 1} between them, and "
-                "those above 32767.",
+                "all ports from 32768.",
             )
 
 
-def _ways(nodes: NodesPlan) -> list[str]:
-    """Return where a node reaches the others: the first asks all, and all join it."""
+def _targets(nodes: NodesPlan) -> list[str]:
+    """Return the "ADDRESS PORT" to which a node connects: the first to all, all others to it."""
     if nodes.rank:
         return [f"{nodes.members[0].address} {nodes.port + 1}"]
     return [f"{each.address} {nodes.port}" for each in nodes.members[1:]]
 
 
 def left_out(engine: VllmPlan) -> Iterator[Problem]:
-    """Yield why a node cannot change now: another one takes no part in this run."""
+    """Yield why a node cannot change now: another node is not in this run."""
     if engine.nodes is None:
         return
-    is_one = is_other(engine)
-    if away := [
-        run.plan_of(each).name for each in deferred_removal.left_out() if is_one(run.plan_of(each))
-    ]:
+    is_node = is_other_node(engine)
+    absent = [
+        run.plan_of(host).name for host in deferred_removal.left_out() if is_node(run.plan_of(host))
+    ]
+    if absent:
         yield error(
-            f"all nodes of '{engine.model}' change together, and this run leaves out "
-            f"{', '.join(away)}.",
-            "Run with all of them.",
+            f"all nodes of '{engine.model}' change together, but this run leaves out "
+            f"{', '.join(absent)}.",
+            "Include all of them in the run.",
         )
 
 
 def others(engine: VllmPlan) -> list[Host]:
-    """Return the other nodes of the model that take part in this run."""
+    """Return the other nodes of the model that are in this run."""
     if engine.nodes is None:
         return []
-    is_one = is_other(engine)
-    return [each for each in run.hosts() if run.observed_on(each) and is_one(run.plan_of(each))]
+    is_node = is_other_node(engine)
+    return [host for host in run.hosts() if run.observed_on(host) and is_node(run.plan_of(host))]
 
 
-def is_other(engine: VllmPlan) -> Callable[[HostPlan], bool]:
-    """Return what tells the other nodes of the model by their plans."""
+def is_other_node(engine: VllmPlan) -> Callable[[HostPlan], bool]:
+    """Return a predicate that selects the plans of the other nodes of the model."""
     if engine.nodes is None:
         raise ValueError(f"{engine.model} has no other nodes")
-    names = {each.name for each in engine.nodes.members if each.address != engine.listen}
+    names = {member.name for member in engine.nodes.members if member.address != engine.listen}
     return lambda plan: plan.name in names

@@ -1,5 +1,4 @@
-"""The removal of weights and environments that no service of a host uses: see
-deploys/remove_weights.py."""
+"""The removal of unused weights and environments: the role of deploys/remove_weights.py."""
 
 from __future__ import annotations
 
@@ -21,19 +20,19 @@ from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.shell import call
 
-OURS = re.compile(
+CREATED = re.compile(
     rf"{WEIGHTS}/[^/]+-[0-9a-f]{{12}}(\.part|\.old)?|{ENVIRONMENTS}/[^/]+-[0-9a-f]{{8}}(-\d)?"
 )
-"""What runs have made there; nothing else is removed, whoever put it there."""
+"""The directories that runs create there. No other directory is removed."""
 
 UNUSED = (UnusedWeights(ROOT, ENVIRONMENTS), UnusedWeights(ROOT, WEIGHTS))
 
 
 class WeightsRemoval(Role):
-    """Weights and environments that nothing uses, off any host: a model may have left this one.
+    """Remove unused weights and environments from all hosts, also those without models.
 
-    A change of a model removes the environments that no generation needs. Where the last model has
-    left, there is no such change any more.
+    A switch of a model removes environments that no generation needs. On a host whose last model
+    was removed, no switch follows.
     """
 
     title = "vLLM"
@@ -49,7 +48,7 @@ class WeightsRemoval(Role):
         return (Step("unused weights and environments", self.clear),)
 
     def clear(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Remove what no generation starts with and the fleet file does not need."""
+        """Remove what no generation uses and the fleet file does not need."""
         if unused := _unused(plan, observed):
             yield script(call("rm", "-rf", *unused))
 
@@ -63,5 +62,5 @@ def _unused(plan: HostPlan, observed: Observation) -> dict[str, int]:
         place: size
         for fact in UNUSED
         for place, size in sorted(observed[fact].items())
-        if OURS.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
+        if CREATED.fullmatch(place) and not any(fnmatch(place, pattern) for pattern in needed)
     }

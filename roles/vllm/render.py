@@ -12,6 +12,7 @@ from typing import Any
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm import accept
+from mirrorfleet.roles.vllm.command_line import arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
@@ -31,17 +32,10 @@ PROVE, EXPLAIN, WHOLE, NODES = (
 
 
 NAMES = "vllm-*"
-"""The services of all engines, on any host."""
+"""A pattern for the names of all engines' services."""
 
 START = 1200
-"""Seconds: a large model needs up to 20 minutes to load."""
-
-
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-JOBS = "8"
-"""Kernels that ninja compiles at the same time: by itself it takes every core, and one of
-FlashInfer's can take several GB of memory."""
+"""Seconds until an engine must be ready: a large model needs up to 20 minutes to load."""
 
 
 def name(engine: VllmPlan) -> str:
@@ -50,23 +44,23 @@ def name(engine: VllmPlan) -> str:
 
 
 def port(engine: VllmPlan) -> int:
-    """Return the port on which an engine is asked or, of another node, waits for the first."""
+    """Return the port on which an engine receives requests, or a follower node its first node."""
     return engine.port if engine.nodes is None or engine.is_head else engine.nodes.port
 
 
 def installed(engine: VllmPlan, weights: str) -> Installed:
-    """Return what holds for every generation of an engine; ``weights`` are those of now."""
+    """Return what all generations of an engine share; ``weights`` is the present directory."""
     follows = engine.nodes is not None and not engine.is_head
-    word = f"{STATE}/{name(engine)}/word"
+    token = f"{STATE}/{name(engine)}/word"
     return Installed(
         name=name(engine),
         user=USER,
         port=port(engine),
         software=ENVIRONMENTS,
         hooks=(shell(FILES / "follow_first_node.sh") if follows else _ready(engine))
-        + _words(engine, weights),
+        + _diagnosis(engine, weights),
         seconds=60 if follows else START,
-        follows=word if follows else "",
+        follows=token if follows else "",
     )
 
 
@@ -100,12 +94,12 @@ def _node(
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     shared += sorted(engine.environment.items())
-    said = {
+    settings = {
         "addresses": [each.address for each in nodes.members],
         "rank": nodes.rank,
         "port": nodes.port,
-        "command": [*command, *_place(nodes)],
-        # The first node's stand in its environment file, with the key.
+        "command": [*command, *_node_options(nodes)],
+        # The first node has them in its environment file, with the key.
         "environment": {} if engine.is_head else variables(engine, environment, None),
     }
     started = Service(
@@ -119,7 +113,7 @@ def _node(
         environment={},
         files={
             "node_launcher.py": NODES,
-            "nodes.json": _json(said),
+            "nodes.json": _json(settings),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
         check=_check(engine, environment, weights),
@@ -134,8 +128,8 @@ def _node(
     )
 
 
-def _place(nodes: NodesPlan) -> list[str]:
-    """Return what each node is told beside what all are told alike."""
+def _node_options(nodes: NodesPlan) -> list[str]:
+    """Return the options of vLLM that connect the nodes."""
     return [
         "--distributed-executor-backend=mp",
         f"--nnodes={len(nodes.members)}",
@@ -147,14 +141,14 @@ def _place(nodes: NodesPlan) -> list[str]:
 
 
 def _peers(nodes: NodesPlan) -> list[str]:
-    """Return with whom a node exchanges packets; nothing where that is everybody.
+    """Return the networks with which a node exchanges packets; none means all networks.
 
-    vLLM, Gloo and NCCL listen on ports that nobody can know before.
+    vLLM, Gloo and NCCL listen on ports that are not known in advance.
     """
     if nodes.rank == 0 and not nodes.allowed_sources:
         return []
-    known = [*(each.address for each in nodes.members), *nodes.allowed_sources]
-    return sorted({str(each) for who in known for each in networks(who)})
+    sources = [*(member.address for member in nodes.members), *nodes.allowed_sources]
+    return sorted({str(network) for source in sources for network in networks(source)})
 
 
 def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str] = ()) -> str:
@@ -174,9 +168,9 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
 
 
 def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
-    """Return the command that accepts a new generation: with CUDA, as root, to start a unit."""
+    """Return the command that checks a new generation. With CUDA, root runs it, to start a unit."""
     if engine.build == "cpu":
-        return whole("check", weights)
+        return verify_weights("check", weights)
     return accept.command(
         name=name(engine),
         user=USER,
@@ -188,118 +182,24 @@ def _check(engine: VllmPlan, environment: str, weights: str) -> tuple[str, ...]:
     )
 
 
-def _words(engine: VllmPlan, weights: str) -> str:
+def _diagnosis(engine: VllmPlan, weights: str) -> str:
     nodes = len(engine.nodes.members) if engine.nodes else 1
     return shell(FILES / "diagnose.sh", explain=EXPLAIN, weights=weights, nodes=nodes)
 
 
-def _json(said: Mapping[str, Any]) -> str:
-    return json.dumps(said, indent=1) + "\n"
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
-def whole(mode: str, weights: str) -> tuple[str, ...]:
-    """Return the command that checks weights; check_weights.py describes its modes."""
+def verify_weights(mode: str, weights: str) -> tuple[str, ...]:
+    """Return the command that verifies weights; check_weights.py describes its modes."""
     return ("python3", "-c", WHOLE, mode, weights)
 
 
-def arguments(engine: VllmPlan) -> list[str]:
-    """Return vLLM's command line after the path of the weights."""
-    said = [
-        f"--served-model-name={engine.model}",
-        f"--host={engine.nodes.members[0].address if engine.nodes else engine.listen}",
-        f"--port={engine.port}",
-        f"--max-model-len={engine.context}",
-    ]
-    if engine.tool_parser:
-        said += ["--enable-auto-tool-choice", f"--tool-call-parser={engine.tool_parser}"]
-    if engine.reasoning_parser:
-        said.append(f"--reasoning-parser={engine.reasoning_parser}")
-    for name in ("dtype", "quantization", "kv_cache_dtype", "max_num_seqs"):
-        if value := getattr(engine, name):
-            said.append(f"--{name.replace('_', '-')}={value}")
-    if engine.build == "cpu":
-        # Compiling kernels for a lab's tiny model takes longer than it ever saves.
-        defaults: dict[str, Any] = {"enforce-eager": True, "kv-cache-memory-bytes": "256M"}
-        if engine.nodes:
-            # Without a look at the model at its start, the later nodes have no room for what comes
-            # from the ones before, and vLLM takes none where it is to compile nothing.
-            del defaults["enforce-eager"]
-            defaults["compilation-config"] = {"mode": 2, "backend": "eager"}
-            said.append(f"--pipeline-parallel-size={engine.pipeline_parallel}")
-        if not engine.max_num_seqs:
-            defaults["max-num-seqs"] = 8
-    else:
-        said.append(f"--tensor-parallel-size={engine.tensor_parallel}")
-        if engine.pipeline_parallel > 1:
-            said.append(f"--pipeline-parallel-size={engine.pipeline_parallel}")
-        if engine.data_parallel > 1:
-            said.append(f"--data-parallel-size={engine.data_parallel}")
-        said.append(f"--gpu-memory-utilization={engine.gpu_memory_utilization}")
-        defaults = {}
-    return said + [option(*each) for each in {**defaults, **engine.arguments}.items()]
-
-
-def option(name: str, value: Any) -> str:
-    """Return one option of `vllm serve` as it is said in the fleet file."""
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    if isinstance(value, dict):
-        return f"--{name}={json.dumps(value)}"
-    return f"--{name}={value}"
-
-
-def variables(engine: VllmPlan, environment: str, api_key: str | None) -> dict[str, str]:
-    """Return the environment of the process; the key is here and never on the command line.
-
-    ``environment`` is the directory of its Python environment.
-    """
-    state = f"{STATE}/{name(engine)}"
-    said = {
-        "HOME": state,
-        "XDG_CACHE_HOME": f"{state}/cache",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-    }
-    if not engine.nodes:
-        # What the processes of one engine say to each other stays on this machine.
-        said["VLLM_HOST_IP"] = "127.0.0.1"
-        said["GLOO_SOCKET_IFNAME"] = "lo"
-    if engine.devices:
-        said["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, engine.devices))
-    if engine.cuda_compat:
-        said["LD_LIBRARY_PATH"] = engine.cuda_compat
-    if engine.build == "cuda":
-        said |= _cuda(environment)
-    else:
-        # One process less, and none pinned to the core that everybody uses.
-        said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        said["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
-    if api_key:
-        said["VLLM_API_KEY"] = api_key
-    # Last: what the fleet file says, and the check has let pass.
-    return said | dict(engine.environment)
-
-
-def _cuda(environment: str) -> dict[str, str]:
-    """Return what FlashInfer, DeepGEMM and Triton need to compile for the GPU, and how GPUs count.
-
-    With CUDA_HOME, no older toolkit of the host's is found first.
-    """
-    return {
-        "PATH": f"{environment}/bin:{environment}/cuda/bin:{SYSTEM_PATH}",
-        "CUDA_HOME": f"{environment}/cuda",
-        "MAX_JOBS": JOBS,
-        # As nvidia-smi counts, and so the fleet file: CUDA by itself begins with the fastest.
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-    }
-
-
 def expected(engine: VllmPlan) -> dict[str, Any]:
-    """Return what smoke_test.py holds an engine to.
+    """Return what smoke_test.py expects of an engine.
 
-    It stands in the generation: one that is gone back to is held to what it was made for.
+    It is a file of the generation, so that a rollback checks what the former generation had.
     """
     return {
         "model": engine.model,
@@ -310,5 +210,5 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
 
 
 def _ready(engine: VllmPlan) -> str:
-    """Return the shell function that proves an engine."""
+    """Return the shell function that checks whether an engine is ready."""
     return shell(FILES / "ready.sh", program=PROVE, url=origin(engine.listen), user=USER)

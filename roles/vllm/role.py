@@ -50,7 +50,7 @@ class Vllm(ServiceRole[VllmPlan]):
     def render(self, instance: VllmPlan, observed: Observation) -> Service:
         return render.service(
             instance,
-            python.standing(software.environment(instance), observed).directory,
+            python.located(software.environment(instance), observed).directory,
             weights.location(instance.model, instance.weights),
             reveal(instance.api_key) if instance.api_key and instance.is_head else None,
         )
@@ -96,7 +96,8 @@ class Vllm(ServiceRole[VllmPlan]):
             desired = self.render(engine, observed)
             if self._restarts_with_others(engine) and generations.is_switched(desired, observed):
                 yield Change(
-                    f"{desired.unit_name} will be restarted, with another node of '{engine.model}'"
+                    f"{desired.unit_name} will be restarted together with another node of "
+                    f"'{engine.model}'"
                 )
 
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
@@ -111,36 +112,36 @@ class Vllm(ServiceRole[VllmPlan]):
             Step("Python environment, hash-locked", self.install_environments),
             Step("weights", self.bring_weights),
             self.stage,
-            Step("nodes that wait for the first one of their model", self.prepare_nodes),
+            Step("nodes that follow the first node of their model", self.prepare_nodes),
             self.switch,
-            Step("nodes that have followed the first one", self.prove_nodes),
+            Step("nodes that have followed the first node", self.prove_nodes),
         )
 
     def install_environments(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Build the environments that the host does not have."""
+        """Build the missing environments."""
         for each in dict.fromkeys(software.environment(engine) for engine in self.instances(plan)):
             yield from python.install(each, plan, observed)
 
     def bring_weights(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Bring the weights that the host does not have, and replace damaged files."""
+        """Bring missing weights, and replace damaged files."""
         for engine in self.instances(plan):
-            directory = python.standing(software.environment(engine), observed).directory
+            directory = python.located(software.environment(engine), observed).directory
             yield from weights.fetch(engine, directory, observed)
 
     def prepare_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Let the nodes wait that do not answer themselves; what they run goes on for now.
+        """Activate the new generation of each follower node; its process runs on for now.
 
-        All of them before any first node is switched: that one waits for them, and ends what they
-        run.
+        All followers come before any first node: a first node that switches waits for them, and
+        restarts them.
         """
         for engine in self.instances(plan):
             if not engine.is_head:
-                yield from generations.stand_by(self.render(engine, observed), observed)
+                yield from generations.activate_follower(self.render(engine, observed), observed)
 
     def switch_generations(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Switch the engines one after another: also the replicas of a model, on their hosts.
+        """Switch the engines one after another, and the replicas of a model host by host.
 
-        Hosts without a model in common switch at the same time.
+        Hosts without a common model switch at the same time.
         """
         yield from ordered_rollout(
             Turn(
@@ -153,20 +154,20 @@ class Vllm(ServiceRole[VllmPlan]):
         )
 
     def _switch_engine(self, engine: VllmPlan, observed: Observation) -> Commands:
-        """Switch one engine, and with it the other nodes of its model."""
+        """Switch one engine together with the other nodes of its model."""
         commands = generations.switch(
-            self.render(engine, observed), observed, anew=self._restarts_with_others(engine)
+            self.render(engine, observed), observed, restart=self._restarts_with_others(engine)
         )
-        return gated_by(nodes.is_other(engine), commands) if engine.nodes else commands
+        return gated_by(nodes.is_other_node(engine), commands) if engine.nodes else commands
 
     def prove_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Record that nodes run what their first node has proved, or go back with it."""
+        """Record that followers run the generation that their first node verified, or roll back."""
         for engine in self.instances(plan):
             if not engine.is_head:
-                yield from generations.prove(self.render(engine, observed), observed)
+                yield from generations.verify_follower(self.render(engine, observed), observed)
 
     def _restarts_with_others(self, engine: VllmPlan) -> bool:
-        """Does a first node restart because another node of its model will?"""
+        """Return whether a first node must restart because another node of its model will."""
         return engine.is_head and any(
             not drift.is_started(self.render(each, observed), observed)
             for other in nodes.others(engine)
@@ -176,9 +177,9 @@ class Vllm(ServiceRole[VllmPlan]):
         )
 
     def _ahead(self, engine: VllmPlan, observed: Observation) -> list[Host]:
-        """Return the hosts whose replicas of the model are switched before this one.
+        """Return the hosts whose replicas of the model switch before this one.
 
-        A replica that does not serve yet waits for none: its restart interrupts nothing.
+        A replica that is not serving yet waits for none: its restart interrupts no request.
         """
         if not drift.is_listening(self.installed(engine, observed), observed):
             return []
@@ -194,8 +195,8 @@ class Vllm(ServiceRole[VllmPlan]):
             )
         )
 
-    def departed(self, plan: HostPlan, observed: Observation) -> list[str]:
-        return [*super().departed(plan, observed), *devices.departed(plan, observed)]
+    def removed_services(self, plan: HostPlan, observed: Observation) -> list[str]:
+        return [*super().removed_services(plan, observed), *devices.removed(plan, observed)]
 
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
         for engine in self.instances(plan):

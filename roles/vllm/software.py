@@ -1,4 +1,4 @@
-"""What vLLM runs from: the Python environment of a lock file, and the host's compiler."""
+"""The software of vLLM: the Python environment of a lock file, and the host's compiler."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from mirrorfleet.runtime.shell import code, shell
 ENVIRONMENTS = f"{ROOT}/vllm/environments"
 
 SIZE = {"cpu": 2500 * 10**6, "cuda": 8700 * 10**6}
-"""Bytes of an environment at the least: installed from its lock file for x86_64 and Python 3.11,
-0.32.0 for CPUs takes 2.56 GB, with CUDA 8.79 GB."""
+"""Minimum bytes of an environment. Installed from its lock file for x86_64 and Python 3.11, 0.32.0
+for CPUs takes 2.56 GB, with CUDA 8.79 GB."""
 
 WHEELS = {"cpu": 600 * 10**6, "cuda": 3900 * 10**6}
-"""Bytes of what it is installed from: 0.63 GB of wheels, and 3.95 GB."""
+"""Minimum bytes of the wheels of an environment: 0.63 GB for CPUs, 3.95 GB with CUDA."""
 
 PACKAGES = {"cpu": ["libnuma1"], "cuda": ["g++", "python3-dev"]}
-"""With CUDA, Triton and FlashInfer compile for the GPU and the Python that they find: without a
-compiler and Python's headers, no engine starts. They are installed before the environment, which
-needs the compiler too: see cuda_tree.sh."""
+"""System packages. With CUDA, Triton and FlashInfer compile kernels at run time: without a compiler
+and Python's headers, no engine starts. The environment needs the compiler too: see cuda_tree.sh."""
 
 FILES = Path(__file__).parent / "files"
 
@@ -36,7 +35,8 @@ metadata=$(echo {directory}/lib/python3.*/site-packages)/vllm-{version}+cpu.dist
 mkdir "$metadata"
 printf 'Metadata-Version: 2.1\\nName: vllm\\nVersion: {version}+cpu\\n' >"$metadata/METADATA"
 """
-"""The identity of one for CPUs, as release 0.1 wrote it: with another, all would be built again."""
+"""The identity of an environment for CPUs, as release 0.1 wrote it: a different one would rebuild
+all environments."""
 
 
 def packages(plan: HostPlan) -> list[str]:
@@ -46,7 +46,7 @@ def packages(plan: HostPlan) -> list[str]:
 
 
 def known_directory(engine: VllmPlan) -> str:
-    """Return where an engine's environment stands; a pattern, if its lock file is missing."""
+    """Return the directory of an engine's environment, or a pattern if its lock file is missing."""
     try:
         return environment(engine).directory
     except DeployError:

@@ -1,4 +1,4 @@
-"""All weights of an engine host, read and compared with what was downloaded."""
+"""The verification of all weights on an engine host: the role of deploys/verify_weights.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights
 from mirrorfleet.roles.vllm.render import FILES, WHOLE
-from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
@@ -19,7 +19,7 @@ from mirrorfleet.runtime.shell import positional, shell
 
 
 class WeightsVerification(Role):
-    """Every byte of an engine host's weights, compared with what was downloaded."""
+    """Read all weights of an engine host, and compare each byte with what was downloaded."""
 
     title = "Weights"
 
@@ -30,7 +30,7 @@ class WeightsVerification(Role):
         for engine in plan.engines_of(VllmPlan):
             if observed[weights.fact(engine)] is None:
                 yield error(
-                    f"there are no weights for '{engine.model}' at {_place(engine)}.",
+                    f"no weights for '{engine.model}' at {_place(engine)}.",
                     "Run deploys/mirror.py first.",
                 )
 
@@ -40,10 +40,10 @@ class WeightsVerification(Role):
         return (Step("every byte compared with what was downloaded", self.compare),)
 
     def compare(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Read all weights; damage in one model hides none in the others."""
+        """Read all weights; go on after a damaged model."""
         verify = shell(FILES / "verify_weights.sh", program=WHOLE)
         words = (word for each in plan.engines_of(VllmPlan) for word in (_mode(each), _place(each)))
-        yield telling(positional(*words) + verify, "")
+        yield visible_script(positional(*words) + verify, "")
 
 
 def _place(engine: VllmPlan) -> str:
@@ -51,5 +51,5 @@ def _place(engine: VllmPlan) -> str:
 
 
 def _mode(engine: VllmPlan) -> str:
-    """Of weights that others put there, no digests are known: what can be, is checked."""
+    """Return the mode of check_weights.py. Weights at a path have no known digests to compare."""
     return "check" if engine.weights.kind == "path" else "verify"

@@ -1,9 +1,9 @@
-"""Where an engine's weights stand on the host, and how they get there whole.
+"""Where the weights of an engine are on its host, and how they get there.
 
 /var/lib/mirrorfleet/weights/
-    coder-3f1c5f0d6b3a/            whole: it got its name when every byte was proved
-        .mirrorfleet/              the list of its files: their digests, their sizes
-    coder-8d9e0a1b2c3d.part/       on its way, or cut; the next run goes on with it
+    coder-3f1c5f0d6b3a/            complete: renamed after every byte was verified
+        .mirrorfleet/              the list of its files, with digests and sizes
+    coder-8d9e0a1b2c3d.part/       in transit, or interrupted; the next run continues
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.vllm import Weights as Source
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import push
-from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
+from mirrorfleet.roles.vllm import weights_upload
 from mirrorfleet.roles.vllm.facts import FileSizes, SharedWeights, Weights
 from mirrorfleet.roles.vllm.render import USER
-from mirrorfleet.runtime.commands import Commands, telling
+from mirrorfleet.roles.vllm.staging import FILES, accept, begin
+from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.facts import Disk, Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
@@ -35,24 +35,24 @@ from mirrorfleet.runtime.shell import shell
 HUB = (FILES / "hub_download.py").read_text(encoding="utf-8")
 
 NAMED = 3
-"""Files that are told by their names; of more, the number."""
+"""The most files that a message names; it counts the others."""
 
 
 def location(model: str, weights: Source) -> str:
-    """Return the directory on the host; other weights are another directory."""
+    """Return the directory on the host; different weights have different directories."""
     match weights.kind:
         case "path":
             return weights.source
         case "hub":
             return f"{WEIGHTS}/{model}-{(weights.revision or '')[:12]}"
         case "push":
-            return f"{WEIGHTS}/{model}-{push.digest(Path(weights.source))[:12]}"
+            return f"{WEIGHTS}/{model}-{weights_upload.digest(Path(weights.source))[:12]}"
 
 
 def known_location(engine: VllmPlan) -> str:
-    """Return the same also where the files to push are no longer on this machine: then a pattern.
+    """Return the directory, or a pattern for it if the files to push are no longer on this machine.
 
-    Enough to roll back an engine, which only names the directory to people.
+    A rollback needs no more: it shows the directory in messages only.
     """
     try:
         return location(engine.model, engine.weights)
@@ -61,7 +61,7 @@ def known_location(engine: VllmPlan) -> str:
 
 
 def facts(engine: VllmPlan) -> list[Fact[Any]]:
-    """What must be asked of a host to know whether it has the weights, and what of them."""
+    """Return the facts that show which files of the weights a host has."""
     if engine.weights.kind != "push":
         return [fact(engine), Disk(STATE)]
     part = f"{location(engine.model, engine.weights)}.part"
@@ -69,13 +69,13 @@ def facts(engine: VllmPlan) -> list[Fact[Any]]:
 
 
 def fact(engine: VllmPlan) -> Weights:
-    """Return the fact of the weights at their place."""
+    """Return the fact about the weights in their directory."""
     kind = SharedWeights if engine.weights.kind == "path" else Weights
     return kind(location(engine.model, engine.weights))
 
 
 def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Problem]:
-    """Yield why a host cannot have the weights."""
+    """Yield why a host cannot get the weights, or has damaged ones that a run cannot repair."""
     engines = list(engines)
     for engine in engines:
         place = location(engine.model, engine.weights)
@@ -85,7 +85,7 @@ def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Pro
             continue
         wrong = observed[fact(engine)]
         if wrong is None:
-            yield error(f"there are no weights for '{engine.model}' at {place}.", "Put them there.")
+            yield error(f"no weights for '{engine.model}' at {place}.", "Copy them there.")
         elif wrong:
             yield error(
                 f"the weights for '{engine.model}' at {place} are not complete: {_named(wrong)} "
@@ -101,12 +101,12 @@ def problems(engines: Iterable[VllmPlan], observed: Observation) -> Iterator[Pro
 
 
 def needs(engines: Iterable[VllmPlan], observed: Observation) -> Mapping[str, int]:
-    """Return how many bytes the weights of each model will still take below ``STATE``.
+    """Return the bytes that the missing weights of each model need below ``STATE``.
 
-    Of those from a hub, only the host itself learns this, and refuses before it fetches any.
+    The size of weights from a hub is known to the host only: it stops before the download.
     """
     return {
-        engine.model: push.missing_bytes(
+        engine.model: weights_upload.missing_bytes(
             Path(engine.weights.source), location(engine.model, engine.weights), observed
         )
         for engine in engines
@@ -115,7 +115,7 @@ def needs(engines: Iterable[VllmPlan], observed: Observation) -> Mapping[str, in
 
 
 def changes(engine: VllmPlan, observed: Observation) -> Iterator[Change]:
-    """Yield the weights, if the host will be given them, or what is no longer right of them."""
+    """Yield the weights if they are missing, or their damaged files."""
     place = location(engine.model, engine.weights)
     if engine.weights.kind == "path":
         return
@@ -123,11 +123,11 @@ def changes(engine: VllmPlan, observed: Observation) -> Iterator[Change]:
     if wrong is None:
         yield Change(f"{place} is missing")
     elif wrong:
-        yield Change(f"{place}: {_named(wrong)} missing or cut")
+        yield Change(f"{place}: {_named(wrong)} missing or truncated")
 
 
 def fetch(engine: VllmPlan, environment: str, observed: Observation) -> Commands:
-    """Bring the weights to the host, or what is wrong of them.
+    """Bring the weights, or their damaged files, to the host.
 
     ``environment`` is the directory of the engine's Python environment, which has the hub's client.
     """
@@ -135,7 +135,7 @@ def fetch(engine: VllmPlan, environment: str, observed: Observation) -> Commands
         return
     place = location(engine.model, engine.weights)
     if engine.weights.kind == "push":
-        yield from push.send(engine.model, Path(engine.weights.source), place, observed)
+        yield from weights_upload.send(engine.model, Path(engine.weights.source), place, observed)
     else:
         yield _download(engine, environment, place)
 
@@ -143,8 +143,8 @@ def fetch(engine: VllmPlan, environment: str, observed: Observation) -> Commands
 def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
     hub = engine.hub
     if hub is None:
-        raise ValueError(f"{engine.model}: weights of a hub need the settings of one")
-    wanted = {
+        raise ValueError(f"{engine.model}: weights from a hub need the hub's settings")
+    request = {
         "model": engine.model,
         "repository": engine.weights.source,
         "revision": engine.weights.revision,
@@ -153,11 +153,11 @@ def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
         "proxy": hub.proxy,
     }
     download = shell(FILES / "download.sh", environment=environment, program=HUB, user=USER)
-    return telling(begin(place) + download + accept(place, "check"), json.dumps(wanted))
+    return visible_script(begin(place) + download + accept(place, "check"), json.dumps(request))
 
 
 def _named(files: Iterable[str]) -> str:
-    """Name some files, as the subject of a sentence."""
+    """Return the names of some files with "is" or "are", as the start of a sentence."""
     names = sorted(files)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more} {'is' if len(names) == 1 else 'are'}"

@@ -68,8 +68,10 @@ def svg(title: str, size: tuple[int, int], boxes: Sequence[Box], arrows: Sequenc
     page = f'<rect class="page" width="{width}" height="{height}" rx="10"/>'
     parts = [each for box in boxes for each in _box(box)]
     parts += [each for arrow in arrows for each in _arrow(arrow)]
-    said = f"<title>{escape(title)}</title>"
-    return "\n".join([head, said, f"<style>{STYLE}</style>", marker, page, *parts, "</svg>\n"])
+    title_element = f"<title>{escape(title)}</title>"
+    return "\n".join(
+        [head, title_element, f"<style>{STYLE}</style>", marker, page, *parts, "</svg>\n"]
+    )
 
 
 def _box(box: Box) -> Iterator[str]:

@@ -19,10 +19,10 @@ from mirrorfleet import fleet, terminal
 from mirrorfleet.jobs.status import table as status_table
 from mirrorfleet.jobs.status.state import GpuLoad, HostState, Process, Running, ServiceState
 from mirrorfleet.jobs.verify import table as verify_table
-from mirrorfleet.jobs.verify.judge import rows
+from mirrorfleet.jobs.verify.checks import rows
 from mirrorfleet.jobs.verify.layers import layers
-from mirrorfleet.jobs.verify.questions import Told
-from mirrorfleet.jobs.verify.seats import seats
+from mirrorfleet.jobs.verify.targets import targets
+from mirrorfleet.jobs.verify.turns import HostReport
 from mirrorfleet.runtime.observe import assumed
 from tests.docs.pages import ROOT
 from tests.roles.test_verify import ADA, healthy, turn, well
@@ -69,8 +69,8 @@ def verify(directory: Path) -> str:
     ]
     kinds = ("answer", "stream", "tool", "subagent")
     failed = {f"{kind} tiny": turn("unreachable") for kind in kinds}
-    answers = Told(assumed(), {ADA: well() | failed}, {ADA: ("/usr/local/bin/claude", "")})
-    lines = [row for seat in seats(hosts) for row in rows(seat, answers, found)]
+    answers = HostReport(assumed(), {ADA: well() | failed}, {ADA: ("/usr/local/bin/claude", "")})
+    lines = [row for target in targets(hosts) for row in rows(target, answers, found)]
     return _drawn(
         "pyinfra inventories/lab.py deploys/verify.py",
         lambda: verify_table.show(found, lines, {}),

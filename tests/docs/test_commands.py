@@ -32,7 +32,7 @@ EXAMPLES = {
     "roles/claude/locks/2.1.340.json",
     "schemas/claude-settings-2.1.340.json",
 }
-"""Files that a page tells the reader to make."""
+"""Files that the reader of a page makes."""
 
 
 @pytest.mark.parametrize("block", every("sh"), ids=str)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from mirrorfleet import fleet
-from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.user_settings import assignment_of
 from mirrorfleet.runtime.cache import directory
 from tests.litellm import ollama
 from tests.litellm.gateway import Gateway
@@ -75,7 +75,7 @@ def home(gateway: Gateway) -> Path:
     clients = fleet.plan(fleet.load(path)).hosts["dev"].clients
     assert clients
     [ada] = clients.users
-    home, where = gateway.directory / "home", seat(ada)
+    home, where = gateway.directory / "home", assignment_of(ada)
     (home / where.directory).mkdir(parents=True)
     (home / where.key).write_text(gateway.key)
     (home / where.state).write_bytes(written(ada.state))

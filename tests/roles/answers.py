@@ -15,7 +15,7 @@ from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.roles.claude import home_files, machine
+from mirrorfleet.roles.claude import home_files, machine_files
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.firewall import render as rules
 from mirrorfleet.roles.firewall import role as firewall
@@ -34,7 +34,7 @@ from mirrorfleet.roles.vllm import devices, software, weights
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import Observation, by_key, split
 from mirrorfleet.runtime.reserved import UNIT
-from mirrorfleet.runtime.rollout import serves
+from mirrorfleet.runtime.rollout import has_services
 from mirrorfleet.runtime.service import Service
 from mirrorfleet.runtime.tables import fingerprint
 from tests.roles.fleets import SECRETS
@@ -149,14 +149,14 @@ def converged(plan: HostPlan) -> Answers:
         found |= running(service)
     if plan.firewall and plan.firewall.rules:
         found |= guarded(plan)
-    if serves(plan):
+    if has_services(plan):
         found |= reserved()
     if plan.clients:
         for version in plan.clients.versions:
             found |= _path(binary(version))
-        for command, target in machine.links(plan.clients).items():
+        for command, target in machine_files.links(plan.clients).items():
             found |= _path(command) | {("link", command): (target,)}
-        for shared in machine.files(plan.clients):
+        for shared in machine_files.files(plan.clients):
             if shared.content is not None:
                 digest = sha256(shared.content).hexdigest()
                 found["file", shared.path] = (f"f {shared.mode} root:root", digest)
@@ -174,14 +174,14 @@ def services(plan: HostPlan) -> list[Service]:
 
 def made(plan: OllamaPlan) -> Answers:
     """The answers about models that are as they should be: the ledger, and what the server has."""
-    digests = {model["name"]: f"digest of {model['recipe']}" for model in models.wanted(plan)}
+    digests = {model["name"]: f"digest of {model['recipe']}" for model in models.desired(plan)}
     ledger = {
         model["name"]: {
             "recipe": model["recipe"],
             "digest": digests[model["name"]],
             "context": model["context"],
         }
-        for model in models.wanted(plan)
+        for model in models.desired(plan)
     }
     there = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
     [text, answer] = models.facts(plan)
@@ -189,14 +189,14 @@ def made(plan: OllamaPlan) -> Answers:
 
 
 def guarded(plan: HostPlan) -> Answers:
-    """The answers about a firewall that is as it should be."""
-    text = rules.rules(firewall.desired_doors(plan))
+    """The answers about a firewall in its desired state."""
+    text = rules.rules_file(firewall.desired_rules(plan))
     units = {path: sha256(text.encode()).hexdigest() for path, text in firewall.units().items()}
     return {
         **{("package", name): () for name in firewall.PACKAGES},
         **{("file", path): ("f 644 root:root", digest) for path, digest in units.items()},
         ("content", rules.RULES): _text(text.encode()),
-        ("content", firewall.LOADED): _text(firewall.held(text, "digest of the table")),
+        ("content", firewall.LOADED): _text(firewall.load_record(text, "digest of the table")),
         ("table", rules.TABLE): ("digest of the table",),
         ("unit", firewall.UNIT): ("active", "enabled", "", "no", ""),
     }
@@ -244,7 +244,7 @@ def _text(content: bytes) -> tuple[str]:
 
 
 def running(service: Service) -> Answers:
-    """The answers about a service that is as it should be."""
+    """The answers about a service in its desired state."""
     unit = sha256(service.unit.encode()).hexdigest()
     return {
         ("user", service.user): ("/nonexistent",),

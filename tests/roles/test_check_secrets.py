@@ -68,15 +68,15 @@ def test_each_secret_is_reported_at_its_reference(
     code, messages = checked(file, capsys)
     assert code == 1
     assert messages == [
-        "5: models.cloud.api_key: the secret {env: CLOUD} holds a line break or another control "
+        "5: models.cloud.api_key: the secret {env: CLOUD} has a line break or another control "
         "character. Remove it.",
         "6: models.other.api_key: the secret {command: cat other} is empty. Put a value there.",
         "10: gateway.master_key: is 15 characters long; the minimum is 16. "
-        'Make a random one, for example with: echo "sk-$(openssl rand -hex 32)".',
+        'Create a random one, for example with: echo "sk-$(openssl rand -hex 32)".',
         "12: gateway.guardrails.rules.parameters.api_key: the secret {env: GUARDRAIL} is missing: "
         "the variable is not set on this machine. Run: export GUARDRAIL=…",
         "13: keys.root: is 9 characters long; the minimum is 32. "
-        "Make a random one, for example with: openssl rand -hex 32.",
+        "Create a random one, for example with: openssl rand -hex 32.",
     ]
 
 

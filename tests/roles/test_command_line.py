@@ -148,4 +148,4 @@ def test_an_inventory_of_the_first_release_works_and_says_what_to_write(house: P
     module.write_text(text.replace(new, "from roles.host.ssh import groups"), "utf-8")
     done = pyinfra(module, "debug-inventory")
     assert done.returncode == 0, done.stderr
-    assert f"Write this in yours: {new}" in done.stderr
+    assert f"Replace the import: {new}" in done.stderr

@@ -165,7 +165,7 @@ def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
 def test_a_gateway_that_leaves_takes_its_image_with_it(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_removal, "last", iter)
+    monkeypatch.setattr(service_removal, "after_dependents", iter)
     host.add("systemctl", '[ "$2" != is-active ]')
     host.at(container.IMAGES).mkdir(parents=True)
     (host.at(container.IMAGES) / "one").write_text("one@sha256:1\n")

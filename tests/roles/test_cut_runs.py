@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import ClientPlan, HostPlan
-from mirrorfleet.roles.claude import home_files, homes
-from mirrorfleet.roles.claude import machine as shared
+from mirrorfleet.roles.claude import home_files, machine_files, user_settings
 from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
@@ -22,14 +21,14 @@ from mirrorfleet.runtime.facts.homes import HomeFileState as Found
 from mirrorfleet.runtime.files import HomeFile, outdated, write
 from mirrorfleet.runtime.observe import Observation, assumed
 from tests.roles.machine import Machine
-from tests.roles.test_receipt import FILES, VALUES, loaded, objects
 from tests.roles.test_scopes import OWN, run, tree, undo
 from tests.roles.test_scopes import homes as _homes
 from tests.roles.test_scopes import plan as _plan
+from tests.roles.test_settings_backup import FILES, VALUES, loaded, objects
 
 developers, plan = _homes, _plan
 
-SEAT = homes.Seat("ada")
+SEAT = user_settings.Assignment("ada")
 Home = dict[HomeFact, Found]
 
 
@@ -63,11 +62,11 @@ def ran(home: Home, wanted: list[HomeFile], writes: int | None = None) -> Home:
 
 
 def install(home: Home, client: ClientPlan, writes: int | None = None) -> Home:
-    return ran(home, homes.files(client, observed(home)), writes)
+    return ran(home, user_settings.desired_files(client, observed(home)), writes)
 
 
 def remove(home: Home, writes: int | None = None) -> Home:
-    return ran(home, homes.former(SEAT, observed(home)), writes)
+    return ran(home, user_settings.restored_files(SEAT, observed(home)), writes)
 
 
 CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
@@ -138,16 +137,16 @@ def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
 def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
     machine: Machine, developers: Path, plan: HostPlan
 ) -> None:
-    listed = machine.at(shared.SEATS)
+    listed = machine.at(machine_files.ASSIGNMENT_LIST)
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
     found = machine.look_as_host(*Claude().facts(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
-    first = shared.known(plan.clients, found)
+    first = machine_files.interim_list(plan.clients, found)
     told: list[tuple[str, str, str]] = []
     wanted = home_files.desired(plan, found)
     [command] = write(wanted, found, lambda *said: told.append(said), first=first)
-    command.told(machine.run(command).stdout.splitlines())
+    command.read_output(machine.run(command).stdout.splitlines())
     assert [user for _, user, _ in told] == ["ada"]
     assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}

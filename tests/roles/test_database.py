@@ -58,13 +58,16 @@ def test_psql_reaches_what_the_url_says() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("mysql://u:p@db/llm", "it is not like postgresql://USER:PASSWORD@HOST/DATABASE."),
-        ("postgresql://u:p@db", "it names no database."),
+        (
+            "mysql://u:p@db/llm",
+            "it does not have the form postgresql://USER:PASSWORD@HOST/DATABASE.",
+        ),
+        ("postgresql://u:p@db", "the database is missing."),
         ("postgresql://u:p@db:x/llm", "it is not a URL."),
-        ("postgresql://u:p@db/llm?schema=mine", "'schema' is not known. Remove it."),
+        ("postgresql://u:p@db/llm?schema=mine", "remove the unknown option 'schema'."),
         (
             "postgresql://u:p@db/llm?connection_limit=5",
-            "write gateway.database.connection_pool_limit, not connection_limit.",
+            "set gateway.database.connection_pool_limit instead of connection_limit.",
         ),
     ],
 )
@@ -81,9 +84,9 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     found = migrated(hosts["state"].migrations, salt_key="the one of before")
     [line] = refused(dict(hosts), {"state": found})
     assert line == (
-        "state: the database belongs to another salt key than {env: LITELLM_SALT_KEY}: what is "
-        "stored there could never be read again. Set the former key again; if nothing would be "
-        "lost, run once with --data salt_key=changed."
+        "state: the database has another salt key than {env: LITELLM_SALT_KEY}: its "
+        "content could not be decrypted. Set the former key again. If the content is not needed, "
+        "run once with --data salt_key=changed."
     )
 
 
@@ -97,7 +100,7 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
     hosts = plans("database").hosts
     found: Answers = {("database", render.SETTINGS): ("20 ",)}
     assert refused(dict(hosts), {"gw": found}) == [
-        "gw: the database admits 20 connections, and the gateways need 30. Set a lower "
+        "gw: the database allows 20 connections, but the gateways need 30. Set a lower "
         "connection_pool_limit."
     ]
 
@@ -109,9 +112,9 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
     edit(house, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
-        "state: this host has the database with LiteLLM's keys, and the fleet file names another "
-        "one, which has none of them. Move them (`mirrorfleet docs database`, Move the database); "
-        "then, or to start with none, run once with --data database=moved."
+        "state: this host has the database with LiteLLM's keys, but the fleet file sets another "
+        "database, which does not have them. Move the keys (`mirrorfleet docs database`, Move the "
+        "database). Then, or if it is the same database, run once with --data database=moved."
     ]
 
 
@@ -252,7 +255,7 @@ def test_a_secret_that_can_be_guessed_is_refused(
     comma = "," if what.endswith(",") else ""
     assert refused(dict(plans("database").hosts), {}) == [
         f"{what} {{env: {name}}}{comma} is too weak: it is 7 characters long; "
-        "the minimum is 32. Make a random one, for example with: openssl rand -hex 32."
+        "the minimum is 32. Create a random one, for example with: openssl rand -hex 32."
     ]
 
 
@@ -289,7 +292,7 @@ def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> N
 
 @pytest.mark.parametrize(
     ("limit", "how"),
-    [(None, "goes"), (["state"], "counts until @fake/gw take part in a run")],
+    [(None, "will be revoked"), (["state"], "work until @fake/gw take part in a run")],
 )
 def test_what_becomes_of_a_former_password_is_said_before(
     rotated: Bare, caplog: pytest.LogCaptureFixture, limit: list[str] | None, how: str
@@ -302,7 +305,7 @@ def test_what_becomes_of_a_former_password_is_said_before(
         with caplog.at_level(logging.INFO):
             mirror(hosts, found, limit=limit)
         said = "\n".join(map(click.unstyle, caplog.messages))
-        assert f"postgres: any former password of the gateways {how}\n" in said
+        assert f"postgres: former passwords of the gateways {how}\n" in said
 
 
 def test_a_postgres_that_comes_back_with_another_password_ends_the_former_one(

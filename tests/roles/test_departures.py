@@ -125,16 +125,16 @@ def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Mach
     engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
     assert seen[Services("vllm-*")] == engines
     assert seen[Services("litellm")] == {"litellm"}
-    assert service_removal.departed("vllm-*", ["vllm-tiny"], seen) == [
+    assert service_removal.removed("vllm-*", ["vllm-tiny"], seen) == [
         "vllm-former",
         "vllm-stubborn",
         "vllm-torso",
     ]
-    assert service_removal.departed("litellm", ["litellm"], seen) == []
+    assert service_removal.removed("litellm", ["litellm"], seen) == []
 
 
 def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
-    monkeypatch.setattr(service_removal, "last", iter)
+    monkeypatch.setattr(service_removal, "after_dependents", iter)
     [command] = service_removal.remove(names)
     return host.run(command).returncode
 
@@ -177,9 +177,7 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
     for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"this host still has a part in the fleet file: {part}. Remove it" in str(
-            caught.value
-        )
+        assert f"the fleet file still uses this host: {part}. Remove it" in str(caught.value)
 
 
 def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:

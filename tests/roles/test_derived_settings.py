@@ -14,8 +14,8 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import ClientPlan
-from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.json_file import written
+from mirrorfleet.roles.claude.user_settings import assignment_of
 from tests.roles.real_client import ask, needed, on_terminal, unpacked
 from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 
@@ -45,7 +45,7 @@ def home(gateway: Recorder, tmp_path: Path) -> Home:
 
     def furnish(group: str) -> Path:
         its, home = clients[group], tmp_path / group
-        where = seat(its)
+        where = assignment_of(its)
         (home / where.directory).mkdir(parents=True)
         (home / where.key).write_text(f"sk-{group}")
         trusted = {str(home): {"hasTrustDialogAccepted": True}}

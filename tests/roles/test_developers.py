@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet import fleet
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.settings import settings
-from mirrorfleet.roles.claude.machine import SEATS
+from mirrorfleet.roles.claude.machine_files import ASSIGNMENT_LIST
 from tests.roles.answers import Answers, bare, converged
 from tests.roles.fake import MIRROR, Exec, mirror
 from tests.roles.fleets import good
@@ -63,7 +63,7 @@ def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
 
 def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan) -> None:
     left: Answers = {
-        ("assignments", SEATS, "eve", ".claude"): (),
+        ("assignments", ASSIGNMENT_LIST, "eve", ".claude"): (),
         ("user", "eve"): ("/home/eve",),
         ("home_file", "eve", ".claude/mirrorfleet-key"): ("600", "c2st"),
     }
@@ -129,11 +129,11 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
     ("said", "content", "reason"),
     [
         ("{push: ca.pem}", None, "ca.pem cannot be read: No such file or directory"),
-        ("{push: ca.pem}", "x", "ca.pem holds no certificate in PEM"),
+        ("{push: ca.pem}", "x", "ca.pem has no certificate in PEM format"),
         (
             "{push: ca.pem}",
             f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----",
-            "ca.pem holds a private key, which all users of the host could read",
+            "ca.pem has a private key, which all users of the host could read",
         ),
     ],
 )

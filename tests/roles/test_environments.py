@@ -18,12 +18,12 @@ def test_a_changed_environment_is_told_and_built_in_another_place(plans: Planned
     evil = f"{wanted.directory}/lib/python3.11/site-packages/litellm_init.pth"
     changed = having(found, {Environments(wanted.directory): {wanted.directory: evil}})
     said = [change.what for change in Litellm().changes(host, changed)]
-    assert f"{evil} was changed since it was installed: the environment is built anew" in said
+    assert f"{evil} was changed since it was installed: the environment will be built again" in said
     assert "mirrorfleet-litellm.service will be restarted" in said
     anew = f"{wanted.directory}-2"
-    assert python.standing(wanted, changed).directory == anew
+    assert python.located(wanted, changed).directory == anew
     assert f"ExecStart={anew}/bin/litellm" in Litellm().render(host.gateway, changed).unit
     # It stays there, also when the changed one is gone.
     there = having(found, {Environments(wanted.directory): {anew: ""}})
-    assert python.standing(wanted, there).directory == anew
+    assert python.located(wanted, there).directory == anew
     assert not list(python.changes(wanted, there))

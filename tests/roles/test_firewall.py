@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.planning import FirewallPlan, FirewallRule, HostPlan
 from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.firewall.facts import Table
-from mirrorfleet.roles.firewall.render import RULES, TABLE, doors, rules
+from mirrorfleet.roles.firewall.render import RULES, TABLE, parse_rules, rules_file
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import parse, script
@@ -43,22 +43,22 @@ def nft(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_rules_are_read_back_as_they_were_written() -> None:
-    text = rules(DOORS)
+    text = rules_file(DOORS)
     assert "ip saddr { 10.0.2.0/28, 10.0.9.5 } accept" in text, "nft takes no overlaps"
-    assert rules(doors(text)) == text
-    assert doors(f"{text}garbage\ntcp dport 1 ip saddr {{ nobody }} accept") == {
-        **doors(text),
+    assert rules_file(parse_rules(text)) == text
+    assert parse_rules(f"{text}garbage\ntcp dport 1 ip saddr {{ nobody }} accept") == {
+        **parse_rules(text),
         1: frozenset(),
     }
 
 
 def test_a_door_that_nobody_passes_is_still_one() -> None:
-    assert doors(rules({8000: frozenset()})) == {8000: frozenset()}
+    assert parse_rules(rules_file({8000: frozenset()})) == {8000: frozenset()}
 
 
 def test_nft_loads_the_rules_again_and_again_and_no_other_table_is_touched(tmp_path: Path) -> None:
-    (tmp_path / "rules").write_text(rules(DOORS))
-    (tmp_path / "fewer").write_text(rules({8000: DOORS[8000]}))
+    (tmp_path / "rules").write_text(rules_file(DOORS))
+    (tmp_path / "fewer").write_text(rules_file({8000: DOORS[8000]}))
     done = nft(
         f"nft 'add table inet other; add chain inet other input'; cd {tmp_path}\n"
         "nft -f rules; nft -f rules; nft list ruleset; nft -f fewer; nft list ruleset"
@@ -71,7 +71,7 @@ def test_nft_loads_the_rules_again_and_again_and_no_other_table_is_touched(tmp_p
 
 def test_what_is_loaded_is_seen(machine: Machine) -> None:
     text = machine.root / "rules"
-    text.write_text(rules(DOORS))
+    text.write_text(rules_file(DOORS))
     look = Table(TABLE)
     assert machine.look(look)[look] is None
     asked = machine.root / "questions"
@@ -126,7 +126,7 @@ def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, house: Path) -> None
 
 WRONG: dict[str, tuple[Answers, str]] = {
     "flushed": ({("table", TABLE): ()}, "is not loaded"),
-    "another rule": ({("table", TABLE): ("other",)}, "is not what we loaded"),
+    "another rule": ({("table", TABLE): ("other",)}, "was changed since it was loaded"),
     "the unit is stopped": (
         {("unit", firewall.UNIT): ("inactive", "enabled", "", "no", "")},
         "is inactive, enabled",
@@ -160,7 +160,7 @@ def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, house: Path) -> No
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
     found = seen(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
     [why] = texts(Firewall().problems(lab()["gpu"], found))
-    assert why.startswith("port 8000 is in use by sshd, and the firewall would close it")
+    assert why.startswith("port 8000 is in use by sshd, whose clients the firewall would block")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_gateway_that_comes_from_an_address_nobody_knows_refuses_the_run(
     whys = texts(Firewall().problems(lab()["gw-1"], found))
     assert len(whys) == refused
     assert all(
-        "the gateway reaches the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
+        "the gateway connects to the engines at 10.77.0.11 from 192.168.7.21" in why for why in whys
     )
 
 
@@ -185,12 +185,12 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
         door = FirewallRule("tiny", 8000, (name,))
         return replace(plan, firewall=FirewallPlan((door,), {}))
 
-    assert "127.0.0.1" in rules(firewall.desired_doors(admitting("localhost")))
-    with pytest.raises(DeployError, match="finds no address for that name"):
+    assert "127.0.0.1" in rules_file(firewall.desired_rules(admitting("localhost")))
+    with pytest.raises(DeployError, match="cannot resolve"):
         list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
 
 
 def test_a_name_that_dns_cannot_have_is_told_like_one_that_it_does_not_have() -> None:
     for name in (f"{'a' * 64}.example.com", "a..example.com"):
-        with pytest.raises(DeployError, match="this machine finds no address for that name"):
+        with pytest.raises(DeployError, match="this machine cannot resolve"):
             networks(name)

@@ -89,7 +89,7 @@ def test_no_diff_shows_the_private_key(
         ("tls/llm.pem", "tls/none.pem", "No such file"),
         ("tls/llm.pem", "tls/pipe", "Not a regular file"),
         ("tls/llm.key", "tls/pipe", "Not a regular file"),
-        ("tls/llm.pem", "tls/llm.key", "holds no certificate"),
+        ("tls/llm.pem", "tls/llm.key", "has no certificate"),
         ("tls/llm.key", "tls/none.key", "the secret .* is missing"),
     ],
 )

@@ -94,7 +94,7 @@ def run(host: Machine, commands: Iterable[PyinfraCommand]) -> subprocess.Complet
 
 
 def place(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
-    return run(host, generations.place(wanted, assumed()))
+    return run(host, generations.stage(wanted, assumed()))
 
 
 def switch(host: Machine, wanted: Service) -> subprocess.CompletedProcess[str]:
@@ -215,7 +215,7 @@ def test_one_that_does_not_serve_is_rolled_back(host: Machine, fault: str) -> No
     done = switch(host, bad)
     assert done.returncode == 1
     assert "its last words" in done.stderr
-    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert f"rolled back to {good.generation}, which is ready" in done.stderr
     assert current(host) == runs(host) == at(good)
     assert "# new" not in host.at(f"/etc/systemd/system/{UNIT}").read_text()
 
@@ -225,7 +225,7 @@ def test_one_that_is_gone_back_to_may_have_another_port(host: Machine) -> None:
     bad = demo("deaf", port=4002)
     place(host, bad)
     done = switch(host, bad)
-    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert f"rolled back to {good.generation}, which is ready" in done.stderr
     assert runs(host) == at(good)
 
 
@@ -253,7 +253,7 @@ def test_one_that_knows_that_it_never_will_is_not_waited_for(host: Machine) -> N
     bad = demo("listens", hooks=hooks(knows), seconds=600)  # after 30 real ones, the test fails
     place(host, bad)
     done = switch(host, bad)
-    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert f"rolled back to {good.generation}, which is ready" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_where_the_way_back_does_not_serve_either_that_is_said(host: Machine) ->
     place(host, bad)
     done = switch(host, bad)
     assert done.returncode == 1
-    assert f"{good.generation} does not serve either" in done.stderr
+    assert f"{good.generation} is not ready either" in done.stderr
     assert "rolled back" not in done.stderr
 
 
@@ -327,7 +327,7 @@ def test_one_that_its_own_check_refuses_never_gets_a_name(host: Machine) -> None
     before = told(host)
     done = place(host, demo("serves, but is refused"))
     assert done.returncode == 1
-    assert "the new generation is refused; what ran before runs on" in done.stderr
+    assert "the new generation failed its check; the running one is unaffected" in done.stderr
     assert kept(host) == {good.generation}
     assert current(host) == runs(host) == at(good)
     assert told(host) == before
@@ -339,7 +339,7 @@ def test_one_for_which_the_disk_is_full_leaves_nothing_behind(host: Machine) -> 
     done = place(host, demo("serves, too"))
     assert done.returncode == 1
     assert "No space left" in done.stderr
-    assert "make room below" in done.stderr
+    assert "free space below" in done.stderr
     assert kept(host) == {good.generation}
 
 
@@ -401,7 +401,7 @@ def test_a_host_from_before_the_record_is_believed_and_its_current_one_the_way_b
     assert list(drift.changes(old, look(host, old))) == []
     bad = demo("dies")
     place(host, bad)
-    assert f"rolled back to {old.generation}, which serves" in switch(host, bad).stderr
+    assert f"rolled back to {old.generation}, which is ready" in switch(host, bad).stderr
     assert served(host) == {old.generation}
 
 
@@ -414,10 +414,10 @@ def test_after_a_run_that_was_cut_a_bad_one_goes_back_to_the_last_that_served(
     cut(host, bad)
     found = look(host, bad)
     [change] = drift.changes(bad, found)
-    assert change.what == f"{UNIT} has not proved yet that it serves"
+    assert change.what == f"{UNIT} is not verified yet"
     done = run(host, generations.switch(bad, found))
     assert done.returncode == 1
-    assert f"rolled back to {good.generation}, which serves" in done.stderr
+    assert f"rolled back to {good.generation}, which is ready" in done.stderr
     assert current(host) == runs(host) == at(good)
     assert served(host) == {good.generation}
 
@@ -461,7 +461,7 @@ def test_what_was_refused_is_never_gone_back_to_and_does_not_push_out_what_serve
     new = deploy(host, demo("serves, too"))
     assert good.generation in kept(host)
     assert len(kept(host)) == KEPT
-    assert run(host, generations.back(new)).returncode == 0
+    assert run(host, generations.roll_back(new)).returncode == 0
     assert current(host) == runs(host) == at(good)
 
 
@@ -482,7 +482,7 @@ def test_a_script_waits_for_the_one_that_a_killed_run_left_behind(
 def test_going_back_on_purpose_and_forward_again(host: Machine) -> None:
     old = deploy(host, demo("serves"))
     new = deploy(host, demo("serves, too"))
-    assert run(host, generations.back(new)).returncode == 0
+    assert run(host, generations.roll_back(new)).returncode == 0
     assert current(host) == runs(host) == at(old)
     assert switch(host, new).returncode == 0
     assert current(host) == runs(host) == at(new)
@@ -491,9 +491,9 @@ def test_going_back_on_purpose_and_forward_again(host: Machine) -> None:
 def test_there_may_be_nothing_to_go_back_to(host: Machine) -> None:
     only = deploy(host, demo("serves"))
     before = told(host)
-    done = run(host, generations.back(only))
+    done = run(host, generations.roll_back(only))
     assert done.returncode == 1
-    assert "no other generation has served" in done.stderr
+    assert "there is no other verified generation" in done.stderr
     assert told(host) == before
 
 
@@ -501,16 +501,16 @@ def test_one_that_is_gone_back_to_and_does_not_serve_gives_way(host: Machine) ->
     old = deploy(host, demo("serves"))
     new = deploy(host, demo("serves, too"))
     host.at(f"{old.generation_path}/config").write_text("deaf")
-    done = run(host, generations.back(new))
+    done = run(host, generations.roll_back(new))
     assert done.returncode == 1
-    assert f"rolled back to {new.generation}, which serves" in done.stderr
+    assert f"rolled back to {new.generation}, which is ready" in done.stderr
     assert current(host) == runs(host) == at(new)
 
 
 def test_load_balancers_stay_away_until_it_has_proved_itself(host: Machine) -> None:
     held = host.root / "run/held"
     sees = f"([ $(stat -c %Y {held}) -gt $(date +%s) ])"
-    wanted = demo("serves", held=str(held), hooks=hooks(sees))
+    wanted = demo("serves", draining=str(held), hooks=hooks(sees))
     assert place(host, wanted).returncode == 0
     assert switch(host, wanted).returncode == 0
     assert not held.exists()

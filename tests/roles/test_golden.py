@@ -16,7 +16,7 @@ import pytest
 
 from mirrorfleet.jobs import show
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.claude import home_files, machine
+from mirrorfleet.roles.claude import home_files, machine_files
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.render import USER
@@ -64,7 +64,7 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
     for path, text in Firewall().files(plan, show.A_HOST):
         listed.append(f"644 root:root {path}")
         yield f"machine{path}", text
-    for shared in (*postgres.units(plan), *machine.files(plan.clients)):
+    for shared in (*postgres.units(plan), *machine_files.files(plan.clients)):
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")
             yield f"machine{shared.path}", shared.content.decode()

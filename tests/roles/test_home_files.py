@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.runtime import files as files_of_homes
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
@@ -40,7 +40,7 @@ def write(
     for command in files_of_homes.write(files, observed, lambda *said: told.append(said)):
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
-        command.told(done.stdout.splitlines())
+        command.read_output(done.stdout.splitlines())
     return told
 
 
@@ -96,7 +96,7 @@ def test_a_link_out_of_the_home_is_not_followed(
     observed = assumed({SETTINGS.fact: Found("600", b"of somebody else")})
     [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
     assert (how, user) == ("skipped", "ada")
-    assert "leads out of the home" in why
+    assert "links out of the home" in why
     assert away.read_text() == "of somebody else"
 
 
@@ -141,7 +141,7 @@ def test_what_was_changed_since_it_was_looked_at_is_left_alone(
     for content in (b"{}", None):
         [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
         assert (how, user) == ("changed", "ada")
-        assert "settings.json was changed meanwhile; run again" in why
+        assert "settings.json has changed meanwhile; run again" in why
     assert "meanwhile" in (home / SETTINGS.path).read_text()
     assert all_files(home) == {".claude/settings.json"}
 
@@ -171,6 +171,6 @@ def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
     observed = machine.look(*home_facts("ada", ".claude"))
     found = observed[HomeFact("ada", ".claude.json")]
     assert found and found.mode == "unreadable"
-    assert texts(homes.leaving(homes.Seat("ada"), observed)) == [
+    assert texts(user_settings.restore_problems(user_settings.Assignment("ada"), observed)) == [
         "~ada/.claude.json cannot be read by ada. Give it back: chown ada, chmod u+rw."
     ]

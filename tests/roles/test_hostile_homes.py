@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorfleet.jobs.verify import questions
-from mirrorfleet.jobs.verify.questions import Turn
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.jobs.verify import turns
+from mirrorfleet.jobs.verify.turns import Turn
+from mirrorfleet.roles.claude import user_settings
+from mirrorfleet.roles.claude.backup_file import read_backups
 from mirrorfleet.roles.claude.facts import home_facts
-from mirrorfleet.roles.claude.json_file import LIMIT, NotOurs
-from mirrorfleet.roles.claude.machine import SEATS
-from mirrorfleet.roles.claude.receipt import notes
+from mirrorfleet.roles.claude.json_file import LIMIT, InvalidFile
+from mirrorfleet.roles.claude.machine_files import ASSIGNMENT_LIST
 from mirrorfleet.runtime import files
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.facts import Listening, User
@@ -48,7 +48,7 @@ from tests.roles.test_home_files import home as _home
 
 home = _home
 observation = import_module("mirrorfleet.runtime.observe")
-CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.receipt)
+CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.backup)
 
 
 def asked(machine: Machine) -> Observation:
@@ -56,7 +56,7 @@ def asked(machine: Machine) -> Observation:
 
 
 def whys(observed: Observation) -> list[str]:
-    return texts(homes.leaving(SEAT, observed))
+    return texts(user_settings.restore_problems(SEAT, observed))
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
@@ -113,7 +113,7 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     assert time.monotonic() - began < 6
     files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
     assert {each.mode for each in files if each} == {"slow"}
-    assert homes.former(SEAT, observed) == []
+    assert user_settings.restored_files(SEAT, observed) == []
     assert whys(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 
 
@@ -184,11 +184,11 @@ def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Ma
     calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
     began = time.monotonic()
     done = machine._run(
-        ["sh", "-s"], observation.script([], shell(questions.HERE / "developer.sh") + calls)
+        ["sh", "-s"], observation.script([], shell(turns.HERE / "developer.sh") + calls)
     )
     assert time.monotonic() - began < 10
-    turns = questions.told([], done.stdout.splitlines()).turns
-    assert turns == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
+    found = turns.parse_report([], done.stdout.splitlines()).turns
+    assert found == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
 
 
 # What a run holds while it writes: no user gets hold of it.
@@ -215,7 +215,7 @@ def test_the_shell_of_a_user_gets_neither_the_lock_nor_our_output(
     machine.add("runuser", f'{look}; shift 3; exec "$@"')
     assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
-    said = str(machine.at("/var/lib/mirrorfleet/stage/said"))
+    said = str(machine.at("/var/lib/mirrorfleet/stage/out"))
     assert held == ["/dev/null", said, said]
 
 
@@ -297,8 +297,8 @@ def note(**other: Any) -> Any:
     ids=lambda value: json.dumps(value)[:60],
 )
 def test_a_forged_receipt_is_told_apart(forged: Any) -> None:
-    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
-        notes(receipt({"files": {SEAT.settings: forged}}))
+    with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
+        read_backups(receipt({"files": {SEAT.settings: forged}}))
 
 
 def test_a_receipt_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
@@ -306,8 +306,8 @@ def test_a_receipt_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     bomb = b"".join(pack.compress(bytes(2**20)) for _ in range(1024)) + pack.flush()
     packed = base64.b64encode(bomb).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(NotOurs, match="is not a receipt of Mirrorfleet"):
-        notes(receipt({"files": {SEAT.settings: note(original=packed)}}))
+    with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
+        read_backups(receipt({"files": {SEAT.settings: note(original=packed)}}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 200 * 1024  # kB
 
@@ -318,9 +318,9 @@ def test_no_receipt_is_written_that_would_not_be_read() -> None:
     content = Found("600", json.dumps({"noise": noise}).encode())
     observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
-    [why] = texts(homes.problems(client, observed))
+    [why] = texts(user_settings.problems(client, observed))
     assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in why
-    assert [file.path for file in homes.files(client, observed)] == [SEAT.key]
+    assert [file.path for file in user_settings.desired_files(client, observed)] == [SEAT.key]
 
 
 OURS = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
@@ -364,20 +364,23 @@ def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
     theirs = b'{"permissions": {"allow": ["x"], "deny": 5}, "env": {"A": "0"}}'
     client = developer(OURS, {"hasCompletedOnboarding": True})
     there = {SEAT.file(SEAT.settings): Found("600", theirs)}
-    for file in homes.files(client, at_home(there)):
+    for file in user_settings.desired_files(client, at_home(there)):
         if file.content is not None:
             there[file.fact] = Found(file.mode, file.content)
-    said = json.loads(there[SEAT.file(SEAT.receipt)].content)
+    said = json.loads(there[SEAT.file(SEAT.backup)].content)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.sampled_from(places(said)))
         said = mutated(said, at, data.draw(ANY))
-    there[SEAT.file(SEAT.receipt)] = Found("600", json.dumps(said).encode())
+    there[SEAT.file(SEAT.backup)] = Found("600", json.dumps(said).encode())
     if data.draw(st.booleans()):
         there[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
     observed = at_home(there)
-    for wanted in (homes.files(client, observed), homes.former(SEAT, observed)):
-        list(homes.changes(wanted, [client], observed))
-    assert all(why.startswith("~ada/") for why in texts(homes.problems(client, observed)))
+    for wanted in (
+        user_settings.desired_files(client, observed),
+        user_settings.restored_files(SEAT, observed),
+    ):
+        list(user_settings.changes(wanted, [client], observed))
+    assert all(why.startswith("~ada/") for why in texts(user_settings.problems(client, observed)))
 
 
 # Through a whole run.
@@ -394,7 +397,7 @@ BROKEN = {
     "not a number": (SEAT.state, ("600", base64.b64encode(b'{"a": NaN}').decode())),
     "a link to /etc/shadow": (SEAT.settings, ("unreadable", "")),
     "a pipe": (SEAT.key, ("irregular", "")),
-    "a forged receipt": (SEAT.receipt, ("600", base64.b64encode(b"[]").decode())),
+    "a forged receipt": (SEAT.backup, ("600", base64.b64encode(b"[]").decode())),
     "no answer": (SEAT.state, ("slow", "")),
     "nonsense": (SEAT.state, ("rwx", "%%%")),
 }
@@ -410,7 +413,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
 ) -> None:
     path, said = broken
     for name in ("dev-1", "dev-2"):
-        found[name]["assignments", SEATS, "grace"] = (".claude",)
+        found[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
     found["dev-1"]["home_file", "grace", path] = said
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, found)

@@ -18,7 +18,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import FleetPlan
-from mirrorfleet.roles.claude.machine import SEATS
+from mirrorfleet.roles.claude.machine_files import ASSIGNMENT_LIST
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.files import keyring
 from mirrorfleet.roles.litellm.render import KEYS, USER
@@ -75,7 +75,7 @@ def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, house: Pa
     before = found(plans("prod"))
     key = before["dev-1"]["home_file", "grace", ".claude/mirrorfleet-key"][1]
     for name in ("dev-1", "dev-2"):
-        before[name]["assignments", SEATS, "grace"] = (".claude",)
+        before[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, before)
     assert said(done["gw-b"], "former keys")["dead"] == [base64.b64decode(key).decode()]

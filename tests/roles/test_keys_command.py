@@ -69,7 +69,7 @@ def test_of_a_root_that_can_be_guessed_nothing_is_told(
     assert said.out == ""
     assert said.err == (
         "Keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
-        "characters long; the minimum is 32. Make a random one, for example with: openssl rand "
+        "characters long; the minimum is 32. Create a random one, for example with: openssl rand "
         "-hex 32.\n"
     )
 

@@ -27,8 +27,9 @@ from mirrorfleet import checks, fleet, monitoring
 from mirrorfleet.config import schema
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.rollback import Rollback
+from mirrorfleet.jobs.verify.facts import engine_models, engine_unit
 from mirrorfleet.jobs.verify.layers import Layer, layers
-from mirrorfleet.jobs.verify.questions import asked, engine_models, engine_unit
+from mirrorfleet.jobs.verify.turns import host_script
 from mirrorfleet.own_engines import register
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.engines import PLANNERS
@@ -249,9 +250,8 @@ def refusal(plans: Mapping[str, HostPlan], answers: Answers, deploy: str) -> str
 def test_a_host_that_runs_it_is_not_decommissioned(house: Path) -> None:
     plans = {"gpu": replace(planned(house).hosts["gpu"], firewall=None)}
     plans["gpu"] = replace(plans["gpu"], engines=plans["gpu"].engines_of(EchoPlan))
-    assert (
-        "gpu: this host still has a part in the fleet file: models.parrot.hosts. Remove it"
-        in refusal(plans, MACHINE | CLEAN, "remove_hosts.py")
+    assert "gpu: the fleet file still uses this host: models.parrot.hosts. Remove it" in refusal(
+        plans, MACHINE | CLEAN, "remove_hosts.py"
     )
 
 
@@ -260,10 +260,10 @@ def test_a_host_that_runs_it_is_not_decommissioned(house: Path) -> None:
 def test_a_host_with_its_service_is_not_decommissioned(
     plans: Planned, request: pytest.FixtureRequest, is_registered: bool
 ) -> None:
-    reason = "is still here, and no registered role manages it. Register its role"
+    reason = "is still installed, and no registered role manages it. Register its role"
     if is_registered:
         request.getfixturevalue("registered")
-        reason = "is still here. Run deploys/mirror.py first"
+        reason = "is still installed. Run deploys/mirror.py first"
     found = MACHINE | CLEAN | {("services", "*", "echo-parrot"): ()}
     message = refusal(
         {"gpu": replace(plans("lab").hosts["gpu"], engines=())}, found, "remove_hosts.py"
@@ -308,7 +308,7 @@ def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
     [echo] = plan.engines_of(EchoPlan)
     url = engine_models(echo).key[1]
     key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {url} {engine_unit(echo)} 8100"
-    assert key in asked(plan, [])
+    assert key in host_script(plan, [])
     service = EchoRole().render(echo, assumed())
     with running(service.environment, service.files["server.py"]) as ask:
         assert ask("/alive", "") == {}

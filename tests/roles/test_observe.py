@@ -33,7 +33,7 @@ from mirrorfleet.runtime.facts import (
 )
 from mirrorfleet.runtime.facts.homes import HomeFile, HomeFileState
 from mirrorfleet.runtime.facts.python import Environments, Python
-from mirrorfleet.runtime.observe import Machine, NotAsked, assumed, parse, script
+from mirrorfleet.runtime.observe import Machine, UnknownFact, assumed, parse, script
 from tests.roles.machine import Machine as Host
 
 
@@ -251,7 +251,7 @@ def test_what_no_fact_asked_for_is_left_out() -> None:
 
 def test_a_fact_that_was_not_asked_is_a_mistake_of_the_role() -> None:
     observed = parse([Exists("/x")], [MACHINE])
-    with pytest.raises(NotAsked, match=r"Package\(name='nftables'\)"):
+    with pytest.raises(UnknownFact, match=r"Package\(name='nftables'\)"):
         observed[Package("nftables")]
     assert observed.get(Package("nftables")) is False
     assert assumed()[Package("nftables")] is False

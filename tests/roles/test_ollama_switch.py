@@ -84,7 +84,7 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     results = []
     for commands in (
         release.install(plan, FOUND, GROUP),
-        generations.place(desired, assumed()),
+        generations.stage(desired, assumed()),
         generations.switch(desired, assumed()),
         models.make(ollama),
     ):

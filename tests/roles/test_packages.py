@@ -20,7 +20,7 @@ from mirrorfleet.jobs import package
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.claude import packaged
 from mirrorfleet.planning.settings import KEY_FILE
-from mirrorfleet.roles.claude import homes
+from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.installer import Packages, installer
 from mirrorfleet.roles.claude.json_file import written
@@ -135,7 +135,7 @@ def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> No
     ("group", "user", "said"),
     [
         ("stuff", None, "There is no group 'stuff'. Did you mean 'staff'?"),
-        ("staff", "grase", "'staff' has no 'grase'. Did you mean 'grace'?"),
+        ("staff", "grase", "The group 'staff' has no 'grase'. Did you mean 'grace'?"),
     ],
 )
 def test_who_is_not_in_the_file_is_told(
@@ -154,14 +154,14 @@ def test_who_is_not_in_the_file_is_told(
             "linus",
             {"KEY_ROOT": "abc"},
             "guests: keys cannot be derived from {env: KEY_ROOT}: it is 3 characters long; "
-            "the minimum is 32. Make a random one, for example with: openssl rand -hex 32.",
+            "the minimum is 32. Create a random one, for example with: openssl rand -hex 32.",
         ),
         (
             "staff",
             "ada",
             {"KEY": "sk-staff_key"},
             "staff: 'ada' would get the gateways' master key: {env: STAFF_KEY} and {env: KEY} are "
-            "the same. Make another key.",
+            "the same. Create another key.",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, h
         User(developer.user): "/home/ada",
         HomeFile(developer.user, ".claude/settings.json"): HomeFileState("644", OWN),
     }
-    for file in homes.files(developer, assumed(found)):
+    for file in user_settings.desired_files(developer, assumed(found)):
         assert (home / file.path).read_bytes() == file.content, file.path
         assert (home / file.path).stat().st_mode & 0o777 == int(file.mode, 8)
     assert (home / ".local/bin/claude").resolve().stat().st_mode & 0o111

@@ -150,7 +150,9 @@ def test_a_host_whose_kernel_cannot_is_told_of_at_each_run(plans: Planned) -> No
     plan = plans("lab").hosts["gw-1"]
     said = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
     [remark] = Ports().notices(plan, seen(bare(plan) | {("content", ports.STATE): (said,)}))
-    assert remark.startswith("ports are not reserved: bpf: Operation not permitted. A local user")
+    assert remark.startswith(
+        "ports are not reserved: bpf: Operation not permitted. While a service restarts"
+    )
     assert list(Ports().notices(plan, seen(bare(plan)))) == []
 
 

@@ -16,7 +16,7 @@ from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
 from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
-from mirrorfleet.roles.vllm import gpus, render, software
+from mirrorfleet.roles.vllm import command_line, gpus, software
 from mirrorfleet.roles.vllm.facts import WeightsSize
 from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
@@ -168,10 +168,10 @@ def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic(plans: Planned
 def test_heads_that_the_gpus_do_not_divide_are_refused_before_a_change(plans: Planned) -> None:
     [why] = judged(plans, found(200), tensor_parallel=3)
     assert not why.startswith("warning: ")
-    assert "over 3 GPUs, which do not divide its 32 attention heads evenly" in why
+    assert "over 3 GPUs: 32 attention heads are not divisible by 3" in why
     [doubt] = judged(plans, with_config(num_attention_heads=24), tensor_parallel=3)
     assert doubt.startswith("warning: "), "some models copy them"
-    assert "do not divide its 4 KV heads evenly" in doubt
+    assert "4 KV heads are not divisible by 3" in doubt
     latent = with_config(num_attention_heads=96, kv_lora_rank=512, qk_rope_head_dim=64)
     assert judged(plans, latent, tensor_parallel=3) == []
     assert judged(plans, found(200), tensor_parallel=8) == [], "KV heads are copied"
@@ -182,7 +182,7 @@ def test_a_window_that_the_weights_were_not_trained_for_is_refused_before_a_chan
 ) -> None:
     trained = with_config(max_position_embeddings=262144)
     [why] = judged(plans, trained, context=1_000_000)
-    assert "has a context of 1000000, and config.json of its weights allows 262144" in why
+    assert "has a context of 1000000 tokens, but config.json of its weights allows 262144" in why
     assert judged(plans, trained, context=262144) == []
     stretched = {"hf-overrides": {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}}
     assert judged(plans, trained, context=1_000_000, arguments=stretched) == []
@@ -204,16 +204,16 @@ def with_config(**said: Any) -> Observation:
 
 def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     assert judged(plans, found(80, count=1)) == [
-        "'helper' needs GPU 1, counted from 0, and 1 GPUs are visible. Correct "
+        "'helper' needs GPU 1 (counted from 0), but 1 GPUs are visible. Correct "
         "hosts.gpu-c.gpus.count."
     ]
     assert judged(plans, found(80, count=0)) == [
-        "no NVIDIA GPU is visible (nvidia-smi), and 'helper' needs 2. Install NVIDIA's driver, 580 "
+        "no NVIDIA GPU is visible (nvidia-smi), but 'helper' needs 2. Install NVIDIA's driver, 580 "
         "or newer, or reboot into it; deploys/drivers.py installs the package that "
         "hosts.gpu-c.driver names."
     ]
     assert judged(plans, found(80, driver="550.163.01")) == [
-        "NVIDIA's driver is 550.163.01, and vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
+        "NVIDIA's driver is 550.163.01, but vLLM 0.32.0 brings CUDA 13, which needs 580 or newer. "
         "Set hosts.gpu-c.driver to the driver's package and run deploys/drivers.py, or install it "
         "by hand; or, for datacenter GPUs only, install NVIDIA's package cuda-compat, and set "
         "hosts.gpu-c.gpus.cuda_compat to its directory."
@@ -225,7 +225,7 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
     [
         (
             "Failed to initialize NVML: Driver/library version mismatch",
-            "the kernel still runs the former one. Reboot the host.",
+            "the kernel still runs the former one: reboot the host.",
         ),
         ("No devices were found", "The driver is loaded and finds no GPU"),
         ("NVIDIA-SMI has failed because it couldn't communicate", "Install NVIDIA's driver"),
@@ -233,7 +233,7 @@ def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
 )
 def test_nvidia_smi_that_reports_no_gpu_is_quoted(plans: Planned, words: str, hint: str) -> None:
     [why] = judged(plans, reporting(found(80, count=0), message=words))
-    assert why.startswith(f"no NVIDIA GPU is visible (nvidia-smi: {words}), and 'helper'")
+    assert why.startswith(f"no NVIDIA GPU is visible (nvidia-smi: {words}), but 'helper'")
     assert hint in why
 
 
@@ -250,8 +250,8 @@ def test_v100_is_refused_with_the_reason(plans: Planned) -> None:
         return reporting(found(80), gpus=tuple(replace(g, capability=capability) for g in gpus))
 
     assert judged(plans, of("7.0")) == [
-        "GPU 0 has compute capability 7.0, and vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
-        "newer: V100 and older GPUs are not supported. Choose another host for 'helper'."
+        "GPU 0 has compute capability 7.0, but vLLM 0.32.0 brings CUDA 13, which needs 7.5 or "
+        "newer: V100 and older GPUs are not supported. Use another host for 'helper'."
     ]
     for capability in ("7.5", "8.0", "9.0", "10.0", "12.0", ""):
         assert judged(plans, of(capability)) == []
@@ -284,13 +284,13 @@ def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
 def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Planned) -> None:
     old, directory = found(80, driver="550.163.01"), "/usr/local/cuda-13.0/compat"
     assert judged(plans, old, cuda_compat=directory) == [
-        f"hosts.gpu-c.gpus.cuda_compat promises {directory}/libcuda.so.1, which is not there. "
+        f"hosts.gpu-c.gpus.cuda_compat needs {directory}/libcuda.so.1, which does not exist. "
         "Install NVIDIA's package cuda-compat for CUDA 13, or correct the key."
     ]
     there = having(old, {Exists(f"{directory}/libcuda.so.1"): True})
     assert judged(plans, there, cuda_compat=directory) == []
     engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
-    assert render.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
+    assert command_line.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
     assert Exists(f"{directory}/libcuda.so.1") in gpus.facts(engine, PLACE)
 
 
@@ -300,7 +300,7 @@ def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) ->
 
 def test_what_is_not_known_yet_is_told_and_no_reason_to_refuse(plans: Planned) -> None:
     [why] = judged(plans, having(found(80), {CONFIG: None}))
-    assert why.startswith("warning: the GPU memory that 'helper' needs is not known before")
+    assert why.startswith("warning: the GPU memory that 'helper' needs is unknown until")
 
 
 def test_weights_that_will_be_pushed_are_judged_here(plans: Planned, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_doubt_is_told_and_the_run_goes_on(
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     assert done["gpu-a"].execs
-    assert "needs is not known before its weights are there" in caplog.text
+    assert "needs is unknown until the host has its weights" in caplog.text
 
 
 def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
@@ -331,12 +331,12 @@ def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) ->
     assert list(System().problems(gateway, fine)) == []
     odd = having(fine, {Exists(system.APT): False}, system="fedora", release="43")
     assert texts(System().problems(gateway, odd)) == [
-        "the system, fedora 43, has no apt; services run on Debian, Ubuntu and their derivatives. "
-        "Choose another host."
+        "the system, fedora 43, does not have apt; services need Debian, Ubuntu or a derivative. "
+        "Use another host."
     ]
     assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
     [why] = texts(System().problems(gateway, having(fine, {}, architecture="riscv64")))
-    assert why.startswith("the processor is riscv64; services run on x86_64 and aarch64.")
+    assert why.startswith("the architecture is riscv64; services need x86_64 and aarch64.")
     late = replace(having(fine, {Clock(): 1000}), during=(1091.4, 1092))
     [why] = texts(System().problems(gateway, late))
     assert "the clock is 90 seconds behind this machine's" in why
@@ -373,8 +373,8 @@ def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -
         plan = hosts[name]
         full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
         assert texts(role.problems(plan, seen(bare(plan) | full))) == [
-            f"software needs at least {size} GB below /opt/mirrorfleet, and 0.61 GB are free. "
-            "Make room there."
+            f"software needs at least {size} GB below /opt/mirrorfleet, but 0.61 GB are free. "
+            "Free space there."
         ]
         assert list(role.problems(plan, seen(converged(plan) | full))) == [], "it is there already"
 

@@ -15,10 +15,10 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import ClaudePlan
-from mirrorfleet.roles.claude.homes import seat
 from mirrorfleet.roles.claude.installer import installer
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
+from mirrorfleet.roles.claude.user_settings import assignment_of
 from tests.roles.fleets import ROOT
 from tests.roles.real_client import SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder
@@ -48,7 +48,7 @@ def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
     assert clients
     for each in clients.users:
         home = tmp_path / each.user
-        where = seat(each)
+        where = assignment_of(each)
         (home / where.directory).mkdir(parents=True)
         (home / where.key).write_text(f"sk-{each.group}")
         (home / where.state).write_bytes(written(each.state))

@@ -42,15 +42,15 @@ def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCapt
         },
     ) == [
         "gw-1: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or newer.",
-        "gw-2: port 4000 is in use by nginx.service, and mirrorfleet-litellm.service needs it. "
+        "gw-2: port 4000 is in use by nginx.service, but mirrorfleet-litellm.service needs it. "
         "Stop nginx.service, or choose another port.",
     ]
     # What would not end the run is said with it.
     assert [" ".join(click.unstyle(line).split()) for line in caplog.messages] == [
         "[@fake/gpu] skipped: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or "
         "newer.",
-        "[@fake/dev] skipped: /usr/local/bin/claude exists, and is not Mirrorfleet's. Remove it, "
-        "then run again.",
+        "[@fake/dev] skipped: /usr/local/bin/claude exists, but Mirrorfleet did not create it. "
+        "Remove it, then run again.",
     ]
 
 
@@ -70,7 +70,7 @@ def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
     }
     [line] = refused(dict(plans("lab").hosts), {"gw-1": odd})
     assert line == (
-        "gw-1: there is no python3, and no known package of plan9 4 brings one. Use Debian 12, "
+        "gw-1: python3 is missing, and no known package of plan9 4 has it. Use Debian 12, "
         "Ubuntu 24.04 or newer."
     )
 

@@ -82,7 +82,7 @@ WRONG = {
         "litellm",
         lambda right: (*right[:2], "", *right[3:]),
         RESTART,
-        "runs no generation of ours",
+        "runs no generation",
     ),
     "systemd has not read the unit": Wrong(
         "gw-1",
@@ -90,7 +90,7 @@ WRONG = {
         "litellm",
         lambda right: (*right[:3], "yes", right[4]),
         RESTART,
-        "is not what systemd has read",
+        "differs from what systemd has loaded",
     ),
     "its unit has a drop-in": Wrong(
         "gw-1",
@@ -130,9 +130,9 @@ WRONG = {
         "",
         lambda _: ("generations/0123456789ab",),
         RESTART,
-        "`current` leads to generations/0123456789ab",
+        "`current` links to generations/0123456789ab",
     ),
-    "its link is gone": Wrong("gw-1", "link", "", None, RESTART, "`current` leads to nothing"),
+    "its link is gone": Wrong("gw-1", "link", "", None, RESTART, "`current` links to nothing"),
     "a file of its generation was edited": Wrong(
         "gw-1",
         "file",
@@ -179,9 +179,9 @@ WRONG = {
     "its generation is gone": Wrong(
         "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
     ),
-    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "does not listen"),
+    "it does not listen (yet)": Wrong("gw-1", "port", "", None, ["prove"], "is not listening"),
     "a run was cut before it had proved itself": Wrong(
-        "gw-1", "file", "/served/", None, ["prove"], "has not proved yet that it serves"
+        "gw-1", "file", "/served/", None, ["prove"], "is not verified yet"
     ),
     "its software is gone": Wrong(
         "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.106.2-"
@@ -202,18 +202,18 @@ WRONG = {
     ),
     "the weights are gone": Wrong("gpu", "weights", "/weights/", None, UPLOAD, "/weights/tiny-"),
     "the engine's link is gone": Wrong(
-        "gpu", "link", "", None, RESTART, "`current` leads to nothing"
+        "gpu", "link", "", None, RESTART, "`current` links to nothing"
     ),
     "the client is gone": Wrong(
         "dev", "path", "/opt/mirrorfleet/claude", None, UPLOAD, "/2.1.330/claude is missing"
     ),
-    "the command leads to another version": Wrong(
+    "the command links to another version": Wrong(
         "dev",
         "link",
         "",
         lambda _: ("/opt/mirrorfleet/claude/1.0.0/claude",),
         ["link"],
-        "/usr/local/bin/claude leads to /opt/mirrorfleet/claude/1.0.0/claude",
+        "/usr/local/bin/claude links to /opt/mirrorfleet/claude/1.0.0/claude",
     ),
     "a developer's settings are gone": Wrong(
         "dev",

@@ -50,7 +50,7 @@ def test_nothing_to_change(
     plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
 ) -> None:
     mirror(plans("lab").hosts, found, diff=True)
-    assert [line.split("] ")[1].strip() for line in report(said)] == ["is as it should be"] * 4
+    assert [line.split("] ")[1].strip() for line in report(said)] == ["no changes"] * 4
 
 
 @pytest.mark.usefixtures("stocked")
@@ -119,10 +119,10 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
     assert "another-" not in text
     lines = report(said)
     assert "- LITELLM_MASTER_KEY=(hidden)" in lines
-    assert "+ LITELLM_MASTER_KEY=(hidden) (another one)" in lines
+    assert "+ LITELLM_MASTER_KEY=(hidden) (changed)" in lines
     assert not any("LITELLM_MODE" in line for line in lines if line.startswith(("+ ", "- ")))
     entry = '{"name": "lab", "group": "lab", "role": "developer", "sha256": '
-    assert f"+ {entry}(hidden) (another one)" in lines
+    assert f"+ {entry}(hidden) (changed)" in lines
     assert "[dev]  ~ada/.claude/mirrorfleet-key differs" in lines
 
 

@@ -12,8 +12,7 @@ import pytest
 from pyinfra.api.command import PyinfraCommand
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.claude import home_files, removal
-from mirrorfleet.roles.claude import machine as shared
+from mirrorfleet.roles.claude import home_files, machine_files, removal
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.runtime.files import WriteHomes, install, write
@@ -48,10 +47,10 @@ def run(machine: Machine, plan: HostPlan) -> int:
     commands = [
         *write(home_files.desired(plan, seen), seen, unexpected),
         *install(
-            shared.files(plan.clients),
+            machine_files.files(plan.clients),
             seen,
-            first=shared.unlink(plan.clients, seen),
-            then=shared.relink(plan.clients, seen),
+            first=machine_files.unlink(plan.clients, seen),
+            then=machine_files.relink(plan.clients, seen),
         ),
     ]
     return executed(machine, commands)
@@ -62,8 +61,8 @@ def undo(machine: Machine, plan: HostPlan) -> int:
     seen = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
     assert list(removal.ClaudeRemoval().problems(plan, seen)) == []
     commands = [
-        *write(removal.former(plan, seen), seen, unexpected),
-        *shared.cleared(plan.clients, seen),
+        *write(removal.restored_files(plan, seen), seen, unexpected),
+        *machine_files.remove_all(plan.clients, seen),
     ]
     return executed(machine, commands)
 
@@ -77,7 +76,7 @@ def executed(machine: Machine, commands: list[PyinfraCommand]) -> int:
         done = machine.run(command)
         assert done.returncode == 0, done.stderr
         if isinstance(command, WriteHomes):
-            command.told(done.stdout.splitlines())
+            command.read_output(done.stdout.splitlines())
     return len(commands)
 
 
@@ -113,7 +112,7 @@ def test_each_scope_has_its_files_and_touches_no_others(
     }
     assert (homes / "ada/.claude/mirrorfleet-key").read_text() == "sk-staff_key"
     assert (homes / "ada/.claude-lab/mirrorfleet-key").read_text() == "sk-lab_key"
-    policy = machine.at(shared.POLICY)
+    policy = machine.at(machine_files.POLICY)
     assert policy.stat().st_mode & 0o777 == 0o644
     assert settings(policy)["permissions"] == {
         "deny": ["Read(.env)", "WebSearch"],
@@ -160,7 +159,7 @@ def test_a_group_that_left_the_fleet_file_is_taken_back_by_the_next_run(
     assert run(machine, nobody) == 2
     assert set(tree(homes)) == {"linus/.claude/settings.json"}
     assert (homes / "linus/.claude/settings.json").read_bytes() == OWN
-    assert not machine.at(shared.POLICY).exists()
+    assert not machine.at(machine_files.POLICY).exists()
     assert list(machine.at("/usr/local/bin").iterdir()) == []
     assert run(machine, nobody) == 0
 
@@ -187,8 +186,8 @@ exec {program} "$@"
 
 def test_the_policy_is_whole_at_any_moment(machine: Machine, homes: Path, plan: HostPlan) -> None:
     run(machine, plan)
-    right, other = machine.at(shared.POLICY).read_text(), '{"model": "of another hand"}'
-    machine.at(shared.POLICY).write_text(other)
+    right, other = machine.at(machine_files.POLICY).read_text(), '{"model": "of another hand"}'
+    machine.at(machine_files.POLICY).write_text(other)
     for program in ("install", "mv", "rm", "ln"):
         real = shutil.which(program) or pytest.fail(f"no {program}")
         machine.add(program, READ_FIRST.format(program=real))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirrorfleet.runtime.commands import ALONE
+from mirrorfleet.runtime.commands import LOCK_HOST
 from mirrorfleet.runtime.facts import Exists, Fact, Link, User
 from mirrorfleet.runtime.observe import script
 from tests.roles import programs
@@ -31,7 +31,7 @@ def test_what_changes_a_host(plans: Planned, fleet: str, tmp_path: Path) -> None
     scripts = {each.command for traffic in done.values() for each in traffic.execs}
     found = {(shell, text): complaints(shell, text) for shell in SHELLS for text in scripts}
     assert {which: said for which, said in found.items() if said} == {}
-    ours = [text for text in scripts if text.startswith(ALONE)]
+    ours = [text for text in scripts if text.startswith(LOCK_HOST)]
     assert len(ours) > len(scripts) / 2, "the others are pyinfra's"
     assert programs.shellcheck(tmp_path, ours) == ""
     assert programs.shellcheck(tmp_path, ["echo $nothing\n"]) != "", "it finds something"

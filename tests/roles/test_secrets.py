@@ -49,13 +49,13 @@ def test_a_person_is_asked_once(tmp_path: Path) -> None:
     ("source", "value", "reason"),
     [
         ("env", "NOT_SET", "{env: NOT_SET} is missing: the variable is not set on this machine."),
-        ("env", "EMPTY", "{env: EMPTY} is empty. Put a value there."),
+        ("env", "EMPTY", "{env: EMPTY} is empty: set a value."),
         ("file", "nowhere", "{file: nowhere} is missing: No such file or directory."),
         ("file", ".", "{file: .} is missing: Is a directory."),
         ("file", "binary", "{file: binary} is missing: Not UTF-8 in line 1."),
-        ("file", "blank", "{file: blank} is empty. Put a value there."),
-        ("command", "exit 3", "{command: exit 3} is missing: the command ended with 3."),
-        ("command", "true", "{command: true} is empty. Put a value there."),
+        ("file", "blank", "{file: blank} is empty: set a value."),
+        ("command", "exit 3", "{command: exit 3} is missing: the command failed with exit code 3."),
+        ("command", "true", "{command: true} is empty: set a value."),
         ("command", "cat binary", "{command: cat binary} is not text."),
     ],
 )

@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.claude.machine import POLICY, SEATS
+from mirrorfleet.roles.claude.machine_files import ASSIGNMENT_LIST, POLICY
 from mirrorfleet.roles.litellm.needs import FILES
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm import software
@@ -82,7 +82,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
 ) -> None:
     lose_gpus(found, "gpu-c")
     for name in ("dev-1", "dev-2"):
-        found[name]["assignments", SEATS, "grace"] = (".claude",)
+        found[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
     edit(house, "prod", "users: [ada, grace]", "users: [ada]")
     edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
@@ -95,7 +95,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
     admitted = json.loads(json.loads(done["gw-a"].execs[0].stdin)["keys"])["keys"]
     assert [each["name"] for each in admitted] == ["ada"]
     assert failed(done) == {"gpu-c"}
-    said = "[@fake/gpu-c] skipped: no NVIDIA GPU is visible (nvidia-smi), and 'helper' needs 2."
+    said = "[@fake/gpu-c] skipped: no NVIDIA GPU is visible (nvidia-smi), but 'helper' needs 2."
     assert sum(line.startswith(said) for line in told(caplog)) == 2, "at once, and at the end"
 
 
@@ -303,7 +303,7 @@ def test_a_gateway_that_does_not_answer_ends_the_run(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
     found["gw-b"] |= {("machine",): ("debian",)}
-    with pytest.raises(DeployError, match="gw-b: the host gave an answer that cannot be read"):
+    with pytest.raises(DeployError, match="gw-b: the host's answer is invalid"):
         run(plans, found)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
-from mirrorfleet.jobs.status.state import HostState, asked, compared, told
+from mirrorfleet.jobs.status.state import HostState, compare, host_script, parse_report
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime.problems import warning
 from tests.roles.answers import converged, lines
@@ -32,9 +32,9 @@ def state(
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
     facts = [fact for role in registry.roles() for fact in role.facts(plan)]
-    seen, running = told(facts, [*lines(converged(plan)), *DISKS, *said])
+    seen, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *said])
     wanted = {each.name: each.generation for each in registry.rendered(plan, seen)}
-    return compared(running, seen, registry.services(plan, seen), wanted, problems, changes)
+    return compare(running, seen, registry.services(plan, seen), wanted, problems, changes)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
@@ -47,7 +47,7 @@ def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str
 @pytest.mark.usefixtures("stocked")
 def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     found = state(plans, WELL)
-    [generation] = {each.generation for each in found.services if each.wanted}
+    [generation] = {each.generation for each in found.services if each.desired}
     rows = shown(capsys, found)
     assert ["gpu", "vllm-tiny", "active", "3 d 4 h", "0", "3.0 GiB", generation] in rows
     assert ["gpu", "firewall", "active", "42 s", "0", "", ""] in rows
@@ -64,14 +64,14 @@ def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> 
     found = state(
         plans, [WELL[0], failed], [warning("it may be too slow.")], ["litellm: x is missing"]
     )
-    said = f"{UNIT} has failed: journalctl -u {UNIT} says why"
+    said = f"{UNIT} has failed: see journalctl -u {UNIT}"
     assert found.faults == ("litellm: x is missing", said)
     rows = shown(capsys, found)
     [service] = [row for row in rows if row[:2] == ["gpu", "vllm-tiny"]]
     assert service[2:5] == ["failed", "3 d 4 h", "7"]
     assert ["gpu: litellm: x is missing"] in rows
     assert ["gpu: warning: it may be too slow."] in rows
-    assert any("deploys/mirror.py makes it so" in row[0] for row in rows)
+    assert any("Run deploys/mirror.py to apply" in row[0] for row in rows)
 
 
 @pytest.mark.usefixtures("stocked")
@@ -83,13 +83,13 @@ def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
 
 def test_what_a_host_does_not_say_is_refused() -> None:
     with pytest.raises(ValueError, match="surprise"):
-        told([], ["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
+        parse_report([], ["machine\tdebian\t12\tx86_64\t4\t8", "status\t\t\t", "surprise"])
 
 
 def test_any_machine_of_ours_understands_the_question() -> None:
-    done = subprocess.run(["sh"], input=asked([]), capture_output=True, text=True)
+    done = subprocess.run(["sh"], input=host_script([]), capture_output=True, text=True)
     assert done.stderr == ""
-    seen, running = told([], done.stdout.splitlines())
+    seen, running = parse_report([], done.stdout.splitlines())
     assert running.available > 0 and all(seen.values.values())
     if shutil.which("systemctl") is None:
         assert running.units == {}

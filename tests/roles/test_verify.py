@@ -14,20 +14,12 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from mirrorfleet.jobs.verify.judge import Row, rows
+from mirrorfleet.jobs.verify.checks import Row, rows
+from mirrorfleet.jobs.verify.facts import engine_models, engine_urls, gateway_models, readiness_url
 from mirrorfleet.jobs.verify.layers import Layer, layers
-from mirrorfleet.jobs.verify.questions import (
-    Told,
-    Turn,
-    asked,
-    engine_models,
-    gateway_models,
-    reached,
-    readiness_url,
-    told,
-)
-from mirrorfleet.jobs.verify.seats import Seat, seats
 from mirrorfleet.jobs.verify.table import report
+from mirrorfleet.jobs.verify.targets import Target, targets
+from mirrorfleet.jobs.verify.turns import HostReport, Turn, host_script, parse_report
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.facts import Answer, Fact, Unit, UnitState
@@ -64,9 +56,9 @@ def plan(plans: Planned) -> Mapping[str, HostPlan]:
 
 
 @pytest.fixture
-def ada(plan: Mapping[str, HostPlan]) -> Seat:
-    [seat] = seats(plan)
-    return seat
+def ada(plan: Mapping[str, HostPlan]) -> Target:
+    [target] = targets(plan)
+    return target
 
 
 def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
@@ -84,13 +76,13 @@ def healthy(plan: HostPlan) -> Observation:
         found[Unit("mirrorfleet-litellm.service")] = UnitState("active")
         found[Answer(readiness_url(plan.gateway))] = b'{"status": "healthy"}'
         found[gateway_models(plan.gateway)] = json.dumps({"data": [{"id": "tiny"}]}).encode()
-        found |= {Answer(url): b"{}" for _, url in reached(plan.gateway)}
+        found |= {Answer(url): b"{}" for _, url in engine_urls(plan.gateway)}
     return assumed(found)
 
 
-def row(ada: Seat, layers: list[Layer], turns: dict[str, Turn], directory: str = "") -> Row:
+def row(ada: Target, layers: list[Layer], turns: dict[str, Turn], directory: str = "") -> Row:
     login = {ADA: ("/usr/local/bin/claude", directory)}
-    [found] = rows(ada, Told(assumed(), {ADA: well() | turns}, login), layers)
+    [found] = rows(ada, HostReport(assumed(), {ADA: well() | turns}, login), layers)
     return found
 
 
@@ -98,7 +90,7 @@ def causes(row: Row) -> list[str]:
     return [f"{fault.where}: {fault.cause}" for fault in row.faults]
 
 
-def test_all_is_well(ada: Seat, plan: Mapping[str, HostPlan]) -> None:
+def test_all_is_well(ada: Target, plan: Mapping[str, HostPlan]) -> None:
     found = row(ada, serving(plan), {})
     assert causes(found) == []
     checks = ("client", "answer", "stream", "tool", "subagent")
@@ -114,26 +106,26 @@ def test_all_is_well(ada: Seat, plan: Mapping[str, HostPlan]) -> None:
             "network: gateway unreachable from dev at http://10.77.0.21:4000: API Error: "
             "Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)",
         ),
-        ("answer", "unknown-model", "gateway: the gateway knows no model 'tiny'"),
-        ("answer", "wrong-key", "gateway: 401: the gateway does not know ada's key"),
+        ("answer", "unknown-model", "gateway: the gateway does not have the model 'tiny'"),
+        ("answer", "wrong-key", "gateway: 401: the gateway rejects ada's key"),
         ("answer", "key-unreadable", "client: ada's key cannot be read"),
         (
             "answer",
             "other-window",
-            "client: wrong window: the client believes in 65536 for 'tiny', not 131072",
+            "client: wrong window: the client has 65536 for 'tiny', not 131072",
         ),
-        ("stream", "answer", "gateway: 'tiny' does not stream: its answer came in 0 piece"),
+        ("stream", "answer", "gateway: 'tiny' does not stream: its answer arrived in 0 piece"),
         ("tool", "call-as-text", "engine: the tool call of 'tiny' came as text"),
         ("tool", "answer", "model: 'tiny' did not call the tool: ''"),
         (
             "subagent",
             "answer",
-            "client: a subagent does not come to its end: none was started",
+            "client: a subagent does not complete: none was started",
         ),
     ],
 )
 def test_each_failure_has_its_cause(
-    ada: Seat, plan: Mapping[str, HostPlan], check: str, recorded: str, cause: str
+    ada: Target, plan: Mapping[str, HostPlan], check: str, recorded: str, cause: str
 ) -> None:
     found = row(ada, serving(plan), {f"{check} tiny": turn(recorded)})
     assert causes(found) == [cause]
@@ -142,18 +134,18 @@ def test_each_failure_has_its_cause(
 
 
 def test_what_stops_the_answer_is_not_told_again_of_the_subagent(
-    ada: Seat, plan: Mapping[str, HostPlan]
+    ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     ended = {"type": "system", "subtype": "task_notification", "status": "failed"}
     failed = Turn(0, False, f'{json.dumps(ended)}\n{{"type": "result"}}', "")
     turns = {"answer tiny": turn("wrong-key"), "subagent tiny": failed}
     found = row(ada, serving(plan), turns)
-    assert causes(found) == ["gateway: 401: the gateway does not know ada's key"]
+    assert causes(found) == ["gateway: 401: the gateway rejects ada's key"]
     assert found.checks["subagent"] == "failed"
 
 
 def test_a_call_that_the_developers_permissions_deny_is_a_call(
-    ada: Seat, plan: Mapping[str, HostPlan]
+    ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     assert causes(row(ada, serving(plan), {"tool tiny": turn("tool")})) == []
 
@@ -176,7 +168,7 @@ def test_a_call_that_the_developers_permissions_deny_is_a_call(
     ids=["another client", "broken settings", "another directory"],
 )
 def test_the_client_itself(
-    ada: Seat,
+    ada: Target,
     plan: Mapping[str, HostPlan],
     turns: dict[str, Turn],
     directory: str,
@@ -186,7 +178,7 @@ def test_the_client_itself(
 
 
 def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
-    ada: Seat, plan: Mapping[str, HostPlan]
+    ada: Target, plan: Mapping[str, HostPlan]
 ) -> None:
     dead = [
         layer
@@ -214,33 +206,35 @@ def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -
     known = {fact: value for fact, value in seen.values.items() if ":8000" not in fact.key[1]}
     [layer] = layers(plan["gw-1"], assumed(known))
     assert [fault.cause for fault in layer.faults] == [
-        "from gw-1 nothing answers at http://10.77.0.11:8000, where 'tiny' is served"
+        "http://10.77.0.11:8000, which serves 'tiny', does not answer gw-1"
     ]
 
 
-def test_a_host_that_is_mute_has_a_line(ada: Seat) -> None:
+def test_a_host_that_is_mute_has_a_line(ada: Target) -> None:
     [found] = rows(ada, None, [])
-    assert causes(found) == ["client: nobody could be asked as ada"]
+    assert causes(found) == ["client: no client could be started as ada"]
 
 
 def test_whom_is_asked() -> None:
     plans = good("scopes").hosts
-    assert len({seat.group for seat in seats(plans)}) == len(seats(plans))
-    assert len(seats(plans, everyone=True)) > len(seats(plans))
+    assert len({target.group for target in targets(plans)}) == len(targets(plans))
+    assert len(targets(plans, everyone=True)) > len(targets(plans))
 
 
 def test_a_providers_model_is_asked_only_where_it_is_used_or_named() -> None:
     plans = good("replicas").hosts
-    asked = {line.model for seat in seats(plans) if seat.user == "ada" for line in seat.lines}
+    asked = {
+        model.name for target in targets(plans) if target.user == "ada" for model in target.models
+    }
     assert asked == {"coder"}
-    named = seats(plans, models=["cloud"])
-    assert {line.model for seat in named for line in seat.lines} == {"cloud"}
+    named = targets(plans, models=["cloud"])
+    assert {model.name for target in named for model in target.models} == {"cloud"}
 
 
 def test_the_script_is_one_and_its_answers_are_read_back(
-    plan: Mapping[str, HostPlan], ada: Seat
+    plan: Mapping[str, HostPlan], ada: Target
 ) -> None:
-    text = asked(plan["dev"], [ada])
+    text = host_script(plan["dev"], [ada])
     assert text.count("<<'END OF THE DEVELOPER'") == 1
     lines = [
         "machine\tdebian\t12\tx86_64\t4\t8388608",
@@ -249,12 +243,12 @@ def test_the_script_is_one_and_its_answers_are_read_back(
         "login\t/usr/local/bin/claude\t",
         "turn\tversion\t0\tno\tMi4xLjMzMA==\t",
     ]
-    heard = told([], lines)
+    heard = parse_report([], lines)
     assert heard.turns[ADA]["version"] == Turn(0, False, "2.1.330", "")
     assert heard.logins[ADA] == ("/usr/local/bin/claude", "")
 
 
-def test_the_report_for_programs_is_plain_data(ada: Seat, plan: Mapping[str, HostPlan]) -> None:
+def test_the_report_for_programs_is_plain_data(ada: Target, plan: Mapping[str, HostPlan]) -> None:
     found = report(serving(plan), [row(ada, serving(plan), {})], {})
     assert json.loads(json.dumps(found)) == found
     assert found["developers"][0]["tiers"] == ["opus", "sonnet", "haiku", "fable"]
@@ -286,7 +280,7 @@ def test_a_gateways_key_goes_to_its_own_unit_only(
     ):
         machine.at(path).parent.mkdir(parents=True, exist_ok=True)
         machine.at(path).write_text(text)
-    machine.run(StringCommand(asked(plan["gw-1"], [])))
+    machine.run(StringCommand(host_script(plan["gw-1"], [])))
     said = (machine.root / "asked").read_text()
     assert "/health/readiness" in said, "which needs no key"
     assert ("sk-master" in said) is asks

@@ -54,7 +54,7 @@ def engine(plans: Planned) -> Service:
 
 
 def place(host: Machine, engine: Service) -> subprocess.CompletedProcess[str]:
-    [command] = generations.place(engine, assumed())
+    [command] = generations.stage(engine, assumed())
     text = str(command).replace("=/run/", f"={host.root}/run/")
     # The stand-ins come before the engine's own PATH.
     before = "\n. ./environment && exec"
@@ -182,5 +182,5 @@ def test_an_inactive_unit_of_the_device_files_is_started(plans: Planned) -> None
 def test_the_unit_of_the_device_files_is_removed_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
     found = having(seen(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})})
-    assert devices.departed(plan, found) == []
-    assert devices.departed(replace(plan, engines=()), found) == ["nvidia"]
+    assert devices.removed(plan, found) == []
+    assert devices.removed(replace(plan, engines=()), found) == ["nvidia"]

@@ -11,7 +11,7 @@ import pytest
 
 from mirrorfleet import fleet
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import render
+from mirrorfleet.roles.vllm import command_line, render
 from tests.roles import systemd
 
 GOOD = Path(__file__).parents[1] / "fleet" / "good"
@@ -23,7 +23,7 @@ def engines() -> dict[str, VllmPlan]:
 
 
 def test_options_of_a_split_and_quantized_model() -> None:
-    arguments = render.arguments(engines()["large"])
+    arguments = command_line.arguments(engines()["large"])
     assert {
         "--tensor-parallel-size=2",
         "--pipeline-parallel-size=2",
@@ -36,7 +36,7 @@ def test_options_of_a_split_and_quantized_model() -> None:
 
 
 def test_further_options_in_the_form_of_vllm() -> None:
-    arguments = render.arguments(engines()["large"])
+    arguments = command_line.arguments(engines()["large"])
     assert arguments[-3:] == [
         "--enable-expert-parallel",
         "--no-enable-prefix-caching",
@@ -45,7 +45,7 @@ def test_further_options_in_the_form_of_vllm() -> None:
 
 
 def test_options_without_a_value_are_left_out() -> None:
-    command = " ".join(render.arguments(engines()["small"]))
+    command = " ".join(command_line.arguments(engines()["small"]))
     for option in ("dtype", "quantization", "pipeline", "data-parallel", "max-num-seqs"):
         assert f"--{option}" not in command
 
@@ -59,7 +59,7 @@ def test_systemd_passes_options_unchanged() -> None:
     engine = replace(engines()["large"], arguments=options)
     unit = render.service(engine, "/e", "/w", None).unit
     given = systemd.arguments(unit, {"HOME": "/root"})
-    assert given == ["/e/bin/vllm", "serve", "/w", *render.arguments(engine)]
+    assert given == ["/e/bin/vllm", "serve", "/w", *command_line.arguments(engine)]
     assert f"--hf-overrides={json.dumps(options['hf-overrides'])}" in given
 
 
@@ -68,9 +68,9 @@ def test_an_engine_gets_the_variables_of_the_fleet_file() -> None:
         fleet.plan(fleet.load(GOOD / "parsers.yml")).hosts["gpu"].engines_of(VllmPlan)
     )
     variables = {"VLLM_USE_DEEP_GEMM": "0", "NCCL_DEBUG": "WARN"}
-    assert variables.items() <= render.variables(named, "/env", None).items()
+    assert variables.items() <= command_line.variables(named, "/env", None).items()
     assert not any(
-        variables.keys() & render.variables(other, "/env", None).keys() for other in others
+        variables.keys() & command_line.variables(other, "/env", None).keys() for other in others
     )
 
 
@@ -79,7 +79,7 @@ def test_derived_variables_are_refused_in_the_fleet_file(
     tmp_path: Path, build: Literal["cuda", "cpu"]
 ) -> None:
     engine = replace(engines()["large"], build=build, cuda_compat="/c")
-    derived = render.variables(engine, "/env", "key").keys() - TUNABLE
+    derived = command_line.variables(engine, "/env", "key").keys() - TUNABLE
     written = dict.fromkeys(derived, "x")
     path = tmp_path / "fleet.yml"
     path.write_text(
@@ -100,7 +100,7 @@ TUNABLE = {"MAX_JOBS"}
 
 def test_an_engine_uses_its_own_gpus_only() -> None:
     variables = {
-        name: render.variables(engines()[name], "/env", None) for name in ("large", "pinned")
+        name: command_line.variables(engines()[name], "/env", None) for name in ("large", "pinned")
     }
     assert variables["large"]["CUDA_VISIBLE_DEVICES"] == "1,2,3,4"
     assert variables["pinned"]["CUDA_VISIBLE_DEVICES"] == "0,7"

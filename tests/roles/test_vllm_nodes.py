@@ -181,7 +181,7 @@ INTERFACE, PEER = ("card", "10.0.0.12"), ("unreached", "10.0.0.11 29501")
 @pytest.mark.parametrize(
     ("instead", "reason"),
     [
-        ({}, "no network card has the address 10.0.0.12"),
+        ({}, "no network interface has the address 10.0.0.12"),
         (
             {INTERFACE: ("eth1",), PEER: ()},
             "no reply from 10.0.0.11:29501 via eth1 within 3 seconds",
@@ -208,7 +208,7 @@ def test_a_node_does_not_change_without_the_others(caplog: pytest.LogCaptureFixt
     done = mirror(plans(), answers, limit=["gpu-1", "gw"])
     assert done["gpu-1"].execs == []
     assert done["gpu-1"].failed
-    assert "all nodes of 'large' change together, and this run leaves out gpu-2." in caplog.text
+    assert "all nodes of 'large' change together, but this run leaves out gpu-2." in caplog.text
 
 
 # The launcher, with sleep instead of vLLM, and two addresses of this machine instead of two hosts.

@@ -17,7 +17,7 @@ from mirrorfleet.config import Hub, Secret
 from mirrorfleet.config.sandbox import HOMES, TEMPORARY
 from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import push, removal, software, weights
+from mirrorfleet.roles.vllm import removal, software, weights, weights_upload
 from mirrorfleet.roles.vllm.files import check_weights
 from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
@@ -102,10 +102,10 @@ def _content(directory: Path) -> dict[str, bytes]:
 def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A host, and weights here of which each shard travels in several pieces."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(machine.root / "cache"))
-    monkeypatch.setattr(push, "SMALL", 1000)
-    monkeypatch.setattr(push, "PIECE", 1024)
+    monkeypatch.setattr(weights_upload, "SMALL", 1000)
+    monkeypatch.setattr(weights_upload, "CHUNK", 1024)
     yield Receiver(machine, write(machine.root / "source"))
-    push.files.cache_clear()
+    weights_upload.files.cache_clear()
 
 
 def test_all_of_it_arrives_and_a_second_run_has_nothing_to_do(host: Receiver) -> None:
@@ -144,7 +144,7 @@ def test_a_file_that_is_cut_or_gone_later_is_said_and_sent_alone(host: Receiver)
         served.truncate(100)
         (place / "sub folder/it's.txt").unlink()
         assert host.said() == [
-            f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or cut"
+            f"{host.place}: model-1.safetensors, sub folder/it's.txt are missing or truncated"
         ]
         assert host.receive() == ["0", "1024", "the small ones"]
         # An engine that still reads the old file is not disturbed.
@@ -229,7 +229,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver
     room = having(host.seen(), {Disk("/var/lib/mirrorfleet"): needed})
     [why] = texts(weights.problems([host.engine], room))
     assert why.startswith("weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free.")
-    room = having(room, {Disk("/var/lib/mirrorfleet"): needed + push.PIECE})
+    room = having(room, {Disk("/var/lib/mirrorfleet"): needed + weights_upload.CHUNK})
     assert list(weights.problems([host.engine], room)) == []
 
 
@@ -268,7 +268,7 @@ def shared(machine: Machine, engine: VllmPlan) -> list[str]:
 
 def test_a_shared_directory_is_held_to_its_own_index(host: Receiver) -> None:
     place = host.machine.root / "shared"
-    missing = f"there are no weights for '{host.engine.model}' at {place}. Put them there."
+    missing = f"no weights for '{host.engine.model}' at {place}. Copy them there."
     assert shared(host.machine, host.engine) == [missing]
     write(place)
     assert shared(host.machine, host.engine) == []
@@ -313,7 +313,7 @@ def test_weights_that_are_not_whole_here_are_not_sent(
 
 def test_a_piece_is_read_as_a_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
-    piece = push.Piece(tmp_path / "file", 3, 5)
+    piece = weights_upload.Chunk(tmp_path / "file", 3, 5)
     for _ in range(2):  # pyinfra begins again when a connection stutters
         piece.seek(0)
         assert io.BytesIO(b"".join(iter(lambda: piece.read(2), b""))).getvalue() == b"34567"

@@ -21,7 +21,7 @@ def test_a_run_fetches_nothing_that_was_fetched_beforehand(
     carried = house / "carried"
     (house / "cache").rename(carried)
     assert main(["fetch", str(house / "inventories/lab.yml"), "--to", str(carried)]) == 0
-    assert f"{carried}/mirrorfleet holds what" in capsys.readouterr().out
+    assert f"{carried}/mirrorfleet has the files of" in capsys.readouterr().out
     names = {path.name.rsplit("-", 1)[0] for path in (carried / "mirrorfleet/wheels").iterdir()}
     assert names == {"litellm-1.106.2", "vllm-0.32.0-cpu"}
 
@@ -40,4 +40,4 @@ def test_a_fleet_whose_hosts_fetch_for_themselves_is_told(
 ) -> None:
     edit(house, "lab", "packages: controller", "packages: registry")
     assert main(["fetch", str(house / "inventories/lab.yml")]) == 1
-    assert "Write packages: controller." in capsys.readouterr().err
+    assert "Set packages: controller." in capsys.readouterr().err

@@ -94,7 +94,7 @@ def pip(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.server_port}/pypi/simple")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_nowhere", {})
+    monkeypatch.setattr(cache, "_unavailable", {})
     folder = tmp_path / "folder"
     folder.mkdir()
     return folder
@@ -137,7 +137,7 @@ def refusal(url: str) -> str:
 @pytest.mark.usefixtures("pip")
 def test_another_wheel_of_that_name_is_refused(index: Index) -> None:
     index.served = WHEEL + b"more"
-    assert "torch/ it says: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
+    assert "torch/ reports: THESE PACKAGES DO NOT MATCH THE HASHES" in refusal(index.url)
 
 
 @pytest.mark.usefixtures("pip")
@@ -147,7 +147,7 @@ def test_where_nobody_has_it_wheel_place_and_setting_are_named_once_for_all_host
     elsewhere = index.url.replace("/cpu", "/none")
     told = refusal(elsewhere)
     assert "needs the wheel of torch==2.13.0+cpu for Python 3.11.2 on x86_64" in told
-    assert f"Of {elsewhere}/torch/ it says" in told
+    assert f"pip with {elsewhere}/torch/ reports" in told
     assert "pip config set global.find-links FOLDER" in told
     asked = len(index.asked)
     assert refusal(elsewhere) == told
@@ -159,7 +159,7 @@ def test_an_index_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(cache, "SILENCE", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/whl/cpu"
-        assert f"Of {url}/torch/ it says" in refusal(url)
+        assert f"pip with {url}/torch/ reports" in refusal(url)
 
 
 def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:

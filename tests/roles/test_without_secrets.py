@@ -107,7 +107,7 @@ def test_a_host_that_still_has_a_part_is_told_so_without_a_secret(
     hosts = dict(plans("prod").hosts)
     found = with_former(hosts)
     forget()
-    with pytest.raises(DeployError, match="gw-b: this host still has a part in the fleet file"):
+    with pytest.raises(DeployError, match="gw-b: the fleet file still uses this host"):
         mirror(hosts, found, deploy=DEPLOYS / "remove_hosts.py")
 
 

@@ -1,6 +1,6 @@
-# Remove all that is ours from a host. The positional parameters exclude from `find` what stays.
+# Remove everything of Mirrorfleet from a host. The positional parameters exclude paths from `find`.
 #
-# Everything is stopped before anything is removed: if a service cannot be stopped, all stays.
+# All services are stopped before anything is removed: if one cannot be stopped, everything stays.
 : "${root?}" "${state?}" "${users?}"
 for path in /etc/systemd/system/mirrorfleet-*; do
     [ -f "$path" ] || continue

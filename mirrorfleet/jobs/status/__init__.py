@@ -1,4 +1,4 @@
-"""How the fleet is: what runs on each host, since when, and what differs from the fleet file."""
+"""The status of the fleet: what runs on each host, since when, and how it differs from its file."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.status import table
-from mirrorfleet.jobs.status.state import HostState, asked, compared, told
+from mirrorfleet.jobs.status.state import HostState, compare, host_script, parse_report
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime.facts import Fact
-from mirrorfleet.runtime.observe import PATIENCE, Observation, look
-from mirrorfleet.runtime.readonly import answers, for_all, write
+from mirrorfleet.runtime.observe import TIMEOUT, Observation, read_host
+from mirrorfleet.runtime.readonly import read_all, run_once, write
 from mirrorfleet.runtime.role import Role
 
 
 def report() -> None:
-    """Ask all hosts, print their state, and end the program.
+    """Read all hosts, print their state, and end the program.
 
-    The exit code is 1 if anything differs from the fleet file: what deploys/mirror.py would change,
-    or the problems for which it would stop.
+    The exit code is 1 if anything differs from the fleet file: deploys/mirror.py would change it,
+    or stop because of a problem.
     """
-    for_all(_report)
+    run_once(_report)
 
 
 def _report(state: State) -> bool:
-    found, mute = answers(state, _ask)
+    found, unreachable = read_all(state, _read)
     path = next(iter(state.inventory)).data.get("report")
     if path:
-        write(path, json.dumps(table.report(found, mute), indent=1) + "\n")
+        write(path, json.dumps(table.report(found, unreachable), indent=1) + "\n")
     if path != "-":
-        table.show(found, mute)
-    return bool(mute) or any(each.faults or each.unknown for each in found.values())
+        table.show(found, unreachable)
+    return bool(unreachable) or any(host.faults or host.unknown for host in found.values())
 
 
-def _ask(each: Host) -> HostState:
-    plan: HostPlan = each.data.plan
+def _read(host: Host) -> HostState:
+    plan: HostPlan = host.data.plan
     unknown: list[str] = []
     facts: list[Fact[Any]] = []
     comparable = []
@@ -51,11 +51,11 @@ def _ask(each: Host) -> HostState:
             for fact in role.facts(plan):
                 facts.append(fact)  # those before a failure as well
             comparable.append(role)
-        except (DeployError, OSError) as error:  # a secret or a lock file that is missing here
+        except (DeployError, OSError) as error:  # a secret or lock file is missing here
             unknown.append(str(error))
     began = time.time()
-    lines = look(each, asked(facts), PATIENCE + len(facts) // 10)
-    observed, running = told(facts, lines, (began, time.time()))
+    lines = read_host(host, host_script(facts), TIMEOUT + len(facts) // 10)
+    observed, running = parse_report(facts, lines, (began, time.time()))
     problems: list[Problem] = []
     changes: list[str] = []
     for role in comparable:
@@ -64,15 +64,15 @@ def _ask(each: Host) -> HostState:
             changes += (change.what for change in role.changes(plan, observed))
         except (DeployError, OSError) as error:
             unknown.append(str(error))
-    there = registry.services(plan, observed)
+    services = registry.services(plan, observed)
     generations = _generations(comparable, plan, observed)
-    return compared(running, observed, there, generations, problems, changes, unknown)
+    return compare(running, observed, services, generations, problems, changes, unknown)
 
 
 def _generations(roles: Sequence[Role], plan: HostPlan, observed: Observation) -> dict[str, str]:
-    """Return which generation of each service the fleet file wants, as far as it can be known."""
+    """Return the desired generation of each service, as far as it can be rendered."""
     found = {}
-    for name, render in (each for role in roles for each in role.desired(plan, observed)):
+    for name, render in (pair for role in roles for pair in role.desired(plan, observed)):
         with suppress(DeployError, OSError):
             found[name] = render().generation
     return found

@@ -1,4 +1,4 @@
-"""Pure: what a host is asked about its state, what it answered, and how that compares."""
+"""Pure: the script that reads a host's state, its answer, and the comparison with the plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed
 from mirrorfleet.runtime.shell import shell
 
-ASK = shell(Path(__file__).parent / "state.sh")
+SCRIPT = shell(Path(__file__).parent / "state.sh")
 
 OWN = (Disk(ROOT), Disk(STATE))
 """The facts that status itself needs."""
@@ -24,9 +24,12 @@ OWN = (Disk(ROOT), Disk(STATE))
 
 @dataclass(frozen=True)
 class Process:
-    """A unit as systemd tells of it: for how many ``seconds`` it has been ``active`` (or whatever
-    else it is), how often it was restarted by itself, and its ``memory`` in bytes. One that is not
-    ``lasting`` does its work and ends; its seconds are ``None`` before that."""
+    """A unit as systemd reports it.
+
+    ``active`` is its state and ``seconds`` the time in that state, ``restarts`` the number of
+    automatic restarts, ``memory`` in bytes. A unit that is not ``lasting`` ends after its work; its
+    ``seconds`` are ``None`` before it ran.
+    """
 
     active: str
     lasting: bool
@@ -37,7 +40,7 @@ class Process:
 
 @dataclass(frozen=True)
 class GpuLoad:
-    """One GPU: memory in bytes, and the percentage of time in which it is ``busy``."""
+    """One GPU: ``used`` and ``total`` memory in bytes, and utilization in percent."""
 
     used: int
     total: int
@@ -46,7 +49,7 @@ class GpuLoad:
 
 @dataclass(frozen=True)
 class Running:
-    """What goes on on a host. ``available`` is the memory that is free for use, in bytes."""
+    """Load and units of a host. ``available`` is the available memory in bytes."""
 
     up: str
     load: str
@@ -57,20 +60,25 @@ class Running:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service and its unit, ``None`` where there is none. ``generation`` is what runs, ``wanted``
-    what the fleet file wants; both are empty where a unit has no generations, and ``wanted`` also
-    where a secret is missing that the generation holds."""
+    """A service and its unit, ``None`` if it is missing.
+
+    ``generation`` is the running generation, ``desired`` the one of the fleet file. Both are empty
+    for a unit without generations. ``desired`` is also empty if a secret is missing here.
+    """
 
     name: str
     process: Process | None
     generation: str = ""
-    wanted: str = ""
+    desired: str = ""
 
 
 @dataclass(frozen=True)
 class HostState:
-    """A host: what runs there, what is free, what a run of deploys/mirror.py would change or
-    stop for (``faults``), its ``warnings``, and why the rest is ``unknown`` here."""
+    """The state of a host. ``disk`` is the free space in bytes.
+
+    ``faults`` are changes and errors of a run of deploys/mirror.py; ``unknown`` are reasons why the
+    comparison is incomplete.
+    """
 
     running: Running
     disk: int
@@ -80,15 +88,17 @@ class HostState:
     unknown: tuple[str, ...] = ()
 
 
-def asked(facts: Iterable[Fact[Any]]) -> str:
-    """Return the script for a host: the facts of the roles first, then those of status itself."""
-    return script([*facts, *OWN], ASK)
+def host_script(facts: Iterable[Fact[Any]]) -> str:
+    """Return the script for a host: the facts of the roles, then those of the status itself."""
+    return script([*facts, *OWN], SCRIPT)
 
 
-def told(
+def parse_report(
     facts: Iterable[Fact[Any]], lines: Iterable[str], during: tuple[float, float] = (0, inf)
 ) -> tuple[Observation, Running]:
-    """Read what a host printed about the facts of the roles, ``during`` which time.
+    """Return the observation and the load of a host from the lines that it printed.
+
+    ``during`` is the begin and end of the observation.
 
     Raises ``ValueError`` for lines that no script prints.
     """
@@ -104,42 +114,42 @@ def told(
                 gpus.append(GpuLoad(_int(used) * 1024**2, _int(total) * 1024**2, _int(busy)))
             case ["service", unit, active, kind, since, restarts, memory, now]:
                 seconds = int(now) - int(since) if since.isdecimal() else None
-                held = int(memory) if memory.isdecimal() else None
+                used_memory = int(memory) if memory.isdecimal() else None
                 lasting = kind != "oneshot"
-                units[unit] = Process(active, lasting, seconds, _int(restarts), held)
+                units[unit] = Process(active, lasting, seconds, _int(restarts), used_memory)
             case _:
                 raise ValueError(f"{line[:80]!r}")
     return parse([*facts, *OWN], known, during), Running(up, load, available, tuple(gpus), units)
 
 
-def compared(
+def compare(
     running: Running,
     observed: Observation,
     installed: Sequence[Installed],
-    wanted: Mapping[str, str],
+    desired: Mapping[str, str],
     problems: Sequence[Problem],
     changes: Sequence[str],
     unknown: Sequence[str] = (),
 ) -> HostState:
-    """Hold what runs on a host against the services that are to be ``installed`` there.
+    """Return the state of a host, compared with the services of its plan.
 
-    ``wanted`` maps the name of each to its generation, as far as that is known. ``problems`` and
-    ``changes`` are those of the roles, ``unknown`` says why some could not be compared. A unit that
-    has failed, or is not there, is a fault, also if none of them names it.
+    ``desired`` maps the names of services to their generations, as far as known. ``problems`` and
+    ``changes`` are those of the roles; ``unknown`` are the reasons why some are missing. A failed
+    or missing unit is a fault even if no role reports it.
     """
-    warnings = [each.text for each in problems if each.severity == "warning"]
-    differs = [each.text for each in problems if each.severity != "warning"]
+    warnings = [problem.text for problem in problems if problem.severity == "warning"]
+    differs = [problem.text for problem in problems if problem.severity != "warning"]
     differs += changes
     failed = [
-        f"{unit} has failed: journalctl -u {unit} says why"
+        f"{unit} has failed: see journalctl -u {unit}"
         for unit, process in running.units.items()
-        if process.active == "failed" and not any(unit in why for why in differs)
+        if process.active == "failed" and not any(unit in text for text in differs)
     ]
     by_unit = {service.unit_name: service for service in installed}
     for expected in installed:
         process = running.units.get(expected.unit_name)
         active = process.active if process else "missing"
-        if expected.name not in wanted and active not in ("active", "failed"):
+        if expected.name not in desired and active not in ("active", "failed"):
             failed.append(f"{expected.unit_name} is {active}")
     services = []
     for unit in [*by_unit, *(unit for unit in running.units if unit not in by_unit)]:
@@ -149,10 +159,10 @@ def compared(
             services.append(ServiceState(name, process))
         else:
             generation = observed[Unit(unit)].running
-            services.append(ServiceState(name, process, generation, wanted.get(name, "")))
+            services.append(ServiceState(name, process, generation, desired.get(name, "")))
     return HostState(
         running=running,
-        disk=min(observed[each] or 0 for each in OWN),
+        disk=min(observed[fact] or 0 for fact in OWN),
         services=tuple(services),
         faults=(*dict.fromkeys(differs), *failed),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -161,5 +171,5 @@ def compared(
 
 
 def _int(text: str) -> int:
-    """Read a figure; 0 where there is none ("[N/A]", "")."""
+    """Return a number; 0 for other text ("[N/A]", "")."""
     return int(text) if text.isdecimal() else 0

@@ -1,11 +1,11 @@
-# How is this host? Lines of fields between tabs, after the answers to all other questions.
+# The state of a host: lines of fields between tabs, after all facts.
 say status "$(uptime -p 2>/dev/null | cut -c 4-)" "$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null)" \
     "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo 2>/dev/null)"
 nvidia-smi --query-gpu=index,memory.used,memory.total,utilization.gpu --format=csv,noheader,nounits 2>/dev/null |
     while IFS=', ' read -r index used total busy; do
         case $index in [0-9]*) say gpu "$index" "$used" "$total" "$busy" ;; esac
     done
-# All units of ours, also one that is not in the fleet file any more.
+# All units of Mirrorfleet, including those that are no longer in the fleet file.
 id=
 set -- /etc/systemd/system/mirrorfleet-*.service
 [ ! -e "$1" ] || {
@@ -23,7 +23,7 @@ set -- /etc/systemd/system/mirrorfleet-*.service
         StateChangeTimestamp) since=${value#@} ;;
         NRestarts) restarts=$value ;;
         MemoryCurrent) memory=$value ;;
-        '') # What runs in a container has a cgroup of its own, named after the unit.
+        '') # A container has its own cgroup, named after the unit.
             { read -r memory <"/sys/fs/cgroup/mirrorfleet.slice/$id.slice/memory.current"; } 2>/dev/null
             [ -z "$id" ] || say service "$id" "$active" "$type" "$since" "$restarts" "$memory" "$(date +%s)"
             id=

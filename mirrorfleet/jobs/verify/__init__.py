@@ -1,7 +1,7 @@
-"""Ask Claude Code as the developers do, and say which layer fails: for deploys/verify.py.
+"""Run Claude Code as the developers do, and report which layer fails: for deploys/verify.py.
 
-Nothing is changed on any host. Who is asked, what is told and how it is judged is pure; here are
-the connections, one exec on each host, all hosts at a time.
+No host is changed. This module makes the connections: one exec per host, on all hosts in parallel.
+The other modules are pure.
 """
 
 from __future__ import annotations
@@ -15,47 +15,59 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.jobs.verify import table
-from mirrorfleet.jobs.verify.judge import rows
+from mirrorfleet.jobs.verify.checks import rows
+from mirrorfleet.jobs.verify.facts import facts
 from mirrorfleet.jobs.verify.layers import layers
-from mirrorfleet.jobs.verify.questions import Told, asked, facts, patience, told
-from mirrorfleet.jobs.verify.seats import Seat, seats
+from mirrorfleet.jobs.verify.targets import Target, targets
+from mirrorfleet.jobs.verify.turns import HostReport, host_script, parse_report, timeout
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime.observe import look
-from mirrorfleet.runtime.readonly import answers, for_all, write
+from mirrorfleet.runtime.observe import read_host
+from mirrorfleet.runtime.readonly import read_all, run_once, write
 
 OPTIONS = {"who": "one, or all", "models": "names with commas", "report": "a file, or -"}
-"""What can be said with pyinfra's --data."""
+"""The options for pyinfra's --data."""
 
 
-def prove() -> None:
-    """Ask, print what came of it, and end the program: with 1 where anything fails."""
-    for_all(_prove)
+def verify() -> None:
+    """Verify, print the result, and end the program: with 1 if anything fails."""
+    run_once(_verify)
 
 
-def _prove(run: State) -> bool:
-    """Ask all hosts, tell what came of it, and return whether anything fails."""
-    hosts = {each.name: each for each in run.inventory.get_active_hosts()}
-    plans = {name: each.data.plan for name, each in hosts.items()}
+def _verify(run: State) -> bool:
+    """Run all turns, print the result, and return whether anything fails."""
+    hosts = {host.name: host for host in run.inventory.get_active_hosts()}
+    plans = {name: host.data.plan for name, host in hosts.items()}
     option = _options(next(iter(hosts.values())))
-    chosen = seats(plans, everyone=option["who"] == "all", models=option["models"])
-    logger.info("--> Asking %s", ", ".join(seat.name for seat in chosen) or "no developer")
-    heard, mute = answers(run, lambda each: _ask(each, [s for s in chosen if s.host == each.name]))
-    found = [layer for name, each in heard.items() for layer in layers(plans[name], each.observed)]
-    lines = [row for seat in chosen for row in rows(seat, heard.get(seat.host), found)]
+    chosen = targets(plans, everyone=option["who"] == "all", models=option["models"])
+    logger.info("--> Verifying %s", ", ".join(target.name for target in chosen) or "no developer")
+    reports, unreachable = read_all(
+        run, lambda host: _read(host, [target for target in chosen if target.host == host.name])
+    )
+    found = [
+        layer for name, report in reports.items() for layer in layers(plans[name], report.observed)
+    ]
+    lines = [row for target in chosen for row in rows(target, reports.get(target.host), found)]
     if option["report"]:
-        write(option["report"], json.dumps(table.report(found, lines, mute), indent=1) + "\n")
+        write(
+            option["report"], json.dumps(table.report(found, lines, unreachable), indent=1) + "\n"
+        )
     if option["report"] != "-":
-        table.show(found, lines, mute)
-    return bool(mute) or any(each.faults for each in found) or any(row.faults for row in lines)
+        table.show(found, lines, unreachable)
+    return (
+        bool(unreachable)
+        or any(layer.faults for layer in found)
+        or any(row.faults for row in lines)
+    )
 
 
-def _ask(each: Host, chosen: Sequence[Seat]) -> Told:
-    plan: HostPlan = each.data.plan
-    return told(facts(plan), look(each, asked(plan, chosen), patience(chosen)))
+def _read(host: Host, chosen: Sequence[Target]) -> HostReport:
+    plan: HostPlan = host.data.plan
+    lines = read_host(host, host_script(plan, chosen), timeout(chosen))
+    return parse_report(facts(plan), lines)
 
 
-def _options(each: Host) -> dict[str, Any]:
-    who, models, report = (each.data.get(name) for name in OPTIONS)
+def _options(host: Host) -> dict[str, Any]:
+    who, models, report = (host.data.get(name) for name in OPTIONS)
     if who not in (None, "one", "all"):
         raise DeployError(f"--data who={who}: write {OPTIONS['who']}")
     return {"who": who, "models": str(models).split(",") if models else (), "report": report}

@@ -1,8 +1,7 @@
-# Ask Claude Code as a developer in a login shell. Calls of `turn` follow.
+# Run Claude Code as a developer in a login shell. Calls of `turn` follow.
 #
-# The client writes a lot into a home, and into its temporary directory: conversations, caches, its
-# own notes. It gets a home of its own for that, which goes at the end, with the developer's settings
-# and a link to the key, so what is tested is theirs.
+# The client writes conversations, caches and state into the home and the temporary directory. It gets
+# a temporary home, with copies of the developer's settings and a link to the key.
 : "${command?}" "${directory?}" "${limit?}"
 umask 077
 say() {
@@ -17,7 +16,7 @@ home=$(mktemp -d) || exit 1
 trap 'rm -rf "$home"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir -p "$home/$directory" "$home/tmp" "$home/work/.claude/skills/mirrorfleet-verify"
-# The settings are copied: a client brings those of an older release up to date by itself, in place.
+# Copies: a client updates the settings of an older release in place.
 settings=$directory/settings.json
 [ ! -f "$HOME/$settings" ] || cp "$HOME/$settings" "$home/$settings"
 [ ! -e "$HOME/$directory/mirrorfleet-key" ] ||
@@ -25,7 +24,7 @@ settings=$directory/settings.json
 state=$directory/.claude.json
 [ "$directory" != .claude ] || state=.claude.json
 [ ! -f "$HOME/$state" ] || cp "$HOME/$state" "$home/$state"
-# A skill that runs in a subagent, so that it does not depend on the model's mood whether there is one.
+# A skill that always runs in a subagent: a model would start one only sometimes.
 cat >"$home/work/.claude/skills/mirrorfleet-verify/SKILL.md" <<'END'
 ---
 name: mirrorfleet-verify
@@ -43,7 +42,7 @@ cd "$home/work" || exit 1
 command -v timeout >/dev/null || timeout() {
     shift
     "$@"
-} # macOS has none
+} # macOS does not have it
 
 # One call of the client: a name for it, then its arguments.
 turn() {

@@ -1,8 +1,9 @@
-# Ask the clients of a host's developers. Goes with common.sh.
+# Run the clients of a host's developers. Needs common.sh.
 : "${kernel?by common.sh}" "${tab?by common.sh}"
 
-# Run the script on standard input as a developer: the group, the user, the seconds. A login shell
-# may hang, greet, or speak for another developer: two kinds of its lines count, for this one only.
+# Run the script on standard input as a developer: the group, the user, the timeout in seconds. A login
+# shell may hang, print a greeting, or forge lines about another developer: only two kinds of lines
+# count, and only for this developer.
 as_developer() {
     say developer "$1" "$2"
     case $kernel in

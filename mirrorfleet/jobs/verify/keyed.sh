@@ -1,6 +1,5 @@
-# What a service answers to the holder of its key: the directory of the service, the name of the key,
-# the URL, the unit, the port. The key stands in the file of the service's environment, and goes to
-# the service's own unit only.
+# The answer of a service to a request with its key: directory of the service, variable of the key, URL,
+# unit, port. The key is in the environment file of the service, and is sent to its own unit only.
 keyed() {
     [ "$(port "$5" | cut -f 3 | sort -u)" = "$4" ] || return 0
     body=$(

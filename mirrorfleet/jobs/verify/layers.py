@@ -1,4 +1,4 @@
-"""Pure: how engines and gateways are by their own account, to know where a turn fails."""
+"""Pure: the state of engines and gateways, which shows where a turn fails."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
-from mirrorfleet.jobs.verify.questions import (
+from mirrorfleet.jobs.verify.facts import (
     engine_models,
     engine_unit,
+    engine_urls,
     gateway_models,
-    reached,
     readiness_url,
 )
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan
@@ -24,7 +24,7 @@ MIRROR = "Run deploys/mirror.py."
 
 @dataclass(frozen=True)
 class Fault:
-    """What fails: in which layer, why, and what to do."""
+    """A fault: the layer, the cause, and the fix."""
 
     where: str
     cause: str
@@ -33,7 +33,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Layer:
-    """An engine or a gateway on a host; ``dead`` where it answers nobody."""
+    """An engine or a gateway on a host. ``dead`` means that it does not answer."""
 
     kind: str
     host: str
@@ -43,7 +43,7 @@ class Layer:
 
 
 def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
-    """Yield the engines and the gateway of a host as they were found."""
+    """Yield the engines and the gateway of a host, with their faults."""
     for engine in plan.engines:
         yield _engine(plan.name, engine, observed)
     if plan.gateway:
@@ -53,20 +53,20 @@ def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
 def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:
     engine, unit, models = ENGINES[plan.engine], engine_unit(plan), tuple(plan.windows)
     if not plan.is_head:
-        faults = tuple(_stopped("engine", host, unit, observed))
+        faults = tuple(_unit_faults("engine", host, unit, observed))
         return Layer(f"{engine.title} node", host, models, faults)
     answer = _answer(observed, engine_models(plan))
-    faults = tuple(_dead("engine", host, unit, observed, answer))
-    return Layer(engine.title, host, models, faults or tuple(_served(host, plan, answer)))
+    faults = tuple(_answer_faults("engine", host, unit, observed, answer))
+    return Layer(engine.title, host, models, faults or tuple(_model_faults(host, plan, answer)))
 
 
-def _served(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[Fault]:
+def _model_faults(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield what differs between the models that an engine lists and those of its plan."""
     engine = ENGINES[plan.engine]
     listed = engine.served_windows(answer)
     for model, window in plan.windows.items():
         if model not in listed:
-            cause = f"{engine.title} on {host} serves {_some(listed)}, not '{model}'"
+            cause = f"{engine.title} on {host} serves {_listed(listed)}, not '{model}'"
             yield Fault("engine", cause, MIRROR)
         elif listed[model] not in (None, window):
             cause = f"'{model}' on {host} has a window of {listed[model]}, not {window}"
@@ -76,52 +76,54 @@ def _served(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[
 def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:
     answer = _answer(observed, gateway_models(gateway))
     ready = _answer(observed, Answer(readiness_url(gateway)))
-    listed = {each["id"] for each in answer.get("data", ())}
-    wanted = tuple(dict.fromkeys(route.model for route in gateway.routes))
-    faults = list(_dead("gateway", host, "mirrorfleet-litellm.service", observed, ready))
+    listed = {model["id"] for model in answer.get("data", ())}
+    desired = tuple(dict.fromkeys(route.model for route in gateway.routes))
+    faults = list(_answer_faults("gateway", host, "mirrorfleet-litellm.service", observed, ready))
     dead = bool(faults)
     if not faults and not answer:
-        remedy = f"Its journal says why: journalctl -u mirrorfleet-litellm on {host}."
+        remedy = f"See journalctl -u mirrorfleet-litellm on {host}."
         faults.append(Fault("gateway", f"LiteLLM on {host} does not list its models", remedy))
     elif not faults:
         faults += [
-            Fault("gateway", f"LiteLLM on {host} knows no model '{model}'", MIRROR)
-            for model in wanted
+            Fault("gateway", f"LiteLLM on {host} does not list the model '{model}'", MIRROR)
+            for model in desired
             if model not in listed
         ]
-    for route, url in reached(gateway):
+    for route, url in engine_urls(gateway):
         if observed[Answer(url)] is None:
             base = route.settings["api_base"]
-            cause = f"from {host} nothing answers at {base}, where '{route.model}' is served"
-            remedy = "Where the engine serves, a firewall is between them; see its own line."
+            cause = f"{base}, which serves '{route.model}', does not answer {host}"
+            remedy = (
+                "Check the engine's line; if the engine serves, check the firewall between them."
+            )
             faults.append(Fault("gateway", cause, remedy))
-    return Layer("LiteLLM", host, wanted, tuple(faults), dead)
+    return Layer("LiteLLM", host, desired, tuple(faults), dead)
 
 
-def _dead(
+def _answer_faults(
     where: str, host: str, unit: str, observed: Observation, answer: Mapping[str, Any]
 ) -> Iterator[Fault]:
-    stopped = list(_stopped(where, host, unit, observed))
+    stopped = list(_unit_faults(where, host, unit, observed))
     yield from stopped
     if not stopped and not answer:
         remedy = f"It may still be starting: journalctl -u {unit} on {host}."
-        yield Fault(where, f"{unit} on {host} runs, and does not answer", remedy)
+        yield Fault(where, f"{unit} on {host} is running but not answering", remedy)
 
 
-def _stopped(where: str, host: str, unit: str, observed: Observation) -> Iterator[Fault]:
+def _unit_faults(where: str, host: str, unit: str, observed: Observation) -> Iterator[Fault]:
     found = observed[Unit(unit)]
     if found.active != "active":
-        remedy = f"journalctl -u {unit} on {host} says why; deploys/mirror.py starts it."
+        remedy = f"See journalctl -u {unit} on {host}; deploys/mirror.py starts it."
         yield Fault(where, f"{unit} on {host} is {found.active}", remedy)
 
 
 def _answer(observed: Observation, fact: Fact[bytes | None]) -> dict[str, Any]:
     try:
-        said = json.loads(observed[fact] or b"{}")
+        answer = json.loads(observed[fact] or b"{}")
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
-def _some(names: Mapping[str, object]) -> str:
+def _listed(names: Mapping[str, object]) -> str:
     return ", ".join(sorted(names)) or "nothing"

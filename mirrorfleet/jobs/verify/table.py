@@ -1,4 +1,4 @@
-"""What was found out, for people and for programs."""
+"""The result of verify as tables and as plain data."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from rich.table import Table
 from rich.text import Text
 
 from mirrorfleet import terminal
-from mirrorfleet.jobs.verify.judge import JUDGES, Row
+from mirrorfleet.jobs.verify.checks import CHECKS, Row
 from mirrorfleet.jobs.verify.layers import Fault, Layer
 
 
-def show(layers: Sequence[Layer], rows: Sequence[Row], mute: Mapping[str, str]) -> None:
-    """Print the tables, and below them each cause of a failure once, with its remedy."""
+def show(layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str, str]) -> None:
+    """Print the tables, and below them each cause of a failure once, with its fix."""
     console = terminal.console()
     if layers:
         console.print(_layers(layers))
     if rows:
         console.print(_rows(rows))
-    for name, why in mute.items():
-        console.print(Text(f"{name} {why}"))
+    for name, reason in unreachable.items():
+        console.print(Text(f"{name}: {reason}"))
     faults: dict[Fault, list[str]] = {}
     for layer in layers:
         for fault in layer.faults:
             faults.setdefault(fault, [])
     for row in rows:
         for fault in row.faults:
-            faults.setdefault(fault, []).append(f"{row.seat.name}: {row.line.model}")
-    for fault, whose in faults.items():
+            faults.setdefault(fault, []).append(f"{row.target.name}: {row.model.name}")
+    for fault, developers in faults.items():
         console.print(Text(f"{fault.where}: {fault.cause}", style="red"))
-        if whose:
-            console.print(Text(f"    {'; '.join(dict.fromkeys(whose))}"))
+        if developers:
+            console.print(Text(f"    {'; '.join(dict.fromkeys(developers))}"))
         console.print(Text(f"    {fault.remedy}"))
 
 
-def report(layers: Sequence[Layer], rows: Sequence[Row], mute: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that was found out as plain data."""
+def report(
+    layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the result as plain data for JSON."""
     return {
         "layers": [
             {
@@ -51,23 +53,23 @@ def report(layers: Sequence[Layer], rows: Sequence[Row], mute: Mapping[str, str]
         ],
         "developers": [
             {
-                "group": row.seat.group,
-                "host": row.seat.host,
-                "user": row.seat.user,
-                "scope": row.seat.scope,
-                "model": row.line.model,
-                "tiers": list(row.line.tiers),
+                "group": row.target.group,
+                "host": row.target.host,
+                "user": row.target.user,
+                "scope": row.target.scope,
+                "model": row.model.name,
+                "tiers": list(row.model.tiers),
                 "checks": dict(row.checks),
                 "faults": [asdict(fault) for fault in row.faults],
             }
             for row in rows
         ],
-        "unreachable": dict(mute),
+        "unreachable": dict(unreachable),
     }
 
 
 def _layers(layers: Iterable[Layer]) -> Table:
-    table = Table("what", "host", "models", "state", title="Engines and gateways")
+    table = Table("layer", "host", "models", "state", title="Engines and gateways")
     for layer in layers:
         state = "failed" if layer.faults else "serves"
         table.add_row(layer.kind, layer.host, ", ".join(layer.models), _coloured(state))
@@ -75,17 +77,15 @@ def _layers(layers: Iterable[Layer]) -> Table:
 
 
 def _rows(rows: Iterable[Row]) -> Table:
-    checks = ("client", *JUDGES, "window")
+    checks = ("client", *CHECKS, "window")
     table = Table("group", "host", "user", "scope", "model", *checks, title="Developers")
     for row in rows:
-        seat = row.seat
-        model = (
-            f"{row.line.model} ({', '.join(row.line.tiers)})" if row.line.tiers else row.line.model
-        )
-        cells = (_coloured(row.checks.get(name, "not asked")) for name in checks)
-        table.add_row(seat.group, seat.host, seat.user, seat.scope, model, *cells)
+        target, model = row.target, row.model
+        name = f"{model.name} ({', '.join(model.tiers)})" if model.tiers else model.name
+        cells = (_coloured(row.checks.get(check, "not run")) for check in checks)
+        table.add_row(target.group, target.host, target.user, target.scope, name, *cells)
     return table
 
 
 def _coloured(word: str) -> Text:
-    return Text(word, style={"failed": "red", "not asked": "dim"}.get(word, ""))
+    return Text(word, style={"failed": "red", "not run": "dim"}.get(word, ""))

@@ -1,4 +1,4 @@
-# What a server that this host reaches answers, when it does.
+# The answer of a server to this host.
 answer() {
     for url; do
         body=$(curl -fs --noproxy '*' -m 10 "$url" 2>/dev/null | base64 | tr -d '\n')

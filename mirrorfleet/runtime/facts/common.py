@@ -1,4 +1,4 @@
-"""Facts that several roles need: users, packages, files, what is free, what answers."""
+"""Facts that several roles need: users, packages, files, free disk space, answers of servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class User(Fact[str | None]):
-    """The home of a user; ``None`` where the host has no such user."""
+    """The home of a user; ``None`` if the host does not have the user."""
 
     name: str
 
@@ -26,7 +26,7 @@ class User(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Package(Fact[bool]):
-    """Is a package of the distribution installed?"""
+    """Whether a package of the distribution is installed."""
 
     name: str
 
@@ -39,7 +39,7 @@ class Package(Fact[bool]):
 
 @dataclass(frozen=True)
 class Exists(Fact[bool]):
-    """Is there anything at a path?"""
+    """Whether a path exists."""
 
     path: str
 
@@ -51,7 +51,7 @@ class Exists(Fact[bool]):
 
 @dataclass(frozen=True)
 class Link(Fact[str | None]):
-    """Where a symbolic link leads; ``None`` where the path is none."""
+    """The target of a symbolic link; ``None`` if the path is not a link."""
 
     path: str
 
@@ -63,9 +63,9 @@ class Link(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Tree(Fact[Mapping[str, str]]):
-    """What stands at a path and below it, by the path relative to it; "" is the path itself.
+    """The files at and below a path, by their paths relative to it; "" is the path itself.
 
-    Of a file "MODE OWNER:GROUP SHA256"; of a directory "directory" in place of the digest.
+    A file has "MODE OWNER:GROUP SHA256", a directory "directory" in place of the digest.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Tree(Fact[Mapping[str, str]]):
 
 @dataclass(frozen=True)
 class File(Fact[str | None]):
-    """What stands at a path, as a `Tree` describes it; ``None`` where nothing does."""
+    """The file at a path, as a `Tree` describes it; ``None`` if there is none."""
 
     path: str
 
@@ -94,12 +94,12 @@ def _described(kind_and_rights: str, digest: str = "") -> str:
 
 
 _KINDS = {"d": "directory", "l": "link"}
-"""Names for find's types."""
+"""Names for the file types of find."""
 
 
 @dataclass(frozen=True)
 class Content(Fact[bytes | None]):
-    """The content of a file of root's; ``None`` where there is none. No files of users' homes."""
+    """The content of a file that root owns; ``None`` if it is missing. Not for users' homes."""
 
     path: str
 
@@ -111,7 +111,7 @@ class Content(Fact[bytes | None]):
 
 @dataclass(frozen=True)
 class Answer(Fact[bytes | None]):
-    """What a server answers to a GET from the host; ``None`` where it does not within 10 s."""
+    """A server's answer to a GET request of the host; ``None`` without one within 10 s."""
 
     url: str
 
@@ -129,7 +129,7 @@ def _decoded(lines: Lines) -> bytes | None:
 
 @dataclass(frozen=True)
 class Disk(Fact[int | None]):
-    """The bytes that are free where a path is, or will be; ``None`` where df does not tell."""
+    """The free bytes on the disk of a path, present or future; ``None`` if df reports none."""
 
     path: str
 
@@ -143,9 +143,9 @@ class Disk(Fact[int | None]):
 
 @dataclass(frozen=True)
 class Services(Fact[frozenset[str]]):
-    """The services of ours by the short names that a pattern matches, as "vllm-*".
+    """The short names of Mirrorfleet's services that match a pattern, such as "vllm-*".
 
-    Also those that a cut run left without a unit.
+    It includes services that an interrupted run left without a unit.
     """
 
     names: str

@@ -1,14 +1,13 @@
-# What is on this host? Functions that answer one question each, about all things of a kind, by lines
-# of fields between tabs. They come through standard input as root, before the calls. They change
-# nothing.
+# The shell functions of facts. Each prints all facts of a kind, as lines of fields between tabs. They
+# run as root, from standard input, before their calls. They change nothing.
 #
-# A run without changes takes as long as this does, and every process costs a host a millisecond or
-# two: so there are few of them, and the shell itself does what it can.
-# POSIX sh, for Linux and macOS. What a host has no program for is not in its answer.
+# They take most of the time of a run without changes. Every process costs a millisecond or two, so the
+# shell itself does what it can.
+# POSIX sh, for Linux and macOS. If a program is missing on the host, its facts are absent.
 set -u
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-# shellcheck disable=SC2034 # for the files that go with this one
+# shellcheck disable=SC2034 # for the files that need this one
 tab=$(printf '\t')
 say() {
     printf %s "$1"
@@ -49,17 +48,17 @@ path() { for path; do [ ! -e "$path" ] || say path "$path"; done; }
 
 link() { for path; do [ ! -h "$path" ] || say link "$path" "$(readlink "$path")"; done; }
 
-# A file, or a directory and all below it: kind, mode and owner of each, and the files' digests as
-# sha256sum prints them. Names with control characters or backslashes are left out.
+# A file, or a directory with all files in it: type, mode and owner of each, and the digests of files
+# as sha256sum prints them. Names with control characters or backslashes are omitted.
 tree() {
     find "$@" ! -path '*[![:print:]]*' ! -path '*[\\]*' -printf 'tree\t%H\t%P\t%y %m %u:%g\n' \
         -type f -exec sha256sum {} + 2>/dev/null
 }
 
-# What a file holds, where its digest is not enough.
+# The content of a file.
 content() { for path; do [ ! -f "$path" ] || say content "$path" "$(base64 <"$path" | tr -d '\n')"; done; }
 
-# Mirrorfleet's services, also those that a cut run left without a unit.
+# Mirrorfleet's services, including those that an interrupted run left without a unit.
 services() {
     for names; do
         for path in /etc/systemd/system/mirrorfleet-$names.service /opt/mirrorfleet/$names/generations; do

@@ -1,4 +1,4 @@
-# What is free where a path is, or will be.
+# The free space on the disk of a path, present or future.
 disk() {
     for path; do
         there=$path

@@ -10,8 +10,10 @@ from mirrorfleet.runtime.facts.fact import Fact, Lines
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its memory in bytes, 0 where it shares the machine's, its driver's release, and its
-    compute capability, like "9.0", or "" where the driver does not report it."""
+    """One GPU: memory in bytes, the driver's release, and the compute capability, such as "9.0".
+
+    The memory is 0 if the GPU shares the machine's. The capability is "" if not reported.
+    """
 
     memory: int
     driver: str
@@ -20,8 +22,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class GpuReport:
-    """The GPUs of a host in their order, and whether NVSwitch joins them. ``message`` is what
-    nvidia-smi prints besides them."""
+    """The GPUs of a host in their order, and whether NVSwitch connects them.
+
+    ``message`` is the other output of nvidia-smi.
+    """
 
     gpus: tuple[Gpu, ...] = ()
     message: str = ""
@@ -38,14 +42,14 @@ class Gpus(Fact[GpuReport]):
     shell = (Path(__file__).parent / "gpus.sh",)
 
     def value(self, lines: Lines) -> GpuReport:
-        gpus, words, nvswitch = [], [], False
+        gpus, messages, nvswitch = [], [], False
         for kind, *fields in lines:
             match kind:
                 case "gpu":
                     _, memory, driver, capability = fields
                     gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability))
                 case "message":
-                    words += fields
+                    messages += fields
                 case _:
                     nvswitch = True
-        return GpuReport(tuple(gpus), " ".join(words).strip(), nvswitch)
+        return GpuReport(tuple(gpus), " ".join(messages).strip(), nvswitch)

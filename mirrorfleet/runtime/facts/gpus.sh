@@ -1,5 +1,5 @@
-# NVIDIA's GPUs, and what nvidia-smi says where it reports none. A GPU that shares the machine's
-# memory has none of its own to report.
+# NVIDIA's GPUs, or the message of nvidia-smi if it reports none. A GPU that shares the machine's memory
+# reports no memory.
 gpus() {
     command -v "$1" >/dev/null || return 0
     lines=$(query "$1" ,compute_cap)

@@ -1,4 +1,4 @@
-"""Files below users' homes, which may be hostile: read as the user, within limits."""
+"""Facts about files in users' homes, which may be hostile: read as the user, within limits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SHELL = Path(__file__).parent / "homes.sh"
 class HomeFileState:
     """A file of a user: its mode in octal, and its content.
 
-    Or why its content is not known: ``unreadable`` for the user itself, ``irregular``,
-    ``oversized``, or ``slow`` where the home does not answer in time.
+    If the content is not known, the mode is the reason: ``unreadable`` for the user, ``irregular``,
+    ``oversized``, or ``slow`` if the home does not answer in time.
     """
 
     mode: str
@@ -26,7 +26,7 @@ class HomeFileState:
 
 @dataclass(frozen=True)
 class HomeFile(Fact[HomeFileState | None]):
-    """A file below a user's home, by its path relative to the home; ``None`` where none is."""
+    """A file in a user's home, by its path relative to the home; ``None`` if it is missing."""
 
     user: str
     path: str
@@ -37,7 +37,7 @@ class HomeFile(Fact[HomeFileState | None]):
     def value(self, lines: Lines) -> HomeFileState | None:
         if not lines:
             return None
-        try:  # the process that prints this is the user's: nothing it prints raises
+        try:  # the user controls the process that prints this: it must not raise
             mode, content = lines[-1]
             if re.fullmatch("[0-7]{1,4}|irregular|oversized|slow", mode):
                 return HomeFileState(mode, base64.b64decode(content, validate=True))

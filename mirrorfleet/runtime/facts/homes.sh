@@ -1,12 +1,12 @@
-# Files below users' homes. Goes with common.sh.
+# Files in users' homes. Needs common.sh.
 : "${kernel?by common.sh}" "${tab?by common.sh}"
 
-# A file below a user's home is read as that user: a link in it leads nowhere the user cannot go.
-# A home may be hostile. Only regular files are read, and none of more than 8 MiB. Each home has ten
-# seconds, and one second once all homes together took a minute: a pipe that is swapped in after the
-# test blocks, and a user can stop a process of his own. What a home answers is cut at 32 MiB, keeps
-# no control characters, and each line gets its user's name from us. Nothing of the user's holds our
-# own output open.
+# The user reads a file in a home, so a link in it leads only where the user has access.
+# A home may be hostile. Only regular files up to 8 MiB are read. Each home has ten seconds, and one
+# second after all homes together took a minute: a pipe that replaces a file after the test blocks,
+# and users can stop their own processes. The output of a home is truncated at 32 MiB, loses control
+# characters, and this script adds the user's name to each line. No process of the user can keep this
+# script's output open.
 # shellcheck disable=SC2016 # a shell of its own expands it
 READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
@@ -15,11 +15,11 @@ for path do
         [ ! -e "$path" ] || printf "%s\tirregular\t\n" "$path"
         continue
     fi
-    said=$($about "$path")
-    if [ "${said#*:}" -gt 8388608 ]; then
+    stat=$($about "$path")
+    if [ "${stat#*:}" -gt 8388608 ]; then
         printf "%s\toversized\t\n" "$path"
     elif body=$($encode <"$path" 2>/dev/null); then
-        printf "%s\t%s\t%s\n" "$path" "${said%:*}" "$body"
+        printf "%s\t%s\t%s\n" "$path" "${stat%:*}" "$body"
     else
         printf "%s\tunreadable\t\n" "$path"
     fi

@@ -1,4 +1,4 @@
-"""Facts about a host's Python and the environments that stand on it."""
+"""Facts about a host's Python and its Python environments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHELL = Path(__file__).parent / "python.sh"
 
 @dataclass(frozen=True)
 class Python(Fact[str | None]):
-    """The version of a Python, like "3.11.2"; ``None`` where the host has none."""
+    """The version of a Python, such as "3.11.2"; ``None`` if the host does not have it."""
 
     program: str = "python3"
 
@@ -26,10 +26,11 @@ class Python(Fact[str | None]):
 
 @dataclass(frozen=True)
 class Environments(Fact[Mapping[str, str]]):
-    """The Python environments that are whole, of those in a directory and its successors (-2, -3):
-    each with the first path in it that somebody else changed, or "".
+    """The complete Python environments in a directory and its successors (-2, -3), by path.
 
-    Ask for `Python` before it: an environment of another Python counts as none.
+    The value of each is the first path in it that another program changed, or "".
+
+    Read `Python` before it: an environment of another Python does not count.
     """
 
     directory: str

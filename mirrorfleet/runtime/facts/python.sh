@@ -5,10 +5,10 @@ python() {
     say python "$1" "${version%%[!0-9.]*}" # 3.14.0rc1
 }
 
-# A Python environment that is whole, and of the Python that the host has by now: another release of
-# the system may have brought another one, in which nothing that was installed is found. With it goes
-# the first path in it that somebody else changed since. The time of a status change tells: unlike
-# that of a modification, no program sets it back.
+# A complete Python environment of the host's present Python: an upgrade of the system may have
+# brought another Python, which cannot use the environment. It is printed with the first path that
+# another program changed since. The status time shows that: unlike the modification time, no program
+# can set it.
 environment() {
     for base; do
         for directory in "$base" "$base"-[2-9]; do

@@ -1,4 +1,4 @@
-"""Facts about systemd's units and what listens on ports."""
+"""Facts about systemd units and listening ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHELL = Path(__file__).parent / "units.sh"
 
 @dataclass(frozen=True)
 class UnitState:
-    """A systemd unit: ``running`` is the generation that its process was started with."""
+    """A systemd unit. ``running`` is the generation with which its process was started."""
 
     active: str = "inactive"
     enabled: str = "no"
@@ -23,7 +23,7 @@ class UnitState:
 
 @dataclass(frozen=True)
 class Unit(Fact[UnitState]):
-    """The state of a unit of the system's; one that systemd does not know is inactive."""
+    """The state of a system unit; a unit that systemd does not know is inactive."""
 
     name: str
 
@@ -39,7 +39,7 @@ class Unit(Fact[UnitState]):
 
 @dataclass(frozen=True)
 class Listening(Fact[frozenset[str]]):
-    """The units, or the commands of processes without one, that listen on a TCP port."""
+    """The units that listen on a TCP port, or the commands of processes without a unit."""
 
     port: int
 

@@ -1,5 +1,4 @@
-# The state of units. The process itself tells what runs: the generation in the environment that it
-# was started with.
+# The state of units. The running generation is in the environment with which the process was started.
 unit() {
     id=
     {
@@ -26,14 +25,14 @@ generation() {
     done
 } 2>/dev/null
 
-# What listens on a TCP port: the system's unit, or the command of a process without one. A user's own
-# unit has any name, and is none of the system's.
+# The owners of a TCP port: system units, or the commands of processes without one. A user's own unit
+# can have any name, so it does not count as a unit.
 port() {
     ports=$(printf ' or sport = :%s' "$@")
     ss -Hltnp "${ports# or }" 2>/dev/null | while read -r _ _ _ local _ users; do
         while [ "${users#*pid=}" != "$users" ]; do
             users=${users#*pid=}
-            # A process names itself as it likes: no line of such a name passes for an answer.
+            # A process can choose its name: remove characters that could forge a line.
             say port "${local##*:}" "$(owner "${users%%,*}" | tr -cd '\040-\176')"
         done
     done

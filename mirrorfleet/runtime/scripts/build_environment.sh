@@ -1,20 +1,20 @@
 # Build a Python environment from the archive `upload`: uv, requirements.txt and wheels. The
-# positional parameters are uv's options. What completes the environment follows this script.
+# positional parameters are uv's options. A script that completes the environment follows.
 #
-# uv builds in the final place (an environment cannot be moved) and the marker is written last. The
-# bytecode is compiled now: uv leaves it out by itself, and a service that is not allowed to write
-# beside its code would compile it again at every start. What cannot be built takes no room.
+# uv builds in the final directory, because an environment cannot be moved. The marker is written
+# last. Bytecode is compiled now: a service cannot write beside its code, and would otherwise compile
+# at every start. A failed build is removed.
 : "${environment?}" "${root?}" "${state?}" "${work?by take_upload.sh}"
 minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ ! -e "$environment/.complete" ] || [ ! -d "$environment/lib/python$minor" ] || exit 0
-leave() {
+clean_up() {
     rm -rf "$work"
     [ ! -e "$environment/.complete" ] || return 0
     rm -rf "$environment"
-    echo "$environment cannot be built; what ran before runs on." >&2
-    echo "Correct the above, and run again; on a full disk, make room below $root, $state." >&2
+    echo "$environment cannot be built; running services are unaffected." >&2
+    echo "Fix the error above and run again. On a full disk, free space below $root and $state." >&2
 }
-trap leave EXIT
+trap clean_up EXIT
 tar -xf upload && rm upload
 python3 -m zipfile -e uv-*.whl uv
 uv=$(find uv -path '*/scripts/uv')

@@ -1,4 +1,4 @@
-# Create a system user. A package may have brought it meanwhile, or its group alone.
+# Create a system user. A package may have created it meanwhile, or only its group.
 : "${user?}"
 getent passwd "$user" >/dev/null || {
     set --

@@ -1,4 +1,4 @@
-# Report a host as failed on which nothing is done.
+# Print a reason and fail, without a change.
 : "${reason?}"
 echo "$reason" >&2
 exit 1

@@ -1,19 +1,19 @@
-# Functions for the generations of a service. Runs in the service's directory from here on.
+# Functions for the generations of a service. The scripts that follow run in its directory.
 #
-# What has served is on record: an empty file in served/, named and dated by the generation's last
-# proof. The one that is switched to has none until it has proved itself, so wherever a run is cut,
-# the next one knows what is still to be proved, and which generation to roll back to.
-: "${directory?}" "${unit?}" "${restart?}" "${held?}" "${seconds?}"
+# Each verified generation has an empty file in served/. Its name is the generation, and its time that
+# of the last check. A switch removes the file until the generation is verified. So after an
+# interrupted run, the next one knows what to verify, and to which generation to roll back.
+: "${directory?}" "${unit?}" "${restart?}" "${draining?}" "${seconds?}"
 set +e
 cd "$directory" || exit
 previous=$(readlink current | sed 's|.*/||')
-# A host of before there was a record: what was current counts as proved.
+# A host of a release without records: its current generation counts as verified.
 [ -d served ] || { mkdir served && [ -z "$previous" ] || touch "served/$previous"; }
 
 # shellcheck disable=SC2012 # the names are digests, and ls sorts by time
 by_age() { ls -t "$1"; }
 
-# The last to have served except for one; where none has, what was current before.
+# Print the last verified generation except one; without any, the former current one.
 other() {
     for each in $(by_age served) $previous; do
         [ "$each" = "$1" ] || [ ! -d "generations/$each" ] || {
@@ -29,11 +29,11 @@ activate() {
         mv -f "/etc/systemd/system/.$unit" "/etc/systemd/system/$unit" &&
         rm -rf "/etc/systemd/system/$unit.d" &&
         systemctl daemon-reload && systemctl --quiet enable "$unit" &&
-        { systemctl --quiet reset-failed "$unit" || true; } && systemctl "$restart" "$unit" && hold
+        { systemctl --quiet reset-failed "$unit" || true; } && systemctl "$restart" "$unit" && drain
 }
 
-# From its start until it has proved itself, or until that has taken too long, load balancers wait.
-hold() {
-    [ -z "$held" ] ||
-        { install -d -m 755 "${held%/*}" && touch -d "+$((seconds + 60)) seconds" "$held"; }
+# Report to load balancers that the service is not ready: until it is verified, or a timeout.
+drain() {
+    [ -z "$draining" ] ||
+        { install -d -m 755 "${draining%/*}" && touch -d "+$((seconds + 60)) seconds" "$draining"; }
 }

@@ -1,10 +1,10 @@
-# What a service does in a switch, unless its own file says otherwise. Each service defines `ready`.
+# Default hooks of a switch, which a service can override. Each service defines `ready`.
 
-# Print what the running generation does before the switch; `ready` finds it in the file $outcomes.
+# Print results of the running generation before the switch; `ready` reads them from $outcomes.
 ask() { :; }
-# Make what a person reads of the journal of a start that failed.
+# Filter the journal of a failed start for the output.
 words() { tail -n 25; }
-# End a start that has failed, where systemd alone cannot.
+# Stop a failed start if systemd alone cannot.
 abandon() { :; }
-# Remove what else no generation uses any more.
+# Remove other things that no generation uses.
 tidy() { :; }

@@ -1,5 +1,5 @@
-# Open the directory for files on their way. It is below /var/lib, so that no other user can have
-# put anything there first. What a cut run left behind long ago goes.
+# Create the directory for uploads. It is below /var/lib, where no other user can create files first.
+# Remove files of interrupted runs after an hour.
 : "${state?}"
 install -d -m 700 -o "${SUDO_UID:-${DOAS_USER:-0}}" "$state/inbox"
 find "$state" -maxdepth 1 -name 'work.*' -mmin +60 -exec rm -rf {} +

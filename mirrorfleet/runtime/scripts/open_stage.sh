@@ -1,8 +1,8 @@
-# Unpack the archive on standard input into a directory that goes when the script ends.
+# Unpack the archive on standard input into a directory that is removed when the script ends.
 : "${state?}"
 umask 022
 stage=$state/stage
-rm -rf "$stage" # of a run that was killed
+rm -rf "$stage" # of a killed run
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 700 "$stage"
 (cd "$stage" && unpack)

@@ -1,7 +1,7 @@
 # Install packages of the distribution.
 #
-# Not by pyinfra's own operation: after a run that was cut, it finds apt locked by what that run
-# left at work, or dpkg interrupted. `check` waits for the one and fails for the other.
+# After an interrupted run, apt may still be locked, or dpkg was interrupted: pyinfra's own operation
+# would fail. `check` waits for the lock, and fails for an interrupted dpkg.
 install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq -o DPkg::Lock::Timeout=300 check || dpkg --configure -a

@@ -1,9 +1,9 @@
-# Put a generation, checked, beside the one that runs. Its check is in the positional parameters.
+# Write a generation beside the running one. The positional parameters are its check.
 #
-# A generation gets its name when it is complete and its check has passed. The check has the
-# environment that the service will have, and its user. A tree of the same name that another program
-# has changed is replaced. If it is current, the link then says so in another way: it leads to the
-# same place, also for a reboot, and a next run knows that the restart is still due.
+# A generation gets its name once it is complete and its check has passed. The check runs with the
+# environment and the user of the service. A directory of the same name that another program has
+# changed is replaced. If it is current, the link gets another form of the same path: a reboot works,
+# and the next run detects that the restart is still due.
 : "${directory?}" "${generation?}" "${unit?}" "${user?}" "${check_user?}"
 mkdir -p "$directory/generations"
 cd "$directory" || exit
@@ -13,8 +13,8 @@ new=generations/$generation.new
     mkdir -m 750 "$new" && chgrp "$user" "$new" && (cd "$new" && unpack)
 } || {
     rm -rf "$new"
-    echo "$unit: the new generation cannot be written; what ran before runs on." >&2
-    echo "If its disk is full, make room below $directory, and run again." >&2
+    echo "$unit: the new generation cannot be written; the running one is unaffected." >&2
+    echo "If the disk is full, free space below $directory and run again." >&2
     exit 1
 }
 set -- runuser -u "$check_user" -- "$@"
@@ -24,14 +24,14 @@ set -- runuser -u "$check_user" -- "$@"
     . ./environment && exec "$@"
 ) || {
     rm -rf "$new"
-    echo "$unit: the new generation is refused; what ran before runs on" >&2
+    echo "$unit: the new generation failed its check; the running one is unaffected" >&2
     exit 1
 }
 if [ -e "generations/$generation" ]; then
     [ "$(readlink current)" != "generations/$generation" ] ||
         ln -sfn "./generations/$generation" current
-    mv "generations/$generation" generations/was.new
+    mv "generations/$generation" generations/old.new
 fi
 mv "$new" "generations/$generation"
-rm -rf generations/was.new
+rm -rf generations/old.new
 reserve_ports

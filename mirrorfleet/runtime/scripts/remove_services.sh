@@ -1,7 +1,7 @@
 # Stop and remove the services that the positional parameters name.
 #
-# A service that cannot be stopped keeps all that it has, and the next run tries again. Secrets go
-# with the generations. Software stays, and the list of an Ollama's models.
+# A service that cannot be stopped keeps all its files, and the next run tries again. Secrets are
+# removed with the generations. Software and the ledger of Ollama's models stay.
 : "${root?}" "${state?}"
 for name; do
     unit=mirrorfleet-$name.service
@@ -14,7 +14,7 @@ for name; do
     systemctl --quiet disable "$unit" 2>/dev/null || true
     rm -rf "/etc/systemd/system/$unit" "/etc/systemd/system/$unit.d"
     rm -f "/etc/systemd/system/mirrorfleet-$name.timer"
-    for image in "$root/$name"/images/*; do # what others run from stays
+    for image in "$root/$name"/images/*; do # docker keeps images that other containers use
         [ -f "$image" ] || continue
         docker rm --force "mirrorfleet-$name" >/dev/null 2>&1 || true
         docker image rm "$(cat "$image")" >/dev/null 2>&1 || true

@@ -1,12 +1,12 @@
-# Make a generation current, restart the service, wait until it serves; roll back if it does not.
+# Make a generation current, restart the service, wait until it is ready; otherwise roll back.
 #
-# An empty $generation is the one to roll back to. With $activates=no, a generation that is current
-# is not restarted, only proved.
+# An empty $generation selects the one to roll back to. With $activates=no, a current generation is
+# only verified, not restarted.
 : "${generation?}" "${activates?}" "${follows?}" "${software?}" "${root?}" "${kept?}" "${never?}"
-: "${unit?by generation.sh}" "${previous?by generation.sh}" "${held?by generation.sh}"
+: "${unit?by generation.sh}" "${previous?by generation.sh}" "${draining?by generation.sh}"
 : "${seconds?by generation.sh}"
 
-# The last to have served that has the token which the other host has come to.
+# Print the last verified generation with the generation token that the leader requested.
 followed() {
     for each in $(by_age served); do
         cmp -s "generations/$each/word" "$follows" && echo "$each" && break
@@ -16,31 +16,30 @@ if [ -z "$generation" ]; then
     if [ -n "$follows" ]; then generation=$(followed); else generation=$(other "$previous"); fi
 fi
 [ -n "$generation" ] || {
-    echo "$unit: no other generation has served" >&2
+    echo "$unit: there is no other verified generation" >&2
     exit 1
 }
-outcomes=$PWD/asked said=$(mktemp)
-trap 'rm -f "$outcomes" "$said" "$held"; tidy' EXIT
+outcomes=$PWD/asked output=$(mktemp)
+trap 'rm -f "$outcomes" "$output" "$draining"; tidy' EXIT
 
-# A script that a killed controller had left at work may have gone back meanwhile.
+# A running script of a killed controller may have rolled back meanwhile.
 start() {
     if [ "$activates" = no ] && [ "$previous" = "$generation" ]; then return; fi
     activate "$generation"
 }
 invocation() { systemctl show -p InvocationID --value "$unit"; }
-# No key goes to a port before it is known which process has it: every process that listens there
-# must be in the control group of the system's unit, or of its container. A user's own unit can have
-# the same name, but not the same group.
+# Before a key is sent to the port, every process that listens there must be in the control group of
+# the system unit or of its container. A unit of a user can have the same name, but not the group.
 pattern=$(echo "$unit" | sed 's/[.]/\\./g')
 groups="/system\.slice/$pattern|(/mirrorfleet\.slice)?/$pattern\.slice"
-ours() {
+owns_port() {
     ss -Hltnp "sport = :$port" | {
         found=no
         while read -r listener; do
             pids=$(echo "$listener" | grep -o 'pid=[0-9]*') || exit 1
             for pid in $pids; do
                 pid=${pid#pid=}
-                [ -e "/proc/$pid" ] || continue # it has ended just now
+                [ -e "/proc/$pid" ] || continue # it has just ended
                 grep -Eq "^(0:|[0-9]+:name=systemd):($groups)(/|\$)" "/proc/$pid/cgroup" || exit 1
                 found=yes
             done
@@ -50,15 +49,15 @@ ours() {
 }
 port_of_current() { sed -n 's/^MIRRORFLEET_PORT=//p' current/environment; }
 restarts() { systemctl show -p NRestarts --value "$unit"; }
-# The port is that of the generation: one that is rolled back to may have another. Messages go into
-# a file: printed to a controller that has gone, they would make the command fail.
+# The port is that of the generation: a former one may have another. Messages go to a file: writing to
+# a controller that has disconnected would fail.
 serves() {
     port=$(port_of_current)
     end=$(($(date +%s) + seconds))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
-        if ours; then
-            ready >"$said" 2>&1
+        if owns_port; then
+            ready >"$output" 2>&1
             case $? in
                 0) return 0 ;;
                 "$never") return 1 ;;
@@ -83,26 +82,26 @@ prune() {
     reserve_ports
 }
 
-# After a run that was cut, the answers that it got from what had served count, not those of now.
+# After an interrupted run, its results of the verified generation count, not new ones.
 [ -e "$outcomes" ] && [ ! -e "served/$previous" ] || {
     port=$(port_of_current)
-    ours && { [ "$activates" = no ] || ask; }
+    owns_port && { [ "$activates" = no ] || ask; }
 } >"$outcomes" 2>/dev/null
 rm -f "served/$generation"
 begun=
 start && begun=$(invocation) && serves && {
     touch "served/$generation"
-    cat "$said" >&2
+    cat "$output" >&2
     prune
     exit 0
 }
 [ -n "$begun" ] || begun=$(invocation)
-# A controller that has gone reads nothing more; the service is rolled back all the same.
+# Roll back even if the controller has disconnected.
 trap '' PIPE
 echo "$unit: not ready after the switch" >&2
-cat "$said" >&2
-echo "$unit: its last words:" >&2
-# Those of this start: not of what ran before, nor of the one that systemd has begun since.
+cat "$output" >&2
+echo "$unit: the end of its journal:" >&2
+# Of this start only: not of the former process, nor of a later start by systemd.
 journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
     words >&2
 abandon
@@ -110,10 +109,10 @@ former=$(other "$generation")
 if [ -n "$former" ]; then
     if activate "$former" && serves; then
         touch "served/$former"
-        echo "$unit: rolled back to $former, which serves. Correct the above, and run again" >&2
+        echo "$unit: rolled back to $former, which is ready. Fix the error above and run again" >&2
     else
-        echo "$unit: $former does not serve either" >&2
-        cat "$said" >&2
+        echo "$unit: $former is not ready either" >&2
+        cat "$output" >&2
     fi
 else
     systemctl stop "$unit"

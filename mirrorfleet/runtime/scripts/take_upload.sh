@@ -1,5 +1,5 @@
-# Take a file that has arrived out of the login user's hands before it is looked at. The script that
-# follows runs as root in an empty directory, where the file is `upload`.
+# Move an upload out of the login user's reach, then verify it. The script that follows runs as root
+# in a directory that has only the file `upload`.
 : "${state?}" "${upload?}" "${digest?}"
 work=$(mktemp -d "$state/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT

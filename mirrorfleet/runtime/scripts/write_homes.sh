@@ -1,5 +1,5 @@
-# Write what the archive has: its calls of `place` and `as_user` are a file in it, for those of many
-# users would be too long for a command line.
+# Write the files of the archive. Its file `places` has the calls of `place` and `as_user`, which
+# would be too long for a command line with many users.
 : "${stage?by homes.sh}"
 # shellcheck source=/dev/null
 . "$stage/places"

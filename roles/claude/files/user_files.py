@@ -1,7 +1,7 @@
 """Install or remove the settings in a developer's home: the part of the installer in Python.
 
 user_files.py install|remove DIRECTORY SETTINGS STATE. The installer includes this file after
-json_file.py and receipt.py, so it needs Python's standard library only.
+json_file.py, settings_backup.py and backup_file.py, so it needs Python's standard library only.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mirrorfleet.roles.claude.json_file import NotOurs
-from mirrorfleet.roles.claude.receipt import steps
+from mirrorfleet.roles.claude.backup_file import write_steps
+from mirrorfleet.roles.claude.json_file import InvalidFile
 
 
 def place(path: str) -> Path:
@@ -67,11 +67,11 @@ def main(job: str, directory: str, settings: str, state: str) -> None:
     places = {path: place(path) for path in owned}
     try:
         present = {path: read(real) for path, real in places.items()}
-        for path, content in list(steps(present, read(backup), owned)):
+        for path, content in list(write_steps(present, read(backup), owned)):
             real = places[path] if path else backup
             if read(real) != content:
                 write(real, content)
-    except NotOurs as error:
+    except InvalidFile as error:
         which = ", ".join(map(str, [*places.values(), backup]))
         sys.exit(f"one of {which} {error}: correct or move it; nothing was changed")
     except OSError as error:

@@ -1,7 +1,7 @@
 # Run the missing migrations of a database. The arguments: the release, the digest of the salt key,
 # whether another salt key is allowed, the number of connections that the gateways need, the directory
 # of the settings, the unit that makes a backup. On standard input: settings and migrations.
-: "${release?}" "${salt?}" "${asked?}" "${needed?}" "${directory?}" "${backup?}"
+: "${release?}" "${salt?}" "${confirmed?}" "${needed?}" "${directory?}" "${backup?}"
 export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -27,7 +27,7 @@ reply=$(ask -c "SELECT current_setting('max_connections'),
     fail "it allows ${reply%% *} connections, but the gateways need $needed"
 case ${reply#* } in
     '' | *"salt key $salt") ;;
-    *) [ "$asked" = yes ] || fail "it uses another salt key: restore the former one" ;;
+    *) [ "$confirmed" = yes ] || fail "it uses another salt key: restore the former one" ;;
 esac
 
 ask -c 'CREATE TABLE IF NOT EXISTS "_prisma_migrations" (

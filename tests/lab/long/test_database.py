@@ -294,7 +294,7 @@ def test_the_commands_of_the_page(deploy: Deploy) -> None:
 PORT = ("database: {install: gpu,", "database: {install: gpu, port: 5433,")
 SELECT = 'SELECT budget_id FROM "LiteLLM_BudgetTable";\n'
 INSERT = """INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by)
-VALUES ('kept', 'a', 'a') ON CONFLICT DO NOTHING"""
+VALUES ('kept', 'a', 'a') ON CONFLICT DO UNOBSERVED"""
 DELETE = """DELETE FROM "LiteLLM_BudgetTable" WHERE budget_id = 'kept'"""
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public';\n"
 

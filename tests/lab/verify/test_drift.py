@@ -42,7 +42,7 @@ DRIFTS = {
     "weights are cut": Drift(
         "gpu",
         "truncate -s 9 /var/lib/mirrorfleet/weights/tiny-*/model.safetensors",
-        r"/weights/tiny-\w+: model\.safetensors is missing or cut",
+        r"/weights/tiny-\w+: model\.safetensors is missing or truncated",
     ),
     "a file is added": Drift(
         "gw-1", f"touch {GENERATION}/sitecustomize.py", r"sitecustomize\.py is"
@@ -55,7 +55,7 @@ DRIFTS = {
         "gw-2",
         "cd /opt/mirrorfleet/litellm && cp -a $(readlink -f current) generations/000000000000 &&"
         " ln -sfn generations/000000000000 current",
-        r"`current` leads to generations/000000000000",
+        r"`current` links to generations/000000000000",
     ),
     "a unit is edited": Drift(
         "gw-2", f"sed -i s/RestartSec=1/RestartSec=5/ {UNIT}", f"{UNIT} differs"

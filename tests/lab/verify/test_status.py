@@ -25,7 +25,7 @@ def test_a_healthy_fleet() -> None:
     for name in (("gpu", "vllm-tiny"), ("gw-1", "litellm"), ("gw-2", "litellm")):
         service = services[name]
         assert service["process"]["active"] == "active"
-        assert service["generation"] == service["wanted"] != ""
+        assert service["generation"] == service["desired"] != ""
 
 
 def test_a_stopped_gateway() -> None:
@@ -36,7 +36,7 @@ def test_a_stopped_gateway() -> None:
         look.run("gw-2", f"systemctl start {LITELLM}")
     assert code == 1
     assert hosts["gw-2"]["faults"] == [
-        f"{LITELLM} runs no generation of ours",
+        f"{LITELLM} runs no generation",
         f"{LITELLM} is inactive",
         f"{LITELLM} will be restarted",
     ]

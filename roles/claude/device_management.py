@@ -1,4 +1,4 @@
-"""Pure: a group's policy as the files that device management of macOS and of Windows delivers."""
+"""Pure: a group's policy as files for device management (MDM) on macOS and Windows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from uuid import NAMESPACE_URL, uuid5
 from mirrorfleet.planning.settings import KEY_FILE
 
 DOMAIN = "com.anthropic.claudecode"
-"""Where the client looks on macOS."""
+"""The preference domain that the client reads on macOS."""
 
 REGISTRY = r"SOFTWARE\Policies\ClaudeCode"
-"""Where it looks on Windows: the value `Settings`, JSON on one line."""
+"""The registry key that the client reads on Windows: the value `Settings`, JSON on one line."""
 
 
 def mobileconfig(settings: Mapping[str, Any], fleet: str, group: str) -> bytes:
-    """Return a configuration profile: the same policy gives the same bytes, and replaces itself.
+    """Return a configuration profile. The same policy gives the same bytes; a new one replaces it.
 
-    Raises ``TypeError`` for what a property list cannot hold, which is null.
+    Raises ``TypeError`` for null, which a property list cannot hold.
     """
     name = f"mirrorfleet.{fleet}.{group}"
 
@@ -40,12 +40,12 @@ def mobileconfig(settings: Mapping[str, Any], fleet: str, group: str) -> bytes:
 
 
 def on_windows(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the policy with the key's helper in the words of Windows' own shell."""
+    """Return the policy with an `apiKeyHelper` for the Windows shell."""
     return {**settings, "apiKeyHelper": rf'type "%USERPROFILE%\.claude\{KEY_FILE}"'}
 
 
 def registry(settings: Mapping[str, Any]) -> bytes:
-    """Return a registry file, in the encoding of Windows' own."""
+    """Return a registry file, in UTF-16 with a byte order mark."""
     text = json.dumps(settings, ensure_ascii=False, allow_nan=False)
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     lines = [
@@ -58,7 +58,7 @@ def registry(settings: Mapping[str, Any]) -> bytes:
     return "\r\n".join([*lines, ""]).encode("utf-16-le").join([b"\xff\xfe", b""])
 
 
-# Windows PowerShell 5 and later. Not run in our tests: there is no Windows here.
+# Windows PowerShell 5 and later. No test runs it on Windows.
 POLICY = r"""# Claude Code's policy of the group GROUP: run as administrator; -Remove takes it back.
 param([switch]$Remove)
 $ErrorActionPreference = 'Stop'
@@ -82,9 +82,9 @@ Set-Content -NoNewline -Encoding ascii $place 'THE_KEY'
 
 
 def powershell(group: str, key: str | None = None) -> bytes:
-    """Return the script that puts the policy in its place, or one developer's ``key``."""
+    """Return the script that installs the policy, or one developer's ``key``."""
     text = POLICY if key is None else KEY
-    said = {"GROUP": group, "KEY_FILE": KEY_FILE, "THE_KEY": (key or "").replace("'", "''")}
-    for name, content in said.items():
+    values = {"GROUP": group, "KEY_FILE": KEY_FILE, "THE_KEY": (key or "").replace("'", "''")}
+    for name, content in values.items():
         text = text.replace(name, content)
     return text.replace("\n", "\r\n").encode()

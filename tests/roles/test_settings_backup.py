@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorfleet.roles.claude.json_file import NotOurs
-from mirrorfleet.roles.claude.receipt import Note, notes, receipt, settled, taken_back
+from mirrorfleet.roles.claude.backup_file import backup_file, read_backups
+from mirrorfleet.roles.claude.json_file import InvalidFile
+from mirrorfleet.roles.claude.settings_backup import Backup, merged, restored
 
 OWNED = {"model": "coder", "env": {"ANTHROPIC_BASE_URL": "http://gw:4000", "API_TIMEOUT_MS": "1"}}
 WRITTEN = (json.dumps(OWNED, indent=2) + "\n").encode()
@@ -34,9 +35,9 @@ VALUES = st.recursive(
 )
 
 
-def merged(content: bytes | None, owned: dict[str, Any]) -> bytes | None:
+def first_run(content: bytes | None, owned: dict[str, Any]) -> bytes | None:
     """Return the file as the first run leaves it."""
-    return settled(content, None, owned)[0]
+    return merged(content, None, owned)[0]
 
 
 def loaded(content: bytes | None) -> Any:
@@ -49,12 +50,12 @@ def bytes_of(value: Any, **how: Any) -> bytes:
 
 @pytest.mark.parametrize("content", [None, b"", b" \n"])
 def test_no_file_or_an_empty_one(content: bytes | None) -> None:
-    assert merged(content, OWNED) == WRITTEN
+    assert first_run(content, OWNED) == WRITTEN
 
 
 def test_keys_of_the_developer_keep_their_place_and_value() -> None:
     theirs = {"theme": "dark", "env": {"EDITOR": "vi", "API_TIMEOUT_MS": "9"}, "hooks": {"x": []}}
-    assert list(loaded(merged(bytes_of(theirs), OWNED)).items()) == [
+    assert list(loaded(first_run(bytes_of(theirs), OWNED)).items()) == [
         ("theme", "dark"),
         ("env", {"EDITOR": "vi", "API_TIMEOUT_MS": "1", "ANTHROPIC_BASE_URL": "http://gw:4000"}),
         ("hooks", {"x": []}),
@@ -63,20 +64,20 @@ def test_keys_of_the_developer_keep_their_place_and_value() -> None:
 
 
 def test_a_value_of_another_kind_gives_way() -> None:
-    assert loaded(merged(b'{"env": "oops", "model": {"a": 1}}', OWNED)) == OWNED
+    assert loaded(first_run(b'{"env": "oops", "model": {"a": 1}}', OWNED)) == OWNED
 
 
 def test_a_number_that_python_takes_for_true_is_not_true() -> None:
-    assert loaded(merged(b'{"done": 1}', {"done": True}))["done"] is True
+    assert loaded(first_run(b'{"done": 1}', {"done": True}))["done"] is True
 
 
 def test_words_of_any_language_stay_readable() -> None:
-    after = merged('{"name": "für Ünal 🙂"}'.encode(), OWNED)
+    after = first_run('{"name": "für Ünal 🙂"}'.encode(), OWNED)
     assert after and "für Ünal 🙂".encode() in after
 
 
 def test_half_an_emoji_survives() -> None:
-    after = merged(rb'{"cut": "\ud83d"}', OWNED)
+    after = first_run(rb'{"cut": "\ud83d"}', OWNED)
     assert after and rb'"\ud83d"' in after
 
 
@@ -98,22 +99,22 @@ def test_half_an_emoji_survives() -> None:
     ids=lambda value: str(value)[:20],
 )
 def test_what_is_not_an_object_is_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(NotOurs, match=reason):
-        merged(content, OWNED)
+    with pytest.raises(InvalidFile, match=reason):
+        first_run(content, OWNED)
 
 
 @given(theirs=objects(VALUES), owned=objects(VALUES))
 def test_owned_keys_stand_and_the_others_survive(
     theirs: dict[str, Any], owned: dict[str, Any]
 ) -> None:
-    both = loaded(merged(bytes_of(theirs), owned))
+    both = loaded(first_run(bytes_of(theirs), owned))
     assert stands(owned, both)
     assert survives(theirs, owned, both)
 
 
-def stored(note: Note | None) -> Note | None:
-    """Return the note as the next run reads it on the host."""
-    return notes(receipt({"file": note})).get("file")
+def stored(backup: Backup | None) -> Backup | None:
+    """Return the backup as the next run reads it on the host."""
+    return read_backups(backup_file({"file": backup})).get("file")
 
 
 def contents(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes | None]:
@@ -127,65 +128,65 @@ FILES = contents(VALUES)
 
 @given(theirs=FILES, owned=objects(VALUES))
 def test_twice_is_once(theirs: bytes | None, owned: dict[str, Any]) -> None:
-    content, note = settled(theirs, None, owned)
-    assert settled(content, stored(note), owned) == (content, note)
+    content, backup = merged(theirs, None, owned)
+    assert merged(content, stored(backup), owned) == (content, backup)
 
 
 @given(theirs=FILES, owned=objects(VALUES))
 def test_the_way_back_leads_to_the_very_bytes(theirs: bytes | None, owned: dict[str, Any]) -> None:
-    content, note = settled(theirs, None, owned)
-    assert taken_back(content, stored(note)) == theirs
-    assert settled(content, stored(note), {}) == (theirs, None)
+    content, backup = merged(theirs, None, owned)
+    assert restored(content, stored(backup)) == theirs
+    assert merged(content, stored(backup), {}) == (theirs, None)
 
 
 @given(theirs=FILES, first=objects(VALUES), then=objects(VALUES))
 def test_a_fleet_that_changes_its_mind_leaves_no_trace(
     theirs: bytes | None, first: dict[str, Any], then: dict[str, Any]
 ) -> None:
-    content, note = settled(theirs, None, first)
-    changed, second = settled(content, stored(note), then)
-    straight, _ = settled(theirs, None, then)
+    content, backup = merged(theirs, None, first)
+    changed, second = merged(content, stored(backup), then)
+    straight, _ = merged(theirs, None, then)
     assert changed == straight
-    assert taken_back(changed, stored(second)) == theirs
+    assert restored(changed, stored(second)) == theirs
 
 
 @given(theirs=FILES, owned=objects(VALUES))
 def test_a_run_that_was_cut_after_the_note_heals(
     theirs: bytes | None, owned: dict[str, Any]
 ) -> None:
-    content, note = settled(theirs, None, owned)
-    assert settled(theirs, stored(note), owned) == (content, note)
-    assert taken_back(theirs, stored(note)) == theirs
+    content, backup = merged(theirs, None, owned)
+    assert merged(theirs, stored(backup), owned) == (content, backup)
+    assert restored(theirs, stored(backup)) == theirs
 
 
 @given(theirs=FILES, owned=objects(VALUES), key=st.text(min_size=1), value=VALUES)
 def test_what_the_developer_adds_afterwards_stays(
     theirs: bytes | None, owned: dict[str, Any], key: str, value: Any
 ) -> None:
-    content, note = settled(theirs, None, owned)
+    content, backup = merged(theirs, None, owned)
     key = f"mine {key}"
     edited = bytes_of({**loaded(content), key: value}, indent=3)
-    assert settled(edited, stored(note), owned)[0] == edited, "nothing of ours is wrong"
-    back = loaded(taken_back(edited, stored(note)))
+    assert merged(edited, stored(backup), owned)[0] == edited, "nothing of ours is wrong"
+    back = loaded(restored(edited, stored(backup)))
     assert json.dumps(back.pop(key)) == json.dumps(value)
     assert json.dumps(back, sort_keys=True) == json.dumps(loaded(theirs), sort_keys=True)
 
 
 def test_an_owned_key_that_the_developer_changed_is_his_when_we_leave() -> None:
-    content, note = settled(b'{"theme": "dark"}', None, OWNED)
+    content, backup = merged(b'{"theme": "dark"}', None, OWNED)
     edited = bytes_of({**loaded(content), "model": "mine"})
-    assert loaded(taken_back(edited, note)) == {"theme": "dark", "model": "mine"}
-    again, second = settled(edited, note, OWNED)
+    assert loaded(restored(edited, backup)) == {"theme": "dark", "model": "mine"}
+    again, second = merged(edited, backup, OWNED)
     assert loaded(again)["model"] == "coder"
-    assert loaded(taken_back(again, second))["model"] == "mine"
+    assert loaded(restored(again, second))["model"] == "mine"
 
 
 def test_a_file_that_only_we_made_goes() -> None:
-    content, note = settled(None, None, OWNED)
+    content, backup = merged(None, None, OWNED)
     reformatted = bytes_of(loaded(content))
-    assert taken_back(content, note) is None
-    assert taken_back(reformatted, note) is None
-    assert taken_back(None, note) is None, "the developer removed it"
+    assert restored(content, backup) is None
+    assert restored(reformatted, backup) is None
+    assert restored(None, backup) is None, "the developer removed it"
 
 
 def test_rules_stand_beside_those_of_the_developer() -> None:
@@ -193,7 +194,7 @@ def test_rules_stand_beside_those_of_the_developer() -> None:
     owned = {
         "permissions": {"allow": ["WebFetch", "Read"], "deny": ["Read(.env)"], "ask": ["Edit"]}
     }
-    content, note = settled(theirs, None, owned)
+    content, backup = merged(theirs, None, owned)
     assert loaded(content)["permissions"] == {
         "allow": ["Bash(make:*)", "WebFetch", "Read"],
         "deny": ["Read(.env)"],
@@ -202,12 +203,12 @@ def test_rules_stand_beside_those_of_the_developer() -> None:
     edited = loaded(content)
     edited["permissions"]["allow"].append("Glob")
     edited["permissions"]["ask"].append("Write")
-    assert loaded(taken_back(bytes_of(edited), note))["permissions"] == {
+    assert loaded(restored(bytes_of(edited), backup))["permissions"] == {
         "allow": ["Bash(make:*)", "WebFetch", "Glob"],
         "deny": "oops",
         "ask": ["Write"],
     }
-    assert taken_back(content, note) == theirs
+    assert restored(content, backup) == theirs
 
 
 @pytest.mark.parametrize(
@@ -223,13 +224,13 @@ def test_rules_stand_beside_those_of_the_developer() -> None:
     ],
 )
 def test_a_receipt_that_another_hand_has_changed_is_refused(content: bytes) -> None:
-    with pytest.raises(NotOurs):
-        notes(content)
+    with pytest.raises(InvalidFile):
+        read_backups(content)
 
 
 def test_nothing_to_take_back_is_no_receipt() -> None:
-    assert receipt({"file": None}) is None
-    assert notes(None) == {}
+    assert backup_file({"file": None}) is None
+    assert read_backups(None) == {}
 
 
 @given(theirs=objects(VALUES), indent=st.sampled_from([None, 1, 4]))
@@ -237,7 +238,7 @@ def test_where_nothing_changes_the_very_bytes_stay(
     theirs: dict[str, Any], indent: int | None
 ) -> None:
     content = bytes_of(theirs | OWNED, indent=indent)
-    assert settled(content, None, OWNED) == (content, None)
+    assert merged(content, None, OWNED) == (content, None)
 
 
 def stands(owned: Any, both: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Weights that the controller sends: file by file, large ones in pieces, and nothing twice."""
+"""The upload of weights: file by file, large files in chunks, and nothing twice."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from pyinfra import logger
 from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.roles.vllm.arrival import FILES, accept, begin
 from mirrorfleet.roles.vllm.facts import FileSizes, Weights
 from mirrorfleet.roles.vllm.files.check_weights import LIST, problems
-from mirrorfleet.runtime.commands import Commands, script, telling
+from mirrorfleet.roles.vllm.staging import FILES, accept, begin
+from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.digests import digests
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.shell import call, shell
 from mirrorfleet.runtime.upload import INBOX, OPEN, upload
 
 SMALL = 16 * 1024**2
-"""Bytes up to which files travel together."""
+"""Files up to this many bytes are sent together."""
 
-PIECE = 512 * 1024**2
-"""Bytes that a cut can cost at most, and that a host needs room for twice."""
+CHUNK = 512 * 1024**2
+"""The most bytes that an interrupted run sends again; a host needs room for two chunks."""
 
-HASHED_AT_ONCE = 1024**3
-"""Bytes that are read without a word."""
+QUIET = 1024**3
+"""Up to this many bytes, files are read for their digests without a message."""
 
 
 @dataclass(frozen=True)
 class File:
+    """The size in bytes and the SHA-256 of a file."""
+
     size: int
     sha256: str
 
 
 @cache
 def files(directory: Path) -> Mapping[str, File]:
-    """Return the files of the weights by name, hidden ones left out.
+    """Return the files of the weights by name, without hidden ones.
 
     Raises ``DeployError`` when the directory holds no model, or not all of one.
     """
@@ -54,7 +56,7 @@ def files(directory: Path) -> Mapping[str, File]:
         )
         names = [name for name in names if not f"/{name}".count("/.")]
         sizes = [(directory / name).stat().st_size for name in names]
-        if sum(sizes) > HASHED_AT_ONCE:
+        if sum(sizes) > QUIET:
             logger.info(f"--> Reading {directory} for its digests, unless that was done before")
         found = digests([directory / name for name in names])
     except OSError as error:
@@ -65,12 +67,12 @@ def files(directory: Path) -> Mapping[str, File]:
 
 
 def digest(directory: Path) -> str:
-    """Return a digest of all that the directory holds."""
+    """Return a digest of the names and contents of all files."""
     return sha256(_list(directory).encode()).hexdigest()
 
 
 def missing(directory: Path, place: str, observed: Observation) -> Mapping[str, int]:
-    """Return the files that a host lacks, and at which byte each is to be gone on with."""
+    """Return the files that are missing on a host, and the byte at which to continue each."""
     wrong, sizes = observed[Weights(place)], observed[FileSizes(f"{place}.part")]
     found = {}
     for name, file in files(directory).items():
@@ -81,51 +83,51 @@ def missing(directory: Path, place: str, observed: Observation) -> Mapping[str, 
 
 
 def missing_bytes(directory: Path, place: str, observed: Observation) -> int:
-    """Return how much room the files that a host lacks will take, the piece on its way included."""
-    lacks = missing(directory, place, observed)
-    sizes = {name: files(directory)[name].size - start for name, start in lacks.items()}
-    return sum(sizes.values()) + min(PIECE, max(sizes.values(), default=0))
+    """Return the bytes that the missing files need on the host, with the chunk in transit."""
+    starts = missing(directory, place, observed)
+    sizes = {name: files(directory)[name].size - start for name, start in starts.items()}
+    return sum(sizes.values()) + min(CHUNK, max(sizes.values(), default=0))
 
 
 def send(model: str, directory: Path, place: str, observed: Observation) -> Commands:
-    """Send what a host lacks, and have it all proved there."""
+    """Send the missing files, and verify all files on the host."""
     part = f"{place}.part"
-    wanted, lacks = files(directory), missing(directory, place, observed)
-    large = [name for name in lacks if wanted[name].size > SMALL]
-    total = sum(wanted[name].size for name in large)
-    done = sum(lacks[name] for name in large)
+    every, starts = files(directory), missing(directory, place, observed)
+    large = [name for name in starts if every[name].size > SMALL]
+    total = sum(every[name].size for name in large)
+    done = sum(starts[name] for name in large)
     if large:
         yield script(OPEN + begin(place))
     for name in large:
-        for start in range(lacks[name], wanted[name].size, PIECE):
-            length = min(PIECE, wanted[name].size - start)
-            piece = f"{wanted[name].sha256[:16]}.{start}"
-            content: Any = Piece(directory / name, start, length)
-            yield FileUploadCommand(content, f"{INBOX}/{piece}", _sudo=False, _doas=False)
+        for start in range(starts[name], every[name].size, CHUNK):
+            length = min(CHUNK, every[name].size - start)
+            chunk = f"{every[name].sha256[:16]}.{start}"
+            content: Any = Chunk(directory / name, start, length)
+            yield FileUploadCommand(content, f"{INBOX}/{chunk}", _sudo=False, _doas=False)
             done += length
             take = shell(
                 FILES / "append_chunk.sh",
-                piece=piece,
+                piece=chunk,
                 part=part,
                 name=name,
                 start=start,
                 model=model,
                 progress=f"{model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB",
             )
-            yield telling(take, "")
-    small = {name: directory / name for name in lacks if name not in large}
+            yield visible_script(take, "")
+    small = {name: directory / name for name in starts if name not in large}
     unpack = call("tar", "-xf", "upload", "-C", part, "--no-same-owner")
     last = _together(small, _list(directory))
     yield from upload(last, unpack + accept(place, "accept"), first="" if large else begin(place))
 
 
 def _list(directory: Path) -> str:
-    """Return the digests in the words of sha256sum."""
+    """Return the digests in the format of sha256sum."""
     return "".join(f"{file.sha256}  {name}\n" for name, file in files(directory).items())
 
 
 def _together(small: Mapping[str, Path], names: str) -> io.BytesIO:
-    """Return the small files and the list of all as one tar."""
+    """Return the small files and the list of all digests as one tar archive."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         entry = tarfile.TarInfo(f"{LIST}/sha256")
@@ -136,8 +138,8 @@ def _together(small: Mapping[str, Path], names: str) -> io.BytesIO:
     return packed
 
 
-class Piece:
-    """A part of a file, to be read like a file of its own."""
+class Chunk:
+    """A range of a file, with the interface of a file opened for reading."""
 
     def __init__(self, path: Path, start: int, length: int) -> None:
         self.path, self.start, self.length = path, start, length

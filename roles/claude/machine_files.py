@@ -1,4 +1,4 @@
-"""What all users of a machine share: its policy, the commands, certificates, the list of seats."""
+"""What all users of a machine share: policy, commands, certificates, the list of assignments."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.facts import Assignments
-from mirrorfleet.roles.claude.homes import Seat, seat
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
+from mirrorfleet.roles.claude.user_settings import Assignment, assignment_of
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, File, Link
-from mirrorfleet.runtime.files import SystemFile, unlike
+from mirrorfleet.runtime.files import SystemFile, outdated_system_files
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.problems import error
@@ -26,22 +26,26 @@ from mirrorfleet.runtime.shell import call, shell
 
 FILES = Path(__file__).parent / "files"
 POLICY = "/etc/claude-code/managed-settings.d/50-mirrorfleet.json"
-SEATS = f"{STATE}/claude-seats"
-"""Where the fleet has settings on this host, a user and a directory per line."""
+ASSIGNMENT_LIST = f"{STATE}/claude-seats"
+"""Lists the assignments of this host, a user and a directory per line. Release 0.1 named it."""
 
 COMMANDS = "/usr/local/bin"
 CLAUDE = f"{COMMANDS}/claude"
 
 
 def facts(plan: ClaudePlan | None) -> list[Fact[Any]]:
-    """What must be known of a machine, even one on which nobody works any more."""
-    present = [f"{each.user} {each.directory}" for each in seats(plan)]
-    asked: list[Fact[Any]] = [File(POLICY), File(SEATS), Assignments(SEATS, tuple(present))]
+    """Return the facts that a machine needs, even one without developers."""
+    present = [f"{each.user} {each.directory}" for each in assignments(plan)]
+    always: list[Fact[Any]] = [
+        File(POLICY),
+        File(ASSIGNMENT_LIST),
+        Assignments(ASSIGNMENT_LIST, tuple(present)),
+    ]
     if plan is None:
-        return asked
+        return always
     commands = links(plan)
     return [
-        *asked,
+        *always,
         *(Exists(binary(version)) for version in plan.versions),
         *(kind(command) for command in commands for kind in (Link, Exists)),
         *(File(_script(each.command)) for each in plan.isolated),
@@ -49,31 +53,32 @@ def facts(plan: ClaudePlan | None) -> list[Fact[Any]]:
     ]
 
 
-def seats(plan: ClaudePlan | None) -> list[Seat]:
-    return [seat(client) for client in plan.users] if plan else []
+def assignments(plan: ClaudePlan | None) -> list[Assignment]:
+    """Return the assignments in the plan."""
+    return [assignment_of(client) for client in plan.users] if plan else []
 
 
-def left(plan: ClaudePlan | None, observed: Observation) -> list[Seat]:
-    """Return the seats of an earlier run that nobody is to have any more."""
+def former_assignments(plan: ClaudePlan | None, observed: Observation) -> list[Assignment]:
+    """Return the assignments of earlier runs that are no longer in the plan."""
     return sorted(
-        {Seat(user, directory) for user, directory in observed[Assignments(SEATS)]}
-        - set(seats(plan)),
+        {Assignment(user, directory) for user, directory in observed[Assignments(ASSIGNMENT_LIST)]}
+        - set(assignments(plan)),
         key=lambda each: (each.user, each.directory),
     )
 
 
 def links(plan: ClaudePlan) -> dict[str, str]:
-    """Return each command of the machine and where it leads."""
+    """Return the target of each command of the machine."""
     ordinary = {CLAUDE: binary(plan.version)} if plan.version else {}
     return ordinary | {
         f"{COMMANDS}/{each.command}": _script(each.command) for each in plan.isolated
     }
 
 
-def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile]:
-    """Return the files of the machine as they are to be.
+def files(plan: ClaudePlan | None, kept: Sequence[Assignment] = ()) -> list[SystemFile]:
+    """Return the desired files of the machine.
 
-    ``kept`` are seats of people who leave that could not be taken back: the next run tries again.
+    ``kept`` are former assignments that could not be restored: the next run tries again.
     """
     policy = written(plan.managed.settings) if plan and plan.managed is not None else None
     shared = [SystemFile(POLICY, policy)]
@@ -87,25 +92,25 @@ def files(plan: ClaudePlan | None, kept: Sequence[Seat] = ()) -> list[SystemFile
             for each in plan.certificates
             if each.source
         ]
-    # Last: until then, a run that was cut still knows where the one before it was.
-    return [*shared, _listed([*seats(plan), *kept])]
+    # Last: after an interrupted run, the list still has the assignments of the run before it.
+    return [*shared, _list([*assignments(plan), *kept])]
 
 
-def known(plan: ClaudePlan | None, observed: Observation) -> SystemFile:
-    """Return the list of seats for the time of a change: those of before, and those to be."""
-    return _listed([*seats(plan), *left(plan, observed)])
+def interim_list(plan: ClaudePlan | None, observed: Observation) -> SystemFile:
+    """Return the list to write before a change: present and former assignments."""
+    return _list([*assignments(plan), *former_assignments(plan, observed)])
 
 
-def _listed(where: Sequence[Seat]) -> SystemFile:
-    lines = "".join(f"{each.user} {each.directory}\n" for each in where)
-    return SystemFile(SEATS, lines.encode() or None)
+def _list(listed: Sequence[Assignment]) -> SystemFile:
+    lines = "".join(f"{each.user} {each.directory}\n" for each in listed)
+    return SystemFile(ASSIGNMENT_LIST, lines.encode() or None)
 
 
 def changes(
-    plan: ClaudePlan | None, observed: Observation, kept: Sequence[Seat]
+    plan: ClaudePlan | None, observed: Observation, kept: Sequence[Assignment]
 ) -> Iterator[Change]:
     """Yield the files and commands of the machine that will be changed."""
-    for file in unlike(files(plan, kept), observed):
+    for file in outdated_system_files(files(plan, kept), observed):
         if file.content is None:
             yield Change(f"{file.path} will be removed")
             continue
@@ -113,13 +118,14 @@ def changes(
         yield Change(f"{file.path} {how}", old=file.path, new=file.content.decode(errors="replace"))
     for command, target in (links(plan) if plan else {}).items():
         if observed[Link(command)] != target:
-            yield Change(f"{command} leads to {(observed[Link(command)] or 'nothing')}")
-    if former := _former(plan, observed):
-        yield Change(f"{len(former)} commands that nobody has any more are removed")
+            target_now = observed[Link(command)] or "nothing"
+            yield Change(f"{command} links to {target_now}")
+    if unused := _unused_commands(plan, observed):
+        yield Change(f"{len(unused)} unused commands will be removed")
 
 
 def relink(plan: ClaudePlan | None, observed: Observation) -> str:
-    """Return the script that leads the commands where they belong."""
+    """Return the script that links the commands to their targets."""
     calls = [
         call("relink", target, command)
         for command, target in (links(plan) if plan else {}).items()
@@ -129,38 +135,39 @@ def relink(plan: ClaudePlan | None, observed: Observation) -> str:
 
 
 def unlink(plan: ClaudePlan | None, observed: Observation) -> str:
-    """Return the script that removes the commands that nobody has any more."""
-    return _unlinked(_former(plan, observed))
+    """Return the script that removes the unused commands."""
+    return _unlink_script(_unused_commands(plan, observed))
 
 
-def _former(plan: ClaudePlan | None, observed: Observation) -> set[str]:
-    """Return the commands of an earlier run that nobody has any more."""
-    former = {f"{COMMANDS}/{each.command}" for each in left(plan, observed)}
+def _unused_commands(plan: ClaudePlan | None, observed: Observation) -> set[str]:
+    """Return the commands of earlier runs that no assignment in the plan uses."""
+    former = {f"{COMMANDS}/{each.command}" for each in former_assignments(plan, observed)}
     return former - (links(plan) if plan else {}).keys()
 
 
-def _unlinked(commands: Collection[str]) -> str:
+def _unlink_script(commands: Collection[str]) -> str:
     calls = (call("unlink_command", command) for command in sorted(commands))
     return "".join([shell(FILES / "unlink.sh"), *calls]) if commands else ""
 
 
 def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:
-    """Yield why the machine cannot have its commands, policy and certificates."""
+    """Yield why the machine cannot get its commands and certificates."""
     for command in links(plan):
         if observed[Exists(command)] and not (observed[Link(command)] or "").startswith(f"{ROOT}/"):
             yield error(
-                f"{command} exists, and is not Mirrorfleet's.", "Remove it, then run again."
+                f"{command} exists, but Mirrorfleet did not create it.",
+                "Remove it, then run again.",
             )
     for each in plan.certificates:
         if each.source is None and not observed[Exists(each.path)]:
             yield error(
-                f"there is no {each.path}, which clients should trust.",
-                "Put it there, or push one.",
+                f"the certificate {each.path}, which clients should trust, is missing.",
+                "Copy it there, or push one.",
             )
 
 
-def unsound(plan: ClaudePlan) -> Iterator[Problem]:
-    """Yield what is wrong with the certificates to push."""
+def certificate_problems(plan: ClaudePlan) -> Iterator[Problem]:
+    """Yield what is wrong with the files of certificates to push."""
     for each in plan.certificates:
         if each.source is None:
             continue
@@ -170,28 +177,35 @@ def unsound(plan: ClaudePlan) -> Iterator[Problem]:
             yield error(f"{each.source} cannot be read: {exception.mistake}", exception.remedy)
             continue
         if b"-----BEGIN CERTIFICATE-----" not in content:
-            yield error(f"{each.source} holds no certificate in PEM.", "Name a file with one.")
+            yield error(f"{each.source} has no certificate in PEM format.", "Set a file with one.")
         elif b"PRIVATE KEY-----" in content:
             yield error(
-                f"{each.source} holds a private key, which all users of the host could read.",
-                "Name a file with the certificate only.",
+                f"{each.source} has a private key, which all users of the host could read.",
+                "Set a file with the certificate only.",
             )
 
 
-def cleared(plan: ClaudePlan | None, observed: Observation, kept: Sequence[Seat] = ()) -> Commands:
-    """Remove all that is ours on a machine but in the homes, if anything is."""
+def remove_all(
+    plan: ClaudePlan | None, observed: Observation, kept: Sequence[Assignment] = ()
+) -> Commands:
+    """Remove the files of Mirrorfleet outside the homes, if there are any.
+
+    ``kept`` are the assignments that stay in the list.
+    """
     known = {*(links(plan) if plan else ())}
     clients = {binary(version) for version in plan.versions} if plan else set()
-    ours = any((observed[Link(command)] or "").startswith(f"{ROOT}/") for command in known)
+    is_linked = any((observed[Link(command)] or "").startswith(f"{ROOT}/") for command in known)
     if (
-        ours
-        or any(observed[File(path)] for path in (POLICY, SEATS))
+        is_linked
+        or any(observed[File(path)] for path in (POLICY, ASSIGNMENT_LIST))
         or any(observed[Exists(path)] for path in clients)
     ):
-        known |= {f"{COMMANDS}/{each.command}" for each in left(plan, observed)}
-        listed = (_listed(kept).content or b"").decode()
-        clear = shell(FILES / "remove_clients.sh", policy=POLICY, list=SEATS, assignments=listed)
-        yield script(_unlinked(known) + clear)
+        known |= {f"{COMMANDS}/{each.command}" for each in former_assignments(plan, observed)}
+        listed = (_list(kept).content or b"").decode()
+        clear = shell(
+            FILES / "remove_clients.sh", policy=POLICY, list=ASSIGNMENT_LIST, assignments=listed
+        )
+        yield script(_unlink_script(known) + clear)
 
 
 def _script(command: str) -> str:

@@ -1,4 +1,4 @@
-"""Pure: which developers are asked, where, and for which models."""
+"""Pure: the targets of verify: developers on hosts, and their models."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ TIERS = ("opus", "sonnet", "haiku", "fable")
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of the table: a model, and the tiers by which a developer asks for it.
+class TargetModel:
+    """A model of a developer, and the tiers of the client that use it.
 
-    ``asked`` is the word for `--model`; empty where the settings alone decide, as in most sessions.
+    ``option`` is the value of `--model`, empty for the model that the settings select.
     """
 
-    model: str
+    name: str
     tiers: tuple[str, ...]
-    asked: str = ""
+    option: str = ""
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A developer of a group on a host, and what the client is to be like there."""
+class Target:
+    """A developer of a group on a host, and the expected client and settings."""
 
     host: str
     group: str
@@ -37,48 +37,53 @@ class Seat:
     version: str
     url: str
     window: int
-    lines: tuple[Line, ...]
+    models: tuple[TargetModel, ...]
 
     @property
     def name(self) -> str:
+        """The target in words, for the output."""
         return f"{self.group} on {self.host} as {self.user}"
 
 
-def seats(
+def targets(
     plans: Mapping[str, HostPlan], *, everyone: bool = False, models: Iterable[str] = ()
-) -> list[Seat]:
-    """Return whom to ask: one developer of each group, or everyone.
+) -> list[Target]:
+    """Return the targets: one developer of each group, or everyone.
 
-    A provider's model costs money: one that is not a group's own is asked only if it is among
-    ``models``. Where these are said, no others are asked.
+    A provider's model costs money: unless the settings select it, it is a target only if it is
+    among ``models``. If ``models`` is not empty, no other models are targets.
     """
-    ours = set(engines(plans))
-    said = set(models)
-    found: dict[str, list[Seat]] = {}
+    served = set(engine_models(plans))
+    requested = set(models)
+    found: dict[str, list[Target]] = {}
     for plan in plans.values():
         if plan.clients is None:
             continue
         for client in plan.clients.users:
-            seat = _seat(plan, plan.clients, client, ours, said)
-            if seat.lines:
-                found.setdefault(seat.group, []).append(seat)
-    return [seat for group in found.values() for seat in (group if everyone else group[:1])]
+            target = _target(plan, plan.clients, client, served, requested)
+            if target.models:
+                found.setdefault(target.group, []).append(target)
+    return [target for group in found.values() for target in (group if everyone else group[:1])]
 
 
-def engines(plans: Mapping[str, HostPlan]) -> Iterator[str]:
-    """Yield the models that hosts of the fleet serve."""
+def engine_models(plans: Mapping[str, HostPlan]) -> Iterator[str]:
+    """Yield the models that the fleet's engines serve."""
     for plan in plans.values():
         for engine in plan.engines:
             yield from engine.windows
 
 
-def _seat(
-    plan: HostPlan, clients: ClaudePlan, client: ClientPlan, ours: set[str], said: set[str]
-) -> Seat:
+def _target(
+    plan: HostPlan,
+    clients: ClaudePlan,
+    client: ClientPlan,
+    served: set[str],
+    requested: set[str],
+) -> Target:
     settings = _settings(clients, client)
-    isolated = next((each for each in clients.isolated if each.group == client.group), None)
+    isolated = next((group for group in clients.isolated if group.group == client.group), None)
     environment = settings["env"]
-    return Seat(
+    return Target(
         host=plan.name,
         group=client.group,
         user=client.user,
@@ -88,7 +93,7 @@ def _seat(
         version=isolated.version if isolated else clients.version or "",
         url=environment["ANTHROPIC_BASE_URL"],
         window=int(environment["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]),
-        lines=tuple(_lines(settings, ours, said)),
+        models=tuple(_models(settings, served, requested)),
     )
 
 
@@ -98,7 +103,9 @@ def _settings(clients: ClaudePlan, client: ClientPlan) -> Mapping[str, Any]:
     return client.settings
 
 
-def _lines(settings: Mapping[str, Any], ours: set[str], said: set[str]) -> Iterator[Line]:
+def _models(
+    settings: Mapping[str, Any], served: set[str], requested: set[str]
+) -> Iterator[TargetModel]:
     own = settings["model"]
     tiers: dict[str, list[str]] = {own: []}
     for tier in TIERS:
@@ -106,5 +113,5 @@ def _lines(settings: Mapping[str, Any], ours: set[str], said: set[str]) -> Itera
         if model:
             tiers.setdefault(model, []).append(tier)
     for model, names in tiers.items():
-        if model in said or (not said and (model == own or model in ours)):
-            yield Line(model, tuple(names), "" if model == own else names[0])
+        if model in requested or (not requested and (model == own or model in served)):
+            yield TargetModel(model, tuple(names), "" if model == own else names[0])

@@ -1,4 +1,4 @@
-# Make the last other generation that has served current of a service that follows another host's.
+# Make the last other verified generation of a follower current.
 : "${previous?by generation.sh}"
 former=$(other "$previous")
 [ -z "$former" ] || activate "$former"
