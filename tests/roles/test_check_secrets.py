@@ -70,7 +70,7 @@ def test_each_secret_is_reported_at_its_reference(
     assert messages == [
         "5: models.cloud.api_key: the secret {env: CLOUD} has a line break or another control "
         "character. Remove it.",
-        "6: models.other.api_key: the secret {command: cat other} is empty. Put a value there.",
+        "6: models.other.api_key: the secret {command: cat other} is empty: set a value.",
         "10: gateway.master_key: is 15 characters long; the minimum is 16. "
         'Create a random one, for example with: echo "sk-$(openssl rand -hex 32)".',
         "12: gateway.guardrails.rules.parameters.api_key: the secret {env: GUARDRAIL} is missing: "
