@@ -107,7 +107,8 @@ def _print(console: Console, text: str, style: str = "") -> None:
 
 def _print_reason(console: Console, reason: str) -> None:
     """Print a reason, indented, and wrapped between words at the width of the console."""
-    for line in wrap(printable(reason), console.width - 4, break_long_words=False):
+    width = console.width - 4
+    for line in wrap(printable(reason), width, break_long_words=False, break_on_hyphens=False):
         _print(console, f"    {line}", style="dim")
 
 
