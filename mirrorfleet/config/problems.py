@@ -120,12 +120,18 @@ def dotted(key: Key) -> str:
 def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:
     """Return the closest known word as a question, else the list of all known words."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1, cutoff=CLOSE if len(words) > SHOWN else NEAR)
-    if close:
-        return f"Did you mean '{close[0]}'?"
+    if close := closest(word, words):
+        return f"Did you mean '{close}'?"
     if len(words) > SHOWN or not listed:
         return ""
     return f"Known here: {', '.join(words)}." if words else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is similar enough to be meant, else ""."""
+    words = sorted(known)
+    cutoff = CLOSE if len(words) > SHOWN else NEAR
+    return next(iter(get_close_matches(word, words, n=1, cutoff=cutoff)), "")
 
 
 CLOSE, NEAR = 0.7, 0.65

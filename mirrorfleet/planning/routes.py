@@ -55,7 +55,7 @@ class Route:
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
-        reason="if the engine cuts long prompts: the gateway counts tokens and refuses them first",
+        reason="if the engine cuts long prompts: the gateway counts tokens and rejects them first",
     )
     running: RunningPlan | None = derived_from("models.{model}.url")
 

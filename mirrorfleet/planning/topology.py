@@ -36,7 +36,7 @@ def _lines(fleet: Fleet) -> Iterator[str]:
     for reason, fallbacks in (
         ("fallback", fleet.fallbacks),
         ("longer prompts", fleet.context_window_fallbacks),
-        ("refused content", fleet.content_policy_fallbacks),
+        ("rejected content", fleet.content_policy_fallbacks),
     ):
         for name, targets in fallbacks.items():
             for target in targets:

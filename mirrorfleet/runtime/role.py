@@ -42,6 +42,9 @@ class Role:
     title: ClassVar[str]
     """The heading of the role's steps in the output."""
 
+    removable_services: ClassVar[tuple[str, ...]] = ()
+    """Short names of services that no client depends on: deploys/remove_hosts.py removes them."""
+
     def facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
         """Return the facts that the role needs to compare a host with its plan."""
         return ()
