@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mirrorfleet.jobs.verify.targets import engine_models as verified
 
 from mirrorfleet.jobs.verify import running as verify
 from mirrorfleet.jobs.verify.layers import Fault, layers
+from mirrorfleet.jobs.verify.targets import engine_models as verified
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import render, running
 from mirrorfleet.roles.litellm.files import running_engines
