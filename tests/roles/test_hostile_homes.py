@@ -248,9 +248,7 @@ exec /usr/bin/{program} "$@"
 
 
 @pytest.mark.parametrize("program", ["sha256sum", "mktemp", "cat", "chmod", "perl"])
-@pytest.mark.parametrize(
-    "existing", [True, False], ids=["an existing file", "no file"]
-)
+@pytest.mark.parametrize("existing", [True, False], ids=["an existing file", "no file"])
 def test_a_file_that_the_client_saves_at_the_same_time_is_not_lost(
     machine: Machine, home: Path, program: str, existing: bool
 ) -> None:

@@ -37,7 +37,7 @@ def test_without_the_root_the_table_is_shown_with_an_error(
     assert main(["keys", prod]) == 0
     output = capsys.readouterr()
     assert "grace" in output.out
-    assert output.err.count("the secret {env: NOT_HERE} is missing") == 1
+    assert output.err.count("The secret {env: NOT_HERE} is missing") == 1
     assert main(["keys", prod, "--print", "ada", "--pipe"]) == 1
 
 
@@ -68,7 +68,7 @@ def test_with_a_weak_root_nothing_is_printed(
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err == (
-        "On this machine, keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
+        "Keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
         "characters long; the minimum is 32. Create a random one, for example with: openssl rand "
         "-hex 32.\n"
     )

@@ -31,7 +31,7 @@ def state(
     plans: Planned, output: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
-    facts = [fact for role in registry.ROLES for fact in role.facts(plan)]
+    facts = [fact for role in registry.roles() for fact in role.facts(plan)]
     observed, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *output])
     desired = {service.name: service.generation for service in registry.rendered(plan, observed)}
     return compare(running, observed, registry.services(plan, observed), desired, problems, changes)
