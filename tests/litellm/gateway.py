@@ -29,7 +29,7 @@ from mirrorfleet.roles.litellm.files import keyring
 from mirrorfleet.runtime.observe import Observation
 from tests.litellm.environment import environment
 from tests.litellm.upstream import Upstream
-from tests.roles.answers import MACHINE, seen
+from tests.roles.answers import MACHINE, observation_of
 
 START = 300
 """Maximum seconds until a gateway is ready; on an idle machine it takes six."""
@@ -235,7 +235,7 @@ def _write(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> None:
 
 
 def _observed() -> Observation:
-    return seen(MACHINE)
+    return observation_of(MACHINE)
 
 
 def _variables(

@@ -69,13 +69,13 @@ TREES = re.compile(r"(/opt/mirrorfleet/[^/]+/(?:generations|served|keys))(?:/(.+
 """The directories that are asked for with all that is in them."""
 
 
-def seen(answers: Answers) -> Observation:
+def observation_of(answers: Answers) -> Observation:
     """Return the observation of a host that prints these lines, and no others, if asked."""
     machine, rows = split(lines(answers))
     return Observation(machine, _Printed(rows), assumed=True)
 
 
-def having(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> Observation:
+def with_values(observed: Observation, values: Mapping[Any, Any], **machine: Any) -> Observation:
     """Return the same host with other values of these facts."""
     both = ChainMap({**values}, cast(dict[Fact[Any], Any], observed.values))
     return replace(observed, values=both, machine=replace(observed.machine, **machine))
@@ -120,7 +120,7 @@ def converged(plan: HostPlan) -> Answers:
     found = bare(plan)
     for role in registry.service_roles():
         if role.instances(plan):
-            packages = role.packages(plan, seen(MACHINE | _path(container.DOCKER)))
+            packages = role.packages(plan, observation_of(MACHINE | _path(container.DOCKER)))
             found |= {("package", name): () for name in packages}
     for engine in plan.engines_of(VllmPlan):
         found |= _environment(software.environment(engine).directory)
@@ -131,7 +131,7 @@ def converged(plan: HostPlan) -> Answers:
             digest = sha256(each.content or b"").hexdigest()
             found["file", each.path] = (f"f {each.mode} root:root", digest)
     for server in plan.engines_of(OllamaPlan):
-        found |= _path(release.binary(server, release.chosen(server, seen(MACHINE))))
+        found |= _path(release.binary(server, release.chosen(server, observation_of(MACHINE))))
         found |= _path(server.models_directory) | _path(ollama_render.ELSEWHERE)
         found |= made(server)
     if plan.postgres:
@@ -144,7 +144,7 @@ def converged(plan: HostPlan) -> Answers:
             found |= {("image", plan.gateway.image.reference): ()}
         else:
             found |= _environment(litellm_software.environment(plan.gateway).directory)
-        found |= admitted(plan.gateway)
+        found |= gateway_keys(plan.gateway)
     for service in services(plan):
         found |= running(service)
     if plan.firewall and plan.firewall.rules:
@@ -160,7 +160,7 @@ def converged(plan: HostPlan) -> Answers:
             if shared.content is not None:
                 digest = sha256(shared.content).hexdigest()
                 found["file", shared.path] = (f"f {shared.mode} root:root", digest)
-        for file in home_files.desired(plan, seen(bare(plan))):
+        for file in home_files.desired(plan, observation_of(bare(plan))):
             if file.content is not None:
                 content = base64.b64encode(file.content).decode()
                 found["home_file", file.user, file.path] = (file.mode, content)
@@ -169,7 +169,7 @@ def converged(plan: HostPlan) -> Answers:
 
 def services(plan: HostPlan) -> list[Service]:
     """Return the services that a host of this size is to run."""
-    return registry.rendered(plan, seen(MACHINE))
+    return registry.rendered(plan, observation_of(MACHINE))
 
 
 def made(plan: OllamaPlan) -> Answers:
@@ -273,7 +273,7 @@ def served(name: str, generation: str) -> Answers:
     }
 
 
-def admitted(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
+def gateway_keys(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
     """The answers about the keys of a gateway that are as they should be."""
     digest = sha256(keys.desired(gateway).encode()).hexdigest()
     owner = f"root:{USER}"

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
 from mirrorfleet.planning import FleetPlan
 from mirrorfleet.roles.claude import client
 from mirrorfleet.runtime import cache
-from tests.roles.fleets import furnish, planned
+from tests.roles.fleets import planned, prepare_project
 from tests.roles.machine import Machine
 
 # The same cases on every machine, however slow it is.
@@ -41,9 +41,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with inventories/ and all that they refer to, and an empty cache."""
-    for name, value in furnish(tmp_path).items():
+    for name, value in prepare_project(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -51,9 +51,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def plans(house: Path) -> Planned:
+def plans(project: Path) -> Planned:
     """Give the plan of a fleet of inventories/, by name."""
-    return lambda name: planned(house, name)
+    return lambda name: planned(project, name)
 
 
 NAME = "@anthropic-ai/claude-code-linux-x64"
@@ -61,7 +61,7 @@ CLIENT = cache.npm_file(NAME, "2.1.330")
 
 
 @pytest.fixture
-def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def offline_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that never asks a registry: stand-ins for the client and for Ollama are there, the
     wheels are none.
 
@@ -71,10 +71,10 @@ def stocked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"npm/{CLIENT}",
         "ollama/0.32.7-ed1e39fe8fea90bd.tar.zst",
     ):
-        file = house / "cache/mirrorfleet" / name
+        file = project / "cache/mirrorfleet" / name
         file.parent.mkdir(parents=True)
         file.write_bytes(b"a stand-in")
-    integrity = cache._integrity(house / "cache/mirrorfleet/npm" / CLIENT)
+    integrity = cache._integrity(project / "cache/mirrorfleet/npm" / CLIENT)
     lock = {"version": "2.1.330", "packages": {"x86_64": {"name": NAME, "integrity": integrity}}}
     monkeypatch.setattr(client, "_lock", lambda plan, version: lock)
     monkeypatch.setattr(cache, "_pip_download", lambda *_: None)

@@ -31,7 +31,7 @@ SECRETS = {
 }
 
 
-def furnish(directory: Path) -> dict[str, str]:
+def prepare_project(directory: Path) -> dict[str, str]:
     """Put inventories/ and what they refer to below ``directory``; return the variables to set."""
     shutil.copytree(
         ROOT / "inventories",

@@ -127,8 +127,10 @@ def test_a_label_limits_a_run_to_its_hosts(tmp_path: Path, listener: Listener) -
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
-def test_debug_inventory_shows_no_secret(house: Path, fleet: str, options: tuple[str, ...]) -> None:
-    result = pyinfra(*options, house / "inventories" / f"{fleet}.py", "debug-inventory")
+def test_debug_inventory_shows_no_secret(
+    project: Path, fleet: str, options: tuple[str, ...]
+) -> None:
+    result = pyinfra(*options, project / "inventories" / f"{fleet}.py", "debug-inventory")
     assert result.returncode == 0, result.stderr
     output = result.stdout + result.stderr
     assert "Traceback" not in output
@@ -138,8 +140,8 @@ def test_debug_inventory_shows_no_secret(house: Path, fleet: str, options: tuple
         json.loads(result.stdout)
 
 
-def test_an_inventory_of_release_0_1_works_and_reports_the_new_import(house: Path) -> None:
-    module = house / "inventories" / "lab.py"
+def test_an_inventory_of_release_0_1_works_and_reports_the_new_import(project: Path) -> None:
+    module = project / "inventories" / "lab.py"
     new = "from mirrorfleet.runtime.inventory import groups"
     text = module.read_text("utf-8")
     assert new in text

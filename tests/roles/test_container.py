@@ -20,7 +20,7 @@ from mirrorfleet.runtime import service_removal
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.facts import Disk, Exists
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import bare, converged, having, seen, services
+from tests.roles.answers import bare, converged, observation_of, services, with_values
 from tests.roles.conftest import Planned
 from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
@@ -98,34 +98,36 @@ def run(host: Machine, commands: Iterable[PyinfraCommand], archive: str = "") ->
 
 
 def test_an_image_from_an_archive_gets_a_name_with_its_digest(
-    host: Machine, house: Path, plan: HostPlan
+    host: Machine, project: Path, plan: HostPlan
 ) -> None:
     image = image_of(plan)
     for archive in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
-        (house / "release.tar.zst").write_text(archive)
+        (project / "release.tar.zst").write_text(archive)
         assert run(host, container.install(image, assumed()), archive) == ""
         assert images(host) == {image.reference: "sha256:a1"}
         assert installed_images(host) == [image.reference]
     assert not list(container.install(image, assumed({DockerImage(image.reference): True})))
 
 
-def test_loading_an_archive_moves_no_other_name(host: Machine, house: Path, plan: HostPlan) -> None:
+def test_loading_an_archive_moves_no_other_name(
+    host: Machine, project: Path, plan: HostPlan
+) -> None:
     image = image_of(plan)
     former = {"litellm:latest": "sha256:b2", "litellm:mine": "sha256:a1"}
     host.at("/images").mkdir()
     for name, identity in former.items():
         (host.at("/images") / name).write_text(f"{identity}\n")
     archive = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
-    (house / "release.tar.zst").write_text(archive)
+    (project / "release.tar.zst").write_text(archive)
     assert run(host, container.install(image, assumed()), archive) == ""
     assert images(host) == {**former, image.reference: "sha256:a1"}
 
 
 def test_an_archive_without_exactly_one_image_is_refused(
-    host: Machine, house: Path, plan: HostPlan
+    host: Machine, project: Path, plan: HostPlan
 ) -> None:
     for archive in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
-        (house / "release.tar.zst").write_text(archive)
+        (project / "release.tar.zst").write_text(archive)
         message = run(host, container.install(image_of(plan), assumed()), archive)
         assert "the archive must hold one image; Docker printed: " in message
         assert (images(host), installed_images(host)) == ({}, [])
@@ -138,14 +140,14 @@ def test_an_image_from_a_registry_is_pulled_by_its_digest(host: Machine) -> None
 
 
 def test_an_archive_that_is_missing_or_has_another_digest_is_not_sent(
-    house: Path, plan: HostPlan
+    project: Path, plan: HostPlan
 ) -> None:
-    (house / "release.tar.zst").write_text("evil")
+    (project / "release.tar.zst").write_text("evil")
     with pytest.raises(DeployError, match="is not the expected image: its sha256 is b5c1"):
-        Litellm().fetch(plan, seen(bare(plan)))
-    (house / "release.tar.zst").unlink()
+        Litellm().fetch(plan, observation_of(bare(plan)))
+    (project / "release.tar.zst").unlink()
     with pytest.raises(DeployError, match=r"release.tar.zst: No such file or directory"):
-        Litellm().fetch(plan, seen(bare(plan)))
+        Litellm().fetch(plan, observation_of(bare(plan)))
 
 
 def test_images_that_no_generation_uses_are_removed(host: Machine) -> None:
@@ -184,20 +186,20 @@ def test_the_image_of_a_removed_gateway_is_removed(
 
 
 def test_missing_software_is_reported_and_an_installed_docker_is_used(plan: HostPlan) -> None:
-    found = seen(bare(plan))
+    found = observation_of(bare(plan))
     changes = [change.what for change in Litellm().changes(plan, found)]
     assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
         *changes
     }
-    with_docker = having(found, {Exists(container.DOCKER): True})
+    with_docker = with_values(found, {Exists(container.DOCKER): True})
     assert not any("docker.io" in change.what for change in Litellm().changes(plan, with_docker))
     # In Debian 13, the client is a separate package.
-    debian_13 = having(found, {}, release="13")
+    debian_13 = with_values(found, {}, release="13")
     assert software.packages(plan.gateway, debian_13)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
 
 
 def test_a_disk_without_space_for_the_image_is_refused(plan: HostPlan) -> None:
-    found = having(seen(bare(plan)), {Disk(container.STORE): 10**8})
+    found = with_values(observation_of(bare(plan)), {Disk(container.STORE): 10**8})
     assert texts(Litellm().problems(plan, found)) == [
         "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
         "Make room there."
@@ -240,11 +242,11 @@ def test_a_container_mounts_the_generation_and_its_command_has_no_secret(
 
 
 def test_another_image_makes_another_generation(
-    plans: Planned, house: Path, plan: HostPlan
+    plans: Planned, project: Path, plan: HostPlan
 ) -> None:
-    found = seen(converged(plan))
+    found = observation_of(converged(plan))
     assert not list(Litellm().changes(plan, found))
-    edit(house, "docker", "sha256: 5f", "sha256: 6f")
+    edit(project, "docker", "sha256: 5f", "sha256: 6f")
     changes = [change.what for change in Litellm().changes(plans("docker").hosts["gw"], found)]
     assert changes == [
         "image mirrorfleet-litellm:6fd7bdc9e87f is missing",

@@ -16,7 +16,7 @@ from mirrorfleet.runtime import python
 from mirrorfleet.runtime.facts.python import Environments
 from mirrorfleet.runtime.locks import for_host
 from tests.roles import programs
-from tests.roles.answers import converged, having, seen, services
+from tests.roles.answers import converged, observation_of, services, with_values
 from tests.roles.conftest import Planned
 from tests.roles.test_locks import LOCKS, PYTHONS, pinned
 
@@ -68,12 +68,12 @@ def test_the_cpu_build_needs_no_cuda_compiler(plans: Planned) -> None:
 
 def test_an_environment_of_an_earlier_release_is_rebuilt(plans: Planned) -> None:
     host = plans("prod").hosts["gpu-a"]
-    found = seen(converged(host))
+    found = observation_of(converged(host))
     desired = software.environment(host.engines_of(VllmPlan)[0])
     # Its name has the digest of the lock file only, and it has no tree that compilers can use.
     digest = sha256(desired.lock.read_bytes() + b"true").hexdigest()[:8]
     former = f"{desired.directory.rpartition('-')[0]}-{digest}"
-    before = having(
+    before = with_values(
         found, {Environments(former): {former: ""}, Environments(desired.directory): {}}
     )
     changes = [change.what for change in python.changes(desired, before)]

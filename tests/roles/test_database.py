@@ -77,7 +77,7 @@ def test_a_url_that_would_be_read_in_two_ways_is_refused(url: str, why: str) -> 
     assert str(caught.value) == f"the URL {URL} cannot be used: {why}"
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     hosts = plans("database").hosts
     assert hosts["state"].migrations
@@ -90,13 +90,13 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
     )
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_somebody_elses_postgres_must_have_room_for_all_pools(
-    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch
+    plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
     installed = "{install: state, password: {env: DATABASE_PASSWORD}}"
-    edit(house, "database", installed, "{url: {env: DATABASE_URL}}")
+    edit(project, "database", installed, "{url: {env: DATABASE_URL}}")
     hosts = plans("database").hosts
     found: Answers = {("database", render.SETTINGS): ("20 ",)}
     assert refused(dict(hosts), {"gw": found}) == [
@@ -105,11 +105,11 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
     ]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
-    edit(house, "database", "database: {install: state", "database: {install: gw")
+    edit(project, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("services", "postgres*", "postgres"): ()}
     assert refused(dict(plans("database").hosts), {"state": former}) == [
         "state: this host has the database with LiteLLM's keys, but the fleet file sets another "
@@ -132,40 +132,40 @@ def test_which_database_a_url_leads_to(url: str, same: bool) -> None:
     assert (tables.place(url) == tables.place("postgresql://u:p@db.example.com/llm")) == same
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize(
     "to", ["{url: {env: MOVED_URL}}", "{install: state, password: {env: DATABASE_PASSWORD}}"]
 )
 def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
-    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch, to: str
+    plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
     monkeypatch.setenv("MOVED_URL", "postgresql://u:p@db-2.example.com/llm")
-    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
+    edit(project, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
     before = converged(plans("database").hosts["gw"])
-    edit(house, "database", BY_URL, to)
+    edit(project, "database", BY_URL, to)
     link = ("link", "/opt/mirrorfleet/litellm/current")
     for way in ("", "./"):  # the latter where another hand had changed the generation
         found = before | {link: (way + before[link][0],)}
         assert refused(dict(plans("database").hosts), {"gw": found}) == [ELSEWHERE]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize(
     "to", ["{url: {env: DATABASE_URL}}", "{install: gw, password: {env: DATABASE_PASSWORD}}"]
 )
 def test_nor_is_one_of_ours_left_in_silence_in_a_run_of_gateways_alone(
-    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch, to: str
+    plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
     found = {name: converged(plan) for name, plan in plans("database").hosts.items()}
-    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", to)
+    edit(project, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", to)
     with pytest.raises(DeployError) as caught:
         mirror(plans("database").hosts, found, limit=["gw"])
     assert ELSEWHERE in str(caught.value)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_gateway_that_does_not_know_which_database_it_has_is_not_asked(plans: Planned) -> None:
     hosts = plans("database").hosts
     found = {name: converged(plan) for name, plan in hosts.items()}
@@ -176,9 +176,9 @@ def test_a_gateway_that_does_not_know_which_database_it_has_is_not_asked(plans: 
     assert known and jobs(done["gw"]) == ["generation", "restart"]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
     before = plans("database").hosts
     found = {name: converged(plan) for name, plan in before.items()}
@@ -191,7 +191,7 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
         "  database: {install: state, password: {env: DATABASE_PASSWORD}}\n",
         "  salt_key: {env: LITELLM_SALT_KEY}\n",
     ):
-        edit(house, "database", line, "")
+        edit(project, "database", line, "")
     done = mirror(plans("database").hosts, found)
     assert jobs(done["state"])[-2:] == ["departure", "doors"]
     departure = done["state"].execs[-2].command
@@ -201,7 +201,7 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
 
 
 @pytest.fixture(name="bare_hosts")
-def _bare(plans: Planned, stocked: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
+def _bare(plans: Planned, offline_cache: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
     """The hosts of a fleet with a database before its first run, and one migration to be run."""
     monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
     hosts = plans("database").hosts
@@ -224,13 +224,13 @@ def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
 
 
 def test_a_revoked_key_goes_whatever_becomes_of_the_database(
-    plans: Planned, house: Path, monkeypatch: pytest.MonkeyPatch
+    plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a URL, the first gateway makes the tables: a failure there ends its run."""
     monkeypatch.setattr(wheel, "fetch", lambda _: Path("/"))
     monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
-    edit(house, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
+    edit(project, "database", "{install: state, password: {env: DATABASE_PASSWORD}}", BY_URL)
     hosts = plans("database").hosts
     found = {name: bare(plan) for name, plan in hosts.items()}
     done = mirror(hosts, found, fail={"gw": [MIGRATION]})
@@ -240,7 +240,7 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
     assert admitted < migrated == len(commands) - 1
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize(
     ("name", "what"),
     [
@@ -260,11 +260,13 @@ def test_a_secret_that_can_be_guessed_is_refused(
 
 
 @pytest.fixture(name="rotated")
-def _rotated(plans: Planned, house: Path, stocked: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
+def _rotated(
+    plans: Planned, project: Path, offline_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> Bare:
     """The hosts of a fleet with a new password of its database, found with the former one."""
     found = {name: converged(plan) for name, plan in plans("database").hosts.items()}
     monkeypatch.setenv("ANOTHER", "5f3a9c1e7b2d4068c3d4e5f607189a2b")
-    edit(house, "database", "password: {env: DATABASE_PASSWORD}", "password: {env: ANOTHER}")
+    edit(project, "database", "password: {env: DATABASE_PASSWORD}", "password: {env: ANOTHER}")
     return dict(plans("database").hosts), found
 
 

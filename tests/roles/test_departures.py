@@ -26,7 +26,7 @@ from tests.roles.machine import Machine
 
 
 @pytest.fixture
-def found(plans: Planned, house: Path, stocked: None) -> dict[str, Answers]:
+def found(plans: Planned, project: Path, offline_cache: None) -> dict[str, Answers]:
     """The lab as a complete run left it."""
     answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
     answers["gpu"] |= {("services", "vllm-*", "vllm-tiny"): ()}
@@ -40,11 +40,11 @@ def test_what_is_in_the_fleet_file_stays(plans: Planned, found: dict[str, Answer
 
 
 def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
-    plans: Planned, found: dict[str, Answers], house: Path
+    plans: Planned, found: dict[str, Answers], project: Path
 ) -> None:
-    edit(house, "lab", "hosts: [gw-1, gw-2]", "hosts: [gw-2]")
-    edit(house, "lab", "url: http://10.77.0.21:4000", "url: http://10.77.0.22:4000")
-    edit(house, "lab", "hosts: [gpu]", "hosts: [gw-1]")
+    edit(project, "lab", "hosts: [gw-1, gw-2]", "hosts: [gw-2]")
+    edit(project, "lab", "url: http://10.77.0.21:4000", "url: http://10.77.0.22:4000")
+    edit(project, "lab", "hosts: [gpu]", "hosts: [gw-1]")
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic)[-2:] for name, traffic in done.items()} == {
         "gpu": ["no ports", "no doors"],
@@ -60,10 +60,10 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
 
 
 def test_where_a_gateway_fails_an_engine_stays(
-    plans: Planned, found: dict[str, Answers], house: Path
+    plans: Planned, found: dict[str, Answers], project: Path
 ) -> None:
     found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
-    edit(house, "lab", "workers: 2", "workers: 3")
+    edit(project, "lab", "workers: 2", "workers: 3")
     bad = ["&& serves", "skipped because"]
     done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
     assert jobs(done["gpu"]) == ["skipped"]
@@ -121,16 +121,16 @@ def host(machine: Machine) -> Machine:
 def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
     host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
-    seen = host.look_as_host(Services("vllm-*"), Services("litellm"))
+    observed = host.look_as_host(Services("vllm-*"), Services("litellm"))
     engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
-    assert seen[Services("vllm-*")] == engines
-    assert seen[Services("litellm")] == {"litellm"}
-    assert service_removal.removed("vllm-*", ["vllm-tiny"], seen) == [
+    assert observed[Services("vllm-*")] == engines
+    assert observed[Services("litellm")] == {"litellm"}
+    assert service_removal.removed("vllm-*", ["vllm-tiny"], observed) == [
         "vllm-former",
         "vllm-stubborn",
         "vllm-torso",
     ]
-    assert service_removal.removed("litellm", ["litellm"], seen) == []
+    assert service_removal.removed("litellm", ["litellm"], observed) == []
 
 
 def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
@@ -180,7 +180,7 @@ def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
         assert f"the fleet file still uses this host: {part}. Remove it" in str(caught.value)
 
 
-def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Path) -> None:
+def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, project: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     with pytest.raises(DeployError, match="mirrorfleet-vllm-tiny"):
         mirror(
@@ -190,7 +190,7 @@ def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, house: Pat
         )
 
 
-def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> None:
+def test_a_host_without_a_part_is_cleared_once(plans: Planned, project: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     done = mirror(hosts, {"gpu": MACHINE | OURS}, deploy=REMOVE_HOSTS)
     [clear] = done["gpu"].execs
@@ -200,7 +200,7 @@ def test_a_host_without_a_part_is_cleared_once(plans: Planned, house: Path) -> N
     assert mirror(hosts, {"gpu": MACHINE | left}, deploy=REMOVE_HOSTS)["gpu"].execs == []
 
 
-def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, house: Path) -> None:
+def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, project: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
     [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs

@@ -28,7 +28,7 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
 
 
 @pytest.fixture
-def dev(monkeypatch: pytest.MonkeyPatch, stocked: None) -> HostPlan:
+def dev(monkeypatch: pytest.MonkeyPatch, offline_cache: None) -> HostPlan:
     for name in ("STAFF_KEY", "GUESTS_KEY", "LAB_KEY"):
         monkeypatch.setenv(name, f"sk-{name.lower()}")
     return good("scopes").hosts["dev"]
@@ -171,7 +171,7 @@ def test_settings_are_derived_once_for_a_group_however_many_they_are(
 
 
 def test_ten_times_as_many_on_one_host_are_ten_times_the_bytes_and_not_one_exec_more(
-    monkeypatch: pytest.MonkeyPatch, stocked: None, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, offline_cache: None, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TEAM_KEY", "sk-team")
     sent, argv, plans = {}, {}, {}

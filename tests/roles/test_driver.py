@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.jobs import drivers
 from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
-from tests.roles.answers import MACHINE, Answers, seen
+from tests.roles.answers import MACHINE, Answers, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import ROOT, edit
@@ -40,9 +40,9 @@ RUNS: Answers = {
 
 
 @pytest.fixture
-def plan(plans: Planned, house: Path) -> HostPlan:
+def plan(plans: Planned, project: Path) -> HostPlan:
     """The host of prod.yml with two GPUs."""
-    edit(house, "prod", "gpus: {count: 2}", f"gpus: {{count: 2}}, driver: {PACKAGE}")
+    edit(project, "prod", "gpus: {count: 2}", f"gpus: {{count: 2}}, driver: {PACKAGE}")
     return plans("prod").hosts["gpu-c"]
 
 
@@ -201,7 +201,9 @@ def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str)
     assert why in refused(plan, OFFERED | found)
     # None of it matters where nothing is to be installed.
     offer = {words for words in found if "offer" in words}
-    assert offer or not list(drivers.Drivers().problems(plan, seen(INSTALLED | RUNS | found)))
+    assert offer or not list(
+        drivers.Drivers().problems(plan, observation_of(INSTALLED | RUNS | found))
+    )
 
 
 def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
@@ -212,7 +214,7 @@ def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
         ("driver", PACKAGE, "unsigned"): ("",),
     }
     ready: Answers = UBUNTU | {("driver", PACKAGE, "offer", PACKAGE): (VERSION,)}
-    assert list(drivers.Drivers().problems(plan, seen(ready | found))) == []
+    assert list(drivers.Drivers().problems(plan, observation_of(ready | found))) == []
 
 
 # As apt-cache policy tells it. Of the headers that are named last, there are none.

@@ -18,7 +18,7 @@ from mirrorfleet.roles.firewall.render import RULES, TABLE, parse_rules, rules_f
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.observe import parse, script
-from tests.roles.answers import Answers, bare, converged, seen
+from tests.roles.answers import Answers, bare, converged, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
@@ -84,7 +84,7 @@ def test_what_is_loaded_is_seen(machine: Machine) -> None:
 
 
 @pytest.fixture
-def lab(plans: Planned, stocked: None) -> Lab:
+def lab(plans: Planned, offline_cache: None) -> Lab:
     return lambda: dict(plans("lab").hosts)
 
 
@@ -104,10 +104,10 @@ def loaded(traffic: Traffic) -> list[str]:
 
 
 def test_a_gateway_that_leaves_is_shut_out_after_all_else_and_its_successor_let_in_before(
-    lab: Lab, house: Path
+    lab: Lab, project: Path
 ) -> None:
     found = {name: converged(plan) for name, plan in lab().items()}
-    edit(house, "lab", "10.77.0.22", "10.77.0.23")
+    edit(project, "lab", "10.77.0.22", "10.77.0.23")
     done = mirror(lab(), found)
     first, second = loaded(done["gpu"])
     assert "{ 10.77.0.1, 10.77.0.21, 10.77.0.22, 10.77.0.23 } accept" in first
@@ -116,9 +116,9 @@ def test_a_gateway_that_leaves_is_shut_out_after_all_else_and_its_successor_let_
     assert min(numbers["gpu"]) < min(numbers["gw-2"]) <= max(numbers["gw-2"]) < max(numbers["gpu"])
 
 
-def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, house: Path) -> None:
+def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, project: Path) -> None:
     found = {name: converged(plan) for name, plan in lab().items()}
-    edit(house, "lab", "10.77.0.22", "10.77.0.23")
+    edit(project, "lab", "10.77.0.22", "10.77.0.23")
     done = mirror(lab(), found, fail={"gw-2": ["&& serves"], "gpu": ["skipped because"]})
     assert jobs(done["gpu"]) == ["doors", "skipped"]
     assert done["gpu"].failed, "so that the run fails"
@@ -145,20 +145,20 @@ def test_what_another_hand_did_is_said_and_repaired(lab: Lab, name: str) -> None
     found = converged(lab()["gpu"]) | wrong
     if name == "flushed":
         del found["table", TABLE]
-    said = [change.what for change in Firewall().changes(lab()["gpu"], seen(found))]
+    said = [change.what for change in Firewall().changes(lab()["gpu"], observation_of(found))]
     assert len(said) == 1
     assert what in said[0]
     assert jobs(mirror({"gpu": lab()["gpu"]}, {"gpu": found})["gpu"]) == ["doors"]
 
 
-def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, house: Path) -> None:
+def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, project: Path) -> None:
     found = {name: converged(plan) for name, plan in lab().items()}
-    edit(house, "lab", "firewall: {engines: [10.77.0.1]}", "firewall: none")
+    edit(project, "lab", "firewall: {engines: [10.77.0.1]}", "firewall: none")
     assert jobs(mirror(lab(), found)["gpu"]) == ["no doors"]
 
 
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
-    found = seen(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
+    found = observation_of(bare(lab()["gpu"]) | {("port", "8000"): ("sshd",)})
     [why] = texts(Firewall().problems(lab()["gpu"], found))
     assert why.startswith("port 8000 is in use by sshd, whose clients the firewall would block")
 
@@ -170,7 +170,7 @@ def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:
 def test_a_gateway_that_comes_from_an_address_nobody_knows_refuses_the_run(
     lab: Lab, source: str, refused: bool
 ) -> None:
-    found = seen(bare(lab()["gw-1"]) | {("route", "10.77.0.11"): (source,)})
+    found = observation_of(bare(lab()["gw-1"]) | {("route", "10.77.0.11"): (source,)})
     whys = texts(Firewall().problems(lab()["gw-1"], found))
     assert len(whys) == refused
     assert all(
@@ -187,7 +187,7 @@ def test_a_name_is_looked_up_here_and_one_that_nobody_knows_refuses_the_run(lab:
 
     assert "127.0.0.1" in rules_file(firewall.desired_rules(admitting("localhost")))
     with pytest.raises(DeployError, match="cannot resolve"):
-        list(Firewall().problems(admitting("no-such-host.invalid"), seen(bare(plan))))
+        list(Firewall().problems(admitting("no-such-host.invalid"), observation_of(bare(plan))))
 
 
 def test_a_name_that_dns_cannot_have_is_told_like_one_that_it_does_not_have() -> None:

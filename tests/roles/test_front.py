@@ -23,7 +23,7 @@ FRONT = (
 
 OTHER = "another-private-key-of-the-tests"
 
-pytestmark = pytest.mark.usefixtures("stocked")
+pytestmark = pytest.mark.usefixtures("offline_cache")
 
 
 def test_it_comes_after_the_gateways_and_is_reloaded(plans: Planned) -> None:
@@ -41,12 +41,12 @@ def test_it_comes_after_the_gateways_and_is_reloaded(plans: Planned) -> None:
 
 
 def test_one_that_has_left_the_fleet_file_goes_when_the_clients_know(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
     found = {name: converged(plan) for name, plan in plans("front").hosts.items()}
     found["door"] |= {("services", "front", "front"): ()}
-    edit(house, "front", FRONT, "")
-    edit(house, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
+    edit(project, "front", FRONT, "")
+    edit(project, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
     done = mirror(plans("front").hosts, found)
     assert jobs(done["door"]) == ["departure", "no ports"]
     assert done["dev"].execs[-1].number < done["door"].execs[-1].number
@@ -67,14 +67,14 @@ def test_a_gateway_that_fails_leaves_the_front_door_as_it_is(plans: Planned) -> 
 
 
 def test_no_diff_shows_the_private_key(
-    plans: Planned, house: Path, caplog: pytest.LogCaptureFixture
+    plans: Planned, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     hosts = plans("front").hosts
     found = {name: converged(plan) for name, plan in hosts.items()}
     other = f"-----BEGIN PRIVATE KEY-----\n{OTHER}\n-----END PRIVATE KEY-----\n"
-    (house / "tls/other.key").write_text(other)
-    edit(house, "front", "tls/llm.key", "tls/other.key")
+    (project / "tls/other.key").write_text(other)
+    edit(project, "front", "tls/llm.key", "tls/other.key")
     done = mirror(plans("front").hosts, found, diff=True)
     assert jobs(done["door"]) == ["generation", "restart"]
     assert "front: certificate.pem differs" in caplog.text
@@ -94,18 +94,18 @@ def test_no_diff_shows_the_private_key(
     ],
 )
 def test_a_certificate_that_cannot_be_pushed_refuses_the_run(
-    plans: Planned, house: Path, said: str, instead: str, why: str
+    plans: Planned, project: Path, said: str, instead: str, why: str
 ) -> None:
-    os.mkfifo(house / "tls/pipe")
-    edit(house, "front", said, instead)
+    os.mkfifo(project / "tls/pipe")
+    edit(project, "front", said, instead)
     hosts = plans("front").hosts
     with pytest.raises(DeployError, match=why):
         mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
 
 
-def test_a_certificate_of_the_host_must_be_there(plans: Planned, house: Path) -> None:
+def test_a_certificate_of_the_host_must_be_there(plans: Planned, project: Path) -> None:
     edit(
-        house,
+        project,
         "front",
         "certificate: {push: ../tls/llm.pem}, key: {file: ../tls/llm.key}",
         "certificate: {path: /etc/ssl/private/llm.pem}",

@@ -19,7 +19,7 @@ from mirrorfleet.runtime.facts import Listening, Tree, Unit, UnitState
 from mirrorfleet.runtime.generations import KEPT
 from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import NEVER, Service, facts
-from tests.roles.answers import MACHINE, having, running, seen
+from tests.roles.answers import MACHINE, observation_of, running, with_values
 from tests.roles.machine import Machine
 
 UNIT = "mirrorfleet-demo.service"
@@ -137,7 +137,7 @@ def served(host: Machine) -> set[str]:
 def look(host: Machine, wanted: Service) -> Observation:
     """What a run would know of the host: what stands there, and that the service is up."""
     found = host.look_as_host(*facts(wanted.name, wanted.user, wanted.port))
-    return having(
+    return with_values(
         found,
         {
             Unit(UNIT): UnitState("active", "enabled", wanted.generation),
@@ -382,7 +382,7 @@ def test_one_that_was_started_and_only_is_not_ready_yet_is_not_restarted(host: M
     before = told(host)
     answers = MACHINE | running(wanted)
     del answers["port", "4000"]
-    assert run(host, generations.switch(wanted, seen(answers))).returncode == 0
+    assert run(host, generations.switch(wanted, observation_of(answers))).returncode == 0
     assert told(host) == before
 
 

@@ -21,7 +21,7 @@ from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.render import USER
 from mirrorfleet.roles.postgres import role as postgres
-from tests.roles.answers import bare, seen, services
+from tests.roles.answers import bare, observation_of, services
 from tests.roles.conftest import Planned
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,7 +68,7 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
         if shared.content is not None:
             listed.append(f"{shared.mode} root:root {shared.path}")
             yield f"machine{shared.path}", shared.content.decode()
-    for file in home_files.desired(plan, seen(bare(plan))):
+    for file in home_files.desired(plan, observation_of(bare(plan))):
         if file.content is not None:
             listed.append(f"{file.mode} {file.user}:{file.user} ~{file.user}/{file.path}")
             yield f"{file.user}/{file.path}", file.content.decode()

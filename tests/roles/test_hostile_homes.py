@@ -387,7 +387,7 @@ def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
 
 
 @pytest.fixture
-def found(plans: Planned, stocked: None) -> dict[str, Answers]:
+def found(plans: Planned, offline_cache: None) -> dict[str, Answers]:
     return {name: converged(plan) for name, plan in plans("prod").hosts.items()}
 
 
@@ -406,7 +406,7 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
     plans: Planned,
-    house: Path,
+    project: Path,
     found: dict[str, Answers],
     broken: tuple[str, tuple[str, ...]],
     caplog: pytest.LogCaptureFixture,
@@ -415,7 +415,7 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
     for name in ("dev-1", "dev-2"):
         found[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
     found["dev-1"]["home_file", "grace", path] = said
-    edit(house, "prod", "users: [ada, grace]", "users: [ada]")
+    edit(project, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, found)
     assert {name for name, traffic in done.items() if traffic.failed} == {"dev-1"}
     for gateway in ("gw-a", "gw-b"):
@@ -431,10 +431,10 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
 
 
 def test_a_broken_home_gets_its_new_key_and_the_others_everything(
-    plans: Planned, house: Path, found: dict[str, Answers]
+    plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     found["dev-1"]["home_file", "ada", SEAT.settings] = ("600", "ew==")
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, found)
     assert {name for name, traffic in done.items() if traffic.failed} == {"dev-1"}
     assert jobs(done["dev-1"]) == ["home files"]
@@ -443,10 +443,10 @@ def test_a_broken_home_gets_its_new_key_and_the_others_everything(
 
 
 def test_a_developer_without_a_login_is_skipped_and_keeps_the_former_key(
-    plans: Planned, house: Path, found: dict[str, Answers]
+    plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     del found["dev-2"]["user", "ada"]
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, found)
     assert {name for name, traffic in done.items() if traffic.failed} == {"dev-2"}
     assert json.loads(done["gw-a"].execs[-1].stdin)["reached"] == ["grace"]

@@ -24,14 +24,14 @@ from mirrorfleet.roles.litellm.files import keyring
 from mirrorfleet.roles.litellm.render import KEYS, USER
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.commands import script
-from tests.roles.answers import Answers, admitted, converged
+from tests.roles.answers import Answers, converged, gateway_keys
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import _job, jobs
 from tests.roles.machine import Machine
 
-pytestmark = pytest.mark.usefixtures("stocked")
+pytestmark = pytest.mark.usefixtures("offline_cache")
 BOTH = ["keys", "former keys"]
 
 
@@ -50,9 +50,9 @@ def said(traffic: Traffic, job: str) -> Any:
     return json.loads(one.stdin)
 
 
-def test_a_new_developer_restarts_nothing(plans: Planned, house: Path) -> None:
+def test_a_new_developer_restarts_nothing(plans: Planned, project: Path) -> None:
     before = found(plans("prod"))
-    edit(house, "prod", "users: [ada, grace]", "users: [ada, grace, lin]")
+    edit(project, "prod", "users: [ada, grace]", "users: [ada, grace, lin]")
     after = plans("prod")
     for name in ("dev-1", "dev-2"):
         before[name] |= {("user", "lin"): ("/home/lin",)}
@@ -71,12 +71,12 @@ def test_a_new_developer_restarts_nothing(plans: Planned, house: Path) -> None:
     assert names == ["ada", "grace", "lin"]
 
 
-def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, house: Path) -> None:
+def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, project: Path) -> None:
     before = found(plans("prod"))
     key = before["dev-1"]["home_file", "grace", ".claude/mirrorfleet-key"][1]
     for name in ("dev-1", "dev-2"):
         before[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
-    edit(house, "prod", "users: [ada, grace]", "users: [ada]")
+    edit(project, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, before)
     assert said(done["gw-b"], "former keys")["dead"] == [base64.b64decode(key).decode()]
     assert [each["name"] for each in json.loads(said(done["gw-b"], "keys")["keys"])["keys"]] == [
@@ -85,10 +85,10 @@ def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, house: Pa
 
 
 def test_a_rotation_reaches_gateways_then_clients_then_ends_the_former_keys(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
     before = found(plans("prod"))
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, before)
     assert in_order(done) == [
         "gw-a: keys",
@@ -102,17 +102,17 @@ def test_a_rotation_reaches_gateways_then_clients_then_ends_the_former_keys(
     assert said(done["gw-a"], "former keys")["reached"] == ["ada", "grace"]
 
 
-def test_former_keys_stay_for_whoever_the_run_did_not_reach(plans: Planned, house: Path) -> None:
+def test_former_keys_stay_for_whoever_the_run_did_not_reach(plans: Planned, project: Path) -> None:
     before = found(plans("prod"))
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, before, {"dev-2": ["runuser"]})
     assert done["dev-2"].failed
     assert said(done["gw-a"], "former keys")["reached"] == []
 
 
-def test_clients_wait_for_their_gateways(plans: Planned, house: Path) -> None:
+def test_clients_wait_for_their_gateways(plans: Planned, project: Path) -> None:
     before = found(plans("prod"))
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     waiting = {name: ["skipped because"] for name in ("dev-1", "dev-2")}
     done = mirror(plans("prod").hosts, before, {"gw-b": ["' admit /opt"], **waiting})
     assert jobs(done["gw-a"]) == BOTH
@@ -139,7 +139,7 @@ def test_a_former_key_that_a_run_left_is_kept_until_its_machine_is_reached(plans
     answers = found(planned)
     gateway = planned.hosts["gw-a"].gateway
     assert gateway
-    answers["gw-a"] |= admitted(gateway, entry("ada", "sk-former", expires=later(3600)))
+    answers["gw-a"] |= gateway_keys(gateway, entry("ada", "sk-former", expires=later(3600)))
     without = {name: plan for name, plan in planned.hosts.items() if name != "dev-2"}
     assert jobs(mirror(without, answers)["gw-a"]) == []
     assert jobs(mirror(planned.hosts, answers)["gw-a"]) == ["former keys"]
@@ -154,7 +154,7 @@ def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[st
     gateway = planned.hosts["gw-a"].gateway
     assert gateway
     former = entry("ada", "sk-former", expires=later(3600)) | wrong
-    answers["gw-a"] |= admitted(gateway, former)
+    answers["gw-a"] |= gateway_keys(gateway, former)
     without = {name: plan for name, plan in planned.hosts.items() if name != "dev-2"}
     assert jobs(mirror(without, answers)["gw-a"]) == ["former keys"]
 

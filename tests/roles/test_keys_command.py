@@ -13,8 +13,8 @@ from tests.roles.conftest import Planned
 
 
 @pytest.fixture
-def prod(house: Path) -> str:
-    return str(house / "inventories/prod.yml")
+def prod(project: Path) -> str:
+    return str(project / "inventories/prod.yml")
 
 
 def printed(prod: str, capsys: pytest.CaptureFixture[str], name: str) -> str:
@@ -30,9 +30,9 @@ def test_the_table_tells_no_key(prod: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_without_the_root_the_rest_is_told(
-    prod: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, house: Path
+    prod: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
-    path = house / "inventories/prod.yml"
+    path = project / "inventories/prod.yml"
     path.write_text(path.read_text().replace("MIRRORFLEET_KEY_ROOT", "NOT_HERE"))
     assert main(["keys", prod]) == 0
     said = capsys.readouterr()

@@ -37,27 +37,27 @@ OLLAMA = """\
 """
 
 
-def many(house: Path, models: int) -> HostPlan:
+def many(project: Path, models: int) -> HostPlan:
     """A host with so many models on vLLM, and as many on Ollama."""
     text = FLEET + "".join(
         kind.format(number=10 + number) for kind in (VLLM, OLLAMA) for number in range(models)
     )
-    (house / "inventories/many.yml").write_text(text)
-    return planned(house, "many").hosts["box"]
+    (project / "inventories/many.yml").write_text(text)
+    return planned(project, "many").hosts["box"]
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_run_with_nothing_to_change_costs_one_exec_however_many_there_are(house: Path) -> None:
-    plan = many(house, 12)
+@pytest.mark.usefixtures("offline_cache")
+def test_a_run_with_nothing_to_change_costs_one_exec_however_many_there_are(project: Path) -> None:
+    plan = many(project, 12)
     [ollama] = plan.engines_of(OllamaPlan)
     assert (len(plan.engines_of(VllmPlan)), len(ollama.models)) == (12, 12)
     assert mirror({"box": plan}, {"box": converged(plan)})["box"].round_trips == (1, 0)
 
 
-@pytest.mark.usefixtures("stocked")
-def test_of_a_first_run_weights_generation_and_start_are_each_vllms_own(house: Path) -> None:
+@pytest.mark.usefixtures("offline_cache")
+def test_of_a_first_run_weights_generation_and_start_are_each_vllms_own(project: Path) -> None:
     """All share the environment, and one exec makes all models of an Ollama."""
-    plan = many(house, 3)
+    plan = many(project, 3)
     done = mirror({"box": plan}, {"box": bare(plan)})["box"]
     vllm = [*USER, *UPLOAD, *UPLOAD * 3, *["generation"] * 3, *["restart"] * 3]
     ollama = [*USER, *UPLOAD, "generation", "restart", "models"]

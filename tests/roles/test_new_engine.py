@@ -207,9 +207,9 @@ def test_it_is_in_the_chart_and_among_the_targets(tmp_path: Path) -> None:
     assert "10.0.0.1:8100" in text and "__metrics_path__: /stats" in text
 
 
-@pytest.mark.usefixtures("registered", "stocked")
-def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) -> None:
-    plans = planned(house).hosts
+@pytest.mark.usefixtures("registered", "offline_cache")
+def test_its_service_is_rolled_out_before_gateways(project: Path, tmp_path: Path) -> None:
+    plans = planned(project).hosts
     deploy = tmp_path / "mirror.py"
     deploy.write_text(
         "from mirrorfleet.deploys.mirror import mirror\n"
@@ -230,8 +230,8 @@ def test_its_service_is_rolled_out_before_gateways(house: Path, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("registered")
-def test_verify_asks_the_real_server_in_its_own_way(house: Path) -> None:
-    plan = planned(house).hosts["gpu"]
+def test_verify_asks_the_real_server_in_its_own_way(project: Path) -> None:
+    plan = planned(project).hosts["gpu"]
     [echo] = plan.engines_of(EchoPlan)
     url = engine_models(echo).key[1]
     key = f"keyed /opt/mirrorfleet/echo-parrot ECHO_KEY {url} {engine_unit(echo)} 8100"

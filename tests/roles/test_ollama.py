@@ -19,7 +19,7 @@ from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 
-pytestmark = pytest.mark.usefixtures("stocked")
+pytestmark = pytest.mark.usefixtures("offline_cache")
 
 PACKAGES, USER, UPLOAD = ["packages"], ["user"], ["inbox", "take"]
 TAGS = "http://10.0.0.2:11434/api/tags"
@@ -41,23 +41,23 @@ def test_the_first_run(plans: Planned) -> None:
     assert {name: len(traffic.uploads) for name, traffic in done.items()} == {"gpu": 1, "box": 1}
 
 
-def test_a_host_with_internet_access_downloads_the_release(plans: Planned, house: Path) -> None:
-    edit(house, "ollama", "packages: controller", "packages: registry")
+def test_a_host_with_internet_access_downloads_the_release(plans: Planned, project: Path) -> None:
+    edit(project, "ollama", "packages: controller", "packages: registry")
     hosts = plans("ollama").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     assert jobs(done["gpu"])[3:4] == ["download"]
     assert jobs(done["box"])[3:5] == UPLOAD, "a file of the controller is on the controller"
 
 
-def test_a_new_window_of_one_model_restarts_nothing(plans: Planned, house: Path) -> None:
+def test_a_new_window_of_one_model_restarts_nothing(plans: Planned, project: Path) -> None:
     found = converged(plans("ollama").hosts["box"])
-    edit(house, "ollama", "context: 32768", "context: 16384")
+    edit(project, "ollama", "context: 32768", "context: 16384")
     assert jobs(on_box(dict(plans("ollama").hosts), found)) == ["models"]
 
 
-def test_a_model_that_was_removed_from_the_file_is_removed(plans: Planned, house: Path) -> None:
+def test_a_model_that_was_removed_from_the_file_is_removed(plans: Planned, project: Path) -> None:
     found = converged(plans("ollama").hosts["gpu"])
-    edit(house, "ollama", "hosts: [gpu, box]", "hosts: [box]")
+    edit(project, "ollama", "hosts: [gpu, box]", "hosts: [box]")
     hosts = plans("ollama").hosts
     done = mirror(hosts, {"gpu": found, "box": converged(hosts["box"])})
     assert jobs(done["gpu"]) == ["models"]
@@ -65,9 +65,9 @@ def test_a_model_that_was_removed_from_the_file_is_removed(plans: Planned, house
     assert [model["name"] for model in json.loads(make.stdin)] == ["coder"]
 
 
-def test_another_release_is_unpacked_beside_the_old_one(plans: Planned, house: Path) -> None:
+def test_another_release_is_unpacked_beside_the_old_one(plans: Planned, project: Path) -> None:
     found = converged(plans("ollama").hosts["box"])
-    edit(house, "ollama", "version: 0.40.1", "version: 0.40.2")
+    edit(project, "ollama", "version: 0.40.1", "version: 0.40.2")
     assert jobs(on_box(dict(plans("ollama").hosts), found)) == [
         *UPLOAD,
         "generation",
@@ -126,12 +126,12 @@ def refusal(hosts: dict[str, HostPlan], answers: Answers) -> str:
     return str(caught.value)
 
 
-def test_a_file_with_another_digest_is_not_sent(plans: Planned, house: Path) -> None:
-    (house / "release.tar.zst").write_text("evil\n")
+def test_a_file_with_another_digest_is_not_sent(plans: Planned, project: Path) -> None:
+    (project / "release.tar.zst").write_text("evil\n")
     hosts = dict(plans("ollama").hosts)
     message = refusal(hosts, bare(hosts["box"]))
     assert "release.tar.zst is not the expected release: its sha256 is " in message
-    (house / "release.tar.zst").unlink()
+    (project / "release.tar.zst").unlink()
     assert "release.tar.zst: No such file" in refusal(hosts, bare(hosts["box"]))
 
 

@@ -16,7 +16,7 @@ from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Content
 from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import NEVER
-from tests.roles.answers import having
+from tests.roles.answers import with_values
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import REGISTRY
@@ -32,7 +32,7 @@ def host(machine: Machine) -> Iterator[OllamaHost]:
 LEDGER = Content(models.LEDGER)
 
 
-def seen(host: OllamaHost) -> Observation:
+def observation_of(host: OllamaHost) -> Observation:
     """Observe the host as a run does."""
     moved = Content(str(host.ledger))
     others = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
@@ -60,23 +60,23 @@ def test_a_model_from_local_files(host: OllamaHost, monkeypatch: pytest.MonkeyPa
     (root / "own.modelfile").write_text("FROM own.gguf\nADAPTER ./lora.gguf\n")
     plan = host.ollama(own={**HELPER, "weights": {"modelfile": "own.modelfile"}})
     host.start(plan)
-    sent = list(models.send(plan, seen(host)))
+    sent = list(models.send(plan, observation_of(host)))
     done = host.run([*sent, *models.make(plan)])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "own: created from own.gguf, window 65536\n"
     assert host.window("own") == 65536
 
     # The content of the files identifies the model; a file on the server is not sent again.
-    assert not any(models.changes(plan, seen(host)))
-    assert list(models.send(plan, seen(host))) == []
+    assert not any(models.changes(plan, observation_of(host)))
+    assert list(models.send(plan, observation_of(host))) == []
     (root / "own.gguf").write_bytes(b"GGUF other weights")
-    assert [change.what for change in models.changes(plan, seen(host))] == [
+    assert [change.what for change in models.changes(plan, observation_of(host))] == [
         "ollama: model own is not as it should be"
     ]
     [lora] = [
         fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))
     ]
-    present = having(seen(host), {lora: True})
+    present = with_values(observation_of(host), {lora: True})
     assert len(list(models.send(plan, present))) == len(sent) // 2
 
 
@@ -93,12 +93,14 @@ def test_a_file_that_the_server_rejects_is_an_error(host: OllamaHost) -> None:
 
 def test_an_observation_recognizes_created_models(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
-    assert any(models.changes(plan, seen(host))), "without a server there are no models"
+    assert any(models.changes(plan, observation_of(host))), "without a server there are no models"
     host.start(plan)
     host.make(plan)
-    assert not any(models.changes(plan, seen(host)))
-    assert any(models.changes(host.ollama(helper={**HELPER, "context": 32768}), seen(host)))
-    assert any(models.changes(host.ollama(other=HELPER), seen(host)))
+    assert not any(models.changes(plan, observation_of(host)))
+    assert any(
+        models.changes(host.ollama(helper={**HELPER, "context": 32768}), observation_of(host))
+    )
+    assert any(models.changes(host.ollama(other=HELPER), observation_of(host)))
 
 
 def test_a_second_run_changes_nothing(host: OllamaHost) -> None:
@@ -159,7 +161,7 @@ def test_only_models_of_the_ledger_are_removed(host: OllamaHost) -> None:
     done = host.make(host.ollama(helper=HELPER))
     assert done.stdout == "old: removed; the weights that were pulled for it stay\n"
     assert host.names() == {"qwen3:4b", "helper:latest", "mine:latest"}
-    assert not any(models.changes(host.ollama(helper=HELPER), seen(host)))
+    assert not any(models.changes(host.ollama(helper=HELPER), observation_of(host)))
 
 
 def test_a_model_that_was_removed_or_changed_by_hand_is_restored(host: OllamaHost) -> None:
@@ -171,7 +173,7 @@ def test_a_model_that_was_removed_or_changed_by_hand_is_restored(host: OllamaHos
         ("POST", "/api/copy", {"source": "qwen3:4b", "destination": "helper"}),
     ):
         host.ask(method, path, body)
-        assert any(models.changes(plan, seen(host)))
+        assert any(models.changes(plan, observation_of(host)))
         assert host.make(plan).returncode == 0
         assert host.window("helper") == 65536
 
@@ -247,7 +249,7 @@ def test_an_unreadable_ledger_is_rebuilt(host: OllamaHost) -> None:
     host.make(plan)
     for content in ("", "{torn", "[]"):
         host.ledger.write_text(content)
-        assert any(models.changes(plan, seen(host)))
+        assert any(models.changes(plan, observation_of(host)))
         assert host.make(plan).returncode == 0
         assert set(json.loads(host.ledger.read_text())) == {"helper"}
 

@@ -18,14 +18,14 @@ from mirrorfleet.roles.ollama import release
 from mirrorfleet.roles.ollama.render import USER
 from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import MACHINE, seen
+from tests.roles.answers import MACHINE, observation_of
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins import ollama as standin
 
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
 
-FOUND = seen(MACHINE)
+FOUND = observation_of(MACHINE)
 
 
 @pytest.fixture

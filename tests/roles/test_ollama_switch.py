@@ -17,7 +17,7 @@ from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
 from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.paths import ROOT
-from tests.roles.answers import MACHINE, seen
+from tests.roles.answers import MACHINE, observation_of
 from tests.roles.machine import Machine, as_root
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins import ollama as standin
@@ -25,7 +25,7 @@ from tests.standins import ollama as standin
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
 
 UNIT = "mirrorfleet-ollama.service"
-FOUND = seen(MACHINE)
+FOUND = observation_of(MACHINE)
 GROUP = "daemon" if not as_root() else "root"
 
 # A stand-in for systemd: it starts the unit's program with the unit's environment.

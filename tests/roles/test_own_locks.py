@@ -18,19 +18,19 @@ from tests.roles.conftest import Planned
 SHIPPED = lock_folders.SHIPPED
 
 
-def own(house: Path, role: str, name: str, old: str, new: str) -> None:
-    """Put a shipped lock file, with a change in it, into the repository of the house's fleets."""
+def own(project: Path, role: str, name: str, old: str, new: str) -> None:
+    """Put a shipped lock file, with a change in it, into the repository of the project's fleets."""
     text = (SHIPPED / role / "locks" / name).read_text("utf-8")
     assert old in text
-    path = house / "locks" / role / name
+    path = project / "locks" / role / name
     path.parent.mkdir(parents=True)
     path.write_text(text.replace(old, new), "utf-8")
 
 
-def test_environments_are_made_from_them(plans: Planned, house: Path) -> None:
+def test_environments_are_made_from_them(plans: Planned, project: Path) -> None:
     before = plans("lab").hosts
-    own(house, "litellm", "1.106.2.txt", "certifi==", "# note\ncertifi==")
-    own(house, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
+    own(project, "litellm", "1.106.2.txt", "certifi==", "# note\ncertifi==")
+    own(project, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
     after = plans("lab").hosts
     for host in ("gw-1", "gpu"):
         [old, new] = [
@@ -39,25 +39,25 @@ def test_environments_are_made_from_them(plans: Planned, house: Path) -> None:
             else vllm.environment(plan.engines_of(VllmPlan)[0])
             for plan in (before[host], after[host])
         ]
-        assert house in new.lock.parents
+        assert project in new.lock.parents
         assert old.directory != new.directory
         assert old.directory.rpartition("-")[0] == new.directory.rpartition("-")[0]
 
 
-def test_tables_are_those_of_the_pinned_package(plans: Planned, house: Path) -> None:
+def test_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
     pin = "litellm-proxy-extras==0.4.108"
-    own(house, "litellm", "1.106.2.txt", pin, "litellm-proxy-extras==0.4.109")
+    own(project, "litellm", "1.106.2.txt", pin, "litellm-proxy-extras==0.4.109")
     gateway = plans("prod").hosts["gw-a"].gateway
     assert gateway
     migrations = MigrationsPlan(gateway.version, gateway.lock, None, 5432, gateway.master_key, 30)
     assert wheel.release(migrations) == "litellm-proxy-extras 0.4.109"
 
 
-def test_clients_are_those_with_its_hashes(plans: Planned, house: Path) -> None:
+def test_clients_are_those_with_its_hashes(plans: Planned, project: Path) -> None:
     shipped = json.loads((SHIPPED / "claude/locks/2.1.330.json").read_text("utf-8"))
     digest = shipped["packages"]["x86_64"]["integrity"]
     mine = f"sha512-{'A' * 86}=="
-    own(house, "claude", "2.1.330.json", digest, mine)
+    own(project, "claude", "2.1.330.json", digest, mine)
     clients = plans("lab").hosts["dev"].clients
     assert clients
     name, integrity = client.pinned(clients, "2.1.330")["Linux x86_64"]

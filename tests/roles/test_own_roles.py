@@ -30,7 +30,7 @@ def run(directory: Path, plans: Planned, found: dict[str, bytes]) -> dict[str, f
     return fake.mirror(hosts, answers, deploy=deploy)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_it_changes_what_differs_in_the_run_of_ours(tmp_path: Path, plans: Planned) -> None:
     traffic = run(tmp_path, plans, {"gw-1": b"Hello.\n", "gw-2": b"A gateway of the fleet.\n"})
     changed = {name: each.execs for name, each in traffic.items() if each.execs}
@@ -41,7 +41,7 @@ def test_it_changes_what_differs_in_the_run_of_ours(tmp_path: Path, plans: Plann
     assert {each.looks for each in traffic.values()} == {1}
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_it_refuses_the_run_before_the_first_change(tmp_path: Path, plans: Planned) -> None:
     with pytest.raises(DeployError, match="gw-2: /etc/motd is larger than 10,000 bytes"):
         run(tmp_path, plans, {"gw-2": b"x" * 10_001})

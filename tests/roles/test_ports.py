@@ -18,7 +18,7 @@ from mirrorfleet.roles.ports.files import reserve_ports
 from mirrorfleet.roles.ports.files.reserve_ports import attach, reserved
 from mirrorfleet.roles.ports.role import Ports
 from mirrorfleet.runtime.reserved import PROGRAM, UNIT, UNIT_PATH
-from tests.roles.answers import Answers, bare, converged, seen
+from tests.roles.answers import Answers, bare, converged, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.jobs import jobs
@@ -123,18 +123,18 @@ WRONG: dict[str, tuple[Answers, str]] = {
 }
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_another_hand_did_is_said_and_repaired(plans: Planned, name: str) -> None:
     plan = plans("lab").hosts["gw-1"]
     wrong, what = WRONG[name]
     found = converged(plan) | wrong
-    [change] = Ports().changes(plan, seen(found))
+    [change] = Ports().changes(plan, observation_of(found))
     assert what in change.what
     assert jobs(mirror({"gw-1": plan}, {"gw-1": found})["gw-1"]) == ["ports"]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: Planned) -> None:
     """One that was provisioned before there were reserved ports."""
     hosts = {name: plan for name, plan in plans("lab").hosts.items() if name != "dev"}
@@ -149,11 +149,13 @@ def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: 
 def test_a_host_whose_kernel_cannot_is_told_of_at_each_run(plans: Planned) -> None:
     plan = plans("lab").hosts["gw-1"]
     said = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
-    [remark] = Ports().notices(plan, seen(bare(plan) | {("content", ports.STATE): (said,)}))
+    [remark] = Ports().notices(
+        plan, observation_of(bare(plan) | {("content", ports.STATE): (said,)})
+    )
     assert remark.startswith(
         "ports are not reserved: bpf: Operation not permitted. While a service restarts"
     )
-    assert list(Ports().notices(plan, seen(bare(plan)))) == []
+    assert list(Ports().notices(plan, observation_of(bare(plan)))) == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")

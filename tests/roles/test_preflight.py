@@ -24,7 +24,7 @@ from mirrorfleet.runtime.facts import Content, Exists, Gpu, GpuReport, Gpus, Uni
 from mirrorfleet.runtime.observe import Observation, assumed, parse
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.role import Role
-from tests.roles.answers import bare, converged, having, seen
+from tests.roles.answers import bare, converged, observation_of, with_values
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
@@ -139,15 +139,15 @@ def found(
 
 def reporting(observed: Observation, **report: Any) -> Observation:
     """Return the same host with another report of nvidia-smi."""
-    return having(observed, {Gpus(): replace(observed[Gpus()], **report)})
+    return with_values(observed, {Gpus(): replace(observed[Gpus()], **report)})
 
 
-def judged(plans: Planned, seen: Observation, **other: Any) -> list[str]:
+def judged(plans: Planned, observed: Observation, **other: Any) -> list[str]:
     """Return the problems: their texts, and those of warnings after "warning: "."""
     plan = plans("prod").hosts["gpu-c"]
     engine = replace(plan.engines_of(VllmPlan)[0], **other)
     lock = software.environment(plan.engines_of(VllmPlan)[0]).lock
-    found = gpus.problems(plan, engine, lock, PLACE, seen)
+    found = gpus.problems(plan, engine, lock, PLACE, observed)
     return [str(each).removeprefix(": ") for each in found]
 
 
@@ -199,7 +199,7 @@ def test_a_window_that_two_small_gpus_have_no_room_for_is_refused(plans: Planned
 
 def with_config(**said: Any) -> Observation:
     content = json.dumps({**QWEN3, **said}).encode()
-    return having(found(200), {CONFIG: content})
+    return with_values(found(200), {CONFIG: content})
 
 
 def test_gpus_and_drivers_that_do_not_do(plans: Planned) -> None:
@@ -264,14 +264,14 @@ def test_gpus_behind_nvswitch_need_the_fabric_manager(plans: Planned) -> None:
     assert "every CUDA call fails with error 802" in why
     assert "of the driver's release, 580.95.05" in why
     runs = {Unit("nvidia-fabricmanager.service"): UnitState("active", "enabled")}
-    assert judged(plans, having(joined, runs)) == []
+    assert judged(plans, with_values(joined, runs)) == []
     assert judged(plans, found(80)) == [], "GPUs that nothing joins"
 
 
 def test_where_a_driver_is_named_the_job_that_installs_it_is_the_remedy(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
-    edit(house, "prod", "gpus: {count: 2}", "gpus: {count: 2}, driver: nvidia-driver-580-server")
+    edit(project, "prod", "gpus: {count: 2}", "gpus: {count: 2}, driver: nvidia-driver-580-server")
     job = (
         "Run deploys/drivers.py: it installs nvidia-driver-580-server, or reports what prevents it"
     )
@@ -287,7 +287,7 @@ def test_an_old_driver_does_where_the_library_of_a_newer_one_stands_in(plans: Pl
         f"hosts.gpu-c.gpus.cuda_compat needs {directory}/libcuda.so.1, which does not exist. "
         "Install NVIDIA's package cuda-compat for CUDA 13, or correct the key."
     ]
-    there = having(old, {Exists(f"{directory}/libcuda.so.1"): True})
+    there = with_values(old, {Exists(f"{directory}/libcuda.so.1"): True})
     assert judged(plans, there, cuda_compat=directory) == []
     engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
     assert command_line.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
@@ -299,23 +299,23 @@ def test_memory_that_is_shared_with_the_machine_is_not_judged(plans: Planned) ->
 
 
 def test_what_is_not_known_yet_is_told_and_no_reason_to_refuse(plans: Planned) -> None:
-    [why] = judged(plans, having(found(80), {CONFIG: None}))
+    [why] = judged(plans, with_values(found(80), {CONFIG: None}))
     assert why.startswith("warning: the GPU memory that 'helper' needs is unknown until")
 
 
 def test_weights_that_will_be_pushed_are_judged_here(plans: Planned, tmp_path: Path) -> None:
     weights = Weights("push", str(tmp_path), None)
-    [why] = judged(plans, having(found(80), {CONFIG: None}), weights=weights)
+    [why] = judged(plans, with_values(found(80), {CONFIG: None}), weights=weights)
     assert why.startswith("warning: "), "no config.json"
     (tmp_path / "config.json").write_text(json.dumps(QWEN3))
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(200 * GIB)
     (tmp_path / "consolidated.safetensors").write_text("the same once more")
-    [why] = judged(plans, having(found(80), {CONFIG: None}), weights=weights)
+    [why] = judged(plans, with_values(found(80), {CONFIG: None}), weights=weights)
     assert "weights 100.0 GiB (200.0 GiB / 2)" in why
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_doubt_is_told_and_the_run_goes_on(
     plans: Planned, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -327,17 +327,17 @@ def test_a_doubt_is_told_and_the_run_goes_on(
 
 def test_a_host_of_servers_has_systemd_apt_and_the_right_time(plans: Planned) -> None:
     hosts = plans("lab").hosts
-    gateway, fine = hosts["gw-1"], seen(bare(hosts["gw-1"]))
+    gateway, fine = hosts["gw-1"], observation_of(bare(hosts["gw-1"]))
     assert list(System().problems(gateway, fine)) == []
-    odd = having(fine, {Exists(system.APT): False}, system="fedora", release="43")
+    odd = with_values(fine, {Exists(system.APT): False}, system="fedora", release="43")
     assert texts(System().problems(gateway, odd)) == [
         "the system, fedora 43, does not have apt; services need Debian, Ubuntu or a derivative. "
         "Use another host."
     ]
     assert list(System().problems(hosts["dev"], odd)) == [], "a developer's machine may be any"
-    [why] = texts(System().problems(gateway, having(fine, {}, architecture="riscv64")))
+    [why] = texts(System().problems(gateway, with_values(fine, {}, architecture="riscv64")))
     assert why.startswith("the architecture is riscv64; services need x86_64 and aarch64.")
-    late = replace(having(fine, {Clock(): 1000}), during=(1091.4, 1092))
+    late = replace(with_values(fine, {Clock(): 1000}), during=(1091.4, 1092))
     [why] = texts(System().problems(gateway, late))
     assert "the clock is 90 seconds behind this machine's" in why
 
@@ -346,7 +346,7 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
     hosts = plans("lab").hosts
     assert hosts["gw-1"].gateway
     named = replace(hosts["gw-1"], gateway=replace(hosts["gw-1"].gateway, listen="gw-1.example"))
-    fine = seen(bare(hosts["gw-1"]))
+    fine = observation_of(bare(hosts["gw-1"]))
     assert Addresses("gw-1.example") in System().facts(named)
     for addresses, judged in (
         ("10.77.0.21", 0),
@@ -356,9 +356,9 @@ def test_a_name_to_listen_on_is_more_than_the_host_itself_reaches(plans: Planned
         ("::1 127.0.1.1", 1),
         ("", 1),
     ):
-        found = having(fine, {Addresses("gw-1.example"): tuple(addresses.split())})
+        found = with_values(fine, {Addresses("gw-1.example"): tuple(addresses.split())})
         assert len(list(System().problems(named, found))) == judged
-    local = having(fine, {Addresses("gw-1.example"): ("127.0.1.1",)})
+    local = with_values(fine, {Addresses("gw-1.example"): ("127.0.1.1",)})
     [why] = texts(System().problems(named, local))
     assert why.startswith("services listen on gw-1.example, which this host resolves to 127.0.1.1")
 
@@ -372,11 +372,13 @@ def test_a_disk_without_room_for_what_is_still_to_be_installed(plans: Planned) -
     for role, name, size in roles:
         plan = hosts[name]
         full = {("disk", ROOT): ("600000",), ("disk", STATE): ("600000000",)}
-        assert texts(role.problems(plan, seen(bare(plan) | full))) == [
+        assert texts(role.problems(plan, observation_of(bare(plan) | full))) == [
             f"software needs at least {size} GB below /opt/mirrorfleet, but 0.61 GB are free. "
             "Free space there."
         ]
-        assert list(role.problems(plan, seen(converged(plan) | full))) == [], "it is there already"
+        assert list(role.problems(plan, observation_of(converged(plan) | full))) == [], (
+            "it is there already"
+        )
 
 
 def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: Planned) -> None:
@@ -384,7 +386,9 @@ def test_what_an_environment_with_cuda_takes_and_its_wheels_on_their_way(plans: 
 
     def judged(root: int, state: int, packages: Literal["controller", "registry"]) -> list[str]:
         disks = {("disk", ROOT): (f"{root}",), ("disk", STATE): (f"{state}",)}
-        whys = texts(Vllm().problems(replace(plan, packages=packages), seen(bare(plan) | disks)))
+        whys = texts(
+            Vllm().problems(replace(plan, packages=packages), observation_of(bare(plan) | disks))
+        )
         return [why for why in whys if why.startswith("software")]
 
     assert judged(9_000_000, 9_100_000, "registry") == []

@@ -29,7 +29,7 @@ def refused(hosts: dict[str, HostPlan], found: dict[str, Answers]) -> list[str]:
     return [line.strip() for line in said[1:]]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCaptureFixture) -> None:
     taken: Answers = {("port", "4000"): ("nginx.service",)}
     assert refused(
@@ -54,15 +54,15 @@ def test_everything_on_every_host_at_once(plans: Planned, caplog: pytest.LogCapt
     ]
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_port_of_metrics_that_is_taken(plans: Planned, house: Path) -> None:
-    edit(house, "lab", "  workers: 2\n", "  workers: 2\n  metrics: {port: 9100}\n")
+@pytest.mark.usefixtures("offline_cache")
+def test_a_port_of_metrics_that_is_taken(plans: Planned, project: Path) -> None:
+    edit(project, "lab", "  workers: 2\n", "  workers: 2\n  metrics: {port: 9100}\n")
     taken: Answers = {("port", "9100"): ("prometheus-node-exporter.service",)}
     [line] = refused(dict(plans("lab").hosts), {"gw-1": taken})
     assert "gw-1: port 9100 is in use by prometheus-node-exporter.service" in line
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
     odd: Answers = {
         MACHINE: ("plan9", "4", "x86_64", "2", "4096"),
@@ -75,33 +75,35 @@ def test_a_machine_without_any_python_that_we_know_of(plans: Planned) -> None:
     )
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_secret_that_is_missing(plans: Planned, house: Path) -> None:
-    (house / ".lab/secrets/master").unlink()
+@pytest.mark.usefixtures("offline_cache")
+def test_a_secret_that_is_missing(plans: Planned, project: Path) -> None:
+    (project / ".lab/secrets/master").unlink()
     [line] = refused(dict(plans("lab").hosts), {})
     where = "gw-1, gw-2: the secret {file: ../.lab/secrets/master} is missing: No such file"
     assert line.startswith(where), "one cause is reported once, with its hosts"
 
 
-@pytest.mark.usefixtures("stocked")
-def test_weights_that_are_missing_here(plans: Planned, house: Path) -> None:
-    (house / ".lab/weights/tiny/config.json").unlink()
+@pytest.mark.usefixtures("offline_cache")
+def test_weights_that_are_missing_here(plans: Planned, project: Path) -> None:
+    (project / ".lab/weights/tiny/config.json").unlink()
     [line] = refused(dict(plans("lab").hosts), {})
     assert line.startswith("gpu: the weights to push are not complete: there is no config.json in ")
 
 
-@pytest.mark.usefixtures("stocked")
-def test_two_groups_with_one_key(plans: Planned, house: Path) -> None:
+@pytest.mark.usefixtures("offline_cache")
+def test_two_groups_with_one_key(plans: Planned, project: Path) -> None:
     other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
-    edit(house, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n")
+    edit(
+        project, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n"
+    )
     assert refused(dict(plans("lab").hosts), {}) == [
         "gw-1, gw-2: 'lab' and 'more' have the same key. Generate another key for one of them."
     ]
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_group_with_the_master_key(plans: Planned, house: Path) -> None:
-    (house / ".lab/secrets/developers").write_text("sk-master-key-of-the-tests")
+@pytest.mark.usefixtures("offline_cache")
+def test_a_group_with_the_master_key(plans: Planned, project: Path) -> None:
+    (project / ".lab/secrets/developers").write_text("sk-master-key-of-the-tests")
     assert refused(dict(plans("lab").hosts), {})[0] == (
         "gw-1, gw-2: 'lab' and 'master_key' have the same key. "
         "Generate another key for one of them."

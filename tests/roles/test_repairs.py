@@ -242,7 +242,7 @@ WRONG = {
 }
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_it_is_said_and_repaired(
     plans: Planned, wrong: Wrong, caplog: pytest.LogCaptureFixture
@@ -260,7 +260,7 @@ def test_it_is_said_and_repaired(
     }
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_what_is_not_ours_on_a_host_is_no_reason_to_change_it(plans: Planned) -> None:
     hosts = plans("lab").hosts
     answers = {name: converged(plan) for name, plan in hosts.items()}

@@ -13,7 +13,7 @@ from mirrorfleet.roles.claude import home_files
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.diff import difference
-from tests.roles.answers import Answers, bare, converged, seen, services
+from tests.roles.answers import Answers, bare, converged, observation_of, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import SECRETS, edit
@@ -45,7 +45,7 @@ def content(text: str) -> tuple[str]:
     return (base64.b64encode(text.encode()).decode(),)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_nothing_to_change(
     plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
 ) -> None:
@@ -53,7 +53,7 @@ def test_nothing_to_change(
     assert [line.split("] ")[1].strip() for line in report(said)] == ["no changes"] * 4
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
     hosts = plans("lab").hosts
     mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
@@ -71,16 +71,16 @@ def test_bare_hosts(plans: Planned, said: pytest.LogCaptureFixture) -> None:
     assert len(lines) == len(set(lines))
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_changed_setting_is_its_files_and_a_restart(
-    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
 ) -> None:
     for name in ("gw-1", "gw-2"):
         [before] = services(plans("lab").hosts[name])
         path, probe = before.generation_path, before.files["probe.json"]
         found[name]["content", f"{path}/{LITELLM}"] = content(before.unit)
         found[name]["content", f"{path}/probe.json"] = content(probe)
-    edit(house, "lab", "workers: 2", "workers: 3")
+    edit(project, "lab", "workers: 2", "workers: 3")
     done = mirror(plans("lab").hosts, found, diff=True)
     looks = {name: traffic.looks for name, traffic in done.items()}
     assert looks == {"gpu": 1, "gw-1": 2, "gw-2": 2, "dev": 1}
@@ -98,9 +98,9 @@ def test_a_changed_setting_is_its_files_and_a_restart(
     ] * 2
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_other_keys_are_told_of_by_name_and_never_by_value(
-    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
 ) -> None:
     for gateway in ("gw-1", "gw-2"):
         [service] = services(plans("lab").hosts[gateway])
@@ -111,7 +111,7 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
         assert plan
         found[gateway]["content", keys.DESIRED] = content(keys.desired(plan))
     for name in ("master", "developers"):
-        (house / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
+        (project / ".lab/secrets" / name).write_text(f"sk-another-{name}-of-the-tests")
     secrets._reveal.cache_clear()
     mirror(plans("lab").hosts, found, diff=True)
     text = "\n".join(said.messages)
@@ -126,7 +126,7 @@ def test_other_keys_are_told_of_by_name_and_never_by_value(
     assert "[dev]  ~ada/.claude/mirrorfleet-key differs" in lines
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
     plans: Planned, found: dict[str, Answers], said: pytest.LogCaptureFixture
 ) -> None:
@@ -141,23 +141,23 @@ def test_of_a_developers_settings_only_what_the_fleet_owns_is_shown(
     assert not any("mine" in line or "theme" in line or '"x"' in line for line in lines)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_exactly_the_keys_that_change_are_shown_those_that_leave_too(
-    plans: Planned, found: dict[str, Answers], house: Path, said: pytest.LogCaptureFixture
+    plans: Planned, found: dict[str, Answers], project: Path, said: pytest.LogCaptureFixture
 ) -> None:
     theirs = '{"env": {"MY_PASSWORD": "mine"}, "permissions": {"allow": ["Bash(mine)"]}}'
     member = "users: [ada], model: sonnet,"
-    edit(house, "lab", member, f"{member} permissions: {{allow: [Read, WebFetch]}},")
+    edit(project, "lab", member, f"{member} permissions: {{allow: [Read, WebFetch]}},")
     before = plans("lab").hosts["dev"]
     answers = bare(before) | {
         ("home_file", "ada", ".claude/settings.json"): ("600", *content(theirs))
     }
-    for file in home_files.desired(before, seen(answers)):
+    for file in home_files.desired(before, observation_of(answers)):
         answers["home_file", file.user, file.path] = (
             file.mode,
             *content((file.content or b"").decode()),
         )
-    edit(house, "lab", "[Read, WebFetch]}", "[WebFetch]}, privacy: no_telemetry")
+    edit(project, "lab", "[Read, WebFetch]}", "[WebFetch]}, privacy: no_telemetry")
     mirror({"dev": plans("lab").hosts["dev"]}, {"dev": converged(before) | answers}, diff=True)
     assert [line for line in report(said) if line.startswith(("+ ", "- "))] == [
         "- disableClaudeAiConnectors: true",

@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.jobs import rollback
 from mirrorfleet.roles import registry
-from tests.roles.answers import Answers, converged, seen, served
+from tests.roles.answers import Answers, converged, observation_of, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.jobs import jobs
@@ -29,7 +29,7 @@ def refused(plan: object, name: str = "litellm") -> Answers:
     }
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
@@ -45,7 +45,7 @@ def test_gateways_go_back_one_after_the_other_and_nobody_else(plans: Planned) ->
     assert "\ngeneration=''\n" in first.command, "the last that has served"
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_one_that_fails_stops_those_after_it(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
@@ -54,7 +54,7 @@ def test_one_that_fails_stops_those_after_it(plans: Planned) -> None:
     assert jobs(done["gw-2"]) == ["skipped"]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_where_no_other_has_served_nobody_goes_back(plans: Planned) -> None:
     hosts = plans("lab").hosts
     found = {name: former(plan) for name, plan in hosts.items()}
@@ -64,10 +64,10 @@ def test_where_no_other_has_served_nobody_goes_back(plans: Planned) -> None:
     assert "has no verified generation except the current one" in str(told.value)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_the_next_run_goes_forward_again(plans: Planned) -> None:
     plan = plans("lab").hosts["gw-1"]
-    [service] = registry.rendered(plan, seen(converged(plan)))
+    [service] = registry.rendered(plan, observation_of(converged(plan)))
     gone_back = former(plan) | {
         ("link", f"{service.directory}/current"): ("generations/0123456789ab",),
         ("unit", service.unit_name): ("active", "enabled", "0123456789ab", "no", ""),
@@ -75,10 +75,10 @@ def test_the_next_run_goes_forward_again(plans: Planned) -> None:
     assert jobs(mirror({"gw-1": plan}, {"gw-1": gone_back})["gw-1"]) == ["restart"]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_any_service_can_go_back(plans: Planned) -> None:
     plan = plans("lab").hosts["gpu"]
     way = rollback.Rollback("vllm-tiny")
-    assert list(way.problems(plan, seen(former(plan, "vllm-tiny")))) == []
-    [change] = way.changes(plan, seen(former(plan, "vllm-tiny")))
+    assert list(way.problems(plan, observation_of(former(plan, "vllm-tiny")))) == []
+    [change] = way.changes(plan, observation_of(former(plan, "vllm-tiny")))
     assert "mirrorfleet-vllm-tiny.service will be rolled back from" in change.what

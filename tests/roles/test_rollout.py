@@ -15,14 +15,14 @@ from tests.roles.jobs import jobs
 
 
 @pytest.fixture
-def found(plans: Planned, house: Path) -> dict[str, Answers]:
+def found(plans: Planned, project: Path) -> dict[str, Answers]:
     """The lab as a complete run left it; since then, its fleet file has changed for gateways."""
     answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
-    edit(house, "lab", "workers: 2", "workers: 3")
+    edit(project, "lab", "workers: 2", "workers: 3")
     return answers
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_gateway_that_fails_stops_the_ones_after_it(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
@@ -36,7 +36,7 @@ def test_a_gateway_that_fails_stops_the_ones_after_it(
     assert second.execs[-1].command.rstrip().endswith("exit 1"), "so that the run fails"
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
     plans: Planned, found: dict[str, Answers]
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_gateway_whose_new_generation_is_refused_is_not_switched(
     assert jobs(done["gw-2"]) == ["generation"]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_nor_are_the_gateways_after_it(plans: Planned, found: dict[str, Answers]) -> None:
     fail = {"gw-1": ["mkdir -m 750"], "gw-2": ["skipped because"]}
     done = mirror(plans("lab").hosts, found, fail=fail)
@@ -58,16 +58,16 @@ REPLICAS = ("gpu-a", "gpu-b")  # of `coder`, in prod.yml; gpu-c serves `helper`
 
 
 @pytest.fixture
-def changed(plans: Planned, house: Path) -> dict[str, Answers]:
+def changed(plans: Planned, project: Path) -> dict[str, Answers]:
     """The production as a complete run left it; since then, its fleet file has changed for all."""
     answers = {name: converged(plan) for name, plan in plans("prod").hosts.items()}
-    edit(house, "prod", "tensor_parallel: 8", "tensor_parallel: 4")
-    edit(house, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
-    edit(house, "prod", "output: 32768", "output: 30000")
+    edit(project, "prod", "tensor_parallel: 8", "tensor_parallel: 4")
+    edit(project, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
+    edit(project, "prod", "output: 32768", "output: 30000")
     return answers
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("at_once", [None, 1], ids=["all at once", "one host at a time"])
 def test_replicas_of_a_model_are_switched_one_after_the_other_and_other_models_beside_them(
     plans: Planned, changed: dict[str, Answers], at_once: int | None
@@ -78,7 +78,7 @@ def test_replicas_of_a_model_are_switched_one_after_the_other_and_other_models_b
     assert at_once or other.number < first.ended
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()}, takes=0.05)
@@ -86,7 +86,7 @@ def test_replicas_that_do_not_serve_yet_start_together(plans: Planned) -> None:
     assert second.number < first.ended
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("what", ["begun=", "mkdir -m 750"], ids=["switch", "generation"])
 def test_an_engine_that_fails_holds_back_its_replicas_and_who_newly_needs_it(
     plans: Planned, changed: dict[str, Answers], what: str, caplog: pytest.LogCaptureFixture
@@ -116,7 +116,7 @@ def _after_keys(traffic: Traffic) -> list[tuple[Exec, str]]:
     return [*zip(traffic.execs, said, strict=True)][begin:]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
 def test_engines_come_first_then_gateways_then_clients(plans: Planned, fleet: str) -> None:
     hosts = plans(fleet).hosts

@@ -12,7 +12,7 @@ from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.payload import pack
 from mirrorfleet.runtime.role import Role
-from tests.roles.answers import bare, converged, seen, services
+from tests.roles.answers import bare, converged, observation_of, services
 from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
@@ -26,7 +26,7 @@ UPLOAD = ["inbox", "take"]
 QUESTIONS, GENERATION = 10_000, 32_000
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["database", "docker", "front", "lab", "ollama", "prod", "redis"])
 def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     plans: Planned, fleet: str
@@ -39,7 +39,7 @@ def test_with_nothing_to_change_a_host_is_looked_at_and_left_alone(
     assert max(traffic.sent for traffic in done.values()) < QUESTIONS
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     hosts = plans("lab").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
@@ -55,7 +55,7 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     assert uploads == {"gpu": 2, "gw-1": 1, "gw-2": 1, "dev": 1}
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) -> None:
     hosts = plans("prod").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
@@ -66,13 +66,13 @@ def test_weights_of_a_repository_are_fetched_by_the_host_itself(plans: Planned) 
     assert jobs(done["gpu-c"])[3:] == [*prepared, *UPLOAD, *service]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
-    plans: Planned, house: Path
+    plans: Planned, project: Path
 ) -> None:
     before = plans("lab").hosts
     found = {name: converged(plan) for name, plan in before.items()}
-    edit(house, "lab", "workers: 2", "workers: 3")
+    edit(project, "lab", "workers: 2", "workers: 3")
     after = plans("lab").hosts
     done = mirror(after, found)
 
@@ -90,10 +90,10 @@ def test_a_changed_setting_of_the_gateways_touches_the_gateways_only(
     assert done["gw-1"].sent < QUESTIONS + GENERATION
 
 
-@pytest.mark.usefixtures("stocked")
-def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, house: Path) -> None:
+@pytest.mark.usefixtures("offline_cache")
+def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, project: Path) -> None:
     found = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
-    edit(house, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # where it is to listen
+    edit(project, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # where it is to listen
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         "gpu": ["doors", "doors"],  # the new address is let in first, the old one shut out last
@@ -103,7 +103,7 @@ def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, hous
     }
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize(
     ("role", "hosts"),
     [
@@ -120,11 +120,11 @@ def test_a_role_changes_only_hosts_that_have_a_part_in_it(
     plan = plans("lab").hosts
     # What has left the fleet file may have been anywhere.
     assert all(list(role.facts(plan[name])) for name in plan)
-    found = {name: seen(bare(plan[name])) for name in plan}
+    found = {name: observation_of(bare(plan[name])) for name in plan}
     assert {name for name in plan if list(role.changes(plan[name], found[name]))} == hosts
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_secrets_travel_on_standard_input_and_in_no_command(plans: Planned) -> None:
     hosts = plans("lab").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})

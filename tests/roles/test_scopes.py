@@ -42,15 +42,15 @@ def homes(machine: Machine) -> Path:
 
 def run(machine: Machine, plan: HostPlan) -> int:
     """Do what mirror.py does with the files of a host; return how many commands that took."""
-    seen = machine.look_as_host(*Claude().facts(plan))
-    assert [why for why in texts(Claude().problems(plan, seen)) if "no /etc" not in why] == []
+    observed = machine.look_as_host(*Claude().facts(plan))
+    assert [why for why in texts(Claude().problems(plan, observed)) if "no /etc" not in why] == []
     commands = [
-        *write(home_files.desired(plan, seen), seen, unexpected),
+        *write(home_files.desired(plan, observed), observed, unexpected),
         *install(
             machine_files.files(plan.clients),
-            seen,
-            first=machine_files.unlink(plan.clients, seen),
-            then=machine_files.relink(plan.clients, seen),
+            observed,
+            first=machine_files.unlink(plan.clients, observed),
+            then=machine_files.relink(plan.clients, observed),
         ),
     ]
     return executed(machine, commands)
@@ -58,11 +58,11 @@ def run(machine: Machine, plan: HostPlan) -> int:
 
 def undo(machine: Machine, plan: HostPlan) -> int:
     """Do what remove_clients.py does."""
-    seen = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
-    assert list(removal.ClaudeRemoval().problems(plan, seen)) == []
+    observed = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
+    assert list(removal.ClaudeRemoval().problems(plan, observed)) == []
     commands = [
-        *write(removal.restored_files(plan, seen), seen, unexpected),
-        *machine_files.remove_all(plan.clients, seen),
+        *write(removal.restored_files(plan, observed), observed, unexpected),
+        *machine_files.remove_all(plan.clients, observed),
     ]
     return executed(machine, commands)
 

@@ -23,7 +23,7 @@ def complaints(shell: str, text: str) -> str:
     return programs.run([shell, "-n"], text).stderr
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
 def test_what_changes_a_host(plans: Planned, fleet: str, tmp_path: Path) -> None:
     hosts = plans(fleet).hosts

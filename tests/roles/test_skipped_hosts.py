@@ -20,13 +20,13 @@ from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.text import environment_file
-from tests.roles.answers import Answers, converged, seen
+from tests.roles.answers import Answers, converged, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 
-pytestmark = pytest.mark.usefixtures("stocked")
+pytestmark = pytest.mark.usefixtures("offline_cache")
 
 
 def content(said: str) -> tuple[str]:
@@ -36,7 +36,7 @@ def content(said: str) -> tuple[str]:
 def gateway_files(plan: HostPlan) -> Answers:
     """What a gateway answers when it is asked for its running generation."""
     assert plan.gateway
-    service = Litellm().render(plan.gateway, seen(converged(plan)))
+    service = Litellm().render(plan.gateway, observation_of(converged(plan)))
     texts = (service.files["config.yaml"], environment_file(service.environment))
     return {file.key: content(text) for file, text in zip(FILES, texts, strict=True)}
 
@@ -78,13 +78,13 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
-    plans: Planned, house: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+    plans: Planned, project: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(found, "gpu-c")
     for name in ("dev-1", "dev-2"):
         found[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
-    edit(house, "prod", "users: [ada, grace]", "users: [ada]")
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "users: [ada, grace]", "users: [ada]")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
     assert changed == {
         "gw-a": ["keys", "former keys"],
@@ -101,7 +101,7 @@ def test_an_engine_host_without_its_gpus_holds_up_no_revocation_and_no_rotation(
 
 @pytest.mark.parametrize("lacks", ["driver", "disk", "weights", "clock", "port"])
 def test_whatever_it_lacks_the_others_are_changed(
-    plans: Planned, house: Path, found: dict[str, Answers], lacks: str
+    plans: Planned, project: Path, found: dict[str, Answers], lacks: str
 ) -> None:
     weights = "/srv/models/qwen3-coder-30b"
     answers = found["gpu-c"]
@@ -119,17 +119,17 @@ def test_whatever_it_lacks_the_others_are_changed(
             answers |= {("clock",): ("1000",)}
         case "port":
             answers |= {("port", "8000"): ("nginx.service",)}
-    edit(house, "prod", "workers: auto", "workers: 3")
+    edit(project, "prod", "workers: auto", "workers: 3")
     done, changed = run(plans, found)
     assert changed == {name: ["generation", "restart"] for name in ("gw-a", "gw-b")}
     assert failed(done) == {"gpu-c"}
 
 
 def test_an_engine_that_fails_in_the_run_holds_up_no_gateway_that_asks_it_already(
-    plans: Planned, house: Path, found: dict[str, Answers]
+    plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
-    edit(house, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
-    edit(house, "prod", "workers: auto", "workers: 3")
+    edit(project, "prod", "tensor_parallel: 2", "tensor_parallel: 1")
+    edit(project, "prod", "workers: auto", "workers: 3")
     done, changed = run(plans, found, fail={"gpu-c": ["begun="]})
     assert changed == {name: ["generation", "restart"] for name in ("gpu-c", "gw-a", "gw-b")}
     assert failed(done) == {"gpu-c"}
@@ -145,7 +145,7 @@ NEW = {
 @pytest.mark.parametrize(("said", "instead", "model"), NEW.values(), ids=NEW.keys())
 def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys(
     plans: Planned,
-    house: Path,
+    project: Path,
     found: dict[str, Answers],
     said: str,
     instead: str,
@@ -155,11 +155,11 @@ def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys
 ) -> None:
     lose_gpus(found, "gpu-c")
     if instead:
-        edit(house, "prod", said, instead)
+        edit(project, "prod", said, instead)
     else:
         monkeypatch.setenv("ENGINE_KEY", "another-key-of-the-engines")
         secrets._reveal.cache_clear()
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
     for name in ("gw-a", "gw-b"):
         assert changed[name] == ["keys", "former keys"]
@@ -177,14 +177,14 @@ def test_a_gateway_that_newly_needs_it_keeps_its_generation_and_changes_its_keys
 
 
 def test_a_replica_on_a_host_that_lacks_something_is_not_asked_yet(
-    plans: Planned, house: Path, found: dict[str, Answers]
+    plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
-    edit(house, "prod", "hosts: [gpu-a, gpu-b]", "hosts: [gpu-a]")
+    edit(project, "prod", "hosts: [gpu-a, gpu-b]", "hosts: [gpu-a]")
     before = plans("prod").hosts
     found |= {name: converged(before[name]) for name in ("gpu-b", "gw-a", "gw-b")}
     for name in ("gw-a", "gw-b"):
         found[name] |= gateway_files(before[name])
-    edit(house, "prod", "hosts: [gpu-a]", "hosts: [gpu-a, gpu-b]")
+    edit(project, "prod", "hosts: [gpu-a]", "hosts: [gpu-a, gpu-b]")
     lose_gpus(found, "gpu-b")
     done, changed = run(plans, found)
     assert "restart" not in [job for each in changed.values() for job in each]
@@ -198,12 +198,12 @@ GROUPS = """\
 
 
 @pytest.fixture
-def groups(plans: Planned, house: Path, found: dict[str, Answers]) -> dict[str, Answers]:
+def groups(plans: Planned, project: Path, found: dict[str, Answers]) -> dict[str, Answers]:
     """Two groups on two hosts: one whose first model is `coder`, and one that has `helper`."""
     both = "platform: {hosts: [dev-1, dev-2], users: [ada, grace], model: sonnet, version: 2.1.330}"
-    edit(house, "prod", f"  {both}\n", GROUPS)
-    edit(house, "prod", "haiku: helper", "haiku: cloud")
-    edit(house, "prod", "model: haiku", "model: helper")
+    edit(project, "prod", f"  {both}\n", GROUPS)
+    edit(project, "prod", "haiku: helper", "haiku: cloud")
+    edit(project, "prod", "model: haiku", "model: helper")
     hosts = plans("prod").hosts
     for name in ("dev-1", "dev-2", "gw-a", "gw-b"):
         found[name] = converged(hosts[name])
@@ -213,11 +213,11 @@ def groups(plans: Planned, house: Path, found: dict[str, Answers]) -> dict[str, 
 
 
 def test_clients_of_other_models_go_on(
-    plans: Planned, house: Path, groups: dict[str, Answers], caplog: pytest.LogCaptureFixture
+    plans: Planned, project: Path, groups: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     lose_gpus(groups, "gpu-c")
-    edit(house, "prod", "output: 16384", "output: 8192")  # of helper
-    edit(house, "prod", "model: opus", "settings: {cleanupPeriodDays: 9}, model: opus")
+    edit(project, "prod", "output: 16384", "output: 8192")  # of helper
+    edit(project, "prod", "model: opus", "settings: {cleanupPeriodDays: 9}, model: opus")
     done, changed = run(plans, groups)
     assert changed == {"dev-1": ["home files"]}
     assert failed(done) == {"gpu-c", "gw-a", "gw-b", "dev-2"}
@@ -228,12 +228,12 @@ def test_clients_of_other_models_go_on(
 
 
 def test_a_client_that_has_the_model_already_goes_on_and_one_that_newly_wants_it_waits(
-    plans: Planned, house: Path, groups: dict[str, Answers]
+    plans: Planned, project: Path, groups: dict[str, Answers]
 ) -> None:
     lose_gpus(groups, "gpu-c")
-    edit(house, "prod", "model: opus", "model: helper")
+    edit(project, "prod", "model: opus", "model: helper")
     edit(
-        house,
+        project,
         "prod",
         "users: [grace], model",
         "users: [grace], settings: {cleanupPeriodDays: 9}, model",
@@ -244,16 +244,16 @@ def test_a_client_that_has_the_model_already_goes_on_and_one_that_newly_wants_it
 
 
 def test_a_policy_waits_like_settings(
-    plans: Planned, house: Path, groups: dict[str, Answers]
+    plans: Planned, project: Path, groups: dict[str, Answers]
 ) -> None:
-    edit(house, "prod", "model: opus", "scope: managed, model: opus")
+    edit(project, "prod", "model: opus", "scope: managed, model: opus")
     managed = plans("prod").hosts["dev-1"]
     assert managed.clients and managed.clients.managed
     groups["dev-1"] = converged(managed)
     now = json.dumps(managed.clients.managed.settings, default=dict)
     groups["dev-1"]["content", POLICY] = content(now)
     lose_gpus(groups, "gpu-c")
-    edit(house, "prod", "scope: managed, model: opus", "scope: managed, model: helper")
+    edit(project, "prod", "scope: managed, model: opus", "scope: managed, model: helper")
     done, changed = run(plans, groups)
     assert "dev-1" not in changed
     assert "dev-1" in failed(done)
@@ -271,7 +271,7 @@ def test_nothing_leaves_while_an_engine_host_is_skipped(
 
 
 def test_what_is_wrong_with_the_plan_still_ends_the_run(
-    plans: Planned, house: Path, found: dict[str, Answers]
+    plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     lose_gpus(found, "gpu-c")
     found["gw-b"] |= {("port", "4000"): ("nginx.service",)}
@@ -280,12 +280,12 @@ def test_what_is_wrong_with_the_plan_still_ends_the_run(
 
 
 def test_a_host_of_engines_or_developers_that_does_not_answer_holds_up_nobody(
-    plans: Planned, house: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
+    plans: Planned, project: Path, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     nonsense: Answers = {("machine",): ("debian",)}
     found["gpu-c"] |= nonsense
     found["dev-2"] |= nonsense
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done, changed = run(plans, found)
     assert changed == {
         "gw-a": ["keys", "former keys"],
@@ -319,11 +319,11 @@ LAPTOP: dict[str, Answers] = {
 
 @pytest.mark.parametrize("odd", LAPTOP.values(), ids=LAPTOP.keys())
 def test_a_machine_of_developers_that_cannot_be_set_up_holds_up_nobody(
-    plans: Planned, house: Path, found: dict[str, Answers], odd: Answers
+    plans: Planned, project: Path, found: dict[str, Answers], odd: Answers
 ) -> None:
     found["dev-1"] |= odd
-    edit(house, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
-    edit(house, "prod", "workers: auto", "workers: 3")
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    edit(project, "prod", "workers: auto", "workers: 3")
     done, changed = run(plans, found)
     assert changed == {
         "gw-a": ["keys", "generation", "restart", "former keys"],

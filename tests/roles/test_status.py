@@ -32,9 +32,9 @@ def state(
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
     facts = [fact for role in registry.ROLES for fact in role.facts(plan)]
-    seen, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *said])
-    wanted = {each.name: each.generation for each in registry.rendered(plan, seen)}
-    return compare(running, seen, registry.services(plan, seen), wanted, problems, changes)
+    observed, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *said])
+    wanted = {each.name: each.generation for each in registry.rendered(plan, observed)}
+    return compare(running, observed, registry.services(plan, observed), wanted, problems, changes)
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
@@ -44,7 +44,7 @@ def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str
     return [[cell.strip() for cell in row] for row in rows]
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     found = state(plans, WELL)
     [generation] = {each.generation for each in found.services if each.desired}
@@ -58,7 +58,7 @@ def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFi
     assert not any("mirror.py" in row[0] for row in rows)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     failed = WELL[2].replace("active\t", "failed\t").replace("\t0\t", "\t7\t")
     found = state(
@@ -74,7 +74,7 @@ def test_one_that_is_not(plans: Planned, capsys: pytest.CaptureFixture[str]) -> 
     assert any("Run deploys/mirror.py to apply" in row[0] for row in rows)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
     [service] = state(plans, WELL[:1]).services
     assert (service.name, service.process) == ("vllm-tiny", None)
@@ -89,7 +89,7 @@ def test_what_a_host_does_not_say_is_refused() -> None:
 def test_any_machine_of_ours_understands_the_question() -> None:
     done = subprocess.run(["sh"], input=host_script([]), capture_output=True, text=True)
     assert done.stderr == ""
-    seen, running = parse_report([], done.stdout.splitlines())
-    assert running.available > 0 and all(seen.values.values())
+    observed, running = parse_report([], done.stdout.splitlines())
+    assert running.available > 0 and all(observed.values.values())
     if shutil.which("systemctl") is None:
         assert running.units == {}

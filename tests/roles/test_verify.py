@@ -24,7 +24,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.runtime.facts import Answer, Fact, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed
-from tests.roles.answers import having
+from tests.roles.answers import with_values
 from tests.roles.conftest import Planned
 from tests.roles.fleets import good
 from tests.roles.machine import Machine
@@ -195,15 +195,15 @@ def test_an_engine_with_another_window_than_the_fleets(plan: Mapping[str, HostPl
     gpu = plan["gpu"]
     [engine] = gpu.engines_of(VllmPlan)
     listed = json.dumps({"data": [{"id": "tiny", "max_model_len": 4096}]}).encode()
-    seen = having(healthy(gpu), {engine_models(engine): listed})
-    [layer] = layers(gpu, seen)
+    observed = with_values(healthy(gpu), {engine_models(engine): listed})
+    [layer] = layers(gpu, observed)
     [fault] = layer.faults
     assert fault.cause == f"'tiny' on gpu has a window of 4096, not {engine.context}"
 
 
 def test_a_gateway_that_does_not_reach_an_engine(plan: Mapping[str, HostPlan]) -> None:
-    seen = healthy(plan["gw-1"])
-    known = {fact: value for fact, value in seen.values.items() if ":8000" not in fact.key[1]}
+    observed = healthy(plan["gw-1"])
+    known = {fact: value for fact, value in observed.values.items() if ":8000" not in fact.key[1]}
     [layer] = layers(plan["gw-1"], assumed(known))
     assert [fault.cause for fault in layer.faults] == [
         "http://10.77.0.11:8000, which serves 'tiny', does not answer gw-1"

@@ -15,7 +15,7 @@ from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.facts import Services, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import Service
-from tests.roles.answers import converged, having, seen, services
+from tests.roles.answers import converged, observation_of, services, with_values
 from tests.roles.conftest import Planned
 from tests.roles.machine import Machine
 
@@ -168,9 +168,9 @@ def test_engines_start_after_their_device_files(plans: Planned, engine: Service)
 
 def test_an_inactive_unit_of_the_device_files_is_started(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
-    complete = seen(converged(plan))
+    complete = observation_of(converged(plan))
     assert changes(plan, complete) == []
-    failed = having(complete, {Unit(devices.UNIT): UnitState("failed", "enabled")})
+    failed = with_values(complete, {Unit(devices.UNIT): UnitState("failed", "enabled")})
     assert changes(plan, failed) == ["mirrorfleet-nvidia.service is not active and enabled"]
     [command] = devices.install(plan, failed)
     assert '\nsystemctl start "$unit"' in str(command)
@@ -181,6 +181,8 @@ def test_an_inactive_unit_of_the_device_files_is_started(plans: Planned) -> None
 
 def test_the_unit_of_the_device_files_is_removed_with_the_last_engine(plans: Planned) -> None:
     plan = plans("prod").hosts["gpu-a"]
-    found = having(seen(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})})
+    found = with_values(
+        observation_of(converged(plan)), {Services("nvidia"): frozenset({"nvidia"})}
+    )
     assert devices.removed(plan, found) == []
     assert devices.removed(replace(plan, engines=()), found) == ["nvidia"]

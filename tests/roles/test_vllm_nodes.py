@@ -23,7 +23,7 @@ from mirrorfleet.roles import registry
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import Service
 from tests.roles import fleets
-from tests.roles.answers import Answers, bare, converged, seen, served
+from tests.roles.answers import Answers, bare, converged, observation_of, served
 from tests.roles.fake import mirror
 from tests.roles.fleets import good
 from tests.roles.jobs import jobs
@@ -47,7 +47,9 @@ def plans() -> dict[str, HostPlan]:
 
 def large(plan: HostPlan) -> Service:
     return next(
-        service for service in registry.rendered(plan, seen(bare(plan))) if "large" in service.name
+        service
+        for service in registry.rendered(plan, observation_of(bare(plan)))
+        if "large" in service.name
     )
 
 

@@ -22,7 +22,7 @@ from mirrorfleet.roles.vllm.files import check_weights
 from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
-from tests.roles.answers import having
+from tests.roles.answers import with_values
 from tests.roles.fleets import good, safetensors
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
@@ -60,16 +60,16 @@ class Receiver:
     def place(self) -> str:
         return weights.location(self.engine.model, self.engine.weights)
 
-    def seen(self) -> Observation:
+    def observed(self) -> Observation:
         return self.machine.look_as_host(*weights.facts(self.engine))
 
     def said(self) -> list[str]:
-        return [change.what for change in weights.changes(self.engine, self.seen())]
+        return [change.what for change in weights.changes(self.engine, self.observed())]
 
     def receive(self, cut: int = 99) -> list[str]:
         """Run the commands, or some; return what was uploaded, and the complaint at the end."""
         told = []
-        commands = list(weights.fetch(self.engine, "/nowhere", self.seen()))
+        commands = list(weights.fetch(self.engine, "/nowhere", self.observed()))
         for command in commands[:cut]:
             if isinstance(command, FileUploadCommand):
                 to = self.machine.at(str(command.dest))
@@ -166,7 +166,7 @@ def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path:
             weights=Weights("hub", "Qwen/Coder", revision),
             hub=Hub(hub.url, Secret("command", "echo hf_of_the_tests", tmp_path), None),
         )
-        [command] = weights.fetch(host.engine, environment, host.seen())
+        [command] = weights.fetch(host.engine, environment, host.observed())
         assert "hf_of_the_tests" not in str(command)
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
@@ -176,7 +176,7 @@ def test_what_comes_from_a_hub_arrives_in_the_same_way(host: Receiver, tmp_path:
 
         (machine.at(host.place) / "model-2.safetensors").unlink()
         hub.sent.clear()
-        [command] = weights.fetch(host.engine, environment, host.seen())
+        [command] = weights.fetch(host.engine, environment, host.observed())
         assert machine.run(command).returncode == 0
         assert host.there() == FILES
         assert [each[0] for each in hub.sent] == ["model-2.safetensors"]
@@ -226,10 +226,10 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(host: Receiver) -> None:
     needed = sum(map(len, FILES.values()))
-    room = having(host.seen(), {Disk("/var/lib/mirrorfleet"): needed})
+    room = with_values(host.observed(), {Disk("/var/lib/mirrorfleet"): needed})
     [why] = texts(weights.problems([host.engine], room))
     assert why.startswith("weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free.")
-    room = having(room, {Disk("/var/lib/mirrorfleet"): needed + weights_upload.CHUNK})
+    room = with_values(room, {Disk("/var/lib/mirrorfleet"): needed + weights_upload.CHUNK})
     assert list(weights.problems([host.engine], room)) == []
 
 
@@ -250,8 +250,8 @@ def test_what_no_generation_starts_with_is_removed_on_request(host: Receiver) ->
         (place / name).mkdir(parents=True)
     unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
-    seen = machine.look_as_host(*removal.WeightsRemoval().facts(plan))
-    assert [change.what for change in removal.WeightsRemoval().changes(plan, seen)] == [
+    observed = machine.look_as_host(*removal.WeightsRemoval().facts(plan))
+    assert [change.what for change in removal.WeightsRemoval().changes(plan, observed)] == [
         *(
             f"{software.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
             for name in (unused, f"{unused}-2")

@@ -9,18 +9,21 @@ import pytest
 from mirrorfleet.cli.main import main
 from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime import cache
-from tests.roles.answers import bare, seen
+from tests.roles.answers import bare, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fleets import edit
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 def test_a_run_fetches_nothing_that_was_fetched_beforehand(
-    house: Path, plans: Planned, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    plans: Planned,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    carried = house / "carried"
-    (house / "cache").rename(carried)
-    assert main(["fetch", str(house / "inventories/lab.yml"), "--to", str(carried)]) == 0
+    carried = project / "carried"
+    (project / "cache").rename(carried)
+    assert main(["fetch", str(project / "inventories/lab.yml"), "--to", str(carried)]) == 0
     assert f"{carried}/mirrorfleet has the files of" in capsys.readouterr().out
     names = {path.name.rsplit("-", 1)[0] for path in (carried / "mirrorfleet/wheels").iterdir()}
     assert names == {"litellm-1.106.2", "vllm-0.32.0-cpu"}
@@ -32,12 +35,12 @@ def test_a_run_fetches_nothing_that_was_fetched_beforehand(
     monkeypatch.setattr(cache, "_pip_download", refuse)
     for plan in plans("lab").hosts.values():
         for role in ROLES:
-            role.fetch(plan, seen(bare(plan)))
+            role.fetch(plan, observation_of(bare(plan)))
 
 
 def test_a_fleet_whose_hosts_fetch_for_themselves_is_told(
-    house: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    edit(house, "lab", "packages: controller", "packages: registry")
-    assert main(["fetch", str(house / "inventories/lab.yml")]) == 1
+    edit(project, "lab", "packages: controller", "packages: registry")
+    assert main(["fetch", str(project / "inventories/lab.yml")]) == 1
     assert "Set packages: controller." in capsys.readouterr().err

@@ -21,7 +21,7 @@ from mirrorfleet.config.lock_files import indexes
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import software
 from mirrorfleet.runtime import cache, python
-from tests.roles.answers import bare, seen
+from tests.roles.answers import bare, observation_of
 from tests.roles.conftest import Planned
 from tests.roles.fleets import edit
 
@@ -169,13 +169,13 @@ def test_the_lock_file_of_the_cpu_build_says_where_its_torch_is() -> None:
         assert indexes(path.with_suffix(".in").read_text("utf-8")) == indexes(text)
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("packages", ["controller", "registry"])
-def test_hosts_are_sent_it_in_any_case(plans: Planned, house: Path, packages: str) -> None:
-    edit(house, "lab", "packages: controller", f"packages: {packages}")
+def test_hosts_are_sent_it_in_any_case(plans: Planned, project: Path, packages: str) -> None:
+    edit(project, "lab", "packages: controller", f"packages: {packages}")
     plan = plans("lab").hosts["gpu"]
     [engine] = plan.engines_of(VllmPlan)
-    archive = python.fetch(software.environment(engine), plan, seen(bare(plan)))
+    archive = python.fetch(software.environment(engine), plan, observation_of(bare(plan)))
     assert archive
     with tarfile.open(archive) as tar:
         pushed, wanted = (tar.extractfile(name) for name in ("pushed.txt", "requirements.txt"))

@@ -18,7 +18,7 @@ from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import client
 from mirrorfleet.runtime import paths, secrets
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import MACHINE, Answers, converged, seen, served
+from tests.roles.answers import MACHINE, Answers, converged, observation_of, served
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import ROOT, SECRETS, stand_in
@@ -32,19 +32,19 @@ Forgetful = Callable[[], None]
 
 
 @pytest.fixture
-def forget(house: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
+def forget(project: Path, monkeypatch: pytest.MonkeyPatch) -> Forgetful:
     """Take every secret of the fleets away, and every lock file of a release."""
     for service in ("claude", "litellm", "vllm"):
-        shutil.copytree(lock_folders.SHIPPED / service / "locks", house / "locks" / service)
+        shutil.copytree(lock_folders.SHIPPED / service / "locks", project / "locks" / service)
 
     def gone() -> None:
-        shutil.rmtree(house / "locks")
+        shutil.rmtree(project / "locks")
         monkeypatch.setattr(client, "_lock", LOCK_OF)
         for name in SECRETS:
             monkeypatch.delenv(name, raising=False)
-        shutil.rmtree(house / ".lab" / "secrets")
-        (house / "tls" / "llm.key").unlink()
-        stand_in(house / "bin" / "op", "exit 1")
+        shutil.rmtree(project / ".lab" / "secrets")
+        (project / "tls" / "llm.key").unlink()
+        stand_in(project / "bin" / "op", "exit 1")
         secrets._reveal.cache_clear()
         secrets._reveal_text.cache_clear()
 
@@ -69,7 +69,7 @@ def gone_back(done: dict[str, Traffic]) -> dict[str, list[str]]:
     return {name: jobs(traffic) for name, traffic in done.items() if traffic.execs}
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", FLEETS)
 def test_every_service_rolls_back_without_a_secret(
     plans: Planned, forget: Forgetful, name: str
@@ -88,7 +88,7 @@ def test_every_service_rolls_back_without_a_secret(
         assert not any(traffic.failed for traffic in done.values())
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("deploy", ["remove_clients", "remove_weights", "verify_weights"])
 @pytest.mark.parametrize("name", FLEETS)
 def test_what_removes_or_reads_needs_no_secret(
@@ -111,7 +111,7 @@ def test_a_host_that_still_has_a_part_is_told_so_without_a_secret(
         mirror(hosts, found, deploy=DEPLOYS / "remove_hosts.py")
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", FLEETS)
 def test_hosts_that_left_the_fleet_are_cleared_without_a_secret(
     plans: Planned, forget: Forgetful, name: str
@@ -127,7 +127,7 @@ def test_hosts_that_left_the_fleet_are_cleared_without_a_secret(
     assert not any(traffic.failed for traffic in done.values())
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", FLEETS)
 def test_status_shows_what_runs_and_what_cannot_be_compared(
     plans: Planned, forget: Forgetful, capsys: pytest.CaptureFixture[str], name: str
@@ -136,7 +136,7 @@ def test_status_shows_what_runs_and_what_cannot_be_compared(
     wanted = {
         (host, service.name): service.generation
         for host, plan in hosts.items()
-        for service in registry.rendered(plan, seen(MACHINE))
+        for service in registry.rendered(plan, observation_of(MACHINE))
     }
     found = {host: converged(plan) | process(plan) for host, plan in hosts.items()}
     forget()
