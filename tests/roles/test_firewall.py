@@ -99,7 +99,7 @@ def loaded(traffic: Traffic) -> list[str]:
             text=True,
         ).stdout
         for each, job in zip(traffic.execs, jobs(traffic), strict=True)
-        if job == "doors"
+        if job == "firewall rules"
     ]
 
 
@@ -120,7 +120,7 @@ def test_where_a_gateway_fails_nobody_is_shut_out(lab: Lab, project: Path) -> No
     found = {name: converged(plan) for name, plan in lab().items()}
     edit(project, "lab", "10.77.0.22", "10.77.0.23")
     done = mirror(lab(), found, fail={"gw-2": ["&& serves"], "gpu": ["skipped because"]})
-    assert jobs(done["gpu"]) == ["doors", "skipped"]
+    assert jobs(done["gpu"]) == ["firewall rules", "skipped"]
     assert done["gpu"].failed, "so that the run fails"
 
 
@@ -148,13 +148,13 @@ def test_what_another_hand_did_is_said_and_repaired(lab: Lab, name: str) -> None
     said = [change.what for change in Firewall().changes(lab()["gpu"], observation_of(found))]
     assert len(said) == 1
     assert what in said[0]
-    assert jobs(mirror({"gpu": lab()["gpu"]}, {"gpu": found})["gpu"]) == ["doors"]
+    assert jobs(mirror({"gpu": lab()["gpu"]}, {"gpu": found})["gpu"]) == ["firewall rules"]
 
 
 def test_a_host_that_is_to_have_no_doors_loses_them(lab: Lab, project: Path) -> None:
     found = {name: converged(plan) for name, plan in lab().items()}
     edit(project, "lab", "firewall: {engines: [10.77.0.1]}", "firewall: none")
-    assert jobs(mirror(lab(), found)["gpu"]) == ["no doors"]
+    assert jobs(mirror(lab(), found)["gpu"]) == ["no firewall rules"]
 
 
 def test_a_stranger_behind_a_door_refuses_the_run(lab: Lab) -> None:

@@ -46,7 +46,7 @@ def test_the_first_run_on_bare_hosts(plans: Planned) -> None:
     service = ["generation", "restart"]
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
         # Its environment and its weights, behind a door.
-        "gpu": [*PACKAGES, "doors", "ports", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
+        "gpu": [*PACKAGES, "firewall rules", "ports", *PACKAGES, *USER, *UPLOAD, *UPLOAD, *service],
         "gw-1": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
         "gw-2": [*PACKAGES, *USER, "keys", "ports", *UPLOAD, *service],
         "dev": [*UPLOAD, "home files", "machine files"],
@@ -96,7 +96,10 @@ def test_a_setting_of_one_gateway_is_sent_to_that_one_alone(plans: Planned, proj
     edit(project, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # where it is to listen
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
-        "gpu": ["doors", "doors"],  # the new address is let in first, the old one shut out last
+        "gpu": [
+            "firewall rules",
+            "firewall rules",
+        ],  # the new address is let in first, the old one shut out last
         "gw-1": [],
         "gw-2": ["generation", "restart"],
         "dev": [],

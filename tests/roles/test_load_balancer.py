@@ -17,7 +17,7 @@ from tests.roles.fleets import SECRETS, edit, good
 from tests.roles.jobs import jobs
 
 FRONT = (
-    "load_balancer: {hosts: [door], certificate: {push: ../tls/llm.pem}, "
+    "load_balancer: {hosts: [lb], certificate: {push: ../tls/llm.pem}, "
     "key: {file: ../tls/llm.key}}\n"
 )
 
@@ -29,14 +29,14 @@ pytestmark = pytest.mark.usefixtures("offline_cache")
 def test_it_comes_after_the_gateways_and_is_reloaded(plans: Planned) -> None:
     hosts = plans("front").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    door = done["door"].execs
-    assert jobs(done["door"])[:2] == ["ports", "packages"]
-    assert "\ninstall_packages haproxy socat curl python3\n" in door[1].command, (
+    calls = done["lb"].execs
+    assert jobs(done["lb"])[:2] == ["ports", "packages"]
+    assert "\ninstall_packages haproxy socat curl python3\n" in calls[1].command, (
         "which reserves its ports"
     )
-    assert jobs(done["door"])[-2:] == ["generation", "restart"]
-    assert max(each.number for each in done["gw-b"].execs) < door[-1].number
-    assert "\nrestart=reload-or-restart\n" in door[-1].command
+    assert jobs(done["lb"])[-2:] == ["generation", "restart"]
+    assert max(each.number for each in done["gw-b"].execs) < calls[-1].number
+    assert "\nrestart=reload-or-restart\n" in calls[-1].command
     assert any("disable --now haproxy.service" in each.command for each in door)
 
 
@@ -44,26 +44,26 @@ def test_one_that_has_left_the_fleet_file_goes_when_the_clients_know(
     plans: Planned, project: Path
 ) -> None:
     found = {name: converged(plan) for name, plan in plans("front").hosts.items()}
-    found["door"] |= {("services", "front", "front"): ()}
+    found["lb"] |= {("services", "front", "front"): ()}
     edit(project, "front", FRONT, "")
     edit(project, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
     done = mirror(plans("front").hosts, found)
-    assert jobs(done["door"]) == ["departure", "no ports"]
-    assert done["dev"].execs[-1].number < done["door"].execs[-1].number
+    assert jobs(done["lb"]) == ["service removal", "no ports"]
+    assert done["dev"].execs[-1].number < done["lb"].execs[-1].number
 
 
 def test_a_haproxy_that_was_there_before_is_left_alone(plans: Planned) -> None:
     hosts = plans("front").hosts
-    found = bare(hosts["door"]) | {("package", "haproxy"): ()}
-    done = mirror({"door": hosts["door"]}, {"door": found})
-    assert not any("haproxy.service" in each.command for each in done["door"].execs)
+    found = bare(hosts["lb"]) | {("package", "haproxy"): ()}
+    done = mirror({"lb": hosts["lb"]}, {"lb": found})
+    assert not any("haproxy.service" in each.command for each in done["lb"].execs)
 
 
 def test_a_gateway_that_fails_leaves_the_front_door_as_it_is(plans: Planned) -> None:
     hosts = plans("front").hosts
     answers = {name: bare(plan) for name, plan in hosts.items()}
     done = mirror(hosts, answers, fail={"gw-a": ["systemctl"]})
-    assert jobs(done["door"])[-1] == "skipped"
+    assert jobs(done["lb"])[-1] == "skipped"
 
 
 def test_no_diff_shows_the_private_key(
@@ -76,11 +76,11 @@ def test_no_diff_shows_the_private_key(
     (project / "tls/other.key").write_text(other)
     edit(project, "front", "tls/llm.key", "tls/other.key")
     done = mirror(plans("front").hosts, found, diff=True)
-    assert jobs(done["door"]) == ["generation", "restart"]
+    assert jobs(done["lb"]) == ["generation", "restart"]
     assert "front: certificate.pem differs" in caplog.text
     assert OTHER not in caplog.text
     assert SECRETS["key"] not in caplog.text
-    assert OTHER not in "".join(each.command for each in done["door"].execs)
+    assert OTHER not in "".join(each.command for each in done["lb"].execs)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_certificate_of_the_host_must_be_there(plans: Planned, project: Path) 
         "certificate: {path: /etc/ssl/private/llm.pem}",
     )
     hosts = plans("front").hosts
-    with pytest.raises(DeployError, match=r"door: .* certificate /etc/ssl/private/llm\.pem"):
+    with pytest.raises(DeployError, match=r"lb: .* certificate /etc/ssl/private/llm\.pem"):
         mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
 
 
