@@ -76,14 +76,19 @@ WRITES = st.integers(0, 5)
 @settings(max_examples=60)
 @given(FILES, FILES, st.lists(st.tuples(CLIENTS, WRITES), min_size=1, max_size=3), WRITES)
 def test_undo_restores_every_byte_after_any_number_of_interrupted_runs(
-    original: bytes | None, state: bytes | None, runs: list[tuple[ClientPlan, int]], cut: int
+    original: bytes | None,
+    state: bytes | None,
+    runs: list[tuple[ClientPlan, int]],
+    interrupted: int,
 ) -> None:
     before = home = home_with(original, state)
     home = install(home, runs[0][0])
     for client, writes in runs:
         home = install(home, client, writes)
     assert remove(home) == before, "immediately after the interruption"
-    assert remove(remove(home, cut)) == before, "also if the removal is interrupted and repeated"
+    assert remove(remove(home, interrupted)) == before, (
+        "also if the removal is interrupted and repeated"
+    )
     home = install(home, runs[-1][0])
     assert install(home, runs[-1][0]) == home, "a complete run repairs the home"
     assert remove(home) == before
@@ -95,16 +100,16 @@ def test_changes_of_the_developer_between_interrupted_runs_stay(
     original: bytes | None,
     state: bytes | None,
     clients: tuple[ClientPlan, ClientPlan, ClientPlan],
-    cut: int,
-    another: int,
+    writes: int,
+    more_writes: int,
     value: Any,
 ) -> None:
     first, second, third = clients
-    home = install(install(home_with(original, state), first), second, cut)
+    home = install(install(home_with(original, state), first), second, writes)
     if (path := HomeFact("ada", SEAT.settings)) not in home:
         return
     home[path] = Found("644", json.dumps(loaded(home[path].content) | {"mine": value}).encode())
-    home = install(home, third, another)
+    home = install(home, third, more_writes)
     for healed in (home, install(home, third)):
         after = loaded(remove(healed)[path].content)
         assert json.dumps(after.pop("mine")) == json.dumps(value)
