@@ -166,7 +166,7 @@ def test_leaving_an_installed_database_is_refused_in_a_run_limited_to_gateways(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_gateway_without_a_record_of_its_database_is_restarted(plans: Planned) -> None:
+def test_a_gateway_without_a_record_of_its_database_is_not_refused(plans: Planned) -> None:
     hosts = plans("database").hosts
     found = {name: converged(plan) for name, plan in hosts.items()}
     records = [words for words in found["gw"] if words[-1].endswith(f"/{PLACE}")]

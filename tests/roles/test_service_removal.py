@@ -122,15 +122,15 @@ def host(machine: Machine) -> Machine:
 
 def test_services_are_found_by_their_units_or_by_their_directories(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
-    host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
+    host.at("/etc/systemd/system/mirrorfleet-vllm-incomplete.service").touch()
     observed = host.look_as_host(Services("vllm-*"), Services("litellm"))
-    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
+    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-incomplete"}
     assert observed[Services("vllm-*")] == engines
     assert observed[Services("litellm")] == {"litellm"}
     assert service_removal.removed("vllm-*", ["vllm-tiny"], observed) == [
         "vllm-former",
         "vllm-stubborn",
-        "vllm-torso",
+        "vllm-incomplete",
     ]
     assert service_removal.removed("litellm", ["litellm"], observed) == []
 
