@@ -3,37 +3,35 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
-from collections.abc import Sequence
-
-from mirrorfleet.roles.registry import with_own
+from mirrorfleet.roles.registry import KnownEngines, roles
 from mirrorfleet.runtime.preflight import preflight
-from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.skipped import finish
 from mirrorfleet.runtime.steps import in_order, take_steps
 
 
-def mirror(extra: Sequence[Role] = ()) -> None:
-    """Change the hosts of this run. ``extra``: your own roles; engines first, all others last."""
-    roles = with_own(extra)
+def mirror() -> None:
+    """Change the hosts of this run."""
+    all_roles = roles()
 
     # Read every host once. Report all problems and stop, before the first change on any host.
-    preflight(*roles)
+    preflight(KnownEngines(), *all_roles)
 
     # A role takes steps only on the hosts that it concerns. Keys first: a revoked key stops
     # working even if a later step fails.
-    for role in in_order(roles):
+    for role in in_order(all_roles):
         take_steps(role, role.authorize)
 
     # Firewall and ports, then engines, gateways, load balancers, clients, and your own roles.
-    for role in in_order(roles):
+    for role in in_order(all_roles):
         take_steps(role, role.apply)
 
     # Now nothing needs the former keys and passwords.
-    for role in in_order(roles):
+    for role in in_order(all_roles):
         take_steps(role, role.retire)
 
-    # Remove what is no longer in the fleet file: clients first, the firewall's former rules last.
-    for role in in_order(reversed(roles)):
+    # Remove what is no longer in the fleet file, in reverse: clients, load balancers, gateways,
+    # engines, and the firewall's former rules last.
+    for role in in_order(reversed(all_roles)):
         take_steps(role, role.remove)
 
     # Exit code 1 if something was skipped on a host.

@@ -1,7 +1,8 @@
-"""The console for tables: as wide as the terminal, or without a limit if there is none."""
+"""The console for output: as wide as the terminal or COLUMNS, or without a limit."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console
@@ -12,4 +13,5 @@ WIDEST = 1000
 
 def console() -> Console:
     """Return the console on standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
+    return Console(width=width, highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude.role import Claude
 from mirrorfleet.roles.firewall.role import Firewall
@@ -17,11 +18,12 @@ from mirrorfleet.roles.redis.role import Redis
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Role
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
 
-ROLES: tuple[Role, ...] = (
+_BUILT_IN: tuple[Role, ...] = (
     System(),
     Firewall(),
     Ports(),
@@ -37,27 +39,62 @@ ROLES: tuple[Role, ...] = (
 )
 
 
-def with_own(extra: Iterable[Role]) -> tuple[Role, ...]:
-    """Return the roles of a run with a user's own: engines after these engines, others last."""
-    own = list(extra)
-    engines = [role for role in own if _is_engine(role)]
-    others = [role for role in own if not _is_engine(role)]
-    last = max(at for at, role in enumerate(ROLES) if _is_engine(role)) + 1
-    return (*ROLES[:last], *engines, *ROLES[last:], *others)
+_own: list[Role] = []
+
+
+def register(role: Role) -> None:
+    """Add your own role to every deploy and job of this process.
+
+    Call it in the inventory module, which pyinfra reads before each deploy. Raises ``ValueError``
+    if a role of the same class is registered.
+    """
+    if any(type(known) is type(role) for known in roles()):
+        raise ValueError(f"role '{role.title}' is registered already: remove one registration")
+    _own.append(role)
+
+
+def roles() -> tuple[Role, ...]:
+    """Return all roles. Your own engines follow the built-in engines, your other roles are last."""
+    engines = [role for role in _own if _is_engine(role)]
+    others = [role for role in _own if not _is_engine(role)]
+    end = max(at for at, role in enumerate(_BUILT_IN) if _is_engine(role)) + 1
+    return (*_BUILT_IN[:end], *engines, *_BUILT_IN[end:], *others)
 
 
 def _is_engine(role: Role) -> bool:
     return isinstance(role, ServiceRole) and role.part == "engines"
 
 
+class KnownEngines(Role):
+    """The check that every engine in a plan has a registered role."""
+
+    title = "Engines"
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        yield from without_role(plan)
+
+
+def without_role(plan: HostPlan) -> Iterator[Problem]:
+    """Yield an error for each engine of a host that no registered role manages."""
+    managed = {id(engine) for role in service_roles() for engine in role.instances(plan)}
+    for engine in plan.engines:
+        if id(engine) not in managed:
+            yield error(
+                f"no role is registered for the engine '{engine.engine}' of "
+                f"{', '.join(engine.windows)}.",
+                "Give its role to OwnEngine in the inventory module "
+                "(`mirrorfleet docs engine`, In your own repository).",
+            )
+
+
 def service_roles() -> Iterator[ServiceRole[object]]:
     """Yield the roles whose services run in generations."""
-    yield from (role for role in ROLES if isinstance(role, ServiceRole))
+    yield from (role for role in roles() if isinstance(role, ServiceRole))
 
 
 def services(plan: HostPlan, observed: Observation) -> list[Installed]:
     """Return the services of a host: names, users, ports. Needs no secret and no lock file."""
-    return [service for role in ROLES for service in role.services(plan, observed)]
+    return [service for role in roles() for service in role.services(plan, observed)]
 
 
 def desired(plan: HostPlan, observed: Observation) -> Iterator[tuple[str, Callable[[], Service]]]:
@@ -65,7 +102,7 @@ def desired(plan: HostPlan, observed: Observation) -> Iterator[tuple[str, Callab
 
     The function raises ``DeployError`` if a secret or a lock file is missing.
     """
-    for role in ROLES:
+    for role in roles():
         yield from role.desired(plan, observed)
 
 
@@ -76,4 +113,4 @@ def rendered(plan: HostPlan, observed: Observation) -> list[Service]:
 
 def fleet_keys(plan: HostPlan) -> Iterable[str]:
     """Yield the keys of the fleet file that use a host."""
-    return (key for role in ROLES for key in role.fleet_keys(plan))
+    return (key for role in roles() for key in role.fleet_keys(plan))

@@ -34,7 +34,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield fleet.document.problem(
             ("firewall", "gateways"), "applies to gateways, and there are none.", "Remove it."
         )
-    unguarded = [*models_of(fleet, EngineModel)]
+    unguarded = [model for model in models_of(fleet, EngineModel) if not model.url]
     if unguarded and config.on and not config.engines and not fleet.document.says("gateway"):
         yield fleet.document.warning(
             ("models", unguarded[0].name),

@@ -87,7 +87,7 @@ def _dates(fleet: Fleet, today: date) -> Iterator[Problem]:
             if is_past and key in used:
                 yield fleet.document.warning(
                     (*key, "expires"),
-                    f"is {day}, a past date: the gateways refuse the key.",
+                    f"is {day}, a past date: the gateways reject the key.",
                     "Write a later date, or remove the people with this key.",
                 )
 

@@ -80,7 +80,7 @@ def _gateway(fleet: Fleet) -> Iterator[_Reference]:
 def _host_lists(fleet: Fleet) -> Iterator[Key]:
     """Yield the keys that select hosts by name or by label."""
     for name, model in fleet.models.items():
-        if not isinstance(model, ProviderModel):
+        if not isinstance(model, ProviderModel) and not model.url:
             yield ("models", name, "hosts")
     if fleet.gateway:
         yield ("gateway", "hosts")

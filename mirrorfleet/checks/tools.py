@@ -19,7 +19,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield fleet.document.problem(
                 key,
                 f"resolves to '{model.name}', {reason}: Claude Code needs tool calls.",
-                "Choose another model, or correct its 'family' or 'tool_parser'.",
+                f"Choose another model, or correct its {engine_of(model).tools_keys}.",
             )
 
 

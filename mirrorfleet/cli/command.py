@@ -21,6 +21,14 @@ class Command(click.Command):
             for example in self.examples:
                 formatter.write(f"  {example}\n")
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. A ``UsageError`` names this command, not the program."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and return its exit code: 1 for a fleet file with mistakes."""
         try:

@@ -27,12 +27,15 @@ FOLDERS = ("tutorials", "how-to", "reference", "explanation", "contributing")
         "mirrorfleet docs explanation/database",
     ),
 )
-@click.argument("page", required=False)
+@click.argument(
+    "page",
+    required=False,
+    help="A name from the list, with or without its folder. Default: print the list.",
+)
 def command(page: str | None) -> int:
     """Print a page of the documentation, or the list of all pages.
 
-    PAGE is a name from the list, with or without its folder. The page is Markdown if the output
-    is not a terminal.
+    The page is Markdown if the output is not a terminal.
     """
     pages = {
         str(file.relative_to(DOCS).with_suffix("")): file

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from mirrorfleet import __version__
 from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.release import requirement
 from mirrorfleet.config.schema import SCHEMA
@@ -90,7 +91,9 @@ def _files(name: str) -> Iterator[tuple[str, str]]:
             DEPLOY.format(summary=summary, fleet=name, name=deploy.stem),
         )
     yield "schemas/fleet.schema.json", SCHEMA.read_text(encoding="utf-8")
-    yield "requirements.txt", f"{requirement()}\n"
+    template = (STARTER / "requirements.txt").read_text(encoding="utf-8")
+    pinned = requirement()
+    yield "requirements.txt", f"{pinned}\n" if pinned else template.replace("VERSION", __version__)
 
 
 def _write(path: Path, content: str) -> None:

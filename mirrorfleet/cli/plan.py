@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from textwrap import wrap
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mirrorfleet import fleet, terminal
@@ -49,7 +49,7 @@ def command(file: str, host: str | None, why: str | None, *, as_json: bool) -> i
     if why:
         return _explain(console, planned, hosts, why)
     for plan in hosts:
-        console.print(_table(planned, plan))
+        _print_values(console, planned, plan)
     return 0
 
 
@@ -58,17 +58,15 @@ def _unknown(kind: str, word: str, known: Iterable[str]) -> int:
     return 1
 
 
-def _table(planned: FleetPlan, plan: HostPlan) -> Table:
-    address = planned.fleet.hosts[plan.name].address
-    table = Table(title=f"{plan.name} ({address})", title_justify="left", expand=False)
-    table.add_column("value", overflow="fold")
-    table.add_column("is", overflow="fold")
-    table.add_column("because of", overflow="fold", style="dim")
-    for each in values(planned, plan):
-        if each.value is not None and each.path != ("name",):
-            cells = (".".join(each.path), _show(each.value), _origin(each))
-            table.add_row(*map(_line, cells))
-    return table
+def _print_values(console: Console, planned: FleetPlan, plan: HostPlan) -> None:
+    """Print ``key = value`` for each value of a host, and its origin in an indented line."""
+    _print(console, f"{plan.name} ({planned.fleet.hosts[plan.name].address})", style="bold")
+    for value in values(planned, plan):
+        if value.value is not None and value.path != ("name",):
+            _print(console, f"{'.'.join(value.path)} = {_show(value.value)}")
+            if origin := _origin(value):
+                _print(console, f"    {origin}", style="dim")
+            _print_reason(console, value.reason)
 
 
 def _show(value: object) -> str:
@@ -77,12 +75,11 @@ def _show(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _origin(each: Value) -> str:
-    """Name the line that decides, or say that nothing in the file does."""
-    decisive = [source for source in each.sources if source.place]
-    if decisive:
-        return f"{decisive[0].place} {decisive[0].key}"
-    return f"default of {each.sources[-1].key}" if each.sources else each.reason
+def _origin(value: Value) -> str:
+    """Return the line of the fleet file that decides a value, or its default, or ""."""
+    for source in [source for source in value.sources if source.place] or value.sources[-1:]:
+        return f"{source.place} {source.key}" if source.place else f"default of {source.key}"
+    return ""
 
 
 def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], key: str) -> int:
@@ -90,20 +87,29 @@ def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], key: s
     # Any run of whole words names a value: `workers`, `env.API_TIMEOUT_MS`, `engines.coder`.
     found = [each for each in every if f".{key}." in f".{'.'.join(each.path)}."]
     if not found:
-        return _unknown("value", key, {each.path[-1] for each in every})
+        parts = key.count(".") + 1
+        known = {".".join(path) for value in every for path in (value.path[-parts:], value.path)}
+        return _unknown("value", key, known)
     for same in group_values(found):
-        console.print(_line(f"{_some(same.paths)} = {_show(same.value.value)}", style="bold"))
-        console.print(_line(f"    on {_some(same.hosts)}"))
+        _print(console, f"{_some(same.paths)} = {_show(same.value.value)}", style="bold")
+        _print(console, f"    on {_some(same.hosts)}")
         sources = same.value.sources
         for source in [it for it in sources if it.place] or sources[-1:]:
-            console.print(_line(f"    {_source(source)}"))
-        if same.value.reason:
-            console.print(_line(f"    {same.value.reason}"))
+            _print(console, f"    {_source(source)}")
+        _print_reason(console, same.value.reason)
     return 0
 
 
-def _line(text: str, style: str = "") -> Text:
-    return Text(printable(text), style=style)
+def _print(console: Console, text: str, style: str = "") -> None:
+    """Print one line, which only the terminal itself wraps."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def _print_reason(console: Console, reason: str) -> None:
+    """Print a reason, indented, and wrapped between words at the width of the console."""
+    width = console.width - 4
+    for line in wrap(printable(reason), width, break_long_words=False, break_on_hyphens=False):
+        _print(console, f"    {line}", style="dim")
 
 
 def _some(words: list[str]) -> str:
@@ -116,6 +122,7 @@ def _more(words: list[str]) -> str:
 
 def _source(source: Source) -> str:
     if not source.place:
-        return f"{source.key}: not in the file"
+        default = "" if source.default is None else f", default {_show(source.default)}"
+        return f"{source.key}: not in the file{default}"
     value = f": {_show(source.value)}" if not isinstance(source.value, dict | list) else ""
     return f"{source.place} {source.key}{value}"

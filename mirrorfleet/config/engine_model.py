@@ -1,4 +1,4 @@
-"""What every model has that an engine serves on hosts of the fleet, whichever engine it is."""
+"""What every model has that an engine serves, whichever engine it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class EngineModel:
     """The base of the models of each engine; ``engine`` is its word in the fleet file.
 
     ``devices`` are the GPU indices that the model names itself. ``api_key`` is the key that the
-    engine asks for, ``None`` where it asks for none.
+    engine asks for, ``None`` where it asks for none. A model of an engine that already runs has its
+    ``url`` and no hosts; ``served_name`` is the name of the model there.
     """
 
     engine: ClassVar[str]
@@ -24,6 +25,13 @@ class EngineModel:
     output: int
     devices: tuple[int, ...] | None = None
     api_key: Secret | None = None
+    url: str | None = None
+    served_name: str | None = None
+
+    @property
+    def name_at_engine(self) -> str:
+        """Return the name by which gateways ask the engine for the model."""
+        return self.served_name or self.name
 
     @property
     def gpus(self) -> int:

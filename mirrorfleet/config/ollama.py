@@ -1,4 +1,4 @@
-"""Models that Ollama serves on hosts of the fleet."""
+"""Models that Ollama serves, on hosts of the fleet or where it already runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
+from mirrorfleet.config.running import common
 from mirrorfleet.config.schema import definition, keys
 
 
@@ -65,8 +66,20 @@ class OllamaModel(EngineModel):
     server: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningOllamaModel(EngineModel):
+    """A model of an Ollama that already runs."""
+
+    engine: ClassVar[str] = "ollama"
+
+
+def running_ollama(section: Section) -> RunningOllamaModel:
+    """Read one of ``models`` with ``engine: ollama`` and ``url``."""
+    return RunningOllamaModel(**common(section))
+
+
 def ollama(section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
-    """Read one of ``models`` with ``engine: ollama``."""
+    """Read one of ``models`` with ``engine: ollama`` and ``hosts``."""
     is_tag = isinstance(section["weights"], str)
     return OllamaModel(
         name=section.name,

@@ -32,8 +32,8 @@ Part = Literal["engines", "gateway", "clients"]
 class Problem:
     """One problem, of a fleet file or of a host. Printed as
 
-        prod.yml:12: gateway.workers: must be 2 or more. Write …
-        gw-1: port 4000 is in use by nginx.service. Stop …
+        prod.yml:7: models.coder.tensor_paralel: unknown key. Did you mean 'tensor_parallel'?
+        gw-1: the processor is armv7l; services run on x86_64 and aarch64. Choose another host.
 
     An ``error`` refuses the file, or ends the run before the first change. A ``warning`` is printed
     and nothing else. A ``skip`` leaves out a ``part`` of a host, or without one something smaller,
@@ -120,12 +120,18 @@ def dotted(key: Key) -> str:
 def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:
     """Return the closest known word as a question, else the list of all known words."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1, cutoff=CLOSE if len(words) > SHOWN else NEAR)
-    if close:
-        return f"Did you mean '{close[0]}'?"
+    if close := closest(word, words):
+        return f"Did you mean '{close}'?"
     if len(words) > SHOWN or not listed:
         return ""
     return f"Known here: {', '.join(words)}." if words else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is similar enough to be meant, else ""."""
+    words = sorted(known)
+    cutoff = CLOSE if len(words) > SHOWN else NEAR
+    return next(iter(get_close_matches(word, words, n=1, cutoff=cutoff)), "")
 
 
 CLOSE, NEAR = 0.7, 0.65

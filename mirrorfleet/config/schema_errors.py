@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 from jsonschema.exceptions import ValidationError
 
+from mirrorfleet.config import running_errors
 from mirrorfleet.config.document import Document
-from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.config.problems import Key, Problem, closest, did_you_mean
 from mirrorfleet.config.schema import CONTROL, resolve, validator
 
 
@@ -21,11 +22,14 @@ def explain(
     """Yield the problems of one error. ``around`` is the schema that has it as an alternative."""
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
-    remedy = _both(_referring(error), schema, key) or _advice(around or {}, key)
+    referring = _referring(error)
     match error.validator:
         case "additionalProperties":
             known = [*_present(schema.get("properties", {}))]
             for name in unknown(error):
+                if problem := running_errors.refused(document, (*key, name), schema):
+                    yield problem
+                    continue
                 yield document.problem((*key, name), "unknown key.", did_you_mean(name, known))
         case "required":
             name = missing(error)
@@ -39,8 +43,51 @@ def explain(
             )
         case _ if variable := _variable(error.instance):
             yield from _reference(document, key, error, schema, variable)
-        case _:
+        case _ if reference := _secret_reference(error, (referring, schema, around or {})):
+            mistake = "is a literal value, not a reference to a secret."
+            text = referring.get("description") or (around or {}).get("description", "")
+            remedy = f"Write a reference: {_name(key)}{flow(reference)}. {text}".rstrip()
+            yield document.problem(key, mistake, remedy)
+        case "type" if (value := _unquoted(error)) is not None:
+            remedy = f"Remove the quotes: {_name(key)}{flow(value)}"
             yield document.problem(key, _mistake(error, schema), remedy)
+        case _:
+            remedy = _both(referring, schema, key) or _advice(around or {}, key)
+            yield document.problem(key, _mistake(error, schema), remedy)
+
+
+def _secret_reference(error: ValidationError, schemas: Iterable[dict[str, Any]]) -> Any:
+    """Return the example of a reference if a secret has a literal value instead, else ``None``."""
+    parts = list(schemas)
+    is_secret = any(part.get("writeOnly") for part in parts)
+    if not is_secret or not isinstance(error.instance, str | int | float):
+        return None
+    examples = [example for part in parts for example in part.get("examples", [])]
+    return next((example for example in examples if isinstance(example, dict)), None)
+
+
+def _unquoted(error: ValidationError) -> Any:
+    """Return the value of a string without its quotes if it then has the right type."""
+    if not isinstance(error.instance, str):
+        return None
+    try:
+        value = yaml.safe_load(error.instance)
+    except yaml.YAMLError:
+        return None
+    types = [error.validator_value] if isinstance(error.validator_value, str) else []
+    fits = any(validator().is_type(value, kind) for kind in types)
+    return value if fits and isinstance(value, int | float) else None
+
+
+def misspelled(errors: Iterable[ValidationError]) -> set[Key]:
+    """Return the keys for which a file has an unknown key with a similar name."""
+    found: set[Key] = set()
+    for error in errors:
+        if error.validator == "additionalProperties":
+            known = [*_present(error.schema.get("properties", {}))]  # type: ignore[union-attr]
+            names = (closest(name, known) for name in unknown(error))
+            found |= {(*error.absolute_path, name) for name in names if name}
+    return found
 
 
 def _present(properties: dict[str, Any]) -> Iterator[str]:
@@ -110,6 +157,10 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
     if len(alike) == 1 and inner:
         for each in inner:
             each.parent = error
+        renamed = misspelled(inner)
+        for each in inner:
+            if each.validator == "required" and (*each.absolute_path, missing(each)) in renamed:
+                continue
             yield from explain(document, each, schema)
     else:
         # A value in place of a reference to a secret may be the secret.
@@ -171,10 +222,14 @@ def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:
 def _advice(schema: dict[str, Any], key: Key) -> str:
     """Return a schema's description, with its example as a line to paste."""
     advice: str = schema.get("description", "")
-    name = key[-1] if key and isinstance(key[-1], str) else ""
     for example in schema.get("examples", [])[:1]:
-        advice += f" For example: {f'{name}: ' if name else ''}{flow(example)}"
+        advice += f" For example: {_name(key)}{flow(example)}"
     return advice.strip()
+
+
+def _name(key: Key) -> str:
+    """Return the start of the line that has a key: ``port: ``, or "" for an item of a list."""
+    return f"{key[-1]}: " if key and isinstance(key[-1], str) else ""
 
 
 def flow(value: Any) -> str:

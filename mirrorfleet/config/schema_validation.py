@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.schema import validator
-from mirrorfleet.config.schema_errors import explain, missing, unknown
+from mirrorfleet.config.schema_errors import explain, missing, misspelled, unknown
 
 
 def examine(document: Document) -> tuple[Document | None, list[Problem]]:
@@ -23,10 +23,11 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
     """
     errors = list(validator().iter_errors(document.data))
     problems = [*document.problems]
+    reported = document.lost | misspelled(errors)
     problems += [
         problem
         for error in errors
-        if not _is_of_what_was_lost(error, document.lost)
+        if not _is_of_what_was_lost(error, reported)
         for problem in explain(document, error)
     ]
     data, lost = deepcopy(document.data) if errors else document.data, set(document.lost)

@@ -1,4 +1,4 @@
-"""Models that vLLM serves on hosts of the fleet."""
+"""Models that vLLM serves, on hosts of the fleet or where it already runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
+from mirrorfleet.config.running import common
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,34 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VllmModel(EngineModel):
-    """A model with an engine of its own on each of its hosts; ``arguments`` are vLLM's own options.
+class AnyVllmModel(EngineModel):
+    """A model of a vLLM, wherever it runs.
 
-    ``family`` decides the parsers that the model does not name itself: see engines/parsers.py.
+    ``family`` decides the parsers that the model does not name itself: see engines/vllm/parsers.py.
     """
 
     engine: ClassVar[str] = "vllm"
 
-    version: str
-    build: Literal["cuda", "cpu"]
-    weights: Weights
     family: str | None
     tool_parser: str | None
     reasoning_parser: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningVllmModel(AnyVllmModel):
+    """A model of a vLLM that already runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VllmModel(AnyVllmModel):
+    """A model with an engine of its own on each of its hosts.
+
+    ``arguments`` are vLLM's own options.
+    """
+
+    version: str
+    build: Literal["cuda", "cpu"]
+    weights: Weights
     nodes: int
     node_port: int
     port: int
@@ -69,8 +84,18 @@ class VllmModel(EngineModel):
         return tuple(self.hosts[at : at + self.nodes] for at in starts)
 
 
+def running_vllm(section: Section) -> RunningVllmModel:
+    """Read one of ``models`` with ``engine: vllm`` and ``url``."""
+    return RunningVllmModel(
+        **common(section),
+        family=section.get("family"),
+        tool_parser=section.get("tool_parser"),
+        reasoning_parser=section.get("reasoning_parser"),
+    )
+
+
 def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:
-    """Read one of ``models`` with ``engine: vllm``."""
+    """Read one of ``models`` with ``engine: vllm`` and ``hosts``."""
     environment = section["environment"]
     return VllmModel(
         name=section.name,

@@ -57,6 +57,15 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Whether it requires its key on every path."""
 
+    tools_keys: ClassVar[str] = "'tools'"
+    """The keys of a model that say whether it has tools, for a fix."""
+
+    tools_fix: ClassVar[str] = ""
+    """How to give the models of a running engine tools, as the beginning of a fix."""
+
+    window_fix: ClassVar[str] = "Start it with a larger window"
+    """How to enlarge the window of a running engine, as the beginning of a fix."""
+
     metrics_path: ClassVar[str] = ""
     """The path of its metrics for Prometheus; empty: none."""
 

@@ -34,6 +34,9 @@ class Decommission(Role):
         yield from (Exists(path) for path in (ROOT, STATE, *_kept_state(), *_markers()))
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        if unknown := list(registry.without_role(plan)):
+            yield from unknown
+            return
         if keys := list(registry.fleet_keys(plan)):
             yield error(
                 f"the fleet file still uses this host: {', '.join(keys)}.",
@@ -43,12 +46,22 @@ class Decommission(Role):
             return
         # Other hosts may depend on these services: mirror.py removes them at the right time.
         patterns = [role.unit_names for role in registry.service_roles()]
+        removable = {name for role in registry.roles() for name in role.removable_services}
         for name in sorted(observed[Services("*")]):
+            if name in removable:
+                continue
             if any(fnmatch(name, pattern) for pattern in patterns):
                 yield error(
                     f"mirrorfleet-{name}.service is still installed.",
                     "Run deploys/mirror.py first: it removes the service once nothing depends on "
                     "it.",
+                )
+            else:
+                yield error(
+                    f"mirrorfleet-{name}.service is still installed, and no registered role "
+                    "manages it.",
+                    "Register its role in the inventory module (`mirrorfleet docs own-role`), "
+                    "then run deploys/mirror.py.",
                 )
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -100,7 +113,7 @@ def _markers() -> dict[str, str]:
 
 def _kept_state() -> dict[str, str]:
     """Return the directories that are kept, each with the option that removes it."""
-    return {path: option for role in registry.ROLES for path, option in role.kept_state().items()}
+    return {path: option for role in registry.roles() for path, option in role.kept_state().items()}
 
 
 def _kept(observed: Observation) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.jobs.driver_facts import DriverPackage, DriverState
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.roles.registry import roles
 from mirrorfleet.runtime import packages
 from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.facts import Exists, Fact, Gpus
@@ -61,7 +61,7 @@ class Drivers(Role):
             )
             return
         release = _release(plan, observed)
-        for role in ROLES:
+        for role in roles():
             yield from role.driver_problems(plan, release)
         if observed[Exists(UNINSTALL)]:
             yield error(

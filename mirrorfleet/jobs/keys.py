@@ -32,13 +32,17 @@ def main(path: str, name: str | None, pipe: bool) -> int:
             )
         print(reveal(found[name].key))
     except DeployError as error:
-        return _refused(f"On this machine, {error}")
+        return _refused(_sentence(str(error)))
     return 0
 
 
 def _refused(reason: str) -> int:
     print(reason, file=sys.stderr)
     return 1
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
 
 
 def _table(found: Iterable[KeyPlan]) -> None:
@@ -66,7 +70,7 @@ def _table(found: Iterable[KeyPlan]) -> None:
         )
     console.print(table)
     for reason in missing:
-        print(f"On this machine, {reason}", file=sys.stderr)
+        print(_sentence(reason), file=sys.stderr)
 
 
 def _until(key: KeyPlan) -> str:

@@ -87,7 +87,13 @@ class Rollback(Role):
 
 
 def rollback_of(name: str) -> Rollback:
-    """Return the rollback of a service. Raises ``DeployError`` if no host of the run has it."""
+    """Return the rollback of a service.
+
+    Raises ``DeployError`` if no host of the run has it, or if an engine has no registered role.
+    """
+    for host in run.hosts():
+        for problem in registry.without_role(run.plan_of(host)):
+            raise DeployError(problem.at(host.name))
     known = {
         service.name
         for host in run.hosts()

@@ -15,7 +15,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError, did_you_mean
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.roles.registry import roles
 from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.secrets import references_only
 
@@ -54,7 +54,7 @@ def files(plan: HostPlan) -> Iterator[tuple[str, str]]:
     Programs are left out: they are unchanged files of roles/.
     """
     with references_only() as references:
-        for role in ROLES:
+        for role in roles():
             for path, content in role.files(plan, A_HOST):
                 # Gateways get the digest of a developer's key: show the reference of the key.
                 for secret in references:

@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import fleet
 from mirrorfleet.config.problems import FleetError
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.roles.registry import roles
 from mirrorfleet.runtime import cache
 from mirrorfleet.runtime.facts.python import Python
 from mirrorfleet.runtime.observe import assumed
@@ -38,7 +38,7 @@ def main(path: str, python: str, architecture: str, to: str | None) -> int:
     host = assumed({Python(): python}, architecture=architecture)
     try:
         for plan in planned.hosts.values():
-            for role in ROLES:
+            for role in roles():
                 role.fetch(plan, host)
     except (DeployError, OSError) as error:
         print(f"{plan.name}: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.monitoring import running
 from mirrorfleet.planning import EnginePlan, FleetPlan, http
 
 HERE = Path(__file__).parent
@@ -54,6 +55,7 @@ def unmonitored(planned: FleetPlan) -> Iterator[str]:
             yield f"{name}: has no metrics port. Write gateway.metrics: {{port: 9464}}."
         elif gateway and gateway.listen in LOOPBACK:
             yield f"{name}: serves metrics on {gateway.listen} only. Run Prometheus on {name}."
+    yield from running.unmonitored(planned.fleet)
 
 
 def _configuration(planned: FleetPlan) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def _configuration(planned: FleetPlan) -> dict[str, Any]:
             gateways.append(_target(address, host.gateway.metrics_port, labels))
         for engine in host.engines:
             engines += _engine(engine, labels)
+    engines += running.targets(planned.fleet)
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["mirrorfleet-rules.yml"],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from mirrorfleet.config import EngineModel, Fleet, Secret
+from mirrorfleet.config import EngineModel, Fleet, Secret, schema
 from mirrorfleet.config.key_derivation import DerivedKey
 from mirrorfleet.config.key_holders import allowed, opened
 from mirrorfleet.config.problems import Key, Place
@@ -24,11 +24,16 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Source:
-    """A key of the fleet file; ``place`` is ``None`` if the file does not have it (default)."""
+    """A key of the fleet file.
+
+    If the file does not have it, ``place`` is ``None``, and ``default`` is that of the schema or
+    ``None``.
+    """
 
     key: str
     place: Place | None
     value: Any
+    default: Any = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +132,13 @@ class _Walker:
 
     def source(self, dotted: str) -> Source:
         key, rest = self._key(dotted)
-        if rest:
-            return Source(dotted, None, None)
-        value = self.fleet.document.data
+        value, form = self.fleet.document.data, schema.root()
         for part in key:
+            form = schema.below(form, value, str(part)) if isinstance(value, dict) else {}
             value = value[part]
+        if rest:
+            known = schema.keys(form, value) if isinstance(value, dict) else {}
+            return Source(dotted, None, None, known.get(rest, {}).get("default"))
         return Source(dotted, self.fleet.document.place(key), value)
 
     def _key(self, dotted: str) -> tuple[Key, str]:

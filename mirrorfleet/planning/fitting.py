@@ -135,8 +135,8 @@ def _unlike_claude(chosen: Choice) -> Settings:
             Provenance(
                 (group_key(group, "settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"), "models"),
                 "for each name of a model other than Claude: no system messages inside the "
-                "conversation, which its chat template moves or refuses; thinking can be disabled; "
-                "no effort levels that it refuses",
+                "conversation, which its chat template moves or rejects; thinking can be disabled; "
+                "no effort levels that it rejects",
             ),
         ),
     )

@@ -95,7 +95,7 @@ class LitellmPlan:
         "gateway.routing.cooldown_time",
         "gateway.routing.allowed_fails",
         "models",
-        reason="a cooldown of a model's only engine would refuse all requests for it",
+        reason="a cooldown of a model's only engine would reject all requests for it",
     )
     redis: Redis | None = derived_from(
         "gateway.redis", reason="with 'install', the host is the address of that host"

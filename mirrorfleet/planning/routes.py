@@ -9,6 +9,7 @@ from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Sec
 from mirrorfleet.data import table
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
+from mirrorfleet.planning.running import RunningPlan, running
 
 LISTED = "if unset, for a provider's model, from the price list of this release of LiteLLM"
 
@@ -54,8 +55,9 @@ class Route:
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
-        reason="if the engine cuts long prompts: the gateway counts tokens and refuses them first",
+        reason="if the engine cuts long prompts: the gateway counts tokens and rejects them first",
     )
+    running: RunningPlan | None = derived_from("models.{model}.url")
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -76,15 +78,13 @@ def _to_engine(
     fleet: Fleet, model: EngineModel, ports: Mapping[tuple[str, str], int]
 ) -> Iterator[Route]:
     engine = engine_of(model)
-    for host in model.heads:
+    heads = [(fleet.hosts[host].address, ports[model.name, host]) for host in model.heads]
+    for url in [model.url] if model.url else [http(*head) for head in heads]:
         yield Route(
             model=model.name,
             engine=engine.name,
-            upstream=f"{engine.litellm_provider}/{model.name}",
-            settings={
-                "api_base": http(fleet.hosts[host].address, ports[model.name, host])
-                + engine.api_path
-            },
+            upstream=f"{engine.litellm_provider}/{model.name_at_engine}",
+            settings={"api_base": url + engine.api_path},
             secrets={"api_key": model.api_key} if model.api_key else {},
             bearer=model.api_key is not None,
             drop_params=True,
@@ -93,6 +93,7 @@ def _to_engine(
             base_model=None,
             adaptive_thinking=engine.has_thinking(model),
             checked_weights=engine.cut_weights(model),
+            running=running(model),
         )
 
 
@@ -111,6 +112,7 @@ def _to_provider(model: ProviderModel) -> Route:
         base_model=model.base_model,
         adaptive_thinking=False,
         checked_weights=None,
+        running=None,
     )
 
 

@@ -36,7 +36,7 @@ def _lines(fleet: Fleet) -> Iterator[str]:
     for reason, fallbacks in (
         ("fallback", fleet.fallbacks),
         ("longer prompts", fleet.context_window_fallbacks),
-        ("refused content", fleet.content_policy_fallbacks),
+        ("rejected content", fleet.content_policy_fallbacks),
     ):
         for name, targets in fallbacks.items():
             for target in targets:
@@ -64,7 +64,8 @@ def _served(model: Model) -> Iterator[str]:
     if isinstance(model, ProviderModel):
         yield f"{model.provider}: {model.id}"
     else:
-        yield f"{engine_of(model).title} on {_some(_replicas(model))}"
+        where = f"at {model.url}" if model.url else f"on {_some(_replicas(model))}"
+        yield f"{engine_of(model).title} {where}"
         yield f"{model.context // 1024}K window"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mirrorfleet import fleet
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.planning import FleetPlan
-from mirrorfleet.runtime import jump
+from mirrorfleet.runtime import host_keys, jump
 
 LOST_AFTER = 60
 """Seconds without a reply after which a connection counts as lost."""
@@ -23,7 +23,8 @@ def groups(module: str | Path) -> dict[str, list[Any]]:
     """Return pyinfra's groups for the fleet file beside an inventory module: hosts, and labels.
 
     The data ``plan`` of each host is its plan. A fleet file with mistakes ends the program with all
-    mistakes and no traceback.
+    mistakes and no traceback. So does a missing known_hosts file, unless pyinfra only shows the
+    inventory.
     """
     try:
         planned = fleet.plan(fleet.load(Path(module).with_suffix(".yml")))
@@ -31,6 +32,8 @@ def groups(module: str | Path) -> dict[str, list[Any]]:
         sys.exit(str(error))
     for warning in planned.fleet.warnings:
         print(warning, file=sys.stderr)
+    if "debug-inventory" not in sys.argv and (missing := list(host_keys.problems(planned.fleet))):
+        sys.exit("\n".join(map(str, missing)))
     labels: dict[str, list[str]] = {}
     for host in planned.fleet.hosts.values():
         for label in host.labels:

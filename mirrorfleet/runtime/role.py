@@ -42,6 +42,9 @@ class Role:
     title: ClassVar[str]
     """The heading of the role's steps in the output."""
 
+    removable_services: ClassVar[tuple[str, ...]] = ()
+    """Short names of services that no client depends on: deploys/remove_hosts.py removes them."""
+
     def facts(self, plan: HostPlan) -> Iterable[Fact[Any]]:
         """Return the facts that the role needs to compare a host with its plan."""
         return ()
@@ -64,8 +67,8 @@ class Role:
     def fetch(self, plan: HostPlan, observed: Observation) -> None:
         """Download the files that the host will receive to this machine."""
 
-    # The steps of a run, in four phases. Each takes the roles in the order of the registry,
-    # `remove` in the reverse order. A host has either all steps of a phase or none of them.
+    # The steps of a run, in four rounds. Each takes the roles in the order of the registry,
+    # `remove` in the reverse order. A host has either all steps of a round or none of them.
 
     def authorize(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         """Return the steps that activate new keys and revoke others, before all other steps."""

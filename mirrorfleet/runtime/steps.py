@@ -10,8 +10,8 @@ from mirrorfleet.runtime.commands import Commands, operation
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.role import Role, Step
 
-Phase = Callable[[HostPlan, Observation], Sequence[Step]]
-"""A phase of a role: its ``authorize``, ``apply``, ``retire`` or ``remove``."""
+Round = Callable[[HostPlan, Observation], Sequence[Step]]
+"""A round of a role: its ``authorize``, ``apply``, ``retire`` or ``remove``."""
 
 
 def in_order(roles: Iterable[Role]) -> Iterator[Role]:
@@ -23,12 +23,12 @@ def in_order(roles: Iterable[Role]) -> Iterator[Role]:
     yield from run.host().loop(roles)  # type: ignore[no-untyped-call]
 
 
-def take_steps(role: Role, phase: Phase) -> None:
-    """Add the steps of one phase of a role to the run, for the current host.
+def take_steps(role: Role, steps: Round) -> None:
+    """Add the steps of one round of a role to the run, for the current host.
 
     Call it in a loop over ``in_order``: ``take_steps(role, role.apply)``.
     """
-    for step in run.host().loop(phase(run.plan(), run.observed())):  # type: ignore[no-untyped-call]
+    for step in run.host().loop(steps(run.plan(), run.observed())):  # type: ignore[no-untyped-call]
         _take(step, name=f"{role.title} | {step.name}", _serial=step.serial)
 
 

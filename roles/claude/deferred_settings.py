@@ -17,7 +17,7 @@ from mirrorfleet.roles.claude.json_file import InvalidFile, parsed
 from mirrorfleet.roles.claude.machine_files import POLICY, files
 from mirrorfleet.roles.claude.user_settings import assignment_of
 from mirrorfleet.roles.litellm import needs
-from mirrorfleet.roles.litellm.role import unavailable
+from mirrorfleet.roles.litellm.role import troubles, unavailable
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.facts import Content
 from mirrorfleet.runtime.files import HomeFile, outdated, outdated_system_files
@@ -30,7 +30,7 @@ def without_deferred(
 ) -> list[HomeFile]:
     """Return the files of homes without the deferred settings, and report these as skipped."""
     this = run.host_of(plan)
-    if not plan.clients or this is None or not needs.troubled():
+    if not plan.clients or this is None or not troubles():
         return every
     missing, deferred = unavailable(), set()
     for client in plan.clients.users:
@@ -50,7 +50,7 @@ def is_policy_deferred(plan: HostPlan, observed: Observation) -> bool:
     """Return whether the machine's new policy needs a missing model; report it as skipped."""
     this = run.host_of(plan)
     managed = plan.clients.managed if plan.clients else None
-    if managed is None or this is None or not needs.troubled():
+    if managed is None or this is None or not troubles():
         return False
     if not outdated_system_files(
         [file for file in files(plan.clients) if file.path == POLICY], observed
@@ -95,6 +95,5 @@ def _names(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _skip(this: Host, what: str, model: str) -> None:
-    hosts = ", ".join(host.name for host in needs.troubled())
     mistake = f"{what} as they are: the new ones need '{model}'."
-    skipped.skip(this, skip(mistake, f"Fix {hosts}, then run again."))
+    skipped.skip(this, skip(mistake, f"Fix {', '.join(troubles())}, then run again."))

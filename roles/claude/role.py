@@ -124,7 +124,10 @@ class Claude(Role):
     def files(self, plan: HostPlan, observed: Observation) -> Iterator[tuple[str, str]]:
         logins = {User(each.user): "" for each in plan.clients.users} if plan.clients else {}
         for file in home_files.desired(plan, assumed(logins)):
-            if file.content is not None:
+            if file.path.endswith(f"/{user_settings.BACKUP}"):
+                note = "(left out: the backup from which the user's own settings are restored)\n"
+                yield f"~{file.user}/{file.path}", note
+            elif file.content is not None:
                 yield f"~{file.user}/{file.path}", file.content.decode()
         for shared in machine_files.files(plan.clients):
             if shared.content is not None:

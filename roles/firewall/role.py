@@ -50,6 +50,7 @@ class Firewall(Role):
     """The firewall of a host: adds rules before services change, removes rules after the last."""
 
     title = "Firewall"
+    removable_services = ("firewall",)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         needed: list[Fact[Any]] = [Content(render.RULES)]

@@ -8,7 +8,7 @@ place, also while an engine host that it already routes to is down.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -65,20 +65,28 @@ def troubled() -> list[Host]:
     ]
 
 
-def waits(this: Host, desired: Service) -> str:
-    """Return why a gateway keeps its running generation; "" if it can change."""
+def waits(this: Host, desired: Service, unreached: Mapping[str, str]) -> str:
+    """Return why a gateway keeps its running generation; "" if it can change.
+
+    ``unreached`` are engines that already run, without a reply to the gateway's host: LiteLLM's
+    api_base of each, and its URL in the fleet file.
+    """
     hosts = troubled()
-    if not hosts:
+    if not hosts and not unreached:
         return ""
     new, current = names(desired), running(this)
     known = {deployment for deployments in current.values() for deployment in deployments}
-    for host in hosts:
-        urls = addresses(run.plan_of(host))
+    causes = [(addresses(run.plan_of(host)), f"on {host.name}. Fix {host.name}") for host in hosts]
+    causes += [
+        ({base}, f"at {url}, without a reply from there. Start it or open its port")
+        for base, url in unreached.items()
+    ]
+    for urls, cause in causes:
         for model, deployments in new.items():
             if any(deployment.url in urls for deployment in deployments - known):
                 return (
                     f"the gateway keeps its running generation, because the new one needs "
-                    f"'{model}' on {host.name}. Fix {host.name}, then run again."
+                    f"'{model}' {cause}, then run again."
                 )
     return ""
 
@@ -97,9 +105,10 @@ def lost(gateways: Mapping[Host, Service]) -> set[str]:
     }
 
 
-def down(gateway: LitellmPlan) -> set[str]:
-    """Return the names of models whose engine hosts are all skipped, or have failed."""
-    urls = {url for host in troubled() for url in addresses(run.plan_of(host))}
+def down(gateway: LitellmPlan, unreached: Iterable[str]) -> set[str]:
+    """Return the names of models whose engine hosts are all skipped, have failed, or are
+    ``unreached``, by LiteLLM's api_base."""
+    urls = {url for host in troubled() for url in addresses(run.plan_of(host))} | {*unreached}
     bases: dict[str, set[str]] = {}
     for route in gateway.routes:
         bases.setdefault(route.model, set()).add(route.settings.get("api_base", ""))

@@ -13,7 +13,7 @@ import yaml
 
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
-from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
@@ -88,7 +88,7 @@ killed and restarted for ever. A serving worker that stalls for longer than this
 
 def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
     """Return the properties of every generation, with and without a container."""
-    hooks = shell(HERE / "files" / "hooks.sh")
+    hooks = shell(HERE / "files" / "hooks.sh") + running.hooks(gateway)
     return Installed(
         name=NAME,
         user=USER,
@@ -131,6 +131,7 @@ def service(
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
+            **running.files(gateway),
         },
         check=(f"{environment}/bin/python", "check_config.py"),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pyinfra.api import Host
+
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
-from mirrorfleet.roles.litellm import keys, needs, references, render, software
+from mirrorfleet.roles.litellm import keys, needs, references, render, running, software
 from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
@@ -46,6 +48,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         for gateway in self.instances(plan):
             yield from software.facts(gateway)
             yield from keys.facts()
+            yield from running.facts(gateway)
             if gateway.metrics_port:
                 yield Listening(gateway.metrics_port)
 
@@ -59,6 +62,7 @@ class Litellm(ServiceRole[LitellmPlan]):
                     gateway.metrics_port, desired.unit_name, observed
                 )
             yield from keys.problems(gateway)
+            yield from running.problems(gateway, observed)
             yield from _moved_database(desired, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
@@ -121,7 +125,7 @@ class Litellm(ServiceRole[LitellmPlan]):
         desired = self.render(plan.gateway, observed)
         if generations.is_switched(desired, observed):
             return ""
-        if reason := needs.waits(this, desired):
+        if reason := needs.waits(this, desired, running.unreached(plan.gateway, observed)):
             skipped.skip(this, skip(reason, part="gateway"))
         return reason
 
@@ -148,17 +152,33 @@ class Litellm(ServiceRole[LitellmPlan]):
                 yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
 
 
-def unavailable() -> needs.Unavailable:
-    """Return what the gateways of this run cannot newly give to developers."""
-    if not needs.troubled():
-        return needs.Unavailable(frozenset(), frozenset())
-    gateways = {
-        each: (gateway, _rendered(gateway, observed))
+def troubles() -> list[str]:
+    """Return the engine hosts in trouble, and the URLs of engines that a gateway does not reach."""
+    hosts = [each.name for each in needs.troubled()]
+    urls = (url for found in _gateways().values() for url in running.unreached(*found).values())
+    return [*hosts, *dict.fromkeys(urls)]
+
+
+def _gateways() -> dict[Host, tuple[LitellmPlan, Observation]]:
+    """Return the gateways of this run that were observed."""
+    return {
+        each: (gateway, observed)
         for each in run.hosts()
         if (gateway := run.plan_of(each).gateway) and (observed := run.observed_on(each))
     }
-    down = {name for gateway, _ in gateways.values() for name in needs.down(gateway)}
-    lost = needs.lost({host: desired for host, (_, desired) in gateways.items()})
+
+
+def unavailable() -> needs.Unavailable:
+    """Return what the gateways of this run cannot newly give to developers."""
+    if not troubles():
+        return needs.Unavailable(frozenset(), frozenset())
+    gateways = _gateways()
+    down = {
+        name
+        for gateway, observed in gateways.values()
+        for name in needs.down(gateway, running.unreached(gateway, observed))
+    }
+    lost = needs.lost({each: _rendered(*found) for each, found in gateways.items()})
     return needs.Unavailable(lost, down)
 
 

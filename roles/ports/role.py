@@ -35,6 +35,7 @@ class Ports(Role):
     """The reserved ports of a host: reserved before services change, released after the last."""
 
     title = "Ports"
+    removable_services = ("ports",)
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
         needed: list[Fact[Any]] = [File(PROGRAM)]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirrorfleet.runtime.facts import Fact, Lines, last, pairs
+from mirrorfleet.runtime.facts import Fact, Lines, last, network, pairs
 
 FILES = Path(__file__).parent / "files"
 WEIGHTS = FILES / "weights.sh"
-NETWORK = FILES / "network.sh"
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,7 @@ class Card(Fact[str | None]):
     address: str
 
     function = "card"
-    shell = (NETWORK,)
+    shell = (network.SHELL,)
 
     def value(self, lines: Lines) -> str | None:
         return last(lines)
-
-
-@dataclass(frozen=True)
-class Unreached(Fact[bool]):
-    """Whether "ADDRESS PORT" does not reply within 3 s. A refused connection is a reply."""
-
-    target: str
-
-    function = "unreached"
-    shell = (NETWORK,)
-
-    def value(self, lines: Lines) -> bool:
-        return bool(lines)

@@ -10,9 +10,10 @@ from pyinfra.api import Host
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
-from mirrorfleet.roles.vllm.facts import Card, Unreached
+from mirrorfleet.roles.vllm.facts import Card
 from mirrorfleet.runtime import deferred_removal, run
 from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.facts.network import Unreached
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 

@@ -30,6 +30,7 @@ class Vllm(ServiceRole[VllmPlan]):
     """The vLLM engines of a host, one service for each model."""
 
     title = "vLLM"
+    removable_services = (devices.NAME,)
     unit_names = render.NAMES
     user = render.USER
     part = "engines"

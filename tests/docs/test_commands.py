@@ -113,6 +113,8 @@ def known(words: list[str]) -> None:
             deploy(arguments)
         case "python" | "python3" if arguments[:1] == ["-m"] and "." in arguments[1]:
             assert find_spec(arguments[1]), words
+        case "git" if arguments[:1] == ["grep"]:
+            assert subprocess.run(words, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0, words
         case name if name.startswith(("bin/", "benchmarks/")):
             assert os.access(ROOT / name, os.X_OK), words
     for each in arguments:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorfleet import __version__, fleet
+from mirrorfleet import __version__, fleet, terminal
 from mirrorfleet.cli.main import main
 from mirrorfleet.config.schema import SCHEMA, resolve
 from mirrorfleet.planning.explain import values
@@ -64,10 +64,35 @@ def test_every_value_of_a_plan_has_a_provenance(path: Path) -> None:
 def test_plan_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--host", "gpu-a"]) == 0
     output = capsys.readouterr().out
-    [line] = [line for line in output.splitlines() if "engines.coder.context" in line]
-    number = line.split("prod.yml:")[1].split()[0]
+    _, _, origin = output.partition("engines.coder.context = 262144\n")
+    number = origin.split("prod.yml:")[1].split()[0]
     assert "context: 262144" in PROD.read_text("utf-8").splitlines()[int(number) - 1]
     assert "gw-a" not in output
+
+
+def test_plan_has_one_line_per_value_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["plan", str(PROD), "--host", "gw-a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("gateway.max_requests_before_restart = 20000")
+    assert lines[at + 1] == f"    {PROD}:45 gateway.max_requests_before_restart"
+    at = lines.index("gateway.jitter = 10000")
+    assert lines[at + 2 : at + 4] == [
+        "    half of it, so that workers do not restart at the same",
+        "    time",
+    ]
+    keys = [line for line in lines[1:] if not line.startswith(" ")]
+    assert all(" = " in line for line in keys)
+    assert len(keys) > 50
+
+
+def test_a_table_is_as_wide_as_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    assert terminal.console().width == 72
+    monkeypatch.delenv("COLUMNS")
+    assert terminal.console().width == terminal.WIDEST
 
 
 def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,12 +128,26 @@ def test_why_a_model_has_its_parsers(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "gateway.port"]) == 0
-    assert "gateway.port: not in the file" in capsys.readouterr().out
+    assert "    gateway.port: not in the file, default 4000\n" in capsys.readouterr().out
 
 
 def test_why_of_an_unknown_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(PROD), "--why", "wrokers"]) == 1
     assert "Did you mean 'workers'?" in capsys.readouterr().err
+
+
+def test_why_compares_dotted_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(PROD), "--why", "gateway.worker"]) == 1
+    assert "Did you mean 'gateway.workers'?" in capsys.readouterr().err
+
+
+def test_a_misused_option_refers_to_the_help_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", "--why"]) == 2
+    assert capsys.readouterr().err == (
+        "mirrorfleet plan: option '--why' requires an argument. See `mirrorfleet plan --help`.\n"
+    )
 
 
 def test_plan_as_json_has_references_instead_of_secrets(
@@ -151,8 +190,26 @@ def test_init_writes_a_repository_that_passes_the_check(
     assert schema.read_text("utf-8") == SCHEMA.read_text("utf-8")
     module = path.with_suffix(".py").read_text("utf-8")
     assert module == (ROOT / "inventories" / "prod.py").read_text("utf-8").replace("prod", "team")
-    assert (tmp_path / "requirements.txt").read_text("utf-8") == f"mirrorfleet=={__version__}\n"
+    # The tests run in a source tree, which has no URL: a bare name could be another project's.
+    requirements = (tmp_path / "requirements.txt").read_text("utf-8")
+    assert all(line.startswith("#") for line in requirements.splitlines())
+    assert f"# ./wheels/mirrorfleet-{__version__}-py3-none-any.whl\n" in requirements
     assert capsys.readouterr().out.endswith("mirrorfleet check inventories/team.yml\n")
+
+
+def test_init_pins_the_archive_that_was_installed_from_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://files.example.com/mirrorfleet-0.2.0-py3-none-any.whl"
+    origin = {"url": url, "archive_info": {"hashes": {"sha256": "ab12"}}}
+    folder = tmp_path / "site/mirrorfleet-0.2.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.3\nName: mirrorfleet\nVersion: 0.2.0\n")
+    (folder / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert main(["init", str(tmp_path / "fleet")]) == 0
+    requirements = (tmp_path / "fleet/requirements.txt").read_text("utf-8")
+    assert requirements == f"mirrorfleet @ {url}#sha256=ab12\n"
 
 
 def test_init_takes_a_directory_and_a_name(

@@ -59,7 +59,8 @@ class Texts:
         self.code = "".join(
             path.read_text("utf-8", "replace") for path in sorted(root.glob("a*.py"))
         )
-        self.prose = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text("utf-8")
+        pages = Path(__file__).parents[2] / "docs" / "explanation"
+        self.prose = "".join(path.read_text("utf-8") for path in sorted(pages.glob("*.md")))
 
     def text(self, size: int) -> str:
         """Return text of about ``size`` characters."""

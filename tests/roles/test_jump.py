@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -49,8 +51,37 @@ def test_a_hop_is_logged_in_to_like_any_host_and_its_key_is_checked() -> None:
     assert "proxyjump" not in hop
 
 
-def test_pyinfra_is_given_the_configuration_where_there_is_a_jump() -> None:
-    hosts = dict(groups(BASTION)["hosts"])
+@pytest.fixture
+def bastion(tmp_path: Path) -> Path:
+    """A copy of the fleet file, with its known_hosts file."""
+    (tmp_path / "known_hosts").touch()
+    return Path(shutil.copy(BASTION, tmp_path))
+
+
+def test_a_missing_known_hosts_file_stops_the_run_with_the_commands_to_paste(bastion: Path) -> None:
+    (file := bastion.with_name("known_hosts")).unlink()
+    with pytest.raises(SystemExit) as caught:
+        groups(bastion)
+    assert str(caught.value) == (
+        f"{bastion}:4: ssh.known_hosts: the file {file} does not exist. "
+        f"Run: ssh-keyscan -p 2222 bastion.example.com >>{file} && "
+        f"ssh -p 2222 admin@bastion.example.com ssh-keyscan -p 2222 10.0.0.2 >>{file} && "
+        f"ssh -J admin@bastion.example.com:2222 -p 2222 admin@10.0.0.2 "
+        f"ssh-keyscan -p 2222 10.0.0.3 10.0.0.4 >>{file}; "
+        "then compare the fingerprints with the hosts' own."
+    )
+
+
+def test_the_inventory_is_shown_without_known_hosts(
+    bastion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bastion.with_name("known_hosts").unlink()
+    monkeypatch.setattr(sys, "argv", ["pyinfra", "prod.py", "debug-inventory"])
+    assert len(groups(bastion)["hosts"]) == 4
+
+
+def test_pyinfra_is_given_the_configuration_where_there_is_a_jump(bastion: Path) -> None:
+    hosts = dict(groups(bastion)["hosts"])
     assert "ssh_config_file" not in hosts["outer"]
     path = Path(hosts["gpu"]["ssh_config_file"])
     assert "ProxyJump outer,inner" in path.read_text("utf-8")
@@ -60,8 +91,8 @@ def test_pyinfra_is_given_the_configuration_where_there_is_a_jump() -> None:
 @pytest.mark.parametrize(
     ("host", "how"), [("outer", "sudo"), ("gpu", "none"), ("gw", "doas")], ids=lambda it: str(it)
 )
-def test_how_a_login_becomes_root(host: str, how: str) -> None:
-    data = dict(groups(BASTION)["hosts"])[host]
+def test_how_a_login_becomes_root(bastion: Path, host: str, how: str) -> None:
+    data = dict(groups(bastion)["hosts"])[host]
     assert {name for name in ("sudo", "doas") if data[f"_{name}"]} == {how} - {"none"}
 
 

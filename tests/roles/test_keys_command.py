@@ -37,7 +37,7 @@ def test_without_the_root_the_rest_is_told(
     assert main(["keys", prod]) == 0
     said = capsys.readouterr()
     assert "grace" in said.out
-    assert said.err.count("the secret {env: NOT_HERE} is missing") == 1
+    assert said.err.count("The secret {env: NOT_HERE} is missing") == 1
     assert main(["keys", prod, "--print", "ada", "--pipe"]) == 1
 
 
@@ -68,7 +68,7 @@ def test_of_a_root_that_can_be_guessed_nothing_is_told(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        "On this machine, keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
+        "Keys cannot be derived from {env: MIRRORFLEET_KEY_ROOT}: it is 3 "
         "characters long; the minimum is 32. Create a random one, for example with: openssl rand "
         "-hex 32.\n"
     )

@@ -15,15 +15,18 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
 import pytest
+from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet import checks, fleet, monitoring
 from mirrorfleet.config import schema
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.rollback import Rollback
 from mirrorfleet.jobs.verify.facts import engine_models, engine_unit
 from mirrorfleet.jobs.verify.layers import Layer, layers
 from mirrorfleet.jobs.verify.turns import host_script
@@ -32,13 +35,16 @@ from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.engines import PLANNERS
 from mirrorfleet.planning.explain import values
 from mirrorfleet.planning.topology import mermaid
+from mirrorfleet.roles import registry
+from mirrorfleet.roles.redis.role import Redis
 from mirrorfleet.runtime.facts import Unit, UnitState
 from mirrorfleet.runtime.observe import assumed
 from tests.engines.echo import ECHO
 from tests.engines.echo.plan import EchoPlan
 from tests.engines.echo.role import EchoRole
-from tests.roles.answers import bare
-from tests.roles.fake import mirror
+from tests.roles.answers import MACHINE, Answers, bare
+from tests.roles.conftest import Planned
+from tests.roles.fake import MIRROR, mirror
 from tests.roles.fleets import SECRETS
 
 FLEET = """\
@@ -76,6 +82,7 @@ def registered() -> Iterator[None]:
     name = ECHO.engine.name
     del ENGINES[name], PLANNERS[name], schema._own_engines[name]
     checks.CHECKS.remove(ECHO.check)
+    registry._own.remove(ECHO.role)
     schema.validator.cache_clear()
 
 
@@ -98,7 +105,9 @@ def planned(directory: Path) -> FleetPlan:
 
 def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
     [problem] = [each for each in problems(tmp_path) if "parrot" in each]
-    assert problem.startswith("models.parrot.engine: is 'echo'; it must be one of ollama, vllm.")
+    assert problem.startswith(
+        "models.parrot.engine: is 'echo'; it must be one of external, ollama, vllm."
+    )
 
 
 @pytest.mark.usefixtures("registered")
@@ -208,16 +217,10 @@ def test_it_is_in_the_chart_and_among_the_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("registered", "offline_cache")
-def test_its_service_is_rolled_out_before_gateways(project: Path, tmp_path: Path) -> None:
+def test_its_service_is_rolled_out_before_gateways(project: Path) -> None:
     plans = planned(project).hosts
-    deploy = tmp_path / "mirror.py"
-    deploy.write_text(
-        "from mirrorfleet.deploys.mirror import mirror\n"
-        "from tests.engines.echo.role import EchoRole\n"
-        "mirror(extra=[EchoRole()])\n"
-    )
     found = {name: bare(plan) for name, plan in plans.items()}
-    traffic = mirror(plans, found, deploy=deploy)
+    traffic = mirror(plans, found)
     assert not any(each.failed for each in traffic.values())
     *_, engine = (each for each in traffic["gpu"].execs if "mirrorfleet-echo-" in each.command)
     *_, gateway = (each for each in traffic["gw"].execs if "mirrorfleet-litellm." in each.command)
@@ -227,6 +230,78 @@ def test_its_service_is_rolled_out_before_gateways(project: Path, tmp_path: Path
     service = EchoRole().render(echo, assumed())
     assert "Environment=CUDA_VISIBLE_DEVICES=0\n" in service.unit
     assert service.environment["ECHO_KEY"] == SECRETS["ENGINE_KEY"]
+
+
+DEPLOYS = MIRROR.parent
+CLEAN: Answers = {
+    ("services", "*", "firewall"): (),
+    ("path", "/opt/mirrorfleet"): (),
+    ("path", "/var/lib/mirrorfleet"): (),
+}
+
+
+def refusal(plans: Mapping[str, HostPlan], answers: Answers, deploy: str) -> str:
+    """Return the message with which a deploy refuses the run."""
+    found = dict.fromkeys(plans, answers)
+    with pytest.raises(DeployError) as caught:
+        mirror(plans, found, deploy=DEPLOYS / deploy, data={"service": "echo-parrot"})
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("registered", "offline_cache")
+def test_a_host_that_runs_it_is_not_decommissioned(project: Path) -> None:
+    plans = {"gpu": replace(planned(project).hosts["gpu"], firewall=None)}
+    plans["gpu"] = replace(plans["gpu"], engines=plans["gpu"].engines_of(EchoPlan))
+    assert "gpu: the fleet file still uses this host: models.parrot.hosts. Remove it" in refusal(
+        plans, MACHINE | CLEAN, "remove_hosts.py"
+    )
+
+
+@pytest.mark.parametrize("is_registered", [True, False])
+@pytest.mark.usefixtures("offline_cache")
+def test_a_host_with_its_service_is_not_decommissioned(
+    plans: Planned, request: pytest.FixtureRequest, is_registered: bool
+) -> None:
+    reason = "is still installed, and no registered role manages it. Register its role"
+    if is_registered:
+        request.getfixturevalue("registered")
+        reason = "is still installed. Run deploys/mirror.py first"
+    found = MACHINE | CLEAN | {("services", "*", "echo-parrot"): ()}
+    message = refusal(
+        {"gpu": replace(plans("lab").hosts["gpu"], engines=())}, found, "remove_hosts.py"
+    )
+    assert f"gpu: mirrorfleet-echo-parrot.service {reason}" in message
+
+
+@pytest.mark.usefixtures("registered", "offline_cache")
+@pytest.mark.parametrize("deploy", ["mirror.py", "remove_hosts.py", "rollback.py"])
+def test_an_engine_whose_role_is_not_registered_stops_the_run(project: Path, deploy: str) -> None:
+    plans = planned(project).hosts
+    registry._own.remove(ECHO.role)
+    try:
+        gpu = {"gpu": plans["gpu"]}
+        message = refusal(gpu, bare(plans["gpu"]) | CLEAN, deploy)
+    finally:
+        registry.register(ECHO.role)
+    assert (
+        "gpu: no role is registered for the engine 'echo' of parrot. "
+        "Give its role to OwnEngine in the inventory module" in message
+    )
+
+
+@pytest.mark.usefixtures("registered")
+def test_status_and_rollback_know_its_service(tmp_path: Path) -> None:
+    plan = planned(tmp_path).hosts["gpu"]
+    names = [service.name for service in registry.services(plan, assumed())]
+    assert names == ["ollama", "echo-parrot"]
+    found = Rollback("echo-parrot").service(plan, assumed())
+    assert found and found.unit_name == "mirrorfleet-echo-parrot.service"
+
+
+def test_a_role_that_is_no_engine_is_rejected() -> None:
+    with pytest.raises(ValueError, match="the role of engine 'echo' has no part = 'engines'"):
+        register(replace(ECHO, role=Redis()))
+    assert "echo" not in ENGINES
 
 
 @pytest.mark.usefixtures("registered")

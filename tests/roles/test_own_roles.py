@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 from base64 import b64encode
 from pathlib import Path
 
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.roles import registry
 from tests.roles import fake
 from tests.roles.answers import converged
 from tests.roles.conftest import Planned
@@ -22,12 +24,16 @@ def run(directory: Path, plans: Planned, found: dict[str, bytes]) -> dict[str, f
     """Run the example on the lab's fleet, whose hosts were found with these files."""
     hosts = plans("lab").hosts
     [example] = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    deploy = directory / "mirror.py"
-    deploy.write_text(example)
     answers = {name: converged(plan) for name, plan in hosts.items()}
     for name, content in found.items():
         answers[name] |= {MOTD: (b64encode(content).decode(),)}
-    return fake.mirror(hosts, answers, deploy=deploy)
+    module = directory / "prod.py"
+    module.write_text(example.replace("globals().update(groups(__file__))\n", ""))
+    runpy.run_path(str(module))
+    try:
+        return fake.mirror(hosts, answers)
+    finally:
+        registry._own.clear()
 
 
 @pytest.mark.usefixtures("offline_cache")

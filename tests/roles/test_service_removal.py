@@ -129,8 +129,8 @@ def test_services_are_found_by_their_units_or_by_their_directories(host: Machine
     assert observed[Services("litellm")] == {"litellm"}
     assert service_removal.removed("vllm-*", ["vllm-tiny"], observed) == [
         "vllm-former",
-        "vllm-stubborn",
         "vllm-incomplete",
+        "vllm-stubborn",
     ]
     assert service_removal.removed("litellm", ["litellm"], observed) == []
 

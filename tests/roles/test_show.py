@@ -49,6 +49,15 @@ def test_references_stand_where_secrets_will_be(
     assert files["dev-1: ~ada/.claude/mirrorfleet-key"].strip() == KEY
 
 
+def test_the_backup_of_the_settings_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    files = shown(capsys, str(INVENTORIES / "prod.yml"), "--host", "dev-1")
+    assert files["dev-1: ~ada/.claude/mirrorfleet-receipt.json"].strip() == (
+        "(left out: the backup from which the user's own settings are restored)"
+    )
+    assert json.loads(files["dev-1: ~ada/.claude/settings.json"])["model"]
+    assert sum(len(content.splitlines()) for content in files.values()) < 120
+
+
 @pytest.mark.parametrize("path", sorted(GOOD.glob("*.yml")), ids=lambda path: path.stem)
 def test_every_good_fleet_can_be_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if path.stem in NOT_ALONE:

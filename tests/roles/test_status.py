@@ -31,7 +31,7 @@ def state(
     plans: Planned, said: list[str], problems: Sequence[Problem] = (), changes: Sequence[str] = ()
 ) -> HostState:
     plan = plans("lab").hosts["gpu"]
-    facts = [fact for role in registry.ROLES for fact in role.facts(plan)]
+    facts = [fact for role in registry.roles() for fact in role.facts(plan)]
     observed, running = parse_report(facts, [*lines(converged(plan)), *DISKS, *said])
     wanted = {each.name: each.generation for each in registry.rendered(plan, observed)}
     return compare(running, observed, registry.services(plan, observed), wanted, problems, changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.cli.main import main
-from mirrorfleet.roles.registry import ROLES
+from mirrorfleet.roles.registry import roles
 from mirrorfleet.runtime import cache
 from tests.roles.answers import bare, observation_of
 from tests.roles.conftest import Planned
@@ -34,7 +34,7 @@ def test_a_run_fetches_nothing_that_was_fetched_beforehand(
     monkeypatch.setattr(cache, "_run", refuse)
     monkeypatch.setattr(cache, "_pip_download", refuse)
     for plan in plans("lab").hosts.values():
-        for role in ROLES:
+        for role in roles():
             role.fetch(plan, observation_of(bare(plan)))
 
 

@@ -9,19 +9,21 @@ from typing import Any
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.config.vllm import AnyVllmModel, VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for model in models_of(fleet, VllmModel):
+    for model in models_of(fleet, AnyVllmModel):
         yield from _family(fleet, model)
+    # A running vLLM may have parsers that the releases here do not know.
+    for model in models_of(fleet, VllmModel):
         yield from _parser(fleet, model, "tool", model.tool_parser)
         yield from _parser(fleet, model, "reasoning", model.reasoning_parser)
 
 
-def _family(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
+def _family(fleet: Fleet, model: AnyVllmModel) -> Iterator[Problem]:
     key: Key = ("models", model.name)
     families = table("families")
     if model.family is None and not (model.tool_parser or model.reasoning_parser):

@@ -80,12 +80,17 @@ def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Yield title and schema for each engine or provider, with the key that selects it."""
     for rule in schema["allOf"]:
         [(key, chosen)] = rule["if"]["properties"].items()
-        part = resolve(rule["then"])
         own = {key: {**schema["properties"][key], "enum": [chosen["const"]]}}
-        yield (
-            f"`{path}` with `{key}: {chosen['const']}`",
-            {**part, "properties": {**part["properties"], **own}},
-        )
+        then = rule["then"]
+        parts = [("", then)]
+        if "else" in then:
+            [at] = then["if"]["required"]
+            parts = [("", then["else"]), (f" and `{at}`", then["then"])]
+        for also, part in ((also, resolve(part)) for also, part in parts):
+            yield (
+                f"`{path}` with `{key}: {chosen['const']}`{also}",
+                {**part, "properties": {**part["properties"], **own}},
+            )
 
 
 def _kind(schema: Schema) -> str:

@@ -8,24 +8,28 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
-from mirrorfleet.config.ollama import OllamaModel, ollama
+from mirrorfleet.config.ollama import OllamaModel, RunningOllamaModel, ollama, running_ollama
 from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.ollama.servers import server
 from mirrorfleet.engines.placement import by_host
 from mirrorfleet.engines.protocol import Engine, Listener
 
+AnyOllamaModel = OllamaModel | RunningOllamaModel
 
-class Ollama(Engine[OllamaModel]):
+
+class Ollama(Engine[AnyOllamaModel]):
     """The engine ``ollama``."""
 
     name: ClassVar[str] = OllamaModel.engine
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
+    tools_fix: ClassVar[str] = "Choose a tag whose model has tools: `ollama show` lists them"
+    window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 
-    def read(self, section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyOllamaModel:
         """Return a model from the fleet file."""
-        return ollama(section, hosts)
+        return running_ollama(section) if "url" in section else ollama(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
         """Return the port of each host's server, for each of its models."""
@@ -42,21 +46,29 @@ class Ollama(Engine[OllamaModel]):
             key = ("models", first.name, "port")
             yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
 
-    def refused_effort(self, model: OllamaModel) -> Sequence[str]:
+    def refused_effort(self, model: AnyOllamaModel) -> Sequence[str]:
         """Return the levels besides low, medium and high."""
         return ("max_effort", "xhigh_effort")
 
-    def cut_weights(self, model: OllamaModel) -> str | None:
+    def cut_weights(self, model: AnyOllamaModel) -> str | None:
         """Return an id that changes with the weights, as far as the fleet file determines them.
 
         Ollama removes whole messages from the start of a prompt that does not fit.
         """
+        if isinstance(model, RunningOllamaModel):
+            return model.name_at_engine
         if model.modelfile:
             return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
         return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
 
-    def derived_parameters(self, model: OllamaModel) -> Mapping[str, str]:
+    def derived_parameters(self, model: AnyOllamaModel) -> Mapping[str, str]:
         """Return the parameters for Ollama's own API that are derived."""
+        if isinstance(model, RunningOllamaModel):
+            return {
+                "api_key": f"Write models.{model.name}.api_key.",
+                "keep_alive": "Set OLLAMA_KEEP_ALIVE where this Ollama runs.",
+                "num_ctx": f"Set it where this Ollama runs, and as models.{model.name}.context.",
+            }
         return {
             **super().derived_parameters(model),
             "keep_alive": f"Write models.{model.name}.keep_alive.",

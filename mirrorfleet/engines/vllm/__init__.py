@@ -7,25 +7,28 @@ from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.config.reader import Section
-from mirrorfleet.config.vllm import VllmModel, vllm
+from mirrorfleet.config.vllm import AnyVllmModel, VllmModel, running_vllm, vllm
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Listener
 from mirrorfleet.engines.vllm import parsers
 
 
-class Vllm(Engine[VllmModel]):
+class Vllm(Engine[AnyVllmModel]):
     """The engine ``vllm``."""
 
     name: ClassVar[str] = VllmModel.engine
     title: ClassVar[str] = "vLLM"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
+    tools_keys: ClassVar[str] = "'family' or 'tool_parser'"
+    tools_fix: ClassVar[str] = "Start it with --enable-auto-tool-choice and --tool-call-parser"
+    window_fix: ClassVar[str] = "Start it with a larger --max-model-len"
     metrics_path: ClassVar[str] = "/metrics"
     has_locks: ClassVar[bool] = True
 
-    def read(self, section: Section, hosts: Mapping[str, Host]) -> VllmModel:
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyVllmModel:
         """Return a model from the fleet file."""
-        return vllm(section, hosts)
+        return running_vllm(section) if "url" in section else vllm(section, hosts)
 
     def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
         """Return the port of each model, on the hosts that serve its API."""
@@ -44,11 +47,11 @@ class Vllm(Engine[VllmModel]):
                 yield Listener(key, owner, model.hosts, model.node_port)
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
 
-    def is_known(self, model: VllmModel) -> bool:
+    def is_known(self, model: AnyVllmModel) -> bool:
         """Return whether the parsers are known: an unknown family has none."""
         return parsers.is_known(model)
 
-    def missing_tools(self, model: VllmModel) -> str:
+    def missing_tools(self, model: AnyVllmModel) -> str:
         """Return why the model has no parser of tool calls; empty if it has one or is unknown."""
         if not parsers.is_known(model) or parsers.tool_parser(model) is not None:
             return ""
@@ -56,16 +59,16 @@ class Vllm(Engine[VllmModel]):
             return "which has no 'tool_parser'"
         return f"whose family '{model.family}' has no tools"
 
-    def has_thinking(self, model: VllmModel) -> bool:
+    def has_thinking(self, model: AnyVllmModel) -> bool:
         """Return whether a reasoning parser separates thinking from the answer."""
         return parsers.reasoning_parser(model) is not None
 
-    def refused_effort(self, model: VllmModel) -> Sequence[str]:
+    def refused_effort(self, model: AnyVllmModel) -> Sequence[str]:
         """Return the refused effort capabilities, by family or by reasoning parser."""
         efforts: dict[str, list[str]] = table("claude_local")["capabilities"]["effort"]
         return efforts.get(model.family or model.reasoning_parser or "", ())
 
-    def derived_parameters(self, model: VllmModel) -> Mapping[str, str]:
+    def derived_parameters(self, model: AnyVllmModel) -> Mapping[str, str]:
         """Return the parameters that send the engine's key."""
         derived = {"api_key": f"Write models.{model.name}.api_key."}
         if model.api_key:

@@ -16,7 +16,6 @@ from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, compare, host_script, parse_report
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
-from mirrorfleet.roles.registry import ROLES
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import TIMEOUT, Observation, read_host
 from mirrorfleet.runtime.readonly import read_all, run_once, write
@@ -47,7 +46,7 @@ def _read(host: Host) -> HostState:
     unknown: list[str] = []
     facts: list[Fact[Any]] = []
     comparable = []
-    for role in ROLES:
+    for role in (registry.KnownEngines(), *registry.roles()):
         try:
             for fact in role.facts(plan):
                 facts.append(fact)  # those before a failure as well

@@ -14,7 +14,7 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.jobs.verify import table
+from mirrorfleet.jobs.verify import running, table
 from mirrorfleet.jobs.verify.checks import rows
 from mirrorfleet.jobs.verify.facts import facts
 from mirrorfleet.jobs.verify.layers import layers
@@ -62,8 +62,8 @@ def _verify(run: State) -> bool:
 
 def _read(host: Host, chosen: Sequence[Target]) -> HostReport:
     plan: HostPlan = host.data.plan
-    lines = read_host(host, host_script(plan, chosen), timeout(chosen))
-    return parse_report(facts(plan), lines)
+    seconds = timeout(chosen) + running.timeout(plan)
+    return parse_report(facts(plan), read_host(host, host_script(plan, chosen), seconds))
 
 
 def _options(host: Host) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify import running
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
 from mirrorfleet.runtime.facts import Answer, Fact, Lines, Unit, last
 from mirrorfleet.runtime.facts.units import SHELL
@@ -77,7 +78,7 @@ def _base(gateway: LitellmPlan) -> str:
 def engine_urls(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
     """Yield each route to an engine, with a URL of the engine that needs no key."""
     for route in gateway.routes:
-        if route.engine:
+        if route.engine and not route.running:
             engine = ENGINES[route.engine]
             base = route.settings["api_base"].removesuffix(engine.api_path)
             yield route, f"{base}{engine.alive_path}"
@@ -94,3 +95,4 @@ def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
         yield Answer(readiness_url(plan.gateway))
         yield gateway_models(plan.gateway)
         yield from (Answer(url) for _, url in engine_urls(plan.gateway))
+        yield from running.facts(plan.gateway)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
+from mirrorfleet.jobs.verify import running
 from mirrorfleet.jobs.verify.facts import (
     engine_models,
     engine_unit,
@@ -48,6 +49,7 @@ def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
         yield _engine(plan.name, engine, observed)
     if plan.gateway:
         yield _gateway(plan.name, plan.gateway, observed)
+        yield from _running(plan.name, plan.gateway, observed)
 
 
 def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:
@@ -71,6 +73,19 @@ def _model_faults(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Ite
         elif listed[model] not in (None, window):
             cause = f"'{model}' on {host} has a window of {listed[model]}, not {window}"
             yield Fault("engine", cause, MIRROR)
+
+
+def _running(host: str, gateway: LitellmPlan, observed: Observation) -> Iterator[Layer]:
+    """Yield the engines that already run, as the host of a gateway finds them."""
+    for title, url, model, found in running.engines(gateway, observed):
+        if found is None:
+            cause = f"the gateway on {host} has no report on '{model}' at {url}"
+            faults = [Fault("gateway", cause, MIRROR)]
+        else:
+            faults = [
+                Fault("engine", f"from {host}, {each['cause']}", each["fix"]) for each in found
+            ]
+        yield Layer(title, f"{url} from {host}", (model,), tuple(faults))
 
 
 def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:

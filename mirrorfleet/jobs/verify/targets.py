@@ -67,10 +67,12 @@ def targets(
 
 
 def engine_models(plans: Mapping[str, HostPlan]) -> Iterator[str]:
-    """Yield the models that the fleet's engines serve."""
+    """Yield the models of engines: on hosts of the fleet, and of those that already run."""
     for plan in plans.values():
         for engine in plan.engines:
             yield from engine.windows
+        if plan.gateway:
+            yield from (route.model for route in plan.gateway.routes if route.running)
 
 
 def _target(

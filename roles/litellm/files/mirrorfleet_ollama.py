@@ -75,6 +75,7 @@ class Request:
         self.turn = turn
         self.model = _model(request)
         self.url = f"{request.get('api_base')}/api/chat"
+        self.headers: dict[str, str] = request.get("extra_headers") or {}
         self.body = {name: request.get(name) for name in ("system", "messages", "tools")}
 
 
@@ -135,7 +136,7 @@ class Windows(CustomLogger):  # type: ignore[misc]
         body, marker = render_request(request.model, request.body, request.turn.reserve)
         fits = None
         try:
-            answer = await self._client.post(request.url, json=body)
+            answer = await self._client.post(request.url, json=body, headers=request.headers)
             if answer.status_code == 200:
                 fits = marker in answer.json()["_debug_info"]["rendered_template"]
         except TimeoutException:

@@ -11,7 +11,12 @@ from mirrorfleet.planning.engines import Planner
 from tests.engines.echo import check, plan
 from tests.engines.echo.engine import Echo
 from tests.engines.echo.model import SCHEMA
+from tests.engines.echo.role import EchoRole
 
 ECHO = OwnEngine(
-    engine=Echo(), schema=SCHEMA, planner=Planner(plan.plans, plan.rules), check=check.problems
+    engine=Echo(),
+    schema=SCHEMA,
+    planner=Planner(plan.plans, plan.rules),
+    role=EchoRole(),
+    check=check.problems,
 )

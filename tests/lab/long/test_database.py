@@ -177,7 +177,7 @@ def test_a_newer_release_is_migrated_after_a_backup(deploy: Deploy) -> None:
     _older()
     output = succeeded(deploy())
     assert (
-        "its tables are of litellm-proxy-extras 0.4.1, not of litellm-proxy-extras 0.4.108"
+        "migrate its tables from litellm-proxy-extras 0.4.1 to litellm-proxy-extras 0.4.108"
         in output
     )
     assert "a backup was made" in output
@@ -225,7 +225,7 @@ def test_another_salt_key_is_refused_without_an_option(deploy: Deploy) -> None:
     other = ("salt_key: {file: salt}", "salt_key: {command: echo sk-another-salt-71c0e4b9d2f85a36}")
     done = deploy(other)
     assert done.returncode != 0
-    assert "the database belongs to another salt key than" in done.stdout + done.stderr
+    assert "the database has another salt key than" in done.stdout + done.stderr
     succeeded(deploy(other, options=("--data", "salt_key=changed")))
     succeeded(deploy(options=("--data", "salt_key=changed")))
 
@@ -276,7 +276,7 @@ def test_the_commands_of_the_page(deploy: Deploy) -> None:
 
         # Move the database with its keys to another host.
         moved = ("database: {install: gpu,", "database: {install: gw-1,")
-        assert "the fleet file names another one" in refused(deploy(moved))
+        assert "the fleet file sets another database" in refused(deploy(moved))
         look.run("gpu", block("pg_dump"))
         succeeded(deploy(moved, options=("--data", "database=moved")))
         dump = look.run("gpu", "base64 /root/litellm.dump")
@@ -294,7 +294,7 @@ def test_the_commands_of_the_page(deploy: Deploy) -> None:
 PORT = ("database: {install: gpu,", "database: {install: gpu, port: 5433,")
 SELECT = 'SELECT budget_id FROM "LiteLLM_BudgetTable";\n'
 INSERT = """INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by)
-VALUES ('kept', 'a', 'a') ON CONFLICT DO UNOBSERVED"""
+VALUES ('kept', 'a', 'a') ON CONFLICT DO NOTHING"""
 DELETE = """DELETE FROM "LiteLLM_BudgetTable" WHERE budget_id = 'kept'"""
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public';\n"
 

@@ -167,7 +167,7 @@ def test_an_image_of_another_version_never_serves(image: str, tmp_path: Path) ->
     done = look.mirror(fleet=fleet)
     assert done.returncode == 1
     output = done.stdout + done.stderr
-    assert "the image holds 1.106.2, where gateway.version is 1.106.1" in output
+    assert "the image holds 1.106.2, but gateway.version is 1.106.1" in output
     assert [generation(name) for name in look.GATEWAYS] == before
 
 

@@ -92,10 +92,10 @@ def test_a_driver_is_installed_loaded_and_upgraded(
 
     look.run("gpu", BUILD.replace("VERSION", "590.10"))
     output = output_of(fleet)
-    assert "NVIDIA's driver 580.95.05. Choose the time." in output
-    assert "nvidia-driver is installed, and runs after a reboot" in output
+    assert "NVIDIA's driver 580.95.05. Run this when a reboot is possible." in output
+    assert "nvidia-driver is installed. Reboot the host to load it" in output
     assert look.changes(drivers(fleet, "--json")) == [], "the run does not reboot"
-    assert "a reboot into nvidia-driver 590.10 is left to you" in output_of(fleet)
+    assert "reboot the host to load nvidia-driver 590.10" in output_of(fleet)
 
     look.run("gpu", "rm /run/nvidia-stand-in")  # as a reboot does
     assert "NVIDIA's driver 590.10 runs; GPUs: 1" in output_of(fleet)

@@ -80,7 +80,7 @@ REFUSED = {
     ),
     "settings that LiteLLM cannot load": (
         (WORKERS, f"{WORKERS}\n  extra: {UNKNOWN}"),
-        ["[gw-1]", "rejects its content: ValidationError", "what ran before runs on"],
+        ["[gw-1]", "rejects its content: ValidationError", "the running one is unaffected"],
     ),
     "a dead upstream": (
         ELSEWHERE,
@@ -130,7 +130,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     output = look.plain(done.stdout + done.stderr)
     assert done.returncode == 1
     assert "No space left on device" in output
-    assert "[gw-1] If its disk is full, make room below /opt/mirrorfleet/litellm" in output
+    assert "[gw-1] If the disk is full, free space below /opt/mirrorfleet/litellm" in output
     assert generations() == before
     assert turns.lost == []
 
@@ -154,7 +154,7 @@ def test_a_run_that_is_killed_after_a_switch_to_a_broken_generation(tmp_path: Pa
         wait_for(lambda: look.on("gw-1").socket("tcp://10.77.0.21:4000").is_listening)
         done = look.mirror(fleet=fleet)
     output = look.plain(done.stdout + done.stderr)
-    assert f"[gw-1] {UNIT} has not proved yet that it serves" in output
+    assert f"[gw-1] {UNIT} is not verified yet" in output
     assert "a turn of 'steady' fails" in output
     assert "rolled back to" in output
     assert done.returncode == 1

@@ -53,7 +53,7 @@ def test_the_removed_model_stops_and_the_other_one_serves() -> None:
     started = look.run("gpu", f"systemctl show -p InvocationID {STAYS}")
     with look.polling(look.answering_gateway, 0.3) as answers:
         done = look.mirror("--json")
-    assert "gpu: vLLM | services that left the fleet file" in look.changes(done)
+    assert "gpu: vLLM | services that are no longer in the fleet file" in look.changes(done)
     assert f"{UNIT} will be stopped and removed" in look.plain(done.stderr)
     assert set(answers) <= {"gw-1", "gw-2"}
     assert look.run("gpu", f"systemctl show -p InvocationID {STAYS}") == started

@@ -220,7 +220,7 @@ def test_one_node_alone_does_not_change(weights: Path, tmp_path: Path) -> None:
     done = look.mirror("--limit", FIRST, fleet=changed)
     assert done.returncode == 1
     output = " ".join(look.plain(done.stdout + done.stderr).split())
-    assert "all nodes of 'large' change together, and this run leaves out extra-2" in output
+    assert "all nodes of 'large' change together, but this run leaves out extra-2" in output
     assert invocations() == before
 
 

@@ -148,7 +148,7 @@ def test_a_truncated_file_is_downloaded_alone(fleet: Path) -> None:
     with look.journal("gw-2", "-u", "hub") as requests:
         done = look.mirror(fleet=fleet)
     output = look.plain(done.stdout + done.stderr)
-    assert f"{directory}: config.json, model.safetensors are missing or cut" in output
+    assert f"{directory}: config.json, model.safetensors are missing or truncated" in output
     assert done.returncode == 0, output
     assert sorted(requests) == ["config.json from 0", "model.safetensors from 0"]
     assert invocation() == before
@@ -190,7 +190,7 @@ def test_no_room_for_an_upload(tmp_path: Path) -> None:
         look.run("gpu", f"umount {directory}.part; rm -rf {directory}.part")
     assert done.returncode == 1
     output = look.plain(done.stdout + done.stderr)
-    assert re.search(r"\[gpu\].*tiny: the disk of \S+ is full\. Make room", output), output
+    assert re.search(r"\[gpu\].*tiny: the disk of \S+ is full: free space there", output), output
     assert invocation() == before
 
 
@@ -200,9 +200,8 @@ def test_incomplete_weights_are_refused_before_the_switch(tmp_path: Path) -> Non
     before = invocation()
     done = look.mirror(fleet=fleet)
     assert done.returncode == 1
-    assert (
-        "[gpu] skipped: there are no weights for 'tiny' at /srv/models/tiny. Put them there."
-        in " ".join(look.plain(done.stdout + done.stderr).split())
+    assert "[gpu] skipped: no weights for 'tiny' at /srv/models/tiny. Copy them there." in " ".join(
+        look.plain(done.stdout + done.stderr).split()
     )
     look.run(
         "gpu",
@@ -216,5 +215,5 @@ def test_incomplete_weights_are_refused_before_the_switch(tmp_path: Path) -> Non
     assert re.search(r"model\.safetensors has \d+ bytes, but its header requires \d+", output), (
         output
     )
-    assert "the new generation is refused; what ran before runs on" in output
+    assert "the new generation failed its check; the running one is unaffected" in output
     assert invocation() == before

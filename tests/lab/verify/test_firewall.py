@@ -35,7 +35,7 @@ def test_a_flushed_ruleset_is_reported_and_repaired() -> None:
     look.run("gpu", "nft flush ruleset")
     assert status("dev", "/health") == "200"
     done = look.mirror("--json", "--limit", "gpu")
-    assert look.changes(done) == ["gpu: Firewall | rules: admit the new, keep the old"]
+    assert look.changes(done) == ["gpu: Firewall | rules: add new, keep former"]
     assert "table mirrorfleet of nftables is not loaded" in look.plain(done.stderr + done.stdout)
     assert status("dev", "/health") == "000"
     assert look.changes(look.mirror("--json", "--limit", "gpu")) == []

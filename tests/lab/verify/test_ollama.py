@@ -79,7 +79,7 @@ def test_removed_from_the_fleet_file_it_is_removed_with_its_firewall_rules(helpe
     assert look.changes(limited) == []
     assert f"{UNIT} will be removed once gw-1, gw-2, dev" in look.plain(limited.stderr)
     assert look.changes(look.mirror("--json")) == [
-        "gpu: Ollama | services that left the fleet file",
+        "gpu: Ollama | services that are no longer in the fleet file",
         "gpu: Firewall | rules: as the fleet file says",
     ]
     assert not look.on("gpu").service(UNIT).exists

@@ -30,7 +30,7 @@ def test_keys_and_settings_change_while_an_engine_host_is_skipped(
     done = look.mirror(fleet=fleet)
     output = " ".join(look.plain(done.stdout + done.stderr).split())
     assert done.returncode == 1, output
-    assert "[gpu] skipped: the system, debian 12, has no apt" in output
+    assert "[gpu] skipped: the system, debian 12, does not have apt" in output
     assert "tried 1 revoked keys: 1 are rejected" in output
     for gateway in look.GATEWAYS:
         assert look.message(gateway, look.secret("developers"))[0] == 401

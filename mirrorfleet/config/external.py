@@ -1,0 +1,24 @@
+"""Models of other servers that already run and speak OpenAI's API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mirrorfleet.config.engine_model import EngineModel
+from mirrorfleet.config.reader import Section
+from mirrorfleet.config.running import common
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalModel(EngineModel):
+    """A model of a server of any kind; ``has_tools`` is what the fleet file says of it."""
+
+    engine: ClassVar[str] = "external"
+
+    has_tools: bool
+
+
+def external(section: Section) -> ExternalModel:
+    """Read one of ``models`` with ``engine: external``."""
+    return ExternalModel(**common(section), has_tools=section["tools"])

@@ -1,0 +1,25 @@
+"""Keys that a model cannot have because its engine already runs.
+
+The schema of such a model names them: ``installed`` lists the schemas of installed models, whose
+other keys are refused, and ``refused`` has the fix of some keys, also of further ones.
+"""
+
+from __future__ import annotations
+
+from mirrorfleet.config.document import Document
+from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.schema import Schema, definition
+
+
+def refused(document: Document, key: Key, schema: Schema) -> Problem | None:
+    """Return the problem of an unknown key; ``None`` if no running engine is the reason."""
+    name = str(key[-1])
+    fix = schema.get("refused", {}).get(name)
+    if not any(name in definition(each)["properties"] for each in schema.get("installed", ())):
+        return document.problem(key, "cannot be set through a gateway.", fix) if fix else None
+    model = document.data
+    for part in key[:-1]:
+        model = model[part]
+    place = f" at {model['url']}" if "url" in model else ""
+    mistake = f"this engine already runs{place}; Mirrorfleet installs nothing there."
+    return document.problem(key, mistake, fix or "Remove it.")

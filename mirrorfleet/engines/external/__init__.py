@@ -1,0 +1,45 @@
+"""External: a server of any kind that already runs and speaks OpenAI's API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.external import ExternalModel, external
+from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.protocol import Engine, Listener
+
+
+class External(Engine[ExternalModel]):
+    name: ClassVar[str] = ExternalModel.engine
+    title: ClassVar[str] = "External engine"
+    # LiteLLM's name for any server that speaks /v1/chat/completions.
+    litellm_provider: ClassVar[str] = "hosted_vllm"
+    api_path: ClassVar[str] = "/v1"
+    alive_path: ClassVar[str] = "/v1/models"
+    tools_fix: ClassVar[str] = "Start the server with tool calls"
+
+    def read(self, section: Section, hosts: Mapping[str, Host]) -> ExternalModel:
+        """Read a model."""
+        return external(section)
+
+    def ports(self, fleet: Fleet) -> Mapping[tuple[str, str], int]:
+        """Return nothing: it runs on no host of the fleet."""
+        return {}
+
+    def listeners(self, fleet: Fleet) -> Iterator[Listener]:
+        """Yield nothing: it runs on no host of the fleet."""
+        return iter(())
+
+    def missing_tools(self, model: ExternalModel) -> str:
+        """Return what the fleet file says of tools."""
+        return "" if model.has_tools else "which has 'tools: false'"
+
+    def has_thinking(self, model: ExternalModel) -> bool:
+        """Return False: servers differ in what turns thinking on, and LiteLLM removes it."""
+        return False
+
+    def derived_parameters(self, model: ExternalModel) -> Mapping[str, str]:
+        """Return what the gateway needs for the server's key."""
+        return {"api_key": f"Write models.{model.name}.api_key."}
