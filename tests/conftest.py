@@ -1,10 +1,10 @@
-"""What holds for all tests."""
+"""Settings of Hypothesis for all tests."""
 
 import os
 
 from hypothesis import settings
 
-# No test fails on a time. Where a change is judged, it is judged by the same examples each time;
-# elsewhere, by new ones.
+# No deadline: slow machines must not fail a test. CI repeats the same examples, so that only a
+# change can cause a failure; local runs draw new ones.
 settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("here")

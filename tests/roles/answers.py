@@ -1,4 +1,4 @@
-"""What the shell functions print of a host: of a bare one, or of one as its plan says."""
+"""Output of the shell functions of facts, for a bare host and for a converged one."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from mirrorfleet.runtime.tables import fingerprint
 from tests.roles.fleets import SECRETS
 
 Answers = dict[tuple[str, ...], tuple[str, ...]]
-"""What a host prints: the first words of each line, and the fields that follow them.
+"""Output of a host: the first words of each line, and the fields that follow them.
 
-The words ``("file", path)`` stand for the lines of find and sha256sum: kind and rights, digest.
+``("file", path)`` stands for the lines of find and sha256sum: type, mode and owner; digest.
 """
 
 MACHINE: Answers = {
@@ -66,11 +66,11 @@ def _lines(question: tuple[str, ...], fields: tuple[str, ...]) -> list[str]:
 
 
 TREES = re.compile(r"(/opt/mirrorfleet/[^/]+/(?:generations|served|keys))(?:/(.+))?")
-"""The directories that are asked for with all that is in them."""
+"""Directories that a fact reads with all their files."""
 
 
 def observation_of(answers: Answers) -> Observation:
-    """Return the observation of a host that prints these lines, and no others, if asked."""
+    """Return the observation of a host that prints exactly these lines."""
     machine, rows = split(lines(answers))
     return Observation(machine, _Printed(rows), assumed=True)
 
@@ -95,7 +95,7 @@ class _Printed(dict[Fact[Any], Any]):
 
 
 def bare(plan: HostPlan) -> Answers:
-    """A fresh machine: Debian 12 with its python3 and GPUs, the developers' logins, weights."""
+    """Return the answers of a fresh host: Debian 12, python3, GPUs, developers' logins, weights."""
     users = plan.clients.users if plan.clients else ()
     disks = {
         engine.weights.source
@@ -116,7 +116,7 @@ def bare(plan: HostPlan) -> Answers:
 
 
 def converged(plan: HostPlan) -> Answers:
-    """The same machine as a complete run leaves it."""
+    """Return the answers of the same host after a complete run."""
     found = bare(plan)
     for role in registry.service_roles():
         if role.instances(plan):
@@ -127,15 +127,15 @@ def converged(plan: HostPlan) -> Answers:
         found |= {(*weights.fact(engine).key, ""): ()}
     if any(engine.build == "cuda" for engine in plan.engines_of(VllmPlan)):
         found |= {("unit", devices.UNIT): ("active", "enabled", "", "no", "")}
-        for each in devices.units(plan):
-            digest = sha256(each.content or b"").hexdigest()
-            found["file", each.path] = (f"f {each.mode} root:root", digest)
+        for unit in devices.units(plan):
+            digest = sha256(unit.content or b"").hexdigest()
+            found["file", unit.path] = (f"f {unit.mode} root:root", digest)
     for server in plan.engines_of(OllamaPlan):
         found |= _path(release.binary(server, release.chosen(server, observation_of(MACHINE))))
         found |= _path(server.models_directory) | _path(ollama_render.ELSEWHERE)
-        found |= made(server)
+        found |= ollama_models(server)
     if plan.postgres:
-        found |= timed(plan) | _path(MADE)
+        found |= scheduled_backups(plan) | _path(MADE)
     if plan.migrations:
         found |= migrated(plan.migrations)
     if plan.gateway:
@@ -148,9 +148,9 @@ def converged(plan: HostPlan) -> Answers:
     for service in services(plan):
         found |= running(service)
     if plan.firewall and plan.firewall.rules:
-        found |= guarded(plan)
+        found |= loaded_firewall(plan)
     if has_services(plan):
-        found |= reserved()
+        found |= reserved_ports()
     if plan.clients:
         for version in plan.clients.versions:
             found |= _path(binary(version))
@@ -168,12 +168,12 @@ def converged(plan: HostPlan) -> Answers:
 
 
 def services(plan: HostPlan) -> list[Service]:
-    """Return the services that a host of this size is to run."""
+    """Return the services that the plan puts on a host of the default size."""
     return registry.rendered(plan, observation_of(MACHINE))
 
 
-def made(plan: OllamaPlan) -> Answers:
-    """The answers about models that are as they should be: the ledger, and what the server has."""
+def ollama_models(plan: OllamaPlan) -> Answers:
+    """Return the answers about converged models: the ledger, and the models of the server."""
     digests = {model["name"]: f"digest of {model['recipe']}" for model in models.desired(plan)}
     ledger = {
         model["name"]: {
@@ -183,13 +183,13 @@ def made(plan: OllamaPlan) -> Answers:
         }
         for model in models.desired(plan)
     }
-    there = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
+    existing = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
     [text, answer] = models.facts(plan)
-    return {text.key: _content(ledger), answer.key: _content({"models": there})}
+    return {text.key: _content(ledger), answer.key: _content({"models": existing})}
 
 
-def guarded(plan: HostPlan) -> Answers:
-    """The answers about a firewall in its desired state."""
+def loaded_firewall(plan: HostPlan) -> Answers:
+    """Return the answers about a firewall in its desired state."""
     text = rules.rules_file(firewall.desired_rules(plan))
     units = {path: sha256(text.encode()).hexdigest() for path, text in firewall.units().items()}
     return {
@@ -202,8 +202,8 @@ def guarded(plan: HostPlan) -> Answers:
     }
 
 
-def reserved() -> Answers:
-    """The answers about ports that are reserved."""
+def reserved_ports() -> Answers:
+    """Return the answers about reserved ports."""
     return {
         **{
             ("file", path): ("f 644 root:root", sha256(text.encode()).hexdigest())
@@ -214,8 +214,8 @@ def reserved() -> Answers:
     }
 
 
-def timed(plan: HostPlan) -> Answers:
-    """The answers about a Postgres whose backups are made."""
+def scheduled_backups(plan: HostPlan) -> Answers:
+    """Return the answers about a Postgres with scheduled backups."""
     return {
         ("unit", TIMER): ("active", "enabled", "", "no", ""),
         ("unit", BACKUP): ("inactive", "static", "", "no", ""),
@@ -227,11 +227,11 @@ def timed(plan: HostPlan) -> Answers:
 
 
 def migrated(plan: MigrationsPlan, salt_key: str = SECRETS["LITELLM_SALT_KEY"]) -> Answers:
-    """The answers about a database with the tables of the plan, for a salt key."""
-    said = f"mirrorfleet: {wheel.release(plan)}, salt key {fingerprint(salt_key)}"
+    """Return the answers about a database with the plan's tables, for a salt key."""
+    comment = f"mirrorfleet: {wheel.release(plan)}, salt key {fingerprint(salt_key)}"
     return {
         ("package", migrations.PACKAGE): (),
-        ("database", render.SETTINGS): (f"{plan.max_connections} {said}",),
+        ("database", render.SETTINGS): (f"{plan.max_connections} {comment}",),
     }
 
 
@@ -244,7 +244,7 @@ def _text(content: bytes) -> tuple[str]:
 
 
 def running(service: Service) -> Answers:
-    """The answers about a service in its desired state."""
+    """Return the answers about a service in its desired state."""
     unit = sha256(service.unit.encode()).hexdigest()
     return {
         ("user", service.user): ("/nonexistent",),
@@ -265,7 +265,7 @@ def running(service: Service) -> Answers:
 
 
 def served(name: str, generation: str) -> Answers:
-    """The answers about a generation of a service that has proved itself."""
+    """Return the answers about a verified generation of a service."""
     record = f"/opt/mirrorfleet/{name}/served"
     return {
         ("file", record): ("d 755 root:root", ""),
@@ -274,7 +274,7 @@ def served(name: str, generation: str) -> Answers:
 
 
 def gateway_keys(gateway: LitellmPlan, *former: dict[str, str]) -> Answers:
-    """The answers about the keys of a gateway that are as they should be."""
+    """Return the answers about the desired keys of a gateway, with these former keys."""
     digest = sha256(keys.desired(gateway).encode()).hexdigest()
     owner = f"root:{USER}"
     return {

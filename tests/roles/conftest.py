@@ -1,4 +1,4 @@
-"""What the tests of the roles share: the fleets with fixed secrets, and no way to a registry."""
+"""Fixtures of the roles' tests: fleets with fixed secrets, a cache that needs no registry."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import hypothesis
 import pytest
 
 with warnings.catch_warnings():
-    # As in a real run, this comes before our own code: it makes all locks and sockets gevent's. A
-    # plugin of pytest has imported ssl by then, which is not used here.
+    # Import pyinfra_cli first, as a real run does: it patches locks and sockets for gevent. It
+    # warns because a pytest plugin has imported ssl before; these tests do not use ssl.
     warnings.simplefilter("ignore")
     import pyinfra_cli  # noqa: F401
 
@@ -23,7 +23,7 @@ from mirrorfleet.runtime import cache
 from tests.roles.fleets import planned, prepare_project
 from tests.roles.machine import Machine
 
-# The same cases on every machine, however slow it is.
+# The same examples on every machine, without deadlines for slow ones.
 hypothesis.settings.register_profile("same", deadline=None, database=None, derandomize=True)
 hypothesis.settings.load_profile("same")
 
@@ -31,10 +31,10 @@ Planned = Callable[[str], FleetPlan]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let a worker of pytest-xdist wait for its next test.
+    """Keep a worker of pytest-xdist waiting for its next test.
 
-    It is told of one by another thread, of which gevent knows nothing: with no greenlet to go on,
-    it would take the wait for a deadlock. A watcher that never fires keeps it waiting.
+    Another thread delivers the test, and gevent does not know of that thread. Without a greenlet to
+    switch to, gevent reports a deadlock. A watcher that never fires prevents it.
     """
     if hasattr(session.config, "workerinput"):
         gevent.get_hub().loop.async_().start(lambda: None)
@@ -42,7 +42,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with inventories/ and all that they refer to, and an empty cache."""
+    """Prepare a directory with inventories/, the files they refer to, and an empty cache."""
     for name, value in prepare_project(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def plans(project: Path) -> Planned:
-    """Give the plan of a fleet of inventories/, by name."""
+    """Return a function that plans a fleet of inventories/ by its name."""
     return lambda name: planned(project, name)
 
 
@@ -62,10 +62,9 @@ CLIENT = cache.npm_file(NAME, "2.1.330")
 
 @pytest.fixture
 def offline_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that never asks a registry: stand-ins for the client and for Ollama are there, the
-    wheels are none.
+    """Fill the cache so that no test contacts a registry: stand-ins for the client and Ollama.
 
-    The archives are made and named as always; only pip is not run.
+    Archives of wheels are written and named as usual, but they are empty, because pip does not run.
     """
     for name in (
         f"npm/{CLIENT}",
@@ -82,5 +81,5 @@ def offline_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A bare host in a directory."""
+    """Return a bare host in a directory."""
     return Machine(tmp_path)

@@ -1,4 +1,4 @@
-"""mirror.py on pyinfra's @fake connector: the real deploy, the hosts' answers given."""
+"""The real mirror.py on pyinfra's @fake connector, with given answers of the hosts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.roles.answers import Answers, lines
 
 MIRROR = Path(__file__).parents[2] / "deploys" / "mirror.py"
 
-# What pyinfra works out for each host and operation, and would find the same each time: half of the
-# time of a run without a network. Of a frame it wants the file and the line, not its source.
-KNOWN: list[AbstractContextManager[object]] = [
+# pyinfra computes these for each host and operation, always with the same result: half of the time
+# of a run without a network. It needs the file and the line of a frame, not its source.
+OPTIMIZATIONS: list[AbstractContextManager[object]] = [
     patch.object(connectors, "entry_points", cache(connectors.entry_points)),
     patch.object(arguments, "all_global_arguments", cache(arguments.all_global_arguments)),
     patch.object(util, "stack", partial(inspect.stack, context=0)),
@@ -37,9 +37,9 @@ KNOWN: list[AbstractContextManager[object]] = [
 
 @dataclass(frozen=True)
 class Exec:
-    """One command on a host, and what it got on standard input.
+    """One command on a host, and its standard input.
 
-    ``number`` and ``ended`` tell the order in which the commands of a run begin and end.
+    ``number`` and ``ended`` give the order in which the commands of a run begin and end.
     """
 
     number: int
@@ -50,9 +50,9 @@ class Exec:
 
 @dataclass
 class Traffic:
-    """What travelled to one host: ``looks`` counts the observations, ``execs`` is all else.
+    """The traffic to one host: ``looks`` counts observations, ``execs`` holds all other commands.
 
-    ``sent`` counts the characters of all commands and of their standard input, not uploads.
+    ``sent`` counts the characters of all commands and their standard input, without uploads.
     """
 
     failed: bool = False
@@ -63,7 +63,7 @@ class Traffic:
 
     @property
     def round_trips(self) -> tuple[int, int]:
-        """All execs and all uploads."""
+        """Return the numbers of execs and uploads."""
         return self.looks + len(self.execs), len(self.uploads)
 
 
@@ -81,11 +81,11 @@ def mirror(
 ) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y [--diff] [--limit]` does; return each host's traffic.
 
-    ``data`` is what ``--data`` says. A command ``takes`` so many seconds; so many hosts are worked
-    on ``at_once``, or all.
+    ``answers`` are the answers of each host to its observation. Every command succeeds, except
+    those that contain one of the host's texts in ``fail``.
 
-    ``answers`` is how each host is found. Every command on it succeeds, but for those that hold one
-    of the host's texts in ``fail``. What mirror.py refuses is raised as it is.
+    ``takes`` is the duration of a command in seconds. ``at_once`` limits how many hosts are changed
+    in parallel. ``data`` holds the values of ``--data``. Raises what mirror.py raises.
     """
     failing = {
         name: {text: {"success": False} for text in texts} for name, texts in (fail or {}).items()
@@ -106,10 +106,10 @@ def mirror(
         )
         for name, plan in plans.items()
     ]
-    # pyinfra tells operations apart by their lines in the deploy only when it is the CLI.
-    with patch("pyinfra.is_cli", True), recorded() as traffic, ExitStack() as known:
-        for each in KNOWN:
-            known.enter_context(each)
+    # pyinfra identifies operations by their lines in the deploy only when it runs as the CLI.
+    with patch("pyinfra.is_cli", True), recorded() as traffic, ExitStack() as optimizations:
+        for optimization in OPTIMIZATIONS:
+            optimizations.enter_context(optimization)
         inventory = Inventory((hosts, {}), override_data=data)  # type: ignore[no-untyped-call]
         state = State(
             inventory,
@@ -131,18 +131,18 @@ def mirror(
 
 @contextmanager
 def recorded() -> Iterator[dict[str, Traffic]]:
-    """Write down what the connector is asked to do; by itself it forgets uploads and inputs."""
+    """Record the calls of the connector, which does not keep uploads and inputs itself."""
     traffic: dict[str, Traffic] = {}
     numbers = count()
 
     def run(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
         found = traffic.setdefault(self.host.name, Traffic())
-        said = "\n".join(kwargs.get("_stdin") or ())
-        found.sent += len(str(command)) + len(said)
+        stdin_text = "\n".join(kwargs.get("_stdin") or ())
+        found.sent += len(str(command)) + len(stdin_text)
         if str(command) == "sh -s":
             found.looks += 1
             return real_run(self, command, *args, **kwargs)
-        execs, began = found.execs, Exec(next(numbers), str(command), said)
+        execs, began = found.execs, Exec(next(numbers), str(command), stdin_text)
         execs.append(began)
         done = real_run(self, command, *args, **kwargs)
         execs[execs.index(began)] = replace(began, ended=next(numbers))

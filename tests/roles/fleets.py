@@ -1,4 +1,4 @@
-"""The fleets of inventories/, copied beside secrets and weights that are the same everywhere."""
+"""Copies of the fleets of inventories/, with fixed secrets and weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECRETS = {
 
 
 def prepare_project(directory: Path) -> dict[str, str]:
-    """Put inventories/ and what they refer to below ``directory``; return the variables to set."""
+    """Copy inventories/ and the files they refer to; return the environment variables to set."""
     shutil.copytree(
         ROOT / "inventories",
         directory / "inventories",
@@ -55,26 +55,26 @@ def prepare_project(directory: Path) -> dict[str, str]:
         (secrets / name).write_text(f"{SECRETS[name]}\n")
     (weights / "config.json").write_text("{}\n")
     (weights / "model.safetensors").write_bytes(safetensors(bytes(range(256))))
-    # A stand-in for 1Password's command line, which prod.yml asks for a key.
+    # A stand-in for 1Password's command line, from which prod.yml gets a key.
     stand_in(programs / "op", f"echo {SECRETS['op']}")
     return {name: value for name, value in SECRETS.items() if name.isupper()}
 
 
 def safetensors(content: bytes) -> bytes:
-    """Return a file of one tensor."""
+    """Return a safetensors file with one tensor."""
     tensor = {"dtype": "U8", "shape": [len(content)], "data_offsets": [0, len(content)]}
     header = json.dumps({"__metadata__": {"format": "pt"}, "x": tensor}).encode()
     return len(header).to_bytes(8, "little") + header + content
 
 
 def stand_in(program: Path, script: str) -> None:
-    """Write a program of a few lines of shell that stands in for the real one."""
+    """Write a short shell script in place of a real program."""
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
 
 
 def planned(directory: Path, name: str) -> FleetPlan:
-    """Return the plan of a fleet in a furnished directory."""
+    """Return the plan of a fleet in a prepared directory."""
     return fleet.plan(fleet.load(directory / "inventories" / f"{name}.yml"))
 
 
@@ -84,8 +84,8 @@ def good(name: str) -> FleetPlan:
 
 
 def edit(directory: Path, name: str, old: str, new: str) -> None:
-    """Change the text of a fleet file in a furnished directory."""
+    """Replace text that occurs once in a fleet file of a prepared directory."""
     path = directory / "inventories" / f"{name}.yml"
     text = path.read_text()
-    assert text.count(old) == 1, f"{old!r} is not in {name}.yml once"
+    assert text.count(old) == 1, f"{old!r} must occur once in {name}.yml"
     path.write_text(text.replace(old, new))

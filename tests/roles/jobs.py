@@ -1,4 +1,4 @@
-"""What an exec is for, told by what stands in it."""
+"""The purpose of an exec, recognized by its text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from tests.roles.fake import Exec, Traffic
 
-# The first pattern that is found counts.
+# The first match decides.
 PATTERNS = {
     "generation": r'mkdir -m 750 "\$new"',
     "restart": r"\nactivates=yes\n",
@@ -24,8 +24,8 @@ PATTERNS = {
     "ports": r"mv -f new/reserve_ports",
     "no ports": r"\nrelease_ports\n",
     "no firewall rules": r"\\ndelete table inet",
-    "service removal": r'find "\$root/\$name" -mindepth 1',
-    "clear": r'rm -rf "\$root/claude"',
+    "removal": r'find "\$root/\$name" -mindepth 1',
+    "decommission": r'rm -rf "\$root/claude"',
     "home files": r"runuser -u .* -- sh -c",
     "machine files": r"install -D -m \S+ -o root -g root",
     "link": r"\nrelink \S+ /usr/local/bin/claude",
@@ -35,12 +35,12 @@ PATTERNS = {
 
 
 def jobs(traffic: Traffic) -> list[str]:
-    """Name each exec after the look."""
-    return [_job(each) for each in traffic.execs]
+    """Return the name of execution exec after the observation."""
+    return [_job(command) for command in traffic.execs]
 
 
-def _job(each: Exec) -> str:
+def _job(execution: Exec) -> str:
     for job, pattern in PATTERNS.items():
-        if re.search(pattern, each.command):
+        if re.search(pattern, execution.command):
             return job
-    return each.command
+    return execution.command

@@ -1,6 +1,6 @@
-"""A host in a directory: real scripts in a real shell, the places that they write moved below it.
+"""A host in a directory: real scripts run in a real shell, with paths moved below that directory.
 
-What needs a booted system or other users is a stand-in of a few lines, first in the PATH.
+Short stand-ins, first in the PATH, replace programs that need a booted system or other users.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ PLACES = (
     "/proc",
     "/sys/bus/pci/devices",
 )
-"""The places of a real host that our scripts name."""
+"""Paths of a real host that Mirrorfleet's scripts contain."""
 
-# A stand-in for util-linux: whoever is asked for, it is the one who runs the tests.
+# A stand-in for util-linux: it runs every command as the user that runs the tests.
 RUNUSER = """\
 shift 2
 [ "$1" != -- ] || shift
 exec "$@"
 """
 
-# A stand-in for libc's: everybody has a home of his name.
+# A stand-in for libc's: each directory in home/ is a user's home.
 GETENT = """\
 shift
 for name do [ ! -d "$ROOT/home/$name" ] || echo "$name:x:1000:1000::$ROOT/home/$name:/bin/sh"; done
@@ -47,7 +47,7 @@ for name do [ ! -d "$ROOT/home/$name" ] || echo "$name:x:1000:1000::$ROOT/home/$
 
 @cache
 def as_root() -> list[str]:
-    """Return what goes before a command that wants to be root; skip the test where nothing can."""
+    """Return the words before a command that needs root; skip the test if there is no way."""
     if os.geteuid() == 0:
         return []
     inside = ["unshare", "--user", "--map-root-user"]
@@ -57,7 +57,7 @@ def as_root() -> list[str]:
 
 
 class Machine:
-    """A host below ``root``. Stand-ins find that directory as $ROOT."""
+    """A host below the directory ``root``, which is $ROOT for stand-ins."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -68,35 +68,35 @@ class Machine:
         self.add("getent", GETENT)
 
     def at(self, path: str) -> Path:
-        """Return where a path of the host really is."""
+        """Return the real place of a path of the host."""
         return self.root / path.lstrip("/")
 
     def add(self, program: str, text: str) -> None:
-        """Give the host a stand-in for a program."""
+        """Add a stand-in for a program to the host."""
         (self.programs / program).parent.mkdir(parents=True, exist_ok=True)
         stand_in(self.programs / program, text)
 
     def run(self, command: PyinfraCommand) -> subprocess.CompletedProcess[str]:
-        """Run a script of an operation, moved below the root."""
+        """Run a script of an operation, with its paths moved below ``root``."""
         text = str(command)
         for place in PLACES:
             text = text.replace(place, str(self.at(place)))
-        said = "".join(command.connector_arguments.get("_stdin") or ())
-        return self._run([*as_root(), "sh", "-c", text], said)
+        stdin = "".join(command.connector_arguments.get("_stdin") or ())
+        return self._run([*as_root(), "sh", "-c", text], stdin)
 
     def look(
         self, *facts: Fact[Any], root: bool = False, shell: Sequence[str] = ("sh",)
     ) -> Observation:
-        """Ask for the facts by the real shell functions; their paths are taken as they are.
+        """Read facts with the real shell functions, without moving their paths.
 
-        ``root`` is needed where the owners of files matter.
+        Set ``root`` if the owners of files matter.
         """
         done = self._run([*(as_root() if root else ()), *shell, "-s"], script(facts))
         assert (done.returncode, done.stderr) == (0, "")
         return parse(facts, done.stdout.splitlines())
 
     def look_as_host(self, *facts: Fact[Any]) -> Observation:
-        """Ask for the facts as of a real host: the places are moved, and moved back."""
+        """Read facts with the paths of a real host, moved below ``root`` and back in the output."""
         text = script(facts)
         for place in PLACES:
             if place != "/proc":
@@ -105,6 +105,6 @@ class Machine:
         assert (done.returncode, done.stderr) == (0, "")
         return parse(facts, done.stdout.replace(str(self.root), "").splitlines())
 
-    def _run(self, command: list[str], said: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], stdin: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.programs}:{os.environ['PATH']}"
-        return programs.run(command, said, os.environ | {"PATH": path, "ROOT": str(self.root)})
+        return programs.run(command, stdin, os.environ | {"PATH": path, "ROOT": str(self.root)})

@@ -1,4 +1,4 @@
-"""A host with Ollama in a directory: the role's real commands, and a server that is a stand-in."""
+"""A host with Ollama in a directory: the role's real commands, and a stand-in for the server."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ models:
 """
 
 HELPER = {"weights": "qwen3:4b", "context": 65536, "output": 8192}
-"""A model that the stand-in can serve as it is said."""
+"""A model that the stand-in can serve with exactly this configuration."""
 
 
 class OllamaHost:
-    """``machine`` has, or may have, a server at ``port``."""
+    """A host with a port for its server, which ``start`` starts."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -48,22 +48,22 @@ class OllamaHost:
         machine.at("/opt/mirrorfleet/ollama").mkdir()
         machine.add("python3", f'exec {sys.executable} -I "$@"')
 
-    def plan(self, **said: dict[str, Any]) -> HostPlan:
-        """Return the plan of the host with these models; underscores are dashes in their names."""
+    def plan(self, **configs: dict[str, Any]) -> HostPlan:
+        """Return the plan of the host with these models; underscores in names become dashes."""
         lines = []
-        for name, model in said.items():
+        for name, model in configs.items():
             whole = {"engine": "ollama", "hosts": ["box"], "port": self.port, **model}
             lines.append(f"{name.replace('_', '-')}: {json.dumps(whole)}")
         path = self.machine.root / "fleet.yml"
         path.write_text(FLEET.format(models="\n  ".join(lines)))
         return fleet.plan(fleet.load(path)).hosts["box"]
 
-    def ollama(self, **said: dict[str, Any]) -> OllamaPlan:
-        [found] = self.plan(**said).engines_of(OllamaPlan)
+    def ollama(self, **configs: dict[str, Any]) -> OllamaPlan:
+        [found] = self.plan(**configs).engines_of(OllamaPlan)
         return found
 
     def start(self, plan: OllamaPlan, version: str = "0.32.7", **other: Any) -> None:
-        """Start a server of this version with the environment that the role gives it."""
+        """Start a server of this version with the environment that the role sets."""
         self.stop()
         release = self.machine.root / f"release-{version}"
         shutil.rmtree(release, ignore_errors=True)
@@ -89,16 +89,16 @@ class OllamaHost:
         self.process = None
 
     def make(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
-        """Run the step that makes the models."""
+        """Run the step that creates the models."""
         [command] = models.make(plan)
         return self.machine.run(command)
 
     def prove(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
-        """Run what the switch to a new generation waits for."""
+        """Run the readiness check of a new generation."""
         return self.machine.run(script(f"port={self.port}\n{models.hooks(plan)}ready\n"))
 
     def run(self, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
-        """Run the commands of an operation until one fails, files and scripts."""
+        """Run the commands of an operation, uploads and scripts, until one fails."""
         done = subprocess.CompletedProcess[str]([], 0, "", "")
         for command in commands:
             if isinstance(command, FileUploadCommand):
@@ -110,7 +110,7 @@ class OllamaHost:
         return done
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the server, past the code that is tested."""
+        """Send a request to the server without the tested code."""
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, data, {"Content-Type": "application/json"})
         request.method = method
@@ -118,10 +118,10 @@ class OllamaHost:
             return json.loads(answer.read() or b"null")
 
     def names(self) -> set[str]:
-        return {each["name"] for each in self.ask("GET", "/api/tags")["models"]}
+        return {model["name"] for model in self.ask("GET", "/api/tags")["models"]}
 
     def window(self, name: str) -> int:
-        """Have a model answer, and return the window that it then has."""
+        """Request an answer of a model, and return its window afterwards, in tokens."""
         request = {"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
         self.ask("POST", "/v1/messages", request)
         found: int = self.ask("GET", "/api/ps")["models"][0]["context_length"]

@@ -1,4 +1,4 @@
-"""Problems as a person reads them."""
+"""Texts of problems."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from mirrorfleet.config.problems import Problem
 
 
 def texts(problems: Iterable[Problem], severity: str = "") -> list[str]:
-    """Return the texts of problems: of all, or of those of one severity."""
-    return [each.text for each in problems if severity in ("", each.severity)]
+    """Return the texts of all problems, or of those with one severity."""
+    return [problem.text for problem in problems if severity in ("", problem.severity)]

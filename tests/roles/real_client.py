@@ -1,4 +1,4 @@
-"""The pinned Claude Code, asked as a developer asks it: without a terminal, and with one."""
+"""The pinned Claude Code, used as a developer uses it: without and with a terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from mirrorfleet.runtime.cache import directory
 PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
 needed = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")
 
-# What a developer's own shell may hold, and our gateway must not see.
+# Variables of a developer's own shell, which must not reach the gateway.
 SHELL = {
     "PATH": "/usr/bin:/bin",
     "ANTHROPIC_API_KEY": "sk-of-the-vendor",
     "ANTHROPIC_AUTH_TOKEN": "sk-of-another-gateway",
     "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
-    # Else root may not skip permissions.
+    # Otherwise the client refuses to skip permissions as root.
     "IS_SANDBOX": "1",
 }
 
@@ -36,7 +36,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>()][A
 
 @contextmanager
 def unpacked(place: Path) -> Iterator[Path]:
-    """Give the client until the block ends: pytest keeps its directories, and this is 380 MB."""
+    """Yield the client, and remove its 380 MB afterwards: pytest keeps its directories."""
     with tarfile.open(PACKAGE) as archive:
         archive.extract("package/claude", place, filter="data")
     try:
@@ -46,7 +46,7 @@ def unpacked(place: Path) -> Iterator[Path]:
 
 
 def ask(home: Path, *command: str | Path, prompt: str = "Say something.") -> str:
-    """Ask the client of a home without a terminal; return what it says."""
+    """Send a prompt to the client of a home without a terminal; return its output."""
     done = subprocess.run(
         [*command, "-p", prompt],
         env=SHELL | {"HOME": str(home)},
@@ -61,7 +61,7 @@ def ask(home: Path, *command: str | Path, prompt: str = "Say something.") -> str
 
 
 def on_terminal(home: Path, client: Path, prompt: str, enough: Callable[[str], bool]) -> str:
-    """Start a session with a prompt; return what the screen has shown until it was ``enough``."""
+    """Start a session with a prompt; return its output once ``enough`` accepts it."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(home)
@@ -73,7 +73,7 @@ def on_terminal(home: Path, client: Path, prompt: str, enough: Callable[[str], b
             if select.select([terminal], [], [], 0.2)[0]:
                 shown += os.read(terminal, 65536)
     except OSError:
-        pass  # it has ended
+        pass  # the client has ended
     finally:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
@@ -82,5 +82,5 @@ def on_terminal(home: Path, client: Path, prompt: str, enough: Callable[[str], b
 
 
 def _words(shown: bytes) -> str:
-    """Return what a terminal was sent as plain words: a redrawn screen stands there twice."""
+    """Return the output of a terminal as plain words; a redrawn screen appears twice."""
     return " ".join(ESCAPES.sub(" ", shown.decode(errors="replace")).split())

@@ -1,6 +1,6 @@
-"""A stand-in for a gateway that writes down what Claude Code sends, and answers one word.
+"""A stand-in for a gateway that records the requests of Claude Code and answers with one word.
 
-A test may have it call a tool first, or fail.
+A test can make it call a tool first, or fail.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ ANSWER: tuple[dict[str, Any], ...] = (
 
 Body = dict[str, Any]
 Answer = tuple[dict[str, Any], ...] | int
-"""The events of an answer, or the HTTP status of a refusal."""
+"""The events of an answer, or the HTTP status of an error."""
 
 
 def calls(name: str, **given: Any) -> Callable[[Body], Answer]:
-    """Return what calls a tool once, wherever it is offered, and says a word to its result."""
+    """Return answers that call a tool once if it is offered, and then answer with one word."""
 
     def answer(body: Body) -> Answer:
         offered = any(tool.get("name") == name for tool in body.get("tools", ()))
-        blocks = [each for said in body["messages"] for each in said["content"]]
-        if not offered or any(_is_result(each) for each in blocks):
+        blocks = [block for message in body["messages"] for block in message["content"]]
+        if not offered or any(map(_is_result, blocks)):
             return ANSWER
-        block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+        call = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(given)}
         return (
             ANSWER[0],
-            {"type": "content_block_start", "index": 0, "content_block": block},
+            {"type": "content_block_start", "index": 0, "content_block": call},
             {"type": "content_block_delta", "index": 0, "delta": delta},
             ANSWER[3],
             {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": USAGE},
@@ -57,7 +57,7 @@ def _is_result(block: Any) -> bool:
 
 @dataclass
 class Recorder:
-    """``asked`` are the bodies and, under ``keys``, the credentials that came with each."""
+    """``asked`` holds the bodies of requests and, as ``keys``, the credentials of each."""
 
     url: str = ""
     asked: list[Body] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Recorder:
 
 @contextmanager
 def recorder() -> Iterator[Recorder]:
-    """Serve on a free port of this machine."""
+    """Run the stand-in on a free port of this machine."""
     found = Recorder()
 
     class Handler(BaseHTTPRequestHandler):

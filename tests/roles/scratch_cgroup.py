@@ -1,4 +1,4 @@
-"""A control group of a test's own, in which ports can be reserved without changing this machine."""
+"""A control group for one test, to reserve ports without changing this machine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from mirrorfleet.roles.ports.files.reserve_ports import attach, cgroup_root
 
 JOIN = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
-"""A shell script: run the arguments in the control group that is named first."""
+"""A shell script: run a command in a control group; its path is $0."""
 
 
 @contextmanager
 def scratch_cgroup() -> Iterator[Path]:
-    """Give its directory; skip the test where the kernel cannot reserve ports."""
+    """Yield its directory; skip the test if the kernel cannot reserve ports."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     try:

@@ -1,6 +1,6 @@
-"""How systemd reads ExecStart=, by the rules of systemd.service(5) and systemd.unit(5).
+"""A parser of ExecStart= by the rules of systemd.service(5) and systemd.unit(5).
 
-The real one reads the same words in the lab: tests/lab/verify/test_units.py.
+The lab tests the same words with the real systemd: tests/lab/verify/test_units.py.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t", "s": " "}
 
 
 def arguments(unit: str, environment: dict[str, str]) -> list[str]:
-    """Return what the process of a unit with one ExecStart= gets. Raises ``ValueError``."""
-    [line] = [each for each in logical(unit) if each.startswith("ExecStart=")]
-    said = words(line.removeprefix("ExecStart="))
-    return [part for word in said for part in expanded(specified(word), environment)]
+    """Return the arguments of the process of a unit with one ExecStart=.
+
+    Raises ``ValueError`` for syntax that Mirrorfleet does not use.
+    """
+    [command] = [line for line in logical(unit) if line.startswith("ExecStart=")]
+    split = words(command.removeprefix("ExecStart="))
+    return [part for word in split for part in expanded(specified(word), environment)]
 
 
 def logical(unit: str) -> list[str]:
-    """Return the lines of a unit, those together that a backslash joins; comments are none."""
+    """Return the lines of a unit without comments, with continuation lines joined."""
     lines, open_line = [], ""
     for line in unit.split("\n"):
         if line.lstrip().startswith(("#", ";")):
@@ -30,7 +33,7 @@ def logical(unit: str) -> list[str]:
 
 
 def words(line: str) -> list[str]:
-    """Split a line; a backslash escapes between quotes of both kinds, too."""
+    """Split a line into words; a backslash also escapes inside both kinds of quotes."""
     found, word, quote, at = list[str](), None, "", 0
     while at < len(line):
         character = line[at]
@@ -57,7 +60,7 @@ def words(line: str) -> list[str]:
 
 
 def specified(word: str) -> str:
-    """Expand the specifiers; of those, only %% is expected."""
+    """Expand the specifier %%. Raises ``ValueError`` for any other."""
     plain = word.replace("%%", "")
     if "%" in plain:
         raise ValueError(f"a specifier: {word!r}")
@@ -65,16 +68,16 @@ def specified(word: str) -> str:
 
 
 def expanded(word: str, environment: dict[str, str]) -> list[str]:
-    """Expand variables: a word that is one becomes several words, ${…} is one anywhere."""
+    """Expand variables: a word $NAME becomes several words, ${NAME} stays in its word."""
     if word.startswith("$") and not word.startswith(("${", "$$")):
         return environment.get(word[1:], "").split()
-    said, at = "", 0
+    expanded_word, at = "", 0
     while at < len(word):
         if word.startswith("$$", at):
-            said, at = said + "$", at + 2
+            expanded_word, at = expanded_word + "$", at + 2
         elif word.startswith("${", at) and "}" in word[at:]:
             end = word.index("}", at)
-            said, at = said + environment.get(word[at + 2 : end], ""), end + 1
+            expanded_word, at = expanded_word + environment.get(word[at + 2 : end], ""), end + 1
         else:
-            said, at = said + word[at], at + 1
-    return [said]
+            expanded_word, at = expanded_word + word[at], at + 1
+    return [expanded_word]

@@ -193,7 +193,7 @@ def test_a_database_removed_from_the_fleet_file_stops_and_keeps_its_data(
     ):
         edit(project, "database", line, "")
     done = mirror(plans("database").hosts, found)
-    assert jobs(done["state"])[-2:] == ["service removal", "firewall rules"]
+    assert jobs(done["state"])[-2:] == ["removal", "firewall rules"]
     removal = done["state"].execs[-2].command
     assert "\nset -- postgres postgres-backup\n" in removal
     state = 'rm -rf "${state:?}/$name'

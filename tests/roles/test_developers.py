@@ -57,7 +57,7 @@ def test_only_files_changed_outside_a_run_are_repaired(dev: HostPlan) -> None:
 
 
 def test_clients_are_removed_from_hosts_that_have_them(dev: HostPlan) -> None:
-    assert changed(dev, converged(dev), REMOVE) == ["home files", "clear"]
+    assert changed(dev, converged(dev), REMOVE) == ["home files", "decommission"]
     assert changed(dev, bare(dev), REMOVE) == []
 
 

@@ -1,4 +1,4 @@
-"""Files in a developer's home: the real script that writes them."""
+"""Files in a developer's home, written by the real script."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def look(machine: Machine, *files: HomeFile) -> Observation:
 def write(
     machine: Machine, files: list[HomeFile], observed: Observation
 ) -> list[tuple[str, str, str]]:
-    """Write the files; return each home that was not written, with how and why."""
-    told: list[tuple[str, str, str]] = []
-    for command in files_of_homes.write(files, observed, lambda *said: told.append(said)):
+    """Write the files; return outcome, user and reason of each home that was not written."""
+    reported: list[tuple[str, str, str]] = []
+    for command in files_of_homes.write(files, observed, lambda *outcome: reported.append(outcome)):
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
         command.read_output(done.stdout.splitlines())
-    return told
+    return reported
 
 
 def put(machine: Machine, *files: HomeFile) -> None:
@@ -52,7 +52,9 @@ def all_files(home: Path) -> set[str]:
     return {str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()}
 
 
-def test_a_file_is_made_with_its_folder_and_no_other_may_look(machine: Machine, home: Path) -> None:
+def test_a_file_and_its_folder_are_created_for_their_user_only(
+    machine: Machine, home: Path
+) -> None:
     put(machine, SETTINGS, HomeFile("ada", ".claude.json", b"{}"))
     assert all_files(home) == {".claude/settings.json", ".claude.json"}
     assert (home / ".claude/settings.json").read_bytes() == SETTINGS.content
@@ -60,7 +62,7 @@ def test_a_file_is_made_with_its_folder_and_no_other_may_look(machine: Machine, 
     assert stat.S_IMODE((home / ".claude").stat().st_mode) == 0o700
 
 
-def test_a_file_keeps_the_mode_that_it_is_given(machine: Machine, home: Path) -> None:
+def test_a_file_gets_its_mode(machine: Machine, home: Path) -> None:
     put(machine, HomeFile("ada", ".claude.json", b"{}", "644"))
     assert stat.S_IMODE((home / ".claude.json").stat().st_mode) == 0o644
 
@@ -90,17 +92,17 @@ def test_a_link_out_of_the_home_is_not_followed(
 ) -> None:
     away = machine.root / "away" / "settings.json"
     away.parent.mkdir()
-    away.write_text("of somebody else")
+    away.write_text("of another user")
     (home / link).parent.mkdir(exist_ok=True)
     (home / link).symlink_to(away if link.endswith("json") else away.parent)
-    observed = assumed({SETTINGS.fact: Found("600", b"of somebody else")})
-    [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
+    observed = assumed({SETTINGS.fact: Found("600", b"of another user")})
+    [(how, user, reason)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
     assert (how, user) == ("skipped", "ada")
-    assert "links out of the home" in why
-    assert away.read_text() == "of somebody else"
+    assert "links out of the home" in reason
+    assert away.read_text() == "of another user"
 
 
-def test_a_file_that_is_not_to_be_goes(machine: Machine, home: Path) -> None:
+def test_a_file_without_content_is_removed(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
     gone = HomeFile("ada", SETTINGS.path, None)
     assert write(machine, [gone], look(machine, SETTINGS)) == []
@@ -108,62 +110,60 @@ def test_a_file_that_is_not_to_be_goes(machine: Machine, home: Path) -> None:
     assert outdated([gone], assumed()) == []
 
 
-def test_what_was_there_is_replaced_at_once(machine: Machine, home: Path) -> None:
+def test_a_file_is_replaced_atomically(machine: Machine, home: Path) -> None:
     (home / ".claude").mkdir()
     before = home / ".claude/settings.json"
     before.write_text("a longer text than the one that follows, by another program")
-    with before.open() as reader:  # as a client that starts in this moment reads it
+    with before.open() as reader:  # like a client that starts at this moment
         put(machine, SETTINGS)
         assert reader.read().startswith("a longer text")
     assert before.read_bytes() == SETTINGS.content
 
 
 def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path) -> None:
-    (home / ".claude").write_text("a file where the folder should be")
-    [(how, user, why)] = write(machine, [SETTINGS], assumed())
+    (home / ".claude").write_text("a file in place of the folder")
+    [(how, user, reason)] = write(machine, [SETTINGS], assumed())
     assert (how, user) == ("skipped", "ada")
-    assert "File exists" in why or "Not a directory" in why
+    assert "File exists" in reason or "Not a directory" in reason
 
 
-def test_only_what_differs_is_written(machine: Machine, home: Path) -> None:
+def test_only_files_that_differ_are_written(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
     other = HomeFile("ada", ".claude.json", b"{}")
     observed = look(machine, SETTINGS, other)
     assert outdated([SETTINGS, other], observed) == [other]
 
 
-def test_what_was_changed_since_it_was_looked_at_is_left_alone(
+def test_a_file_that_changed_after_the_observation_is_not_overwritten(
     machine: Machine, home: Path
 ) -> None:
     put(machine, SETTINGS)
     observed = look(machine, SETTINGS)
     (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
     for content in (b"{}", None):
-        [(how, user, why)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
+        [(how, user, reason)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
         assert (how, user) == ("changed", "ada")
-        assert "settings.json has changed meanwhile; run again" in why
+        assert "settings.json has changed meanwhile; run again" in reason
     assert "meanwhile" in (home / SETTINGS.path).read_text()
     assert all_files(home) == {".claude/settings.json"}
 
 
-def test_what_goes_wrong_in_one_home_stops_nothing_in_the_others(
-    machine: Machine, home: Path
-) -> None:
+def test_an_error_in_one_home_does_not_stop_the_others(machine: Machine, home: Path) -> None:
     (machine.root / "home/grace").mkdir()
-    (home / ".claude").write_text("a file where the directory is to be")
+    (home / ".claude").write_text("a file in place of the directory")
     other = HomeFile("grace", SETTINGS.path, b"{}")
     [(how, user, _)] = write(machine, [SETTINGS, other], assumed())
     assert (how, user) == ("skipped", "ada")
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
 
-def test_a_pipe_in_the_way_holds_nobody_up(machine: Machine, home: Path) -> None:
+def test_a_pipe_at_the_temporary_path_does_not_block(machine: Machine, home: Path) -> None:
     os.mkfifo(home / ".claude.json.mirrorfleet")
     put(machine, HomeFile("ada", ".claude.json", b"{}"))
     assert (home / ".claude.json").read_bytes() == b"{}"
 
 
-def test_a_file_that_its_user_cannot_read_is_told_apart_from_an_empty_one(
+def test_a_file_that_its_user_cannot_read_is_not_taken_for_an_empty_one(
     machine: Machine, home: Path
 ) -> None:
     machine.add("base64", "exit 1")

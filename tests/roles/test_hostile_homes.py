@@ -1,4 +1,4 @@
-"""Homes that are broken, or made to stop a run: each is skipped, and holds up nobody else."""
+"""Broken and malicious homes: each is skipped, and the others are changed."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def asked(machine: Machine) -> Observation:
     return machine.look(*home_facts("ada", ".claude"))
 
 
-def whys(observed: Observation) -> list[str]:
+def reasons(observed: Observation) -> list[str]:
     return texts(user_settings.restore_problems(SEAT, observed))
 
 
-@pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
+@pytest.mark.parametrize("linked", [False, True], ids=["the file", "the target of a link"])
 @pytest.mark.parametrize("path", CLAUDE)
 def test_a_pipe_in_a_home_blocks_nothing(
     machine: Machine, home: Path, path: str, linked: bool
@@ -72,37 +72,37 @@ def test_a_pipe_in_a_home_blocks_nothing(
         os.mkfifo(home / path)
     began = time.monotonic()
     observed = asked(machine)
-    assert whys(observed) == [f"~ada/{path} is not a regular file. Move it, then run again."]
-    # Also where it has come since the look.
-    told = write(machine, [HomeFile("ada", path, b"{}")], assumed())
-    assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
-    assert "is not a regular file" in told[0][2]
+    assert reasons(observed) == [f"~ada/{path} is not a regular file. Move it, then run again."]
+    # The same for a pipe that appears after the observation.
+    reported = write(machine, [HomeFile("ada", path, b"{}")], assumed())
+    assert [(how, user) for how, user, _ in reported] == [("skipped", "ada")]
+    assert "is not a regular file" in reported[0][2]
     assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "reason"),
     [
         ("/dev/zero", "is not a regular file"),
         ("/etc", "is not a regular file"),
         ("huge", "is larger than 8 MiB"),
     ],
 )
-def test_what_is_no_file_or_a_huge_one_is_not_read(
-    machine: Machine, home: Path, target: str, why: str
+def test_only_regular_files_of_a_sane_size_are_read(
+    machine: Machine, home: Path, target: str, reason: str
 ) -> None:
     (home / ".claude").mkdir()
     with (home / "huge").open("wb") as huge:
         huge.truncate(10**12)
     (home / ".claude/settings.json").symlink_to(home / target)
-    [said] = whys(asked(machine))
-    assert said.startswith(f"~ada/.claude/settings.json {why}")
+    [problem] = reasons(asked(machine))
+    assert problem.startswith(f"~ada/.claude/settings.json {reason}")
 
 
-def test_a_home_that_does_not_answer_is_left_in_time(
+def test_reading_a_home_has_a_timeout(
     machine: Machine, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with a pipe that is swapped in after it was tested, or a process that is stopped."""
+    """Examples are a pipe created after the test of the file, and a stopped process."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", "kill -STOP $PPID; sleep 60")
     functions = observation._functions
@@ -112,12 +112,12 @@ def test_a_home_that_does_not_answer_is_left_in_time(
     observed = asked(machine)
     assert time.monotonic() - began < 6
     files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
-    assert {each.mode for each in files if each} == {"slow"}
+    assert {file.mode for file in files if file} == {"slow"}
     assert user_settings.restored_files(SEAT, observed) == []
-    assert whys(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
+    assert reasons(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 
 
-def test_a_home_that_blocks_the_writing_is_left_in_time(
+def test_writing_a_home_has_a_timeout(
     machine: Machine, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (machine.root / "home/grace").mkdir()
@@ -125,10 +125,10 @@ def test_a_home_that_blocks_the_writing_is_left_in_time(
     machine.add("mktemp", shell)
     monkeypatch.setattr(files, "HOMES", files.HOMES.replace("patience=30", "patience=1"))
     began = time.monotonic()
-    told = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], assumed())
+    reported = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], assumed())
     assert time.monotonic() - began < 10
-    assert [(how, user) for how, user, _ in told] == [("skipped", "ada")]
-    assert "the home does not answer in time" in told[0][2]
+    assert [(how, user) for how, user, _ in reported] == [("skipped", "ada")]
+    assert "the home does not answer in time" in reported[0][2]
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
 
@@ -142,10 +142,8 @@ def test_a_home_that_blocks_the_writing_is_left_in_time(
         "",
     ],
 )
-def test_what_a_home_says_is_no_answer_of_the_host(
-    machine: Machine, home: Path, forged: str
-) -> None:
-    """The process that reads a home is its user's, who can make it say anything."""
+def test_a_home_cannot_forge_answers_of_the_host(machine: Machine, home: Path, forged: str) -> None:
+    """The user owns the process that reads the home, and can make it print anything."""
     (home / ".claude.json").write_text("{}")
     machine.add("base64", f"printf '{forged}'")
     mallory = User("mallory")
@@ -157,14 +155,14 @@ def test_what_a_home_says_is_no_answer_of_the_host(
     assert found and (found.mode == "unreadable" or not found.content)
 
 
-def test_a_message_from_a_home_cannot_pretend_to_be_another(machine: Machine, home: Path) -> None:
+def test_a_home_cannot_forge_messages_of_another_home(machine: Machine, home: Path) -> None:
     machine.add("readlink", r"printf 'a\nskipped\troot\tpay\033[1m\n' >&2; exit 1")
-    [(how, user, why)] = write(machine, [SETTINGS], assumed())
+    [(how, user, reason)] = write(machine, [SETTINGS], assumed())
     assert (how, user) == ("skipped", "ada")
-    assert why.isprintable()
+    assert reason.isprintable()
 
 
-def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
+def test_a_process_cannot_forge_names_of_other_processes(machine: Machine) -> None:
     machine.add("ss", r"echo 'LISTEN 0 1 0.0.0.0:4000 0.0.0.0:* users:((\"x\",pid=7,fd=3))'")
     ports = [Listening(4000), Listening(1)]
     text = observation.script(ports).replace("/proc/$1", f"{machine.root}/p")
@@ -179,7 +177,9 @@ def test_a_process_names_itself_and_nobody_else(machine: Machine) -> None:
 FORGED = r"Welcome!\ndeveloper\tlab\tgrace\nturn\tanswer\t0\tyes\t\t\nturn\tx\ty\tz\t%%\t%%\n"
 
 
-def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Machine) -> None:
+def test_a_login_shell_cannot_forge_answers_of_other_users_and_has_a_timeout(
+    machine: Machine,
+) -> None:
     machine.add("runuser", f"printf '{FORGED}'; sleep 60")
     calls = "as_developer lab grace 1 <<'END'\nEND\nas_developer lab ada 1 <<'END'\nEND"
     began = time.monotonic()
@@ -188,16 +188,16 @@ def test_a_login_shell_speaks_for_its_own_user_only_and_not_for_ever(machine: Ma
     )
     assert time.monotonic() - began < 10
     found = turns.parse_report([], done.stdout.splitlines()).turns
-    assert found == {("lab", each): {"answer": Turn(0, True, "", "")} for each in ("grace", "ada")}
+    assert found == {("lab", user): {"answer": Turn(0, True, "", "")} for user in ("grace", "ada")}
 
 
-# What a run holds while it writes: no user gets hold of it.
+# The lock and the output of a run: no user can get them.
 
 
-def test_the_lock_of_a_run_can_be_opened_by_root_only(machine: Machine) -> None:
+def test_only_root_can_open_the_lock_of_a_run(machine: Machine) -> None:
     earlier = machine.at("/var/lib/mirrorfleet/lock")
     earlier.touch(0o644)
-    with earlier.open() as held:  # by any user, of an earlier release's
+    with earlier.open() as held:  # any user could lock the file of earlier releases
         subprocess.run(["flock", str(held.fileno())], pass_fds=[held.fileno()], check=True)
         began = time.monotonic()
         assert machine.run(script("true\n")).returncode == 0
@@ -208,23 +208,21 @@ def test_the_lock_of_a_run_can_be_opened_by_root_only(machine: Machine) -> None:
     assert not earlier.exists()
 
 
-def test_the_shell_of_a_user_gets_neither_the_lock_nor_our_output(
+def test_the_shell_of_a_user_inherits_neither_the_lock_nor_the_output(
     machine: Machine, home: Path
 ) -> None:
     look = 'for at in 0 1 2 9; do readlink "/proc/$$/fd/$at"; done | cat >"$ROOT/held"'
     machine.add("runuser", f'{look}; shift 3; exec "$@"')
     assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
-    said = str(machine.at("/var/lib/mirrorfleet/stage/out"))
-    assert held == ["/dev/null", said, said]
+    output = str(machine.at("/var/lib/mirrorfleet/stage/out"))
+    assert held == ["/dev/null", output, output]
 
 
-def test_a_run_that_is_killed_leaves_no_key_for_longer_than_to_the_next(
-    machine: Machine, home: Path
-) -> None:
+def test_the_next_run_removes_keys_that_a_killed_run_left(machine: Machine, home: Path) -> None:
     machine.add("getent", "kill -9 $(ps -o ppid= $PPID)")
     key = HomeFile("ada", SEAT.key, b"sk-of-ada")
-    [command] = files.write([key], assumed(), lambda *said: None)
+    [command] = files.write([key], assumed(), lambda *_: None)
     assert machine.run(command).returncode != 0
     stage = machine.at("/var/lib/mirrorfleet/stage")
     left = [path for path in machine.root.rglob("*") if path.is_file() and holds(path, b"sk-of")]
@@ -238,7 +236,7 @@ def holds(path: Path, text: bytes) -> bool:
     return text in path.read_bytes()
 
 
-# Another program that saves the same file in the middle of the writing.
+# Another program that saves the same file while the script writes it.
 SAVE = """\
 [ -e "$ROOT/saved" ] || {{
     touch "$ROOT/saved"
@@ -250,80 +248,82 @@ exec /usr/bin/{program} "$@"
 
 
 @pytest.mark.parametrize("program", ["sha256sum", "mktemp", "cat", "chmod", "perl"])
-@pytest.mark.parametrize("there", [True, False], ids=["a file was there", "none was there"])
-def test_what_the_client_saves_at_the_same_time_is_not_lost(
-    machine: Machine, home: Path, program: str, there: bool
+@pytest.mark.parametrize(
+    "existing", [True, False], ids=["a file was existing", "none was existing"]
+)
+def test_a_file_that_the_client_saves_at_the_same_time_is_not_lost(
+    machine: Machine, home: Path, program: str, existing: bool
 ) -> None:
     (home / ".claude").mkdir()
-    if there:
+    if existing:
         (home / ".claude/settings.json").write_text("{}")
     observed = look(machine, SETTINGS)
     machine.add(program, SAVE.format(program=program))
-    told = write(machine, [SETTINGS], observed)
+    reported = write(machine, [SETTINGS], observed)
     saved = (machine.root / "saved").exists()
-    assert saved == (there or program not in ("sha256sum", "perl"))
-    assert [how for how, *_ in told] == ["changed"] * saved
+    assert saved == (existing or program not in ("sha256sum", "perl"))
+    assert [how for how, *_ in reported] == ["changed"] * saved
     if saved:
         assert json.loads((home / SETTINGS.path).read_text()) == {"by": "the client"}
     assert all_files(home) == {SETTINGS.path}
 
 
-# A receipt lies in a home, and may say anything.
+# The settings backup is in the home, so the user can write anything into it.
 
 
-def receipt(content: Any) -> bytes:
+def backup_bytes(content: Any) -> bytes:
     return json.dumps(content).encode()
 
 
-def note(**other: Any) -> Any:
+def backup_entry(**other: Any) -> Any:
     return {"written": "0" * 64, "original": None, "changes": []} | other
 
 
 @pytest.mark.parametrize(
     "forged",
     [
-        note(changes=[{"path": [], "now": 1}]),
-        note(changes=[{"path": ["model"], "added": ["x"]}]),
-        note(changes=[{"path": ["permissions", "allow"], "added": 5}]),
-        note(changes=[{"path": ["a"] * 10_000, "now": 1}]),
-        note(changes={"path": ["a"]}),
-        note(changes=[{"path": "model", "now": 1}]),
-        note(changes=[{"path": [1], "now": 1}]),
-        note(written=1),
-        note(original="AAAA"),
-        note(replaced=5),
+        backup_entry(changes=[{"path": [], "now": 1}]),
+        backup_entry(changes=[{"path": ["model"], "added": ["x"]}]),
+        backup_entry(changes=[{"path": ["permissions", "allow"], "added": 5}]),
+        backup_entry(changes=[{"path": ["a"] * 10_000, "now": 1}]),
+        backup_entry(changes={"path": ["a"]}),
+        backup_entry(changes=[{"path": "model", "now": 1}]),
+        backup_entry(changes=[{"path": [1], "now": 1}]),
+        backup_entry(written=1),
+        backup_entry(original="AAAA"),
+        backup_entry(replaced=5),
         5,
     ],
     ids=lambda value: json.dumps(value)[:60],
 )
-def test_a_forged_receipt_is_told_apart(forged: Any) -> None:
+def test_a_forged_backup_is_rejected(forged: Any) -> None:
     with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
-        read_backups(receipt({"files": {SEAT.settings: forged}}))
+        read_backups(backup_bytes({"files": {SEAT.settings: forged}}))
 
 
-def test_a_receipt_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
+def test_a_backup_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     pack = zlib.compressobj(9)
     bomb = b"".join(pack.compress(bytes(2**20)) for _ in range(1024)) + pack.flush()
     packed = base64.b64encode(bomb).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
-        read_backups(receipt({"files": {SEAT.settings: note(original=packed)}}))
+        read_backups(backup_bytes({"files": {SEAT.settings: backup_entry(original=packed)}}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 200 * 1024  # kB
 
 
-def test_no_receipt_is_written_that_would_not_be_read() -> None:
-    """Text that cannot be compressed, of almost the size that is read, twice."""
+def test_a_backup_that_is_too_large_to_read_is_not_written() -> None:
+    """Use incompressible text of almost the maximum size, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
     content = Found("600", json.dumps({"noise": noise}).encode())
     observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
-    [why] = texts(user_settings.problems(client, observed))
-    assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in why
+    [reason] = texts(user_settings.problems(client, observed))
+    assert "the new ~ada/.claude/mirrorfleet-backup_bytes.json holds more than 8 MiB." in reason
     assert [file.path for file in user_settings.desired_files(client, observed)] == [SEAT.key]
 
 
-OURS = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
+OWNED = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "path", "env", "AAAA"]),
     lambda inner: (
@@ -340,50 +340,53 @@ ANY = st.recursive(
 )
 
 
-def places(said: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return where something stands in a JSON document."""
-    inner = said.items() if isinstance(said, dict) else enumerate(said if said_list(said) else ())
+def places(document: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of each value in a JSON document."""
+    items = document if is_list(document) else ()
+    inner = document.items() if isinstance(document, dict) else enumerate(items)
     return [at, *(place for name, value in inner for place in places(value, (*at, name)))]
 
 
-def said_list(said: Any) -> bool:
-    return isinstance(said, list)
+def is_list(document: Any) -> bool:
+    return isinstance(document, list)
 
 
-def mutated(said: Any, at: tuple[Any, ...], value: Any) -> Any:
+def mutated(document: Any, at: tuple[Any, ...], value: Any) -> Any:
     if not at:
         return value
-    copy = dict(said) if isinstance(said, dict) else list(said)
-    copy[at[0]] = mutated(said[at[0]], at[1:], value)
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[at[0]] = mutated(document[at[0]], at[1:], value)
     return copy
 
 
 @settings(max_examples=400)
 @given(st.data())
-def test_no_receipt_is_a_traceback(data: st.DataObject) -> None:
+def test_no_backup_causes_a_traceback(data: st.DataObject) -> None:
     theirs = b'{"permissions": {"allow": ["x"], "deny": 5}, "env": {"A": "0"}}'
-    client = developer(OURS, {"hasCompletedOnboarding": True})
-    there = {SEAT.file(SEAT.settings): Found("600", theirs)}
-    for file in user_settings.desired_files(client, at_home(there)):
+    client = developer(OWNED, {"hasCompletedOnboarding": True})
+    existing = {SEAT.file(SEAT.settings): Found("600", theirs)}
+    for file in user_settings.desired_files(client, at_home(existing)):
         if file.content is not None:
-            there[file.fact] = Found(file.mode, file.content)
-    said = json.loads(there[SEAT.file(SEAT.backup)].content)
+            existing[file.fact] = Found(file.mode, file.content)
+    document = json.loads(existing[SEAT.file(SEAT.backup)].content)
     for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.sampled_from(places(said)))
-        said = mutated(said, at, data.draw(ANY))
-    there[SEAT.file(SEAT.backup)] = Found("600", json.dumps(said).encode())
+        at = data.draw(st.sampled_from(places(document)))
+        document = mutated(document, at, data.draw(ANY))
+    existing[SEAT.file(SEAT.backup)] = Found("600", json.dumps(document).encode())
     if data.draw(st.booleans()):
-        there[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
-    observed = at_home(there)
-    for wanted in (
+        existing[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
+    observed = at_home(existing)
+    for desired in (
         user_settings.desired_files(client, observed),
         user_settings.restored_files(SEAT, observed),
     ):
-        list(user_settings.changes(wanted, [client], observed))
-    assert all(why.startswith("~ada/") for why in texts(user_settings.problems(client, observed)))
+        list(user_settings.changes(desired, [client], observed))
+    assert all(
+        reason.startswith("~ada/") for reason in texts(user_settings.problems(client, observed))
+    )
 
 
-# Through a whole run.
+# In complete runs.
 
 
 @pytest.fixture
@@ -397,24 +400,24 @@ BROKEN = {
     "not a number": (SEAT.state, ("600", base64.b64encode(b'{"a": NaN}').decode())),
     "a link to /etc/shadow": (SEAT.settings, ("unreadable", "")),
     "a pipe": (SEAT.key, ("irregular", "")),
-    "a forged receipt": (SEAT.backup, ("600", base64.b64encode(b"[]").decode())),
+    "a forged backup": (SEAT.backup, ("600", base64.b64encode(b"[]").decode())),
     "no answer": (SEAT.state, ("slow", "")),
     "nonsense": (SEAT.state, ("rwx", "%%%")),
 }
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
+def test_a_broken_home_does_not_delay_the_revocation_of_its_key(
     plans: Planned,
     project: Path,
     found: dict[str, Answers],
     broken: tuple[str, tuple[str, ...]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    path, said = broken
+    path, answer = broken
     for name in ("dev-1", "dev-2"):
         found[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
-    found["dev-1"]["home_file", "grace", path] = said
+    found["dev-1"]["home_file", "grace", path] = answer
     edit(project, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, found)
     assert {name for name, traffic in done.items() if traffic.failed} == {"dev-1"}
@@ -423,14 +426,14 @@ def test_a_leaver_does_not_hold_up_the_revocation_of_his_key(
         [admit, _] = done[gateway].execs
         assert '"name": "grace"' not in json.loads(admit.stdin)["keys"]
     assert jobs(done["dev-2"]) == ["home files", "machine files"]
-    told = [click.unstyle(line) for line in caplog.messages]
-    skipped = [line for line in told if "skipped: ~grace/" in line]
-    assert len(skipped) == 2, "when it is seen, and at the end"
-    # The next run tries again; a key that can be removed is gone by then.
+    reported = [click.unstyle(line) for line in caplog.messages]
+    skipped = [line for line in reported if "skipped: ~grace/" in line]
+    assert len(skipped) == 2, "at once, and at the end"
+    # The next run tries again, except for a key that is removed in this run.
     assert jobs(done["dev-1"]) == ([] if path == SEAT.key else ["home files"])
 
 
-def test_a_broken_home_gets_its_new_key_and_the_others_everything(
+def test_a_broken_home_gets_its_new_key_and_other_homes_get_all_files(
     plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
     found["dev-1"]["home_file", "ada", SEAT.settings] = ("600", "ew==")

@@ -1,4 +1,4 @@
-"""The way to a host through others, as paramiko understands it, and to root on it."""
+"""Jump hosts as paramiko reads them, and privilege escalation on the target."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from mirrorfleet.runtime.observe import observe
 BASTION = Path(__file__).parents[1] / "fleet" / "good" / "bastion.yml"
 
 
-def looked_up(host: str) -> paramiko.SSHConfig | None:
+def configuration_of(host: str) -> paramiko.SSHConfig | None:
     spec = fleet.load(BASTION)
     content = jump.configuration(spec, spec.hosts[host])
     return paramiko.SSHConfig.from_text(content) if content else None
 
 
-def test_a_host_is_reached_through_all_hosts_on_the_way_the_outermost_first() -> None:
-    found = looked_up("gpu")
+def test_jump_hosts_are_used_from_the_outermost_to_the_innermost() -> None:
+    found = configuration_of("gpu")
     assert found
     assert found.lookup("10.0.0.3")["proxyjump"] == "outer,inner"
 
 
-def test_the_hosts_on_the_way_are_not_reached_through_themselves() -> None:
-    inner = looked_up("inner")
+def test_a_jump_host_is_not_reached_through_itself() -> None:
+    inner = configuration_of("inner")
     assert inner
     assert inner.lookup("10.0.0.2")["proxyjump"] == "outer"
-    assert looked_up("outer") is None
+    assert configuration_of("outer") is None
 
 
-def test_a_hop_is_logged_in_to_like_any_host_and_its_key_is_checked() -> None:
-    found = looked_up("gpu")
+def test_a_jump_host_uses_its_own_login_and_its_host_key_is_checked() -> None:
+    found = configuration_of("gpu")
     assert found
     hop = found.lookup("outer")
     assert hop["hostname"] == "bastion.example.com"
@@ -80,7 +80,7 @@ def test_the_inventory_is_shown_without_known_hosts(
     assert len(groups(bastion)["hosts"]) == 4
 
 
-def test_pyinfra_is_given_the_configuration_where_there_is_a_jump(bastion: Path) -> None:
+def test_pyinfra_gets_an_ssh_configuration_for_hosts_behind_a_jump_host(bastion: Path) -> None:
     hosts = dict(groups(bastion)["hosts"])
     assert "ssh_config_file" not in hosts["outer"]
     path = Path(hosts["gpu"]["ssh_config_file"])
@@ -89,20 +89,20 @@ def test_pyinfra_is_given_the_configuration_where_there_is_a_jump(bastion: Path)
 
 
 @pytest.mark.parametrize(
-    ("host", "how"), [("outer", "sudo"), ("gpu", "none"), ("gw", "doas")], ids=lambda it: str(it)
+    ("host", "method"), [("outer", "sudo"), ("gpu", "none"), ("gw", "doas")], ids=lambda it: str(it)
 )
-def test_how_a_login_becomes_root(bastion: Path, host: str, how: str) -> None:
+def test_a_login_becomes_root_by_its_method(bastion: Path, host: str, method: str) -> None:
     data = dict(groups(bastion)["hosts"])[host]
-    assert {name for name in ("sudo", "doas") if data[f"_{name}"]} == {how} - {"none"}
+    assert {name for name in ("sudo", "doas") if data[f"_{name}"]} == {method} - {"none"}
 
 
-@pytest.mark.parametrize("how", ["sudo", "doas"])
-def test_a_host_is_looked_at_as_root_the_way_its_login_becomes_root(how: str) -> None:
+@pytest.mark.parametrize("method", ["sudo", "doas"])
+def test_an_observation_becomes_root_by_the_method_of_the_host(method: str) -> None:
     def run(command: object, **arguments: object) -> tuple[bool, SimpleNamespace]:
         asked.update(arguments)
         return True, SimpleNamespace(stdout_lines=["machine\tdebian\t12\tx86_64\t4\t1024"])
 
     asked: dict[str, object] = {}
-    host = SimpleNamespace(data={f"_{how}": True}, run_shell_command=run)
+    host = SimpleNamespace(data={f"_{method}": True}, run_shell_command=run)
     observe(cast(Host, host), [])
-    assert {name for name in ("sudo", "doas") if asked[f"_{name}"]} == {how}
+    assert {name for name in ("sudo", "doas") if asked[f"_{name}"]} == {method}

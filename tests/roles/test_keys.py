@@ -1,4 +1,4 @@
-"""Keys on their way to gateways and clients: who comes in when, and what a run leaves behind."""
+"""Rollout of keys to gateways and clients: valid keys, former keys, revoked keys."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def found(planned: FleetPlan) -> dict[str, Answers]:
     return {name: converged(plan) for name, plan in planned.hosts.items()}
 
 
-def in_order(done: dict[str, Traffic]) -> list[str]:
-    execs = [(each, host) for host, traffic in done.items() for each in traffic.execs]
+def ordered_jobs(done: dict[str, Traffic]) -> list[str]:
+    execs = [(command, host) for host, traffic in done.items() for command in traffic.execs]
     execs.sort(key=lambda pair: pair[0].number)
-    return [f"{host}: {_job(each)}" for each, host in execs]
+    return [f"{host}: {_job(command)}" for command, host in execs]
 
 
-def said(traffic: Traffic, job: str) -> Any:
-    [one] = [each for each in traffic.execs if _job(each) == job]
+def stdin_of(traffic: Traffic, job: str) -> Any:
+    [one] = [command for command in traffic.execs if _job(command) == job]
     return json.loads(one.stdin)
 
 
@@ -57,7 +57,7 @@ def test_a_new_developer_restarts_nothing(plans: Planned, project: Path) -> None
     for name in ("dev-1", "dev-2"):
         before[name] |= {("user", "lin"): ("/home/lin",)}
     done = mirror(after.hosts, before)
-    assert in_order(done) == [
+    assert ordered_jobs(done) == [
         "gw-a: keys",
         "gw-b: keys",
         "dev-1: home files",
@@ -67,30 +67,32 @@ def test_a_new_developer_restarts_nothing(plans: Planned, project: Path) -> None
         "gw-a: former keys",
         "gw-b: former keys",
     ]
-    names = [each["name"] for each in json.loads(said(done["gw-a"], "keys")["keys"])["keys"]]
+    names = [key["name"] for key in json.loads(stdin_of(done["gw-a"], "keys")["keys"])["keys"]]
     assert names == ["ada", "grace", "lin"]
 
 
-def test_a_leavers_key_goes_at_once_and_is_proved_dead(plans: Planned, project: Path) -> None:
+def test_the_key_of_a_removed_developer_is_revoked_and_the_revocation_is_tested(
+    plans: Planned, project: Path
+) -> None:
     before = found(plans("prod"))
     key = before["dev-1"]["home_file", "grace", ".claude/mirrorfleet-key"][1]
     for name in ("dev-1", "dev-2"):
         before[name]["assignments", ASSIGNMENT_LIST, "grace"] = (".claude",)
     edit(project, "prod", "users: [ada, grace]", "users: [ada]")
     done = mirror(plans("prod").hosts, before)
-    assert said(done["gw-b"], "former keys")["dead"] == [base64.b64decode(key).decode()]
-    assert [each["name"] for each in json.loads(said(done["gw-b"], "keys")["keys"])["keys"]] == [
-        "ada"
-    ]
+    assert stdin_of(done["gw-b"], "former keys")["dead"] == [base64.b64decode(key).decode()]
+    assert [
+        each["name"] for each in json.loads(stdin_of(done["gw-b"], "keys")["keys"])["keys"]
+    ] == ["ada"]
 
 
-def test_a_rotation_reaches_gateways_then_clients_then_ends_the_former_keys(
+def test_a_rotation_changes_gateways_then_clients_and_then_revokes_former_keys(
     plans: Planned, project: Path
 ) -> None:
     before = found(plans("prod"))
     edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, before)
-    assert in_order(done) == [
+    assert ordered_jobs(done) == [
         "gw-a: keys",
         "gw-b: keys",
         "dev-1: home files",
@@ -98,16 +100,18 @@ def test_a_rotation_reaches_gateways_then_clients_then_ends_the_former_keys(
         "gw-a: former keys",
         "gw-b: former keys",
     ]
-    assert said(done["gw-a"], "keys")["grace"] == 7 * 24 * 3600
-    assert said(done["gw-a"], "former keys")["reached"] == ["ada", "grace"]
+    assert stdin_of(done["gw-a"], "keys")["grace"] == 7 * 24 * 3600
+    assert stdin_of(done["gw-a"], "former keys")["reached"] == ["ada", "grace"]
 
 
-def test_former_keys_stay_for_whoever_the_run_did_not_reach(plans: Planned, project: Path) -> None:
+def test_former_keys_stay_valid_for_developers_that_the_run_did_not_reach(
+    plans: Planned, project: Path
+) -> None:
     before = found(plans("prod"))
     edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, before, {"dev-2": ["runuser"]})
     assert done["dev-2"].failed
-    assert said(done["gw-a"], "former keys")["reached"] == []
+    assert stdin_of(done["gw-a"], "former keys")["reached"] == []
 
 
 def test_clients_wait_for_their_gateways(plans: Planned, project: Path) -> None:
@@ -117,7 +121,7 @@ def test_clients_wait_for_their_gateways(plans: Planned, project: Path) -> None:
     done = mirror(plans("prod").hosts, before, {"gw-b": ["' admit /opt"], **waiting})
     assert jobs(done["gw-a"]) == BOTH
     assert jobs(done["dev-1"]) == ["skipped"]
-    assert said(done["gw-a"], "former keys")["reached"] == []
+    assert stdin_of(done["gw-a"], "former keys")["reached"] == []
 
 
 def entry(name: str, key: str, **more: Any) -> dict[str, Any]:
@@ -134,7 +138,7 @@ def later(seconds: int) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
-def test_a_former_key_that_a_run_left_is_kept_until_its_machine_is_reached(plans: Planned) -> None:
+def test_a_former_key_stays_valid_until_its_machine_is_reached(plans: Planned) -> None:
     planned = plans("prod")
     answers = found(planned)
     gateway = planned.hosts["gw-a"].gateway
@@ -148,7 +152,7 @@ def test_a_former_key_that_a_run_left_is_kept_until_its_machine_is_reached(plans
 @pytest.mark.parametrize(
     "wrong", [{"name": "linus"}, {"expires": later(-5)}, {"expires": later(10**7)}, {"expires": 1}]
 )
-def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[str, Any]) -> None:
+def test_an_invalid_former_key_is_removed(plans: Planned, wrong: dict[str, Any]) -> None:
     planned = plans("prod")
     answers = found(planned)
     gateway = planned.hosts["gw-a"].gateway
@@ -160,14 +164,14 @@ def test_a_former_key_that_nobody_is_to_have_goes(plans: Planned, wrong: dict[st
 
 
 @pytest.mark.parametrize(
-    ("root", "why"),
+    ("root", "reason"),
     [
         ("too-short", "is 9 characters long; the minimum is 32"),
         ("x" * 40, "has too few different characters"),
     ],
 )
-def test_a_weak_root_is_refused_before_anything_is_changed(
-    plans: Planned, monkeypatch: pytest.MonkeyPatch, root: str, why: str
+def test_a_weak_root_ends_the_run_before_any_change(
+    plans: Planned, monkeypatch: pytest.MonkeyPatch, root: str, reason: str
 ) -> None:
     planned = plans("prod")
     answers = found(planned)
@@ -176,15 +180,17 @@ def test_a_weak_root_is_refused_before_anything_is_changed(
     secrets._reveal.cache_clear()
     with pytest.raises(DeployError) as caught:
         mirror(planned.hosts, answers)
-    said = str(caught.value)
+    message = str(caught.value)
     hosts = ", ".join(f"@fake/{name}" for name in ("gw-a", "gw-b", "dev-1", "dev-2"))
-    cause = f"keys cannot be derived from {{env: MIRRORFLEET_KEY_ROOT}}: it {why}. "
-    assert f"{hosts}: {cause}" in said
-    assert "gw-b: the master key {env: LITELLM_MASTER_KEY} is shorter than 16 characters." in said
-    assert root not in said
+    cause = f"keys cannot be derived from {{env: MIRRORFLEET_KEY_ROOT}}: it {reason}. "
+    assert f"{hosts}: {cause}" in message
+    assert (
+        "gw-b: the master key {env: LITELLM_MASTER_KEY} is shorter than 16 characters." in message
+    )
+    assert root not in message
 
 
-def test_a_weak_root_reaches_no_developer_whose_gateways_are_left_out(
+def test_a_weak_root_ends_a_run_without_gateways_too(
     plans: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plans("prod")
@@ -195,7 +201,7 @@ def test_a_weak_root_reaches_no_developer_whose_gateways_are_left_out(
         mirror(planned.hosts, answers, limit=["dev-1"])
 
 
-def test_a_short_master_key_is_refused_before_anything_is_changed(
+def test_a_short_master_key_ends_the_run_before_any_change(
     plans: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plans("prod")
@@ -207,7 +213,7 @@ def test_a_short_master_key_is_refused_before_anything_is_changed(
     assert "sk-1234" not in str(caught.value)
 
 
-# The program itself, as root, in a directory.
+# The real program, as root, in a directory.
 
 
 @pytest.fixture
@@ -217,11 +223,11 @@ def ring(machine: Machine) -> Path:
     return machine.at(KEYS)
 
 
-def run(machine: Machine, job: str, **told: Any) -> subprocess.CompletedProcess[str]:
-    """Run a job with the real command; the group of the service is root's here."""
-    url = [told.pop("url")] if "url" in told else []
+def run(machine: Machine, job: str, **arguments: Any) -> subprocess.CompletedProcess[str]:
+    """Run a job with the real command; root replaces the group of the service."""
+    url = [arguments.pop("url")] if "url" in arguments else []
     command = keys._command(job, *url).replace(USER, "root")
-    return machine.run(script(command, json.dumps(told)))
+    return machine.run(script(command, json.dumps(arguments)))
 
 
 def admit(machine: Machine, *entries: dict[str, Any], grace: int = 3600) -> None:
@@ -230,50 +236,48 @@ def admit(machine: Machine, *entries: dict[str, Any], grace: int = 3600) -> None
 
 
 def names(path: Path) -> list[tuple[str, str]]:
-    return [(each["name"], each["sha256"][:4]) for each in keyring.entries(path).values()]
+    return [(entry["name"], entry["sha256"][:4]) for entry in keyring.entries(path).values()]
 
 
-def at(key: str) -> str:
+def short_digest(key: str) -> str:
     return sha256(key.encode()).hexdigest()[:4]
 
 
-def test_rotated_keys_count_on_and_those_of_leavers_do_not(machine: Machine, ring: Path) -> None:
+def test_rotated_keys_stay_valid_and_keys_of_removed_developers_do_not(
+    machine: Machine, ring: Path
+) -> None:
     admit(machine, entry("ada", "one"), entry("lin", "his"))
     admit(machine, entry("ada", "two", models=["coder"], expires=later(600)))
-    assert names(ring / "keys.json") == [("ada", at("two"))]
-    assert names(ring / "former.json") == [("ada", at("one"))]
+    assert names(ring / "keys.json") == [("ada", short_digest("two"))]
+    assert names(ring / "former.json") == [("ada", short_digest("one"))]
     [former] = keyring.entries(ring / "former.json").values()
-    assert former["models"] == ["coder"], "the former key opens no more than the present one"
+    assert former["models"] == ["coder"], "the former key has the access of the present one"
     assert former["expires"] <= later(600), "nor for longer"
     admit(machine, entry("ada", "one"))
-    assert names(ring / "keys.json") == [("ada", at("one"))]
-    assert names(ring / "former.json") == [("ada", at("two"))]
+    assert names(ring / "keys.json") == [("ada", short_digest("one"))]
+    assert names(ring / "former.json") == [("ada", short_digest("two"))]
     admit(machine, entry("lin", "his"))
     assert names(ring / "former.json") == []
 
 
-def test_the_files_are_for_the_service_to_read_and_for_nobody_else(
-    machine: Machine, ring: Path
-) -> None:
+def test_only_the_service_can_read_the_key_files(machine: Machine, ring: Path) -> None:
     admit(machine, entry("ada", "one"))
     modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in [ring, *ring.iterdir()]}
     assert modes == {"keys": "750", "keys.json": "640", "former.json": "640"}
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"keys": [1]}'])
-def test_files_that_another_hand_has_broken_are_replaced(
-    machine: Machine, ring: Path, broken: str
-) -> None:
+def test_invalid_key_files_are_replaced(machine: Machine, ring: Path, broken: str) -> None:
     admit(machine, entry("ada", "one"))
     for name in ("keys.json", "former.json"):
         (ring / name).write_text(broken)
     admit(machine, entry("ada", "two"))
-    assert names(ring / "keys.json") == [("ada", at("two"))]
+    assert names(ring / "keys.json") == [("ada", short_digest("two"))]
 
 
 @contextmanager
 def gateway(*alive: str) -> Iterator[str]:
-    """A stand-in for LiteLLM that lets these keys in."""
+    """Run a stand-in for LiteLLM that accepts these keys."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -290,36 +294,36 @@ def gateway(*alive: str) -> Iterator[str]:
     server.shutdown()
 
 
-def test_a_run_ends_former_keys_and_asks_whether_they_are_dead(
+def test_a_run_revokes_former_keys_and_tests_that_they_are_rejected(
     machine: Machine, ring: Path
 ) -> None:
     admit(machine, entry("ada", "one"), entry("lin", "his"))
     admit(machine, entry("ada", "two"), entry("lin", "new"))
-    told = {"grace": 3600, "reached": ["ada"], "dead": ["one", "his", "sk-never"]}
+    arguments = {"grace": 3600, "reached": ["ada"], "dead": ["one", "his", "sk-never"]}
     with gateway("his") as url:
-        done = run(machine, "retire", url=url, **told)
+        done = run(machine, "retire", url=url, **arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the former key of lin stays valid until" in done.stdout
     assert "tried 2 revoked keys: 2 are rejected" in done.stdout
-    assert names(ring / "former.json") == [("lin", at("his"))]
+    assert names(ring / "former.json") == [("lin", short_digest("his"))]
 
 
-def test_a_key_that_lives_on_fails_the_run(machine: Machine, ring: Path) -> None:
+def test_a_revoked_key_that_is_accepted_fails_the_run(machine: Machine, ring: Path) -> None:
     admit(machine, entry("ada", "one"))
-    told = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
+    arguments = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
     with gateway("sk-left") as url:
-        done = run(machine, "retire", url=url, **told)
+        done = run(machine, "retire", url=url, **arguments)
     assert done.returncode == 1
     assert "a revoked key was answered 200, not 401" in done.stderr
     assert "sk-left" not in done.stdout + done.stderr
-    done = run(machine, "retire", url="http://127.0.0.1:9/v1/models", **told)
+    done = run(machine, "retire", url="http://127.0.0.1:9/v1/models", **arguments)
     assert "was answered by no process, not 401" in done.stderr
 
 
 def test_another_users_process_on_the_port_gets_no_key(machine: Machine, ring: Path) -> None:
-    told = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
+    arguments = {"grace": 3600, "reached": [], "dead": ["sk-left"]}
     with gateway() as url:
         command = keys._command("retire", url).replace(USER, "daemon")
-        done = machine.run(script(command, json.dumps(told)))
+        done = machine.run(script(command, json.dumps(arguments)))
     assert done.returncode == 1
     assert "was answered by another process, not 401" in done.stderr

@@ -48,7 +48,7 @@ def test_a_removed_load_balancer_stops_after_the_clients_changed(
     edit(project, "front", SECTION, "")
     edit(project, "front", "hosts: [gw-a, gw-b]", 'hosts: [gw-a, gw-b], url: "http://gw-a:4000"')
     done = mirror(plans("front").hosts, found)
-    assert jobs(done["lb"]) == ["service removal", "no ports"]
+    assert jobs(done["lb"]) == ["removal", "no ports"]
     assert done["dev"].execs[-1].number < done["lb"].execs[-1].number
 
 

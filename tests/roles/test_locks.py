@@ -1,4 +1,4 @@
-"""The real lock files, as they concern a host: every package once, with its hashes."""
+"""The real lock files, filtered for a host: each package once, with its hashes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PYTHONS = ["3.11.2", "3.12.3", "3.13.5"]
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return name and version of each line that pins."""
+    """Return name and version of each pinned package."""
     lines = re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", text, re.MULTILINE)
     return {canonicalize_name(name): version for name, version in lines}
 
 
-def test_a_package_for_old_pythons_goes_to_those_only() -> None:
+def test_a_package_for_old_pythons_is_installed_on_those_only() -> None:
     assert "async-timeout==5.0.1 ; python_full_version < '3.11.3'" in LITELLM
     assert "async-timeout" in pinned(for_host(LITELLM, "3.11.2", "x86_64"))
     assert "async-timeout" not in pinned(for_host(LITELLM, "3.11.3", "x86_64"))
     assert "async-timeout" not in pinned(for_host(LITELLM, "3.13.5", "x86_64"))
 
 
-def test_packages_for_other_systems_go_nowhere() -> None:
+def test_packages_for_other_systems_are_left_out() -> None:
     assert "pywin32" in pinned(LITELLM)
     for python in PYTHONS:
         here = pinned(for_host(LITELLM, python, "x86_64"))
@@ -52,14 +52,14 @@ def test_each_package_is_pinned_once_with_all_its_hashes(
     for entry in entries:
         requirement, *hashes = entry.split(" --hash=")
         names.append(canonicalize_name(Requirement(requirement).name))
-        assert hashes == written(text)[requirement], requirement
+        assert hashes == listed_hashes(text)[requirement], requirement
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert len(names) > 0
 
 
 @cache
-def written(text: str) -> dict[str, list[str]]:
-    """Return the hashes that the lock file has below each requirement."""
+def listed_hashes(text: str) -> dict[str, list[str]]:
+    """Return the hashes below each requirement of a lock file."""
     blocks = re.findall(r"^(\S+)(?: ;.*)? \\\n((?:    --hash=.*\n?)+)", text, re.MULTILINE)
     return {
         requirement: re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)

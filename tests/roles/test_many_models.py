@@ -1,4 +1,4 @@
-"""Many models on one host: it is looked at once, and each costs a first run what is its own."""
+"""Many models on one host: one observation, and per model only its own commands."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OLLAMA = """\
 
 
 def many(project: Path, models: int) -> HostPlan:
-    """A host with so many models on vLLM, and as many on Ollama."""
+    """Return the plan of a host with this number of models on vLLM, and as many on Ollama."""
     text = FLEET + "".join(
         kind.format(number=10 + number) for kind in (VLLM, OLLAMA) for number in range(models)
     )
@@ -47,7 +47,7 @@ def many(project: Path, models: int) -> HostPlan:
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_run_with_nothing_to_change_costs_one_exec_however_many_there_are(project: Path) -> None:
+def test_a_run_without_changes_costs_one_exec_for_any_number_of_models(project: Path) -> None:
     plan = many(project, 12)
     [ollama] = plan.engines_of(OllamaPlan)
     assert (len(plan.engines_of(VllmPlan)), len(ollama.models)) == (12, 12)
@@ -55,8 +55,8 @@ def test_a_run_with_nothing_to_change_costs_one_exec_however_many_there_are(proj
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_of_a_first_run_weights_generation_and_start_are_each_vllms_own(project: Path) -> None:
-    """All share the environment, and one exec makes all models of an Ollama."""
+def test_a_first_run_uploads_weights_and_starts_a_generation_per_vllm(project: Path) -> None:
+    """The models share the environment; one exec creates all models of an Ollama."""
     plan = many(project, 3)
     done = mirror({"box": plan}, {"box": bare(plan)})["box"]
     vllm = [*USER, *UPLOAD, *UPLOAD * 3, *["generation"] * 3, *["restart"] * 3]

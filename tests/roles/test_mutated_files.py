@@ -1,4 +1,4 @@
-"""Fleets and key files with mistakes that nobody thought of: refused, never a traceback."""
+"""Randomly mutated fleet files and key files: rejected, never a traceback."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from tests.roles.fleets import ROOT
 
 
-def test_no_change_of_a_file_makes_a_traceback_or_fills_the_memory() -> None:
-    """MIRRORFLEET_FUZZ says how many files; `python -m tests.fuzz COUNT SEED` repeats a run."""
+def test_no_mutation_causes_a_traceback_or_exhausts_memory() -> None:
+    """MIRRORFLEET_FUZZ is the number of files; `python -m tests.fuzz COUNT SEED` repeats a run."""
     count = os.environ.get("MIRRORFLEET_FUZZ", "300")
     command = [sys.executable, "-m", "tests.fuzz", count, "14"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for outcome in ("accepted", "refused", "a key", "no key"):
-        assert f"'{outcome}'" in done.stdout, "nothing of this kind was tried"
+        assert f"'{outcome}'" in done.stdout, "no mutation had this outcome"

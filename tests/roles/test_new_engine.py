@@ -1,7 +1,7 @@
 """An engine that Mirrorfleet does not know, from its fleet file to its service: tests/engines/echo.
 
-It is registered in one call. How many files an engine of Mirrorfleet's own touches is counted in
-tests/fleet/test_files_of_an_engine.py.
+One call registers it. tests/fleet/test_files_of_an_engine.py counts the files that an engine of
+Mirrorfleet's own touches.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def registered() -> Iterator[None]:
 
 
 def problems(directory: Path, old: str = "", new: str = "") -> list[str]:
-    """Return what is wrong with the fleet in which a text is replaced."""
+    """Return the texts of problems of the fleet, in which a text is replaced."""
     path = directory / "fleet.yml"
     assert old in FLEET
     path.write_text(FLEET.replace(old, new, 1))
     try:
-        return [each.text for each in fleet.load(path).warnings]
+        return [problem.text for problem in fleet.load(path).warnings]
     except fleet.FleetError as error:
-        return [each.text for each in error.problems]
+        return [problem.text for problem in error.problems]
 
 
 def planned(directory: Path) -> FleetPlan:
@@ -103,15 +103,15 @@ def planned(directory: Path) -> FleetPlan:
     return fleet.plan(fleet.load(path))
 
 
-def test_without_its_registration_the_engine_is_unknown(tmp_path: Path) -> None:
-    [problem] = [each for each in problems(tmp_path) if "parrot" in each]
+def test_an_unregistered_engine_is_unknown(tmp_path: Path) -> None:
+    [problem] = [text for text in problems(tmp_path) if "parrot" in text]
     assert problem.startswith(
         "models.parrot.engine: is 'echo'; it must be one of external, ollama, vllm."
     )
 
 
 @pytest.mark.usefixtures("registered")
-def test_an_engine_is_registered_once() -> None:
+def test_an_engine_can_be_registered_only_once() -> None:
     with pytest.raises(ValueError, match="engine 'echo' is registered already"):
         register(ECHO)
 
@@ -145,27 +145,31 @@ def test_an_engine_is_registered_once() -> None:
         ),
     ],
 )
-def test_its_models_are_checked(tmp_path: Path, old: str, new: str, problem: str) -> None:
-    assert [each for each in problems(tmp_path, old, new) if problem in each]
+def test_mistakes_of_its_models_are_reported(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert any(problem in text for text in problems(tmp_path, old, new))
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_sound_fleet_with_it_is_accepted(tmp_path: Path) -> None:
-    assert not [each for each in problems(tmp_path) if "parrot" in each]
+def test_a_valid_fleet_with_it_is_accepted(tmp_path: Path) -> None:
+    assert not [problem for problem in problems(tmp_path) if "parrot" in problem]
 
 
 @pytest.mark.usefixtures("registered")
-def test_its_plan_stands_beside_those_of_other_engines(tmp_path: Path) -> None:
+def test_its_plan_takes_gpus_and_leaves_the_others_to_other_engines(tmp_path: Path) -> None:
     plans = planned(tmp_path).hosts
     echo, ollama = sorted(plans["gpu"].engines, key=lambda each: each.engine)
     assert isinstance(echo, EchoPlan)
     assert (echo.service, echo.port, echo.devices) == ("echo-parrot", 8100, (0,))
-    [other] = [each for each in plans["gpu"].to_json()["engines"] if each["engine"] == "ollama"]
+    [other] = [
+        engine for engine in plans["gpu"].to_json()["engines"] if engine["engine"] == "ollama"
+    ]
     assert (ollama.engine, other["devices"]) == ("ollama", (1,)), "the GPU that is free"
 
 
 @pytest.mark.usefixtures("registered")
-def test_every_value_of_its_plan_comes_from_the_fleet_file(tmp_path: Path) -> None:
+def test_values_of_its_plan_have_their_sources_in_the_fleet_file(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     sources = {
         value.path: [source.key for source in value.sources if source.place]
@@ -182,14 +186,14 @@ def test_gateways_reach_it_through_the_firewall(tmp_path: Path) -> None:
     plans = planned(tmp_path).hosts
     gateway, firewall = plans["gw"].gateway, plans["gpu"].firewall
     assert gateway and firewall
-    [route] = [each for each in gateway.routes if each.model == "parrot"]
-    assert (route.upstream, route.settings["api_base"]) == (
+    [parrot] = [route for route in gateway.routes if route.model == "parrot"]
+    assert (parrot.upstream, parrot.settings["api_base"]) == (
         "hosted_vllm/parrot",
         "http://10.0.0.1:8100/v1",
     )
-    assert (route.bearer, route.adaptive_thinking, route.checked_weights) == (True, False, None)
+    assert (parrot.bearer, parrot.adaptive_thinking, parrot.checked_weights) == (True, False, None)
     assert gateway.probe == ("parrot",)
-    assert {(each.name, each.port, each.allowed_sources) for each in firewall.rules} >= {
+    assert {(rule.name, rule.port, rule.allowed_sources) for rule in firewall.rules} >= {
         ("parrot", 8100, ("10.0.0.2",))
     }
     own = plans["gw"].firewall
@@ -197,19 +201,19 @@ def test_gateways_reach_it_through_the_firewall(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("registered")
-def test_developers_settings_fit_it(tmp_path: Path) -> None:
+def test_developers_settings_match_its_abilities(tmp_path: Path) -> None:
     clients = planned(tmp_path).hosts["dev"].clients
     assert clients
     environment = clients.users[0].settings["env"]
     abilities = dict(
-        each.split("=") for each in environment["CLAUDE_CODE_MODEL_CAPABILITIES"].split(";")
+        pair.split("=") for pair in environment["CLAUDE_CODE_MODEL_CAPABILITIES"].split(";")
     )
     assert abilities["parrot"] == "-mid_conv_system,-mid_conv_tool_change,-effort"
     assert environment["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
 
 
 @pytest.mark.usefixtures("registered")
-def test_it_is_in_the_chart_and_among_the_targets(tmp_path: Path) -> None:
+def test_it_is_in_the_topology_and_in_the_monitoring_targets(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     assert "parrot<br>Echo on gpu<br>128K window" in mermaid(plan.fleet)
     text = monitoring.files(plan)["prometheus.yml"]
@@ -221,9 +225,13 @@ def test_its_service_is_rolled_out_before_gateways(project: Path) -> None:
     plans = planned(project).hosts
     found = {name: bare(plan) for name, plan in plans.items()}
     traffic = mirror(plans, found)
-    assert not any(each.failed for each in traffic.values())
-    *_, engine = (each for each in traffic["gpu"].execs if "mirrorfleet-echo-" in each.command)
-    *_, gateway = (each for each in traffic["gw"].execs if "mirrorfleet-litellm." in each.command)
+    assert not any(host_traffic.failed for host_traffic in traffic.values())
+    *_, engine = (
+        command for command in traffic["gpu"].execs if "mirrorfleet-echo-" in command.command
+    )
+    *_, gateway = (
+        command for command in traffic["gw"].execs if "mirrorfleet-litellm." in command.command
+    )
     assert "restart" in engine.command and "restart" in gateway.command
     assert engine.ended < gateway.number
     [echo] = plans["gpu"].engines_of(EchoPlan)
@@ -305,7 +313,7 @@ def test_a_role_that_is_no_engine_is_rejected() -> None:
 
 
 @pytest.mark.usefixtures("registered")
-def test_verify_asks_the_real_server_in_its_own_way(project: Path) -> None:
+def test_verify_queries_the_real_server_by_its_own_protocol(project: Path) -> None:
     plan = planned(project).hosts["gpu"]
     [echo] = plan.engines_of(EchoPlan)
     url = engine_models(echo).key[1]
@@ -325,10 +333,10 @@ def test_verify_asks_the_real_server_in_its_own_way(project: Path) -> None:
 
 
 def layer(plan: HostPlan, echo: EchoPlan, answer: Mapping[str, Any]) -> Layer:
-    """Return what verify finds of the engine, if it lists its models so."""
+    """Return the layer of the engine in verify, for this answer to the list of models."""
     running = {Unit(engine_unit(echo)): UnitState("active")}
     observed = assumed({**running, engine_models(echo): json.dumps(answer).encode()})
-    [found] = [each for each in layers(plan, observed) if each.kind == "Echo"]
+    [found] = [layer for layer in layers(plan, observed) if layer.kind == "Echo"]
     return found
 
 
@@ -338,7 +346,7 @@ def causes(found: Layer) -> list[str]:
 
 @contextmanager
 def running(environment: Mapping[str, str], program: str) -> Iterator[Callable[[str, str], Any]]:
-    """Run the server of Echo on a free port; yield what asks it for a path with a key."""
+    """Run the server of Echo on a free port; yield a function that requests a path with a key."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -355,7 +363,7 @@ def running(environment: Mapping[str, str], program: str) -> Iterator[Callable[[
                 if isinstance(error, HTTPError):
                     raise
                 time.sleep(0.05)
-        raise AssertionError(f"nothing answers at {url}")
+        raise AssertionError(f"no answer at {url}")
 
     try:
         yield ask

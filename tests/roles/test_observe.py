@@ -1,4 +1,4 @@
-"""The real shell functions of facts on this machine, and how their lines are read."""
+"""The real shell functions of facts on this machine, and the parsers of their output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from mirrorfleet.runtime.observe import Machine, UnknownFact, assumed, parse, sc
 from tests.roles.machine import Machine as Host
 
 
-def test_the_machine_itself(machine: Host) -> None:
+def test_architecture_cores_memory_and_system_are_read(machine: Host) -> None:
     observed = machine.look()
     assert observed.machine.architecture == platform.machine()
     assert observed.machine.cores == os.cpu_count()
@@ -45,22 +45,22 @@ def test_the_machine_itself(machine: Host) -> None:
     assert (observed.machine.system, observed.machine.release) != ("unknown", "unknown")
 
 
-def test_what_is_absent_is_not_in_the_answer(machine: Host) -> None:
+def test_absent_things_have_empty_values(machine: Host) -> None:
     machine.add("systemctl", "exit 1")
     nowhere = str(machine.root / "nowhere")
     observed = machine.look(
-        User("nobody-of-this-name"),
+        User("no-such-user"),
         Package("no-such-package"),
         *(kind(nowhere) for kind in (Exists, Link, Tree, File, Content)),
         Unit("no-such.service"),
         Gpus("no-such-nvidia-smi"),
         Python("no-such-python"),
-        HomeFile("nobody-of-this-name", ".claude.json"),
+        HomeFile("no-such-user", ".claude.json"),
     )
     assert observed.values == {fact: fact.value(()) for fact in observed.values}
 
 
-def test_paths_files_and_links(machine: Host) -> None:
+def test_paths_files_and_links_are_read(machine: Host) -> None:
     file = machine.root / "a file's name"
     file.write_text("content")
     file.chmod(0o640)
@@ -75,7 +75,7 @@ def test_paths_files_and_links(machine: Host) -> None:
     assert owner in (f"{file.owner()}:{file.group()}", "root:root")
 
 
-def test_an_environment_of_another_python_is_as_good_as_none(machine: Host) -> None:
+def test_environments_of_another_python_or_without_a_mark_do_not_count(machine: Host) -> None:
     machine.add("its-python", "echo Python 3.13.5")
     for name, minor, files in (
         ("right", "3.13", [".complete"]),
@@ -95,7 +95,7 @@ def test_an_environment_of_another_python_is_as_good_as_none(machine: Host) -> N
     assert machine.look(right)[right] == {}, "on a host without python3"
 
 
-def test_an_environment_that_another_hand_has_changed(machine: Host) -> None:
+def test_a_changed_file_of_an_environment_is_found(machine: Host) -> None:
     machine.add("its-python", "echo Python 3.13.5")
     base = machine.root / "1.2.3-digest"
     again = machine.root / "1.2.3-digest-2"
@@ -112,7 +112,7 @@ def test_an_environment_that_another_hand_has_changed(machine: Host) -> None:
     assert observed[Environments(str(base))] == {str(base): str(module), str(again): ""}
 
 
-def test_the_text_of_a_file_and_the_answer_of_a_server(machine: Host) -> None:
+def test_the_content_of_a_file_and_the_answer_of_a_server_are_read(machine: Host) -> None:
     (machine.root / "text").write_bytes(b"a\tb\n\xff")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api/tags"
@@ -134,11 +134,11 @@ def answer_once(server: socket.socket, content: bytes) -> None:
         )
 
 
-def test_every_generation_of_a_service(machine: Host) -> None:
+def test_all_generations_of_a_service_are_read(machine: Host) -> None:
     for name in ("111", "222"):
         (machine.root / "generations" / name).mkdir(parents=True)
     (machine.root / "generations/222/file").touch()
-    (machine.root / "generations/222/a name\nthat nobody gives").touch()
+    (machine.root / "generations/222/a name\nwith a line break").touch()
     tree = Tree(str(machine.root / "generations"))
     found = machine.look(tree)[tree]
     assert {path: description.split()[-1] for path, description in found.items()} == {
@@ -149,7 +149,7 @@ def test_every_generation_of_a_service(machine: Host) -> None:
     }
 
 
-def test_a_file_in_a_home(machine: Host) -> None:
+def test_a_linked_file_in_a_home_is_read(machine: Host) -> None:
     home = machine.root / "home/ada"
     (home / "dotfiles").mkdir(parents=True)
     content = b'{"tab": "\t", "line": "\n", "\xc3\xbc": 1}' * 200
@@ -163,24 +163,24 @@ def test_a_file_in_a_home(machine: Host) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not a Debian")
-def test_packages(machine: Host) -> None:
+def test_installed_packages_are_recognized(machine: Host) -> None:
     observed = machine.look(Package("dpkg"), Package("no-such"))
     assert observed.values == {Package("dpkg"): True, Package("no-such"): False}
 
 
-# A stand-in for systemd: one unit runs as the process in $ROOT/pid, one was disabled, and no other
-# is known. Its answers are in an order of their own.
+# A stand-in for systemctl: one unit runs as the process in $ROOT/pid, one is disabled, and others
+# are unknown. It prints the properties in its own order.
 SYSTEMCTL = """\
 [ "$1 $2" = 'show -p' ] || exit 1
 shift 3
 for unit do
     case $unit in
         runs.service)
-            said="$(cat "$ROOT/pid") active enabled yes" drop_ins='/etc/a.conf /etc/b.conf' ;;
-        disabled.service) said='0 inactive disabled no' drop_ins= ;;
-        *) said='0 inactive - no' drop_ins= ;;
+            state="$(cat "$ROOT/pid") active enabled yes" drop_ins='/etc/a.conf /etc/b.conf' ;;
+        disabled.service) state='0 inactive disabled no' drop_ins= ;;
+        *) state='0 inactive - no' drop_ins= ;;
     esac
-    set -- $said
+    set -- $state
     [ -z "${again-}" ] || echo
     again=yes
     printf 'MainPID=%s\\nId=%s\\nActiveState=%s\\n' "$1" "$unit" "$2"
@@ -189,7 +189,7 @@ done
 """
 
 
-def test_a_unit_tells_the_generation_that_its_process_was_started_with(machine: Host) -> None:
+def test_the_generation_of_a_unit_is_that_of_its_running_process(machine: Host) -> None:
     environment = os.environ | {"MIRRORFLEET_GENERATION": "3fa2c81b90de", "LINES": "1\n2"}
     process = subprocess.Popen(["sleep", "60"], env=environment)
     try:
@@ -209,47 +209,47 @@ def test_a_unit_tells_the_generation_that_its_process_was_started_with(machine: 
 
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="needs iproute2")
-def test_who_listens_on_a_port(machine: Host) -> None:
+def test_the_listener_of_a_port_is_reported(machine: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         taken = machine.look(Listening(port))
     free = machine.look(Listening(port))
     assert free[Listening(port)] == frozenset()
     [owner] = taken[Listening(port)]
-    # Where the tests run in a unit of their own, that is said; else the command.
+    # The owner is the unit if the tests run in one, else the command.
     assert owner.endswith(".service") or owner in Path(sys.executable).resolve().name
 
 
 MACHINE = "machine\tdebian\t12\tx86_64\t4\t1024"
 
 
-def test_an_answer_after_a_login_shell_has_greeted() -> None:
+def test_the_greeting_of_a_login_shell_is_skipped() -> None:
     observed = parse([Exists("/x")], ["Welcome!", "", MACHINE, "path\t/x"])
     assert observed.machine == Machine("debian", "12", "x86_64", 4, 1024**2)
     assert observed.values == {Exists("/x"): True}
 
 
-def test_an_answer_that_is_none_of_ours() -> None:
+def test_an_unknown_line_is_an_error() -> None:
     with pytest.raises(ValueError, match="hello"):
         parse([], [MACHINE, "hello"])
 
 
-def test_an_answer_without_a_machine() -> None:
+def test_an_answer_without_a_machine_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty"):
         parse([Exists("/x")], ["path\t/x"])
 
 
-def test_a_line_that_cannot_be_read_is_named_with_its_fact() -> None:
+def test_an_invalid_line_is_reported_with_its_fact() -> None:
     with pytest.raises(ValueError, match=r"Disk\(path='/x'\).*'much'"):
         parse([Disk("/x")], [MACHINE, "disk\t/x\tmuch"])
 
 
-def test_what_no_fact_asked_for_is_left_out() -> None:
+def test_lines_that_no_fact_requested_are_ignored() -> None:
     observed = parse([Exists("/x")], [MACHINE, "path\t/y", "user\tmallory\t/root"])
     assert observed.values == {Exists("/x"): False}
 
 
-def test_a_fact_that_was_not_asked_is_a_mistake_of_the_role() -> None:
+def test_reading_a_fact_that_was_not_requested_is_an_error() -> None:
     observed = parse([Exists("/x")], [MACHINE])
     with pytest.raises(UnknownFact, match=r"Package\(name='nftables'\)"):
         observed[Package("nftables")]
@@ -257,7 +257,7 @@ def test_a_fact_that_was_not_asked_is_a_mistake_of_the_role() -> None:
     assert assumed()[Package("nftables")] is False
 
 
-def test_facts_share_calls_and_functions_are_sent_where_a_fact_needs_them() -> None:
+def test_facts_share_calls_and_only_their_own_functions_are_sent() -> None:
     facts = [Package("a"), Unit("x.service"), Package("b"), Tree("/t"), File("/t"), Package("a")]
     calls = script(facts).split("\nmachine\n")[1].splitlines()
     assert calls == ["package a b", "unit x.service", "tree /t", "", "exit 0"]
@@ -265,9 +265,9 @@ def test_facts_share_calls_and_functions_are_sent_where_a_fact_needs_them() -> N
     assert "home_file()" in script([HomeFile("ada", ".claude.json")])
 
 
-def test_the_addresses_that_the_host_finds_for_a_name(machine: Host) -> None:
+def test_a_name_is_resolved_on_the_host(machine: Host) -> None:
     answer = r"[ $2 = gw ] && printf '127.0.1.1 STREAM gw\n127.0.1.1 DGRAM\n10.0.2.11 STREAM\n'"
     machine.add("getent", answer)
-    observed = machine.look(Addresses("gw"), Addresses("nobody"))
+    observed = machine.look(Addresses("gw"), Addresses("no-such-name"))
     assert observed[Addresses("gw")] == ("127.0.1.1", "10.0.2.11")
-    assert observed[Addresses("nobody")] == ()
+    assert observed[Addresses("no-such-name")] == ()

@@ -1,4 +1,4 @@
-"""The shell functions of facts in the shells and with the programs that other hosts have."""
+"""The shell functions of facts with the shells and programs of other systems."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ SHELLS = {"dash": ["dash"], "bash as sh": ["bash", "--posix"], "busybox": ["busy
 
 
 def facts(root: Path) -> list[Fact[Any]]:
-    """One of each kind, at least, and things that are not there."""
+    """Return at least one fact of each kind, of existing and missing things."""
     there, nowhere = str(root / "a directory"), str(root / "nowhere/at/all")
     return [
         User("ada"),
-        User("nobody-of-this-name"),
+        User("no-such-user"),
         Package("no-such-package"),
         Python(),
         Gpus(),
@@ -51,7 +51,7 @@ def facts(root: Path) -> list[Fact[Any]]:
         Link(str(root / "link")),
         HomeFile("ada", ".claude.json"),
         HomeFile("ada", ".claude/settings.json"),
-        HomeFile("nobody-of-this-name", ".claude.json"),
+        HomeFile("no-such-user", ".claude.json"),
         OwnClients("ada"),
         Unit("a.service"),
         Unit("b.service"),
@@ -61,7 +61,7 @@ def facts(root: Path) -> list[Fact[Any]]:
 
 
 @pytest.fixture
-def furnished(machine: Machine) -> Machine:
+def prepared_host(machine: Machine) -> Machine:
     home = machine.root / "home/ada"
     home.mkdir(parents=True)
     (home / ".claude.json").write_text('{"a": "\t"}')
@@ -76,7 +76,7 @@ def furnished(machine: Machine) -> Machine:
     return machine
 
 
-def expected(observed: Observation, root: Path) -> None:
+def assert_expected(observed: Observation, root: Path) -> None:
     there = str(root / "a directory")
     own = str(root / "home/ada/.local/bin/claude")
     elsewhere = (Python, Gpus, Disk)
@@ -98,40 +98,44 @@ def expected(observed: Observation, root: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS.keys())
-def test_shells(furnished: Machine, shell: list[str]) -> None:
+def test_facts_are_the_same_in_every_shell(prepared_host: Machine, shell: list[str]) -> None:
     if not shutil.which(shell[0]):
         pytest.skip(f"no {shell[0]} on this machine")
-    observed = furnished.look(*facts(furnished.root), shell=shell)
-    expected(observed, furnished.root)
+    observed = prepared_host.look(*facts(prepared_host.root), shell=shell)
+    assert_expected(observed, prepared_host.root)
     assert observed[Gpus()].gpus == (
         Gpu(81559 * 1024**2, "580.65.06", "9.0"),
         Gpu(0, "580.65.06", "12.1"),
     )
 
 
-def test_where_a_users_link_leads_is_no_answer_of_the_host(furnished: Machine) -> None:
-    forged = furnished.root / "home/ada/x\nuser\tmallory\t"
+def test_the_target_of_a_users_link_cannot_forge_answers_of_the_host(
+    prepared_host: Machine,
+) -> None:
+    forged = prepared_host.root / "home/ada/x\nuser\tmallory\t"
     forged.mkdir()
     stand_in(forged / "claude", "exit 0")
-    (furnished.root / "home/ada/.claude/local").mkdir(parents=True)
-    (furnished.root / "home/ada/.claude/local/claude").symlink_to(forged / "claude")
-    observed = furnished.look(OwnClients("ada"), User("mallory"))
+    (prepared_host.root / "home/ada/.claude/local").mkdir(parents=True)
+    (prepared_host.root / "home/ada/.claude/local/claude").symlink_to(forged / "claude")
+    observed = prepared_host.look(OwnClients("ada"), User("mallory"))
     found = observed[OwnClients("ada")]
     assert found[".claude/local/claude"].endswith("/home/ada/xusermallory/claude")
     assert observed[User("mallory")] is None
 
 
-def test_a_driver_that_does_not_answer_is_no_gpu_and_its_words_are_kept(furnished: Machine) -> None:
+def test_a_failed_driver_is_no_gpu_and_its_message_is_kept(prepared_host: Machine) -> None:
     words = "Failed to initialize NVML: Driver/library version mismatch"
-    furnished.add("nvidia-smi", f"echo '{words}'; echo 'NVML library version: 570.195'; exit 18")
-    observed = furnished.look(Gpus())
+    prepared_host.add(
+        "nvidia-smi", f"echo '{words}'; echo 'NVML library version: 570.195'; exit 18"
+    )
+    observed = prepared_host.look(Gpus())
     assert observed[Gpus()] == GpuReport(message=f"{words} NVML library version: 570.195")
 
 
-def test_a_gpu_that_has_failed_is_reported_beside_the_others(furnished: Machine) -> None:
+def test_a_gpu_that_has_failed_is_reported_beside_the_others(prepared_host: Machine) -> None:
     words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
-    furnished.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
-    observed = furnished.look(Gpus())
+    prepared_host.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
+    observed = prepared_host.look(Gpus())
     assert (len(observed[Gpus()].gpus), observed[Gpus()].message) == (1, words)
 
 
@@ -143,27 +147,27 @@ def test_a_gpu_that_has_failed_is_reported_beside_the_others(furnished: Machine)
         ("a bridge of another vendor", "0x068000", "0x8086", False),
     ],
 )
-def test_gpus_that_are_joined_by_nvswitch(
-    furnished: Machine, device: str, kind: str, vendor: str, joined: bool
+def test_an_nvswitch_is_recognized_by_its_pci_class_and_vendor(
+    prepared_host: Machine, device: str, kind: str, vendor: str, joined: bool
 ) -> None:
-    directory = furnished.at("/sys/bus/pci/devices/0000:87:00.0")
+    directory = prepared_host.at("/sys/bus/pci/devices/0000:87:00.0")
     directory.mkdir()
     (directory / "class").write_text(f"{kind}\n")
     (directory / "vendor").write_text(f"{vendor}\n")
-    assert furnished.look_as_host(Gpus())[Gpus()].nvswitch == joined, device
+    assert prepared_host.look_as_host(Gpus())[Gpus()].nvswitch == joined, device
 
 
-def test_a_driver_of_before_compute_cap_is_asked_without(furnished: Machine) -> None:
-    furnished.add(
+def test_a_driver_without_compute_cap_is_queried_without_it(prepared_host: Machine) -> None:
+    prepared_host.add(
         "nvidia-smi",
         """case $* in *compute_cap*) echo 'Field "compute_cap" is not a valid field'; exit 2 ;; esac
 echo '0, 16160, 450.80.02'""",
     )
-    observed = furnished.look(Gpus())
+    observed = prepared_host.look(Gpus())
     assert observed[Gpus()] == GpuReport((Gpu(16160 * 1024**2, "450.80.02"),))
 
 
-# Stand-ins for macOS's programs: they take what those take, and refuse what only GNU's take.
+# Stand-ins for macOS's programs: they accept macOS's options, and reject options of GNU only.
 MACOS = {
     "uname": 'echo Darwin arm64; [ "$1" = -sm ]',
     "sw_vers": 'echo 26.1; [ "$1" = -productVersion ]',
@@ -188,7 +192,7 @@ real-df -Pk "$2" | awk 'NR == 2 { print "map auto_home", $2, $3, $4, $5, "/Syste
 AS_EVERYWHERE = ("awk", "base64", "head", "readlink", "sed", "sh", "tr")
 
 
-def test_macos(furnished: Machine, tmp_path: Path) -> None:
+def test_facts_are_read_on_macos(prepared_host: Machine, tmp_path: Path) -> None:
     programs = tmp_path / "macos"
     programs.mkdir()
     for name, text in MACOS.items():
@@ -196,17 +200,17 @@ def test_macos(furnished: Machine, tmp_path: Path) -> None:
     real = {name: name for name in AS_EVERYWHERE} | {"real-stat": "stat", "real-df": "df"}
     for name, program in real.items():
         (programs / name).symlink_to(shutil.which(program) or pytest.fail(f"no {program}"))
-    asked = [*facts(furnished.root), Tree(str(furnished.root))]
-    # Nothing of this machine's own /usr/sbin, which the script adds for Linux.
+    asked = [*facts(prepared_host.root), Tree(str(prepared_host.root))]
+    # Without /usr/sbin of this machine, which the script adds for Linux.
     done = subprocess.run(
         [str(programs / "sh"), "-s"],
         input=script(asked).replace(":/usr/sbin:/sbin", ""),
-        env=os.environ | {"PATH": str(programs), "ROOT": str(furnished.root)},
+        env=os.environ | {"PATH": str(programs), "ROOT": str(prepared_host.root)},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     observed = parse(asked, done.stdout.splitlines())
-    expected(observed, furnished.root)
+    assert_expected(observed, prepared_host.root)
     assert observed[Python()] is None
     assert observed.machine == Found("macos", "26.1", "arm64", 8, 16 * 1024**3)

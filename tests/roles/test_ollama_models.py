@@ -71,7 +71,7 @@ def test_a_model_from_local_files(host: OllamaHost, monkeypatch: pytest.MonkeyPa
     assert list(models.send(plan, observation_of(host))) == []
     (root / "own.gguf").write_bytes(b"GGUF other weights")
     assert [change.what for change in models.changes(plan, observation_of(host))] == [
-        "ollama: model own is not as it should be"
+        "ollama: model own is missing or differs"
     ]
     [lora] = [
         fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))

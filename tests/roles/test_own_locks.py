@@ -1,4 +1,4 @@
-"""What hosts get from the lock files of the fleet's own repository."""
+"""Lock files of the fleet's own repository: the software that hosts get from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHIPPED = lock_folders.SHIPPED
 
 
 def own(project: Path, role: str, name: str, old: str, new: str) -> None:
-    """Put a shipped lock file, with a change in it, into the repository of the project's fleets."""
+    """Write a copy of a shipped lock file, with one change, into the project."""
     text = (SHIPPED / role / "locks" / name).read_text("utf-8")
     assert old in text
     path = project / "locks" / role / name
@@ -27,7 +27,7 @@ def own(project: Path, role: str, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), "utf-8")
 
 
-def test_environments_are_made_from_them(plans: Planned, project: Path) -> None:
+def test_environments_are_created_from_own_lock_files(plans: Planned, project: Path) -> None:
     before = plans("lab").hosts
     own(project, "litellm", "1.106.2.txt", "certifi==", "# note\ncertifi==")
     own(project, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
@@ -44,7 +44,7 @@ def test_environments_are_made_from_them(plans: Planned, project: Path) -> None:
         assert old.directory.rpartition("-")[0] == new.directory.rpartition("-")[0]
 
 
-def test_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
+def test_the_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
     pin = "litellm-proxy-extras==0.4.108"
     own(project, "litellm", "1.106.2.txt", pin, "litellm-proxy-extras==0.4.109")
     gateway = plans("prod").hosts["gw-a"].gateway
@@ -53,7 +53,7 @@ def test_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -
     assert wheel.release(migrations) == "litellm-proxy-extras 0.4.109"
 
 
-def test_clients_are_those_with_its_hashes(plans: Planned, project: Path) -> None:
+def test_clients_are_checked_with_own_hashes(plans: Planned, project: Path) -> None:
     shipped = json.loads((SHIPPED / "claude/locks/2.1.330.json").read_text("utf-8"))
     digest = shipped["packages"]["x86_64"]["integrity"]
     mine = f"sha512-{'A' * 86}=="
@@ -64,6 +64,6 @@ def test_clients_are_those_with_its_hashes(plans: Planned, project: Path) -> Non
     assert (name, integrity) == ("@anthropic-ai/claude-code-linux-x64", mine)
 
 
-def test_notes_of_uv_are_left_out_for_hosts() -> None:
+def test_comments_of_uv_are_not_sent_to_hosts() -> None:
     lock = f"a==1 \\\n    --hash=sha256:{'0' * 64}\n    # via b\n"
     assert for_host(lock, "3.11.2", "x86_64") == f"a==1 \\\n    --hash=sha256:{'0' * 64}\n"

@@ -21,7 +21,7 @@ MOTD = ("content", "/etc/motd")
 
 
 def run(directory: Path, plans: Planned, found: dict[str, bytes]) -> dict[str, fake.Traffic]:
-    """Run the example on the lab's fleet, whose hosts were found with these files."""
+    """Run the example on the lab's fleet; ``found`` is the content of /etc/motd by host."""
     hosts = plans("lab").hosts
     [example] = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     answers = {name: converged(plan) for name, plan in hosts.items()}
@@ -37,17 +37,19 @@ def run(directory: Path, plans: Planned, found: dict[str, bytes]) -> dict[str, f
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_it_changes_what_differs_in_the_run_of_ours(tmp_path: Path, plans: Planned) -> None:
+def test_it_changes_hosts_that_differ_in_the_same_run(tmp_path: Path, plans: Planned) -> None:
     traffic = run(tmp_path, plans, {"gw-1": b"Hello.\n", "gw-2": b"A gateway of the fleet.\n"})
-    changed = {name: each.execs for name, each in traffic.items() if each.execs}
+    changed = {
+        name: host_traffic.execs for name, host_traffic in traffic.items() if host_traffic.execs
+    }
     assert list(changed) == ["gw-1"]
     [exec_] = changed["gw-1"]
     assert exec_.command.endswith("cat >/etc/motd")
     assert exec_.stdin == "A gateway of the fleet.\n"
-    assert {each.looks for each in traffic.values()} == {1}
+    assert {host_traffic.looks for host_traffic in traffic.values()} == {1}
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_it_refuses_the_run_before_the_first_change(tmp_path: Path, plans: Planned) -> None:
+def test_its_problem_ends_the_run_before_any_change(tmp_path: Path, plans: Planned) -> None:
     with pytest.raises(DeployError, match="gw-2: /etc/motd is larger than 10,000 bytes"):
         run(tmp_path, plans, {"gw-2": b"x" * 10_001})

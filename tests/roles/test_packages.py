@@ -1,4 +1,4 @@
-"""Packages for machines that no SSH reaches: what they hold, and the installer run for real."""
+"""Packages for machines without SSH: their content, and real runs of the installer."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def policy() -> dict[str, Any]:
     return dict(managed.settings)
 
 
-def test_device_management_of_macos_gets_the_policy_the_same_each_time(tmp_path: Path) -> None:
+def test_files_for_macos_hold_the_policy_and_are_reproducible(tmp_path: Path) -> None:
     files = made(tmp_path / "one", "staff")
     assert json.loads(files["macos/managed-settings.json"].read_bytes()) == policy()
     profile = plistlib.loads(files["macos/staff.mobileconfig"].read_bytes())
@@ -70,15 +70,15 @@ def test_device_management_of_macos_gets_the_policy_the_same_each_time(tmp_path:
     assert (profile["PayloadType"], profile["PayloadScope"]) == ("Configuration", "System")
     assert payload["PayloadType"] == "com.anthropic.claudecode"
     assert payload["PayloadUUID"] != profile["PayloadUUID"]
-    said = {name: value for name, value in payload.items() if not name.startswith("Payload")}
-    assert said == policy()
+    settings = {name: value for name, value in payload.items() if not name.startswith("Payload")}
+    assert settings == policy()
     again = made(tmp_path / "two", "staff")
     assert {name: path.read_bytes() for name, path in files.items()} == {
         name: path.read_bytes() for name, path in again.items()
     }
 
 
-def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
+def test_files_for_windows_hold_the_policy_for_disk_and_registry(tmp_path: Path) -> None:
     files = made(tmp_path, "staff")
     helper = r'type "%USERPROFILE%\.claude\mirrorfleet-key"'
     expected = policy() | {"apiKeyHelper": helper}
@@ -89,10 +89,10 @@ def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
     head, nothing, place, value, *end = lines
     assert (head, nothing, end) == ("Windows Registry Editor Version 5.00", "", ["", ""])
     assert place == r"[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\ClaudeCode]"
-    said = re.fullmatch(r'"Settings"="((?:[^"\\]|\\["\\])*)"', value)
-    assert said
-    text = re.sub(r"\\(.)", r"\1", said[1])
-    # As the client reads what reg.exe answers: the rest of the one line.
+    match = re.fullmatch(r'"Settings"="((?:[^"\\]|\\["\\])*)"', value)
+    assert match
+    text = re.sub(r"\\(.)", r"\1", match[1])
+    # The client reads the output of reg.exe like this: the rest of one line.
     answer = f"\r\nHKEY_LOCAL_MACHINE\\X\r\n    Settings    REG_SZ    {text}\r\n\r\n"
     read = re.search(r"^[ \t]+Settings[ \t]+REG_(?:EXPAND_)?SZ[ \t]+([\s\S]*)", answer, re.M | re.I)
     assert read and json.loads(read[1]) == expected
@@ -102,17 +102,18 @@ def test_windows_gets_it_in_a_file_and_for_the_registry(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "user"), [("staff", None), ("staff", "ada"), ("guests", "linus"), ("lab", None)]
 )
-def test_shellcheck_finds_nothing(tmp_path: Path, group: str, user: str | None) -> None:
+def test_shellcheck_accepts_the_scripts(tmp_path: Path, group: str, user: str | None) -> None:
     files = made(tmp_path / "package", group, user)
     scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
     assert scripts
     scripts += [
-        isolated(each, binary(each.version), KEY_FILE).decode() for each in plan(group).isolated
+        isolated(client, binary(client.version), KEY_FILE).decode()
+        for client in plan(group).isolated
     ]
     assert programs.shellcheck(tmp_path, scripts) == ""
 
 
-def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_path: Path) -> None:
+def test_a_key_is_only_in_files_of_its_developer_with_mode_600(tmp_path: Path) -> None:
     shared = made(tmp_path, "staff")
     assert not any(b"sk-staff_key" in path.read_bytes() for path in shared.values())
     both = made(tmp_path, "staff", "ada")
@@ -123,31 +124,31 @@ def test_a_key_is_in_one_developers_files_only_and_others_cannot_read_them(tmp_p
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_gateways_know_the_key_that_a_package_delivers(tmp_path: Path) -> None:
+def test_gateways_accept_the_key_of_a_package(tmp_path: Path) -> None:
     gateway = good("packaged").hosts["gw"].gateway
     assert gateway
-    [known] = [each for each in gateway.keys if each.name == "linus"]
+    [known] = [key for key in gateway.keys if key.name == "linus"]
     script = made(tmp_path, "guests", "linus")["linus/install.sh"].read_text()
     assert f"the_key() {{ printf '%s' {reveal(known.key)}; }}" in script
 
 
 @pytest.mark.parametrize(
-    ("group", "user", "said"),
+    ("group", "user", "message"),
     [
         ("stuff", None, "There is no group 'stuff'. Did you mean 'staff'?"),
         ("staff", "grase", "The group 'staff' has no 'grase'. Did you mean 'grace'?"),
     ],
 )
-def test_who_is_not_in_the_file_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str, user: str | None, said: str
+def test_an_unknown_group_or_user_gets_a_suggestion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str, user: str | None, message: str
 ) -> None:
     assert package.main(str(FLEET), group, tmp_path / "out", user, with_client=False) == 1
-    assert capsys.readouterr().err.strip() == said
+    assert capsys.readouterr().err.strip() == message
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("group", "user", "told", "said"),
+    ("group", "user", "environment", "message"),
     [
         (
             "guests",
@@ -165,23 +166,23 @@ def test_who_is_not_in_the_file_is_told(
         ),
     ],
 )
-def test_a_key_that_a_run_refuses_is_in_no_package(
+def test_an_unsafe_key_is_not_packaged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     group: str,
     user: str,
-    told: dict[str, str],
-    said: str,
+    environment: dict[str, str],
+    message: str,
 ) -> None:
-    for name, value in told.items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert package.main(str(FLEET), group, tmp_path / "out", user, with_client=False) == 1
-    assert capsys.readouterr().err.strip() == said
+    assert capsys.readouterr().err.strip() == message
     assert not (tmp_path / "out").exists()
 
 
-# The installer, in a home of its own, with a stand-in of the client in a real tarball.
+# The installer, in a home in a directory, with a stand-in for the client in a real tarball.
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def carried(beside: Path, group: str, key: str | None) -> Path:
+def write_installer(beside: Path, group: str, key: str | None) -> Path:
     """Write the installer of a group, and the client's package beside it."""
     beside.mkdir(exist_ok=True)
     (beside / "package").mkdir(exist_ok=True)
@@ -208,7 +209,7 @@ def carried(beside: Path, group: str, key: str | None) -> Path:
 
 @cache
 def as_developer() -> list[str]:
-    """Return what goes before a command that is not to be root; skip the test where nothing can."""
+    """Return the words before a command that must not be root; skip the test if there is no way."""
     outside = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     if programs.run([*outside, "true"]).returncode:
         pytest.skip("needs user namespaces")
@@ -236,19 +237,19 @@ def tree(root: Path) -> dict[str, bytes | str]:
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
 @pytest.mark.parametrize("group", ["staff", "guests", "lab"])
-def test_every_shell_understands_it(tmp_path: Path, shell: str, group: str) -> None:
+def test_every_shell_parses_the_installer(tmp_path: Path, shell: str, group: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"no {shell} on this machine")
-    script = carried(tmp_path, group, "sk-it's")
+    script = write_installer(tmp_path, group, "sk-it's")
     command = [shell, *(["sh"] if shell == "busybox" else []), "-n", str(script)]
     done = programs.run(command)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, home: Path) -> None:
+def test_the_installer_writes_the_same_files_as_a_run_over_ssh(tmp_path: Path, home: Path) -> None:
     (home / ".claude").mkdir()
     (home / ".claude/settings.json").write_bytes(OWN)
-    script = carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
+    script = write_installer(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
     done = run(script, home)
     assert (done.returncode, done.stderr) == (0, "")
     [developer] = plan("guests").users
@@ -268,11 +269,13 @@ def test_a_user_gets_the_very_files_that_a_run_over_ssh_writes(tmp_path: Path, h
 
 
 @pytest.mark.parametrize("content", [b"{not json", b"[]"])
-def test_a_file_that_is_no_json_stays_and_is_told_of(
+def test_a_file_that_is_not_a_json_object_is_reported_and_not_changed(
     tmp_path: Path, home: Path, content: bytes
 ) -> None:
     (home / ".claude.json").write_bytes(content)
-    done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
+    done = run(
+        write_installer(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home
+    )
     assert done.returncode == 1
     assert "correct or move it; nothing was changed" in done.stderr
     assert (home / ".claude.json").read_bytes() == content
@@ -282,28 +285,30 @@ def test_a_file_that_is_no_json_stays_and_is_told_of(
 def test_a_link_out_of_the_home_is_not_followed(tmp_path: Path, home: Path) -> None:
     (tmp_path / "away").mkdir()
     (home / ".claude").symlink_to(tmp_path / "away")
-    done = run(carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home)
+    done = run(
+        write_installer(tmp_path / "package", "guests", reveal(plan("guests").users[0].key)), home
+    )
     assert done.returncode == 1
     assert "outside of your home" in done.stderr
     assert list((tmp_path / "away").iterdir()) == []
 
 
-def test_a_mirror_is_a_command_and_a_directory_and_leaves_what_was_changed_by_hand(
+def test_an_isolated_client_is_a_command_and_a_directory_and_manual_changes_stay(
     tmp_path: Path, home: Path
 ) -> None:
-    script = carried(tmp_path / "package", "lab", "sk-lab_key")
+    script = write_installer(tmp_path / "package", "lab", "sk-lab_key")
     assert run(script, home).returncode == 0
     after = tree(home)
     [developer] = plan("lab").users
     assert after[".claude-lab/settings.json"] == written(developer.settings)
     assert after[".claude-lab/mirrorfleet-key"] == b"sk-lab_key"
     assert not any(name.startswith(".claude/") for name in after)
-    told = subprocess.run([home / ".local/bin/claude-lab"], env={"HOME": str(home)}, text=True)
-    assert told.returncode == 0
+    started = subprocess.run([home / ".local/bin/claude-lab"], env={"HOME": str(home)}, text=True)
+    assert started.returncode == 0
     assert run(script, home).returncode == 0
     assert tree(home) == after
     (home / ".claude-lab/settings.json").write_text("{}")
-    done = run(carried(tmp_path / "rotated", "lab", "sk-new"), home)
+    done = run(write_installer(tmp_path / "rotated", "lab", "sk-new"), home)
     assert done.returncode == 1 and "changed by hand" in done.stderr
     assert tree(home)[".claude-lab/mirrorfleet-key"] == b"sk-new"
     (home / ".claude-lab/settings.json").unlink()
@@ -311,7 +316,7 @@ def test_a_mirror_is_a_command_and_a_directory_and_leaves_what_was_changed_by_ha
     assert tree(home).keys() <= {".claude-lab/.claude.json"}
 
 
-# A program that ends the installer when it is asked for the n-th time.
+# A program that kills the installer at its n-th call.
 CUT = """\
 echo >>"$CUTS/done"
 [ "$(wc -l <"$CUTS/done")" -lt "$(cat "$CUTS/at")" ] || {{ kill -9 $PPID; exit 1; }}
@@ -320,7 +325,7 @@ exec {program} "$@"
 
 
 def cut(script: Path, home: Path, at: int, *arguments: str) -> bool:
-    """Run an installer that is killed at the n-th program; return whether it was."""
+    """Run an installer, and kill it at the n-th program; return whether it was killed."""
     cuts = script.parent / "cuts"
     cuts.mkdir(exist_ok=True)
     (cuts / "at").write_text(str(at))
@@ -334,11 +339,11 @@ def cut(script: Path, home: Path, at: int, *arguments: str) -> bool:
     return done.returncode != 0
 
 
-def test_a_mirror_that_is_cut_anywhere_can_be_finished_and_removed(
+def test_an_interrupted_installation_can_be_completed_and_removed(
     tmp_path: Path, home: Path
 ) -> None:
-    new = carried(tmp_path / "new", "lab", "sk-lab_key")
-    old = carried(tmp_path / "old", "lab", "sk-former")
+    new = write_installer(tmp_path / "new", "lab", "sk-lab_key")
+    old = write_installer(tmp_path / "old", "lab", "sk-former")
     text = old.read_text()
     assert text.count('"DISABLE_AUTOUPDATER": "1"') == 1
     old.write_text(text.replace('"DISABLE_AUTOUPDATER": "1"', '"DISABLE_AUTOUPDATER": "0"'))
@@ -362,12 +367,12 @@ def test_a_mirror_that_is_cut_anywhere_can_be_finished_and_removed(
         assert tree(home).keys() <= {".claude-lab/.claude.json"}, at
         if not was_cut:
             break
-    assert 10 < at < 99, "every program that changes something"
+    assert 10 < at < 99, "the loop reaches the last program that changes something"
 
 
-def test_of_two_packages_each_leaves_the_client_to_the_other(tmp_path: Path, home: Path) -> None:
-    own = carried(tmp_path / "own", "guests", reveal(plan("guests").users[0].key))
-    mirror = carried(tmp_path / "mirror", "lab", "sk-lab_key")
+def test_removing_one_package_keeps_the_client_for_another(tmp_path: Path, home: Path) -> None:
+    own = write_installer(tmp_path / "own", "guests", reveal(plan("guests").users[0].key))
+    mirror = write_installer(tmp_path / "mirror", "lab", "sk-lab_key")
     for first, other, command in [(own, mirror, "claude-lab"), (mirror, own, "claude")]:
         assert (run(first, home).returncode, run(other, home).returncode) == (0, 0)
         assert run(first, home, "--remove").returncode == 0
@@ -377,8 +382,8 @@ def test_of_two_packages_each_leaves_the_client_to_the_other(tmp_path: Path, hom
         assert not (home / ".local/share/mirrorfleet/claude/2.1.330").exists()
 
 
-def test_a_client_that_is_not_the_pinned_one_is_refused(tmp_path: Path, home: Path) -> None:
-    script = carried(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
+def test_a_client_that_is_not_pinned_is_rejected(tmp_path: Path, home: Path) -> None:
+    script = write_installer(tmp_path / "package", "guests", reveal(plan("guests").users[0].key))
     (tmp_path / "package/client.tgz").write_bytes(b"another")
     done = run(script, home)
     assert done.returncode == 1
@@ -386,16 +391,18 @@ def test_a_client_that_is_not_the_pinned_one_is_refused(tmp_path: Path, home: Pa
     assert tree(home) == {}
 
 
-def test_the_policy_wants_root_and_the_rest_does_not(tmp_path: Path, home: Path) -> None:
-    shared = carried(tmp_path / "package", "staff", None)
+def test_only_the_policy_is_installed_as_root(tmp_path: Path, home: Path) -> None:
+    shared = write_installer(tmp_path / "package", "staff", None)
     assert "run it as root" in run(shared, home).stderr
-    own = carried(tmp_path / "own", "staff", "sk-staff_key")
+    own = write_installer(tmp_path / "own", "staff", "sk-staff_key")
     assert "as the developer, not as root" in run(own, home, root=True).stderr
     assert tree(home) == {}
 
 
-def test_a_policy_is_installed_for_all_and_a_key_for_one(tmp_path: Path, home: Path) -> None:
-    shared = carried(tmp_path / "package", "staff", None)
+def test_a_policy_is_installed_for_the_machine_and_a_key_for_a_user(
+    tmp_path: Path, home: Path
+) -> None:
+    shared = write_installer(tmp_path / "package", "staff", None)
     text, machine = shared.read_text(), tmp_path / "machine"
     for place in ("/etc/claude-code", "/opt/mirrorfleet", "/usr/local/bin"):
         (machine / place.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
@@ -407,7 +414,7 @@ def test_a_policy_is_installed_for_all_and_a_key_for_one(tmp_path: Path, home: P
     assert placed["etc/claude-code/managed-settings.d/50-mirrorfleet.json"] == written(policy())
     assert run(shared, home, root=True).returncode == 0
     assert tree(machine) == placed
-    own = carried(tmp_path / "own", "staff", "sk-staff_key")
+    own = write_installer(tmp_path / "own", "staff", "sk-staff_key")
     assert run(own, home).returncode == 0
     assert tree(home)[".claude/mirrorfleet-key"] == b"sk-staff_key"
     assert json.loads(tree(home)[".claude.json"]) == {"hasCompletedOnboarding": True}

@@ -1,4 +1,4 @@
-"""What is packed here is there after unpacking, and a host describes it as it was meant."""
+"""Packed files arrive unchanged, and the host describes them as computed on the controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mirrorfleet.runtime.facts import Tree
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from tests.roles.machine import Machine
 
-# Another group than root's can be given to a file by the real root only.
+# Only the real root can set a group other than root's.
 GROUP = "daemon" if os.geteuid() == 0 else "root"
 PLACE = "/opt/mirrorfleet/x"
 MEMBERS = [
@@ -27,14 +27,14 @@ MEMBERS = [
 
 @pytest.fixture
 def unpacked(machine: Machine) -> Path:
-    """A directory made as service.place makes it."""
+    """Return a directory created like those of generations."""
     making = f"mkdir -m 750 {PLACE}\nchgrp {GROUP} {PLACE}\ncd {PLACE}\n{UNPACK}unpack\n"
     done = machine.run(script(making, pack(MEMBERS)))
     assert done.returncode == 0, done.stderr
     return machine.at(PLACE)
 
 
-def test_content_mode_and_group_arrive(unpacked: Path) -> None:
+def test_content_mode_and_group_are_preserved(unpacked: Path) -> None:
     found = {path.name: path for path in unpacked.iterdir()}
     assert set(found) == {member.name for member in MEMBERS}
     for member in MEMBERS:
@@ -45,14 +45,16 @@ def test_content_mode_and_group_arrive(unpacked: Path) -> None:
             assert path.group() == member.group
 
 
-def wanted() -> dict[str, str]:
+def desired() -> dict[str, str]:
     files = {member.name: member.rights_and_digest for member in MEMBERS}
     return {"": f"750 root:{GROUP} directory", **files}
 
 
-def test_the_host_tells_of_them_what_was_computed_here(machine: Machine, unpacked: Path) -> None:
+def test_the_host_describes_the_files_as_computed_on_the_controller(
+    machine: Machine, unpacked: Path
+) -> None:
     tree = Tree(str(unpacked))
-    assert machine.look(tree, root=True)[tree] == wanted()
+    assert machine.look(tree, root=True)[tree] == desired()
 
 
 @pytest.mark.parametrize(
@@ -68,15 +70,13 @@ def test_the_host_tells_of_them_what_was_computed_here(machine: Machine, unpacke
         "ln -sf /etc/passwd empty",
     ],
 )
-def test_whatever_another_hand_changes_is_seen(
-    machine: Machine, unpacked: Path, change: str
-) -> None:
+def test_any_change_on_the_host_is_observed(machine: Machine, unpacked: Path, change: str) -> None:
     assert machine.run(script(f"cd {PLACE}\n{change}")).returncode == 0
     tree = Tree(str(unpacked))
-    assert machine.look(tree, root=True)[tree] != wanted()
+    assert machine.look(tree, root=True)[tree] != desired()
 
 
-def test_the_same_files_are_the_same_text_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packing_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     once = pack(MEMBERS)
     monkeypatch.setattr("time.time", lambda: 4e9)
     assert pack(MEMBERS) == once

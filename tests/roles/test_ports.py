@@ -1,4 +1,4 @@
-"""Reserved ports: who can listen on them, by the kernel's own word, and what a run makes of it."""
+"""Reserved ports: the users that can listen on them in the real kernel, and their role."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.roles.scratch_cgroup import JOIN, scratch_cgroup
 
 SERVICE, OTHER = 997, 65534
 
-# Who can listen? Run in the cgroup, as the user, on each port.
+# Try to listen on each port as a user; runs in the control group.
 LISTEN = """
 import os, socket, sys
 user, *ports = map(int, sys.argv[1:])
@@ -48,9 +48,9 @@ def cgroup() -> Iterator[Path]:
         yield place
 
 
-def listens(cgroup: Path, user: int, *wanted: int, inside: tuple[str, ...] = ()) -> set[str]:
-    """Return on which ports a user can listen, and on which not; both families agree."""
-    words = [*inside, sys.executable, "-c", LISTEN, str(user), *map(str, wanted)]
+def listens(cgroup: Path, user: int, *tried: int, inside: tuple[str, ...] = ()) -> set[str]:
+    """Return for each port whether a user can listen on it, the same for IPv4 and IPv6."""
+    words = [*inside, sys.executable, "-c", LISTEN, str(user), *map(str, tried)]
     done = subprocess.run(
         ["sh", "-c", JOIN, str(cgroup), *words], capture_output=True, text=True, check=True
     )
@@ -65,13 +65,13 @@ def test_another_user_cannot_listen_on_a_services_port(cgroup: Path) -> None:
     assert listens(cgroup, 0, 4000, 8000) == {"4000 yes", "8000 yes"}
 
 
-def test_containers_with_a_network_of_their_own_listen_where_they_like(cgroup: Path) -> None:
+def test_containers_with_their_own_network_can_use_any_port(cgroup: Path) -> None:
     attach({4000: frozenset({SERVICE})}, cgroup)
     own = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
     assert listens(cgroup, OTHER, 4000, inside=own) == {"4000 yes"}
 
 
-def test_a_later_run_replaces_what_is_reserved_and_can_release_it(cgroup: Path) -> None:
+def test_a_later_run_replaces_or_releases_reserved_ports(cgroup: Path) -> None:
     for port in (4000, 4100, 4200):
         attach({port: frozenset({SERVICE})}, cgroup)
     assert listens(cgroup, OTHER, 4000, 4100, 4200) == {"4000 yes", "4100 yes", "4200 no"}
@@ -102,7 +102,7 @@ def test_the_ports_of_all_generations_are_reserved_for_the_users_of_their_servic
     assert reserved(tmp_path) == dict.fromkeys((4000, 4100, 6379), frozenset({me.pw_uid}))
 
 
-def test_a_kernel_that_cannot_is_said_and_does_not_fail_a_run(
+def test_an_unsupported_kernel_is_reported_and_does_not_fail_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none() -> Path:
@@ -125,7 +125,7 @@ WRONG: dict[str, tuple[Answers, str]] = {
 
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("name", WRONG)
-def test_what_another_hand_did_is_said_and_repaired(plans: Planned, name: str) -> None:
+def test_a_manual_change_is_reported_and_repaired(plans: Planned, name: str) -> None:
     plan = plans("lab").hosts["gw-1"]
     wrong, what = WRONG[name]
     found = converged(plan) | wrong
@@ -135,31 +135,31 @@ def test_what_another_hand_did_is_said_and_repaired(plans: Planned, name: str) -
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_running_fleet_has_its_ports_reserved_before_anything_restarts(plans: Planned) -> None:
-    """One that was provisioned before there were reserved ports."""
+def test_ports_of_a_running_fleet_are_reserved_without_restarts(plans: Planned) -> None:
+    """An earlier release provisioned the fleet without reserved ports."""
     hosts = {name: plan for name, plan in plans("lab").hosts.items() if name != "dev"}
     found = {name: converged(plan) for name, plan in hosts.items()}
-    for each in found.values():
+    for answers in found.values():
         for question in (("file", PROGRAM), ("file", UNIT_PATH), ("unit", UNIT)):
-            del each[question]
+            del answers[question]
     done = mirror(hosts, found)
     assert {name: jobs(done[name]) for name in hosts} == {name: ["ports"] for name in hosts}
 
 
-def test_a_host_whose_kernel_cannot_is_told_of_at_each_run(plans: Planned) -> None:
+def test_each_run_has_a_notice_about_an_unsupported_kernel(plans: Planned) -> None:
     plan = plans("lab").hosts["gw-1"]
-    said = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
-    [remark] = Ports().notices(
-        plan, observation_of(bare(plan) | {("content", ports.STATE): (said,)})
+    state = base64.b64encode(b"not reserved: bpf: Operation not permitted\n").decode()
+    [notice] = Ports().notices(
+        plan, observation_of(bare(plan) | {("content", ports.STATE): (state,)})
     )
-    assert remark.startswith(
+    assert notice.startswith(
         "ports are not reserved: bpf: Operation not permitted. While a service restarts"
     )
     assert list(Ports().notices(plan, observation_of(bare(plan)))) == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     (tmp_path / UNIT).write_text(ports.installed()[UNIT_PATH].replace(PROGRAM, "/dev/null"))
     done = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / UNIT)], capture_output=True, text=True

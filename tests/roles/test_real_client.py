@@ -46,13 +46,13 @@ def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
     (tmp_path / "fleet.yml").write_text(text)
     clients = fleet.plan(fleet.load(tmp_path / "fleet.yml")).hosts["dev"].clients
     assert clients
-    for each in clients.users:
-        home = tmp_path / each.user
-        where = assignment_of(each)
+    for user in clients.users:
+        home = tmp_path / user.user
+        where = assignment_of(user)
         (home / where.directory).mkdir(parents=True)
-        (home / where.key).write_text(f"sk-{each.group}")
-        (home / where.state).write_bytes(written(each.state))
-        (home / where.settings).write_bytes(written(each.settings))
+        (home / where.key).write_text(f"sk-{user.group}")
+        (home / where.state).write_bytes(written(user.state))
+        (home / where.settings).write_bytes(written(user.settings))
     return clients
 
 
@@ -90,14 +90,14 @@ def test_an_installer_sets_up_a_client_that_asks_the_gateway(
     place = home / ".local/share/mirrorfleet/claude/2.1.330/claude"
     place.parent.mkdir(parents=True)
     place.symlink_to(client)  # it is 380 MB
-    for each in plan.users:
-        if each.scope == "managed":
+    for user in plan.users:
+        if user.scope == "managed":
             continue
-        mirrors = plan.isolated if each.scope == "isolated" else ()
+        mirrors = plan.isolated if user.scope == "isolated" else ()
         version = None if mirrors else plan.version
-        alone = replace(plan, version=version, managed=None, isolated=mirrors, users=(each,))
+        alone = replace(plan, version=version, managed=None, isolated=mirrors, users=(user,))
         script = tmp_path / "install.sh"
-        script.write_bytes(installer(alone, {}, f"sk-{each.group}"))
+        script.write_bytes(installer(alone, {}, f"sk-{user.group}"))
         as_developer = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
         done = subprocess.run(
             [*as_developer, "sh", script], env=SHELL | {"HOME": str(home)}, capture_output=True
@@ -106,7 +106,7 @@ def test_an_installer_sets_up_a_client_that_asks_the_gateway(
         command = mirrors[0].command if mirrors else "claude"
         gateway.asked.clear()
         assert ask(home, home / ".local/bin" / command) == "heard"
-        assert heard(gateway) == ("thinker", 16384, keys(each.group))
+        assert heard(gateway) == ("thinker", 16384, keys(user.group))
 
 
 # A namespace of its own has another /etc, laid over that of this machine.

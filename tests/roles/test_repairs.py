@@ -35,13 +35,15 @@ class Wrong:
     def applied(self, answers: Answers) -> Answers:
         """Return the answers of the host with this one wrong."""
         them = [
-            each
-            for each in answers
-            if each[0] == self.kind and any(self.about in word for word in each[1:])
+            answer
+            for answer in answers
+            if answer[0] == self.kind and any(self.about in word for word in answer[1:])
         ]
         assert them
-        rest = {each: fields for each, fields in answers.items() if each not in them}
-        return rest | ({each: self.found(answers[each]) for each in them} if self.found else {})
+        rest = {value: fields for value, fields in answers.items() if value not in them}
+        return rest | (
+            {question: self.found(answers[question]) for question in them} if self.found else {}
+        )
 
 
 DROP_IN = "/etc/systemd/system/mirrorfleet-litellm.service.d/override.conf"

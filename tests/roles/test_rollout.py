@@ -122,9 +122,9 @@ def test_engines_come_first_then_gateways_then_clients(plans: Planned, fleet: st
     hosts = plans(fleet).hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
     turns = sorted(
-        (each.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
+        (host_traffic.number, 1 if hosts[name].engines else 2 if hosts[name].gateway else 3)
         for name, traffic in done.items()
-        for each, job in _after_keys(traffic)
+        for host_traffic, job in _after_keys(traffic)
         if job != "ports"  # reserved before anything restarts
     )
     kinds = [kind for _, kind in turns]

@@ -131,5 +131,5 @@ def test_a_role_changes_only_hosts_that_have_a_part_in_it(
 def test_secrets_travel_on_standard_input_and_in_no_command(plans: Planned) -> None:
     hosts = plans("lab").hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    commands = "\n".join(each.command for traffic in done.values() for each in traffic.execs)
+    commands = "\n".join(command.command for traffic in done.values() for command in traffic.execs)
     assert "-key-of-the-tests" not in commands

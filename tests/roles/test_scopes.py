@@ -144,7 +144,7 @@ def test_the_way_back_leaves_every_file_as_it_was(
         "home/linus/.claude/settings.json"
     }
     assert after["home/linus/.claude/settings.json"] == OWN
-    assert {name: each for name, each in after.items() if not name.endswith("/lock")} == before
+    assert {name: value for name, value in after.items() if not name.endswith("/lock")} == before
     assert not machine.at("/etc/claude-code").exists()
     assert list(machine.at("/usr/local/bin").iterdir()) == []
     assert undo(machine, plan) == 0

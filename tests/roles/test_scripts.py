@@ -28,7 +28,7 @@ def complaints(shell: str, text: str) -> str:
 def test_what_changes_a_host(plans: Planned, fleet: str, tmp_path: Path) -> None:
     hosts = plans(fleet).hosts
     done = mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    scripts = {each.command for traffic in done.values() for each in traffic.execs}
+    scripts = {command.command for traffic in done.values() for command in traffic.execs}
     found = {(shell, text): complaints(shell, text) for shell in SHELLS for text in scripts}
     assert {which: said for which, said in found.items() if said} == {}
     ours = [text for text in scripts if text.startswith(LOCK_HOST)]

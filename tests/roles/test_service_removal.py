@@ -48,7 +48,7 @@ def test_a_gateway_is_removed_after_clients_change_and_an_engine_after_gateways(
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic)[-2:] for name, traffic in done.items()} == {
         "gpu": ["no ports", "no firewall rules"],
-        "gw-1": ["restart", "service removal"],
+        "gw-1": ["restart", "removal"],
         "gw-2": ["generation", "restart"],
         "dev": ["home files"],
     }

@@ -187,7 +187,7 @@ def test_a_replica_on_a_host_that_lacks_something_is_not_asked_yet(
     edit(project, "prod", "hosts: [gpu-a]", "hosts: [gpu-a, gpu-b]")
     lose_gpus(found, "gpu-b")
     done, changed = run(plans, found)
-    assert "restart" not in [job for each in changed.values() for job in each]
+    assert "restart" not in [job for value in changed.values() for job in value]
     assert failed(done) == {"gpu-b", "gw-a", "gw-b"}
 
 

