@@ -50,13 +50,13 @@ class Exec:
 
 @dataclass
 class Traffic:
-    """The traffic to one host: ``looks`` counts observations, ``execs`` holds all other commands.
+    """The traffic to one host: the number of ``observations``, and all other commands as ``execs``.
 
     ``sent`` counts the characters of all commands and their standard input, without uploads.
     """
 
     failed: bool = False
-    looks: int = 0
+    observations: int = 0
     sent: int = 0
     execs: list[Exec] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Traffic:
     @property
     def round_trips(self) -> tuple[int, int]:
         """Return the numbers of execs and uploads."""
-        return self.looks + len(self.execs), len(self.uploads)
+        return self.observations + len(self.execs), len(self.uploads)
 
 
 def mirror(
@@ -140,7 +140,7 @@ def recorded() -> Iterator[dict[str, Traffic]]:
         stdin_text = "\n".join(kwargs.get("_stdin") or ())
         found.sent += len(str(command)) + len(stdin_text)
         if str(command) == "sh -s":
-            found.looks += 1
+            found.observations += 1
             return real_run(self, command, *args, **kwargs)
         execs, began = found.execs, Exec(next(numbers), str(command), stdin_text)
         execs.append(began)

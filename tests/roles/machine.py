@@ -84,7 +84,7 @@ class Machine:
         stdin = "".join(command.connector_arguments.get("_stdin") or ())
         return self._run([*as_root(), "sh", "-c", text], stdin)
 
-    def look(
+    def observe(
         self, *facts: Fact[Any], root: bool = False, shell: Sequence[str] = ("sh",)
     ) -> Observation:
         """Read facts with the real shell functions, without moving their paths.
@@ -95,7 +95,7 @@ class Machine:
         assert (done.returncode, done.stderr) == (0, "")
         return parse(facts, done.stdout.splitlines())
 
-    def look_as_host(self, *facts: Fact[Any]) -> Observation:
+    def observe_as_host(self, *facts: Fact[Any]) -> Observation:
         """Read facts with the paths of a real host, moved below ``root`` and back in the output."""
         text = script(facts)
         for place in PLACES:

@@ -210,7 +210,7 @@ def test_the_images_of_a_host_are_observed(host: Machine) -> None:
     (host.root / "images").mkdir()
     (host.root / "images/one:1").touch()
     one, two = DockerImage("one:1"), DockerImage("two:2")
-    assert host.look(one, two).values == {one: True, two: False}
+    assert host.observe(one, two).values == {one: True, two: False}
 
 
 def test_a_container_mounts_the_generation_and_its_command_has_no_secret(

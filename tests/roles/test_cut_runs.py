@@ -146,7 +146,7 @@ def test_a_failed_run_lists_the_former_and_the_new_assignments(
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
-    observed_host = machine.look_as_host(*Claude().facts(plan))
+    observed_host = machine.observe_as_host(*Claude().facts(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
     first = machine_files.interim_list(plan.clients, observed_host)
     reported: list[tuple[str, str, str]] = []

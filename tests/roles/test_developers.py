@@ -36,7 +36,7 @@ def dev(monkeypatch: pytest.MonkeyPatch, offline_cache: None) -> HostPlan:
 
 def changed(plan: HostPlan, found: Answers, deploy: Path = MIRROR) -> list[str]:
     traffic = mirror({"dev": plan}, {"dev": found}, deploy=deploy)["dev"]
-    assert traffic.looks == 1
+    assert traffic.observations == 1
     return jobs(traffic)
 
 

@@ -243,7 +243,7 @@ def test_the_driver_of_debian_is_installed_with_the_packages_that_an_engine_need
     machine.add("apt-get", 'shift 5; for name do echo "Inst $name (580.1-1 Debian [amd64])"; done')
     machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')
     driver = DriverPackage("nvidia-driver")
-    state = machine.look(driver)[driver]
+    state = machine.observe(driver)[driver]
     assert list(state.offers) == packages
     assert state.headless == "0.0-none"
 
@@ -280,9 +280,9 @@ def test_the_driver_facts_are_read_from_apt_and_the_kernel(machine: Machine) -> 
     machine.add("mokutil", 'echo "$2 is not enrolled"')
     driver = DriverPackage(PACKAGE)
     offers = {"nvidia-driver-550-server": "", "dkms": "3.0.11-1ubuntu13", PACKAGE: VERSION}
-    assert machine.look(driver)[driver] == DriverState(
+    assert machine.observe(driver)[driver] == DriverState(
         offers=offers, installed=VERSION, headless="0.0-none", unsigned=True
     )
     machine.add("apt-cache", "echo linux-headers-0.0-none:; echo '  Candidate: 0.0'")
     machine.add("mokutil", 'echo "$2 is already enrolled"; exit 1')
-    assert machine.look(driver)[driver] == DriverState(offers=offers, installed=VERSION)
+    assert machine.observe(driver)[driver] == DriverState(offers=offers, installed=VERSION)

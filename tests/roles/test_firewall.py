@@ -73,7 +73,7 @@ def test_a_change_of_the_loaded_rules_is_observed(machine: Machine) -> None:
     text = machine.root / "rules"
     text.write_text(rules_file(RULESET))
     table = Table(TABLE)
-    assert machine.look(table)[table] is None
+    assert machine.observe(table)[table] is None
     questions = machine.root / "questions"
     questions.write_text(script([table]))
     change = f"nft insert rule inet {TABLE} input accept"

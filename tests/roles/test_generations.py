@@ -134,9 +134,9 @@ def verified(host: Machine) -> set[str]:
     return {path.name for path in host.at("/opt/mirrorfleet/demo/served").iterdir()}
 
 
-def look(host: Machine, desired: Service) -> Observation:
+def observe(host: Machine, desired: Service) -> Observation:
     """Return what a run observes on the host, with the service active and listening."""
-    found = host.look_as_host(*facts(desired.name, desired.user, desired.port))
+    found = host.observe_as_host(*facts(desired.name, desired.user, desired.port))
     return with_values(
         found,
         {
@@ -182,7 +182,7 @@ def test_only_root_can_read_a_secret_on_the_host(host: Machine) -> None:
 def test_a_staged_generation_is_recognized(host: Machine) -> None:
     desired = deploy(host, demo("serves"))
     tree = Tree(str(host.at(desired.generations)))
-    found = host.look(tree, root=True)
+    found = host.observe(tree, root=True)
     assert drift.is_placed(desired, assumed({Tree(desired.generations): found[tree]}))
 
 
@@ -388,7 +388,7 @@ def test_a_started_generation_that_is_not_ready_yet_is_not_restarted(host: Machi
 
 def test_a_verified_generation_is_recorded(host: Machine) -> None:
     desired = deploy(host, demo("serves"))
-    assert generations.is_switched(desired, look(host, desired))
+    assert generations.is_switched(desired, observe(host, desired))
     assert verified(host) == {desired.generation}
 
 
@@ -398,7 +398,7 @@ def test_without_a_record_the_current_generation_counts_as_verified(
     old = deploy(host, demo("serves"))
     host.at(f"/opt/mirrorfleet/demo/served/{old.generation}").unlink()
     host.at("/opt/mirrorfleet/demo/served").rmdir()
-    assert list(drift.changes(old, look(host, old))) == []
+    assert list(drift.changes(old, observe(host, old))) == []
     bad = demo("dies")
     stage(host, bad)
     assert f"rolled back to {old.generation}, which is ready" in switch(host, bad).stderr
@@ -412,7 +412,7 @@ def test_after_an_interrupted_run_a_bad_generation_is_rolled_back(
     good = deploy(host, demo("serves"))
     bad = demo(fault)
     interrupt(host, bad)
-    found = look(host, bad)
+    found = observe(host, bad)
     [change] = drift.changes(bad, found)
     assert change.what == f"{UNIT} is not verified yet"
     done = run(host, generations.switch(bad, found))
@@ -428,9 +428,9 @@ def test_after_an_interrupted_run_a_good_generation_is_verified_without_a_restar
     desired = demo("serves")
     interrupt(host, desired)
     restarts = systemctl_calls(host)
-    assert run(host, generations.switch(desired, look(host, desired))).returncode == 0
+    assert run(host, generations.switch(desired, observe(host, desired))).returncode == 0
     assert systemctl_calls(host) == restarts
-    assert generations.is_switched(desired, look(host, desired))
+    assert generations.is_switched(desired, observe(host, desired))
 
 
 def test_after_an_interrupted_run_a_generation_is_compared_with_the_last_verified_one(
@@ -440,7 +440,7 @@ def test_after_an_interrupted_run_a_generation_is_compared_with_the_last_verifie
     compares = hooks('grep -qx serves "$outcomes"', ask="cat current/config")
     desired = demo("serves, too", hooks=compares)
     interrupt(host, desired)
-    assert run(host, generations.switch(desired, look(host, desired))).returncode == 0
+    assert run(host, generations.switch(desired, observe(host, desired))).returncode == 0
 
 
 def test_a_generation_that_another_run_rolled_back_does_not_count_as_verified(
@@ -449,7 +449,7 @@ def test_a_generation_that_another_run_rolled_back_does_not_count_as_verified(
     good = deploy(host, demo("serves"))
     bad = demo("dies")
     interrupt(host, bad)
-    found = look(host, bad)
+    found = observe(host, bad)
     assert run(host, generations.switch(bad, found)).returncode == 1
     assert current(host) == at(good)
     assert run(host, generations.switch(bad, found)).returncode == 1

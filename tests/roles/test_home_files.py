@@ -28,8 +28,8 @@ def home(machine: Machine) -> Path:
     return home
 
 
-def look(machine: Machine, *files: HomeFile) -> Observation:
-    return machine.look(*(file.fact for file in files))
+def observe(machine: Machine, *files: HomeFile) -> Observation:
+    return machine.observe(*(file.fact for file in files))
 
 
 def write(
@@ -45,7 +45,7 @@ def write(
 
 
 def put(machine: Machine, *files: HomeFile) -> None:
-    assert write(machine, [*files], look(machine, *files)) == []
+    assert write(machine, [*files], observe(machine, *files)) == []
 
 
 def all_files(home: Path) -> set[str]:
@@ -96,8 +96,8 @@ def test_a_link_out_of_the_home_is_not_followed(
     (home / link).parent.mkdir(exist_ok=True)
     (home / link).symlink_to(away if link.endswith("json") else away.parent)
     observed = assumed({SETTINGS.fact: Found("600", b"of another user")})
-    [(how, user, reason)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
-    assert (how, user) == ("skipped", "ada")
+    [(outcome, user, reason)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
+    assert (outcome, user) == ("skipped", "ada")
     assert "links out of the home" in reason
     assert away.read_text() == "of another user"
 
@@ -105,7 +105,7 @@ def test_a_link_out_of_the_home_is_not_followed(
 def test_a_file_without_content_is_removed(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
     gone = HomeFile("ada", SETTINGS.path, None)
-    assert write(machine, [gone], look(machine, SETTINGS)) == []
+    assert write(machine, [gone], observe(machine, SETTINGS)) == []
     assert all_files(home) == set()
     assert outdated([gone], assumed()) == []
 
@@ -122,15 +122,15 @@ def test_a_file_is_replaced_atomically(machine: Machine, home: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_an_error(machine: Machine, home: Path) -> None:
     (home / ".claude").write_text("a file in place of the folder")
-    [(how, user, reason)] = write(machine, [SETTINGS], assumed())
-    assert (how, user) == ("skipped", "ada")
+    [(outcome, user, reason)] = write(machine, [SETTINGS], assumed())
+    assert (outcome, user) == ("skipped", "ada")
     assert "File exists" in reason or "Not a directory" in reason
 
 
 def test_only_files_that_differ_are_written(machine: Machine, home: Path) -> None:
     put(machine, SETTINGS)
     other = HomeFile("ada", ".claude.json", b"{}")
-    observed = look(machine, SETTINGS, other)
+    observed = observe(machine, SETTINGS, other)
     assert outdated([SETTINGS, other], observed) == [other]
 
 
@@ -138,11 +138,13 @@ def test_a_file_that_changed_after_the_observation_is_not_overwritten(
     machine: Machine, home: Path
 ) -> None:
     put(machine, SETTINGS)
-    observed = look(machine, SETTINGS)
+    observed = observe(machine, SETTINGS)
     (home / SETTINGS.path).write_text('{"model": "by the developer, meanwhile"}')
     for content in (b"{}", None):
-        [(how, user, reason)] = write(machine, [HomeFile("ada", SETTINGS.path, content)], observed)
-        assert (how, user) == ("changed", "ada")
+        [(outcome, user, reason)] = write(
+            machine, [HomeFile("ada", SETTINGS.path, content)], observed
+        )
+        assert (outcome, user) == ("changed", "ada")
         assert "settings.json has changed meanwhile; run again" in reason
     assert "meanwhile" in (home / SETTINGS.path).read_text()
     assert all_files(home) == {".claude/settings.json"}
@@ -152,8 +154,8 @@ def test_an_error_in_one_home_does_not_stop_the_others(machine: Machine, home: P
     (machine.root / "home/grace").mkdir()
     (home / ".claude").write_text("a file in place of the directory")
     other = HomeFile("grace", SETTINGS.path, b"{}")
-    [(how, user, _)] = write(machine, [SETTINGS, other], assumed())
-    assert (how, user) == ("skipped", "ada")
+    [(outcome, user, _)] = write(machine, [SETTINGS, other], assumed())
+    assert (outcome, user) == ("skipped", "ada")
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
 
@@ -168,7 +170,7 @@ def test_a_file_that_its_user_cannot_read_is_not_taken_for_an_empty_one(
 ) -> None:
     machine.add("base64", "exit 1")
     (home / ".claude.json").write_text('{"oauthAccount": {}}')
-    observed = machine.look(*home_facts("ada", ".claude"))
+    observed = machine.observe(*home_facts("ada", ".claude"))
     found = observed[HomeFact("ada", ".claude.json")]
     assert found and found.mode == "unreadable"
     assert texts(user_settings.restore_problems(user_settings.Assignment("ada"), observed)) == [

@@ -43,7 +43,7 @@ from tests.roles.machine import Machine
 from tests.roles.problems import texts
 from tests.roles.test_cut_runs import SEAT, developer
 from tests.roles.test_cut_runs import observed as at_home
-from tests.roles.test_home_files import SETTINGS, all_files, look, write
+from tests.roles.test_home_files import SETTINGS, all_files, observe, write
 from tests.roles.test_home_files import home as _home
 
 home = _home
@@ -52,7 +52,7 @@ CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.backup)
 
 
 def asked(machine: Machine) -> Observation:
-    return machine.look(*home_facts("ada", ".claude"))
+    return machine.observe(*home_facts("ada", ".claude"))
 
 
 def reasons(observed: Observation) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_pipe_in_a_home_blocks_nothing(
     assert reasons(observed) == [f"~ada/{path} is not a regular file. Move it, then run again."]
     # The same for a pipe that appears after the observation.
     reported = write(machine, [HomeFile("ada", path, b"{}")], assumed())
-    assert [(how, user) for how, user, _ in reported] == [("skipped", "ada")]
+    assert [(outcome, user) for outcome, user, _ in reported] == [("skipped", "ada")]
     assert "is not a regular file" in reported[0][2]
     assert time.monotonic() - began < 8
 
@@ -127,7 +127,7 @@ def test_writing_a_home_has_a_timeout(
     began = time.monotonic()
     reported = write(machine, [SETTINGS, HomeFile("grace", SETTINGS.path, b"{}")], assumed())
     assert time.monotonic() - began < 10
-    assert [(how, user) for how, user, _ in reported] == [("skipped", "ada")]
+    assert [(outcome, user) for outcome, user, _ in reported] == [("skipped", "ada")]
     assert "the home does not answer in time" in reported[0][2]
     assert (machine.root / "home/grace" / SETTINGS.path).read_bytes() == b"{}"
 
@@ -147,7 +147,7 @@ def test_a_home_cannot_forge_answers_of_the_host(machine: Machine, home: Path, f
     (home / ".claude.json").write_text("{}")
     machine.add("base64", f"printf '{forged}'")
     mallory = User("mallory")
-    observed = machine.look(*home_facts("ada", ".claude"), mallory)
+    observed = machine.observe(*home_facts("ada", ".claude"), mallory)
     assert observed[mallory] is None
     assert observed[User("ada")] == str(home)
     assert observed.machine.system != "plan9"
@@ -157,8 +157,8 @@ def test_a_home_cannot_forge_answers_of_the_host(machine: Machine, home: Path, f
 
 def test_a_home_cannot_forge_messages_of_another_home(machine: Machine, home: Path) -> None:
     machine.add("readlink", r"printf 'a\nskipped\troot\tpay\033[1m\n' >&2; exit 1")
-    [(how, user, reason)] = write(machine, [SETTINGS], assumed())
-    assert (how, user) == ("skipped", "ada")
+    [(outcome, user, reason)] = write(machine, [SETTINGS], assumed())
+    assert (outcome, user) == ("skipped", "ada")
     assert reason.isprintable()
 
 
@@ -211,8 +211,8 @@ def test_only_root_can_open_the_lock_of_a_run(machine: Machine) -> None:
 def test_the_shell_of_a_user_inherits_neither_the_lock_nor_the_output(
     machine: Machine, home: Path
 ) -> None:
-    look = 'for at in 0 1 2 9; do readlink "/proc/$$/fd/$at"; done | cat >"$ROOT/held"'
-    machine.add("runuser", f'{look}; shift 3; exec "$@"')
+    record = 'for at in 0 1 2 9; do readlink "/proc/$$/fd/$at"; done | cat >"$ROOT/held"'
+    machine.add("runuser", f'{record}; shift 3; exec "$@"')
     assert write(machine, [SETTINGS], assumed()) == []
     held = (machine.root / "held").read_text().splitlines()
     output = str(machine.at("/var/lib/mirrorfleet/stage/out"))
@@ -255,12 +255,12 @@ def test_a_file_that_the_client_saves_at_the_same_time_is_not_lost(
     (home / ".claude").mkdir()
     if existing:
         (home / ".claude/settings.json").write_text("{}")
-    observed = look(machine, SETTINGS)
+    observed = observe(machine, SETTINGS)
     machine.add(program, SAVE.format(program=program))
     reported = write(machine, [SETTINGS], observed)
     saved = (machine.root / "saved").exists()
     assert saved == (existing or program not in ("sha256sum", "perl"))
-    assert [how for how, *_ in reported] == ["changed"] * saved
+    assert [outcome for outcome, *_ in reported] == ["changed"] * saved
     if saved:
         assert json.loads((home / SETTINGS.path).read_text()) == {"by": "the client"}
     assert all_files(home) == {SETTINGS.path}

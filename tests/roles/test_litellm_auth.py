@@ -78,10 +78,10 @@ def replace(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def refusal(presented: str | None, path: str = "/v1/messages", **how: Any) -> tuple[int, str]:
+def refusal(presented: str | None, path: str = "/v1/messages", **files: Any) -> tuple[int, str]:
     """Return the status and the message of a refused request."""
     with pytest.raises(auth.Refused) as caught:
-        auth.decide(presented, path, how.get("keys", KEYS), how.get("master", MASTER))
+        auth.decide(presented, path, files.get("keys", KEYS), files.get("master", MASTER))
     return caught.value.code, str(caught.value)
 
 

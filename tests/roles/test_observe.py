@@ -38,7 +38,7 @@ from tests.roles.machine import Machine as Host
 
 
 def test_architecture_cores_memory_and_system_are_read(machine: Host) -> None:
-    observed = machine.look()
+    observed = machine.observe()
     assert observed.machine.architecture == platform.machine()
     assert observed.machine.cores == os.cpu_count()
     assert observed.machine.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -48,7 +48,7 @@ def test_architecture_cores_memory_and_system_are_read(machine: Host) -> None:
 def test_absent_things_have_empty_values(machine: Host) -> None:
     machine.add("systemctl", "exit 1")
     nowhere = str(machine.root / "nowhere")
-    observed = machine.look(
+    observed = machine.observe(
         User("no-such-user"),
         Package("no-such-package"),
         *(kind(nowhere) for kind in (Exists, Link, Tree, File, Content)),
@@ -66,7 +66,7 @@ def test_paths_files_and_links_are_read(machine: Host) -> None:
     file.chmod(0o640)
     link = machine.root / "link"
     link.symlink_to("generations/abc")
-    observed = machine.look(Exists(str(file)), File(str(file)), Link(str(link)))
+    observed = machine.observe(Exists(str(file)), File(str(file)), Link(str(link)))
     digest = sha256(b"content").hexdigest()
     assert observed[Exists(str(file))]
     assert observed[Link(str(link))] == "generations/abc"
@@ -88,11 +88,11 @@ def test_environments_of_another_python_or_without_a_mark_do_not_count(machine: 
     right, older, torso = (
         Environments(str(machine.root / name)) for name in ("right", "older", "torso")
     )
-    observed = machine.look(Python("its-python"), right, older, torso)
+    observed = machine.observe(Python("its-python"), right, older, torso)
     assert observed[Python("its-python")] == "3.13.5"
     assert observed[right] == {right.directory: ""}
     assert (observed[older], observed[torso]) == ({}, {})
-    assert machine.look(right)[right] == {}, "on a host without python3"
+    assert machine.observe(right)[right] == {}, "on a host without python3"
 
 
 def test_a_changed_file_of_an_environment_is_found(machine: Host) -> None:
@@ -108,7 +108,7 @@ def test_a_changed_file_of_an_environment_is_found(machine: Host) -> None:
     time.sleep(0.02)  # the clock of files ticks a hundred times a second
     module.write_text("evil")
     os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
-    observed = machine.look(Python("its-python"), Environments(str(base)))
+    observed = machine.observe(Python("its-python"), Environments(str(base)))
     assert observed[Environments(str(base))] == {str(base): str(module), str(again): ""}
 
 
@@ -118,11 +118,11 @@ def test_the_content_of_a_file_and_the_answer_of_a_server_are_read(machine: Host
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api/tags"
         answering = Thread(target=answer_once, args=(server, b'{"models": []}'))
         answering.start()
-        observed = machine.look(Content(str(machine.root / "text")), Answer(url))
+        observed = machine.observe(Content(str(machine.root / "text")), Answer(url))
         answering.join()
     assert observed[Content(str(machine.root / "text"))] == b"a\tb\n\xff"
     assert observed[Answer(url)] == b'{"models": []}'
-    assert machine.look(Answer(url))[Answer(url)] is None
+    assert machine.observe(Answer(url))[Answer(url)] is None
 
 
 def answer_once(server: socket.socket, content: bytes) -> None:
@@ -140,7 +140,7 @@ def test_all_generations_of_a_service_are_read(machine: Host) -> None:
     (machine.root / "generations/222/file").touch()
     (machine.root / "generations/222/a name\nwith a line break").touch()
     tree = Tree(str(machine.root / "generations"))
-    found = machine.look(tree)[tree]
+    found = machine.observe(tree)[tree]
     assert {path: description.split()[-1] for path, description in found.items()} == {
         "": "directory",
         "111": "directory",
@@ -157,14 +157,14 @@ def test_a_linked_file_in_a_home_is_read(machine: Host) -> None:
     (home / "dotfiles/claude.json").chmod(0o600)
     (home / ".claude").mkdir()
     (home / ".claude/settings.json").symlink_to("../dotfiles/claude.json")
-    observed = machine.look(HomeFile("ada", ".claude/settings.json"), User("ada"))
+    observed = machine.observe(HomeFile("ada", ".claude/settings.json"), User("ada"))
     assert observed[HomeFile("ada", ".claude/settings.json")] == HomeFileState("600", content)
     assert observed[User("ada")] == str(home)
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not a Debian")
 def test_installed_packages_are_recognized(machine: Host) -> None:
-    observed = machine.look(Package("dpkg"), Package("no-such"))
+    observed = machine.observe(Package("dpkg"), Package("no-such"))
     assert observed.values == {Package("dpkg"): True, Package("no-such"): False}
 
 
@@ -196,7 +196,7 @@ def test_the_generation_of_a_unit_is_that_of_its_running_process(machine: Host) 
         (machine.root / "pid").write_text(str(process.pid))
         machine.add("systemctl", SYSTEMCTL)
         names = ("runs.service", "disabled.service", "unknown.service")
-        observed = machine.look(*(Unit(name) for name in names))
+        observed = machine.observe(*(Unit(name) for name in names))
     finally:
         process.kill()
         process.wait()
@@ -212,8 +212,8 @@ def test_the_generation_of_a_unit_is_that_of_its_running_process(machine: Host) 
 def test_the_listener_of_a_port_is_reported(machine: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        taken = machine.look(Listening(port))
-    free = machine.look(Listening(port))
+        taken = machine.observe(Listening(port))
+    free = machine.observe(Listening(port))
     assert free[Listening(port)] == frozenset()
     [owner] = taken[Listening(port)]
     # The owner is the unit if the tests run in one, else the command.
@@ -268,6 +268,6 @@ def test_facts_share_calls_and_only_their_own_functions_are_sent() -> None:
 def test_a_name_is_resolved_on_the_host(machine: Host) -> None:
     answer = r"[ $2 = gw ] && printf '127.0.1.1 STREAM gw\n127.0.1.1 DGRAM\n10.0.2.11 STREAM\n'"
     machine.add("getent", answer)
-    observed = machine.look(Addresses("gw"), Addresses("no-such-name"))
+    observed = machine.observe(Addresses("gw"), Addresses("no-such-name"))
     assert observed[Addresses("gw")] == ("127.0.1.1", "10.0.2.11")
     assert observed[Addresses("no-such-name")] == ()

@@ -36,7 +36,7 @@ def observation_of(host: OllamaHost) -> Observation:
     """Observe the host as a run does."""
     moved = Content(str(host.ledger))
     others = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
-    found = host.machine.look(*others, moved)
+    found = host.machine.observe(*others, moved)
     return assumed({**found.values, LEDGER: found[moved]})
 
 

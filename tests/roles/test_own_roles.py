@@ -46,7 +46,7 @@ def test_it_changes_hosts_that_differ_in_the_same_run(tmp_path: Path, plans: Pla
     [exec_] = changed["gw-1"]
     assert exec_.command.endswith("cat >/etc/motd")
     assert exec_.stdin == "A gateway of the fleet.\n"
-    assert {host_traffic.looks for host_traffic in traffic.values()} == {1}
+    assert {host_traffic.observations for host_traffic in traffic.values()} == {1}
 
 
 @pytest.mark.usefixtures("offline_cache")

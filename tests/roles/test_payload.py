@@ -54,7 +54,7 @@ def test_the_host_describes_the_files_as_computed_on_the_controller(
     machine: Machine, unpacked: Path
 ) -> None:
     tree = Tree(str(unpacked))
-    assert machine.look(tree, root=True)[tree] == desired()
+    assert machine.observe(tree, root=True)[tree] == desired()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_host_describes_the_files_as_computed_on_the_controller(
 def test_any_change_on_the_host_is_observed(machine: Machine, unpacked: Path, change: str) -> None:
     assert machine.run(script(f"cd {PLACE}\n{change}")).returncode == 0
     tree = Tree(str(unpacked))
-    assert machine.look(tree, root=True)[tree] != desired()
+    assert machine.observe(tree, root=True)[tree] != desired()
 
 
 def test_packing_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:

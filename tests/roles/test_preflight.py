@@ -31,7 +31,7 @@ from tests.roles.fleets import edit
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
 
-# Of Qwen3-Coder-30B-A3B-Instruct and others, what their config.json says of their layers.
+# The keys about layers in config.json of Qwen3-Coder-30B-A3B-Instruct and other models.
 QWEN3 = {
     "num_hidden_layers": 48,
     "num_attention_heads": 32,
@@ -432,6 +432,6 @@ def test_a_host_reports_its_clock_and_the_size_of_weights(machine: Machine) -> N
     (weights / "consolidated.safetensors").write_bytes(b"1" * 1010)
     sizes = (WeightsSize(str(weights)), WeightsSize(str(machine.root)))
     began = time.time()
-    look = machine.look(Clock(), *sizes)
-    assert [look[size] for size in sizes] == [1010, 0]
-    assert int(began) <= (look[Clock()] or 0) <= time.time()
+    observed = machine.observe(Clock(), *sizes)
+    assert [observed[size] for size in sizes] == [1010, 0]
+    assert int(began) <= (observed[Clock()] or 0) <= time.time()

@@ -82,8 +82,8 @@ def test_a_changed_setting_is_reported_as_its_files_and_a_restart(
         found[name]["content", f"{path}/probe.json"] = content(probe)
     edit(project, "lab", "workers: 2", "workers: 3")
     done = mirror(plans("lab").hosts, found, diff=True)
-    looks = {name: traffic.looks for name, traffic in done.items()}
-    assert looks == {"gpu": 1, "gw-1": 2, "gw-2": 2, "dev": 1}
+    observations = {name: traffic.observations for name, traffic in done.items()}
+    assert observations == {"gpu": 1, "gw-1": 2, "gw-2": 2, "dev": 1}
     lines = report(log)
     assert [line for line in lines if line.startswith("[gw-1]")] == [
         f"[gw-1] litellm: {LITELLM} differs",
@@ -133,7 +133,7 @@ def test_only_keys_that_the_fleet_owns_are_shown_of_a_developers_settings(
     theirs = '{"model": "opus", "env": {"MY_TOKEN": "mine"}, "theme": "dark", "apiKeyHelper": "x"}'
     found["dev"]["home_file", "ada", ".claude/settings.json"] = ("600", *content(theirs))
     done = mirror(plans("lab").hosts, found, diff=True)
-    assert done["dev"].looks == 1, "the first observation has read it"
+    assert done["dev"].observations == 1, "the first observation has read it"
     lines = report(log)
     assert "[dev]  ~ada/.claude/settings.json differs" in lines
     assert '- model: "opus"' in lines

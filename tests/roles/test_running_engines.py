@@ -1,4 +1,4 @@
-"""Engines that already run: what a gateway's host asks them, and what follows from the answers."""
+"""Engines that already run: requests from the gateway's host, and faults by their answers."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def gateway(plan: HostPlan) -> LitellmPlan:
     return plan.gateway
 
 
-def test_a_generation_has_what_asks_the_engines(gateway: LitellmPlan) -> None:
+def test_a_generation_has_the_script_and_entries_of_running_engines(gateway: LitellmPlan) -> None:
     service = render.service(gateway, "/environment", values(gateway), observation_of(MACHINE))
     entries = json.loads(service.files["running.json"])
-    by_model = {each["model"]: each for each in entries}
+    by_model = {entry["model"]: entry for entry in entries}
     assert [*by_model] == ["coder", "thinker", "helper", "other", "small"]
     assert by_model["coder"] == {
         **ENTRY,
@@ -74,7 +74,7 @@ def test_a_generation_has_what_asks_the_engines(gateway: LitellmPlan) -> None:
     assert "running_engines.py prove" in service.hooks
 
 
-def test_a_generation_without_such_engines_is_the_same_as_ever() -> None:
+def test_a_generation_without_running_engines_has_no_script() -> None:
     plan = good("smallest").hosts["gw"].gateway
     assert plan
     service = render.service(plan, "/environment", values(plan), observation_of(MACHINE))
@@ -87,12 +87,12 @@ def faults(answers: Mapping[str, Any], key: str = "", **entry: Any) -> list[dict
     with served(Running(answers, key)) as url:
         engine = running_engines.Engine({**ENTRY, "url": url, **entry})
         return [
-            {"cause": each.cause.replace(url, "URL"), "fix": each.fix, "refused": each.refused}
-            for each in running_engines.faults(engine)
+            {"cause": fault.cause.replace(url, "URL"), "fix": fault.fix, "refused": fault.refused}
+            for fault in running_engines.faults(engine)
         ]
 
 
-def test_an_engine_that_serves_what_is_declared_has_no_fault() -> None:
+def test_an_engine_that_matches_the_fleet_file_has_no_fault() -> None:
     assert faults(MESSAGES) == []
     assert faults({"/v1/models": LISTED, CHAT["path"]: CHAT_CALL}, **CHAT) == []
     assert faults({"/v1/messages": CALL}) == [], "not every server has a list"
@@ -151,7 +151,7 @@ def test_an_engine_that_serves_what_is_declared_has_no_fault() -> None:
         ),
     ],
 )
-def test_what_an_engine_refuses_has_a_fix(
+def test_a_permanent_fault_ends_the_change_and_has_a_fix(
     answers: Mapping[str, Any], entry: dict[str, Any], cause: str, fix: str
 ) -> None:
     assert faults(answers, **entry) == [{"cause": cause, "fix": fix, "refused": True}]
@@ -168,14 +168,14 @@ def test_what_an_engine_refuses_has_a_fix(
         ),
     ],
 )
-def test_what_may_pass_refuses_nothing(answers: Mapping[str, Any], cause: str) -> None:
-    assert [(each["cause"], each["refused"]) for each in faults(answers)] == [(cause, False)]
+def test_a_temporary_fault_does_not_end_the_change(answers: Mapping[str, Any], cause: str) -> None:
+    assert [(fault["cause"], fault["refused"]) for fault in faults(answers)] == [(cause, False)]
 
 
 def test_the_key_goes_to_the_engine_and_a_wrong_one_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert [each["fix"] for each in faults(MESSAGES, "secret")] == ["Write models.coder.api_key."]
+    assert [fault["fix"] for fault in faults(MESSAGES, "secret")] == ["Write models.coder.api_key."]
     monkeypatch.setenv("MODEL_CODER_API_KEY", "secret")
     keyed = {"variable": "MODEL_CODER_API_KEY"}
     assert faults(MESSAGES, "secret", **keyed) == []
@@ -185,7 +185,7 @@ def test_the_key_goes_to_the_engine_and_a_wrong_one_is_reported(
 
 
 def prove(directory: Path, entries: list[dict[str, Any]], before: Any) -> tuple[int, str]:
-    """Run the script as on a host, after a generation that had the entries ``before``."""
+    """Run the script as on a host; ``before`` are the entries of the former generation."""
     (directory / "running.json").write_text(json.dumps(entries))
     (directory / "before.json").write_text(json.dumps(before))
     (directory / "running_engines.py").write_text(
@@ -224,7 +224,7 @@ def test_an_engine_that_is_down_ends_no_change(tmp_path: Path) -> None:
 def test_a_gateway_is_ready_when_its_new_engines_serve(
     tmp_path: Path, gateway: LitellmPlan, listed: str, code: int
 ) -> None:
-    """The hooks in a real shell; probe.py is a stand-in."""
+    """The hooks run in a real shell, with a stand-in for probe.py."""
     new = tmp_path / "generations/new"
     new.mkdir(parents=True)
     (tmp_path / "current").symlink_to("generations/new")
@@ -287,11 +287,11 @@ def test_verify_reports_each_engine_with_its_layer_and_fix(
         ("External engine", "http://10.0.9.9:30000 from gw", ("other",)),
         ("External engine", "http://localhost:8080 from gw", ("small",)),
     ]
-    assert [each for layer in found for each in layer.faults] == [
+    assert [fault for layer in found for fault in layer.faults] == [
         Fault("engine", f"from gw, {fault['cause']}", "Write it.")
     ]
     without = [layer for layer in layers(plan, assumed()) if layer.kind == "Ollama"]
-    assert [each.cause for layer in without for each in layer.faults] == [
+    assert [fault.cause for layer in without for fault in layer.faults] == [
         "the gateway on gw has no report on 'helper' at http://10.0.9.8:11434"
     ]
 
@@ -299,7 +299,7 @@ def test_verify_reports_each_engine_with_its_layer_and_fix(
 def test_verify_asks_through_the_gateways_own_generation(tmp_path: Path) -> None:
     fact = verify.RunningEngines(60, str(tmp_path / "litellm"))
     machine = Machine(tmp_path / "machine")
-    assert machine.look(fact)[fact] == []
+    assert machine.observe(fact)[fact] == []
     current = tmp_path / "litellm/current"
     current.mkdir(parents=True)
     (current / "running_engines.py").write_text(Path(running_engines.__file__).read_text("utf-8"))
@@ -307,7 +307,7 @@ def test_verify_asks_through_the_gateways_own_generation(tmp_path: Path) -> None
     with served(Running(MESSAGES, "secret")) as url:
         entry = {**ENTRY, "url": url, "variable": "MODEL_CODER_API_KEY"}
         (current / "running.json").write_text(json.dumps([entry]))
-        assert machine.look(fact)[fact] == [{"model": "coder", "faults": []}]
+        assert machine.observe(fact)[fact] == [{"model": "coder", "faults": []}]
 
 
 def test_verify_includes_the_models_of_running_engines(plan: HostPlan) -> None:

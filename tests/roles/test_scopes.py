@@ -42,7 +42,7 @@ def homes(machine: Machine) -> Path:
 
 def run(machine: Machine, plan: HostPlan) -> int:
     """Write the files of a host as mirror.py does; return the number of commands."""
-    observed = machine.look_as_host(*Claude().facts(plan))
+    observed = machine.observe_as_host(*Claude().facts(plan))
     assert [
         reason for reason in texts(Claude().problems(plan, observed)) if "no /etc" not in reason
     ] == []
@@ -60,7 +60,7 @@ def run(machine: Machine, plan: HostPlan) -> int:
 
 def remove_clients(machine: Machine, plan: HostPlan) -> int:
     """Remove the files as remove_clients.py does; return the number of commands."""
-    observed = machine.look_as_host(*removal.ClaudeRemoval().facts(plan))
+    observed = machine.observe_as_host(*removal.ClaudeRemoval().facts(plan))
     assert list(removal.ClaudeRemoval().problems(plan, observed)) == []
     commands = [
         *write(removal.restored_files(plan, observed), observed, unexpected),

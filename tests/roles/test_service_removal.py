@@ -89,7 +89,9 @@ def test_a_run_without_all_gateways_and_clients_removes_nothing(
     found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     with caplog.at_level(logging.INFO):
         done = mirror(plans("lab").hosts, found, limit=["gpu"])
-    assert {name: traffic.looks for name, traffic in done.items() if traffic.looks} == {"gpu": 1}
+    assert {
+        name: traffic.observations for name, traffic in done.items() if traffic.observations
+    } == {"gpu": 1}
     assert jobs(done["gpu"]) == []
     output = "\n".join(map(click.unstyle, caplog.messages))
     assert "vllm-former.service will be removed once @fake/gw-1, @fake/gw-2, @fake/dev" in output
@@ -123,7 +125,7 @@ def host(machine: Machine) -> Machine:
 def test_services_are_found_by_their_units_or_by_their_directories(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
     host.at("/etc/systemd/system/mirrorfleet-vllm-incomplete.service").touch()
-    observed = host.look_as_host(Services("vllm-*"), Services("litellm"))
+    observed = host.observe_as_host(Services("vllm-*"), Services("litellm"))
     engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-incomplete"}
     assert observed[Services("vllm-*")] == engines
     assert observed[Services("litellm")] == {"litellm"}

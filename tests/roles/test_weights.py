@@ -61,7 +61,7 @@ class Receiver:
         return weights.location(self.engine.model, self.engine.weights)
 
     def observed(self) -> Observation:
-        return self.machine.look_as_host(*weights.facts(self.engine))
+        return self.machine.observe_as_host(*weights.facts(self.engine))
 
     def reported(self) -> list[str]:
         return [change.what for change in weights.changes(self.engine, self.observed())]
@@ -254,7 +254,7 @@ def test_unused_weights_and_environments_are_removed_on_request(host: Receiver) 
         (place / name).mkdir(parents=True)
     unit.write_text(f"ExecStart={place}/{used}/bin/vllm serve {below}/{started} \\\n    --port=1\n")
     plan = replace(good("one-machine").hosts["box"], engines=(host.engine,))
-    observed = machine.look_as_host(*removal.WeightsRemoval().facts(plan))
+    observed = machine.observe_as_host(*removal.WeightsRemoval().facts(plan))
     assert [change.what for change in removal.WeightsRemoval().changes(plan, observed)] == [
         *(
             f"{software.ENVIRONMENTS}/{name} (0.00 GB) will be removed"
@@ -267,7 +267,7 @@ def test_unused_weights_and_environments_are_removed_on_request(host: Receiver) 
 def problems_of_directory(machine: Machine, engine: VllmPlan) -> list[str]:
     place = machine.root / "problems_of_directory"
     engine = replace(engine, weights=Weights("path", str(place), None), hub=None)
-    return texts(weights.problems([engine], machine.look(*weights.facts(engine))))
+    return texts(weights.problems([engine], machine.observe(*weights.facts(engine))))
 
 
 def test_a_shared_directory_must_match_its_index(host: Receiver) -> None:

@@ -98,7 +98,7 @@ def test_removing_and_verifying_need_no_secret(
     found = with_former(hosts)
     forget()
     done = mirror(hosts, found, deploy=DEPLOYS / f"{deploy}.py")
-    assert all(traffic.looks == 1 and not traffic.failed for traffic in done.values())
+    assert all(traffic.observations == 1 and not traffic.failed for traffic in done.values())
 
 
 def test_a_host_in_use_is_reported_without_a_secret(plans: Planned, forget: Forgetful) -> None:

@@ -22,7 +22,7 @@ def problems_of_run(hosts: dict[str, HostPlan], found: dict[str, Answers]) -> li
     answers = {name: bare(plan) | found.get(name, {}) for name, plan in hosts.items()}
     with recorded() as traffic, pytest.raises(DeployError) as caught:
         mirror(hosts, answers)
-    assert {host.looks for host in traffic.values()} == {1}
+    assert {host.observations for host in traffic.values()} == {1}
     assert not any(host.execs or host.uploads for host in traffic.values())
     report = str(caught.value).replace("@fake/", "").splitlines()
     assert report[0] == "nothing was changed:"

@@ -101,7 +101,7 @@ def assert_expected(observed: Observation, root: Path) -> None:
 def test_facts_are_the_same_in_every_shell(prepared_host: Machine, shell: list[str]) -> None:
     if not shutil.which(shell[0]):
         pytest.skip(f"no {shell[0]} on this machine")
-    observed = prepared_host.look(*facts(prepared_host.root), shell=shell)
+    observed = prepared_host.observe(*facts(prepared_host.root), shell=shell)
     assert_expected(observed, prepared_host.root)
     assert observed[Gpus()].gpus == (
         Gpu(81559 * 1024**2, "580.65.06", "9.0"),
@@ -117,7 +117,7 @@ def test_the_target_of_a_users_link_cannot_forge_answers_of_the_host(
     stand_in(forged / "claude", "exit 0")
     (prepared_host.root / "home/ada/.claude/local").mkdir(parents=True)
     (prepared_host.root / "home/ada/.claude/local/claude").symlink_to(forged / "claude")
-    observed = prepared_host.look(OwnClients("ada"), User("mallory"))
+    observed = prepared_host.observe(OwnClients("ada"), User("mallory"))
     found = observed[OwnClients("ada")]
     assert found[".claude/local/claude"].endswith("/home/ada/xusermallory/claude")
     assert observed[User("mallory")] is None
@@ -128,14 +128,14 @@ def test_a_failed_driver_is_no_gpu_and_its_message_is_kept(prepared_host: Machin
     prepared_host.add(
         "nvidia-smi", f"echo '{words}'; echo 'NVML library version: 570.195'; exit 18"
     )
-    observed = prepared_host.look(Gpus())
+    observed = prepared_host.observe(Gpus())
     assert observed[Gpus()] == GpuReport(message=f"{words} NVML library version: 570.195")
 
 
 def test_a_gpu_that_has_failed_is_reported_beside_the_others(prepared_host: Machine) -> None:
     words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
     prepared_host.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
-    observed = prepared_host.look(Gpus())
+    observed = prepared_host.observe(Gpus())
     assert (len(observed[Gpus()].gpus), observed[Gpus()].message) == (1, words)
 
 
@@ -154,7 +154,7 @@ def test_an_nvswitch_is_recognized_by_its_pci_class_and_vendor(
     directory.mkdir()
     (directory / "class").write_text(f"{kind}\n")
     (directory / "vendor").write_text(f"{vendor}\n")
-    assert prepared_host.look_as_host(Gpus())[Gpus()].nvswitch == joined, device
+    assert prepared_host.observe_as_host(Gpus())[Gpus()].nvswitch == joined, device
 
 
 def test_a_driver_without_compute_cap_is_queried_without_it(prepared_host: Machine) -> None:
@@ -163,7 +163,7 @@ def test_a_driver_without_compute_cap_is_queried_without_it(prepared_host: Machi
         """case $* in *compute_cap*) echo 'Field "compute_cap" is not a valid field'; exit 2 ;; esac
 echo '0, 16160, 450.80.02'""",
     )
-    observed = prepared_host.look(Gpus())
+    observed = prepared_host.observe(Gpus())
     assert observed[Gpus()] == GpuReport((Gpu(16160 * 1024**2, "450.80.02"),))
 
 
