@@ -28,7 +28,7 @@ from tests.roles.test_settings_backup import FILES, VALUES, loaded, objects
 
 developers, plan = _homes, _plan
 
-SEAT = user_settings.Assignment("ada")
+ASSIGNMENT = user_settings.Assignment("ada")
 Home = dict[HomeFact, Found]
 
 
@@ -42,7 +42,7 @@ def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
 
 
 def home_with(settings: bytes | None, state: bytes | None) -> Home:
-    contents = {SEAT.settings: settings, SEAT.state: state}
+    contents = {ASSIGNMENT.settings: settings, ASSIGNMENT.state: state}
     return {
         HomeFact("ada", path): Found("644", content)
         for path, content in contents.items()
@@ -66,7 +66,7 @@ def install(home: Home, client: ClientPlan, writes: int | None = None) -> Home:
 
 
 def remove(home: Home, writes: int | None = None) -> Home:
-    return after_run(home, user_settings.restored_files(SEAT, observed(home)), writes)
+    return after_run(home, user_settings.restored_files(ASSIGNMENT, observed(home)), writes)
 
 
 CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
@@ -106,7 +106,7 @@ def test_changes_of_the_developer_between_interrupted_runs_stay(
 ) -> None:
     first, second, third = clients
     home = install(install(home_with(original, state), first), second, writes)
-    if (path := HomeFact("ada", SEAT.settings)) not in home:
+    if (path := HomeFact("ada", ASSIGNMENT.settings)) not in home:
         return
     home[path] = Found("644", json.dumps(loaded(home[path].content) | {"mine": value}).encode())
     home = install(home, third, more_writes)

@@ -41,14 +41,14 @@ from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
-from tests.roles.test_cut_runs import SEAT, developer
+from tests.roles.test_cut_runs import ASSIGNMENT, developer
 from tests.roles.test_cut_runs import observed as at_home
 from tests.roles.test_home_files import SETTINGS, all_files, observe, write
 from tests.roles.test_home_files import home as _home
 
 home = _home
 observation = import_module("mirrorfleet.runtime.observe")
-CLAUDE = (SEAT.settings, SEAT.state, SEAT.key, SEAT.backup)
+CLAUDE = (ASSIGNMENT.settings, ASSIGNMENT.state, ASSIGNMENT.key, ASSIGNMENT.backup)
 
 
 def asked(machine: Machine) -> Observation:
@@ -56,7 +56,7 @@ def asked(machine: Machine) -> Observation:
 
 
 def reasons(observed: Observation) -> list[str]:
-    return texts(user_settings.restore_problems(SEAT, observed))
+    return texts(user_settings.restore_problems(ASSIGNMENT, observed))
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["the file", "the target of a link"])
@@ -113,7 +113,7 @@ def test_reading_a_home_has_a_timeout(
     assert time.monotonic() - began < 6
     files = [value for fact, value in observed.values.items() if isinstance(fact, HomeFact)]
     assert {file.mode for file in files if file} == {"slow"}
-    assert user_settings.restored_files(SEAT, observed) == []
+    assert user_settings.restored_files(ASSIGNMENT, observed) == []
     assert reasons(observed)[0].startswith("~ada/.claude/mirrorfleet-key cannot be read")
 
 
@@ -221,7 +221,7 @@ def test_the_shell_of_a_user_inherits_neither_the_lock_nor_the_output(
 
 def test_the_next_run_removes_keys_that_a_killed_run_left(machine: Machine, home: Path) -> None:
     machine.add("getent", "kill -9 $(ps -o ppid= $PPID)")
-    key = HomeFile("ada", SEAT.key, b"sk-of-ada")
+    key = HomeFile("ada", ASSIGNMENT.key, b"sk-of-ada")
     [command] = files.write([key], assumed(), lambda *_: None)
     assert machine.run(command).returncode != 0
     stage = machine.at("/var/lib/mirrorfleet/stage")
@@ -296,7 +296,7 @@ def backup_entry(**other: Any) -> Any:
 )
 def test_a_forged_backup_is_rejected(forged: Any) -> None:
     with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
-        read_backups(backup_bytes({"files": {SEAT.settings: forged}}))
+        read_backups(backup_bytes({"files": {ASSIGNMENT.settings: forged}}))
 
 
 def test_a_backup_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
@@ -305,7 +305,7 @@ def test_a_backup_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     packed = base64.b64encode(bomb).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InvalidFile, match="is not a settings backup of Mirrorfleet"):
-        read_backups(backup_bytes({"files": {SEAT.settings: backup_entry(original=packed)}}))
+        read_backups(backup_bytes({"files": {ASSIGNMENT.settings: backup_entry(original=packed)}}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 200 * 1024  # kB
 
@@ -314,11 +314,13 @@ def test_a_backup_that_is_too_large_to_read_is_not_written() -> None:
     """Use incompressible text of almost the maximum size, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
     content = Found("600", json.dumps({"noise": noise}).encode())
-    observed = at_home({SEAT.file(SEAT.settings): content, SEAT.file(SEAT.state): content})
+    observed = at_home(
+        {ASSIGNMENT.file(ASSIGNMENT.settings): content, ASSIGNMENT.file(ASSIGNMENT.state): content}
+    )
     client = developer({"model": "coder"}, {"hasCompletedOnboarding": True})
     [reason] = texts(user_settings.problems(client, observed))
     assert "the new ~ada/.claude/mirrorfleet-receipt.json holds more than 8 MiB." in reason
-    assert [file.path for file in user_settings.desired_files(client, observed)] == [SEAT.key]
+    assert [file.path for file in user_settings.desired_files(client, observed)] == [ASSIGNMENT.key]
 
 
 OWNED = {"permissions": {"allow": ["WebFetch"], "deny": ["Read(.env)"]}, "env": {"A": "1"}}
@@ -362,21 +364,23 @@ def mutated(document: Any, at: tuple[Any, ...], value: Any) -> Any:
 def test_no_backup_causes_a_traceback(data: st.DataObject) -> None:
     theirs = b'{"permissions": {"allow": ["x"], "deny": 5}, "env": {"A": "0"}}'
     client = developer(OWNED, {"hasCompletedOnboarding": True})
-    existing = {SEAT.file(SEAT.settings): Found("600", theirs)}
+    existing = {ASSIGNMENT.file(ASSIGNMENT.settings): Found("600", theirs)}
     for file in user_settings.desired_files(client, at_home(existing)):
         if file.content is not None:
             existing[file.fact] = Found(file.mode, file.content)
-    document = json.loads(existing[SEAT.file(SEAT.backup)].content)
+    document = json.loads(existing[ASSIGNMENT.file(ASSIGNMENT.backup)].content)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.sampled_from(places(document)))
         document = mutated(document, at, data.draw(ANY))
-    existing[SEAT.file(SEAT.backup)] = Found("600", json.dumps(document).encode())
+    existing[ASSIGNMENT.file(ASSIGNMENT.backup)] = Found("600", json.dumps(document).encode())
     if data.draw(st.booleans()):
-        existing[SEAT.file(SEAT.settings)] = Found("600", json.dumps(data.draw(ANY)).encode())
+        existing[ASSIGNMENT.file(ASSIGNMENT.settings)] = Found(
+            "600", json.dumps(data.draw(ANY)).encode()
+        )
     observed = at_home(existing)
     for desired in (
         user_settings.desired_files(client, observed),
-        user_settings.restored_files(SEAT, observed),
+        user_settings.restored_files(ASSIGNMENT, observed),
     ):
         list(user_settings.changes(desired, [client], observed))
     assert all(
@@ -393,14 +397,14 @@ def found(plans: Planned, offline_cache: None) -> dict[str, Answers]:
 
 
 BROKEN = {
-    "no JSON": (SEAT.settings, ("600", base64.b64encode(b"{").decode())),
-    "Latin-1": (SEAT.settings, ("600", base64.b64encode(b'{"a": "\xff"}').decode())),
-    "not a number": (SEAT.state, ("600", base64.b64encode(b'{"a": NaN}').decode())),
-    "a link to /etc/shadow": (SEAT.settings, ("unreadable", "")),
-    "a pipe": (SEAT.key, ("irregular", "")),
-    "a forged backup": (SEAT.backup, ("600", base64.b64encode(b"[]").decode())),
-    "no answer": (SEAT.state, ("slow", "")),
-    "nonsense": (SEAT.state, ("rwx", "%%%")),
+    "no JSON": (ASSIGNMENT.settings, ("600", base64.b64encode(b"{").decode())),
+    "Latin-1": (ASSIGNMENT.settings, ("600", base64.b64encode(b'{"a": "\xff"}').decode())),
+    "not a number": (ASSIGNMENT.state, ("600", base64.b64encode(b'{"a": NaN}').decode())),
+    "a link to /etc/shadow": (ASSIGNMENT.settings, ("unreadable", "")),
+    "a pipe": (ASSIGNMENT.key, ("irregular", "")),
+    "a forged backup": (ASSIGNMENT.backup, ("600", base64.b64encode(b"[]").decode())),
+    "no answer": (ASSIGNMENT.state, ("slow", "")),
+    "nonsense": (ASSIGNMENT.state, ("rwx", "%%%")),
 }
 
 
@@ -428,13 +432,13 @@ def test_a_broken_home_does_not_delay_the_revocation_of_its_key(
     skipped = [line for line in reported if "skipped: ~grace/" in line]
     assert len(skipped) == 2, "at once, and at the end"
     # The next run tries again, except for a key that is removed in this run.
-    assert jobs(done["dev-1"]) == ([] if path == SEAT.key else ["home files"])
+    assert jobs(done["dev-1"]) == ([] if path == ASSIGNMENT.key else ["home files"])
 
 
 def test_a_broken_home_gets_its_new_key_and_other_homes_get_all_files(
     plans: Planned, project: Path, found: dict[str, Answers]
 ) -> None:
-    found["dev-1"]["home_file", "ada", SEAT.settings] = ("600", "ew==")
+    found["dev-1"]["home_file", "ada", ASSIGNMENT.settings] = ("600", "ew==")
     edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
     done = mirror(plans("prod").hosts, found)
     assert {name for name, traffic in done.items() if traffic.failed} == {"dev-1"}
