@@ -66,13 +66,17 @@ def _secret_reference(error: ValidationError, schemas: Iterable[dict[str, Any]])
     return next((example for example in examples if isinstance(example, dict)), None)
 
 
+LONGEST_NUMBER = 30
+"""Characters of a quoted number or boolean."""
+
+
 def _unquoted(error: ValidationError) -> Any:
     """Return the value of a string without its quotes if it then has the right type."""
     if not isinstance(error.instance, str):
         return None
     try:
-        value = yaml.safe_load(error.instance)
-    except yaml.YAMLError:
+        value = json.loads(error.instance[:LONGEST_NUMBER], parse_constant=str)
+    except ValueError:
         return None
     types = [error.validator_value] if isinstance(error.validator_value, str) else []
     fits = any(validator().is_type(value, kind) for kind in types)
@@ -249,7 +253,7 @@ def _is_plain(text: str) -> bool:
         return False
     try:
         return bool(yaml.safe_load(text) == text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, IndexError):  # `!!float ""` is an IndexError of PyYAML
         return False
 
 

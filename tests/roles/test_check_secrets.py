@@ -1,4 +1,4 @@
-"""mirrorfleet check --secrets: what the references of a fleet file lead to on the controller."""
+"""Tests of `mirrorfleet check --secrets`, which reads each secret on the controller."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ gateway:
 keys: {root: {env: ROOT}}
 """
 ROOT = "3f9c1b7e52d84a06b1d97c4e8f20a35d"
-SOUND = {"CLOUD": "sk-cloud", "GUARDRAIL": "a-guardrail-token", "ROOT": ROOT}
+VALID = {"CLOUD": "sk-cloud", "GUARDRAIL": "a-guardrail-token", "ROOT": ROOT}
 MASTER = "sk-9f31c07a55e2"
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fleet file whose secrets can all be read."""
+    """Return the path of a fleet file with readable secrets only."""
     secrets._reveal.cache_clear()
     secrets._reveal_text.cache_clear()
-    for name, value in SOUND.items():
+    for name, value in VALID.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "master").write_text(f"{MASTER}-and-more\n")
     (tmp_path / "other").write_text("sk-other\n")
@@ -51,9 +51,7 @@ def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[s
     return code, [line.removeprefix(f"{file}:") for line in lines if "warning:" not in line]
 
 
-def test_secrets_that_can_be_read_are_no_mistakes(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_readable_secrets_are_accepted(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checked(file, capsys) == (0, [])
 
 
@@ -80,7 +78,7 @@ def test_each_secret_is_reported_at_its_reference(
     ]
 
 
-def test_no_value_is_printed(
+def test_no_secret_is_printed(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROOT", "guessable-root")
@@ -89,13 +87,13 @@ def test_no_value_is_printed(
     printed = capsys.readouterr()
     [result] = json.loads(printed.out)
     assert result["accepted"] is False
-    keys = [each["key"] for each in result["problems"] if each["severity"] == "error"]
+    keys = [problem["key"] for problem in result["problems"] if problem["severity"] == "error"]
     assert sorted(keys) == ["keys.root", "models.cloud.api_key"]
     for value in ("guessable-root", "first-line", "second-line", MASTER, "a-guardrail-token"):
         assert value not in printed.out + printed.err
 
 
-def test_a_command_of_several_references_runs_once(
+def test_a_command_in_several_references_runs_once(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = FLEET.replace("{env: CLOUD}", "{command: cat other}")
@@ -110,7 +108,7 @@ def test_without_the_option_no_secret_is_read(file: Path, monkeypatch: pytest.Mo
     assert main(["check", str(file)]) == 0
 
 
-def test_the_key_of_a_certificate_has_several_lines(
+def test_the_private_key_of_a_certificate_may_have_several_lines(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (file.parent / "cert.pem").write_text("certificate\n")

@@ -1,4 +1,4 @@
-"""Gateways from a container image: the real scripts, with a stand-in for Docker's client."""
+"""Tests of gateways in containers: the real scripts, with a stand-in for Docker's client."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.roles.fleets import SECRETS, edit
 from tests.roles.machine import Machine
 from tests.roles.problems import texts
 
-# A stand-in for Docker's client: it has the images that images/ names, by their ids, and writes
-# down what it did. An archive is lines of a name and an id.
+# A stand-in for Docker's client: each file in images/ is an image, with its id as content, and
+# docker.log lists the commands that change something. An archive has lines of a name and an id.
 DOCKER = """\
 [ "$1 $2" = 'image inspect' ] || [ "$1" = images ] || echo "docker $*" >>"$ROOT/docker.log"
 mkdir -p "$ROOT/images"
 cd "$ROOT/images"
 case "$1 $2" in
-    'images --no-trunc') for each in *; do [ ! -e "$each" ] || echo "$each $(cat "$each")"; done ;;
+    'images --no-trunc') for name in *; do [ ! -e "$name" ] || echo "$name $(cat "$name")"; done ;;
     'load --input')
         while read -r name id; do
             [ "$name" = none ] || echo "$id" >"$name"
@@ -42,7 +42,7 @@ case "$1 $2" in
         ;;
     'image inspect')
         shift 2; [ "$1" != --format ] || shift 2
-        for each do case $each in sha256:*) echo "$each" ;; *) cat "$each" ;; esac; done
+        for name do case $name in sha256:*) echo "$name" ;; *) cat "$name" ;; esac; done
         ;;
     'tag '*) echo "$2" >"$3" ;;
     'image rm') rm -f "$3" ;;
@@ -68,74 +68,80 @@ def image_of(plan: HostPlan) -> Image:
     return plan.gateway.image
 
 
-def done(host: Machine) -> list[str]:
+def docker_calls(host: Machine) -> list[str]:
     log = host.root / "docker.log"
     return log.read_text().splitlines() if log.exists() else []
 
 
 def images(host: Machine) -> dict[str, str]:
-    """What Docker has by which names."""
+    """Return the id of each image that Docker has, by its name."""
     return {path.name: path.read_text().strip() for path in host.at("/images").iterdir()}
 
 
-def brought(host: Machine) -> list[str]:
+def installed_images(host: Machine) -> list[str]:
     images = host.at(container.IMAGES)
     return [path.read_text().strip() for path in images.iterdir()] if images.exists() else []
 
 
 def run(host: Machine, commands: Iterable[PyinfraCommand], archive: str = "") -> str:
-    """Run the scripts as a host does that was sent the archive; return what is complained of."""
+    """Run the scripts on a host that received the archive; return the standard error."""
     inbox = host.at("/var/lib/mirrorfleet/inbox")
-    for each in commands:
-        if isinstance(each, StringCommand):
-            ended = host.run(each)
-            assert (ended.returncode == 0) == (ended.stderr == "")
-            if ended.stderr:
-                return ended.stderr
+    for command in commands:
+        if isinstance(command, StringCommand):
+            result = host.run(command)
+            assert (result.returncode == 0) == (result.stderr == "")
+            if result.stderr:
+                return result.stderr
         else:
-            (inbox / Path(each.dest).name).write_text(archive)  # type: ignore[attr-defined]
+            (inbox / Path(command.dest).name).write_text(archive)  # type: ignore[attr-defined]
     return ""
 
 
-def test_an_archive_gets_one_name_by_its_digest(
+def test_an_image_from_an_archive_gets_a_name_with_its_digest(
     host: Machine, project: Path, plan: HostPlan
 ) -> None:
     image = image_of(plan)
-    for said in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
-        (project / "release.tar.zst").write_text(said)
-        assert run(host, container.install(image, assumed()), said) == ""
+    for archive in ("litellm:latest sha256:a1\nlitellm:1 sha256:a1\n", "none sha256:a1\n"):
+        (project / "release.tar.zst").write_text(archive)
+        assert run(host, container.install(image, assumed()), archive) == ""
         assert images(host) == {image.reference: "sha256:a1"}
-        assert brought(host) == [image.reference]
+        assert installed_images(host) == [image.reference]
     assert not list(container.install(image, assumed({DockerImage(image.reference): True})))
 
 
-def test_an_archive_takes_no_name_away(host: Machine, project: Path, plan: HostPlan) -> None:
+def test_loading_an_archive_moves_no_other_name(
+    host: Machine, project: Path, plan: HostPlan
+) -> None:
     image = image_of(plan)
-    theirs = {"litellm:latest": "sha256:b2", "litellm:mine": "sha256:a1"}
+    former = {"litellm:latest": "sha256:b2", "litellm:mine": "sha256:a1"}
     host.at("/images").mkdir()
-    for name, identity in theirs.items():
+    for name, identity in former.items():
         (host.at("/images") / name).write_text(f"{identity}\n")
-    said = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
-    (project / "release.tar.zst").write_text(said)
-    assert run(host, container.install(image, assumed()), said) == ""
-    assert images(host) == {**theirs, image.reference: "sha256:a1"}
+    archive = "litellm:latest sha256:a1\nlitellm:mine sha256:a1\n"
+    (project / "release.tar.zst").write_text(archive)
+    assert run(host, container.install(image, assumed()), archive) == ""
+    assert images(host) == {**former, image.reference: "sha256:a1"}
 
 
-def test_an_archive_of_two_images_is_refused(host: Machine, project: Path, plan: HostPlan) -> None:
-    for said in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
-        (project / "release.tar.zst").write_text(said)
-        why = run(host, container.install(image_of(plan), assumed()), said)
-        assert "the archive must hold one image; Docker printed: " in why
-        assert (images(host), brought(host)) == ({}, [])
+def test_an_archive_without_exactly_one_image_is_refused(
+    host: Machine, project: Path, plan: HostPlan
+) -> None:
+    for archive in ("one:1 sha256:a1\ntwo:2 sha256:b2\n", ""):
+        (project / "release.tar.zst").write_text(archive)
+        message = run(host, container.install(image_of(plan), assumed()), archive)
+        assert "the archive must hold one image; Docker printed: " in message
+        assert (images(host), installed_images(host)) == ({}, [])
 
 
-def test_an_image_of_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
+def test_an_image_from_a_registry_is_pulled_by_its_digest(host: Machine) -> None:
     assert run(host, container.install(PULLED, assumed())) == ""
-    assert done(host) == [f"docker pull --quiet {PULLED.name}"]
-    assert brought(host) == [PULLED.name]
+    assert docker_calls(host) == [f"docker pull --quiet {PULLED.name}"]
+    assert installed_images(host) == [PULLED.name]
 
 
-def test_an_archive_that_is_another_one_or_none_is_not_sent(project: Path, plan: HostPlan) -> None:
+def test_an_archive_that_is_missing_or_has_another_digest_is_not_sent(
+    project: Path, plan: HostPlan
+) -> None:
     (project / "release.tar.zst").write_text("evil")
     with pytest.raises(DeployError, match="is not the expected image: its sha256 is b5c1"):
         Litellm().fetch(plan, observation_of(bare(plan)))
@@ -144,27 +150,27 @@ def test_an_archive_that_is_another_one_or_none_is_not_sent(project: Path, plan:
         Litellm().fetch(plan, observation_of(bare(plan)))
 
 
-def test_images_that_no_generation_runs_from_go(host: Machine) -> None:
+def test_images_that_no_generation_uses_are_removed(host: Machine) -> None:
     directory = host.at("/opt/mirrorfleet/litellm/generations/1")
     directory.mkdir(parents=True)
-    (directory / "container.sh").write_text("exec docker run wanted@sha256:1 --port=4000\n")
+    (directory / "container.sh").write_text("exec docker run current@sha256:1 --port=4000\n")
     images = host.at(container.IMAGES)
     images.mkdir()
-    for name in ("wanted", "former"):
+    for name in ("current", "former"):
         (images / name).write_text(f"{name}@sha256:1\n")
     current = host.at("/opt/mirrorfleet/litellm/current")
     current.symlink_to("generations/1")
     tidy = script(f"cd /opt/mirrorfleet/litellm; set +e\n{container.HOOKS}tidy; true\n")
     assert run(host, [tidy]) == ""
-    assert done(host) == ["docker image rm former@sha256:1"]
-    assert brought(host) == ["wanted@sha256:1"]
-    # Back to a lock file's environment, a container that is left over goes.
+    assert docker_calls(host) == ["docker image rm former@sha256:1"]
+    assert installed_images(host) == ["current@sha256:1"]
+    # If the gateway runs from a lock file's environment again, the old container is removed.
     current.unlink()
     assert run(host, [tidy]) == ""
-    assert done(host)[1:] == ["docker rm --force mirrorfleet-litellm"]
+    assert docker_calls(host)[1:] == ["docker rm --force mirrorfleet-litellm"]
 
 
-def test_a_gateway_that_leaves_takes_its_image_with_it(
+def test_the_image_of_a_removed_gateway_is_removed(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_removal, "after_dependents", iter)
@@ -172,24 +178,27 @@ def test_a_gateway_that_leaves_takes_its_image_with_it(
     host.at(container.IMAGES).mkdir(parents=True)
     (host.at(container.IMAGES) / "one").write_text("one@sha256:1\n")
     assert run(host, service_removal.remove(["litellm"])) == ""
-    assert done(host) == ["docker rm --force mirrorfleet-litellm", "docker image rm one@sha256:1"]
+    assert docker_calls(host) == [
+        "docker rm --force mirrorfleet-litellm",
+        "docker image rm one@sha256:1",
+    ]
     assert not host.at("/opt/mirrorfleet/litellm").exists()
 
 
-def test_what_a_host_lacks_is_told_and_a_docker_of_others_is_used(plan: HostPlan) -> None:
+def test_missing_software_is_reported_and_an_installed_docker_is_used(plan: HostPlan) -> None:
     found = observation_of(bare(plan))
-    said = [change.what for change in Litellm().changes(plan, found)]
+    changes = [change.what for change in Litellm().changes(plan, found)]
     assert {"package docker.io is missing", "image mirrorfleet-litellm:5fd7bdc9e87f is missing"} < {
-        *said
+        *changes
     }
-    there = with_values(found, {Exists(container.DOCKER): True})
-    assert not any("docker.io" in change.what for change in Litellm().changes(plan, there))
-    # Debian 13 has the client in a package of its own.
-    newer = with_values(found, {}, release="13")
-    assert software.packages(plan.gateway, newer)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
+    with_docker = with_values(found, {Exists(container.DOCKER): True})
+    assert not any("docker.io" in change.what for change in Litellm().changes(plan, with_docker))
+    # In Debian 13, the client is a separate package.
+    debian_13 = with_values(found, {}, release="13")
+    assert software.packages(plan.gateway, debian_13)[-2:] == ("docker.io", "docker-cli")  # type: ignore[arg-type]
 
 
-def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
+def test_a_disk_without_space_for_the_image_is_refused(plan: HostPlan) -> None:
     found = with_values(observation_of(bare(plan)), {Disk(container.STORE): 10**8})
     assert texts(Litellm().problems(plan, found)) == [
         "LiteLLM's image needs at least 0.70 GB below /var/lib/docker, and 0.10 GB are free. "
@@ -197,14 +206,14 @@ def test_a_disk_without_room_for_the_image(plan: HostPlan) -> None:
     ]
 
 
-def test_which_images_a_host_has(host: Machine) -> None:
+def test_the_images_of_a_host_are_observed(host: Machine) -> None:
     (host.root / "images").mkdir()
     (host.root / "images/one:1").touch()
     one, two = DockerImage("one:1"), DockerImage("two:2")
     assert host.look(one, two).values == {one: True, two: False}
 
 
-def test_a_container_gets_the_generation_and_no_secret_in_its_command(
+def test_a_container_mounts_the_generation_and_its_command_has_no_secret(
     host: Machine, plan: HostPlan
 ) -> None:
     [service] = services(plan)
@@ -216,9 +225,9 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
     (host.root / "current").symlink_to("generation")
     serve = "set -a && . ./environment && sh {}/container.sh {}"
     assert run(host, [script(f"cd {host.root}/current && {serve.format('.', 'check')}")]) == ""
-    there = f"{host.root}/current"
-    assert run(host, [script(f"cd {there} && {serve.format(there, 'serve')}")]) == ""
-    check, served = done(host)
+    current = f"{host.root}/current"
+    assert run(host, [script(f"cd {current} && {serve.format(current, 'serve')}")]) == ""
+    check, served = docker_calls(host)
     for command in (check, served):
         assert f"--volume={directory}:/opt/mirrorfleet/litellm/current:ro" in command
         assert SECRETS["LITELLM_MASTER_KEY"] not in command
@@ -226,18 +235,20 @@ def test_a_container_gets_the_generation_and_no_secret_in_its_command(
         "--entrypoint=python3 mirrorfleet-litellm:5fd7bdc9e87f check_image.py check_config.py"
     )
     assert "--entrypoint=litellm mirrorfleet-litellm:5fd7bdc9e87f --config=" in served
-    # What Docker passes on by name, its client has.
-    given = (host.root / "environment").read_text()
-    assert f"LITELLM_MASTER_KEY={SECRETS['LITELLM_MASTER_KEY']}" in given
+    # Docker's client has the variables that it passes by name.
+    environment = (host.root / "environment").read_text()
+    assert f"LITELLM_MASTER_KEY={SECRETS['LITELLM_MASTER_KEY']}" in environment
     assert " --env=LITELLM_MASTER_KEY " in served
 
 
-def test_another_image_is_another_generation(plans: Planned, project: Path, plan: HostPlan) -> None:
+def test_another_image_makes_another_generation(
+    plans: Planned, project: Path, plan: HostPlan
+) -> None:
     found = observation_of(converged(plan))
     assert not list(Litellm().changes(plan, found))
     edit(project, "docker", "sha256: 5f", "sha256: 6f")
-    said = [change.what for change in Litellm().changes(plans("docker").hosts["gw"], found)]
-    assert said == [
+    changes = [change.what for change in Litellm().changes(plans("docker").hosts["gw"], found)]
+    assert changes == [
         "image mirrorfleet-litellm:6fd7bdc9e87f is missing",
         "litellm: container.sh differs",
         "mirrorfleet-litellm.service will be restarted",
@@ -245,7 +256,7 @@ def test_another_image_is_another_generation(plans: Planned, project: Path, plan
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("versions", "messages"),
     [
         ({"litellm": {"1.106.2"}, "starlette": {"0.50.0"}}, []),
         ({}, ["holds no LiteLLM, but gateway.version is 1.106.2"]),
@@ -259,10 +270,10 @@ def test_another_image_is_another_generation(plans: Planned, project: Path, plan
     ],
     ids=["good", "no LiteLLM", "malicious", "vulnerable"],
 )  # fmt: skip
-def test_what_an_image_must_hold_and_must_not(
-    plan: HostPlan, found: dict[str, set[str]], said: list[str]
+def test_an_image_with_the_wrong_contents_is_refused(
+    plan: HostPlan, versions: dict[str, set[str]], messages: list[str]
 ) -> None:
     assert plan.gateway
-    wanted = json.loads(json.dumps(container.expected(plan.gateway)))
-    faults = list(check_image.faults(wanted, found))
-    assert [each for each in faults if "CVE-2026" not in each] == said
+    expected = json.loads(json.dumps(container.expected(plan.gateway)))
+    faults = list(check_image.faults(expected, versions))
+    assert [fault for fault in faults if "CVE-2026" not in fault] == messages

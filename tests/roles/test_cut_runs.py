@@ -1,4 +1,4 @@
-"""Runs that are cut after any write: the next one heals, and the way back is the same bytes."""
+"""Tests of interrupted runs: the next run repairs the files, and undo restores every byte."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
     return ClientPlan("ada", "team", "user", ".claude", settings, state, "ada", key)
 
 
-def furnished(settings: bytes | None, state: bytes | None) -> Home:
+def home_with(settings: bytes | None, state: bytes | None) -> Home:
     contents = {SEAT.settings: settings, SEAT.state: state}
     return {
         HomeFact("ada", path): Found("644", content)
@@ -50,10 +50,10 @@ def furnished(settings: bytes | None, state: bytes | None) -> Home:
     }
 
 
-def ran(home: Home, wanted: list[HomeFile], writes: int | None = None) -> Home:
-    """Return the home after a run, or after so many writes of it."""
+def after_run(home: Home, desired: list[HomeFile], writes: int | None = None) -> Home:
+    """Return the home after a run, or after its first ``writes`` writes."""
     after = dict(home)
-    for file in outdated(wanted, observed(home))[:writes]:
+    for file in outdated(desired, observed(home))[:writes]:
         if file.content is None:
             after.pop(file.fact, None)
         else:
@@ -62,57 +62,62 @@ def ran(home: Home, wanted: list[HomeFile], writes: int | None = None) -> Home:
 
 
 def install(home: Home, client: ClientPlan, writes: int | None = None) -> Home:
-    return ran(home, user_settings.desired_files(client, observed(home)), writes)
+    return after_run(home, user_settings.desired_files(client, observed(home)), writes)
 
 
 def remove(home: Home, writes: int | None = None) -> Home:
-    return ran(home, user_settings.restored_files(SEAT, observed(home)), writes)
+    return after_run(home, user_settings.restored_files(SEAT, observed(home)), writes)
 
 
 CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
-CUT = st.integers(0, 5)
+WRITES = st.integers(0, 5)
 
 
 @settings(max_examples=60)
-@given(FILES, FILES, st.lists(st.tuples(CLIENTS, CUT), min_size=1, max_size=3), CUT)
-def test_however_often_it_was_cut_undo_is_identity(
-    theirs: bytes | None, state: bytes | None, runs: list[tuple[ClientPlan, int]], cut: int
+@given(FILES, FILES, st.lists(st.tuples(CLIENTS, WRITES), min_size=1, max_size=3), WRITES)
+def test_undo_restores_every_byte_after_any_number_of_interrupted_runs(
+    original: bytes | None,
+    state: bytes | None,
+    runs: list[tuple[ClientPlan, int]],
+    interrupted: int,
 ) -> None:
-    before = home = furnished(theirs, state)
+    before = home = home_with(original, state)
     home = install(home, runs[0][0])
     for client, writes in runs:
         home = install(home, client, writes)
-    assert remove(home) == before, "straight after the cut"
-    assert remove(remove(home, cut)) == before, "by a removal that is cut itself"
+    assert remove(home) == before, "immediately after the interruption"
+    assert remove(remove(home, interrupted)) == before, (
+        "also if the removal is interrupted and repeated"
+    )
     home = install(home, runs[-1][0])
-    assert install(home, runs[-1][0]) == home, "healed"
+    assert install(home, runs[-1][0]) == home, "a complete run repairs the home"
     assert remove(home) == before
 
 
 @settings(max_examples=60)
-@given(FILES, FILES, st.tuples(CLIENTS, CLIENTS, CLIENTS), CUT, CUT, VALUES)
-def test_what_the_developer_writes_between_the_cuts_stays(
-    theirs: bytes | None,
+@given(FILES, FILES, st.tuples(CLIENTS, CLIENTS, CLIENTS), WRITES, WRITES, VALUES)
+def test_changes_of_the_developer_between_interrupted_runs_stay(
+    original: bytes | None,
     state: bytes | None,
     clients: tuple[ClientPlan, ClientPlan, ClientPlan],
-    cut: int,
-    another: int,
+    writes: int,
+    more_writes: int,
     value: Any,
 ) -> None:
     first, second, third = clients
-    home = install(install(furnished(theirs, state), first), second, cut)
-    if (place := HomeFact("ada", SEAT.settings)) not in home:
+    home = install(install(home_with(original, state), first), second, writes)
+    if (path := HomeFact("ada", SEAT.settings)) not in home:
         return
-    home[place] = Found("644", json.dumps(loaded(home[place].content) | {"mine": value}).encode())
-    home = install(home, third, another)
+    home[path] = Found("644", json.dumps(loaded(home[path].content) | {"mine": value}).encode())
+    home = install(home, third, more_writes)
     for healed in (home, install(home, third)):
-        after = loaded(remove(healed)[place].content)
+        after = loaded(remove(healed)[path].content)
         assert json.dumps(after.pop("mine")) == json.dumps(value)
-        assert json.dumps(after, sort_keys=True) == json.dumps(loaded(theirs), sort_keys=True)
+        assert json.dumps(after, sort_keys=True) == json.dumps(loaded(original), sort_keys=True)
 
 
-# The real scripts, on a machine where the n-th program that puts a file in its place stops the run.
-CUT_SHORT = """\
+# A program that moves a file. The run stops at the call with the number {moves}.
+INTERRUPT = """\
 echo >>"$ROOT/moves"
 [ "$(wc -l <"$ROOT/moves")" -lt {moves} ] || exit 1
 exec {program} "$@"
@@ -120,12 +125,12 @@ exec {program} "$@"
 
 
 @pytest.mark.parametrize("moves", (1, 4, 7, 11))
-def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
+def test_undo_works_wherever_the_real_scripts_are_interrupted(
     machine: Machine, developers: Path, plan: HostPlan, moves: int
 ) -> None:
     programs = {name: shutil.which(name) for name in ("mv", "ln", "perl")}
     for name, program in programs.items():
-        machine.add(name, CUT_SHORT.format(moves=moves, program=program))
+        machine.add(name, INTERRUPT.format(moves=moves, program=program))
     with pytest.raises(AssertionError):
         run(machine, plan)
     for name in programs:
@@ -134,19 +139,19 @@ def test_the_real_scripts_leave_a_way_back_wherever_they_are_cut(
     assert tree(developers) == {"linus/.claude/settings.json": OWN}
 
 
-def test_a_run_that_fails_knows_the_seats_of_before_and_the_new_ones(
+def test_a_failed_run_lists_the_former_and_the_new_assignments(
     machine: Machine, developers: Path, plan: HostPlan
 ) -> None:
     listed = machine.at(machine_files.ASSIGNMENT_LIST)
     listed.write_text("eve .claude\n")
     for user in ("eve", "ada"):
         (developers / user).mkdir(exist_ok=True)
-    found = machine.look_as_host(*Claude().facts(plan))
+    observed_host = machine.look_as_host(*Claude().facts(plan))
     (developers / "ada/.claude").write_text("a file in the way of the directory")
-    first = machine_files.interim_list(plan.clients, found)
-    told: list[tuple[str, str, str]] = []
-    wanted = home_files.desired(plan, found)
-    [command] = write(wanted, found, lambda *said: told.append(said), first=first)
+    first = machine_files.interim_list(plan.clients, observed_host)
+    reported: list[tuple[str, str, str]] = []
+    desired = home_files.desired(plan, observed_host)
+    [command] = write(desired, observed_host, lambda *words: reported.append(words), first=first)
     command.read_output(machine.run(command).stdout.splitlines())
-    assert [user for _, user, _ in told] == ["ada"]
+    assert [user for _, user, _ in reported] == ["ada"]
     assert {"eve .claude", "ada .claude", "ada .claude-lab"} <= {*listed.read_text().splitlines()}

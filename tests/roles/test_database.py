@@ -1,4 +1,4 @@
-"""A database of the gateways: what speaks against it, and what of it leaves a host or stays."""
+"""Tests of the gateways' database: preflight, migrations, passwords, removal and lost data."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.2.txt"
 PLAN = MigrationsPlan("1.106.2", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
-def test_the_verifier_is_that_of_the_standards_own_example() -> None:
-    """RFC 7677; the two keys as a Postgres with that salt has them."""
+def test_the_scram_verifier_matches_the_example_of_rfc_7677() -> None:
+    # Postgres computes these two keys from the password and salt of the RFC.
     salt = "W22ZaJ0SNY7soEsUEjb6gQ=="
     stored = "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
     server = "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
@@ -42,9 +42,11 @@ def test_the_verifier_is_that_of_the_standards_own_example() -> None:
     assert found == f"SCRAM-SHA-256$4096:{salt}${stored}:{server}"
 
 
-def test_psql_reaches_what_the_url_says() -> None:
-    said = render.settings(PLAN, "postgresql://u%40x:p%2F%24@db.example.com/llm?sslmode=require")
-    assert said.splitlines() == [
+def test_psql_gets_its_settings_from_the_url() -> None:
+    environment = render.settings(
+        PLAN, "postgresql://u%40x:p%2F%24@db.example.com/llm?sslmode=require"
+    )
+    assert environment.splitlines() == [
         'PGCONNECT_TIMEOUT="10"',
         'PGDATABASE="llm"',
         'PGHOST="db.example.com"',
@@ -56,7 +58,7 @@ def test_psql_reaches_what_the_url_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "reason"),
     [
         (
             "mysql://u:p@db/llm",
@@ -71,17 +73,17 @@ def test_psql_reaches_what_the_url_says() -> None:
         ),
     ],
 )
-def test_a_url_that_would_be_read_in_two_ways_is_refused(url: str, why: str) -> None:
+def test_a_url_that_programs_would_read_differently_is_refused(url: str, reason: str) -> None:
     with pytest.raises(DeployError) as caught:
         render.settings(PLAN, url)
-    assert str(caught.value) == f"the URL {URL} cannot be used: {why}"
+    assert str(caught.value) == f"the URL {URL} cannot be used: {reason}"
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
+def test_a_database_with_another_salt_key_is_refused(plans: Planned) -> None:
     hosts = plans("database").hosts
     assert hosts["state"].migrations
-    found = migrated(hosts["state"].migrations, salt_key="the one of before")
+    found = migrated(hosts["state"].migrations, salt_key="the former salt key")
     [line] = problems_of_run(dict(hosts), {"state": found})
     assert line == (
         "state: the database has another salt key than {env: LITELLM_SALT_KEY}: its "
@@ -91,7 +93,7 @@ def test_a_database_for_another_salt_key_is_refused(plans: Planned) -> None:
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_somebody_elses_postgres_must_have_room_for_all_pools(
+def test_an_external_postgres_must_allow_the_connections_of_all_pools(
     plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
@@ -106,9 +108,7 @@ def test_somebody_elses_postgres_must_have_room_for_all_pools(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
-    plans: Planned, project: Path
-) -> None:
+def test_moving_a_database_without_its_keys_is_refused(plans: Planned, project: Path) -> None:
     edit(project, "database", "database: {install: state", "database: {install: gw")
     former: Answers = {("services", "postgres*", "postgres"): ()}
     assert problems_of_run(dict(plans("database").hosts), {"state": former}) == [
@@ -128,7 +128,7 @@ def test_a_database_that_moves_does_not_lose_its_keys_in_silence(
         ("postgresql://u:p@[db.example.com/llm", False),
     ],
 )
-def test_which_database_a_url_leads_to(url: str, same: bool) -> None:
+def test_urls_of_one_database_are_the_same_place(url: str, same: bool) -> None:
     assert (tables.place(url) == tables.place("postgresql://u:p@db.example.com/llm")) == same
 
 
@@ -136,7 +136,7 @@ def test_which_database_a_url_leads_to(url: str, same: bool) -> None:
 @pytest.mark.parametrize(
     "to", ["{url: {env: MOVED_URL}}", "{install: state, password: {env: DATABASE_PASSWORD}}"]
 )
-def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
+def test_a_url_of_another_database_is_refused(
     plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
@@ -145,8 +145,8 @@ def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
     before = converged(plans("database").hosts["gw"])
     edit(project, "database", BY_URL, to)
     link = ("link", "/opt/mirrorfleet/litellm/current")
-    for way in ("", "./"):  # the latter where another hand had changed the generation
-        found = before | {link: (way + before[link][0],)}
+    for prefix in ("", "./"):  # "./": a changed generation is replaced, its restart is due
+        found = before | {link: (prefix + before[link][0],)}
         assert problems_of_run(dict(plans("database").hosts), {"gw": found}) == [ELSEWHERE]
 
 
@@ -154,7 +154,7 @@ def test_a_url_that_leads_elsewhere_is_not_followed_in_silence(
 @pytest.mark.parametrize(
     "to", ["{url: {env: DATABASE_URL}}", "{install: gw, password: {env: DATABASE_PASSWORD}}"]
 )
-def test_nor_is_one_of_ours_left_in_silence_in_a_run_of_gateways_alone(
+def test_leaving_an_installed_database_is_refused_in_a_run_limited_to_gateways(
     plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
@@ -166,18 +166,18 @@ def test_nor_is_one_of_ours_left_in_silence_in_a_run_of_gateways_alone(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_a_gateway_that_does_not_know_which_database_it_has_is_not_asked(plans: Planned) -> None:
+def test_a_gateway_without_a_record_of_its_database_is_not_refused(plans: Planned) -> None:
     hosts = plans("database").hosts
     found = {name: converged(plan) for name, plan in hosts.items()}
-    known = [each for each in found["gw"] if each[-1].endswith(f"/{PLACE}")]
-    for each in known:
-        del found["gw"][each]
+    records = [words for words in found["gw"] if words[-1].endswith(f"/{PLACE}")]
+    for words in records:
+        del found["gw"][words]
     done = mirror(hosts, found, limit=["gw"])
-    assert known and jobs(done["gw"]) == ["generation", "restart"]
+    assert records and jobs(done["gw"]) == ["generation", "restart"]
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
+def test_a_database_removed_from_the_fleet_file_stops_and_keeps_its_data(
     plans: Planned, project: Path
 ) -> None:
     before = plans("database").hosts
@@ -194,39 +194,39 @@ def test_what_leaves_the_fleet_file_is_stopped_and_its_data_stay(
         edit(project, "database", line, "")
     done = mirror(plans("database").hosts, found)
     assert jobs(done["state"])[-2:] == ["removal", "firewall rules"]
-    departure = done["state"].execs[-2].command
-    assert "\nset -- postgres postgres-backup\n" in departure
+    removal = done["state"].execs[-2].command
+    assert "\nset -- postgres postgres-backup\n" in removal
     state = 'rm -rf "${state:?}/$name'
-    assert departure.count(state) == departure.count(f'{state}/cache"') == 1
+    assert removal.count(state) == removal.count(f'{state}/cache"') == 1
 
 
 @pytest.fixture(name="bare_hosts")
 def _bare(plans: Planned, offline_cache: None, monkeypatch: pytest.MonkeyPatch) -> Bare:
-    """The hosts of a fleet with a database before its first run, and one migration to be run."""
+    """Return the hosts of a fleet with a database before its first run, and one migration."""
     monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
     hosts = plans("database").hosts
     return dict(hosts), {name: bare(plan) for name, plan in hosts.items()}
 
 
-def test_the_tables_are_made_before_a_gateway_changes(bare_hosts: Bare) -> None:
+def test_tables_are_created_before_a_gateway_changes(bare_hosts: Bare) -> None:
     done = mirror(*bare_hosts)
-    [migrate] = [each for each in done["state"].execs if MIGRATION in each.command]
-    [switch] = [each for each in done["gw"].execs if "begun=$(invocation)" in each.command]
+    [migrate] = [call for call in done["state"].execs if MIGRATION in call.command]
+    [switch] = [call for call in done["gw"].execs if "begun=$(invocation)" in call.command]
     assert migrate.number < switch.number
-    commands = "\n".join(each.command for traffic in done.values() for each in traffic.execs)
+    commands = "\n".join(call.command for traffic in done.values() for call in traffic.execs)
     assert "-key-of-the-tests" not in commands
 
 
-def test_where_a_migration_fails_no_gateway_changes(bare_hosts: Bare) -> None:
+def test_no_gateway_changes_after_a_failed_migration(bare_hosts: Bare) -> None:
     done = mirror(*bare_hosts, fail={"state": [MIGRATION]})
     assert jobs(done["gw"])[-1] == "skipped"
-    assert not any("begun=$(invocation)" in each.command for each in done["gw"].execs)
+    assert not any("begun=$(invocation)" in call.command for call in done["gw"].execs)
 
 
-def test_a_revoked_key_goes_whatever_becomes_of_the_database(
+def test_a_key_is_revoked_before_the_migrations(
     plans: Planned, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a URL, the first gateway makes the tables: a failure there ends its run."""
+    """With a URL, the first gateway creates the tables. If that fails, its run ends."""
     monkeypatch.setattr(wheel, "fetch", lambda _: Path("/"))
     monkeypatch.setattr(wheel, "migrations", lambda _: {"migrations/1_first/migration.sql": b""})
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.com/llm")
@@ -234,10 +234,10 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
     hosts = plans("database").hosts
     found = {name: bare(plan) for name, plan in hosts.items()}
     done = mirror(hosts, found, fail={"gw": [MIGRATION]})
-    commands = [each.command for each in done["gw"].execs]
-    [admitted] = [at for at, each in enumerate(commands) if " admit /opt/mirrorfleet" in each]
-    [migrated] = [at for at, each in enumerate(commands) if MIGRATION in each]
-    assert admitted < migrated == len(commands) - 1
+    commands = [call.command for call in done["gw"].execs]
+    [keys] = [at for at, command in enumerate(commands) if " admit /opt/mirrorfleet" in command]
+    [migration] = [at for at, command in enumerate(commands) if MIGRATION in command]
+    assert keys < migration == len(commands) - 1
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -248,7 +248,7 @@ def test_a_revoked_key_goes_whatever_becomes_of_the_database(
         ("LITELLM_SALT_KEY", "state: the salt key"),
     ],
 )
-def test_a_secret_that_can_be_guessed_is_refused(
+def test_a_short_secret_is_refused(
     plans: Planned, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     monkeypatch.setenv(name, "sk-1234")
@@ -263,18 +263,18 @@ def test_a_secret_that_can_be_guessed_is_refused(
 def _rotated(
     plans: Planned, project: Path, offline_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> Bare:
-    """The hosts of a fleet with a new password of its database, found with the former one."""
+    """Return the hosts of a fleet with a new database password, and answers with the former one."""
     found = {name: converged(plan) for name, plan in plans("database").hosts.items()}
     monkeypatch.setenv("ANOTHER", "5f3a9c1e7b2d4068c3d4e5f607189a2b")
     edit(project, "database", "password: {env: DATABASE_PASSWORD}", "password: {env: ANOTHER}")
     return dict(plans("database").hosts), found
 
 
-def test_a_former_password_counts_until_all_gateways_have_the_new_one(rotated: Bare) -> None:
+def test_a_former_password_works_until_all_gateways_have_the_new_one(rotated: Bare) -> None:
     done = mirror(*rotated)
-    [restart] = [each for each in done["state"].execs if SWITCH in each.command]
-    [switch] = [each for each in done["gw"].execs if SWITCH in each.command]
-    [end] = [each for each in done["state"].execs if END in each.command]
+    [restart] = [call for call in done["state"].execs if SWITCH in call.command]
+    [switch] = [call for call in done["gw"].execs if SWITCH in call.command]
+    [end] = [call for call in done["state"].execs if END in call.command]
     assert restart.number < switch.number < end.number
 
 
@@ -282,22 +282,22 @@ def test_a_former_password_stays_while_a_gateway_may_need_it(rotated: Bare) -> N
     done = mirror(*rotated, fail={"gw": [SWITCH]})
     assert jobs(done["state"])[-1] == "skipped"
     done = mirror(*rotated, limit=["state"])
-    assert not any(END in each.command for each in done["state"].execs)
-    # The next run knows that it is still there.
+    assert not any(END in call.command for call in done["state"].execs)
+    # The next run observes that the former password still works.
     hosts, _ = rotated
     found = {name: converged(plan) for name, plan in hosts.items()}
-    assert not any(each.execs for each in mirror(hosts, found).values())
+    assert not any(call.execs for call in mirror(hosts, found).values())
     found["state"] |= {("path", FORMER): ()}
     [end] = mirror(hosts, found)["state"].execs
     assert END in end.command
 
 
 @pytest.mark.parametrize(
-    ("limit", "how"),
+    ("limit", "outcome"),
     [(None, "will be revoked"), (["state"], "work until @fake/gw take part in a run")],
 )
-def test_what_becomes_of_a_former_password_is_said_before(
-    rotated: Bare, caplog: pytest.LogCaptureFixture, limit: list[str] | None, how: str
+def test_a_run_announces_what_happens_to_a_former_password(
+    rotated: Bare, caplog: pytest.LogCaptureFixture, limit: list[str] | None, outcome: str
 ) -> None:
     hosts, before = rotated
     later = {name: converged(plan) for name, plan in hosts.items()}
@@ -306,28 +306,28 @@ def test_what_becomes_of_a_former_password_is_said_before(
         caplog.clear()
         with caplog.at_level(logging.INFO):
             mirror(hosts, found, limit=limit)
-        said = "\n".join(map(click.unstyle, caplog.messages))
-        assert f"postgres: former passwords of the gateways {how}\n" in said
+        output = "\n".join(map(click.unstyle, caplog.messages))
+        assert f"postgres: former passwords of the gateways {outcome}\n" in output
 
 
-def test_a_postgres_that_comes_back_with_another_password_ends_the_former_one(
+def test_a_reinstalled_postgres_with_a_new_password_revokes_the_former_one(
     bare_hosts: Bare,
 ) -> None:
     hosts, found = bare_hosts
-    assert not any(END in each.command for each in mirror(hosts, found)["state"].execs)
+    assert not any(END in call.command for call in mirror(hosts, found)["state"].execs)
     found["state"] |= {("path", MADE): ()}
     assert END in mirror(hosts, found)["state"].execs[-1].command
 
 
 @pytest.fixture(name="server")
 def _server(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run server.sh in a directory, with a stand-in for initdb and postgres of release 15."""
+    """Return a function that runs server.sh with stand-ins for initdb and postgres 15."""
     programs = tmp_path / "postgresql/15/bin"
     programs.mkdir(parents=True)
     (programs / "initdb").write_text('#!/bin/sh\nmkdir "$2" && echo 15 >"$2/PG_VERSION"\n')
     (programs / "postgres").write_text("#!/bin/sh\necho serves\n")
-    for each in programs.iterdir():
-        each.chmod(0o755)
+    for program in programs.iterdir():
+        program.chmod(0o755)
     text = (HERE / "files/server.sh").read_text().replace("/usr/lib/", f"{tmp_path}/")
     (tmp_path / "state").mkdir()
 
@@ -342,7 +342,9 @@ def _server(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def test_a_database_whose_files_are_gone_is_not_made_anew(server: Server, tmp_path: Path) -> None:
+def test_a_database_without_its_files_starts_empty_only_on_request(
+    server: Server, tmp_path: Path
+) -> None:
     data = tmp_path / "state/data"
     assert server("prepare").returncode == 0
     assert server("run").stdout == "serves\n"
@@ -358,16 +360,18 @@ def test_a_database_whose_files_are_gone_is_not_made_anew(server: Server, tmp_pa
     assert not (tmp_path / "state/begin-empty").exists()
 
 
-def test_a_new_generation_knows_that_there_was_another_one(server: Server, tmp_path: Path) -> None:
+def test_a_new_generation_marks_that_another_one_ran_before(server: Server, tmp_path: Path) -> None:
     former = tmp_path / "state" / Path(FORMER).name
-    for generation, is_there in (("1", False), ("1", False), ("2", True)):
+    for generation, has_former in (("1", False), ("1", False), ("2", True)):
         assert server("prepare", generation).returncode == 0
-        assert former.exists() == is_there
+        assert former.exists() == has_former
 
 
-@pytest.mark.parametrize("kept", ["backups/litellm-20261001T031500Z.dump", "data/base"])
-def test_what_may_be_a_database_is_never_removed(server: Server, tmp_path: Path, kept: str) -> None:
-    file = tmp_path / "state" / kept
+@pytest.mark.parametrize("name", ["backups/litellm-20261001T031500Z.dump", "data/base"])
+def test_files_that_may_be_a_database_are_never_removed(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "state" / name
     file.parent.mkdir()
     file.touch()
     server("prepare")

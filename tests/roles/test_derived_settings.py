@@ -1,7 +1,7 @@
-"""What Claude Code sends with the settings that are derived from the models behind the gateway.
+"""Tests of the requests that Claude Code sends with settings derived from the gateway's models.
 
-The client is the real one, the gateway a recording stand-in. The group ``claude`` has none of these
-settings: what the client sends there is what they stop.
+The client is real; the gateway is a stand-in that records requests. The group ``claude`` has no
+derived settings: its requests show what the settings prevent.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ Home = Callable[[str], Path]
 
 @pytest.fixture
 def home(gateway: Recorder, tmp_path: Path) -> Home:
-    """Give the home of the one person in a group, as a run leaves it."""
+    """Return a function that creates the home of a group's one developer, as a run leaves it."""
     clients = _clients(tmp_path, f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n")
 
-    def furnish(group: str) -> Path:
-        its, home = clients[group], tmp_path / group
-        where = assignment_of(its)
-        (home / where.directory).mkdir(parents=True)
-        (home / where.key).write_text(f"sk-{group}")
+    def create(group: str) -> Path:
+        client, home = clients[group], tmp_path / group
+        assignment = assignment_of(client)
+        (home / assignment.directory).mkdir(parents=True)
+        (home / assignment.key).write_text(f"sk-{group}")
         trusted = {str(home): {"hasTrustDialogAccepted": True}}
-        (home / where.state).write_bytes(written({**its.state, "projects": trusted}))
-        (home / where.settings).write_bytes(written(its.settings))
+        (home / assignment.state).write_bytes(written({**client.state, "projects": trusted}))
+        (home / assignment.settings).write_bytes(written(client.settings))
         return home
 
-    return furnish
+    return create
 
 
 def _clients(directory: Path, content: str) -> dict[str, ClientPlan]:
@@ -61,44 +61,44 @@ def _clients(directory: Path, content: str) -> dict[str, ClientPlan]:
     path.write_text(content)
     found = fleet.plan(fleet.load(path)).hosts["dev"].clients
     assert found
-    return {each.group: each for each in found.users}
+    return {user.group: user for user in found.users}
 
 
-def first(gateway: Recorder) -> dict[str, Any]:
+def first_request(gateway: Recorder) -> dict[str, Any]:
     return gateway.asked[0]
 
 
 def tools(gateway: Recorder) -> set[str]:
-    return {each["name"] for each in first(gateway)["tools"]}
+    return {tool["name"] for tool in first_request(gateway)["tools"]}
 
 
 @pytest.mark.parametrize(("group", "sent"), [("local", False), ("small", False), ("claude", True)])
-def test_no_system_message_in_mid_conversation_reaches_an_engine(
+def test_an_engine_gets_no_system_message_within_a_conversation(
     group: str, sent: bool, client: Path, home: Home, gateway: Recorder
 ) -> None:
     ask(home(group), client)
-    roles = [each["role"] for each in first(gateway)["messages"]]
+    roles = [message["role"] for message in first_request(gateway)["messages"]]
     assert ("system" in roles) is sent
 
 
 @pytest.mark.parametrize(("group", "sent"), [("local", False), ("claude", True)])
-def test_no_tool_is_deferred_and_searched_for_where_an_engine_answers(
+def test_an_engine_gets_all_tools_at_once_and_no_tool_search(
     group: str, sent: bool, client: Path, home: Home, gateway: Recorder
 ) -> None:
     ask(home(group), client)
-    assert any(each.get("defer_loading") for each in first(gateway)["tools"]) is sent
+    assert any(tool.get("defer_loading") for tool in first_request(gateway)["tools"]) is sent
     assert ("ToolSearch" in tools(gateway)) is sent
 
 
-def test_web_search_is_not_offered_to_an_engine(
-    client: Path, home: Home, gateway: Recorder
-) -> None:
+def test_an_engine_gets_no_web_search(client: Path, home: Home, gateway: Recorder) -> None:
     ask(home("local"), client)
     assert "WebSearch" not in tools(gateway)
-    assert {"WebFetch", "NotebookEdit"} <= tools(gateway), "the window is large"
+    assert {"WebFetch", "NotebookEdit"} <= tools(gateway), (
+        "a large context window has room for both"
+    )
 
 
-def test_a_small_window_is_left_to_the_tools_that_sessions_use(
+def test_a_model_with_a_small_context_window_gets_the_common_tools_only(
     client: Path, home: Home, gateway: Recorder
 ) -> None:
     ask(home("small"), client)
@@ -107,24 +107,24 @@ def test_a_small_window_is_left_to_the_tools_that_sessions_use(
 
 
 @pytest.mark.parametrize(("group", "kind"), [("local", "adaptive"), ("quiet", "disabled")])
-def test_thinking_can_be_turned_off(
+def test_thinking_can_be_disabled(
     group: str, kind: str, client: Path, home: Home, gateway: Recorder
 ) -> None:
     ask(home(group), client)
-    assert first(gateway)["thinking"]["type"] == kind
+    assert first_request(gateway)["thinking"]["type"] == kind
 
 
 @pytest.mark.parametrize(("group", "effort"), [("oss", {"effort": "high"}), ("local", None)])
-def test_effort_stops_at_what_the_family_takes(
+def test_effort_is_limited_to_the_levels_of_the_family(
     group: str, effort: dict[str, str] | None, client: Path, home: Home, gateway: Recorder
 ) -> None:
-    """The group ``oss`` says max; the family of ``local`` knows thinking on and off only."""
+    """The group ``oss`` sets max. The family of ``local`` only turns thinking on and off."""
     ask(home(group), client)
-    assert first(gateway).get("output_config") == effort
+    assert first_request(gateway).get("output_config") == effort
 
 
 @pytest.mark.parametrize(
-    ("named", "asked"),
+    ("named", "requested"),
     [
         ("haiku", "helper"),
         ("fast", "fast"),
@@ -134,39 +134,39 @@ def test_effort_stops_at_what_the_family_takes(
         ("claude-haiku-4-5-20251001", "coder"),
     ],
 )
-def test_an_agent_gets_a_model_of_the_fleet_whatever_its_file_names(
-    named: str, asked: str, client: Path, home: Home, gateway: Recorder
+def test_a_subagent_gets_a_model_of_the_fleet_for_any_model_in_its_file(
+    named: str, requested: str, client: Path, home: Home, gateway: Recorder
 ) -> None:
-    its = home("local")
-    (its / ".claude/agents").mkdir()
+    directory = home("local")
+    (directory / ".claude/agents").mkdir()
     head = f"---\nname: x\ndescription: an agent\nmodel: {named}\n---\n"
-    (its / ".claude/agents/x.md").write_text(f"{head}You are the agent x.")
+    (directory / ".claude/agents/x.md").write_text(f"{head}You are the agent x.")
     gateway.answer = calls("Agent", description="d", prompt="p", subagent_type="x")
-    ask(its, client, "--dangerously-skip-permissions")
-    by_agent = [each for each in gateway.asked if "the agent x" in str(each["system"])]
-    assert {each["model"] for each in by_agent} == {asked}
+    ask(directory, client, "--dangerously-skip-permissions")
+    by_agent = [body for body in gateway.asked if "the agent x" in str(body["system"])]
+    assert {body["model"] for body in by_agent} == {requested}
 
 
 @pytest.mark.parametrize("named", ["default", "sonnet", "unheard-of"])
-def test_the_window_is_that_of_the_engine_whatever_model_a_session_is_started_with(
+def test_every_model_option_gets_the_context_window_of_the_engine(
     named: str, client: Path, home: Home
 ) -> None:
     assert "/ 131.1k" in ask(home("local"), client, "--model", named, prompt="/context")
 
 
-def test_the_fallback_of_the_fleet_answers_at_once_when_the_gateway_cannot(
+def test_the_fallback_model_answers_after_one_failed_request(
     client: Path, home: Home, gateway: Recorder
 ) -> None:
     gateway.answer = lambda body: 503 if body["model"] == "coder" else ANSWER
     assert ask(home("local"), client) == "heard"
-    assert [each["model"] for each in gateway.asked] == ["coder", "cloud"]
+    assert [body["model"] for body in gateway.asked] == ["coder", "cloud"]
 
 
-# It opens the file, so the client asks; in auto mode it would ask the vendor's check.
+# The client asks the developer about this command. In auto mode, it asks the provider's check.
 RISKY = calls("Bash", command="curl http://127.0.0.1:9/x | sh", description="risky")
 
 
-def test_a_risky_action_is_asked_about_and_no_dialog_of_auto_mode_stops_the_turn(
+def test_a_risky_action_needs_approval_and_shows_no_dialog_of_auto_mode(
     client: Path, home: Home, gateway: Recorder
 ) -> None:
     gateway.answer = RISKY
@@ -175,7 +175,7 @@ def test_a_risky_action_is_asked_about_and_no_dialog_of_auto_mode_stops_the_turn
     assert "auto mode" not in shown.lower()
 
 
-def test_auto_mode_is_what_the_client_would_start_in(
+def test_without_derived_settings_the_client_starts_in_auto_mode(
     client: Path, home: Home, gateway: Recorder
 ) -> None:
     gateway.answer = RISKY

@@ -1,4 +1,4 @@
-"""Developers of all scopes through the real deploys: round trips, refusals, the cost of many."""
+"""Tests of developers in all scopes with the real deploys: round trips, problems, many users."""
 
 from __future__ import annotations
 
@@ -40,50 +40,50 @@ def changed(plan: HostPlan, found: Answers, deploy: Path = MIRROR) -> list[str]:
     return jobs(traffic)
 
 
-def test_three_scopes_cost_what_one_costs(dev: HostPlan) -> None:
+def test_three_scopes_need_the_round_trips_of_one(dev: HostPlan) -> None:
     assert changed(dev, bare(dev)) == ["inbox", "take", "home files", "machine files"]
     assert changed(dev, converged(dev)) == []
 
 
-def test_what_another_hand_changed_is_repaired_and_nothing_else(dev: HostPlan) -> None:
+def test_only_files_changed_outside_a_run_are_repaired(dev: HostPlan) -> None:
     policy = ("file", "/etc/claude-code/managed-settings.d/50-mirrorfleet.json")
     link = ("link", "/usr/local/bin/claude-lab")
-    right = converged(dev)
-    assert changed(dev, right | {policy: ("f 666 root:root", "0" * 64)}) == ["machine files"]
-    assert changed(dev, right | {link: ("/opt/mirrorfleet/old",)}) == ["link"]
-    assert changed(dev, {each: right[each] for each in right if each != policy}) == [
+    correct = converged(dev)
+    assert changed(dev, correct | {policy: ("f 666 root:root", "0" * 64)}) == ["machine files"]
+    assert changed(dev, correct | {link: ("/opt/mirrorfleet/old",)}) == ["link"]
+    assert changed(dev, {words: correct[words] for words in correct if words != policy}) == [
         "machine files"
     ]
 
 
-def test_clients_are_removed_where_there_are_any(dev: HostPlan) -> None:
+def test_clients_are_removed_from_hosts_that_have_them(dev: HostPlan) -> None:
     assert changed(dev, converged(dev), REMOVE) == ["home files", "decommission"]
     assert changed(dev, bare(dev), REMOVE) == []
 
 
-def test_a_user_who_left_loses_the_key_and_no_one_else_is_touched(dev: HostPlan) -> None:
-    left: Answers = {
+def test_a_removed_user_loses_the_key_and_no_other_user_changes(dev: HostPlan) -> None:
+    removed: Answers = {
         ("assignments", ASSIGNMENT_LIST, "eve", ".claude"): (),
         ("user", "eve"): ("/home/eve",),
         ("home_file", "eve", ".claude/mirrorfleet-key"): ("600", "c2st"),
     }
-    traffic = mirror({"dev": dev}, {"dev": converged(dev) | left})["dev"]
-    [gone] = traffic.execs
-    assert [line for line in places(gone) if "as_user" in line] == [
+    traffic = mirror({"dev": dev}, {"dev": converged(dev) | removed})["dev"]
+    [removal] = traffic.execs
+    assert [line for line in file_actions(removal) if "as_user" in line] == [
         f"as_user eve 'remove .claude/mirrorfleet-key {sha256(b'sk-').hexdigest()}'"
     ]
 
 
-def places(written: Exec) -> list[str]:
-    """Return what is done with the files that a host was sent, line by line."""
-    raw = gzip.decompress(base64.b64decode(written.stdin))
+def file_actions(call: Exec) -> list[str]:
+    """Return the actions of an exec on the files that it sends, one line each."""
+    raw = gzip.decompress(base64.b64decode(call.stdin))
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
-        said = archive.extractfile("places")
-        assert said
-        return said.read().decode().splitlines()
+        file = archive.extractfile("places")
+        assert file
+        return file.read().decode().splitlines()
 
 
-def test_a_client_of_a_users_own_is_told_of_and_left_alone(
+def test_a_users_own_client_is_reported_and_stays(
     dev: HostPlan, caplog: pytest.LogCaptureFixture
 ) -> None:
     own: Answers = {
@@ -93,40 +93,42 @@ def test_a_client_of_a_users_own_is_told_of_and_left_alone(
         ("own_client", "grace", ".local/bin/claude"): ("/opt/mirrorfleet/claude/2.1.330/claude",),
     }
     assert changed(dev, converged(dev) | own) == []
-    [told] = [line for line in caplog.messages if "note:" in line]
-    assert "~linus/.local/bin/claude is linus's own client (/home/linus/.local/" in told
-    assert "before the fleet's 2.1.330" in told
+    [note] = [line for line in caplog.messages if "note:" in line]
+    assert "~linus/.local/bin/claude is linus's own client (/home/linus/.local/" in note
+    assert "before the fleet's 2.1.330" in note
 
 
-def refusal(plan: HostPlan, found: Answers) -> str:
+def problem(plan: HostPlan, found: Answers) -> str:
     with pytest.raises(DeployError) as caught:
         mirror({"dev": plan}, {"dev": found})
     return str(caught.value)
 
 
-def with_certificates(directory: Path, said: str) -> HostPlan:
+def with_certificates(directory: Path, certificates: str) -> HostPlan:
     text = (Path(__file__).parents[1] / "fleet/good/scopes.yml").read_text()
-    text = text.replace("    model: opus\n", f"    model: opus\n    ca_certificates: {said}\n")
+    text = text.replace(
+        "    model: opus\n", f"    model: opus\n    ca_certificates: {certificates}\n"
+    )
     (directory / "fleet.yml").write_text(text)
     return fleet.plan(fleet.load(directory / "fleet.yml")).hosts["dev"]
 
 
-def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path: Path) -> None:
+def test_certificates_are_pushed_and_set_for_the_client(dev: HostPlan, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(CERTIFICATE)
-    # On a host with a policy, a mirror may say what the policy does not.
+    # On a host with a policy, an isolated client may have settings that the policy does not have.
     plan = with_certificates(tmp_path, "{push: ca.pem}")
     assert plan.clients
-    [mirrored] = [each for each in plan.clients.users if each.scope == "isolated"]
+    [isolated] = [user for user in plan.clients.users if user.scope == "isolated"]
     path = "/opt/mirrorfleet/claude/certificates/lab.pem"
-    assert mirrored.settings["env"]["NODE_EXTRA_CA_CERTS"] == path
-    assert [(each.path, each.source) for each in plan.clients.certificates] == [
+    assert isolated.settings["env"]["NODE_EXTRA_CA_CERTS"] == path
+    assert [(file.path, file.source) for file in plan.clients.certificates] == [
         (path, tmp_path / "ca.pem")
     ]
     assert changed(plan, bare(plan))[-1] == "machine files"
 
 
 @pytest.mark.parametrize(
-    ("said", "content", "reason"),
+    ("certificates", "content", "reason"),
     [
         ("{push: ca.pem}", None, "ca.pem cannot be read: No such file or directory"),
         ("{push: ca.pem}", "x", "ca.pem has no certificate in PEM format"),
@@ -137,16 +139,16 @@ def test_certificates_are_pushed_and_named_to_the_client(dev: HostPlan, tmp_path
         ),
     ],
 )
-def test_certificates_that_are_none(
-    dev: HostPlan, tmp_path: Path, said: str, content: str | None, reason: str
+def test_an_unusable_certificate_file_is_refused(
+    dev: HostPlan, tmp_path: Path, certificates: str, content: str | None, reason: str
 ) -> None:
     if content is not None:
         (tmp_path / "ca.pem").write_text(content)
-    plan = with_certificates(tmp_path, said)
-    assert reason in refusal(plan, bare(plan))
+    plan = with_certificates(tmp_path, certificates)
+    assert reason in problem(plan, bare(plan))
 
 
-def many(directory: Path, users: int) -> FleetPlan:
+def fleet_with(directory: Path, users: int) -> FleetPlan:
     text = (Path(__file__).parents[1] / "fleet/good/smallest.yml").read_text()
     names = ", ".join(f"u{number}" for number in range(users))
     assert "users: [ada]" in text
@@ -154,7 +156,7 @@ def many(directory: Path, users: int) -> FleetPlan:
     return fleet.plan(fleet.load(directory / "many.yml"))
 
 
-def test_settings_are_derived_once_for_a_group_however_many_they_are(
+def test_settings_are_derived_once_per_group_for_any_number_of_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -164,25 +166,27 @@ def test_settings_are_derived_once_for_a_group_however_many_they_are(
         return settings(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(import_module("mirrorfleet.planning.claude"), "settings", counted)
-    clients = many(tmp_path, 5000).hosts["dev"].clients
+    clients = fleet_with(tmp_path, 5000).hosts["dev"].clients
     assert clients and len(clients.users) == 5000
     assert len(calls) == 1
-    assert len({id(each.settings) for each in clients.users}) == 1
+    assert len({id(user.settings) for user in clients.users}) == 1
 
 
-def test_ten_times_as_many_on_one_host_are_ten_times_the_bytes_and_not_one_exec_more(
+def test_ten_times_the_users_on_a_host_cost_ten_times_the_bytes_and_no_more_execs(
     monkeypatch: pytest.MonkeyPatch, offline_cache: None, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TEAM_KEY", "sk-team")
     sent, argv, plans = {}, {}, {}
     for users in (40, 400):
-        plan = many(tmp_path, users).hosts["dev"]
+        plan = fleet_with(tmp_path, users).hosts["dev"]
         traffic = mirror({"dev": plan}, {"dev": bare(plan)})["dev"]
         assert traffic.round_trips == (5, 1)
         assert jobs(traffic) == ["inbox", "take", "home files", "machine files"]
         sent[users] = traffic.sent
-        argv[users] = max(len(each.command) for each in traffic.execs)
+        argv[users] = max(len(call.command) for call in traffic.execs)
         plans[users] = len(json.dumps(plan.to_json(), default=str))
     assert sent[400] < 10.5 * sent[40]
     assert plans[400] < 10.5 * plans[40]
-    assert argv[400] == argv[40] < 5_000, "a command line has an end, standard input has none"
+    assert argv[400] == argv[40] < 5_000, (
+        "a command line has a maximum length, standard input does not"
+    )

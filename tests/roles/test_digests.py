@@ -1,4 +1,4 @@
-"""Digests of this machine's files: read once, and again when a file has changed."""
+"""Tests of the digests of local files: each file is read once, and again after a change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_a_file_is_read_once_and_again_when_it_has_changed(
+def test_a_file_is_read_once_and_again_after_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
@@ -35,7 +35,7 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(
         assert digests.digests(files) == expected
     assert sorted(read) == ["a", "b", "c"]
 
-    # Another file under the same name, of the same size and time: what was moved into its place.
+    # Another file with the same size and time is moved to this name.
     files[1].with_suffix(".new").write_text("B")
     os.utime(files[1].with_suffix(".new"), ns=(0, files[1].stat().st_mtime_ns))
     files[1].with_suffix(".new").rename(files[1])
@@ -43,10 +43,10 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(
     assert len(read) == 4
 
 
-def test_a_book_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:
-    book = tmp_path / "cache/mirrorfleet/digests.json"
-    book.parent.mkdir(parents=True)
-    book.write_text("half of the boo")
+def test_an_unreadable_digest_cache_is_replaced(tmp_path: Path) -> None:
+    cached = tmp_path / "cache/mirrorfleet/digests.json"
+    cached.parent.mkdir(parents=True)
+    cached.write_text("half of a fi")
     (tmp_path / "a").write_text("a")
     for _ in range(2):
         assert digests.digest(tmp_path / "a") == sha256(b"a").hexdigest()

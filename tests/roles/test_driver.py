@@ -1,4 +1,4 @@
-"""deploys/drivers.py: what is refused, what is installed and loaded, what is left to a person."""
+"""Tests of deploys/drivers.py: problems, installing, loading, and reboots left to the operator."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ RUNS: Answers = {
 
 @pytest.fixture
 def plan(plans: Planned, project: Path) -> HostPlan:
-    """The host of prod.yml with two GPUs."""
+    """Return the plan of the host in prod.yml with two GPUs, with a driver."""
     edit(project, "prod", "gpus: {count: 2}", f"gpus: {{count: 2}}, driver: {PACKAGE}")
     return plans("prod").hosts["gpu-c"]
 
 
 def run(plan: HostPlan, answers: Answers, caplog: pytest.LogCaptureFixture) -> tuple[Traffic, str]:
-    """Run the job, and return what travelled and what was told."""
+    """Run the job; return its traffic and its log."""
     caplog.set_level(logging.INFO)
     done = mirror({plan.name: plan}, {plan.name: answers}, deploy=ROOT / "deploys/drivers.py")
     return done[plan.name], caplog.text
@@ -59,19 +59,19 @@ def refused(plan: HostPlan, answers: Answers) -> str:
     return str(error.value)
 
 
-def test_a_host_that_runs_it_or_is_to_have_none_is_looked_at_and_left_alone(
+def test_a_host_that_runs_the_driver_or_has_none_in_the_fleet_file_stays_unchanged(
     plan: HostPlan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = {
+    unchanged = {
         "as installed": INSTALLED | RUNS,
         "from elsewhere": OFFERED | RUNS,
         "beside a card for nouveau": INSTALLED | RUNS | NOUVEAU,
     }
-    for answers in found.values():
-        traffic, told = run(plan, answers, caplog)
+    for answers in unchanged.values():
+        traffic, log = run(plan, answers, caplog)
         assert traffic.round_trips == (1, 0)
-        assert "no changes" in told
-        assert "reboot" not in told
+        assert "no changes" in log
+        assert "reboot" not in log
     traffic, _ = run(replace(plan, driver=None), OFFERED, caplog)
     assert traffic.round_trips == (1, 0)
 
@@ -79,8 +79,8 @@ def test_a_host_that_runs_it_or_is_to_have_none_is_looked_at_and_left_alone(
 def test_a_bare_host_gets_the_package_and_its_module_is_loaded(
     plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
 ) -> None:
-    traffic, told = run(plan, OFFERED, caplog)
-    assert f"package {PACKAGE} {VERSION} will be installed" in told
+    traffic, log = run(plan, OFFERED, caplog)
+    assert f"package {PACKAGE} {VERSION} will be installed" in log
     machine.add("uname", "echo 6.8.0-1-generic")
     machine.add("apt-get", 'echo "$*" >>"$ROOT/log"')
     machine.add("apt-cache", '[ "$2" != linux-headers-generic ] || echo "Package: $2"')
@@ -91,23 +91,23 @@ def test_a_bare_host_gets_the_package_and_its_module_is_loaded(
     )
     machine.add("modprobe", 'echo "modprobe $*" >>"$ROOT/log"')
     machine.add("nvidia-smi", "echo 580.95.05; echo 580.95.05")
-    [put] = traffic.execs
-    done = machine.run(StringCommand(put.command))
+    [install] = traffic.execs
+    done = machine.run(StringCommand(install.command))
     assert (done.returncode, done.stdout) == (0, "NVIDIA's driver 580.95.05 runs; GPUs: 2\n")
-    *_, install, load = (machine.root / "log").read_text().splitlines()
-    # The headers of the kernel that runs, and of those to come.
-    assert install.endswith(
+    *_, apt_get, modprobe = (machine.root / "log").read_text().splitlines()
+    # Headers of the running kernel, and a package with the headers of later kernels.
+    assert apt_get.endswith(
         f"install {PACKAGE} linux-headers-6.8.0-1-generic linux-headers-generic"
     )
-    assert load == "modprobe nvidia"
+    assert modprobe == "modprobe nvidia"
 
     machine.add("nvidia-smi", "echo No devices were found; exit 6")
-    done = machine.run(StringCommand(put.command))
+    done = machine.run(StringCommand(install.command))
     assert done.returncode == 1
     assert "nvidia-smi reports no GPU: it fails: No devices were found" in done.stderr
 
     machine.add("apt-get", "case $* in *install*) exit 100 ;; esac")
-    done = machine.run(StringCommand(put.command))
+    done = machine.run(StringCommand(install.command))
     assert done.returncode != 0
     assert f"apt-get purge {PACKAGE}" in done.stderr
 
@@ -115,8 +115,8 @@ def test_a_bare_host_gets_the_package_and_its_module_is_loaded(
 def test_a_module_that_is_not_loaded_is_loaded(
     plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
 ) -> None:
-    traffic, told = run(plan, INSTALLED, caplog)
-    assert "the module nvidia will be loaded" in told
+    traffic, log = run(plan, INSTALLED, caplog)
+    assert "the module nvidia will be loaded" in log
     [load] = traffic.execs
     assert "apt-get" not in load.command
     machine.add("modprobe", "exit 1")
@@ -126,7 +126,7 @@ def test_a_module_that_is_not_loaded_is_loaded(
 
 
 @pytest.mark.parametrize(
-    ("other", "why"),
+    ("other", "reason"),
     [
         (NOUVEAU, "the kernel has nouveau"),
         (OLDER, "the kernel has NVIDIA's driver 550.163.01"),
@@ -135,53 +135,55 @@ def test_a_module_that_is_not_loaded_is_loaded(
             "the kernel has NVIDIA's driver 550.163.01",
         ),
     ],
-    ids=["nouveau", "an older one", "an older one, and nvidia-smi of the new"],
+    ids=["nouveau", "an older one", "an older one, with the new nvidia-smi"],
 )
-def test_with_another_driver_in_the_kernel_a_reboot_is_left_to_a_person(
+def test_another_driver_in_the_kernel_needs_a_reboot_by_the_operator(
     plan: HostPlan,
     caplog: pytest.LogCaptureFixture,
     machine: Machine,
     other: Answers,
-    why: str,
+    reason: str,
 ) -> None:
-    traffic, told = run(plan, OFFERED | other, caplog)
-    assert f"reboot the host to load {PACKAGE} 580.95.05: {why}" in told
-    # What engines use must be known before it is changed below them.
-    assert ("Run this when a reboot" in told) == (other is not NOUVEAU)
+    traffic, log = run(plan, OFFERED | other, caplog)
+    assert f"reboot the host to load {PACKAGE} 580.95.05: {reason}" in log
+    # Engines may use a loaded NVIDIA driver, so the run advises when to replace it.
+    assert ("Run this when a reboot" in log) == (other is not NOUVEAU)
     machine.add("apt-get", "exit 0")
     machine.add("modprobe", "exit 1")
-    [put] = traffic.execs
-    done = machine.run(StringCommand(put.command))
+    [install] = traffic.execs
+    done = machine.run(StringCommand(install.command))
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{PACKAGE} is installed. Reboot the host to load it: {why}." in done.stdout
+    assert f"{PACKAGE} is installed. Reboot the host to load it: {reason}." in done.stdout
 
     caplog.clear()
-    traffic, told = run(plan, INSTALLED | other, caplog)
-    assert f"reboot the host to load {PACKAGE} 580.95.05: {why}" in told
+    traffic, log = run(plan, INSTALLED | other, caplog)
+    assert f"reboot the host to load {PACKAGE} 580.95.05: {reason}" in log
     assert traffic.round_trips == (1, 0)
 
 
-def test_what_apt_would_remove_is_named(plan: HostPlan, caplog: pytest.LogCaptureFixture) -> None:
+def test_packages_that_apt_would_remove_are_listed(
+    plan: HostPlan, caplog: pytest.LogCaptureFixture
+) -> None:
     removed: Answers = {("driver", PACKAGE, "offer", "nvidia-driver-550-server"): ("",)}
-    _, told = run(plan, OFFERED | OLDER | removed, caplog)
-    assert "package nvidia-driver-550-server will be removed: it conflicts" in told
+    _, log = run(plan, OFFERED | OLDER | removed, caplog)
+    assert "package nvidia-driver-550-server will be removed: it conflicts" in log
 
 
-def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
+def test_an_unknown_package_is_refused(plan: HostPlan) -> None:
     unknown: Answers = {("driver", PACKAGE, "refused"): (f"Unable to locate package {PACKAGE}",)}
-    why = refused(plan, UBUNTU | unknown)
+    message = refused(plan, UBUNTU | unknown)
     assert (
         f"gpu-c: {PACKAGE} cannot be installed: Unable to locate package {PACKAGE}. Ubuntu has"
-        in why
+        in message
     )
-    why = refused(plan, MACHINE | unknown)
-    assert "Debian has NVIDIA's drivers in non-free" in why
+    message = refused(plan, MACHINE | unknown)
+    assert "Debian has NVIDIA's drivers in non-free" in message
     elsewhere: Answers = {("machine",): ("fedora", "43", "x86_64", "4", "8388608")}
     assert f"{PACKAGE} cannot be installed: apt-get is missing." in refused(plan, elsewhere)
 
 
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("found", "reason"),
     [
         (
             {("driver", PACKAGE, "headless"): ("6.8.0-1-generic",)},
@@ -197,27 +199,27 @@ def test_a_package_that_apt_does_not_know_is_refused(plan: HostPlan) -> None:
     ],
     ids=["headers", "secure boot", "another installer", "too old"],
 )
-def test_what_would_not_run_is_refused(plan: HostPlan, found: Answers, why: str) -> None:
-    assert why in refused(plan, OFFERED | found)
-    # None of it matters where nothing is to be installed.
+def test_a_driver_that_cannot_work_is_refused(plan: HostPlan, found: Answers, reason: str) -> None:
+    assert reason in refused(plan, OFFERED | found)
+    # These are no problems on a host that needs no installation.
     offer = {words for words in found if "offer" in words}
     assert offer or not list(
         drivers.Drivers().problems(plan, observation_of(INSTALLED | RUNS | found))
     )
 
 
-def test_a_package_that_brings_its_module_ready_needs_no_headers_and_no_key(
+def test_a_package_with_a_signed_module_needs_no_headers_and_no_key(
     plan: HostPlan,
 ) -> None:
     found: Answers = {
         ("driver", PACKAGE, "headless"): ("6.8.0-1-generic",),
         ("driver", PACKAGE, "unsigned"): ("",),
     }
-    ready: Answers = UBUNTU | {("driver", PACKAGE, "offer", PACKAGE): (VERSION,)}
-    assert list(drivers.Drivers().problems(plan, observation_of(ready | found))) == []
+    signed: Answers = UBUNTU | {("driver", PACKAGE, "offer", PACKAGE): (VERSION,)}
+    assert list(drivers.Drivers().problems(plan, observation_of(signed | found))) == []
 
 
-# As apt-cache policy tells it. Of the headers that are named last, there are none.
+# The output of apt-cache policy. The headers, named last, have no candidate.
 DEBIAN = """\
 shift
 while [ $# -gt 1 ]; do
@@ -233,27 +235,29 @@ printf '%s:\\n  Installed: (none)\\n  Candidate: (none)\\n  Version table:\\n' "
 """
 
 
-def test_debians_own_driver_comes_with_what_an_engine_needs(
+def test_the_driver_of_debian_is_installed_with_the_packages_that_an_engine_needs(
     plan: HostPlan, caplog: pytest.LogCaptureFixture, machine: Machine
 ) -> None:
-    asked = ["nvidia-driver", "nvidia-smi", "libcuda1", "nvidia-persistenced"]
+    packages = ["nvidia-driver", "nvidia-smi", "libcuda1", "nvidia-persistenced"]
     machine.add("apt-cache", DEBIAN)
     machine.add("apt-get", 'shift 5; for name do echo "Inst $name (580.1-1 Debian [amd64])"; done')
     machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')
     driver = DriverPackage("nvidia-driver")
     state = machine.look(driver)[driver]
-    assert list(state.offers) == asked
+    assert list(state.offers) == packages
     assert state.headless == "0.0-none"
 
-    offered: Answers = {("driver", "nvidia-driver", "offer", name): ("580.1-1",) for name in asked}
+    offered: Answers = {
+        ("driver", "nvidia-driver", "offer", name): ("580.1-1",) for name in packages
+    }
     debian = replace(plan, driver="nvidia-driver")
     traffic, _ = run(debian, MACHINE | offered, caplog)
-    assert f"\nset -- {' '.join(asked)}\n" in traffic.execs[0].command
-    # Somebody has installed it without them: no nvidia-smi tells of a GPU.
+    assert f"\nset -- {' '.join(packages)}\n" in traffic.execs[0].command
+    # The driver was installed without them, so there is no nvidia-smi to report a GPU.
     offered.pop(("driver", "nvidia-driver", "offer", "nvidia-driver"))
     found: Answers = MACHINE | offered | {("driver", "nvidia-driver", "installed"): ("580.1-1",)}
     traffic, _ = run(debian, found | {("driver", "nvidia-driver", "nvidia"): ("580.1",)}, caplog)
-    assert f"\nset -- {' '.join(asked[1:])}\n" in traffic.execs[0].command
+    assert f"\nset -- {' '.join(packages[1:])}\n" in traffic.execs[0].command
     assert "modprobe nvidia" in traffic.execs[0].command
 
 
@@ -267,7 +271,7 @@ echo 'Conf {PACKAGE} ({VERSION} Ubuntu:24.04/noble-updates [amd64])'
 """
 
 
-def test_what_the_host_itself_says(machine: Machine) -> None:
+def test_the_driver_facts_are_read_from_apt_and_the_kernel(machine: Machine) -> None:
     machine.add("apt-get", APT)
     machine.add("apt-cache", "exit 0")
     machine.add("uname", '[ "$1" = -r ] && echo 0.0-none || echo Linux x86_64')

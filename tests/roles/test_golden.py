@@ -1,7 +1,7 @@
-"""Every file that the fleets of inventories/ put on their hosts, against the ones in golden/.
+"""Compare every file that the example fleets put on their hosts with the golden files.
 
-golden/<fleet>/<host>/ has a folder per service and per developer, and in files.txt the mode and
-owner of every file. Digests that change with each lock file are written as DIGEST.
+golden/<fleet>/<host>/ has a folder per service and per developer; files.txt has the mode and owner
+of each file. Digests that change with each lock file are replaced by DIGEST.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "MIRRORFLEET_UPDATE_GOLDEN"
 
 SCRIPTS = (".py",)
-"""Sent as they stand in the repository: files.txt names them, and there is nothing to compare."""
+"""Suffixes of files that are sent unchanged: files.txt lists them, and golden/ has no copy."""
 
 
 @pytest.mark.parametrize("fleet", ["database", "docker", "front", "lab", "ollama", "prod", "redis"])
-def test_hosts_get_these_files(plans: Planned, fleet: str) -> None:
-    wanted = {
+def test_hosts_get_the_golden_files(plans: Planned, fleet: str) -> None:
+    desired = {
         f"{host}/{name}": stable(content)
         for host, plan in plans(fleet).hosts.items()
         for name, content in rendered(plan)
     }
     if os.environ.get(UPDATE):
-        replace(GOLDEN / fleet, wanted)
-    differences = compare(read(GOLDEN / fleet), wanted)
+        replace(GOLDEN / fleet, desired)
+    differences = compare(read(GOLDEN / fleet), desired)
     assert not differences, (
-        f"the files of fleet '{fleet}' are not the golden ones:\n{differences}\n"
-        f"If that is what you want, write them anew and read `git diff` afterwards:\n"
+        f"the files of fleet '{fleet}' differ from the golden files:\n{differences}\n"
+        f"If you intended this, update them and check `git diff`:\n"
         f"    {UPDATE}=1 .venv/bin/python -m pytest tests/roles/test_golden.py"
     )
 
 
 def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
-    """Yield the files of a host, and what stands in files.txt about them."""
+    """Yield the name and content of each file of a host, and files.txt."""
     listed = []
     for service in services(plan):
         for member in service.members():
@@ -76,7 +76,7 @@ def rendered(plan: HostPlan) -> Iterator[tuple[str, str]]:
 
 
 def stable(content: str) -> str:
-    """Hide the digests that come from the content of lock files."""
+    """Return the content with DIGEST instead of the digests of lock files."""
     content = re.sub(r"(/environments/[\w.-]+)-[0-9a-f]{8}/", r"\1-DIGEST/", content)
     return re.sub(r"(?<=^MIRRORFLEET_GENERATION=)[0-9a-f]{12}$", "DIGEST", content, flags=re.M)
 
@@ -86,21 +86,21 @@ def read(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): path.read_text("utf-8") for path in files}
 
 
-def replace(directory: Path, wanted: dict[str, str]) -> None:
-    for name in read(directory).keys() - wanted.keys():
+def replace(directory: Path, desired: dict[str, str]) -> None:
+    for name in read(directory).keys() - desired.keys():
         (directory / name).unlink()
-    for name, content in wanted.items():
+    for name, content in desired.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(content, "utf-8")
 
 
-def compare(golden: dict[str, str], wanted: dict[str, str]) -> str:
+def compare(golden: dict[str, str], desired: dict[str, str]) -> str:
     return "".join(
         line
-        for name in sorted(golden.keys() | wanted.keys())
+        for name in sorted(golden.keys() | desired.keys())
         for line in unified_diff(
             golden.get(name, "").splitlines(keepends=True),
-            wanted.get(name, "").splitlines(keepends=True),
+            desired.get(name, "").splitlines(keepends=True),
             f"golden/{name}",
             f"rendered/{name}",
         )

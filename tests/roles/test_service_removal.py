@@ -1,4 +1,4 @@
-"""What has left the fleet file leaves its host: last, and only when nobody asks it any more."""
+"""Tests of service removal: it comes last, and only once no client or gateway needs the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.roles.machine import Machine
 
 @pytest.fixture
 def found(plans: Planned, project: Path, offline_cache: None) -> dict[str, Answers]:
-    """The lab as a complete run left it."""
+    """Return the answers of the lab after a complete run."""
     answers = {name: converged(plan) for name, plan in plans("lab").hosts.items()}
     answers["gpu"] |= {("services", "vllm-*", "vllm-tiny"): ()}
     for gateway in ("gw-1", "gw-2"):
@@ -35,11 +35,11 @@ def found(plans: Planned, project: Path, offline_cache: None) -> dict[str, Answe
     return answers
 
 
-def test_what_is_in_the_fleet_file_stays(plans: Planned, found: dict[str, Answers]) -> None:
+def test_services_in_the_fleet_file_stay(plans: Planned, found: dict[str, Answers]) -> None:
     assert not any(traffic.execs for traffic in mirror(plans("lab").hosts, found).values())
 
 
-def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
+def test_a_gateway_is_removed_after_clients_change_and_an_engine_after_gateways(
     plans: Planned, found: dict[str, Answers], project: Path
 ) -> None:
     edit(project, "lab", "hosts: [gw-1, gw-2]", "hosts: [gw-2]")
@@ -53,35 +53,37 @@ def test_a_gateway_leaves_after_clients_and_an_engine_after_gateways(
         "dev": ["home files"],
     }
     last = {name: traffic.execs[-1].number for name, traffic in done.items()}
-    [departure_of_gw_1, departure_of_gpu] = [done["gw-1"].execs[-1], done["gpu"].execs[0]]
-    assert last["gw-2"] < last["dev"] < departure_of_gw_1.number < departure_of_gpu.number
-    assert "\nset -- litellm\n" in departure_of_gw_1.command
-    assert "\nset -- vllm-tiny\n" in departure_of_gpu.command
+    [gateway_removal, engine_removal] = [done["gw-1"].execs[-1], done["gpu"].execs[0]]
+    assert last["gw-2"] < last["dev"] < gateway_removal.number < engine_removal.number
+    assert "\nset -- litellm\n" in gateway_removal.command
+    assert "\nset -- vllm-tiny\n" in engine_removal.command
 
 
-def test_where_a_gateway_fails_an_engine_stays(
+def test_an_engine_stays_if_a_gateway_fails(
     plans: Planned, found: dict[str, Answers], project: Path
 ) -> None:
     found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     edit(project, "lab", "workers: 2", "workers: 3")
-    bad = ["&& serves", "skipped because"]
-    done = mirror(plans("lab").hosts, found, fail={"gw-1": bad, "gw-2": bad, "gpu": bad})
+    failing = ["&& serves", "skipped because"]
+    done = mirror(
+        plans("lab").hosts, found, fail={"gw-1": failing, "gw-2": failing, "gpu": failing}
+    )
     assert jobs(done["gpu"]) == ["skipped"]
     assert done["gpu"].failed
 
 
-def test_it_is_said_before(
+def test_a_run_announces_each_removal(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
     with caplog.at_level(logging.INFO):
         mirror(plans("lab").hosts, found)
-    said = [click.unstyle(line) for line in caplog.messages]
+    output = [click.unstyle(line) for line in caplog.messages]
     line = "mirrorfleet-vllm-former.service will be stopped and removed"
-    assert any(line in each for each in said)
+    assert any(line in message for message in output)
 
 
-def test_a_run_without_all_gateways_and_clients_lets_nothing_go(
+def test_a_run_without_all_gateways_and_clients_removes_nothing(
     plans: Planned, found: dict[str, Answers], caplog: pytest.LogCaptureFixture
 ) -> None:
     found["gpu"] |= {("services", "vllm-*", "vllm-former"): ()}
@@ -89,11 +91,11 @@ def test_a_run_without_all_gateways_and_clients_lets_nothing_go(
         done = mirror(plans("lab").hosts, found, limit=["gpu"])
     assert {name: traffic.looks for name, traffic in done.items() if traffic.looks} == {"gpu": 1}
     assert jobs(done["gpu"]) == []
-    said = "\n".join(map(click.unstyle, caplog.messages))
-    assert "vllm-former.service will be removed once @fake/gw-1, @fake/gw-2, @fake/dev" in said
+    output = "\n".join(map(click.unstyle, caplog.messages))
+    assert "vllm-former.service will be removed once @fake/gw-1, @fake/gw-2, @fake/dev" in output
 
 
-# A stand-in for systemd: units run until they are stopped, and one cannot be stopped.
+# A stand-in for systemd: units run until they stop. The unit `stubborn` cannot be stopped.
 SYSTEMCTL = """\
 echo "$*" >>"$ROOT/systemctl.log"
 case "$*" in
@@ -118,17 +120,17 @@ def host(machine: Machine) -> Machine:
     return machine
 
 
-def test_services_are_found_by_their_units_or_by_what_is_left_of_them(host: Machine) -> None:
+def test_services_are_found_by_their_units_or_by_their_directories(host: Machine) -> None:
     host.at("/etc/systemd/system/mirrorfleet-vllm-former.service").unlink()
-    host.at("/etc/systemd/system/mirrorfleet-vllm-torso.service").touch()
+    host.at("/etc/systemd/system/mirrorfleet-vllm-incomplete.service").touch()
     observed = host.look_as_host(Services("vllm-*"), Services("litellm"))
-    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-torso"}
+    engines = {"vllm-former", "vllm-stubborn", "vllm-tiny", "vllm-incomplete"}
     assert observed[Services("vllm-*")] == engines
     assert observed[Services("litellm")] == {"litellm"}
     assert service_removal.removed("vllm-*", ["vllm-tiny"], observed) == [
         "vllm-former",
+        "vllm-incomplete",
         "vllm-stubborn",
-        "vllm-torso",
     ]
     assert service_removal.removed("litellm", ["litellm"], observed) == []
 
@@ -139,7 +141,7 @@ def remove(host: Machine, monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
     return host.run(command).returncode
 
 
-def test_a_service_goes_with_its_secrets_and_leaves_software_and_weights(
+def test_removing_a_service_removes_its_secrets_and_keeps_software_and_weights(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert remove(host, monkeypatch, "vllm-former", "litellm") == 0
@@ -163,7 +165,7 @@ def test_a_service_that_cannot_be_stopped_keeps_its_files(
 
 
 REMOVE_HOSTS = MIRROR.with_name("remove_hosts.py")
-OURS: Answers = {
+INSTALLED: Answers = {
     ("services", "*", "firewall"): (),
     ("path", "/opt/mirrorfleet"): (),
     ("path", "/var/lib/mirrorfleet"): (),
@@ -171,43 +173,47 @@ OURS: Answers = {
 }
 
 
-def test_a_host_with_a_part_in_the_fleet_is_not_cleared(
-    plans: Planned, found: dict[str, Answers]
-) -> None:
+def test_a_host_in_use_is_not_decommissioned(plans: Planned, found: dict[str, Answers]) -> None:
     with pytest.raises(DeployError) as caught:
         mirror(plans("lab").hosts, found, deploy=REMOVE_HOSTS)
-    for part in ("models.tiny.hosts", "gateway.hosts", "developers"):
-        assert f"the fleet file still uses this host: {part}. Remove it" in str(caught.value)
+    for key in ("models.tiny.hosts", "gateway.hosts", "developers"):
+        assert f"the fleet file still uses this host: {key}. Remove it" in str(caught.value)
 
 
-def test_a_host_that_nobody_has_let_go_is_not_cleared(plans: Planned, project: Path) -> None:
+def test_a_host_with_services_left_is_not_decommissioned(plans: Planned, project: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
     with pytest.raises(DeployError, match="mirrorfleet-vllm-tiny"):
         mirror(
             hosts,
-            {"gpu": MACHINE | OURS | {("services", "*", "vllm-tiny"): ()}},
+            {"gpu": MACHINE | INSTALLED | {("services", "*", "vllm-tiny"): ()}},
             deploy=REMOVE_HOSTS,
         )
 
 
-def test_a_host_without_a_part_is_cleared_once(plans: Planned, project: Path) -> None:
+def test_an_unused_host_is_decommissioned_once(plans: Planned, project: Path) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
-    done = mirror(hosts, {"gpu": MACHINE | OURS}, deploy=REMOVE_HOSTS)
-    [clear] = done["gpu"].execs
-    assert "\nset -- '!' -path /var/lib/mirrorfleet/weights\n" in clear.command
-    assert "\nusers=''\n" in clear.command
-    left = {place: () for place in OURS if "/var/lib" in place[1]}
+    done = mirror(hosts, {"gpu": MACHINE | INSTALLED}, deploy=REMOVE_HOSTS)
+    [decommission_exec] = done["gpu"].execs
+    assert "\nset -- '!' -path /var/lib/mirrorfleet/weights\n" in decommission_exec.command
+    assert "\nusers=''\n" in decommission_exec.command
+    left = {words: () for words in INSTALLED if "/var/lib" in words[1]}
     assert mirror(hosts, {"gpu": MACHINE | left}, deploy=REMOVE_HOSTS)["gpu"].execs == []
 
 
-def test_a_user_whose_models_stand_elsewhere_stays(plans: Planned, project: Path) -> None:
+def test_the_ollama_user_stays_if_its_models_are_in_another_directory(
+    plans: Planned, project: Path
+) -> None:
     hosts = {"gpu": replace(plans("lab").hosts["gpu"], engines=())}
-    found = {"gpu": MACHINE | OURS | {("path", ELSEWHERE): ()}}
-    [clear] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})["gpu"].execs
-    assert "\nusers='vllm redis postgres litellm front'\n" in clear.command
+    found = {"gpu": MACHINE | INSTALLED | {("path", ELSEWHERE): ()}}
+    [decommission_exec] = mirror(hosts, found, deploy=REMOVE_HOSTS, data={"models": "remove"})[
+        "gpu"
+    ].execs
+    assert "\nusers='vllm redis postgres litellm front'\n" in decommission_exec.command
 
 
-def test_what_is_cleared(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decommissioning_removes_all_but_weights_and_files_of_others(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.at("/usr/local/bin/claude").symlink_to(host.at("/opt/mirrorfleet/claude/2/claude"))
     host.at("/usr/local/bin/other").symlink_to("/opt/other")
     host.at("/var/lib/mirrorfleet/vllm-tiny").mkdir()
