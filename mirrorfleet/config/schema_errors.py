@@ -66,14 +66,15 @@ def _secret_reference(error: ValidationError, schemas: Iterable[dict[str, Any]])
     return next((example for example in examples if isinstance(example, dict)), None)
 
 
+LONGEST_NUMBER = 30
+"""Characters of a quoted number or boolean."""
+
+
 def _unquoted(error: ValidationError) -> Any:
     """Return the value of a string without its quotes if it then has the right type."""
     if not isinstance(error.instance, str):
         return None
-    try:
-        value = yaml.safe_load(error.instance)
-    except yaml.YAMLError:
-        return None
+    value = _as_yaml(error.instance) if len(error.instance) <= LONGEST_NUMBER else None
     types = [error.validator_value] if isinstance(error.validator_value, str) else []
     fits = any(validator().is_type(value, kind) for kind in types)
     return value if fits and isinstance(value, int | float) else None
@@ -247,10 +248,15 @@ def _is_plain(text: str) -> bool:
     """Return whether a string needs no quotes in YAML, even in brackets. Releases get them."""
     if re.search(r"[\[\]{},]|: |:$| #|^\d+(\.\d+){1,2}$", text):
         return False
+    return bool(_as_yaml(text) == text)
+
+
+def _as_yaml(text: str) -> Any:
+    """Return what a text means as a YAML document; ``None`` if it is not valid."""
     try:
-        return bool(yaml.safe_load(text) == text)
-    except yaml.YAMLError:
-        return False
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, IndexError):  # PyYAML has an IndexError for `!!float ""`
+        return None
 
 
 def _both(referring: dict[str, Any], referred: dict[str, Any], key: Key) -> str:

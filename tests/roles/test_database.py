@@ -25,7 +25,7 @@ from tests.roles.conftest import Planned
 from tests.roles.fake import mirror
 from tests.roles.fleets import edit
 from tests.roles.jobs import jobs
-from tests.roles.test_preflight_errors import problems_of_run
+from tests.roles.test_problems import problems_of_run
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]

@@ -272,7 +272,7 @@ def problems_of_directory(machine: Machine, engine: VllmPlan) -> list[str]:
 
 def test_a_shared_directory_must_match_its_index(host: Receiver) -> None:
     place = host.machine.root / "problems_of_directory"
-    missing = f"no weights for '{host.engine.model}' at {place}. Copy them content."
+    missing = f"no weights for '{host.engine.model}' at {place}. Copy them there."
     assert problems_of_directory(host.machine, host.engine) == [missing]
     write(place)
     assert problems_of_directory(host.machine, host.engine) == []
@@ -280,12 +280,12 @@ def test_a_shared_directory_must_match_its_index(host: Receiver) -> None:
     (place / "config.json").write_bytes(b"")
     assert problems_of_directory(host.machine, host.engine) == [
         f"the weights for '{host.engine.model}' at {place} are not complete: config.json, "
-        "model-2.safetensors are missing or empty. Copy them content again."
+        "model-2.safetensors are missing or empty. Copy them there again."
     ]
 
 
 BROKEN = {
-    "no config": ("config.json", None, "content is no config.json in "),
+    "no config": ("config.json", None, "there is no config.json in "),
     "a shard is missing": ("model-2.safetensors", None, "model-2.safetensors is missing, but"),
     "a shard is cut": (
         "model-1.safetensors",
