@@ -96,10 +96,8 @@ def test_a_changed_setting_of_one_gateway_changes_only_that_one_and_firewalls(
     edit(project, "lab", "address: 10.77.0.22", "address: 10.77.0.23")  # the address to listen on
     done = mirror(plans("lab").hosts, found)
     assert {name: jobs(traffic) for name, traffic in done.items()} == {
-        "gpu": [
-            "firewall rules",
-            "firewall rules",
-        ],  # the new address is allowed first, the old one removed last
+        # The new address is allowed first, the old one removed last.
+        "gpu": ["firewall rules", "firewall rules"],
         "gw-1": [],
         "gw-2": ["generation", "restart"],
         "dev": [],
