@@ -1,4 +1,4 @@
-"""Settings of Hypothesis for all tests."""
+"""Settings of all tests."""
 
 import os
 
@@ -8,3 +8,6 @@ from hypothesis import settings
 # change can cause a failure; local runs draw new ones.
 settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("here")
+
+# Tables are as wide as COLUMNS: a test must not depend on the terminal that it is started from.
+os.environ.pop("COLUMNS", None)
