@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,7 @@ def test_any_data(data: Any) -> None:
     load_and_plan(yaml.safe_dump(data))
 
 
+@pytest.mark.slow
 @given(st.data())
 @ALL
 def test_any_good_fleet_with_random_changes(data: st.DataObject) -> None:
@@ -115,6 +117,7 @@ def _change(content: Any, data: st.DataObject) -> None:
             at.append(data.draw(VALUES))
 
 
+@pytest.mark.slow
 def test_nested_yaml_aliases_do_not_exhaust_memory() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [

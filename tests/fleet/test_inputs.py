@@ -99,6 +99,7 @@ def test_a_huge_fleet_file(tmp_path: Path) -> None:
     assert check(path).stderr == f"{path}: Larger than 16 MiB. Use a smaller file.\n"
 
 
+@pytest.mark.slow
 def test_a_file_with_too_many_values(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yml"
     path.write_text("- \n" * (reading.LARGEST // 3 - 1))

@@ -69,6 +69,7 @@ def check(tree: Path, fleet: str, **changed: dict[str, object]) -> subprocess.Co
     return run(tree, "-m", "mirrorfleet", "check", str(path.with_name("new.yml")))
 
 
+@pytest.mark.slow
 def test_a_gateway_with_a_new_release_of_litellm(tree: Path) -> None:
     gateway: dict[str, object] = {"version": "1.200.0"}
     refused = check(tree, "good/gateway-options.yml", gateway=gateway)
@@ -81,6 +82,7 @@ def test_a_gateway_with_a_new_release_of_litellm(tree: Path) -> None:
     assert "'otle' is not a callback of LiteLLM 1.200.0. Did you mean 'otel'?" in misspelt.stderr
 
 
+@pytest.mark.slow
 def test_a_release_of_litellm_without_known_settings(tree: Path) -> None:
     pin(tree, "litellm", "1.200.0")
     (tree / "mirrorfleet/data/litellm_known/1.200.0.yml").unlink()
@@ -91,6 +93,7 @@ def test_a_release_of_litellm_without_known_settings(tree: Path) -> None:
     assert error.endswith("Generate it: .venv/bin/python -m tools.litellm_environment 1.200.0")
 
 
+@pytest.mark.slow
 def test_an_engine_with_a_new_release_of_vllm(tree: Path) -> None:
     pin(tree, "vllm", "0.40.0-cpu")
     coder = {

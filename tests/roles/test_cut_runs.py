@@ -73,6 +73,7 @@ CLIENTS = st.builds(developer, objects(VALUES), objects(VALUES))
 WRITES = st.integers(0, 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(FILES, FILES, st.lists(st.tuples(CLIENTS, WRITES), min_size=1, max_size=3), WRITES)
 def test_undo_restores_every_byte_after_any_number_of_interrupted_runs(
@@ -94,6 +95,7 @@ def test_undo_restores_every_byte_after_any_number_of_interrupted_runs(
     assert remove(home) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(FILES, FILES, st.tuples(CLIENTS, CLIENTS, CLIENTS), WRITES, WRITES, VALUES)
 def test_changes_of_the_developer_between_interrupted_runs_stay(

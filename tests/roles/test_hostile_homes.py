@@ -299,6 +299,7 @@ def test_a_forged_backup_is_rejected(forged: Any) -> None:
         read_backups(backup_bytes({"files": {ASSIGNMENT.settings: forged}}))
 
 
+@pytest.mark.slow
 def test_a_backup_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     pack = zlib.compressobj(9)
     bomb = b"".join(pack.compress(bytes(2**20)) for _ in range(1024)) + pack.flush()
@@ -310,6 +311,7 @@ def test_a_backup_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
     assert after - before < 200 * 1024  # kB
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_too_large_to_read_is_not_written() -> None:
     """Use incompressible text of almost the maximum size, twice."""
     noise = base64.b64encode(os.urandom(LIMIT // 4 * 3 - 1000)).decode()
@@ -359,6 +361,7 @@ def mutated(document: Any, at: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.data())
 def test_no_backup_causes_a_traceback(data: st.DataObject) -> None:

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.roles.fleets import ROOT
 
 
+@pytest.mark.slow
 def test_no_mutation_causes_a_traceback_or_exhausts_memory() -> None:
     """MIRRORFLEET_FUZZ is the number of files; `python -m tests.fuzz COUNT SEED` repeats a run."""
     count = os.environ.get("MIRRORFLEET_FUZZ", "300")

@@ -23,6 +23,7 @@ def syntax_errors(shell: str, text: str) -> str:
     return programs.run([shell, "-n"], text).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("offline_cache")
 @pytest.mark.parametrize("fleet", ["lab", "prod"])
 def test_scripts_of_changes_are_valid(plans: Planned, fleet: str, tmp_path: Path) -> None:
