@@ -64,7 +64,7 @@ def test_models_that_differ_in_punctuation_have_different_keys(
 def test_headers_of_a_model_reach_its_server(gateway: Gateway, upstream: Upstream) -> None:
     assert gateway.message("rented").code == 200
     [asked] = models_asked(upstream)
-    assert (asked.headers["x-project"], asked.headers["authorization"]) == ("team", "Bearer none")
+    assert (asked.headers["x-house"], asked.headers["authorization"]) == ("team", "Bearer none")
     assert asked.headers["x-api-key"].startswith("sk-house_key")
 
 

@@ -47,7 +47,7 @@ def test_client_headers_are_forwarded_to_the_configured_models(
         # Claude Code sends the key in both headers.
         assert gateway.message(model, x_house="1", x_api_key=gateway.key).code == 200
         asked = first(upstream, lambda request: request.path == "/v1/messages")
-        assert asked.headers.get("x-project") == forwarded
+        assert asked.headers.get("x-house") == forwarded
         assert gateway.key not in str(asked.headers), "a developer's key stays at the gateway"
 
 

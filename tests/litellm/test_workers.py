@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -105,7 +106,8 @@ def test_a_worker_at_its_limit_waits_for_the_lock(upstream: Upstream, tmp_path: 
             end = time.monotonic() + 240
             while workers(gateway) & before:
                 assert time.monotonic() < end
-                assert gateway.message("sonnet").code == 200
+                with suppress(OSError):  # a worker that ends resets connections; clients retry
+                    assert gateway.message("sonnet").code == 200
 
 
 def workers(gateway: Gateway) -> set[str]:
