@@ -22,7 +22,7 @@ FILE = Path("database.json")
 
 
 async def install() -> None:
-    """Replace the client, record this worker, and shorten the waits for the database."""
+    """Replace the client, record the other workers, and shorten the waits for the database."""
     for name in ("errors", "types", "engine", "engine.errors"):
         sys.modules[f"prisma.{name}"] = _Client(f"prisma.{name}")
     sys.modules["prisma"] = client = _Client("prisma")
@@ -30,8 +30,23 @@ async def install() -> None:
     vars(import_module("mirrorfleet_database")).update(PAUSE=1.0)
     vars(import_module("mirrorfleet_worker_recycling")).update(PAUSE=1.0, SETTLE=20.0)
     with Path("workers").open("a") as workers:
-        workers.write(f"{os.getpid()}\n")
+        workers.write(f"{_others()}\n")
     _tasks.append(asyncio.get_running_loop().create_task(_appear()))
+
+
+def _others() -> int:
+    """Return how many other workers run: further processes that the gateway's server spawned."""
+    threads = Path(f"/proc/{os.getppid()}/task").glob("*/children")
+    children = [pid for thread in threads for pid in thread.read_text().split()]
+    return sum(b"spawn_main" in _command_line(pid) for pid in children) - 1
+
+
+def _command_line(pid: str) -> bytes:
+    """Return the command line of a process; that of a process that ended is empty."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 class Prisma:
