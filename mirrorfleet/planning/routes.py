@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import Abilities, abilities, is_claude
+from mirrorfleet.engines.abilities import Abilities, abilities, is_claude, known_abilities
+from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
@@ -52,6 +53,12 @@ class Route:
     abilities: Abilities = derived_from("models.{model}")
     is_claude: bool = derived_from(
         "models.{model}.provider", "models.{model}.id", reason="Claude supports all of its API"
+    )
+    thinking_arguments: ThinkingArguments | None = derived_from(
+        "models.{model}.thinking",
+        "models.{model}.family",
+        "models.{model}.reasoning_parser",
+        reason="what enables and disables thinking in the chat template of the model",
     )
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
@@ -103,6 +110,9 @@ def _to_engine(
             base_model=None,
             abilities=abilities(model),
             is_claude=False,
+            thinking_arguments=engine.thinking_arguments(
+                model, known_abilities(model).thinking.value
+            ),
             checked_weights=engine.cut_weights(model),
             running=running(model),
         )
@@ -123,6 +133,7 @@ def _to_provider(model: ProviderModel) -> Route:
         base_model=model.base_model,
         abilities=abilities(model),
         is_claude=is_claude(model),
+        thinking_arguments=None,
         checked_weights=None,
         running=None,
     )

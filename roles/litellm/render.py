@@ -17,7 +17,12 @@ from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
-from mirrorfleet.roles.litellm.scripts import checks_windows, has_engines, scripts
+from mirrorfleet.roles.litellm.scripts import (
+    checks_windows,
+    has_engines,
+    scripts,
+    translates_thinking,
+)
 from mirrorfleet.roles.litellm.software import ENVIRONMENTS
 from mirrorfleet.runtime import locks, tables
 from mirrorfleet.runtime.observe import Observation
@@ -208,6 +213,8 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_mends")
     if checks_windows(gateway):
         modules.append("mirrorfleet_ollama")  # checks a prompt as it was mended
+    if translates_thinking(gateway):
+        modules.append("mirrorfleet_thinking")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)

@@ -35,6 +35,9 @@ OLLAMA_SCRIPTS = (
 )
 """Additional programs of a gateway with engines that truncate prompts."""
 
+THINKING_SCRIPT = "mirrorfleet_thinking.py"
+"""The additional program of a gateway with models on vLLM that think."""
+
 
 def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
     """Return the names of the programs that a gateway needs."""
@@ -42,6 +45,7 @@ def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
         *SCRIPTS,
         *(MENDS_SCRIPTS if has_engines(gateway) else ()),
         *(OLLAMA_SCRIPTS if checks_windows(gateway) else ()),
+        *([THINKING_SCRIPT] if translates_thinking(gateway) else ()),
     )
 
 
@@ -53,3 +57,8 @@ def has_engines(gateway: LitellmPlan) -> bool:
 def checks_windows(gateway: LitellmPlan) -> bool:
     """Return whether the gateway serves models whose engine truncates prompts."""
     return any(route.checked_weights for route in gateway.routes)
+
+
+def translates_thinking(gateway: LitellmPlan) -> bool:
+    """Return whether the gateway serves models that get arguments of their chat template."""
+    return any(route.thinking_arguments for route in gateway.routes)
