@@ -33,7 +33,7 @@ models:
     {engine: ollama, url: "http://10.0.0.2:11434", served_name: coder, context: 16384, output: 2048}
   cloud: {provider: anthropic, id: claude-sonnet-5-5, api_key: {env: CLOUD_KEY}}
 aliases: {sonnet: draft}
-fallbacks: {draft: [seer]}
+fallbacks: {draft: [coder, seer]}
 gateway: {hosts: [gw], version: "1.106.2", master_key: {env: MASTER_KEY}, metrics: {}}
 developers:
   team: {hosts: [dev], users: [ada], model: coder, version: 2.1.330, key: {env: TEAM_KEY}}
@@ -164,6 +164,11 @@ def test_a_fallback_with_vision_reads_the_image_and_the_next_turn_comes_back(
     assert asked.host == DRAFT
     assert "image left out: The model draft reads text only" in json.dumps(asked.body)
     assert PIXEL not in json.dumps(asked.body)
+
+
+def test_without_a_fallback_that_can_read_it_a_document_is_refused(gateway: Gateway) -> None:
+    found = refused(gateway.ask("/v1/messages", turn("sonnet", PDF)))
+    assert "messages.0.content.0.document: The model draft reads text only." in found
 
 
 def test_a_model_with_vision_gets_images(gateway: Gateway, upstream: Upstream) -> None:

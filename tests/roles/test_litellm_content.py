@@ -102,7 +102,7 @@ def test_a_reference_to_a_tool_becomes_its_name_and_keeps_the_breakpoint_of_the_
 
 
 def test_a_missing_content_becomes_an_empty_one() -> None:
-    messages = [{"role": "assistant", "content": None}, {"role": "assistant"}]
+    messages: list[Json] = [{"role": "assistant", "content": None}, {"role": "assistant"}]
     found, kinds = content.mended(messages, Abilities("coder"))
     assert found[0] == {"role": "assistant", "content": []}
     assert found[1] == {"role": "assistant"}
@@ -168,4 +168,4 @@ def readable(block: Any, able: Abilities) -> bool:
         return able.documents
     if block["type"] == "image":
         return able.vision and (able.image_urls or block["source"]["type"] != "url")
-    return block["type"] != "tool_reference"
+    return bool(block["type"] != "tool_reference")

@@ -34,7 +34,10 @@ def test_what_ollama_reads_stays_as_it_is() -> None:
         "required": ["path"],
         "additionalProperties": False,
     }
-    tools = [{"name": "a", "input_schema": schema}, {"type": "web_search_20250305", "name": "b"}]
+    tools: list[Json] = [
+        {"name": "a", "input_schema": schema},
+        {"type": "web_search_20250305", "name": "b"},
+    ]
     assert tool_schemas.mended(tools) == (tools, False)
 
 
