@@ -81,9 +81,9 @@ def before_ollama(
 def without_mends(
     name: str, upstream: Upstream, directory: Path
 ) -> AbstractContextManager[Running]:
-    """Run Mirrorfleet's gateway as for a provider's model: it mends no requests."""
+    """Run Mirrorfleet's gateway as for Claude: it mends no requests."""
     routes = planned(HERE / "fleet.yml").routes
-    changed = tuple(replace(route, engine=None) for route in routes)
+    changed = tuple(replace(route, is_claude=True) for route in routes)
     return mirrorfleet(name, upstream, directory, routes=changed)
 
 

@@ -19,7 +19,7 @@ from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
 from mirrorfleet.roles.litellm.scripts import (
     checks_windows,
-    has_engines,
+    mends_requests,
     scripts,
     translates_thinking,
 )
@@ -209,7 +209,7 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
         modules.append("mirrorfleet_worker_recycling")
-    if has_engines(gateway):
+    if mends_requests(gateway):
         modules.append("mirrorfleet_mends")
     if checks_windows(gateway):
         modules.append("mirrorfleet_ollama")  # checks a prompt as it was mended

@@ -24,7 +24,7 @@ MENDS_SCRIPTS = (
     "mirrorfleet_rejected_calls.py",
     "mirrorfleet_tool_schemas.py",
 )
-"""Additional programs of a gateway with engines, for which it mends requests."""
+"""Additional programs of a gateway that mends requests."""
 
 OLLAMA_SCRIPTS = (
     "mirrorfleet_token_counts.py",
@@ -43,15 +43,15 @@ def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
     """Return the names of the programs that a gateway needs."""
     return (
         *SCRIPTS,
-        *(MENDS_SCRIPTS if has_engines(gateway) else ()),
+        *(MENDS_SCRIPTS if mends_requests(gateway) else ()),
         *(OLLAMA_SCRIPTS if checks_windows(gateway) else ()),
         *([THINKING_SCRIPT] if translates_thinking(gateway) else ()),
     )
 
 
-def has_engines(gateway: LitellmPlan) -> bool:
-    """Return whether the gateway serves models of engines, not only of providers."""
-    return any(route.engine for route in gateway.routes)
+def mends_requests(gateway: LitellmPlan) -> bool:
+    """Return whether the gateway serves models other than Claude."""
+    return not all(route.is_claude for route in gateway.routes)
 
 
 def checks_windows(gateway: LitellmPlan) -> bool:

@@ -9,7 +9,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ models:
   coder: &vllm
     {engine: vllm, url: "http://10.0.9.1:8000", family: hermes, context: 131072, output: 8192}
   draft: {<<: *vllm, url: "http://10.0.9.2:8000"}
-  seer: {<<: *vllm, url: "http://10.0.9.3:8000"}
+  seer: {<<: *vllm, url: "http://10.0.9.3:8000", vision: true}
   local:
     {engine: ollama, url: "http://10.0.0.2:11434", served_name: coder, context: 16384, output: 2048}
   cloud: {provider: anthropic, id: claude-sonnet-5-5, api_key: {env: CLOUD_KEY}}
@@ -75,13 +74,7 @@ def gateway(
     directory = tmp_path_factory.mktemp("gateway")
     path = directory / "fleet.yml"
     path.write_text(FLEET)
-    plan = planned(path)
-    routes = tuple(
-        replace(route, abilities=replace(route.abilities, vision=route.model == "seer"))
-        for route in plan.routes
-    )
-    at = ollama.At(upstream, engine.url)
-    with serving(replace(plan, routes=routes), at, directory) as found:
+    with serving(planned(path), ollama.At(upstream, engine.url), directory) as found:
         yield found
 
 
@@ -192,7 +185,7 @@ def test_references_to_tools_become_their_names(
             assert answer.body["usage"]["input_tokens"] > empty, "Ollama reads the name"
 
 
-def test_a_provider_gets_everything(gateway: Gateway, upstream: Upstream) -> None:
+def test_claude_gets_everything(gateway: Gateway, upstream: Upstream) -> None:
     request = turn("cloud", IMAGE, PDF, result({"type": "tool_reference", "tool_name": "Bash"}))
     assert gateway.ask("/v1/messages", request).code == 200
     assert upstream.taken()[0].body["messages"] == request["messages"]

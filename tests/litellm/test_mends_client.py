@@ -9,7 +9,6 @@ import json
 import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ hosts: {box: {address: 10.0.0.2}, gw: {address: 10.0.0.1}, dev: {address: 10.0.0
 models:
   coder: &vllm
     {engine: vllm, url: "http://10.0.9.1:8000", family: hermes, context: 131072, output: 8192}
-  seer: {<<: *vllm, url: "http://10.0.9.2:8000"}
+  seer: {<<: *vllm, url: "http://10.0.9.2:8000", vision: true}
   local:
     {engine: ollama, url: "http://10.0.0.2:11434", served_name: coder, context: 65536, output: 8192}
 aliases: {sonnet: coder, opus: coder, haiku: coder}
@@ -87,13 +86,8 @@ def gateway(
     directory = tmp_path_factory.mktemp("gateway")
     path = directory / "fleet.yml"
     path.write_text(FLEET.replace("URL", ""))
-    plan = planned(path)
-    routes = tuple(
-        replace(route, abilities=replace(route.abilities, vision=route.model == "seer"))
-        for route in plan.routes
-    )
     at = ollama.At(Upstream(vllm.url), engine.url)
-    with serving(replace(plan, routes=routes), at, directory) as found:
+    with serving(planned(path), at, directory) as found:
         yield found
 
 
