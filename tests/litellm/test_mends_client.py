@@ -187,7 +187,7 @@ def test_pasted_images_are_removed_and_the_session_goes_on(
     one, two = main_turns(vllm)
     texts = removed(one)
     assert len(texts) == 5
-    assert all("The model coder reads text only. Tell the developer" in it for it in texts)
+    assert all("The model coder reads text only. Let the developer know" in it for it in texts)
     assert not removed(two), "the client itself leaves them out of later turns"
     assert [result["is_error"] for result in results] == [False, False]
 

@@ -66,7 +66,7 @@ def reason(kind: str, able: Abilities) -> str:
     if kind == IMAGE_URL:
         return f"{model} reads images only as base64 data, not by URL. Read the file itself."
     if kind == IMAGE:
-        return f"{model} reads text only. Tell the developer that it did not see the image."
+        return f"{model} reads text only. Let the developer know that it did not see the image."
     if able.vision:
         return f"{model} does not support PDF input. Read single pages of the file as images."
     return f"{model} reads text only. Extract the text with a command, for example pdftotext."
@@ -101,7 +101,7 @@ def mended(messages: list[Json], able: Abilities) -> tuple[list[Json], set[str]]
     """Return messages that a model can read, and the kinds of mends.
 
     Documents of plain text become text, references to tools become their names, a missing content
-    becomes an empty one, and other blocks that the model cannot read become a remark.
+    becomes an empty one, and other blocks that the model cannot read become a note.
     """
     kinds: set[str] = set()
     found = [_mended_message(message, able, kinds) for message in messages]

@@ -68,7 +68,7 @@ def error(status: int, content: bytes) -> str:
 
 
 def hinted(request: Json, rejected: str) -> Json:
-    """Return a request that tells the model why its tool call was rejected."""
+    """Return a request with the reason why the tool call was rejected."""
     hint = {
         "type": "text",
         "text": f"Your last tool call was malformed and was not run: {rejected}\n"
