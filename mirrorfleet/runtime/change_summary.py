@@ -1,7 +1,7 @@
 """Pure: the changes of a run in few lines: hosts that change alike share a block.
 
-On a first run, dozens of files are missing on a host. They are counted by kind, one line per role. Files in
-the homes of several users are one line with their number.
+On a first run, dozens of files are missing on a host. They are counted by kind, one line per role.
+Files in the homes of several users are one line with their number.
 """
 
 from __future__ import annotations
