@@ -38,7 +38,8 @@ def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
         return Known(NO_THINKING, f"without 'reasoning_parser' in {origin}, nobody separates it")
     if family := family_thinking(model.family):
         return Known(family, f"the family {model.family}")
-    return Known(ThinkingKeys("switchable"), "'reasoning_parser' of the model")
+    known = parser_thinking(parsers.reasoning_parser(model)) or ThinkingKeys("switchable")
+    return Known(known, "'reasoning_parser' of the model")
 
 
 @cache
@@ -51,6 +52,26 @@ def family_thinking(name: str | None) -> ThinkingKeys | None:
         state: _typed(thinking[state]) for state in ("enabled", "disabled") if state in thinking
     }
     return thinking_keys({**thinking, **typed})
+
+
+@cache
+def parser_thinking(parser: str | None) -> ThinkingKeys | None:
+    """Return ``thinking`` that the families with a reasoning parser share; ``None``: they differ.
+
+    Without efforts, which depend on the model.
+    """
+    found = [
+        thinking
+        for name, family in table("families").items()
+        if family.get("reasoning_parser") == parser and (thinking := family_thinking(name))
+    ]
+    if found and all(each.mode == "always" for each in found):
+        return ThinkingKeys("always")
+    switches = [each for each in found if each.mode == "switchable"]
+    arguments = [(each.enabled, each.disabled) for each in switches]
+    if not switches or any(each != arguments[0] for each in arguments):
+        return None
+    return ThinkingKeys("switchable", enabled=arguments[0][0], disabled=arguments[0][1])
 
 
 def _typed(arguments: dict[str, str]) -> dict[str, Any]:
