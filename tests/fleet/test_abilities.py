@@ -97,6 +97,11 @@ def test_config_json_of_uploaded_weights_is_more_exact_than_the_family(
     [
         (f"{AT_URL}, family: hermes", Thinking("none", False)),
         (f"{AT_URL}, family: qwen3", Thinking("switchable", True)),
+        (
+            f"{AT_URL}, family: qwen3, served_name: Qwen/Qwen3-30B-A3B-Thinking-2507-FP8",
+            Thinking("always", True),
+        ),
+        (f"{AT_URL}, family: qwen3, served_name: Qwen/Qwen3-30B-A3B", Thinking("switchable", True)),
         (f"{AT_URL}, family: deepseek-v3.1", Thinking("switchable", False)),
         (f"{AT_URL}, family: minimax-m2", Thinking("always", True)),
         (f"{AT_URL}, family: gpt-oss", Thinking("always", True, ("low", "medium", "high"))),

@@ -12,6 +12,7 @@ from mirrorfleet.config.vllm import AnyVllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.vllm import parsers
+from mirrorfleet.engines.vllm.members import member
 from mirrorfleet.engines.vllm.vision import vision
 
 
@@ -36,6 +37,9 @@ def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
         return Known(NO_THINKING, f"without 'reasoning_parser' in {origin}, nobody separates it")
+    always = table("families").get(model.family or "", {}).get("thinking", {}).get("always", ())
+    if (found := member(model)) in always:
+        return Known(ThinkingKeys("always"), f"{found} of the family {model.family}")
     if family := family_thinking(model.family):
         return Known(family, f"the family {model.family}")
     known = parser_thinking(parsers.reasoning_parser(model)) or ThinkingKeys("switchable")
