@@ -18,7 +18,7 @@ from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import command_line, gpus, software
 from mirrorfleet.roles.vllm.facts import WeightsSize
-from mirrorfleet.roles.vllm.memory import GIB, need
+from mirrorfleet.engines.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.facts import Content, Exists, Gpu, GpuReport, Gpus, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed, parse
@@ -121,7 +121,7 @@ def test_an_unknown_configuration_has_no_estimate(engine: VllmPlan, config: byte
 
 def test_unknown_layers_count_only_with_their_weights(engine: VllmPlan) -> None:
     assert gib_per_gpu(engine, {**QWEN3, "hybrid_override_pattern": "M-M*"}, weights=57) == 28.5
-    assert gib_per_gpu(engine, {**QWEN3, "full_attention_interval": 4}) == 1.5
+    assert gib_per_gpu(engine, {**QWEN3, "full_attention_interval": 4}, weights=57) == 28.5
     offloaded = replace(engine, arguments={"cpu-offload-gb": 10})
     assert need(offloaded, json.dumps(QWEN3).encode(), GIB) is None
     assert need(replace(engine, quantization="fp8"), json.dumps(QWEN3).encode(), GIB) is None
