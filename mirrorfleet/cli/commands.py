@@ -81,6 +81,13 @@ def init() -> click.Command:
     return command
 
 
+def size() -> click.Command:
+    """Propose how vLLM serves a model on given GPUs."""
+    from mirrorfleet.cli.size import command
+
+    return command
+
+
 def docs() -> click.Command:
     """Print a page of the documentation."""
     from mirrorfleet.cli.docs import command
@@ -101,6 +108,7 @@ COMMANDS: Mapping[str, Loader] = {
     "fetch": fetch,
     "schema": schema,
     "init": init,
+    "size": size,
     "docs": docs,
 }
 """Every command by name, in the order of `--help`. A loader's docstring is its short help."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mirrorfleet.config import schema
 from mirrorfleet.engines.vllm import kv_cache
 from mirrorfleet.engines.vllm.memory import Room, bytes_per_number, room
 from mirrorfleet.engines.vllm.model_config import indivisible_heads, trained_window, whole
@@ -27,6 +28,11 @@ TRAINED = {"gemma3": 131072, "gemma3_text": 131072}
 ASSUMED = 131072
 """Window of a model whose config.json has none."""
 
+UTILIZATION: float = schema.definition("vllmModel")["properties"]["gpu_memory_utilization"][
+    "default"
+]
+"""Share of the GPU memory that an engine uses."""
+
 SAFETY = 0.8
 """Share of the full windows that `concurrency` demands: what vLLM needs besides is an estimate."""
 
@@ -47,7 +53,7 @@ class Split:
     context: int
     kv_cache_dtype: str | None = None
     pipeline_parallel: int = 1
-    gpu_memory_utilization: float = 0.9
+    gpu_memory_utilization: float = UTILIZATION
     dtype: str | None = None
     quantization: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +118,8 @@ class Proposal:
 
 @dataclass(frozen=True)
 class TooLarge:
-    """A model that does not fit. ``best`` is the split with the most room.
+    """A model that does not fit. ``best`` is the split with the most room, and ``window`` the
+    longest window that fits once, if the one that was asked for does not.
 
     ``gpus`` of the same memory would suffice, as ``tensor_parallel`` x ``pipeline_parallel``;
     ``None`` if no number up to ``MOST`` does.
@@ -120,6 +127,7 @@ class TooLarge:
 
     best: Option | None
     needed: Split | None
+    window: int | None = None
 
     @property
     def gpus(self) -> int | None:
@@ -180,7 +188,7 @@ def propose(
     context: int | None = None,
     windows: int = WINDOWS,
     kv_cache_dtype: str | None = None,
-    gpu_memory_utilization: float = 0.9,
+    gpu_memory_utilization: float = UTILIZATION,
 ) -> Proposal | TooLarge:
     """Propose the fewest GPUs that hold ``windows`` full windows of the model's own length.
 
@@ -198,20 +206,22 @@ def propose(
         for chosen in options:
             if chosen.room.windows >= windows:
                 others = tuple(option for option in options if option != chosen)
-                return Proposal(chosen, others, _reasons(chosen, first, windows, every))
+                return Proposal(chosen, others, _reasons(chosen, first, every))
     if not every:
         return TooLarge(None, None)
     best = max(every, key=lambda option: option.room.cache / option.room.window)
     for wanted in dict.fromkeys((windows, 1)):
         chosen = best if context else _shorter(model, best, wanted, gpus.memory) or best
         if chosen.room.windows >= wanted:
-            others = tuple(_options(model, replace(chosen.split), counts, gpus.memory))
+            options = [*_options(model, chosen.split, counts, gpus.memory)]
             return Proposal(
                 chosen,
-                tuple(option for option in others if option != chosen),
-                _reasons(chosen, first, wanted, every),
+                tuple(option for option in options if option != chosen),
+                _reasons(chosen, first, every),
             )
-    return TooLarge(best, _enough(model, first, gpus))
+    shorter = _shorter(model, best, 1, gpus.memory) if context else None
+    window = shorter.split.context if shorter else None
+    return TooLarge(best, _enough(model, first, gpus), window)
 
 
 def _can_narrow(model: Model, split: Split) -> bool:
@@ -240,21 +250,21 @@ def _shorter(model: Model, best: Option, windows: int, memory: int) -> Option | 
     return found
 
 
-def _reasons(chosen: Option, first: Split, windows: int, tried: list[Option]) -> tuple[str, ...]:
-    """Return why the proposal differs from what was asked for first."""
+def _reasons(chosen: Option, first: Split, tried: list[Option]) -> tuple[str, ...]:
+    """Return why the proposal differs from the model's own window and KV cache."""
     reasons = []
-    most = max(option.room.windows for option in tried if option.split.context == first.context)
+    same = [option for option in tried if option.split.context == first.context]
     if chosen.split.kv_cache_dtype != first.kv_cache_dtype:
-        plain = [o.room.windows for o in tried if o.split.kv_cache_dtype == first.kv_cache_dtype]
+        own = [o.room.windows for o in same if o.split.kv_cache_dtype == first.kv_cache_dtype]
         reasons.append(
-            f"kv_cache_dtype is fp8: without it, {max(plain):.1f} windows of {first.context} "
-            f"tokens fit, and {windows} are wanted. It needs GPUs of compute capability 8.9 or "
-            "newer"
+            f"fp8 halves the KV cache: without it, {max(own):.1f} windows of {first.context} "
+            "tokens fit. It needs GPUs of compute capability 8.9 or newer"
         )
     if chosen.split.context != first.context:
+        most = max(option.room.windows for option in same)
         reasons.append(
-            f"the window is shorter than the model's {first.context} tokens: {most:.1f} of these "
-            f"fit, and {windows} {'is' if windows == 1 else 'are'} wanted"
+            f"the window is shorter than the model's {first.context} tokens, of which {most:.1f} "
+            "windows fit"
         )
     return tuple(reasons)
 
