@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
-from mirrorfleet.engines.vllm import model_config
+from mirrorfleet.engines.vllm import model_config, window_use
 from mirrorfleet.engines.vllm.memory import overrun
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
@@ -100,6 +100,25 @@ def problems(
         )
     yield from fit.problems(engine, _model(engine, weights, observed)[0])
     yield from _memory(engine, weights, observed)
+
+
+def notices(engine: VllmPlan, weights: str, observed: Observation) -> Iterator[str]:
+    """Yield what of the window wastes the GPUs, or probably overruns them."""
+    if engine.build != "cuda" or not engine.is_head:
+        return
+    gpus = observed[Gpus()].gpus
+    memory = min((gpus[at].memory for at in engine.devices if at < len(gpus)), default=0)
+    config, size = _model(engine, weights, observed)
+    if (
+        memory
+        and size
+        and (
+            found := window_use.notice(
+                engine.model, engine, engine.concurrency, config, size, memory
+            )
+        )
+    ):
+        yield found
 
 
 def _hint(observed: Observation) -> str:

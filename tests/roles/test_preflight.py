@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from mirrorfleet.config.vllm import Weights
+from mirrorfleet.engines.vllm.memory import GIB, need
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
@@ -18,7 +19,6 @@ from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import command_line, gpus, software
 from mirrorfleet.roles.vllm.facts import WeightsSize
-from mirrorfleet.engines.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.facts import Content, Exists, Gpu, GpuReport, Gpus, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed, parse

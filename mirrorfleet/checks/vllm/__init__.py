@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mirrorfleet.checks.vllm import (
     arguments,
     environment,
+    memory,
     nodes,
     parsers,
     paths,
@@ -18,5 +19,5 @@ from mirrorfleet.config.problems import Problem
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for check in (arguments, weights, parsers, environment, paths, nodes, releases):
+    for check in (arguments, weights, memory, parsers, environment, paths, nodes, releases):
         yield from check.problems(fleet)

@@ -75,8 +75,8 @@ def layers(
         return None
     try:
         return tuple(_layers(model, counts, tensor_parallel, number))
-    except (KeyError, TypeError, ZeroDivisionError):
-        return None
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return None  # a figure is missing, or is no number
 
 
 def kinds(model: Mapping[str, Any]) -> Counter[Kind | None] | None:
@@ -189,7 +189,9 @@ def _layers(
     if count := counts["sliding"]:
         heads, dimension = _heads(model, parallel), _dimension(model)
         how = f"2 x {heads} heads x {dimension} x {number} bytes"
-        width, window = 2 * heads * dimension * number, model["sliding_window"]
+        width, window = 2 * heads * dimension * number, whole(model, "sliding_window")
+        if not window:
+            raise KeyError("sliding_window")
         found.append(Layers("sliding", count, width, how, window))
     if count := counts["state"]:
         found.append(_state(model, count, parallel))

@@ -19,6 +19,9 @@ LEAST = 32768
 
 LONGEST_ANSWER = 32768
 
+STEP = 1024
+"""Tokens between two windows that are tried."""
+
 MOST = 1024
 """Most GPUs to consider."""
 
@@ -108,7 +111,7 @@ class Proposal:
     @property
     def output(self) -> int:
         """Return the longest answer: an eighth of the window."""
-        return min(LONGEST_ANSWER, max(1024, self.context // 8 // 1024 * 1024))
+        return min(LONGEST_ANSWER, max(1024, self.context // 8 // STEP * STEP))
 
     @property
     def concurrency(self) -> int:
@@ -211,7 +214,7 @@ def propose(
         return TooLarge(None, None)
     best = max(every, key=lambda option: option.room.cache / option.room.window)
     for wanted in dict.fromkeys((windows, 1)):
-        chosen = best if context else _shorter(model, best, wanted, gpus.memory) or best
+        chosen = best if context else longest(model, best.split, wanted, gpus.memory) or best
         if chosen.room.windows >= wanted:
             options = [*_options(model, chosen.split, counts, gpus.memory)]
             return Proposal(
@@ -219,9 +222,9 @@ def propose(
                 tuple(option for option in options if option != chosen),
                 _reasons(chosen, first, every),
             )
-    shorter = _shorter(model, best, 1, gpus.memory) if context else None
-    window = shorter.split.context if shorter else None
-    return TooLarge(best, _enough(model, first, gpus), window)
+    shorter = longest(model, best.split, 1, gpus.memory) if context else None
+    fits = shorter.split.context if shorter else None
+    return TooLarge(best, _enough(model, first, gpus), fits)
 
 
 def _can_narrow(model: Model, split: Split) -> bool:
@@ -235,16 +238,21 @@ def _options(model: Model, split: Split, counts: list[int], memory: int) -> Iter
             yield Option(tried, found)
 
 
-def _shorter(model: Model, best: Option, windows: int, memory: int) -> Option | None:
-    """Return the longest window, in steps of 1024 tokens, of which ``windows`` fit."""
-    low, high = LEAST // 1024 - 1, best.split.context // 1024
+def longest(
+    model: Model, split: Split, windows: int, memory: int, least: int = LEAST
+) -> Option | None:
+    """Return the longest window of which ``windows`` fit, in steps of 1024 tokens.
+
+    It has at least ``least`` and at most ``split.context`` tokens; ``None`` if there is none.
+    """
+    low, high = least // STEP - 1, split.context // STEP
     found = None
     while low < high:
         middle = (low + high + 1) // 2
-        split = replace(best.split, context=middle * 1024)
-        tried = model.room(split, memory)
+        shorter = replace(split, context=middle * STEP)
+        tried = model.room(shorter, memory)
         if tried and tried.windows >= windows:
-            found, low = Option(split, tried), middle
+            found, low = Option(shorter, tried), middle
         else:
             high = middle - 1
     return found

@@ -103,8 +103,8 @@ def parameters(model: Mapping[str, Any]) -> Parameters | None:
     """Return the number of parameters; ``None`` if config.json does not have the figures."""
     try:
         return _parameters(model)
-    except (KeyError, TypeError, ZeroDivisionError):
-        return None
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return None  # a figure is missing, or is no number
 
 
 def _parameters(model: Mapping[str, Any]) -> Parameters | None:
