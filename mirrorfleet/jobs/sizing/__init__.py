@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from packaging.version import Version
 
 from mirrorfleet import fleet as fleets
 from mirrorfleet import lock_folders
-from mirrorfleet.config import EngineModel, Fleet
+from mirrorfleet.config import EngineModel, Fleet, schema
 from mirrorfleet.config.problems import did_you_mean, printable
 from mirrorfleet.engines.placement import assign, by_host
+from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.engines.vllm.memory import GIB
 from mirrorfleet.engines.vllm.sizing import (
     UTILIZATION,
@@ -28,6 +30,8 @@ from mirrorfleet.jobs.sizing import report
 from mirrorfleet.jobs.sizing.source import Request, SizeError, Source, source
 
 __all__ = ["Request", "main", "size"]
+
+PORT: int = schema.definition("vllmModel")["properties"]["port"]["default"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,22 @@ def size(request: Request) -> Sized:
     if isinstance(result, Proposal):
         hosts = [request.host] if request.host else list(declared.hosts) if declared else ["gpu-a"]
         version = declared.version if declared else _newest(fleet)
-        models = report.entry(found, result, hosts, version)
+        place = {"hosts": hosts, **_port(fleet, hosts, found)}
+        models = report.entry(found, result, place, version)
     return Sized(found, gpus, result, models)
+
+
+def _port(fleet: Fleet | None, hosts: list[str], found: Source) -> dict[str, int]:
+    """Return the model's port: its own, else the first from the default that its hosts have free.
+
+    Empty if that is the default itself.
+    """
+    port = found.declared.port if found.declared else PORT
+    if fleet and not found.declared:
+        listeners = (each for engine in ENGINES.values() for each in engine.listeners(fleet))
+        used = {each.port for each in listeners if not {*hosts}.isdisjoint(each.hosts)}
+        port = next(free for free in count(PORT) if free not in used)
+    return {} if port == PORT else {"port": port}
 
 
 def _newest(fleet: Fleet | None) -> str:
@@ -92,17 +110,19 @@ def _newest(fleet: Fleet | None) -> str:
 
 def _gpus(request: Request, fleet: Fleet | None) -> Gpus:
     """Return the GPUs that were named, or those of a host that no other model uses."""
-    count, memory = request.count, request.memory and int(request.memory * GIB)
+    number, memory = request.count, request.memory and int(request.memory * GIB)
     if request.host is not None and fleet is not None:
         if request.host not in fleet.hosts:
             known = did_you_mean(request.host, fleet.hosts)
             raise SizeError(f"There is no host '{request.host}'. {known}".rstrip())
         host = fleet.hosts[request.host]
-        count = count or _free(fleet, request.host, request.model)
+        if not host.gpus and not number:
+            raise SizeError(f"{host.name} has no GPUs: write hosts.{host.name}.gpus, or --gpus.")
+        number = number or _free(fleet, request.host, request.model)
         memory = memory or host.gpu_memory
-        if not count:
+        if not number:
             raise SizeError(
-                f"{host.name} has no free GPU: its {host.gpus} are assigned to other models. "
+                f"{host.name} has no free GPU: other models have its {host.gpus}. "
                 f"Correct hosts.{host.name}.gpus.count, or write --gpus."
             )
         if not memory:
@@ -110,9 +130,9 @@ def _gpus(request: Request, fleet: Fleet | None) -> Gpus:
                 f"the memory of the GPUs of {host.name} is unknown: write "
                 f"hosts.{host.name}.gpus.memory, or --memory, in GiB."
             )
-    if not count or not memory:
+    if not number or not memory:
         raise SizeError("the GPUs are unknown: write --gpus 4x80, or --fleet FILE --host NAME.")
-    return Gpus(count, memory)
+    return Gpus(number, memory)
 
 
 def _free(fleet: Fleet, host: str, model: str) -> int:

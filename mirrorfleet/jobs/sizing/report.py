@@ -17,14 +17,14 @@ from mirrorfleet.jobs.sizing.source import Source
 WIDTH = 80
 
 
-def entry(found: Source, proposal: Proposal, hosts: list[str], version: str) -> dict[str, Any]:
-    """Return the model for the fleet file, by its name."""
+def entry(found: Source, proposal: Proposal, place: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return the model for the fleet file, by its name; ``place`` are its hosts and port."""
     split = proposal.chosen.split
     keys = {
         "engine": "vllm",
         "version": version,
         **found.keys,
-        "hosts": hosts,
+        **place,
         "context": split.context,
         "output": proposal.output,
         "tensor_parallel": split.tensor_parallel,
