@@ -12,6 +12,7 @@ import yaml
 
 from mirrorfleet import fleet
 from mirrorfleet.cli.main import main
+from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.vllm import sizing, weights_size
 from mirrorfleet.engines.vllm.memory import GIB
 from tests.standins.hub import Hub, running
@@ -336,3 +337,42 @@ def test_misuse_has_its_fix(
     path.write_text(FLEET.format(url="http://127.0.0.1:9"))
     assert main(["size", *arguments.replace("FILE", str(path)).split()]) == code
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_init_writes_the_proposal(tmp_path: Path, capsys: Captured) -> None:
+    model = folder(tmp_path, "qwen3-coder-30b-a3b")
+    arguments = ["init", str(tmp_path / "fleet"), "--model", str(model), "--gpus", "4x79.6"]
+    assert main(arguments) == 0
+    loaded = fleet.load(tmp_path / "fleet/inventories/prod.yml")
+    assert loaded.warnings == ()
+    coder = loaded.models["coder"]
+    assert isinstance(coder, VllmModel)
+    assert coder.weights.source == str(model)
+    assert (coder.context, coder.tensor_parallel, coder.concurrency) == (262144, 2, 2)
+    assert (loaded.hosts["gpu-a"].gpus, loaded.hosts["gpu-a"].gpu_memory) == (4, int(79.6 * GIB))
+    assert "fallbacks: {coder: [cloud]}" in (tmp_path / "fleet/inventories/prod.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("--model MODEL", 2, "belong together: add `--model M --gpus 4x80`."),
+        ("--gpus 4x80", 2, "belong together"),
+        ("--model MODEL --gpus 4", 2, "belong together"),
+        ("--family hermes", 2, "--family is that of --model"),
+        ("--model MODEL --gpus 2x24", 1, "It needs 4 of these GPUs for one window"),
+        ("--model MODEL --gpus 4x80", 1, "the family of qwen2.5-coder-32b is unknown: add --fam"),
+        ("--model nothing --gpus 4x80", 1, "no such folder"),
+    ],
+)
+def test_init_without_a_proposal_writes_nothing(
+    arguments: str, code: int, message: str, tmp_path: Path, capsys: Captured
+) -> None:
+    model = folder(tmp_path, "qwen2.5-coder-32b")
+    words = arguments.replace("MODEL", str(model)).split()
+    assert main(["init", str(tmp_path / "fleet"), *words]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "fleet").exists()
+    if "unknown" in message:
+        assert main(["init", str(tmp_path / "fleet"), *words, "--family", "hermes"]) == 0
+        assert fleet.load(tmp_path / "fleet/inventories/prod.yml").models["coder"]

@@ -321,6 +321,28 @@ def test_weights_to_push_are_checked_on_the_controller(plans: Planned, tmp_path:
     assert "weights 100.0 GiB (200.0 GiB / 2)" in reason
 
 
+def test_the_window_of_a_live_engine_is_judged_by_its_gpus(plans: Planned) -> None:
+    def notes(observed: Observation, **other: Any) -> list[str]:
+        plan = plans("prod").hosts["gpu-c"]
+        engine = replace(plan.engines_of(VllmPlan)[0], **other)
+        return list(gpus.notices(engine, PLACE, observed))
+
+    trained = with_config(max_position_embeddings=262144, vocab_size=151936)
+    [note] = notes(trained)
+    assert note == (
+        "models.helper.context is 131072, but the model was trained for 262144 tokens, and by "
+        "estimate 2 windows of 262144 tokens fit the GPUs. Write context: 262144, or use fewer "
+        "GPUs."
+    )
+    assert notes(trained, context=262144) == []
+    assert notes(trained, build="cpu") == []
+    assert notes(with_values(trained, {WeightsSize(PLACE): None})) == [], "no weights yet"
+    assert notes(found(0)) == [], "memory shared with the machine"
+    [note] = notes(found(40))
+    assert note.startswith("models.helper.context is 131072, but by estimate 0.")
+    assert "the engine must hold one window. Write context:" in note
+
+
 @pytest.mark.usefixtures("offline_cache")
 def test_a_warning_is_shown_and_the_run_continues(
     plans: Planned, caplog: pytest.LogCaptureFixture

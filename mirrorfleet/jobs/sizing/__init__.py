@@ -29,7 +29,7 @@ from mirrorfleet.engines.vllm.sizing import (
 from mirrorfleet.jobs.sizing import report
 from mirrorfleet.jobs.sizing.source import Request, SizeError, Source, source
 
-__all__ = ["Request", "main", "size"]
+__all__ = ["Request", "SizeError", "main", "size", "starter"]
 
 PORT: int = schema.definition("vllmModel")["properties"]["port"]["default"]
 
@@ -64,6 +64,28 @@ def main(request: Request, *, as_json: bool) -> int:
     return 0
 
 
+def starter(text: str, request: Request) -> str:
+    """Return the starter fleet file with a model and GPUs in place of its own.
+
+    Raises ``SizeError`` if the model does not fit, or if its family is unknown.
+    """
+    sized = size(request)
+    if isinstance(sized.result, TooLarge):
+        raise SizeError("\n".join(report.too_large(sized.source, sized.result, sized.gpus)))
+    [keys] = sized.models.values()
+    if "family" not in keys:
+        raise SizeError(
+            f"the family of {sized.source.title} is unknown: add --family NAME, from "
+            "`mirrorfleet docs models`."
+        )
+    keys["hosts"] = {"labels": ["gpu"]}
+    model = report.as_yaml({"coder": keys}).partition("\n")[2]
+    before, _, rest = text.partition("  coder:\n")
+    after = rest[rest.index("  # A model of a provider") :]
+    gpus = f"{{count: {sized.gpus.count}, memory: {sized.gpus.memory / GIB:g}}}"
+    return f"{before}{model}{after}".replace("{count: 2}", gpus)
+
+
 def size(request: Request) -> Sized:
     """Return the proposal for a model. Raises ``SizeError``, and ``FleetError`` for a bad file."""
     fleet = fleets.load(request.fleet_file) if request.fleet_file else None
@@ -76,8 +98,7 @@ def size(request: Request) -> Sized:
         context=request.context,
         windows=request.windows,
         kv_cache_dtype=None if request.kv_cache_dtype == "auto" else request.kv_cache_dtype,
-        gpu_memory_utilization=request.utilization
-        or (declared.gpu_memory_utilization if declared else UTILIZATION),
+        gpu_memory_utilization=declared.gpu_memory_utilization if declared else UTILIZATION,
     )
     models: dict[str, Any] = {}
     if isinstance(result, Proposal):

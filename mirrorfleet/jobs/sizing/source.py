@@ -37,6 +37,7 @@ class Request:
     """What somebody asks for. Keys that are ``None`` are proposed.
 
     ``count`` and ``memory`` (GiB) are those of the GPUs; of ``host`` of the fleet file if unset.
+    ``written_to`` is the fleet file that will name a folder, if it is not ``fleet_file``.
     """
 
     model: str
@@ -49,7 +50,7 @@ class Request:
     context: int | None = None
     windows: int = sizing.WINDOWS
     kv_cache_dtype: str | None = None
-    utilization: float | None = None
+    written_to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def source(request: Request, fleet: Fleet | None) -> Source:
     path = Path(word)
     if path.exists():
         directory = path if path.is_dir() else path.parent
-        return _local(directory, _pushed(directory, request.fleet_file), request.family)
+        return _local(
+            directory, _pushed(directory, request.written_to or request.fleet_file), request.family
+        )
     if REPOSITORY.fullmatch(word):
         return _remote(_repository(word, request.revision or "main", fleet), request.family)
     known = did_you_mean(word, fleet.models) if fleet else ""
