@@ -97,7 +97,7 @@ def test_a_failure_has_its_remedy(hub: Hub, other: dict[str, str], message: str)
         repository(hub, **other).file("config.json")
 
 
-def test_a_missing_file_is_told_from_a_missing_repository(hub: Hub) -> None:
+def test_a_missing_file_is_no_missing_repository(hub: Hub) -> None:
     with pytest.raises(HubError) as caught:
         repository(hub).file("generation_config.json")
     assert caught.value.is_missing

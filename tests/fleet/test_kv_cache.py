@@ -102,6 +102,7 @@ def test_the_bytes_of_a_token(name: str, parallel: int, number: int, expected: i
         ("gemma-3-27b", 27),
         ("glm-4.5-air", 106),
         ("nemotron-3-nano-30b-a3b", 31.6),
+        ("nemotron-nano-9b-v2", 8.9),
         ("qwen2.5-coder-32b", 32.8),
     ],
 )
@@ -126,8 +127,8 @@ def test_the_trained_window(name: str, window: int) -> None:
     assert trained_window(MODELS[name]) == window
 
 
-# Published figures for vLLM, of a request with 262144 tokens. The last two are for 8192 and for
-# 2048 tokens a batch.
+# Published figures for vLLM 0.29, of a request with 262144 tokens. The last two are for 8192 and
+# for 2048 tokens a batch.
 GATED = {
     "num_hidden_layers": 64,
     "full_attention_interval": 4,
@@ -169,7 +170,8 @@ GEMMA_4 = {
             16384,
             5_514_854_400,
         ),
-        (MODELS["nemotron-3-nano-30b-a3b"], 16384, 1_725_628_416),
+        # 126 pages of attention, and for four groups of Mamba 2 layers: two each, three in 0.32.
+        (MODELS["nemotron-3-nano-30b-a3b"], 16384, 1_725_628_416 * 138 // 134),
         (GEMMA_4, 16384, 13_637 * 2_621_440),
         (GEMMA_4, 4096, 9_797 * 2_621_440),
     ],
@@ -200,6 +202,14 @@ def test_gemma_3_and_gpt_oss_alternate_without_a_list() -> None:
     oss = {key: value for key, value in MODELS["gpt-oss-20b"].items() if key != "layer_types"}
     counts = kv_cache.kinds(oss)
     assert counts and (counts["full"], counts["sliding"]) == (12, 12)
+
+
+def test_mistral_slides_unless_its_config_says_otherwise() -> None:
+    """vLLM 0.32.0 reserves 2018508800 bytes for a config.json without the key."""
+    model = {**MODELS["mistral-small-3.2-24b"]}
+    assert model.pop("sliding_window") is None
+    layers = kv_cache.layers(model, 1, 2)
+    assert layers and kv_cache.reserved(layers, 131072, 8192, 32) == 2_018_508_800
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_window_that_suits_its_gpus_has_no_note(
     assert "note:" not in output
 
 
-def test_without_the_memory_of_the_gpus_nothing_is_said(
+def test_without_the_memory_of_the_gpus_there_is_no_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran(tmp_path, capsys, "plan")

@@ -108,7 +108,7 @@ def test_a_model_that_does_not_fit_needs_so_many_gpus(
         assert isinstance(again, sizing.Proposal)
 
 
-def test_a_wanted_window_is_kept_or_refused_with_the_one_that_fits() -> None:
+def test_a_requested_window_is_kept_or_refused_with_the_one_that_fits() -> None:
     found = proposed("qwen3-coder-30b-a3b", 1, 80, context=65536, windows=1)
     assert isinstance(found, sizing.Proposal)
     assert found.context == 65536 and found.chosen.split.kv_cache_dtype is None
@@ -276,7 +276,7 @@ def test_an_unknown_architecture_says_what_it_assumes(tmp_path: Path, capsys: Ca
     )
     assert main(["size", str(path), "--gpus", "4x80"]) == 1
     assert (
-        "the size of the weights is unknown: config.json lacks figures. Put "
+        "the size of the weights is unknown: config.json does not have the figures. Put "
         "model.safetensors.index.json" in capsys.readouterr().err
     )
     (path / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 61000000000}}')

@@ -15,7 +15,10 @@ BLOCK = 16
 """Tokens of a block of vLLM's cache. Blocks of models with states are a multiple of it."""
 
 STATES = 2
-"""States of a request that vLLM keeps with prefix caching: the current one, and one to share."""
+"""States of a request that vLLM keeps with prefix caching: the current one, and one to share.
+
+Mamba 2 keeps a third one while it reads the prompt.
+"""
 
 SPARSE_FP8 = 656
 """Bytes of a token with kv_cache_dtype fp8 in a layer of sparse latent attention, with scales."""
@@ -30,6 +33,9 @@ NAMES: Mapping[str, Kind | None] = {
 
 PERIODS = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}
 """If config.json lists no layers: one of so many has full attention, the others slide."""
+
+SLIDING = {"mistral": 4096, "gemma2": 4096, "gemma3_text": 4096, "cohere2": 4096, "gpt_oss": 128}
+"""The windows of sliding layers that transformers assumes if config.json has no such key."""
 
 UNKNOWN = (
     "attention_chunk_size",
@@ -47,7 +53,7 @@ class Layers:
     """``count`` layers with a cache of the same kind, on one GPU.
 
     ``bytes`` are those of one token in one layer; those of a state do not depend on the tokens.
-    A sliding layer keeps ``window`` tokens. ``how`` is the product behind ``bytes``.
+    A sliding layer keeps ``window`` tokens, and vLLM reserves ``states`` for a request. ``how`` is the product behind ``bytes``.
     """
 
     kind: Kind
@@ -55,6 +61,7 @@ class Layers:
     bytes: int
     how: str
     window: int = 0
+    states: int = STATES
 
     def held(self, tokens: int) -> int:
         """Return the bytes that one layer keeps of a request of ``tokens`` tokens."""
@@ -100,7 +107,7 @@ def kinds(model: Mapping[str, Any]) -> Counter[Kind | None] | None:
         return Counter(NAMES[name] for name in named)
     if interval := whole(model, "full_attention_interval"):
         return Counter({"full": own // interval, "state": own - own // interval})
-    if not whole(model, "sliding_window") or model.get("use_sliding_window") is False:
+    if not _window(model) or model.get("use_sliding_window") is False:
         return Counter({"full": own})
     period = whole(model, "sliding_window_pattern") or PERIODS.get(str(model.get("model_type")), 0)
     full = own // period if period else 0
@@ -174,7 +181,7 @@ def _tokens(each: Layers, block: int, page: int) -> int:
 
 def _blocks(each: Layers, tokens: int, in_flight: int, block: int) -> int:
     if each.kind == "state":
-        return STATES
+        return each.states
     if each.kind == "sliding":
         return -(-min(each.window - 1 + in_flight, tokens) // block) + 1
     return -(-tokens // block)
@@ -189,7 +196,7 @@ def _layers(
     if count := counts["sliding"]:
         heads, dimension = _heads(model, parallel), _dimension(model)
         how = f"2 x {heads} heads x {dimension} x {number} bytes"
-        width, window = 2 * heads * dimension * number, whole(model, "sliding_window")
+        width, window = 2 * heads * dimension * number, _window(model)
         if not window:
             raise KeyError("sliding_window")
         found.append(Layers("sliding", count, width, how, window))
@@ -226,6 +233,7 @@ def _state(model: Mapping[str, Any], count: int, parallel: int) -> Layers:
         key, value = model["linear_key_head_dim"], model["linear_value_head_dim"]
         convolved = (2 * keys * key + values * value) // parallel
         kernel, dtype = model["linear_conv_kernel_dim"], model.get("mamba_ssm_dtype")
+        states = STATES
         shape, number = (values // parallel, value, key), _bytes(dtype, 2)
     else:
         heads, key = model["mamba_num_heads"], model["ssm_state_size"]
@@ -234,12 +242,12 @@ def _state(model: Mapping[str, Any], count: int, parallel: int) -> Layers:
             groups = parallel
         convolved = (heads * model["mamba_head_dim"] + 2 * groups * key) // parallel
         kernel, dtype = model["conv_kernel"], model.get("mamba_ssm_cache_dtype")
+        states = STATES + 1
         shape, number = (heads // parallel, model["mamba_head_dim"], key), _bytes(dtype, 4)
     size = convolved * (kernel - 1) * 2 + shape[0] * shape[1] * shape[2] * number
     product = " x ".join(map(str, shape))
-    return Layers(
-        "state", count, size, f"{product} x {number} + {convolved} x {kernel - 1} x 2 bytes"
-    )
+    how = f"{product} x {number} + {convolved} x {kernel - 1} x 2 bytes"
+    return Layers("state", count, size, how, states=states)
 
 
 def _heads(model: Mapping[str, Any], parallel: int, name: str = "num_key_value_heads") -> int:
@@ -248,6 +256,13 @@ def _heads(model: Mapping[str, Any], parallel: int, name: str = "num_key_value_h
         whole(model, name) or whole(model, "num_key_value_heads") or model["num_attention_heads"]
     )
     return max(1, heads // parallel)
+
+
+def _window(model: Mapping[str, Any]) -> int:
+    """Return the tokens that a sliding layer keeps; 0 if no layer slides."""
+    if "sliding_window" in model:
+        return whole(model, "sliding_window")
+    return SLIDING.get(str(model.get("model_type")), 0)
 
 
 def _dimension(model: Mapping[str, Any]) -> int:

@@ -75,7 +75,7 @@ class Need:
 class Overrun:
     """A model that does not fit its GPUs, for use after its name or key.
 
-    ``is_certain``: it is so far beyond the memory that vLLM cannot start.
+    ``is_certain``: it exceeds the memory so far that vLLM cannot start.
     """
 
     mistake: str

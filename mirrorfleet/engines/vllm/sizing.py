@@ -213,9 +213,9 @@ def propose(
     if not every:
         return TooLarge(None, None)
     best = max(every, key=lambda option: option.room.cache / option.room.window)
-    for wanted in dict.fromkeys((windows, 1)):
-        chosen = best if context else longest(model, best.split, wanted, gpus.memory) or best
-        if chosen.room.windows >= wanted:
+    for requested in dict.fromkeys((windows, 1)):
+        chosen = best if context else longest(model, best.split, requested, gpus.memory) or best
+        if chosen.room.windows >= requested:
             options = [*_options(model, chosen.split, counts, gpus.memory)]
             return Proposal(
                 chosen,

@@ -27,16 +27,16 @@ def notice(
     found = room(serving, model.config, weights, memory) if weights else None
     if found is None:
         return ""
-    key, context, wanted = f"models.{name}.context", serving.context, concurrency or 1
-    if found.windows < wanted:
-        fits = longest(model, _split(serving, context), wanted, memory, LEAST)
+    key, context, requested = f"models.{name}.context", serving.context, concurrency or 1
+    if found.windows < requested:
+        fits = longest(model, _split(serving, context), requested, memory, LEAST)
         fix = f"Write context: {fits.split.context}, or use" if fits else "Use"
-        windows = "one window" if wanted == 1 else f"{wanted} windows"
+        windows = "one window" if requested == 1 else f"{requested} windows"
         return (
             f"{key} is {context}, but by estimate {found.windows:.1f} such windows fit the GPUs, "
             f"and the engine must hold {windows}. {fix} more GPUs, or kv_cache_dtype: fp8."
         )
-    trained, many = trained_window(model.config) or 0, max(WINDOWS, wanted)
+    trained, many = trained_window(model.config) or 0, max(WINDOWS, requested)
     if context * WORTH <= trained:
         fits = longest(model, _split(serving, trained), many, memory, int(context * WORTH))
         if fits:

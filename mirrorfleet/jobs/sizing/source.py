@@ -197,7 +197,11 @@ def _weights(model: dict[str, Any], index: bytes, size: int, files: str) -> weig
     if found := weights_size.estimate(model):
         return found
     _, method = weights_size.bits(model)
-    what = f"quant_method '{method}' is not known here" if method else "config.json lacks figures"
+    what = (
+        f"quant_method '{method}' is not known here"
+        if method
+        else "config.json does not have the figures"
+    )
     raise SizeError(
         f"the size of the weights is unknown: {what}. Put {INDEX} of the repository beside "
         f"{CONFIG}."
