@@ -53,7 +53,8 @@ class Layers:
     """``count`` layers with a cache of the same kind, on one GPU.
 
     ``bytes`` are those of one token in one layer; those of a state do not depend on the tokens.
-    A sliding layer keeps ``window`` tokens, and vLLM reserves ``states`` for a request. ``how`` is the product behind ``bytes``.
+    A sliding layer keeps ``window`` tokens. vLLM reserves ``states`` for a request. ``how`` is the
+    product behind ``bytes``.
     """
 
     kind: Kind
@@ -246,7 +247,7 @@ def _state(model: Mapping[str, Any], count: int, parallel: int) -> Layers:
         shape, number = (heads // parallel, model["mamba_head_dim"], key), _bytes(dtype, 4)
     size = convolved * (kernel - 1) * 2 + shape[0] * shape[1] * shape[2] * number
     product = " x ".join(map(str, shape))
-    how = f"{product} x {number} + {convolved} x {kernel - 1} x 2 bytes"
+    how = f"({product} x {number} + {convolved} x {kernel - 1} x 2 bytes)"
     return Layers("state", count, size, how, states=states)
 
 

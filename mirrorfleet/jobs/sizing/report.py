@@ -142,7 +142,11 @@ def _cache(room: Room, split: Split) -> Iterator[str]:
     yield "KV cache on each GPU:"
     yield ""
     for each in room.layers:
-        kept = {"full": "a token", "sliding": f"a token, {each.window} kept", "state": "a request"}
+        kept = {
+            "full": "a token",
+            "sliding": f"a token, {each.window} kept",
+            "state": f"a state, {each.states} for a request",
+        }
         yield f"  {each.count} layers x {each.how}"
         yield f"      = {_kib(each.count * each.bytes)} {kept[each.kind]}"
     yield f"  one full window of {split.context} tokens: {gib(room.window)}"
