@@ -81,6 +81,13 @@ def init() -> click.Command:
     return command
 
 
+def size() -> click.Command:
+    """Propose how vLLM serves a model on given GPUs."""
+    from mirrorfleet.cli.size import command
+
+    return command
+
+
 def docs() -> click.Command:
     """Print a page of the documentation."""
     from mirrorfleet.cli.docs import command
@@ -157,6 +164,7 @@ OFFLINE: Mapping[str, Loader] = {
     "package": package,
     "fetch": fetch,
     "schema": schema,
+    "size": size,
     "docs": docs,
 }
 """Commands that contact no host, by name, in the order of `--help`."""

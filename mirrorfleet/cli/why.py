@@ -15,7 +15,7 @@ from mirrorfleet import fleet, terminal
 from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.config.problems import did_you_mean, printable
-from mirrorfleet.planning import FleetPlan, HostPlan
+from mirrorfleet.planning import FleetPlan, HostPlan, gpu_memory
 from mirrorfleet.planning.explain import Source, Value, group_values, values
 
 
@@ -29,7 +29,10 @@ def show_values(file: str, host: str | None, *, as_json: bool) -> int:
         print(json.dumps({plan.name: plan.to_json() for plan in hosts}, indent=2, default=str))
         return 0
     for plan in hosts:
-        _print_values(terminal.console(), planned, plan)
+        console = terminal.console()
+        _print_values(console, planned, plan)
+        for notice in gpu_memory.notices(planned.fleet, plan):
+            _print_reason(console, f"note: {notice}", indent="", style="yellow")
     return 0
 
 
@@ -108,11 +111,11 @@ def _print(console: Console, text: str, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
-def _print_reason(console: Console, reason: str) -> None:
+def _print_reason(console: Console, reason: str, indent: str = "    ", style: str = "dim") -> None:
     """Print a reason, indented, and wrapped between words at the width of the console."""
-    width = console.width - 4
+    width = console.width - len(indent)
     for line in wrap(printable(reason), width, break_long_words=False, break_on_hyphens=False):
-        _print(console, f"    {line}", style="dim")
+        _print(console, f"{indent}{line}", style=style)
 
 
 def _some(words: list[str]) -> str:
