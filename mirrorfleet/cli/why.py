@@ -15,7 +15,8 @@ from mirrorfleet import fleet, terminal
 from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.config.problems import did_you_mean, printable
-from mirrorfleet.planning import FleetPlan, HostPlan, gpu_memory
+from mirrorfleet.planning import FleetPlan, HostPlan
+from mirrorfleet.planning.engines import engine_notices
 from mirrorfleet.planning.explain import Source, Value, group_values, values
 
 
@@ -31,7 +32,7 @@ def show_values(file: str, host: str | None, *, as_json: bool) -> int:
     for plan in hosts:
         console = terminal.console()
         _print_values(console, planned, plan)
-        for notice in gpu_memory.notices(planned.fleet, plan):
+        for notice in engine_notices(planned.fleet, plan.name, plan.engines):
             _print_reason(console, f"note: {notice}", indent="", style="yellow")
     return 0
 
