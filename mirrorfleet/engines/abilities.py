@@ -6,6 +6,11 @@ from mirrorfleet.config import Model, ProviderModel
 from mirrorfleet.engines.registry import engine_of
 
 
+def generates(model: Model) -> bool:
+    """Return whether a model generates text, instead of embeddings or scores."""
+    return isinstance(model, ProviderModel) or model.task is None
+
+
 def is_claude(model: Model) -> bool:
     """Return whether a model is Claude, so that the client's own table of capabilities applies."""
     if not isinstance(model, ProviderModel):
@@ -29,4 +34,6 @@ def has_web_search(model: Model) -> bool:
 
 def has_tools(model: Model) -> bool:
     """Return whether a model supports tools, or it is unknown: a check reports unknown ones."""
-    return isinstance(model, ProviderModel) or not engine_of(model).missing_tools(model)
+    if isinstance(model, ProviderModel):
+        return True
+    return generates(model) and not engine_of(model).missing_tools(model)

@@ -5,25 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mirrorfleet.config import EngineModel
-from mirrorfleet.engines.registry import engine_of
+from mirrorfleet.config.engine_model import Task
+from mirrorfleet.engines.abilities import has_tools
 from mirrorfleet.planning.provenance import derived_from
 
 
 @dataclass(frozen=True)
 class RunningPlan:
     """An engine at ``url``, which is ready when it lists ``served_name``, and calls a tool if it
-    has ``tools``."""
+    has ``tools``, or does its ``task``."""
 
     url: str = derived_from("models.{model}.url")
     served_name: str = derived_from(
         "models.{model}.served_name", "models.{model}", reason="the name in this file, if unset"
     )
     tools: bool = derived_from("models.{model}", reason="whether the model calls tools")
+    task: Task | None = derived_from("models.{model}.task")
 
 
 def running(model: EngineModel) -> RunningPlan | None:
     """Return the plan of a model's running engine; ``None`` if Mirrorfleet installs the engine."""
     if model.url is None:
         return None
-    tools = not engine_of(model).missing_tools(model)
-    return RunningPlan(model.url, model.name_at_engine, tools)
+    return RunningPlan(model.url, model.name_at_engine, has_tools(model), model.task)

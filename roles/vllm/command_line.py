@@ -6,9 +6,15 @@ import json
 from typing import Any
 
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.runtime.paths import ROOT, STATE
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+CURRENT = f"{ROOT}/{{}}/current"
+"""The directory of a service's current generation."""
+
+TEMPLATE = "chat_template.jinja"
+"""The file of a generation with the chat template."""
 
 JOBS = "8"
 """The most kernels that ninja compiles at the same time. By default it uses every core, and one
@@ -23,6 +29,11 @@ def arguments(engine: VllmPlan) -> list[str]:
         f"--port={engine.port}",
         f"--max-model-len={engine.context}",
     ]
+    if engine.task:
+        # Its default, auto, would let many of these models generate text.
+        options.append("--runner=pooling")
+    if engine.chat_template:
+        options.append(f"--chat-template={CURRENT.format(engine.service)}/{TEMPLATE}")
     if engine.tool_parser:
         options += ["--enable-auto-tool-choice", f"--tool-call-parser={engine.tool_parser}"]
     if engine.reasoning_parser:

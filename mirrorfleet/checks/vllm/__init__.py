@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from mirrorfleet.checks.vllm import (
     arguments,
+    chat_template,
     environment,
     nodes,
     parsers,
     paths,
     releases,
+    shares,
     weights,
 )
 from mirrorfleet.config import Fleet
@@ -18,5 +20,15 @@ from mirrorfleet.config.problems import Problem
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for check in (arguments, weights, parsers, environment, paths, nodes, releases):
+    for check in (
+        arguments,
+        weights,
+        parsers,
+        chat_template,
+        shares,
+        environment,
+        paths,
+        nodes,
+        releases,
+    ):
         yield from check.problems(fleet)
