@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config import EngineModel, Fleet, Host
+from mirrorfleet.config.engine_model import device_name
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.engines.placement import Holder, assign, by_host, models_of, sharers
 
@@ -32,6 +33,14 @@ def _kinds(fleet: Fleet, model: EngineModel) -> Iterator[Problem]:
     if uuids and len(uuids) < len(model.devices or ()):
         yield fleet.document.problem(
             key, "mixes indices and UUIDs, which CUDA does not accept.", "Write one kind only."
+        )
+    elif uuids and len(model.hosts) > 1:
+        yield fleet.document.problem(
+            key,
+            f"has UUIDs, but the model has {len(model.hosts)} hosts, and a UUID exists on one "
+            "host only.",
+            "Write indices, or a model for each host.",
+            given=(("models", model.name, "hosts"),),
         )
     elif len(uuids) > 1 and any(device.startswith("MIG-") for device in uuids):
         yield fleet.document.problem(
@@ -77,16 +86,17 @@ def _shared(
     if len(shares) < len(models):
         yield fleet.document.problem(
             key,
-            f"GPU {holder.device} of {host.name} is assigned to '{holder.model}' too.",
+            f"{device_name(holder.device)} of {host.name} is assigned to '{holder.model}' too.",
             "Assign each GPU to one model.",
         )
     elif model is models[-1] and round(sum(shares.values()), 6) > LARGEST:
+        total = sum(shares.values())
         parts = " + ".join(f"{share} of '{name}'" for name, share in shares.items())
         yield fleet.document.problem(
             key,
-            f"GPU {holder.device} of {host.name} is assigned to '{holder.model}' too, and their "
-            f"gpu_memory_utilization adds up to {sum(shares.values()):.2f} ({parts}); the maximum "
-            f"is {LARGEST}.",
+            f"{device_name(holder.device)} of {host.name} is assigned to '{holder.model}' too, and "
+            f"their gpu_memory_utilization adds up to {total:.2f} ({parts}); the maximum is "
+            f"{LARGEST}.",
             f"Write gpu_memory_utilization: {int(100 * LARGEST / len(shares)) / 100} for each, or "
             "assign each GPU to one model.",
             given=tuple(("models", name, "gpu_memory_utilization") for name in shares),

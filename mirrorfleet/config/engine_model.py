@@ -14,6 +14,11 @@ Device = int | str
 """A GPU: its index, or the UUID of a GPU (GPU-...) or of a MIG slice (MIG-...)."""
 
 
+def device_name(device: Device) -> str:
+    """Return the name of a GPU in messages."""
+    return f"GPU {device}" if isinstance(device, int) else device
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineModel:
     """The base of the models of each engine; ``engine`` is its word in the fleet file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mirrorfleet.config.engine_model import Device
+from mirrorfleet.config.engine_model import Device, device_name
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
@@ -70,7 +70,7 @@ def problems(plan: HostPlan, engine: VllmPlan, observed: Observation) -> Iterato
             continue
         if named.slice is None and named.gpu in divided:
             yield error(
-                f"'{engine.model}' needs GPU {device}, which is divided into MIG slices.",
+                f"'{engine.model}' needs {device_name(device)}, which is divided into MIG slices.",
                 f"Write a slice, as {divided[named.gpu]}, or disable MIG: nvidia-smi -i "
                 f"{named.gpu} -mig 0.",
             )
@@ -97,7 +97,8 @@ def _held(plan: HostPlan, engine: VllmPlan, listed: Sequence[NamedDevice]) -> It
         if named and named in others and others[named][1] != device:
             model, other = others[named]
             yield error(
-                f"'{engine.model}' needs GPU {device}, which is GPU {other} of '{model}'.",
+                f"'{engine.model}' needs {device_name(device)}, which is {device_name(other)} of "
+                f"'{model}'.",
                 "Assign each GPU to one model; to share it, write the same name at both.",
             )
 

@@ -100,7 +100,7 @@ def test_a_developers_key_opens_neither_path(gateway: Gateway) -> None:
         assert f"doesn't open {path}" in json.dumps(answer.body)
 
 
-def test_a_chat_model_beside_them_still_answers(gateway: Gateway, upstream: Upstream) -> None:
+def test_a_model_on_the_same_gpu_by_its_uuid_answers(gateway: Gateway, upstream: Upstream) -> None:
     assert gateway.ask("/v1/messages", message("coder")).text == "pong"
 
 

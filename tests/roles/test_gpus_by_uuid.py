@@ -143,14 +143,14 @@ def test_the_memory_is_that_of_the_slice(host: Machine) -> None:
 
 def test_one_gpu_by_index_and_by_uuid_is_found(host: Machine) -> None:
     assert problems(host, "slice", devices=(1,)) == [
-        f"'slice' needs GPU 1, which is GPU {WHOLE} of 'whole'. Assign each GPU to one model; to "
+        f"'slice' needs GPU 1, which is {WHOLE} of 'whole'. Assign each GPU to one model; to "
         "share it, write the same name at both."
     ]
 
 
 def test_a_divided_gpu_needs_the_name_of_a_slice(host: Machine) -> None:
     [reason] = problems(host, "whole", devices=(DIVIDED,))
-    assert reason.startswith(f"'whole' needs GPU {DIVIDED}, which is divided into MIG slices.")
+    assert reason.startswith(f"'whole' needs {DIVIDED}, which is divided into MIG slices.")
     [reason] = problems(host, "slice", devices=(0,))
     assert reason.startswith("'slice' needs GPU 0, which is divided into MIG slices.")
 
