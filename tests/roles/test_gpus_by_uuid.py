@@ -164,7 +164,7 @@ def test_a_slice_that_vllm_may_not_look_up_is_a_warning(host: Machine) -> None:
 
 
 def test_a_gpu_that_has_failed_is_not_a_traceback(host: Machine) -> None:
-    """The list can have a GPU that the query lacks: its memory is unknown."""
+    """The list can have a GPU that the query does not have: its memory is unknown."""
     host.add(
         "nvidia-smi", f"case $1 in -L) echo '{LIST}' ;; *) echo '{QUERY.splitlines()[0]}' ;; esac"
     )
