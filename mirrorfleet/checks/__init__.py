@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from mirrorfleet.checks import (
+    abilities,
     aliases,
     budgets,
     claude,
@@ -47,6 +48,7 @@ CHECKS: list[Check] = [
     hub.problems,
     models.problems,
     pooling.problems,
+    abilities.problems,
     running.problems,
     providers.problems,
     gpus.problems,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from mirrorfleet.config.abilities import AbilityKeys
 from mirrorfleet.config.reader import Secret
 
 Task = Literal["embed", "rerank"]
@@ -26,7 +27,7 @@ class EngineModel:
     ``devices`` are the GPUs that the model names itself. A model with a ``task`` generates no text:
     its ``output`` is 0. ``api_key`` is the key that the engine asks for, ``None`` where it asks for
     none. A model of an engine that already runs has its ``url`` and no hosts; ``served_name`` is
-    the name of the model there.
+    the name of the model there. ``own_abilities`` are the abilities that the file has for it.
     """
 
     engine: ClassVar[str]
@@ -40,6 +41,7 @@ class EngineModel:
     api_key: Secret | None = None
     url: str | None = None
     served_name: str | None = None
+    own_abilities: AbilityKeys = field(default_factory=AbilityKeys)
 
     @property
     def name_at_engine(self) -> str:

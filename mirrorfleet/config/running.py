@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirrorfleet.config.abilities import ability_keys
 from mirrorfleet.config.reader import Section
 
 
@@ -19,4 +20,5 @@ def common(section: Section) -> dict[str, Any]:
         "output": section.get("output") or 0,
         "task": section.get("task"),
         "api_key": section.secret("api_key"),
+        "own_abilities": ability_keys(section),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import EngineModel
 from mirrorfleet.config.engine_model import Task
-from mirrorfleet.engines.abilities import has_tools
+from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -27,4 +27,4 @@ def running(model: EngineModel) -> RunningPlan | None:
     """Return the plan of a model's running engine; ``None`` if Mirrorfleet installs the engine."""
     if model.url is None:
         return None
-    return RunningPlan(model.url, model.name_at_engine, has_tools(model), model.task)
+    return RunningPlan(model.url, model.name_at_engine, abilities(model).tools, model.task)

@@ -10,11 +10,15 @@ from typing import Any, Literal
 from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
 from mirrorfleet.config.engine_model import Device, Task
 from mirrorfleet.config.vllm import VllmModel, Weights
+from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.placement import assign, by_host, sharers
 from mirrorfleet.engines.vllm.families import arguments
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
+from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
 from mirrorfleet.planning.provenance import derived_from
+
+TEMPLATE = "default-chat-template-kwargs"
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,12 @@ class VllmPlan:
     chat_template: Path | None = derived_from(
         "models.{model}.chat_template", reason="if unset, that of the weights"
     )
+    template_arguments: Mapping[str, Any] = derived_from(
+        "models.{model}.thinking",
+        "models.{model}.family",
+        "models.{model}.arguments.default-chat-template-kwargs",
+        reason="a request without thinking must not think: a client sends none if it is disabled",
+    )
     arguments: Mapping[str, Any] = derived_from(
         "models.{model}.arguments",
         "models.{model}.family",
@@ -205,6 +215,9 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
 def _engine(
     fleet: Fleet, model: VllmModel, models: Sequence[VllmModel], host: Host, devices: Devices
 ) -> VllmPlan:
+    template_arguments: Mapping[str, Any] = {}
+    if not model.task and TEMPLATE not in model.arguments:
+        template_arguments = defaults(model, known_abilities(model).thinking.value)
     return VllmPlan(
         engine=model.engine,
         model=model.name,
@@ -234,7 +247,13 @@ def _engine(
         tool_parser=tool_parser(model),
         reasoning_parser=reasoning_parser(model),
         chat_template=model.chat_template,
-        arguments=arguments(model),
+        template_arguments=template_arguments,
+        arguments={
+            name: value
+            for name, value in arguments(model).items()
+            # Thinking decides these arguments, unless the file has them.
+            if name != TEMPLATE or not template_arguments
+        },
         environment=model.environment,
         api_key=model.api_key,
         nodes=_nodes(fleet, model, host.name, devices),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks.vllm import (
+    abilities,
     arguments,
     chat_template,
     environment,
+    memory,
     nodes,
     parsers,
     paths,
@@ -23,7 +25,9 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     for check in (
         arguments,
         weights,
+        memory,
         parsers,
+        abilities,
         chat_template,
         shares,
         environment,
