@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from mirrorfleet.config import Fleet, Model, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import generates
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -68,6 +69,8 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
             )
         elif _assumed(model) or _assumed(other):
             continue  # the check of providers reports it
+        elif not (generates(model) and generates(other)):
+            continue  # the check of pooling models reports it
         elif key[0] == "context_window_fallbacks":
             if other.context <= model.context:
                 yield fleet.document.problem(

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.engines.abilities import generates
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
-        if model.output >= model.context:
+        if generates(model) and model.output >= model.context:
             yield fleet.document.problem(
                 ("models", model.name, "output"),
                 f"is {model.output} tokens, but the context window is {model.context}: a prompt "

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from mirrorfleet.config import Fleet, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import abilities
+from mirrorfleet.engines.abilities import abilities, generates
 from mirrorfleet.engines.registry import engine_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for key, name in _used(fleet):
         model = fleet.find(name)
-        if model is None or isinstance(model, ProviderModel):
+        if model is None or isinstance(model, ProviderModel) or not generates(model):
             continue
         if not abilities(model).tools:
             reason = engine_of(model).missing_tools(model)

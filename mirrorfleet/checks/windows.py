@@ -9,6 +9,7 @@ from mirrorfleet.config.compaction import MARGIN
 from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import generates
 
 SMALLEST = 65_536
 """Least context window, in tokens. Claude Code's own prompt takes 15,000 to 57,000 of them."""
@@ -20,6 +21,12 @@ PAGE = 35_000
 """Most tokens of a web page: WebFetch sends up to 100,000 characters, about three per token."""
 
 
+def _find(fleet: Fleet, name: str) -> Model | None:
+    """Return the model of a name; ``None`` for one without turns, which another check reports."""
+    model = fleet.find(name)
+    return model if model and generates(model) else None
+
+
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for group in fleet.developers.values():
         yield from _window(fleet, group)
@@ -29,7 +36,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
-    model = fleet.find(group.model)
+    model = _find(fleet, group.model)
     if model and model.context < SMALLEST:
         yield fleet.document.warning(
             ("developers", group.name, "model"),
@@ -47,7 +54,7 @@ def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             "increase its context.",
         )
     # The client uses the context window of `model` for all its requests.
-    other = fleet.find(group.subagent_model) if group.subagent_model else None
+    other = _find(fleet, group.subagent_model) if group.subagent_model else None
     if model and other and other.context < model.context and not _has_fallback(fleet, other, model):
         yield fleet.document.warning(
             ("developers", group.name, "subagent_model"),
@@ -92,9 +99,9 @@ def _outputs(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
     The client requests the same output from all models.
     """
-    model = fleet.find(group.model)
+    model = _find(fleet, group.model)
     for tier in table("claude_code"):
-        other = fleet.find(tier)
+        other = _find(fleet, tier)
         if model and other and other is not model and model.output >= other.context:
             yield fleet.document.problem(
                 ("developers", group.name, "model"),
@@ -109,13 +116,13 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
     The client requests ``haiku`` only for titles and web pages: see ``_pages``.
     """
-    model = fleet.find(group.model)
+    model = _find(fleet, group.model)
     small = {
         tier: other
         for tier in table("claude_code")
         if tier != "haiku"
         and model
-        and (other := fleet.find(tier))
+        and (other := _find(fleet, tier))
         and opens(fleet, group, other)
         and model.output < other.context < model.context
         and not _has_fallback(fleet, other, model)
@@ -135,7 +142,7 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
 
 def _pages(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     """Yield a warning if web pages, with the output of ``model`` reserved, do not fit ``haiku``."""
-    model, small = fleet.find(group.model), fleet.find("haiku")
+    model, small = _find(fleet, group.model), _find(fleet, "haiku")
     denied = "WebFetch" in group.permissions.deny
     if not model or not small or small is model or denied or not opens(fleet, group, small):
         return

@@ -17,7 +17,8 @@ def common(section: Section) -> dict[str, Any]:
         "url": section["url"].rstrip("/"),
         "served_name": section.get("served_name"),
         "context": section["context"],
-        "output": section["output"],
+        "output": section.get("output") or 0,
+        "task": section.get("task"),
         "api_key": section.secret("api_key"),
         "own_abilities": ability_keys(section),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mirrorfleet.config.abilities import ability_keys
@@ -45,7 +46,7 @@ class RunningVllmModel(AnyVllmModel):
 class VllmModel(AnyVllmModel):
     """A model with an engine of its own on each of its hosts.
 
-    ``arguments`` are vLLM's own options.
+    ``chat_template`` is a file of the controller; ``arguments`` are vLLM's own options.
     """
 
     version: str
@@ -63,6 +64,7 @@ class VllmModel(AnyVllmModel):
     kv_cache_dtype: str | None
     max_num_seqs: int | None
     concurrency: int | None
+    chat_template: Path | None
     arguments: Mapping[str, Any]
     environment: Mapping[str, str]
 
@@ -77,6 +79,11 @@ class VllmModel(AnyVllmModel):
         if self.build == "cpu":
             return 0
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel // self.nodes
+
+    @property
+    def gpu_share(self) -> float:
+        """Return the share of the memory of each of its GPUs."""
+        return self.gpu_memory_utilization
 
     @property
     def replicas(self) -> tuple[tuple[str, ...], ...]:
@@ -111,7 +118,8 @@ def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:
         node_port=section["node_port"],
         port=section["port"],
         context=section["context"],
-        output=section["output"],
+        output=section.get("output") or 0,
+        task=section.get("task"),
         tensor_parallel=section["tensor_parallel"],
         pipeline_parallel=section.get("pipeline_parallel") or section["nodes"],
         data_parallel=section["data_parallel"],
@@ -122,6 +130,7 @@ def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:
         kv_cache_dtype=section.get("kv_cache_dtype"),
         max_num_seqs=section.get("max_num_seqs"),
         concurrency=section.get("concurrency"),
+        chat_template=section.path("chat_template"),
         arguments=section["arguments"],
         environment={name: str(value) for name, value in environment.items()},
         api_key=section.secret("api_key"),

@@ -20,6 +20,10 @@ __all__ = [
 
 T = TypeVar("T")
 
+POOLS = "its task"
+NO = Known(False, POOLS)
+"""An ability of a model that generates no text."""
+
 PROVIDER_THINKING = ThinkingKeys("switchable", "disabled")
 """Thinking at a provider: LiteLLM translates the levels of effort."""
 
@@ -37,6 +41,8 @@ def abilities(model: Model) -> Abilities:
 
 def known_abilities(model: Model) -> KnownAbilities:
     """Return the abilities of a model, each with its source."""
+    if not generates(model):
+        return KnownAbilities(NO, NO, NO, Known(NO_THINKING, POOLS))
     derived = (
         _of_provider(model)
         if isinstance(model, ProviderModel)
@@ -74,6 +80,11 @@ def _listed(model: ProviderModel, ability: str, default: bool) -> Known[bool]:
     if model.listed_abilities is None:
         return assumed(default)
     return Known(ability in model.listed_abilities, "LiteLLM's price list")
+
+
+def generates(model: Model) -> bool:
+    """Return whether a model generates text, instead of embeddings or scores."""
+    return isinstance(model, ProviderModel) or model.task is None
 
 
 def is_claude(model: Model) -> bool:

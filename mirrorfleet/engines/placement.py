@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from mirrorfleet.config import EngineModel, Fleet, Host
+from mirrorfleet.config.engine_model import Device
 
 M = TypeVar("M", bound=EngineModel)
 
@@ -13,7 +14,7 @@ M = TypeVar("M", bound=EngineModel)
 class Holder(NamedTuple):
     """A GPU that is assigned to another model."""
 
-    device: int
+    device: Device
     model: str
 
 
@@ -21,7 +22,7 @@ class Share(NamedTuple):
     """The GPUs of one model on a host. ``held``: its GPUs that are assigned to other models."""
 
     model: EngineModel
-    devices: tuple[int, ...]
+    devices: tuple[Device, ...]
     held: tuple[Holder, ...]
 
 
@@ -46,7 +47,7 @@ def assign(models: Iterable[EngineModel], gpus: int) -> list[Share]:
     devices than the model needs means that the host does not have enough.
     """
     models = list(models)
-    holders: dict[int, str] = {}
+    holders: dict[Device, str] = {}
     shares: dict[str, Share] = {}
     for model in models:
         if model.devices is not None:
@@ -60,6 +61,12 @@ def assign(models: Iterable[EngineModel], gpus: int) -> list[Share]:
             shares[model.name] = Share(model, tuple(free), ())
             holders.update(dict.fromkeys(free, model.name))
     return [shares[model.name] for model in models]
+
+
+def sharers(models: Iterable[EngineModel], model: EngineModel) -> list[EngineModel]:
+    """Return the models of a host that name one of the GPUs that ``model`` names, with itself."""
+    named = set(model.devices or ())
+    return [other for other in models if named.intersection(other.devices or ())]
 
 
 def free(fleet: Fleet, host: Host) -> tuple[int, ...]:

@@ -47,6 +47,12 @@ class Engine(Protocol[M]):
     api_path: ClassVar[str] = ""
     """The path between port and request in that provider's URL: "/v1" for ``hosted_vllm``."""
 
+    pooling_provider: ClassVar[str] = "hosted_vllm"
+    """LiteLLM's provider for models with a ``task``: OpenAI's /embeddings, and /rerank."""
+
+    pooling_path: ClassVar[str] = "/v1"
+    """The path between port and request in that provider's URL."""
+
     alive_path: ClassVar[str] = "/version"
     """A path that it serves without a key, to test the connection."""
 

@@ -13,6 +13,9 @@ from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
 
+MODES = {"embed": "embedding", "rerank": "rerank"}
+"""LiteLLM's word for each task of a pooling model."""
+
 LISTED = "if unset, for a provider's model, from the price list of this release of LiteLLM"
 
 
@@ -49,6 +52,9 @@ class Route:
     )
     context: int = derived_from("models.{model}.context", reason=LISTED)
     output: int = derived_from("models.{model}.output", reason=LISTED)
+    mode: str | None = derived_from(
+        "models.{model}.task", reason="LiteLLM's word for what the model does, if not answers"
+    )
     base_model: str | None = derived_from("models.{model}.base_model")
     abilities: Abilities = derived_from("models.{model}")
     is_claude: bool = derived_from(
@@ -96,17 +102,22 @@ def _to_engine(
 ) -> Iterator[Route]:
     engine = engine_of(model)
     heads = [(fleet.hosts[host].address, ports[model.name, host]) for host in model.heads]
+    provider, path = engine.litellm_provider, engine.api_path
+    if model.task:
+        provider, path = engine.pooling_provider, engine.pooling_path
     for url in [model.url] if model.url else [http(*head) for head in heads]:
         yield Route(
             model=model.name,
             engine=engine.name,
-            upstream=f"{engine.litellm_provider}/{model.name_at_engine}",
-            settings={"api_base": url + engine.api_path},
+            upstream=f"{provider}/{model.name_at_engine}",
+            settings={"api_base": url + path},
             secrets={"api_key": model.api_key} if model.api_key else {},
-            bearer=model.api_key is not None,
+            # Requests for embeddings and scores send the key as a bearer token by themselves.
+            bearer=model.api_key is not None and model.task is None,
             drop_params=True,
             context=model.context,
             output=model.output,
+            mode=MODES.get(model.task or ""),
             base_model=None,
             abilities=abilities(model),
             is_claude=False,
@@ -130,6 +141,7 @@ def _to_provider(model: ProviderModel) -> Route:
         drop_params=model.provider != "anthropic",
         context=model.context,
         output=model.output,
+        mode=None,
         base_model=model.base_model,
         abilities=abilities(model),
         is_claude=is_claude(model),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
+from mirrorfleet.config.engine_model import Device, Task
 from mirrorfleet.config.vllm import VllmModel, Weights
 from mirrorfleet.engines.abilities import known_abilities
-from mirrorfleet.engines.placement import assign, by_host
+from mirrorfleet.engines.placement import assign, by_host, sharers
+from mirrorfleet.engines.vllm.families import arguments
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
 from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
@@ -25,7 +27,7 @@ class NodePlan:
 
     name: str
     address: str = derived_from("hosts.{name}.address")
-    devices: tuple[int, ...] = derived_from("models.{model}.devices", "hosts.{name}.gpus.count")
+    devices: tuple[Device, ...] = derived_from("models.{model}.devices", "hosts.{name}.gpus.count")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class VllmPlan:
 
     engine: str = derived_from("models.{model}.engine")
     model: str = derived_from("models.{model}", reason="the engine's --served-model-name")
+    task: Task | None = derived_from("models.{model}.task")
     version: str = derived_from("models.{model}.version")
     build: Literal["cuda", "cpu"] = derived_from("models.{model}.build")
     lock: Path = derived_from(
@@ -86,10 +89,14 @@ class VllmPlan:
         "models.{model}.pipeline_parallel", "models.{model}.nodes"
     )
     data_parallel: int = derived_from("models.{model}.data_parallel")
-    devices: tuple[int, ...] = derived_from(
+    devices: tuple[Device, ...] = derived_from(
         "models.{model}.devices",
         "hosts.{host}.gpus.count",
         reason="if unset, the first GPUs that no other model has",
+    )
+    shares_gpus_with: tuple[str, ...] = derived_from(
+        "models.{model}.devices",
+        reason="engines on one GPU start one after the other: each measures its free memory",
     )
     cuda_compat: str | None = derived_from("hosts.{host}.gpus.cuda_compat")
     gpu_memory_utilization: float = derived_from("models.{model}.gpu_memory_utilization")
@@ -111,13 +118,20 @@ class VllmPlan:
         "models.{model}.family",
         reason="if unset, from the family in mirrorfleet/data/families.yml",
     )
+    chat_template: Path | None = derived_from(
+        "models.{model}.chat_template", reason="if unset, that of the weights"
+    )
     template_arguments: Mapping[str, Any] = derived_from(
         "models.{model}.thinking",
         "models.{model}.family",
         "models.{model}.arguments.default-chat-template-kwargs",
         reason="a request without thinking must not think: a client sends none if it is disabled",
     )
-    arguments: Mapping[str, Any] = derived_from("models.{model}.arguments")
+    arguments: Mapping[str, Any] = derived_from(
+        "models.{model}.arguments",
+        "models.{model}.family",
+        reason="with the options that the family needs in mirrorfleet/data/families.yml",
+    )
     environment: Mapping[str, str] = derived_from("models.{model}.environment")
     api_key: Secret | None = derived_from("models.{model}.api_key")
     nodes: NodesPlan | None = derived_from("models.{model}.nodes")
@@ -154,7 +168,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
         for share in assign(models, fleet.hosts[host].gpus)
     }
     return {
-        name: tuple(_engine(fleet, model, fleet.hosts[name], devices) for model in models)
+        name: tuple(_engine(fleet, model, models, fleet.hosts[name], devices) for model in models)
         for name, models in by_host(fleet, VllmModel).items()
     }
 
@@ -179,7 +193,7 @@ def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
                 yield host, NodeRule(model.name, model.node_port, allowed_sources)
 
 
-Devices = Mapping[tuple[str, str], tuple[int, ...]]
+Devices = Mapping[tuple[str, str], tuple[Device, ...]]
 """The GPUs of each host and model."""
 
 
@@ -198,10 +212,16 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
     )
 
 
-def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> VllmPlan:
+def _engine(
+    fleet: Fleet, model: VllmModel, models: Sequence[VllmModel], host: Host, devices: Devices
+) -> VllmPlan:
+    template_arguments: Mapping[str, Any] = {}
+    if not model.task and TEMPLATE not in model.arguments:
+        template_arguments = defaults(model, known_abilities(model).thinking.value)
     return VllmPlan(
         engine=model.engine,
         model=model.name,
+        task=model.task,
         version=model.version,
         build=model.build,
         lock=fleet.locks.path("vllm", model.lock_name),
@@ -214,6 +234,9 @@ def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> Vll
         pipeline_parallel=model.pipeline_parallel,
         data_parallel=model.data_parallel,
         devices=devices[host.name, model.name],
+        shares_gpus_with=tuple(
+            other.name for other in sharers(models, model) if other is not model
+        ),
         cuda_compat=host.cuda_compat if model.build == "cuda" else None,
         gpu_memory_utilization=model.gpu_memory_utilization,
         dtype=model.dtype,
@@ -223,10 +246,14 @@ def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> Vll
         concurrency=model.concurrency,
         tool_parser=tool_parser(model),
         reasoning_parser=reasoning_parser(model),
-        template_arguments={}
-        if TEMPLATE in model.arguments
-        else defaults(model, known_abilities(model).thinking.value),
-        arguments=model.arguments,
+        chat_template=model.chat_template,
+        template_arguments=template_arguments,
+        arguments={
+            name: value
+            for name, value in arguments(model).items()
+            # Thinking decides these arguments, unless the file has them.
+            if name != TEMPLATE or not template_arguments
+        },
         environment=model.environment,
         api_key=model.api_key,
         nodes=_nodes(fleet, model, host.name, devices),

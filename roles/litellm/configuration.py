@@ -155,10 +155,11 @@ def _deployment(
     parameters |= _without_none(stream_timeout=gateway.stream_timeout)
     if rate := gateway.limits.models.get(route.model):
         parameters |= _without_none(rpm=rate.rpm, tpm=rate.tpm)
-    information: dict[str, Any] = {
-        "max_input_tokens": route.context - route.output,
-        "max_output_tokens": route.output,
-    }
+    information: dict[str, Any] = {"max_input_tokens": route.context - route.output}
+    if route.mode:
+        information["mode"] = route.mode
+    else:
+        information["max_output_tokens"] = route.output
     if route.base_model:
         information["base_model"] = route.base_model
     if route.adaptive_thinking:

@@ -117,10 +117,14 @@ def down(gateway: LitellmPlan, unreached: Iterable[str]) -> set[str]:
 
 
 def addresses(plan: HostPlan) -> set[str]:
-    """Return the URLs of a host's engines; an engine on several nodes has its first node's."""
+    """Return the URLs of a host's engines, for answers and for embeddings.
+
+    An engine on several nodes has its first node's.
+    """
     return {
-        f"{http(engine.head_address, engine.port)}{ENGINES[engine.engine].api_path}"
+        f"{http(engine.head_address, engine.port)}{path}"
         for engine in plan.engines
+        for path in (ENGINES[engine.engine].api_path, ENGINES[engine.engine].pooling_path)
     }
 
 

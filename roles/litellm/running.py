@@ -22,6 +22,9 @@ FILES = Path(__file__).parent / "files"
 SCRIPT = "running_engines.py"
 LIST = "running.json"
 
+POOLING = {"embed": "/v1/embeddings", "rerank": "/v1/rerank"}
+"""The path of each task of a pooling model."""
+
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -80,12 +83,14 @@ def hooks(gateway: LitellmPlan) -> str:
 def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, Any]:
     engine = ENGINES[route.engine or ""]
     is_native = engine.litellm_provider == "anthropic"
+    path = "/v1/messages" if is_native else "/v1/chat/completions"
     return {
         "model": route.model,
         "url": plan.url,
         "served_name": plan.served_name,
         "variable": variables(gateway.routes)[route.model, "api_key"] if route.secrets else "",
-        "path": "/v1/messages" if is_native else "/v1/chat/completions",
+        "path": POOLING[plan.task] if plan.task else path,
+        **({"task": plan.task} if plan.task else {}),
         "context": route.context,
         "output": route.output,
         "tools": plan.tools,

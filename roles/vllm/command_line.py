@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mirrorfleet.planning.vllm import TEMPLATE, VllmPlan
-from mirrorfleet.runtime.paths import STATE
+from mirrorfleet.planning.vllm import TEMPLATE as TEMPLATE_ARGUMENTS
+from mirrorfleet.planning.vllm import VllmPlan
+from mirrorfleet.runtime.paths import ROOT, STATE
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+CURRENT = f"{ROOT}/{{}}/current"
+"""The directory of a service's current generation."""
+
+TEMPLATE = "chat_template.jinja"
+"""The file of a generation with the chat template."""
 
 JOBS = "8"
 """The most kernels that ninja compiles at the same time. By default it uses every core, and one
@@ -23,12 +30,17 @@ def arguments(engine: VllmPlan) -> list[str]:
         f"--port={engine.port}",
         f"--max-model-len={engine.context}",
     ]
+    if engine.task:
+        # Its default, auto, would let many of these models generate text.
+        options.append("--runner=pooling")
+    if engine.chat_template:
+        options.append(f"--chat-template={CURRENT.format(engine.service)}/{TEMPLATE}")
     if engine.tool_parser:
         options += ["--enable-auto-tool-choice", f"--tool-call-parser={engine.tool_parser}"]
     if engine.reasoning_parser:
         options.append(f"--reasoning-parser={engine.reasoning_parser}")
     if engine.template_arguments:
-        options.append(option(TEMPLATE, dict(engine.template_arguments)))
+        options.append(option(TEMPLATE_ARGUMENTS, dict(engine.template_arguments)))
     for name in ("dtype", "quantization", "kv_cache_dtype", "max_num_seqs"):
         if value := getattr(engine, name):
             options.append(f"--{name.replace('_', '-')}={value}")

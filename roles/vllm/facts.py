@@ -1,7 +1,8 @@
-"""Facts for vLLM engines: the weights, and the network between nodes."""
+"""Facts for vLLM engines: the weights, GPUs by UUID, and the network between nodes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from mirrorfleet.runtime.facts import Fact, Lines, last, network, pairs
 
 FILES = Path(__file__).parent / "files"
 WEIGHTS = FILES / "weights.sh"
+DEVICES = FILES / "device_names.sh"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,44 @@ class WeightsSize(Fact[int]):
 
     def value(self, lines: Lines) -> int:
         return int(last(lines) or 0)
+
+
+@dataclass(frozen=True)
+class NamedDevice:
+    """A GPU, or a MIG slice of it, with its UUID.
+
+    ``gpu`` is the index of the GPU, ``slice`` that of the slice on it, ``None`` for a whole GPU.
+    ``memory`` is the slice's size in bytes, of its profile: 20 GB for "2g.20gb". It is 0 for a GPU.
+    """
+
+    uuid: str
+    gpu: int
+    slice: int | None = None
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class NamedDevices(Fact[tuple[NamedDevice, ...]]):
+    """NVIDIA's GPUs and their MIG slices, as `nvidia-smi -L` lists them."""
+
+    program: str = "nvidia-smi"
+
+    function = "device_names"
+    shell = (DEVICES,)
+
+    def value(self, lines: Lines) -> tuple[NamedDevice, ...]:
+        found: list[NamedDevice] = []
+        for [line] in lines:
+            if match := _GPU.match(line):
+                found.append(NamedDevice(match[2], int(match[1])))
+            elif (match := _SLICE.match(line)) and found:
+                size = int(match[1]) * 1024**3
+                found.append(NamedDevice(match[3], found[-1].gpu, int(match[2]), size))
+        return tuple(found)
+
+
+_GPU = re.compile(r"GPU (\d+): .*\(UUID: (GPU-[0-9a-f-]+)\)")
+_SLICE = re.compile(r"\s*MIG \S*\.(\d+)gb\S*\s+Device\s+(\d+): \(UUID: (MIG-[0-9a-f-]+)\)")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from mirrorfleet.config import reading
+from mirrorfleet.config.engine_model import Device
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
 from mirrorfleet.engines.vllm import model_config, window_use
 from mirrorfleet.engines.vllm.memory import overrun
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import fit
-from mirrorfleet.roles.vllm.facts import WeightsSize
+from mirrorfleet.roles.vllm import cards, fit
+from mirrorfleet.roles.vllm.facts import NamedDevices, WeightsSize
 from mirrorfleet.runtime.facts import Content, Exists, Fact, Gpus, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
@@ -36,11 +37,13 @@ HINTS = {
 """The fixes for messages of nvidia-smi."""
 
 
-def facts(engine: VllmPlan, weights: str) -> list[Fact[Any]]:
+def facts(plan: HostPlan, engine: VllmPlan, weights: str) -> list[Fact[Any]]:
     """Return the facts about the GPUs and the weights that decide whether an engine can run."""
     if engine.build != "cuda":
         return []
     needed: list[Fact[Any]] = [Gpus(), Unit(FABRIC), WeightsSize(weights)]
+    if cards.has_uuids(plan):
+        needed.append(NamedDevices())
     needed += [Exists(path) for path in _compat(engine)]
     return [*needed, Content(f"{weights}/config.json")]
 
@@ -70,14 +73,10 @@ def problems(
             _hint(observed) or f"{job if plan.driver else install}.",
         )
         return
-    if absent := [at for at in engine.devices if at >= len(gpus)]:
-        source = f" (nvidia-smi: {message})" if message else ""
-        yield error(
-            f"'{engine.model}' needs GPU {absent[0]} (counted from 0), but {len(gpus)} GPUs "
-            f"are visible{source}.",
-            _hint(observed) or f"Correct hosts.{plan.name}.gpus.count.",
-        )
+    if absent := cards.absent(engine, observed):
+        yield _absent(plan, engine, absent, observed)
         return
+    yield from cards.problems(plan, engine, observed)
     yield from _generation(engine, cuda, observed)
     driver = gpus[0].driver
     key = f"hosts.{plan.name}.gpus.cuda_compat"
@@ -102,12 +101,32 @@ def problems(
     yield from _memory(engine, weights, observed)
 
 
+def _absent(
+    plan: HostPlan, engine: VllmPlan, absent: Sequence[Device], observed: Observation
+) -> Problem:
+    """Return the problem of GPUs that a host does not have."""
+    report = observed[Gpus()]
+    message = report.message.rstrip(".")
+    source = f" (nvidia-smi: {message})" if message else ""
+    if isinstance(absent[0], int):
+        return error(
+            f"'{engine.model}' needs GPU {absent[0]} (counted from 0), but {len(report.gpus)} GPUs "
+            f"are visible{source}.",
+            _hint(observed) or f"Correct hosts.{plan.name}.gpus.count.",
+        )
+    there = ", ".join(each.uuid for each in observed[NamedDevices()]) or "none"
+    return error(
+        f"'{engine.model}' needs {', '.join(map(str, absent))}, which {plan.name} does not have. "
+        f"nvidia-smi -L lists {there}{source}.",
+        _hint(observed) or f"Correct models.{engine.model}.devices.",
+    )
+
+
 def notices(engine: VllmPlan, weights: str, observed: Observation) -> Iterator[str]:
     """Yield what of the window wastes the GPUs, or probably overruns them."""
     if engine.build != "cuda" or not engine.is_head:
         return
-    gpus = observed[Gpus()].gpus
-    memory = min((gpus[at].memory for at in engine.devices if at < len(gpus)), default=0)
+    memory = min((card.memory for card in cards.cards(engine, observed)), default=0)
     config, size = _model(engine, weights, observed)
     if (
         memory
@@ -129,8 +148,9 @@ def _hint(observed: Observation) -> str:
 def _generation(engine: VllmPlan, cuda: str, observed: Observation) -> Iterator[Problem]:
     """Yield a GPU that is too old for the lock file's CUDA, and a stopped fabric manager."""
     oldest, report = table("drivers")["capability"].get(cuda, ""), observed[Gpus()]
-    for at in engine.devices:
-        if (found := report.gpus[at].capability) and older(found, oldest):
+    for at in [card.gpu for card in cards.cards(engine, observed)]:
+        found = report.gpus[at].capability if at < len(report.gpus) else ""
+        if found and older(found, oldest):
             yield error(
                 f"GPU {at} has compute capability {found}, but vLLM {engine.version} brings CUDA "
                 f"{cuda}, which needs {oldest} or newer: V100 and older GPUs are not supported.",
@@ -152,7 +172,7 @@ def _compat(engine: VllmPlan) -> list[str]:
 
 
 def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Problem]:
-    memory = min(observed[Gpus()].gpus[at].memory for at in engine.devices)
+    memory = min(card.memory for card in cards.cards(engine, observed))
     if not memory:
         return  # shared with the machine
     config, size = _model(engine, place, observed)

@@ -9,10 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.exceptions import DeployError
+
+from mirrorfleet.config import reading
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles.vllm import accept
-from mirrorfleet.roles.vllm.command_line import arguments, variables
+from mirrorfleet.roles.vllm.command_line import TEMPLATE, arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
@@ -25,9 +28,15 @@ USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
 FILES = HERE / "files"
 
-PROVE, EXPLAIN, WHOLE, NODES = (
+PROVE, EXPLAIN, WHOLE, NODES, TURNS = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in ("smoke_test.py", "diagnose.py", "check_weights.py", "node_launcher.py")
+    for name in (
+        "smoke_test.py",
+        "diagnose.py",
+        "check_weights.py",
+        "node_launcher.py",
+        "gpu_turns.py",
+    )
 )
 
 
@@ -72,14 +81,34 @@ def service(engine: VllmPlan, environment: str, weights: str, api_key: str | Non
     command = [f"{environment}/bin/vllm", "serve", weights, *arguments(engine)]
     if engine.nodes:
         return _node(engine, engine.nodes, command, environment, weights, api_key)
+    shared = {"gpu_turns.py": TURNS} if engine.shares_gpus_with else {}
     return Service(
         **vars(installed(engine, weights)),
-        unit=_unit(engine, exec_start(command)),
+        unit=_unit(engine, exec_start([*_turn(engine, environment), *command])),
         environment=variables(engine, environment, api_key),
-        files={"serves.json": _json(expected(engine))},
+        files={"serves.json": _json(expected(engine)), **_template(engine), **shared},
         check=_check(engine, environment, weights),
         check_user="root" if engine.build == "cuda" else "",
     )
+
+
+def _turn(engine: VllmPlan, environment: str) -> list[str]:
+    """Return the words before a command that starts only while no other engine on its GPUs does."""
+    if not engine.shares_gpus_with:
+        return []
+    program = f"{ROOT}/{name(engine)}/current/gpu_turns.py"
+    health = f"{origin(engine.listen)}:{engine.port}/health"
+    return [f"{environment}/bin/python", "-I", program, health, ",".join(map(str, engine.devices))]
+
+
+def _template(engine: VllmPlan) -> dict[str, str]:
+    """Return the file of a generation with its chat template; empty without an own one."""
+    if engine.chat_template is None:
+        return {}
+    try:
+        return {TEMPLATE: reading.text(engine.chat_template)}
+    except reading.Unreadable as unreadable:
+        raise DeployError(f"models.{engine.model}.chat_template: {unreadable}") from None
 
 
 def _node(
@@ -94,6 +123,7 @@ def _node(
     directory = f"{ROOT}/{name(engine)}"
     shared = [engine.version, engine.build, *command[1:], str(nodes.members), nodes.port]
     shared += sorted(engine.environment.items())
+    shared += _template(engine).values()
     settings = {
         "addresses": [each.address for each in nodes.members],
         "rank": nodes.rank,
@@ -114,6 +144,7 @@ def _node(
         files={
             "node_launcher.py": NODES,
             "nodes.json": _json(settings),
+            **_template(engine),
             "word": sha256(json.dumps(shared).encode()).hexdigest()[:12],
         },
         check=_check(engine, environment, weights),
@@ -162,6 +193,7 @@ def _unit(engine: VllmPlan, command: str, weights: str = "", peers: Sequence[str
         directory=f"{ROOT}/{name(engine)}",
         command=command,
         nodes=engine.nodes,
+        shares=bool(engine.shares_gpus_with),
         weights=weights,
         peers=peers,
     )
@@ -201,12 +233,13 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
 
     It is a file of the generation, so that a rollback checks what the former generation had.
     """
-    return {
+    found = {
         "model": engine.model,
         "context": engine.context,
         "parser": engine.tool_parser,
         "concurrency": engine.concurrency,
     }
+    return {**found, "task": engine.task} if engine.task else found
 
 
 def _ready(engine: VllmPlan) -> str:

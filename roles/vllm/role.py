@@ -62,7 +62,7 @@ class Vllm(ServiceRole[VllmPlan]):
     def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         for engine in self.instances(plan):
             yield from (Disk(place) for place in (ROOT, STATE))
-            yield from gpus.facts(engine, weights.location(engine.model, engine.weights))
+            yield from gpus.facts(plan, engine, weights.location(engine.model, engine.weights))
             yield from software.environment(engine).facts
             yield from weights.facts(engine)
             yield from nodes.facts(engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def test_it_passes_the_check(
         if "include" not in fragment:
             text = f"include: base/company.yml\n{text}"
     (tmp_path / "coder.modelfile").write_text("FROM qwen3:4b\n")
+    for template in re.findall(r"chat_template: ([\w.]+)", text):
+        (tmp_path / template).write_text("{{ messages }}\n")
     file = tmp_path / "fleet.yml"
     file.write_text(text)
     done = main(["check", str(file)])

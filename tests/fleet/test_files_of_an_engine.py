@@ -22,6 +22,7 @@ NAMED_FOR_ANOTHER_REASON = {
     "mirrorfleet/data/families.yml": "vLLM's parsers",
     "mirrorfleet/config/providers.py": "LiteLLM's name of a provider",
     "mirrorfleet/engines/external/__init__.py": "LiteLLM's name of a provider",
+    "mirrorfleet/engines/protocol.py": "LiteLLM's name of a provider",
     "mirrorfleet/data/litellm_known/1.106.1.yml": "LiteLLM's own settings",
     "mirrorfleet/data/litellm_known/1.106.2.yml": "LiteLLM's own settings",
     "mirrorfleet/data/starter/fleet.yml": "an example",

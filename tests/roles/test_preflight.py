@@ -295,9 +295,10 @@ def test_cuda_compat_replaces_a_new_driver(plans: Planned) -> None:
     ]
     there = with_values(old, {Exists(f"{directory}/libcuda.so.1"): True})
     assert problems_of(plans, there, cuda_compat=directory) == []
-    engine = replace(plans("prod").hosts["gpu-c"].engines_of(VllmPlan)[0], cuda_compat=directory)
+    plan = plans("prod").hosts["gpu-c"]
+    engine = replace(plan.engines_of(VllmPlan)[0], cuda_compat=directory)
     assert command_line.variables(engine, "/env", None)["LD_LIBRARY_PATH"] == directory
-    assert Exists(f"{directory}/libcuda.so.1") in gpus.facts(engine, PLACE)
+    assert Exists(f"{directory}/libcuda.so.1") in gpus.facts(plan, engine, PLACE)
 
 
 def test_memory_shared_with_the_cpu_is_not_checked(plans: Planned) -> None:

@@ -210,6 +210,20 @@ def test_an_engine_that_a_gateway_cannot_reach_is_a_fault(plan: Mapping[str, Hos
     ]
 
 
+def test_a_model_for_embeddings_has_a_line() -> None:
+    hosts = good("embeddings").hosts
+    by_models = {layer.models: layer for layer in layers(hosts["gpu"], healthy(hosts["gpu"]))}
+    assert by_models["bge",].faults == ()
+    assert by_models["reranker",].kind == "vLLM"
+    gateway = hosts["gw"].gateway
+    assert gateway
+    asked = {route.model: url for route, url in engine_urls(gateway)}
+    assert asked["bge"] == "http://10.0.0.1:8001/version"
+    assert asked["coder"] == "http://10.0.0.1:8000/version"
+    [target] = targets(hosts)
+    assert [model.name for model in target.models] == ["coder"]
+
+
 def test_a_host_without_an_answer_is_a_fault(ada: Target) -> None:
     [found] = rows(ada, None, [])
     assert causes(found) == ["client: no client could be started as ada"]

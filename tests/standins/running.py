@@ -39,6 +39,8 @@ def text(words: str) -> dict[str, Any]:
 class Running:
     """Answers by path, as JSON or with a status, and the key that it requires.
 
+    An answer can be a function of the request's body.
+
     ``asked`` has each request: its path, its headers, and its body.
     """
 
@@ -51,6 +53,7 @@ class Running:
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             return 401, {"error": "Unauthorized"}
         found = self.answers.get(path, (404, {"detail": "Not Found"}))
+        found = found(body) if callable(found) else found
         return found if isinstance(found, tuple) else (200, found)
 
 

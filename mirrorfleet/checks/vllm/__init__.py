@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from mirrorfleet.checks.vllm import (
     abilities,
     arguments,
+    chat_template,
     environment,
     memory,
     nodes,
     parsers,
     paths,
     releases,
+    shares,
     weights,
 )
 from mirrorfleet.config import Fleet
@@ -26,6 +28,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         memory,
         parsers,
         abilities,
+        chat_template,
+        shares,
         environment,
         paths,
         nodes,

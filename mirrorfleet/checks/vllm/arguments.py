@@ -31,6 +31,13 @@ def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
         key: Key = ("models", model.name, "arguments", name)
         if name in derived:
             yield fleet.document.problem(key, "cannot be set here.", derived[name])
+        elif name == "convert" and not model.task:
+            yield fleet.document.problem(
+                key,
+                "is for models of embeddings or scores, but this one generates text.",
+                "Remove it, or write task: embed.",
+                given=(("models", model.name, "task"),),
+            )
         elif name not in known and name.removeprefix("no-") not in known:
             yield fleet.document.problem(
                 key, "is not an option of vllm serve.", did_you_mean(name, known)

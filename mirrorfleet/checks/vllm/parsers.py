@@ -11,12 +11,14 @@ from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.vllm import AnyVllmModel, VllmModel
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import generates
 from mirrorfleet.engines.placement import models_of
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in models_of(fleet, AnyVllmModel):
-        yield from _family(fleet, model)
+        if generates(model):
+            yield from _family(fleet, model)
     # A running vLLM may have parsers that the releases here do not know.
     for model in models_of(fleet, VllmModel):
         yield from _parser(fleet, model, "tool", model.tool_parser)

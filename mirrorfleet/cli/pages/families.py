@@ -53,10 +53,12 @@ gateway writes these arguments into requests, so on, off and effort mean what th
 **Vision**: the models that read images. If only some models of a family do, the name of the weights
 decides.
 
-**Needs**: options belong below `arguments` of the model. A chat template that is named comes with
-vLLM's sources, in `examples/`, not with its package: put it on the hosts and write
-`arguments: {chat-template: /srv/templates/…}`. All other families bring their template with the
-weights. `trust-remote-code` runs programs that come with the weights: review them first.
+**Needs**: an engine gets these options, unless `arguments` of the model says another value;
+`mirrorfleet plan --why` shows where each one comes from. `trust-remote-code` runs programs that
+come with the weights: review them first. A chat template that is named comes with vLLM's sources,
+in `examples/`, not with its package. Save it beside the fleet file and write
+[`chat_template`](../how-to/models-on-vllm.md#use-another-chat-template). All other families bring
+their template with the weights.
 
 **Notes** begin with what vLLM 0.32.0 gets wrong; the lab shows each fault. Claude Code always
 streams, and models often write text before a call: prefer families without such a note. While a

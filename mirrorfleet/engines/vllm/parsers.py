@@ -26,6 +26,8 @@ def reasoning_parser(model: AnyVllmModel) -> str | None:
 
 def is_known(model: AnyVllmModel) -> bool:
     """Return whether the parsers of a model are known; a check reports unknown families."""
+    if model.task:
+        return True
     own = model.tool_parser or model.reasoning_parser
     return model.family in table("families") or (model.family is None and own is not None)
 

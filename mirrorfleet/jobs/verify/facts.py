@@ -80,7 +80,8 @@ def engine_urls(gateway: LitellmPlan) -> Iterator[tuple[Route, str]]:
     for route in gateway.routes:
         if route.engine and not route.running:
             engine = ENGINES[route.engine]
-            base = route.settings["api_base"].removesuffix(engine.api_path)
+            path = engine.pooling_path if route.mode else engine.api_path
+            base = route.settings["api_base"].removesuffix(path)
             yield route, f"{base}{engine.alive_path}"
 
 

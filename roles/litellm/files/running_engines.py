@@ -51,6 +51,12 @@ CALL_AS_TEXT = re.compile(
 )
 """Forms of a tool call that an engine leaves in the text if it has no parser, or another one."""
 
+POOLED: dict[str, dict[str, Any]] = {
+    "embed": {"input": "a note"},
+    "rerank": {"query": "a note", "documents": ["a note", "a song"]},
+}
+"""The content of a request for each task of a pooling model."""
+
 WORD = "mirrorfleet-window"
 
 Json = dict[str, Any]
@@ -129,6 +135,9 @@ def faults(engine: Engine) -> Iterator[Fault]:
     """Yield what an engine does not have or do of what the fleet file declares."""
     try:
         yield from listed(engine)
+        if engine.entry.get("task"):
+            yield from pooled(engine)
+            return
         yield from window(engine)
         yield from turn(engine)
     except Stop as stop:
@@ -184,6 +193,31 @@ def too_small(engine: Engine, which: str, instead: str) -> Fault:
     declared = engine.entry["context"]
     cause = f"'{engine.name}' at {engine.url} has a window {which}; the fleet file says {declared}"
     return Fault(cause, f"{engine.entry['window_fix']}, or write {instead}.", refused=True)
+
+
+def pooled(engine: Engine) -> Iterator[Fault]:
+    """Yield why a model for embeddings or scores does not make one."""
+    task, path = engine.entry["task"], engine.entry["path"]
+    status, answer = engine.ask(path, {"model": engine.name, **POOLED[task]})
+    if status in (404, 405):
+        cause = f"{engine.url}{path} answers {status}: {_message(answer)}"
+        fix = f"Correct {engine.key}.task, or start the server with a model for it."
+        yield Fault(cause, fix, refused=True)
+    elif status != 200:
+        yield _not_answered(engine, status, _message(answer))
+    elif not made(task, answer):
+        cause = f"{engine.url}{path} answers {str(answer)[:80]!r}, without an embedding or score"
+        yield Fault(cause, f"Correct {engine.key}.task.", refused=True)
+
+
+def made(task: str, answer: Any) -> bool:
+    """Return whether an answer has an embedding, or a score for each document."""
+    with suppress(AttributeError, KeyError, TypeError, IndexError):
+        if task == "embed":
+            return bool(answer["data"][0]["embedding"])
+        scores = [each["relevance_score"] for each in answer["results"]]
+        return len(scores) == len(POOLED[task]["documents"])
+    return False
 
 
 def turn(engine: Engine) -> Iterator[Fault]:
@@ -257,7 +291,8 @@ def _message(content: Any) -> str:
 def used(entry: Json) -> Json:
     """Return how a gateway uses an engine: by this, one that it used before is recognized."""
     return {
-        name: entry.get(name) for name in ("url", "served_name", "variable", "context", "tools")
+        name: entry.get(name)
+        for name in ("url", "served_name", "variable", "context", "tools", "task")
     }
 
 

@@ -1,5 +1,7 @@
 """Test that vLLM serves Claude Code: tool calls, with and without streaming, and the window.
 
+A model for embeddings or scores is tested with one request of its own.
+
 Runs on the host, as root, with its python3 and the standard library only:
 
     smoke_test.py URL USER <serves.json
@@ -48,6 +50,19 @@ TOOL = {
     },
 }
 """The tool as Claude Code defines it. This program runs no call."""
+
+POOLING: dict[str, tuple[str, dict[str, Any]]] = {
+    "embed": ("/v1/embeddings", {"input": "a note"}),
+    "rerank": ("/v1/rerank", {"query": "a note", "documents": ["a note", "a song"]}),
+}
+"""Path and content of a request for each task of a pooling model."""
+
+_PATHS = {path for path, _ in POOLING.values()}
+
+WRONG_TASK = (
+    "These weights do not support the 'task': correct it, or add 'convert' from the model card to "
+    "'arguments'."
+)
 
 PROMPT = "Leave a note with the Bash tool: run the command `echo ready > note.txt`. Call it now."
 
@@ -98,7 +113,8 @@ class Engine:
             if error.code == 503:
                 raise NotReady from None
             text = error.read().decode(errors="replace").strip()
-            raise Failure(f"answers {path} with {error.code}: {_reason(text)}") from None
+            more = f" {WRONG_TASK}" if error.code == 404 and path in _PATHS else ""
+            raise Failure(f"answers {path} with {error.code}: {_reason(text)}{more}") from None
 
     def window(self, model: str) -> int | None:
         """Return the window that the engine reports. Raises ``NotReady`` without an engine."""
@@ -189,6 +205,9 @@ def _reason(text: str) -> str:
 def run_tests(engine: Engine, expected: Json) -> None:
     """Run all tests, and print the results. Raises ``Failure``."""
     compare(engine.window(expected["model"]), expected)
+    if task := expected.get("task"):
+        print(f"{expected['model']}: {pool(engine, expected['model'], task)}")
+        return
     results = [measure(engine.cache(), expected)]
     body = {
         "model": expected["model"],
@@ -202,6 +221,28 @@ def run_tests(engine: Engine, expected: Json) -> None:
             check_answer(engine, {**body, "max_tokens": 16}, streamed=streamed)
     for line in dict.fromkeys(results):
         print(f"{expected['model']}: {line}")
+
+
+def pool(engine: Engine, model: str, task: str) -> str:
+    """Have a pooling model do its task, and return a line on it. Raises ``Failure``.
+
+    ``task``: "embed" or "rerank".
+    """
+    path, body = POOLING[task]
+    with engine.request(path, {"model": model, **body}) as response:
+        answer = json.load(response)
+    if task == "embed":
+        vectors = [len(entry["embedding"]) for entry in answer["data"]]
+        if not vectors or not all(vectors):
+            raise Failure("returns no embedding. See the journal of the engine.")
+        return f"makes embeddings of {vectors[0]} numbers"
+    scores = [entry["relevance_score"] for entry in answer["results"]]
+    if len(scores) != len(body["documents"]):
+        raise Failure(
+            f"returns {len(scores)} scores for {len(body['documents'])} documents. See the journal "
+            "of the engine."
+        )
+    return "scores documents"
 
 
 def compare(window: int | None, expected: Json) -> None:

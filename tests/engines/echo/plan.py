@@ -60,7 +60,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[EchoPlan, ...]]:
                     port=model.port,
                     context=model.context,
                     voice=model.voice,
-                    devices=devices,
+                    devices=tuple(map(int, devices)),
                     api_key=model.api_key,
                 )
                 found[name] = (*found.get(name, ()), plan)
