@@ -12,6 +12,7 @@ from mirrorfleet.config.vllm import VllmModel, Weights
 from mirrorfleet.engines.placement import assign, by_host
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
+from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -111,6 +112,7 @@ class VllmPlan:
     environment: Mapping[str, str] = derived_from("models.{model}.environment")
     api_key: Secret | None = derived_from("models.{model}.api_key")
     nodes: NodesPlan | None = derived_from("models.{model}.nodes")
+    proof: ProofPlan = derived_from("models.{model}", reason="proved after the start")
 
     @property
     def service(self) -> str:
@@ -217,4 +219,5 @@ def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> Vll
         environment=model.environment,
         api_key=model.api_key,
         nodes=_nodes(fleet, model, host.name, devices),
+        proof=proof(fleet, model),
     )

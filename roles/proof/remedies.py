@@ -1,0 +1,72 @@
+"""Pure: what a host is told to expect of an engine's session, with the remedy for each failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mirrorfleet.planning.proof import ProofPlan
+
+
+def expectations(plan: ProofPlan, remedies: Mapping[str, str]) -> dict[str, Any]:
+    """Return the abilities, what is kept, and the remedies, as session.py reads them."""
+    return {
+        "vision": plan.vision,
+        "thinking": plan.thinking,
+        "efforts": list(plan.efforts),
+        "kept": dict(plan.kept),
+        "remedies": dict(remedies),
+    }
+
+
+def common(name: str, plan: ProofPlan) -> dict[str, str]:
+    """Return the remedies that do not depend on the engine, for the model ``name``."""
+    found = {
+        part: f"Remove {key}: without it, clients send none."
+        for part, key in plan.sent_by.items()
+        if part != "effort"
+    }
+    return {
+        "image": f"If these weights do not read images, set models.{name}.vision: false.",
+        "thinking on": f"If these weights do not think, set models.{name}.thinking: false.",
+        "thinking off": f"Set models.{name}.thinking: {{mode: always}}.",
+        "still thinks": (
+            f"Set models.{name}.thinking: {{mode: always}}, or in thinking.disabled the arguments "
+            "of its chat template that turn thinking off."
+        ),
+        "effort": f"Remove these levels from models.{name}.thinking.efforts.",
+        **found,
+    }
+
+
+def vllm(name: str, plan: ProofPlan, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the remedies for a vLLM that Mirrorfleet starts with these ``arguments``."""
+    template = f"Set a template that takes it: models.{name}.arguments: {{chat-template: PATH}}."
+    key = f"models.{name}.arguments"
+    limits = [each for each in ("limit-mm-per-prompt", "language-model-only") if each in arguments]
+    off = "enable-prefix-caching" if "enable-prefix-caching" in arguments else ""
+    blocks = [each for each in ("block-size", "mamba-block-size") if each in arguments]
+    found = {
+        "tool result": template,
+        "tool reference": template,
+        "system message": template,
+        **common(name, plan),
+        "thoughts": f"Set models.{name}.reasoning_parser, or its family, to separate thinking.",
+        "cache off": (
+            f"Remove {off} from {key}."
+            if off
+            else "vLLM has no prefix cache for this architecture: choose other weights."
+        ),
+        "cache block": (
+            f"Remove {' and '.join(blocks)} from {key}."
+            if blocks
+            else f"Set a smaller block: {key}: {{mamba-block-size: 1024}}."
+        ),
+        "prompt cache": (
+            f"journalctl -u mirrorfleet-vllm-{name} | grep -i prefix shows what disables it: "
+            f"remove that from {key}."
+        ),
+    }
+    if limits:
+        found["image"] = f"Remove {' and '.join(limits)} from {key}."
+    return found
