@@ -1,9 +1,66 @@
-"""Capabilities of models that Claude Code can use: thinking, tools, web search."""
+"""Abilities of models: tools, vision, documents, thinking; and what only Claude has."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from mirrorfleet.config import Model, ProviderModel
+from mirrorfleet.config.abilities import Abilities, Thinking, ThinkingKeys
+from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.registry import engine_of
+
+__all__ = [
+    "Abilities",
+    "Thinking",
+    "abilities",
+    "has_web_search",
+    "is_claude",
+    "known_abilities",
+]
+
+T = TypeVar("T")
+
+
+def abilities(model: Model) -> Abilities:
+    """Return the abilities of a model: those in the fleet file, else derived or assumed ones."""
+    known = known_abilities(model)
+    return Abilities(
+        tools=known.tools.value,
+        vision=known.vision.value,
+        documents=known.documents.value,
+        thinking=known.thinking.value.summary,
+    )
+
+
+def known_abilities(model: Model) -> KnownAbilities:
+    """Return the abilities of a model, each with its source."""
+    if isinstance(model, ProviderModel):
+        return _of_provider(model)
+    own, derived = model.own_abilities, engine_of(model).abilities(model)
+    return KnownAbilities(
+        tools=_chosen(own.tools, derived.tools),
+        vision=_chosen(own.vision, derived.vision),
+        documents=_chosen(own.documents, derived.documents),
+        thinking=_chosen(own.thinking, derived.thinking),
+    )
+
+
+def _chosen(own: T | None, derived: Known[T]) -> Known[T]:
+    return derived if own is None else Known(own, "the fleet file")
+
+
+def _of_provider(model: ProviderModel) -> KnownAbilities:
+    if is_claude(model):
+        claude = "the client's own table, because the model is Claude"
+        every = Known(True, claude)
+        thinking = Known(ThinkingKeys("switchable", "disabled"), claude)
+        return KnownAbilities(every, every, every, thinking)
+    return KnownAbilities(
+        tools=assumed(True),
+        vision=assumed(False),
+        documents=assumed(False),
+        thinking=assumed(ThinkingKeys("switchable", "disabled")),
+    )
 
 
 def is_claude(model: Model) -> bool:
@@ -16,17 +73,7 @@ def is_claude(model: Model) -> bool:
     return native or model.provider == "anthropic"
 
 
-def has_thinking(model: Model) -> bool:
-    """Return whether an engine of the fleet supports ``thinking`` and ``effort`` for a model."""
-    return not isinstance(model, ProviderModel) and engine_of(model).has_thinking(model)
-
-
 def has_web_search(model: Model) -> bool:
     """Return whether a model supports WebSearch, a tool that runs at the provider."""
     without = ("bedrock", "openai_compatible")
     return isinstance(model, ProviderModel) and model.provider not in without
-
-
-def has_tools(model: Model) -> bool:
-    """Return whether a model supports tools, or it is unknown: a check reports unknown ones."""
-    return isinstance(model, ProviderModel) or not engine_of(model).missing_tools(model)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import Abilities, abilities, is_claude
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
@@ -20,6 +21,8 @@ class Route:
 
     ``upstream``: LiteLLM's name of the deployment. ``settings`` and ``secrets``: LiteLLM's
     parameters, by name. ``bearer``: the engine expects its key as a bearer token.
+    ``adaptive_thinking``: LiteLLM passes thinking and effort to the engine, which it drops
+    without this flag.
     """
 
     model: str = derived_from("models.{model}")
@@ -46,11 +49,9 @@ class Route:
     context: int = derived_from("models.{model}.context", reason=LISTED)
     output: int = derived_from("models.{model}.output", reason=LISTED)
     base_model: str | None = derived_from("models.{model}.base_model")
-    adaptive_thinking: bool = derived_from(
-        "models.{model}.reasoning_parser",
-        "models.{model}.family",
-        "models.{model}.engine",
-        reason="without this flag, LiteLLM drops thinking and effort before an engine",
+    abilities: Abilities = derived_from("models.{model}")
+    is_claude: bool = derived_from(
+        "models.{model}.provider", "models.{model}.id", reason="Claude supports all of its API"
     )
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
@@ -58,6 +59,10 @@ class Route:
         reason="if the engine cuts long prompts: the gateway counts tokens and rejects them first",
     )
     running: RunningPlan | None = derived_from("models.{model}.url")
+
+    @property
+    def adaptive_thinking(self) -> bool:
+        return self.engine is not None and self.abilities.thinking.mode != "none"
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -91,7 +96,8 @@ def _to_engine(
             context=model.context,
             output=model.output,
             base_model=None,
-            adaptive_thinking=engine.has_thinking(model),
+            abilities=abilities(model),
+            is_claude=False,
             checked_weights=engine.cut_weights(model),
             running=running(model),
         )
@@ -110,7 +116,8 @@ def _to_provider(model: ProviderModel) -> Route:
         context=model.context,
         output=model.output,
         base_model=model.base_model,
-        adaptive_thinking=False,
+        abilities=abilities(model),
+        is_claude=is_claude(model),
         checked_weights=None,
         running=None,
     )

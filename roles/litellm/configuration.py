@@ -162,6 +162,14 @@ def _deployment(
     if route.adaptive_thinking:
         # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
+    if not route.is_claude:
+        # What mirrorfleet's hook keeps of a request for this deployment.
+        abilities = route.abilities
+        information["mirrorfleet_abilities"] = {
+            "vision": abilities.vision,
+            "documents": abilities.documents,
+            "tools": abilities.tools,
+        }
     if route.checked_weights:
         # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
         information |= {
