@@ -8,13 +8,10 @@ from typing import Any
 
 from mirrorfleet.config import EngineModel, Fleet
 from mirrorfleet.config.key_holders import opens
-from mirrorfleet.engines.abilities import has_thinking, has_tools
-from mirrorfleet.engines.registry import engine_of
+from mirrorfleet.engines.abilities import Abilities, abilities
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.setting import group_key
 from mirrorfleet.planning.settings import nested, settings
-
-LEVELS = ("low", "medium", "high", "xhigh", "max")
 
 SEARCH, CAPABILITIES = "ENABLE_TOOL_SEARCH", "CLAUDE_CODE_MODEL_CAPABILITIES"
 
@@ -29,9 +26,7 @@ class ProofPlan:
     may lack them. ``sent_by``: the keys of the fleet file that send others.
     """
 
-    vision: bool = derived_from("models.{model}")
-    thinking: str = derived_from("models.{model}")
-    efforts: tuple[str, ...] = derived_from("models.{model}")
+    abilities: Abilities = derived_from("models.{model}")
     kept: Mapping[str, str] = derived_from(
         "developers", reason="the derived settings switch off what only Claude supports"
     )
@@ -42,12 +37,8 @@ def proof(fleet: Fleet, model: EngineModel) -> ProofPlan:
     """Derive the proof of a model's engines."""
     sent = dict(_sent(fleet, model))
     parts = ("tool reference", "system message", "effort")
-    refused = engine_of(model).refused_effort(model)
-    levels = tuple(level for level in LEVELS if f"{level}_effort" not in refused)
     return ProofPlan(
-        vision=False,
-        thinking="switchable" if has_thinking(model) else "none",
-        efforts=levels if has_thinking(model) and "effort" not in refused else (),
+        abilities=abilities(model),
         kept={part: BY_SETTINGS for part in parts if part not in sent},
         sent_by={part: key for part, key in sent.items() if key},
     )
@@ -56,7 +47,7 @@ def proof(fleet: Fleet, model: EngineModel) -> ProofPlan:
 def _sent(fleet: Fleet, model: EngineModel) -> Iterator[tuple[str, str]]:
     """Yield each part that a group sends to the model, and the key that makes it send the part."""
     for group in fleet.developers.values():
-        if not opens(fleet, group, model) or not has_tools(model):
+        if not opens(fleet, group, model) or not abilities(model).tools:
             continue
         environment = nested(settings(fleet, group)).get("env", {})
         disabled = _disabled(environment, model.name)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mirrorfleet.engines.protocol import Engine
 from mirrorfleet.planning.proof import ProofPlan
 
 
 def expectations(plan: ProofPlan, remedies: Mapping[str, str]) -> dict[str, Any]:
     """Return the abilities, what is kept, and the remedies, as session.py reads them."""
     return {
-        "vision": plan.vision,
-        "thinking": plan.thinking,
-        "efforts": list(plan.efforts),
+        "tools": plan.abilities.tools,
+        "vision": plan.abilities.vision,
+        "thinking": plan.abilities.thinking.mode,
+        "efforts": list(plan.abilities.thinking.efforts),
         "kept": dict(plan.kept),
         "remedies": dict(remedies),
     }
@@ -70,3 +72,40 @@ def vllm(name: str, plan: ProofPlan, arguments: Mapping[str, Any]) -> dict[str, 
     if limits:
         found["image"] = f"Remove {' and '.join(limits)} from {key}."
     return found
+
+
+def ollama(name: str, plan: ProofPlan) -> dict[str, str]:
+    """Return the remedies for a model of an Ollama that Mirrorfleet starts."""
+    weights = f"Choose other models.{name}.weights, with a template that takes it."
+    parser = f"Choose other models.{name}.weights, whose tool calls this release of Ollama parses."
+    return {
+        "call": parser,
+        "stream": parser,
+        "stop": parser,
+        "tool call": parser,
+        "tool result": weights,
+        "tool reference": weights,
+        "system message": weights,
+        **common(name, plan),
+        "thoughts": f"Choose other models.{name}.weights, whose template separates thinking.",
+    }
+
+
+def running(name: str, plan: ProofPlan, engine: Engine[Any]) -> dict[str, str]:
+    """Return the remedies for an engine that already runs, which Mirrorfleet does not start."""
+    template = "Start it with a chat template that takes it."
+    parser = f"{engine.tools_fix}: the parser of these weights."
+    return {
+        "call": parser,
+        "stream": f"{engine.tools_fix} of a parser that reads streams, as Claude Code does.",
+        "stop": parser,
+        "tool call": parser,
+        "tool result": template,
+        "tool reference": template,
+        "system message": template,
+        **common(name, plan),
+        "thoughts": "Start it with the reasoning parser of these weights.",
+        "cache off": "Start it with its prefix cache: without --no-enable-prefix-caching.",
+        "cache block": "Start it with smaller blocks of its cache.",
+        "prompt cache": "Look in its log for what disables the prefix cache.",
+    }

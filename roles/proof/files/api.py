@@ -22,9 +22,6 @@ LENGTH = 240
 
 CUT = "the stream ends before its last event"
 
-# Without a proxy: the engine is on this host, or in the same network.
-_open = build_opener(ProxyHandler({})).open
-
 
 class Refused(Exception):
     """The engine answers with an error; ``status`` is 200 for an error inside a stream."""
@@ -42,14 +39,24 @@ class NotReady(Exception):
 class Api:
     """The API of an engine at ``url``; ``model`` is the engine's name of the model.
 
-    ``seconds`` is the timeout of a request in seconds.
+    ``seconds`` is the timeout of a request in seconds. ``proxies``: use those of the environment,
+    for an engine that is not on this host.
     """
 
-    def __init__(self, url: str, model: str, headers: Mapping[str, str], seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        headers: Mapping[str, str],
+        seconds: float,
+        *,
+        proxies: bool = False,
+    ) -> None:
         self.url = url
         self.model = model
         self.headers = {"Content-Type": "application/json", **VERSION, **headers}
         self.seconds = seconds
+        self._open = (build_opener() if proxies else build_opener(ProxyHandler({}))).open
 
     def check(self) -> None:
         """Raise ``NotReady`` unless the key may be sent. A subclass checks whose port it is."""
@@ -61,7 +68,7 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         try:
             request = Request(self.url + path, data, self.headers)
-            with _open(request, timeout=seconds or self.seconds) as response:
+            with self._open(request, timeout=seconds or self.seconds) as response:
                 yield response
         except HTTPError as error:
             text = error.read().decode(errors="replace").strip()

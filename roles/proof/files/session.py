@@ -29,6 +29,9 @@ LONG = 20_000
 PATIENCE = 120
 """Maximum seconds for the answer to the repeated prompt. A slower engine is not measured."""
 
+LIMIT = 240
+"""Seconds after the first turn in which further turns begin: a slow engine is asked fewer."""
+
 GOOD = 0.5
 """The least share of a repeated prompt that a working prefix cache has."""
 
@@ -70,11 +73,13 @@ class Session:
 
     ``expected`` has the abilities of the model (``tools``, ``parser``, ``vision``, ``thinking``,
     ``efforts``), its ``context``, what is ``kept`` from the engine by whom, and ``remedies``.
+    ``tries``: attempts at a tool call; ``forces``: the engine supports ``tool_choice``.
     """
 
     def __init__(self, api: Api, expected: Json) -> None:
         self.api = api
         self.expected = expected
+        self.tries: int = expected.get("tries", TRIES)
         self.start = turns.opening(
             tools=bool(expected["tools"]), thinks=expected.get("thinking", "none") != "none"
         )
@@ -94,8 +99,13 @@ class Session:
             ("effort", self.effort),
             ("prompt cache", self.prompt_cache),
         ]
+        began = 0.0
         for item, part in parts:
-            yield self.outcome(item, part)
+            if began and time.monotonic() - began > LIMIT:
+                yield Outcome(item, "warning", f"not asked: the engine is slow ({LIMIT} s)")
+            else:
+                yield self.outcome(item, part)
+            began = began or time.monotonic()
 
     def outcome(self, item: str, part: Callable[[], Outcome]) -> Outcome:
         """Return the outcome of a part, also if the engine does not take it."""
@@ -131,12 +141,12 @@ class Session:
                 raise Failure("returns an empty answer", item)
             return Outcome(item, "not asked", "the model has no tools")
         calls: list[Any] = []
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             calls = [self._called(streamed=each) for each in (False, True)]
             if isinstance(calls[0], str) or isinstance(calls[1], str):
                 text = next(call for call in calls if isinstance(call, str))
-                cause = f"answers {TRIES} requests for a tool call with text ({text[:80]!r})"
-                return Outcome(item, "warning", f"none in {TRIES} answers", cause)
+                cause = f"answers {self.tries} requests for a tool call with text ({text[:80]!r})"
+                return Outcome(item, "warning", "the model answers with text", cause)
             if calls[0] == calls[1]:
                 return Outcome(item, "ok", "the same whole and streamed")
         raise Failure(
@@ -150,9 +160,9 @@ class Session:
         mode = "streamed" if streamed else "not streamed"
         # Streams come second: what fails only there is a fault of the parser's other half.
         remedy, parser = ("stream" if streamed else "call"), _parser(self.expected)
-        room = min(turns.CALL, self.expected["context"] // 2)
+        room = min(self.expected.get("room", turns.CALL), self.expected["context"] // 2)
         body, text = {**self.start, "max_tokens": room}, ""
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             try:
                 message = self.api.message(body, streamed=streamed)
             except Refused as refused:
@@ -171,6 +181,8 @@ class Session:
                 when = when if streamed else f"does not recognize the call ({mode})"
                 cause = f"calls a tool, but {parser} {when}: the answer is {text[:200]!r}"
                 raise Failure(cause, remedy)
+        if not self.expected.get("forces", True):
+            return text
         forced = {**body, "tool_choice": {"type": "tool", "name": turns.NAME}}
         message = self.api.message(forced, streamed=streamed)
         if not any(block["type"] == "tool_use" for block in message["content"]):
@@ -322,8 +334,10 @@ HITS = "vllm:prefix_cache_hits"
 
 
 def lines(name: str, outcomes: list[Outcome]) -> Iterator[str]:
-    """Yield a line of the report for each outcome."""
+    """Yield a line of the report for each part that was asked."""
     for outcome in outcomes:
+        if outcome.state == "not asked":
+            continue
         note = f", {outcome.note}" if outcome.note else ""
         yield f"{name}: {outcome.item:<15}{outcome.state}{note}"
 
