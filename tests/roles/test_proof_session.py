@@ -294,7 +294,7 @@ def test_the_program_reports_and_records_a_session(tmp_path: Path) -> None:
         "tiny: tool call      ok, the same whole and streamed",
         "tiny: tool result    ok",
     ]
-    recorded = json.loads((tmp_path / "proofs/1.json").read_text("utf-8"))
+    recorded = json.loads((tmp_path / "proofs/1.json").read_text("utf-8"))["tiny"]
     assert [each["item"] for each in recorded["outcomes"]] == [*ITEMS]
     assert recorded["outcomes"][2] == {"item": "tool reference", "state": "ok", "note": ""}
 

@@ -358,11 +358,15 @@ def read(path: str) -> Ledger:
 
 
 def write(path: str, ledger: Ledger) -> None:
-    """Replace the ledger atomically."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(ledger, file, indent=1, sort_keys=True)
-        file.write("\n")
-    os.replace(f"{path}.new", path)  # noqa: PTH105
+    """Replace the ledger atomically, and the records of proofs, which verify reads."""
+    proofs = {name: entry["proof"] for name, entry in ledger.items() if "proof" in entry}
+    directory = os.path.join(os.path.dirname(path), "proofs")  # noqa: PTH118, PTH120
+    os.makedirs(directory, mode=0o755, exist_ok=True)  # noqa: PTH103
+    for name, content in ((path, ledger), (os.path.join(directory, "models.json"), proofs)):  # noqa: PTH118
+        with open(f"{name}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
+            json.dump(content, file, indent=1, sort_keys=True)
+            file.write("\n")
+        os.replace(f"{name}.new", name)  # noqa: PTH105
 
 
 def report(name: str, text: str) -> None:

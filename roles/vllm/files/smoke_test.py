@@ -160,11 +160,12 @@ def prove(engine: Engine, expected: Json, *, whole_session: bool) -> list[Outcom
     return found
 
 
-def write(file: str, outcomes: list[Outcome], began: float) -> None:
+def write(file: str, name: str, outcomes: list[Outcome], began: float) -> None:
     """Record a session beside the generations of the service."""
     path = Path(file)
     path.parent.mkdir(mode=0o755, exist_ok=True)
-    path.write_text(json.dumps(record(outcomes, time.monotonic() - began)) + "\n", "utf-8")
+    recorded = {name: record(outcomes, time.monotonic() - began)}
+    path.write_text(json.dumps(recorded) + "\n", "utf-8")
 
 
 def _late(*_: object) -> None:
@@ -193,7 +194,7 @@ def main(url: str, user: str, abilities: str = "", file: str = "") -> int:
     for message in messages:
         print(message, file=sys.stderr)
     if abilities and not messages:
-        write(file, found, began)
+        write(file, name, found, began)
     return NEVER if messages else 0
 
 
