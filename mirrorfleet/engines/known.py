@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from mirrorfleet.config.abilities import ThinkingKeys
+from mirrorfleet.config.abilities import Mode, ThinkingKeys
 
 T = TypeVar("T")
 
@@ -30,3 +31,17 @@ class KnownAbilities:
     vision: Known[bool]
     documents: Known[bool]
     thinking: Known[ThinkingKeys]
+
+
+@dataclass(frozen=True)
+class ThinkingArguments:
+    """How a request enables and disables thinking: see roles/litellm/files/mirrorfleet_thinking.py.
+
+    ``enabled``, ``disabled``: arguments of the chat template. ``by_effort``: only by the effort.
+    """
+
+    mode: Mode
+    by_effort: bool
+    enabled: Mapping[str, Any]
+    disabled: Mapping[str, Any]
+    efforts: tuple[str, ...]

@@ -10,7 +10,7 @@ from mirrorfleet.config import EngineModel, Fleet, Host
 from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
-from mirrorfleet.engines.known import KnownAbilities, assumed
+from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments, assumed
 
 M = TypeVar("M", bound=EngineModel, contravariant=True)
 
@@ -59,6 +59,10 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Whether it requires its key on every path."""
 
+    gateway_mends: ClassVar[tuple[str, ...]] = ()
+    """What the gateway changes because the engine cannot take it, by the names of
+    mirrorfleet_mends.py: ``tool_schemas``, ``tool_calls``, ``image_urls``."""
+
     tools_keys: ClassVar[str] = "'tools'"
     """The keys of a model that say whether it has tools, for a fix."""
 
@@ -102,6 +106,10 @@ class Engine(Protocol[M]):
     def missing_tools(self, model: M) -> str:
         """Return why a model without tools has none, as a relative clause."""
         return "which has 'tools: false'"
+
+    def thinking_arguments(self, model: M, thinking: ThinkingKeys) -> ThinkingArguments | None:
+        """Return what the gateway writes into requests; ``None`` if the engine needs nothing."""
+        return None
 
     def cut_weights(self, model: M) -> str | None:
         """Return an id of the weights, if the engine cuts prompts that do not fit; else ``None``.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import Abilities, abilities, is_claude
+from mirrorfleet.engines.abilities import Abilities, abilities, is_claude, known_abilities
+from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
@@ -53,6 +54,12 @@ class Route:
     is_claude: bool = derived_from(
         "models.{model}.provider", "models.{model}.id", reason="Claude supports all of its API"
     )
+    thinking_arguments: ThinkingArguments | None = derived_from(
+        "models.{model}.thinking",
+        "models.{model}.family",
+        "models.{model}.reasoning_parser",
+        reason="what enables and disables thinking in the chat template of the model",
+    )
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
         "models.{model}.weights",
@@ -63,6 +70,11 @@ class Route:
     @property
     def adaptive_thinking(self) -> bool:
         return self.engine is not None and self.abilities.thinking.mode != "none"
+
+    @property
+    def mends(self) -> tuple[str, ...]:
+        """What the gateway changes in requests for the engine."""
+        return ENGINES[self.engine].gateway_mends if self.engine else ()
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -98,6 +110,9 @@ def _to_engine(
             base_model=None,
             abilities=abilities(model),
             is_claude=False,
+            thinking_arguments=engine.thinking_arguments(
+                model, known_abilities(model).thinking.value
+            ),
             checked_weights=engine.cut_weights(model),
             running=running(model),
         )
@@ -118,6 +133,7 @@ def _to_provider(model: ProviderModel) -> Route:
         base_model=model.base_model,
         abilities=abilities(model),
         is_claude=is_claude(model),
+        thinking_arguments=None,
         checked_weights=None,
         running=None,
     )

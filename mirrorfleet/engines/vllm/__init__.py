@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.reader import Section
 from mirrorfleet.config.vllm import AnyVllmModel, VllmModel, running_vllm, vllm
-from mirrorfleet.engines.known import KnownAbilities
+from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Listener
 from mirrorfleet.engines.vllm import derived, parsers
+from mirrorfleet.engines.vllm.thinking import arguments
 
 
 class Vllm(Engine[AnyVllmModel]):
@@ -54,6 +56,12 @@ class Vllm(Engine[AnyVllmModel]):
     def abilities(self, model: AnyVllmModel) -> KnownAbilities:
         """Return what weights, parsers and family say."""
         return derived.abilities(model)
+
+    def thinking_arguments(
+        self, model: AnyVllmModel, thinking: ThinkingKeys
+    ) -> ThinkingArguments | None:
+        """Return the arguments of the model's chat template."""
+        return arguments(model, thinking)
 
     def missing_tools(self, model: AnyVllmModel) -> str:
         """Return why a model without a parser of tool calls has no tools."""
