@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from mirrorfleet.config import Model, ProviderModel
-from mirrorfleet.config.abilities import Abilities, Thinking, ThinkingKeys
+from mirrorfleet.config.abilities import NO_THINKING, Abilities, Thinking, ThinkingKeys
 from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.registry import engine_of
 
@@ -19,6 +19,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+PROVIDER_THINKING = ThinkingKeys("switchable", "disabled")
+"""Thinking at a provider: LiteLLM translates the levels of effort."""
 
 
 def abilities(model: Model) -> Abilities:
@@ -34,9 +37,12 @@ def abilities(model: Model) -> Abilities:
 
 def known_abilities(model: Model) -> KnownAbilities:
     """Return the abilities of a model, each with its source."""
-    if isinstance(model, ProviderModel):
-        return _of_provider(model)
-    own, derived = model.own_abilities, engine_of(model).abilities(model)
+    derived = (
+        _of_provider(model)
+        if isinstance(model, ProviderModel)
+        else engine_of(model).abilities(model)
+    )
+    own = model.own_abilities
     return KnownAbilities(
         tools=_chosen(own.tools, derived.tools),
         vision=_chosen(own.vision, derived.vision),
@@ -53,14 +59,21 @@ def _of_provider(model: ProviderModel) -> KnownAbilities:
     if is_claude(model):
         claude = "the client's own table, because the model is Claude"
         every = Known(True, claude)
-        thinking = Known(ThinkingKeys("switchable", "disabled"), claude)
-        return KnownAbilities(every, every, every, thinking)
+        return KnownAbilities(every, every, every, Known(PROVIDER_THINKING, claude))
+    thinks = _listed(model, "thinking", True)
+    thinking = PROVIDER_THINKING if thinks.value else NO_THINKING
     return KnownAbilities(
         tools=assumed(True),
-        vision=assumed(False),
-        documents=assumed(False),
-        thinking=assumed(ThinkingKeys("switchable", "disabled")),
+        vision=_listed(model, "vision", False),
+        documents=_listed(model, "documents", False),
+        thinking=Known(thinking, thinks.source),
     )
+
+
+def _listed(model: ProviderModel, ability: str, default: bool) -> Known[bool]:
+    if model.listed_abilities is None:
+        return assumed(default)
+    return Known(ability in model.listed_abilities, "LiteLLM's price list")
 
 
 def is_claude(model: Model) -> bool:

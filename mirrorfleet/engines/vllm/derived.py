@@ -1,7 +1,8 @@
-"""The abilities of a model on vLLM, from its parsers and its family."""
+"""The abilities of a model on vLLM, from its parsers, its family and its weights."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import yaml
@@ -11,13 +12,14 @@ from mirrorfleet.config.vllm import AnyVllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.vllm import parsers
+from mirrorfleet.engines.vllm.vision import vision
 
 
 def abilities(model: AnyVllmModel) -> KnownAbilities:
     """Return the abilities of a model, each with its source."""
     return KnownAbilities(
         tools=_tools(model),
-        vision=assumed(False),
+        vision=vision(model),
         documents=assumed(False),
         thinking=_thinking(model),
     )
@@ -34,15 +36,15 @@ def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
         return Known(NO_THINKING, f"without 'reasoning_parser' in {origin}, nobody separates it")
-    if family := family_thinking(model):
+    if family := family_thinking(model.family):
         return Known(family, f"the family {model.family}")
     return Known(ThinkingKeys("switchable"), "'reasoning_parser' of the model")
 
 
-def family_thinking(of: AnyVllmModel | str) -> ThinkingKeys | None:
-    """Return ``thinking`` of a model's family, or of a family; ``None`` if it has none."""
-    name = of if isinstance(of, str) else of.family or ""
-    thinking = table("families").get(name, {}).get("thinking")
+@cache
+def family_thinking(name: str | None) -> ThinkingKeys | None:
+    """Return ``thinking`` of a family; ``None`` if it has none."""
+    thinking = table("families").get(name or "", {}).get("thinking")
     if thinking is None:
         return None
     typed = {

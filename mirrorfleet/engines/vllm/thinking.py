@@ -41,7 +41,7 @@ def defaults(model: AnyVllmModel, thinking: ThinkingKeys) -> Mapping[str, Any]:
     Clients send nothing for thinking that is disabled, and most templates then enable it. A model
     that the fleet file calls ``thinking: false`` gets what its family needs for that.
     """
-    known = family_thinking(model) or thinking
+    known = family_thinking(model.family) or thinking
     if thinking.mode == "switchable":
         return _switch(model, thinking)[1]
     if thinking.mode == "none" and known.mode == "switchable":
