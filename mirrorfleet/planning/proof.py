@@ -8,25 +8,34 @@ from typing import Any
 
 from mirrorfleet.config import EngineModel, Fleet
 from mirrorfleet.config.key_holders import opens
-from mirrorfleet.engines.abilities import Abilities, abilities
+from mirrorfleet.engines.abilities import Abilities, abilities, known_abilities
+from mirrorfleet.engines.known import ThinkingArguments
+from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.setting import group_key
 from mirrorfleet.planning.settings import nested, settings
 
 SEARCH, CAPABILITIES = "ENABLE_TOOL_SEARCH", "CLAUDE_CODE_MODEL_CAPABILITIES"
 
-BY_SETTINGS = "by the clients' settings"
+BY_SETTINGS, BY_GATEWAY = "by the clients' settings", "by the gateway"
+
+MENDED = ("tool reference",)
+"""What the gateway replaces for every model that is not Claude (mirrorfleet_mends.py)."""
 
 
 @dataclass(frozen=True)
 class ProofPlan:
     """What a new generation of an engine must take in a session of Claude Code.
 
-    ``kept``: parts of a session that no client sends to the engine, and what keeps them; the engine
-    may lack them. ``sent_by``: the keys of the fleet file that send others.
+    ``kept``: parts of a session that do not reach the engine, and what keeps them; the engine may
+    lack them. ``sent_by``: the keys of the fleet file that send others. ``thinking``: what the
+    gateway makes of thinking and effort; ``None`` if it passes them on.
     """
 
     abilities: Abilities = derived_from("models.{model}")
+    thinking: ThinkingArguments | None = derived_from(
+        "models.{model}.thinking", "models.{model}.family", reason="as the gateway sends it"
+    )
     kept: Mapping[str, str] = derived_from(
         "developers", reason="the derived settings switch off what only Claude supports"
     )
@@ -36,11 +45,16 @@ class ProofPlan:
 def proof(fleet: Fleet, model: EngineModel) -> ProofPlan:
     """Derive the proof of a model's engines."""
     sent = dict(_sent(fleet, model))
-    parts = ("tool reference", "system message", "effort")
+    thinking = engine_of(model).thinking_arguments(model, known_abilities(model).thinking.value)
+    kept = {part: BY_GATEWAY if part in sent else BY_SETTINGS for part in MENDED}
+    kept |= {part: BY_SETTINGS for part in ("system message",) if part not in sent}
+    if thinking is None and "effort" not in sent:
+        kept["effort"] = BY_SETTINGS
     return ProofPlan(
         abilities=abilities(model),
-        kept={part: BY_SETTINGS for part in parts if part not in sent},
-        sent_by={part: key for part, key in sent.items() if key},
+        thinking=thinking,
+        kept=kept,
+        sent_by={part: key for part, key in sent.items() if key and part not in kept},
     )
 
 

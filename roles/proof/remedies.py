@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mirrorfleet.engines.protocol import Engine
 from mirrorfleet.planning.proof import ProofPlan
+from mirrorfleet.roles.litellm.files.mirrorfleet_thinking import translated
 
 
 def expectations(plan: ProofPlan, remedies: Mapping[str, str]) -> dict[str, Any]:
@@ -15,10 +17,34 @@ def expectations(plan: ProofPlan, remedies: Mapping[str, str]) -> dict[str, Any]
         "tools": plan.abilities.tools,
         "vision": plan.abilities.vision,
         "thinking": plan.abilities.thinking.mode,
-        "efforts": list(plan.abilities.thinking.efforts),
+        "turns": _turns(plan),
         "kept": dict(plan.kept),
         "remedies": dict(remedies),
     }
+
+
+ADAPTIVE = {"type": "adaptive"}
+
+
+def _turns(plan: ProofPlan) -> dict[str, Any]:
+    """Return the parameters of turns with and without thinking, and with each level of effort."""
+    levels = plan.abilities.thinking.efforts
+    with_level = {
+        level: {"thinking": ADAPTIVE, "output_config": {"effort": level}} for level in levels
+    }
+    return {
+        "on": _sent(plan, {"thinking": ADAPTIVE}),
+        "off": _sent(plan, {"thinking": {"type": "disabled"}}),
+        "efforts": {level: _sent(plan, request) for level, request in with_level.items()},
+    }
+
+
+def _sent(plan: ProofPlan, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a client's request as the gateway sends them to the engine."""
+    if plan.thinking is None:
+        return request
+    changed = translated(asdict(plan.thinking), request)
+    return {key: value for key, value in {**request, **changed}.items() if value is not None}
 
 
 def common(name: str, plan: ProofPlan) -> dict[str, str]:

@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
+from mirrorfleet.config.abilities import Abilities, Thinking
+from mirrorfleet.engines.known import ThinkingArguments
+from mirrorfleet.planning.proof import ProofPlan
 from mirrorfleet.roles.proof import program
 from mirrorfleet.roles.proof.files import turns
 from mirrorfleet.roles.proof.files.api import Api
 from mirrorfleet.roles.proof.files.session import Outcome, Session, failures, lines
+from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import NEVER
 from tests.roles import programs
@@ -50,7 +54,11 @@ def session(engine: Engine, **expected: Any) -> dict[str, Outcome]:
         return {outcome.item: outcome for outcome in found}
 
 
-EVERYTHING = {"vision": True, "thinking": "switchable", "efforts": ["low", "high"]}
+LEVELS = {
+    level: {"thinking": {"type": "adaptive"}, "output_config": {"effort": level}}
+    for level in ("low", "high")
+}
+EVERYTHING = {"vision": True, "thinking": "switchable", "turns": {"efforts": LEVELS}}
 
 
 def able(**other: Any) -> Engine:
@@ -229,6 +237,21 @@ def test_an_engine_without_figures_of_its_cache_is_not_sent_a_long_prompt() -> N
     engine = able(reports=False)
     assert session(engine, **EVERYTHING)["prompt cache"].state == "not reported"
     assert max(len(json.dumps(body)) for body in engine.asked) < 8000
+
+
+def test_thinking_is_sent_as_the_gateway_sends_it() -> None:
+    arguments = ThinkingArguments(
+        "switchable", False, {"enable_thinking": True}, {"enable_thinking": False}, ("low", "high")
+    )
+    thinking = Thinking("switchable", True, ("low", "high"))
+    plan = ProofPlan(Abilities(True, True, False, thinking), arguments, {}, {})
+    engine = able()
+    found = session(engine, **expectations(plan, REMEDIES))
+    assert {found[item].state for item in ("thinking on", "thinking off", "effort")} == {"ok"}
+    sent = [body.get("chat_template_kwargs") for body in engine.asked]
+    assert {"enable_thinking": True, "reasoning_effort": "low"} in sent
+    assert sent.count({"enable_thinking": False}) == 2
+    assert not any("thinking" in body or "output_config" in body for body in engine.asked)
 
 
 def test_a_session_is_small() -> None:

@@ -222,7 +222,7 @@ def test_only_an_engine_that_is_new_to_the_gateway_ends_its_change(tmp_path: Pat
         assert prove(tmp_path, [entry], [{**entry, "tools_fix": "other words"}]) == (0, line)
 
 
-SESSION = {"tools": True, "vision": False, "thinking": "none", "efforts": [], "kept": {}}
+SESSION = {"tools": True, "vision": False, "thinking": "none", "kept": {}}
 
 
 @pytest.mark.parametrize(

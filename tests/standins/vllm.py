@@ -118,7 +118,9 @@ class Engine:
         content = self.forced if "tool_choice" in body else self.content
         if body["stream"] and self.streamed is not None:
             content = self.streamed
-        is_off = self.obeys and body.get("thinking", {}).get("type") == "disabled"
+        arguments = body.get("chat_template_kwargs") or {}
+        is_disabled = body.get("thinking", {}).get("type") == "disabled"
+        is_off = self.obeys and (is_disabled or arguments.get("enable_thinking") is False)
         if self.thinks and not is_off:
             content = [*(says("<think>A note.") if self.aloud else [THOUGHT]), *content]
         usage = self.usage(prompt)

@@ -29,6 +29,13 @@ LONG = 20_000
 PATIENCE = 120
 """Maximum seconds for the answer to the repeated prompt. A slower engine is not measured."""
 
+TURNS: Json = {
+    "on": {"thinking": {"type": "adaptive"}},
+    "off": {"thinking": {"type": "disabled"}},
+    "efforts": {},
+}
+"""Parameters for thinking and effort, if the gateway passes on what Claude Code sends."""
+
 LIMIT = 240
 """Seconds after the first turn in which further turns begin: a slow engine is asked fewer."""
 
@@ -72,7 +79,7 @@ class Session:
     """A session with an engine.
 
     ``expected`` has the abilities of the model (``tools``, ``parser``, ``vision``, ``thinking``,
-    ``efforts``), its ``context``, what is ``kept`` from the engine by whom, and ``remedies``.
+    ``turns``), its ``context``, what is ``kept`` from the engine by whom, and ``remedies``.
     ``tries``: attempts at a tool call; ``forces``: the engine supports ``tool_choice``.
     """
 
@@ -80,8 +87,10 @@ class Session:
         self.api = api
         self.expected = expected
         self.tries: int = expected.get("tries", TRIES)
+        self.turns = {**TURNS, **expected.get("turns", {})}
+        thinks = expected.get("thinking", "none") != "none"
         self.start = turns.opening(
-            tools=bool(expected["tools"]), thinks=expected.get("thinking", "none") != "none"
+            tools=bool(expected["tools"]), thinking=self.turns["on"] if thinks else {}
         )
         self.reports_cache = False
         self.tokens_per_character = 0.0
@@ -255,7 +264,7 @@ class Session:
         item, mode = "thinking off", self.expected.get("thinking", "none")
         if mode == "none":
             return Outcome(item, "not asked", "the model does not think")
-        answers = self.ask(turns.off(self.start))
+        answers = self.ask(turns.with_thinking(self.start, self.turns["off"]))
         if mode == "always":
             return Outcome(item, "ok", "accepted; the model always thinks")
         if any(_thinks(answer) or THOUGHTS.search(_text(answer)) for answer in answers):
@@ -263,12 +272,13 @@ class Session:
         return Outcome(item, "ok", "no thinking in the answer")
 
     def effort(self) -> Outcome:
-        levels, refused = self.expected.get("efforts") or [], {}
+        levels, refused = self.turns["efforts"], {}
         if self.expected.get("thinking", "none") == "none" or not levels:
             return Outcome("effort", "not asked", "the model has no levels of effort")
-        for level in levels:
+        for level, parameters in levels.items():
+            body = turns.with_thinking(self.start, parameters)
             try:
-                self.api.message(turns.effort(self.start, level), streamed=True)
+                self.api.message(body, streamed=True)
             except Refused as error:
                 refused[level] = error.reason
         if refused:

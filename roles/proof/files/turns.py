@@ -54,8 +54,8 @@ NAME = BASH["name"]
 COMMAND = {"command": "echo ready > note.txt"}
 
 
-def opening(*, tools: bool, thinks: bool, room: int = ANSWER) -> Json:
-    """Return the first turn of a session. ``thinks``: the gateway passes thinking on."""
+def opening(*, tools: bool, thinking: Json, room: int = ANSWER) -> Json:
+    """Return the first turn of a session; ``thinking`` are the parameters that turn it on."""
     body: Json = {
         "max_tokens": room,
         "system": [_text(SYSTEM), _text(RULES, cached=True)],
@@ -64,12 +64,19 @@ def opening(*, tools: bool, thinks: bool, room: int = ANSWER) -> Json:
     }
     if tools:
         body["tools"] = [BASH, READ]
-    if thinks:
-        body["thinking"] = {"type": "adaptive"}
-        body["context_management"] = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
-    else:
-        body["temperature"] = 1
-    return body
+    return with_thinking(body, thinking)
+
+
+def with_thinking(body: Json, thinking: Json) -> Json:
+    """Return a turn with these parameters for thinking and effort in place of its own."""
+    kept = {key: body[key] for key in body if key not in (*THINKING, "temperature")}
+    if thinking.get("thinking") == {"type": "disabled"} or not thinking:
+        return {**kept, **thinking, "temperature": 1}
+    return {**kept, **thinking, "context_management": {"edits": [CLEARING]}}
+
+
+THINKING = ("thinking", "output_config", "chat_template_kwargs", "context_management")
+CLEARING = {"type": "clear_thinking_20251015", "keep": "all"}
 
 
 def result(start: Json, *, tools: bool) -> Json:
@@ -109,17 +116,6 @@ def reminder(start: Json) -> Json:
     return {**body, "messages": [*body["messages"], system]}
 
 
-def off(start: Json) -> Json:
-    """Return a turn that turns thinking off."""
-    body = {key: start[key] for key in start if key != "context_management"}
-    return {**body, "thinking": {"type": "disabled"}}
-
-
-def effort(start: Json, level: str) -> Json:
-    """Return a turn with a level of effort."""
-    return {**start, "output_config": {"effort": level}}
-
-
 def long(start: Json, words: int) -> Json:
     """Return a turn with a prompt of many words, the same for the same number."""
     body = _continued(start, [_text("Send the file.")], [_text(document(words), cached=True)])
@@ -147,7 +143,7 @@ def size(body: Json) -> int:
 def _continued(start: Json, answer: list[Json], then: list[Json]) -> Json:
     """Return the next turn. History that a model thought about begins with its thinking."""
     thoughts = [{"type": "thinking", "thinking": "A note.", "signature": "c2lnbmF0dXJl"}]
-    said = [*(thoughts if "thinking" in start else []), *answer]
+    said = [*(thoughts if "context_management" in start else []), *answer]
     more = [{"role": "assistant", "content": said}, _user(*then)]
     return {**start, "max_tokens": ANSWER, "messages": [*start["messages"], *more]}
 
