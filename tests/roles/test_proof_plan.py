@@ -12,7 +12,10 @@ from mirrorfleet.roles.proof import remedies
 FLEET = """\
 version: 1
 name: one
-hosts: {{gpu: {{address: 10.0.0.1, gpus: {{count: 1}}}}, gw: {{address: 10.0.0.2}}, dev: {{address: 10.0.0.3}}}}
+hosts:
+  gpu: {{address: 10.0.0.1, gpus: {{count: 1}}}}
+  gw: {{address: 10.0.0.2}}
+  dev: {{address: 10.0.0.3}}
 models:
   coder: {{engine: vllm, version: 0.32.0, weights: {{path: /srv/m}}, family: {family}, hosts: [gpu],
           context: 65536, output: 8192, arguments: {arguments}}}
