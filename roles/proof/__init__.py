@@ -12,7 +12,7 @@ from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
 PACKAGE = "mirrorfleet.roles.proof.files"
-MODULES = ("api", "turns", "session")
+MODULES = ("api", "turns", "outcome", "tool_call", "prompt_cache", "session")
 """The modules of the proof, each after those that it imports."""
 
 LOADER = """\

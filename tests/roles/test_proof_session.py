@@ -20,7 +20,8 @@ from mirrorfleet.planning.proof import ProofPlan
 from mirrorfleet.roles.proof import program
 from mirrorfleet.roles.proof.files import turns
 from mirrorfleet.roles.proof.files.api import Api
-from mirrorfleet.roles.proof.files.session import Outcome, Session, failures, lines
+from mirrorfleet.roles.proof.files.outcome import Outcome, failures, lines
+from mirrorfleet.roles.proof.files.session import Session
 from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import NEVER

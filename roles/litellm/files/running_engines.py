@@ -31,7 +31,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from mirrorfleet.roles.proof.files.api import Api, NotReady
-from mirrorfleet.roles.proof.files.session import Session, lines, record
+from mirrorfleet.roles.proof.files.outcome import lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 NEVER = 78
 

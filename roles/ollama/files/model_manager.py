@@ -29,7 +29,8 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from mirrorfleet.roles.proof.files.api import Api, NotReady
-from mirrorfleet.roles.proof.files.session import Session, failures, lines, record
+from mirrorfleet.roles.proof.files.outcome import failures, lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 CANDIDATE = "mirrorfleet/"
 """The namespace of a new model, until it has passed its test and gets its own name."""

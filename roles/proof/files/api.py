@@ -180,3 +180,8 @@ def label(metrics: str, name: str) -> str:
     lines = re.findall(r"^vllm:cache_config_info\{.*", metrics, re.MULTILINE)
     found = [value for line in lines for value in re.findall(rf'[{{,]{name}="([^"]*)"', line)]
     return found[0] if found else ""
+
+
+def text_of(message: Json) -> str:
+    """Return the text of an answer."""
+    return " ".join(block.get("text") or "" for block in message["content"]).strip()

@@ -28,7 +28,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mirrorfleet.roles.proof.files.api import Api, NotReady, Refused
-from mirrorfleet.roles.proof.files.session import Outcome, Session, failures, lines, record
+from mirrorfleet.roles.proof.files.outcome import Outcome, failures, lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 NEVER = 78
 
