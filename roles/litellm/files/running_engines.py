@@ -308,7 +308,7 @@ def read(file: str) -> Any:
 def report(entries: list[Json], found: list[list[Fault]], records: Json) -> list[Json]:
     """Return the faults of each engine, and the record of its session if it is used as then."""
     reported = []
-    for entry, each in zip(entries, found):  # noqa: B905 for hosts with Python 3.9
+    for entry, each in zip(entries, found):  # noqa: B905, hosts have Python 3.9
         known = records.get(entry["model"], {})
         proved = known.get("proof") if known.get("used") == used(entry) else None
         faults = [asdict(fault) for fault in each]
@@ -320,15 +320,24 @@ def prove(entries: list[Json], found: list[list[Fault]], before: str, file: str)
     """Ask new engines a session, print all faults, and return the exit status."""
     known = list(map(used, read(before) or []))
     records = read(file) or {}
+    new = [used(entry) not in known for entry in entries]
+    asked = [is_new and not each for is_new, each in zip(new, found)]  # noqa: B905
+    with ThreadPoolExecutor(8) as pool:
+        sessions = list(
+            pool.map(
+                lambda entry, ask: asked_session(Engine(entry)) if ask else (None, []),
+                entries,
+                asked,
+            )
+        )
     is_refused = False
-    for entry, faults_of in zip(entries, found):  # noqa: B905 for hosts with Python 3.9
-        is_new, each = used(entry) not in known, faults_of
-        if is_new and not each:
-            proved, each = asked_session(Engine(entry))
+    for at, entry in enumerate(entries):
+        proved, failed = sessions[at]
+        if asked[at]:
             records[entry["model"]] = {"used": used(entry), "proof": proved}
-        for fault in each:
+        for fault in [*found[at], *failed]:
             print(f"{entry['model']}: {fault.cause}. {fault.fix.rstrip('.')}.", file=sys.stderr)
-            is_refused = is_refused or (fault.refused and is_new)
+            is_refused = is_refused or (fault.refused and new[at])
     if file and not is_refused:
         Path(file).parent.mkdir(mode=0o755, exist_ok=True)
         Path(file).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
