@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mirrorfleet.config import EngineModel, Fleet
+from mirrorfleet.config import EngineModel, Fleet, ProviderModel
 from mirrorfleet.config.key_holders import opens
 from mirrorfleet.engines.abilities import Abilities, abilities, known_abilities
 from mirrorfleet.engines.known import ThinkingArguments
@@ -40,6 +40,23 @@ class ProofPlan:
         "developers", reason="the derived settings switch off what only Claude supports"
     )
     sent_by: Mapping[str, str] = derived_from("developers.*.settings")
+
+
+@dataclass(frozen=True)
+class RunningProof:
+    """The proof of an engine that already runs."""
+
+    model: str = derived_from("models.{model}")
+    proof: ProofPlan = derived_from("models.{model}")
+
+
+def running_proofs(fleet: Fleet) -> tuple[RunningProof, ...]:
+    """Derive the proofs of all engines that already run."""
+    return tuple(
+        RunningProof(model.name, proof(fleet, model))
+        for model in fleet.models.values()
+        if not isinstance(model, ProviderModel) and model.url
+    )
 
 
 def proof(fleet: Fleet, model: EngineModel) -> ProofPlan:

@@ -99,7 +99,7 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "cuts": route.checked_weights is not None,
     }
     if is_native:
-        expected = gateway.proofs[route.model]
+        [expected] = [each.proof for each in gateway.proofs if each.model == route.model]
         known = remedies.running(route.model, expected, engine)
         entry["session"] = {**remedies.expectations(expected, known), **BOUNDS}
     return entry

@@ -12,7 +12,8 @@ from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles import proof
 from mirrorfleet.roles.ollama.files.model_manager import full, is_made
-from mirrorfleet.roles.proof import remedies
+from mirrorfleet.roles.ollama.remedies import remedies
+from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
@@ -62,8 +63,8 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
 
 def _session(model: OllamaModelPlan) -> dict[str, Any]:
     """Return what a session expects of a model."""
-    known = remedies.ollama(model.model, model.proof)
-    return remedies.expectations(model.proof, known) | BOUNDS
+    known = remedies(model.model, model.proof)
+    return expectations(model.proof, known) | BOUNDS
 
 
 def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:

@@ -67,56 +67,6 @@ def common(name: str, plan: ProofPlan) -> dict[str, str]:
     }
 
 
-def vllm(name: str, plan: ProofPlan, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Return the remedies for a vLLM that Mirrorfleet starts with these ``arguments``."""
-    template = f"Set a template that takes it: models.{name}.arguments: {{chat-template: PATH}}."
-    key = f"models.{name}.arguments"
-    limits = [each for each in ("limit-mm-per-prompt", "language-model-only") if each in arguments]
-    off = "enable-prefix-caching" if "enable-prefix-caching" in arguments else ""
-    blocks = [each for each in ("block-size", "mamba-block-size") if each in arguments]
-    found = {
-        "tool result": template,
-        "tool reference": template,
-        "system message": template,
-        **common(name, plan),
-        "thoughts": f"Set models.{name}.reasoning_parser, or its family, to separate thinking.",
-        "cache off": (
-            f"Remove {off} from {key}."
-            if off
-            else "vLLM has no prefix cache for this architecture: choose other weights."
-        ),
-        "cache block": (
-            f"Remove {' and '.join(blocks)} from {key}."
-            if blocks
-            else f"Set a smaller block: {key}: {{mamba-block-size: 1024}}."
-        ),
-        "prompt cache": (
-            f"journalctl -u mirrorfleet-vllm-{name} | grep -i prefix shows what disables it: "
-            f"remove that from {key}."
-        ),
-    }
-    if limits:
-        found["image"] = f"Remove {' and '.join(limits)} from {key}."
-    return found
-
-
-def ollama(name: str, plan: ProofPlan) -> dict[str, str]:
-    """Return the remedies for a model of an Ollama that Mirrorfleet starts."""
-    weights = f"Choose other models.{name}.weights, with a template that takes it."
-    parser = f"Choose other models.{name}.weights, whose tool calls this release of Ollama parses."
-    return {
-        "call": parser,
-        "stream": parser,
-        "stop": parser,
-        "tool call": parser,
-        "tool result": weights,
-        "tool reference": weights,
-        "system message": weights,
-        **common(name, plan),
-        "thoughts": f"Choose other models.{name}.weights, whose template separates thinking.",
-    }
-
-
 def running(name: str, plan: ProofPlan, engine: Engine[Any]) -> dict[str, str]:
     """Return the remedies for an engine that already runs, which Mirrorfleet does not start."""
     template = "Start it with a chat template that takes it."
@@ -131,7 +81,7 @@ def running(name: str, plan: ProofPlan, engine: Engine[Any]) -> dict[str, str]:
         "system message": template,
         **common(name, plan),
         "thoughts": "Start it with the reasoning parser of these weights.",
-        "cache off": "Start it with its prefix cache: without --no-enable-prefix-caching.",
+        "cache off": "Start it with its prefix cache.",
         "cache block": "Start it with smaller blocks of its cache.",
         "prompt cache": "Look in its log for what disables the prefix cache.",
     }

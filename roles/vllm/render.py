@@ -12,10 +12,11 @@ from typing import Any
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles import proof
-from mirrorfleet.roles.proof import remedies
+from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.command_line import arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.roles.vllm.remedies import remedies
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
@@ -218,9 +219,7 @@ def _ready(engine: VllmPlan) -> str:
         FILES / "ready.sh",
         program=PROVE,
         abilities=json.dumps(
-            remedies.expectations(
-                engine.proof, remedies.vllm(engine.model, engine.proof, engine.arguments)
-            )
+            expectations(engine.proof, remedies(engine.model, engine.proof, engine.arguments))
         ),
         url=origin(engine.listen),
         user=USER,

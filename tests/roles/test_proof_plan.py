@@ -7,7 +7,8 @@ from pathlib import Path
 from mirrorfleet import fleet
 from mirrorfleet.planning.proof import ProofPlan
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.proof import remedies
+from mirrorfleet.roles.proof.remedies import expectations
+from mirrorfleet.roles.vllm.remedies import remedies
 
 FLEET = """\
 version: 1
@@ -51,28 +52,28 @@ def test_own_settings_that_send_it_leave_it_to_the_gateway_or_the_engine(tmp_pat
     assert "system message" not in plan.kept
     key = "developers.team.settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"
     assert plan.sent_by == {"system message": key}
-    found = remedies.vllm("coder", plan, engine.arguments)["system message"]
+    found = remedies("coder", plan, engine.arguments)["system message"]
     assert found == f"Remove {key}: without it, clients send none."
 
 
 def test_the_remedy_of_a_cache_that_is_off_names_the_argument(tmp_path: Path) -> None:
     engine, plan = proof_of(tmp_path, arguments="{enable-prefix-caching: false}")
-    found = remedies.vllm("coder", plan, engine.arguments)
+    found = remedies("coder", plan, engine.arguments)
     assert found["cache off"] == "Remove enable-prefix-caching from models.coder.arguments."
-    found = remedies.vllm("coder", plan, {})
+    found = remedies("coder", plan, {})
     assert "no prefix cache for this architecture" in found["cache off"]
 
 
 def test_a_family_that_thinks_is_asked_as_its_template_needs(tmp_path: Path) -> None:
     _, plan = proof_of(tmp_path, family="qwen3")
-    turns = remedies.expectations(plan, {})["turns"]
+    turns = expectations(plan, {})["turns"]
     assert turns["off"] == {"chat_template_kwargs": {"enable_thinking": False}}
     _, plan = proof_of(tmp_path, family="gpt-oss")
-    assert [*remedies.expectations(plan, {})["turns"]["efforts"]] == ["low", "medium", "high"]
+    assert [*expectations(plan, {})["turns"]["efforts"]] == ["low", "medium", "high"]
 
 
 def test_every_failure_of_a_session_has_a_remedy(tmp_path: Path) -> None:
     engine, plan = proof_of(tmp_path)
     kinds = {"tool result", "tool reference", "image", "system message", "thinking on"}
     kinds |= {"thinking off", "still thinks", "thoughts", "effort", "cache off", "cache block"}
-    assert kinds | {"prompt cache"} <= remedies.vllm("coder", plan, engine.arguments).keys()
+    assert kinds | {"prompt cache"} <= remedies("coder", plan, engine.arguments).keys()

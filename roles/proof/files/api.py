@@ -170,14 +170,14 @@ def tokens(answer: Json) -> tuple[int, int | None]:
 
 
 def counter(metrics: str, name: str) -> float | None:
-    """Return a counter of the metrics, added up over all replicas; ``None`` without it."""
+    """Return a counter by its pattern, added up over all replicas; ``None`` without it."""
     found = re.findall(rf"^{name}(?:_total)?(?:\{{[^}}]*\}})? ([0-9.e+]+)", metrics, re.MULTILINE)
     return sum(map(float, found)) if found else None
 
 
 def label(metrics: str, name: str) -> str:
-    """Return a label of vLLM's cache_config_info; "" without it."""
-    lines = re.findall(r"^vllm:cache_config_info\{.*", metrics, re.MULTILINE)
+    """Return a label of cache_config_info; "" without it."""
+    lines = re.findall(r"^\w+:cache_config_info\{.*", metrics, re.MULTILINE)
     found = [value for line in lines for value in re.findall(rf'[{{,]{name}="([^"]*)"', line)]
     return found[0] if found else ""
 

@@ -14,7 +14,8 @@ from mirrorfleet.roles.proof.files.outcome import Failure, Outcome
 
 Json = dict[str, Any]
 
-HITS = "vllm:prefix_cache_hits"
+HITS = r"\w+:prefix_cache_hits"
+"""The counter of hits in the metrics, after the prefix of the engine."""
 
 TRIES = 3
 """Repetitions of the prompt: an engine of several replicas may choose another one."""
