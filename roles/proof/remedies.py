@@ -1,4 +1,4 @@
-"""Pure: what a host is told to expect of an engine's session, with the remedy for each failure."""
+"""Pure: what a host expects of an engine's session, with the remedy for each failure."""
 
 from __future__ import annotations
 

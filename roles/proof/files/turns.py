@@ -143,8 +143,8 @@ def size(body: Json) -> int:
 def _continued(start: Json, answer: list[Json], then: list[Json]) -> Json:
     """Return the next turn. History that a model thought about begins with its thinking."""
     thoughts = [{"type": "thinking", "thinking": "A note.", "signature": "c2lnbmF0dXJl"}]
-    said = [*(thoughts if "context_management" in start else []), *answer]
-    more = [{"role": "assistant", "content": said}, _user(*then)]
+    blocks = [*(thoughts if "context_management" in start else []), *answer]
+    more = [{"role": "assistant", "content": blocks}, _user(*then)]
     return {**start, "max_tokens": ANSWER, "messages": [*start["messages"], *more]}
 
 
