@@ -116,19 +116,19 @@ def _thinking(chosen: Choice) -> Settings:
             yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
     elif group.thinking is None and not any(_may_think(other) for other in (model, *chosen.open)):
         provenance = Provenance(
-            (key, f"models.{model.name}.reasoning_parser", f"models.{model.name}.family"),
-            "without a reasoning parser, thinking would be a part of the answer",
+            (key, f"models.{model.name}.thinking", f"models.{model.name}.family"),
+            "no model of the group thinks",
         )
         yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
 
 
 def _may_think(model: Model) -> bool:
-    return isinstance(model, ProviderModel) or _engine_thinks(model)
+    return abilities(model).thinking.mode != "none"
 
 
 def _engine_thinks(model: Model) -> bool:
     """Return whether a model of an engine thinks, so that a request must disable it."""
-    return not isinstance(model, ProviderModel) and abilities(model).thinking.mode != "none"
+    return not isinstance(model, ProviderModel) and _may_think(model)
 
 
 def _unlike_claude(chosen: Choice) -> Settings:
@@ -141,7 +141,7 @@ def _unlike_claude(chosen: Choice) -> Settings:
                 (group_key(group, "settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"), "models"),
                 "for each name of a model other than Claude: no system messages inside the "
                 "conversation, which its chat template moves or rejects; thinking can be disabled; "
-                "no effort levels that it rejects",
+                "no effort levels that it does not have",
             ),
         ),
     )
@@ -186,11 +186,13 @@ def _capabilities(chosen: Choice) -> Iterator[str]:
 
 
 def _efforts(thinking: Thinking) -> list[str]:
-    """Return the effort capabilities to disable. The client's own default is ``high``."""
-    levels = thinking.efforts
-    if not {"low", "medium", "high"} <= {*levels}:
+    """Return the effort capabilities to disable.
+
+    A gateway replaces a level that the model does not have by the nearest one.
+    """
+    if not thinking.efforts:
         return ["effort"]
-    return [f"{level}_effort" for level in ("max", "xhigh") if level not in levels]
+    return [f"{level}_effort" for level in ("max", "xhigh") if level not in thinking.efforts]
 
 
 def _denied(chosen: Choice) -> Iterator[str]:

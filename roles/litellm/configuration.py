@@ -8,6 +8,7 @@ from typing import Any
 
 from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
+from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.planning import LitellmPlan, Route
 from mirrorfleet.roles.litellm.references import references, resolved, variables
 
@@ -164,8 +165,7 @@ def _deployment(
         # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
     if route.thinking_arguments:
-        thinking = asdict(route.thinking_arguments)
-        information["mirrorfleet_thinking"] = {**thinking, "efforts": [*thinking["efforts"]]}
+        information["mirrorfleet_thinking"] = thinking_information(route.thinking_arguments)
     if not route.is_claude:
         information["supports_vision"] = route.abilities.vision
         # What mirrorfleet's hook keeps of a request for this deployment.
@@ -193,6 +193,11 @@ def _deployment(
         "litellm_params": {**parameters, **extra},
         "model_info": information,
     }
+
+
+def thinking_information(arguments: ThinkingArguments) -> dict[str, Any]:
+    """Return what mirrorfleet_thinking.py reads."""
+    return {**asdict(arguments), "efforts": list(arguments.efforts)}
 
 
 def _has_another(gateway: LitellmPlan, route: Route) -> bool:

@@ -12,6 +12,7 @@ from mirrorfleet.config.vllm import AnyVllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.vllm import parsers
+from mirrorfleet.engines.vllm.members import member
 from mirrorfleet.engines.vllm.vision import vision
 
 
@@ -35,10 +36,16 @@ def _tools(model: AnyVllmModel) -> Known[bool]:
 def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
-        return Known(NO_THINKING, f"without 'reasoning_parser' in {origin}, nobody separates it")
+        return Known(
+            NO_THINKING, f"without 'reasoning_parser' in {origin}, thinking stays in the answer"
+        )
+    always = table("families").get(model.family or "", {}).get("thinking", {}).get("always", ())
+    if (found := member(model)) in always:
+        return Known(ThinkingKeys("always"), f"{found} of the family {model.family}")
     if family := family_thinking(model.family):
         return Known(family, f"the family {model.family}")
-    return Known(ThinkingKeys("switchable"), "'reasoning_parser' of the model")
+    known = parser_thinking(parsers.reasoning_parser(model)) or ThinkingKeys("switchable")
+    return Known(known, "'reasoning_parser' of the model")
 
 
 @cache
@@ -51,6 +58,26 @@ def family_thinking(name: str | None) -> ThinkingKeys | None:
         state: _typed(thinking[state]) for state in ("enabled", "disabled") if state in thinking
     }
     return thinking_keys({**thinking, **typed})
+
+
+@cache
+def parser_thinking(parser: str | None) -> ThinkingKeys | None:
+    """Return ``thinking`` that the families with a reasoning parser share; ``None``: they differ.
+
+    Without efforts, which depend on the model.
+    """
+    found = [
+        thinking
+        for name, family in table("families").items()
+        if family.get("reasoning_parser") == parser and (thinking := family_thinking(name))
+    ]
+    if found and all(each.mode == "always" for each in found):
+        return ThinkingKeys("always")
+    switches = [each for each in found if each.mode == "switchable"]
+    arguments = [(each.enabled, each.disabled) for each in switches]
+    if not switches or any(each != arguments[0] for each in arguments):
+        return None
+    return ThinkingKeys("switchable", enabled=arguments[0][0], disabled=arguments[0][1])
 
 
 def _typed(arguments: dict[str, str]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.vllm import AnyVllmModel
-from mirrorfleet.data import table
 from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.engines.vllm import parsers
-from mirrorfleet.engines.vllm.derived import family_thinking
+from mirrorfleet.engines.vllm.derived import family_thinking, parser_thinking
 
 OWN = {"enabled": {"enable_thinking": True}, "disabled": {"enable_thinking": False}}
 """What vLLM itself passes to a chat template of unknown arguments."""
@@ -43,7 +42,9 @@ def defaults(model: AnyVllmModel, thinking: ThinkingKeys) -> Mapping[str, Any]:
     """
     known = family_thinking(model.family) or thinking
     if thinking.mode == "switchable":
-        return _switch(model, thinking)[1]
+        enabled, disabled = _switch(model, thinking)
+        # Only if a request can override them.
+        return disabled if disabled.keys() <= enabled.keys() else {}
     if thinking.mode == "none" and known.mode == "switchable":
         return known.disabled
     return {}
@@ -51,25 +52,10 @@ def defaults(model: AnyVllmModel, thinking: ThinkingKeys) -> Mapping[str, Any]:
 
 def _switch(model: AnyVllmModel, thinking: ThinkingKeys) -> tuple[Mapping[str, Any], ...]:
     """Return the arguments that enable and disable thinking: its own, or those of the parser."""
-    if thinking.enabled or thinking.disabled:
-        return thinking.enabled, thinking.disabled
-    known = _of_parser(parsers.reasoning_parser(model))
-    return (known.enabled, known.disabled) if known else (OWN["enabled"], OWN["disabled"])
-
-
-def _of_parser(parser: str | None) -> ThinkingKeys | None:
-    """Return ``thinking`` of the families with a parser, if all have the same arguments."""
-    found = [
-        thinking
-        for name, family in table("families").items()
-        if family.get("reasoning_parser") == parser
-        and (thinking := family_thinking(name)) is not None
-        and thinking.mode == "switchable"
-    ]
-    same = all(
-        (each.enabled, each.disabled) == (found[0].enabled, found[0].disabled) for each in found
-    )
-    return found[0] if found and same else None
+    for known in (thinking, parser_thinking(parsers.reasoning_parser(model))):
+        if known and (known.enabled or known.disabled):
+            return known.enabled, known.disabled
+    return OWN["enabled"], OWN["disabled"]
 
 
 def _is_effort(switch: Mapping[str, Any]) -> bool:

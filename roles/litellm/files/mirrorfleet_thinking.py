@@ -26,7 +26,7 @@ LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 """Levels of effort, the lowest first."""
 
 EFFORT = "high"
-"""The effort of a request without one: the default of Anthropic's API."""
+"""The effort that enables thinking, for a request without one: the default of Anthropic's API."""
 
 
 def translated(info: Json, request: Json) -> Json:
@@ -42,10 +42,14 @@ def translated(info: Json, request: Json) -> Json:
     config = dict(request.get("output_config") or {})
     effort = config.pop("effort", None)
     is_on = thinking.get("type") in ("adaptive", "enabled")
+    is_switch = info["mode"] == "switchable"
+    if is_on and not effort and info["by_effort"] and is_switch:
+        effort = EFFORT
     kept, level, arguments = None, None, None
     if is_on:
-        level = nearest(effort or EFFORT, info["efforts"])
-    elif info["mode"] == "always":
+        # Without an effort, the template's own default.
+        level = nearest(effort, info["efforts"]) if effort else None
+    elif not is_switch:
         level = min(info["efforts"], key=LEVELS.index, default=None)
     elif info["by_effort"]:
         kept = {"type": "disabled"}
