@@ -22,6 +22,7 @@ from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.database import connection as database_connection
 from mirrorfleet.planning.keys import KeyPlan, keys
+from mirrorfleet.planning.proof import RunningProof, running_proofs
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import connection as redis_connection
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
@@ -113,6 +114,9 @@ class LitellmPlan:
     environment: Values = derived_from("gateway.environment")
     extra: Mapping[str, Values] = derived_from("gateway.extra")
     routes: tuple[Route, ...] = derived_from("models")
+    proofs: tuple[RunningProof, ...] = derived_from(
+        "models", reason="what engines that already run must take in a session"
+    )
     aliases: Mapping[str, str] = derived_from(
         "aliases",
         reason="each resolved to its model; with a tier, also Claude Code's own ids",
@@ -196,6 +200,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         environment=gateway.environment,
         extra=gateway.extra,
         routes=deployments,
+        proofs=running_proofs(fleet),
         aliases=names,
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),

@@ -11,6 +11,7 @@ from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.engines.ollama import servers
 from mirrorfleet.engines.placement import by_host, free
 from mirrorfleet.planning.firewall_rules import FirewallRule, ServerRule, engine_clients
+from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -35,6 +36,7 @@ class OllamaModelPlan:
     recipe: Mapping[str, Any] = derived_from(
         "models.{model}.weights", "models.{model}.context", reason="num_ctx is the context"
     )
+    proof: ProofPlan = derived_from("models.{model}", reason="proved when the model is created")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
         kv_cache_type=server.kv_cache_type,
         flash_attention=_flash_attention(server),
         models_directory=server.models_directory,
-        models=tuple(_model(model) for model in models),
+        models=tuple(_model(fleet, model) for model in models),
     )
 
 
@@ -135,7 +137,7 @@ def _flash_attention(server: OllamaServer) -> bool | None:
     return server.flash_attention
 
 
-def _model(model: OllamaModel) -> OllamaModelPlan:
+def _model(fleet: Fleet, model: OllamaModel) -> OllamaModelPlan:
     recipe: dict[str, Any] = {"from": model.tag}
     if model.modelfile:
         recipe = modelfile.read(model.modelfile)
@@ -147,6 +149,7 @@ def _model(model: OllamaModel) -> OllamaModelPlan:
         context=model.context,
         own_abilities=_own_abilities(model),
         recipe={**recipe, "parameters": parameters},
+        proof=proof(fleet, model),
     )
 
 

@@ -16,6 +16,7 @@ from mirrorfleet.engines.vllm.families import arguments
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
 from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
+from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
 
 TEMPLATE = "default-chat-template-kwargs"
@@ -135,6 +136,7 @@ class VllmPlan:
     environment: Mapping[str, str] = derived_from("models.{model}.environment")
     api_key: Secret | None = derived_from("models.{model}.api_key")
     nodes: NodesPlan | None = derived_from("models.{model}.nodes")
+    proof: ProofPlan = derived_from("models.{model}", reason="proved after the start")
 
     @property
     def service(self) -> str:
@@ -257,4 +259,5 @@ def _engine(
         environment=model.environment,
         api_key=model.api_key,
         nodes=_nodes(fleet, model, host.name, devices),
+        proof=proof(fleet, model),
     )

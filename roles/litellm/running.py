@@ -12,7 +12,9 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import LitellmPlan, Route
 from mirrorfleet.planning.running import RunningPlan
+from mirrorfleet.roles import proof
 from mirrorfleet.roles.litellm.references import variables
+from mirrorfleet.roles.proof import remedies
 from mirrorfleet.runtime.facts.network import Unreached
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import warning
@@ -24,6 +26,9 @@ LIST = "running.json"
 
 POOLING = {"embed": "/v1/embeddings", "rerank": "/v1/rerank"}
 """The path of each task of a pooling model."""
+
+BOUNDS = {"tries": 2, "room": 1024, "forces": False}
+"""Bounds of a session with an engine that serves others meanwhile."""
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -71,7 +76,7 @@ def files(gateway: LitellmPlan) -> dict[str, str]:
     entries = [_entry(gateway, route, plan) for route, plan in routes(gateway)]
     if not entries:
         return {}
-    script = (FILES / SCRIPT).read_text("utf-8")
+    script = proof.program(FILES / SCRIPT)
     return {LIST: json.dumps(entries, indent=1) + "\n", SCRIPT: script}
 
 
@@ -84,7 +89,7 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
     engine = ENGINES[route.engine or ""]
     is_native = engine.litellm_provider == "anthropic"
     path = "/v1/messages" if is_native else "/v1/chat/completions"
-    return {
+    entry: dict[str, Any] = {
         "model": route.model,
         "url": plan.url,
         "served_name": plan.served_name,
@@ -98,3 +103,8 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "window_fix": engine.window_fix,
         "cuts": route.checked_weights is not None,
     }
+    if is_native and not plan.task:
+        [expected] = [each.proof for each in gateway.proofs if each.model == route.model]
+        known = remedies.running(route.model, expected, engine)
+        entry["session"] = {**remedies.expectations(expected, known), **BOUNDS}
+    return entry

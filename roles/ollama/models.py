@@ -10,7 +10,10 @@ from typing import Any
 
 from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
+from mirrorfleet.roles import proof
 from mirrorfleet.roles.ollama.files.model_manager import full, is_made
+from mirrorfleet.roles.ollama.remedies import remedies
+from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
@@ -26,8 +29,11 @@ LEDGER = f"{ROOT}/ollama/models.json"
 FILES = {"files", "adapters"}
 """The keys of a recipe that name files of this machine."""
 
+BOUNDS = {"tries": 1, "room": 512, "forces": False}
+"""Bounds of a session: a server without GPUs is slow, and Ollama ignores ``tool_choice``."""
+
 HOOKS = Path(__file__).parent / "files" / "hooks.sh"
-PROGRAM = (Path(__file__).parent / "files" / "model_manager.py").read_text(encoding="utf-8")
+PROGRAM = proof.program(Path(__file__).parent / "files" / "model_manager.py")
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:
@@ -50,9 +56,16 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
             "abilities": dict(model.own_abilities),
             "body": _body(model),
             "recipe": _digest(model),
+            "session": _session(model),
         }
         for model in plan.models
     ]
+
+
+def _session(model: OllamaModelPlan) -> dict[str, Any]:
+    """Return what a session expects of a model."""
+    known = remedies(model.model, model.proof)
+    return expectations(model.proof, known) | BOUNDS
 
 
 def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:

@@ -14,9 +14,12 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import reading
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
+from mirrorfleet.roles import proof
+from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.command_line import TEMPLATE, arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
+from mirrorfleet.roles.vllm.remedies import remedies
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
@@ -28,16 +31,11 @@ USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
 FILES = HERE / "files"
 
-PROVE, EXPLAIN, WHOLE, NODES, TURNS = (
+EXPLAIN, WHOLE, NODES, TURNS = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in (
-        "smoke_test.py",
-        "diagnose.py",
-        "check_weights.py",
-        "node_launcher.py",
-        "gpu_turns.py",
-    )
+    for name in ("diagnose.py", "check_weights.py", "node_launcher.py", "gpu_turns.py")
 )
+PROVE = proof.program(FILES / "smoke_test.py")
 
 
 NAMES = "vllm-*"
@@ -244,4 +242,12 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
 
 def _ready(engine: VllmPlan) -> str:
     """Return the shell function that checks whether an engine is ready."""
-    return shell(FILES / "ready.sh", program=PROVE, url=origin(engine.listen), user=USER)
+    return shell(
+        FILES / "ready.sh",
+        program=PROVE,
+        abilities=json.dumps(
+            expectations(engine.proof, remedies(engine.model, engine.proof, engine.arguments))
+        ),
+        url=origin(engine.listen),
+        user=USER,
+    )

@@ -2,13 +2,17 @@
 
 Runs on the host, as root, with the distribution's python3 and its standard library only:
 
-    model_manager.py make|prove URL LEDGER <models.json
+    model_manager.py make|prove|session URL LEDGER <models.json
     model_manager.py give URL/api/blobs/DIGEST     send the file `upload`, unless the server has it
 
 LEDGER records the models that this program created: by name, the digest of their recipe, the
-server's digest of their content, their tag and their window. It never removes another model.
+server's digest of their content, their tag, their window, what a session expects of them, and its
+record. It never removes another model.
 
-The shell passes this program to Python as text, so it is one file.
+``make`` asks each new model a session of Claude Code (roles/proof). ``session`` asks all models of
+a new server one, and ``prove`` a turn only.
+
+The shell passes this program and those of roles/proof to Python as one text.
 """
 
 from __future__ import annotations
@@ -23,6 +27,10 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
+
+from mirrorfleet.roles.proof.files.api import Api, NotReady
+from mirrorfleet.roles.proof.files.outcome import failures, lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 CANDIDATE = "mirrorfleet/"
 """The namespace of a new model, until it has passed its test and gets its own name."""
@@ -147,13 +155,15 @@ def make(server: Server, desired: list[Model], path: str) -> None:
         if "from" in model["body"] and not has_digest(model, present.get(full(model["tag"]))):
             pull(server, name, model["tag"])
             check_digest(model, server.digests().get(full(model["tag"])))
-        create(server, model, names_of_weights(model["tag"], desired, ledger))
+        proved = create(server, model, names_of_weights(model["tag"], desired, ledger))
         present = server.digests()
         ledger[name] = {
             "recipe": model["recipe"],
             "digest": present[full(name)],
             "tag": model["tag"],
             "context": model["context"],
+            "session": model["session"],
+            "proof": proved,
         }
         write(path, ledger)
     for name in ledger.keys() - {model["name"] for model in desired}:
@@ -226,8 +236,11 @@ def names_of_weights(tag: str, desired: list[Model], ledger: Ledger) -> set[str]
     return {full(name) for name in (tag, *made, *(CANDIDATE + name for name in made))}
 
 
-def create(server: Server, model: Model, names: set[str]) -> None:
-    """Create a model under another name, test it, then give it its own name. Raises ``Failure``."""
+def create(server: Server, model: Model, names: set[str]) -> Model:
+    """Create a model under another name, test it, then give it its own name; return its proof.
+
+    Raises ``Failure``.
+    """
     report(model["name"], f"created from {model['source']}, window {model['context']}")
     name, candidate = model["name"], CANDIDATE + model["name"]
     try:
@@ -238,14 +251,27 @@ def create(server: Server, model: Model, names: set[str]) -> None:
     try:
         prove(server, model, candidate, model["context"], names)
         compare_abilities(server, model, candidate)
+        proved = ask_session(server, name, candidate, model)
     except BaseException:
         with suppress(Failure, OSError):
             server.remove(candidate)
         raise
     server.rename(candidate, name)
+    return proved
 
 
-def prove_all(server: Server, desired: list[Model], path: str) -> None:
+def ask_session(server: Server, name: str, current: str, model: Model) -> Model:
+    """Ask a model a session, print its outcomes, and return their record. Raises ``Failure``."""
+    expected = {**model["session"], "context": model["context"]}
+    began = time.monotonic()
+    found = list(Session(Api(server.url, current, {}, LOADING), expected).outcomes())
+    print(*lines(name, found), sep="\n", flush=True)
+    if messages := list(failures(name, found)):
+        raise Failure("\n".join(messages))
+    return record(found, time.monotonic() - began)
+
+
+def prove_all(server: Server, desired: list[Model], path: str, *, sessions: bool) -> None:
     """Test all unchanged models, which a new server must serve as well. Raises ``Failure``."""
     ledger, present = read(path), server.digests()
     for model in desired:
@@ -254,6 +280,10 @@ def prove_all(server: Server, desired: list[Model], path: str) -> None:
             entry = ledger[name]
             names = names_of_weights(entry["tag"], [], ledger)
             prove(server, model, name, entry["context"], names)
+            if sessions and "session" in entry:
+                entry["proof"] = ask_session(server, name, name, entry)
+    if sessions:
+        write(path, ledger)
 
 
 def prove(server: Server, model: Model, current: str, context: int, names: set[str]) -> None:
@@ -349,11 +379,15 @@ def read(path: str) -> Ledger:
 
 
 def write(path: str, ledger: Ledger) -> None:
-    """Replace the ledger atomically."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(ledger, file, indent=1, sort_keys=True)
-        file.write("\n")
-    os.replace(f"{path}.new", path)  # noqa: PTH105
+    """Replace the ledger atomically, and the records of proofs, which verify reads."""
+    proofs = {name: entry["proof"] for name, entry in ledger.items() if "proof" in entry}
+    directory = os.path.join(os.path.dirname(path), "proofs")  # noqa: PTH118, PTH120
+    os.makedirs(directory, mode=0o755, exist_ok=True)  # noqa: PTH103
+    for name, content in ((path, ledger), (os.path.join(directory, "models.json"), proofs)):  # noqa: PTH118
+        with open(f"{name}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
+            json.dump(content, file, indent=1, sort_keys=True)
+            file.write("\n")
+        os.replace(f"{name}.new", name)  # noqa: PTH105
 
 
 def report(name: str, text: str) -> None:
@@ -394,11 +428,14 @@ def main(mode: str, url: str, path: str) -> int:
     """Create or test the models on standard input, and return the exit status."""
     desired = json.load(sys.stdin)
     try:
-        (make if mode == "make" else prove_all)(Server(url), desired, path)
+        if mode == "make":
+            make(Server(url), desired, path)
+        else:
+            prove_all(Server(url), desired, path, sessions=mode == "session")
     except Failure as failure:
         print(failure, file=sys.stderr)
         return NEVER
-    except (OSError, HTTPException, ValueError) as error:
+    except (NotReady, OSError, HTTPException, ValueError) as error:
         if mode == "make":
             print(f"Ollama at {url} does not answer: {error}", file=sys.stderr)
         return 1

@@ -248,6 +248,9 @@ def message(body: Json) -> Json:
     for tool in body.get("tools", ()):
         if found := re.search(rf"use {re.escape(tool['name'])}( {{.*}})?", text):
             given = json.loads(found[1] or "{}")
+        elif found := re.search(rf"with the {re.escape(tool['name'])} tool: run .* `(.*)`", text):
+            given = {"command": found[1]}
+        if found:
             block = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": given}
             break
     else:
