@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from mirrorfleet.config import Fleet, Model, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import has_window
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -58,16 +59,15 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
         other = fleet.find(target)
         if not model or not other or {name, target} & fleet.models.keys() & fleet.aliases.keys():
             continue  # other checks report these names
-        windows: tuple[Key, ...] = (
-            ("models", model.name, "context"),
-            ("models", other.name, "context"),
-        )
+        windows = (limit(model, "context"), limit(other, "context"))
         if other is model:
             yield fleet.document.problem(
                 (*key, index), "is the model itself.", "Choose another model, or remove it."
             )
         elif _assumed(model) or _assumed(other):
             continue  # the check of providers reports it
+        elif not (has_window(model) and has_window(other)):
+            continue  # the check of model_info reports it
         elif key[0] == "context_window_fallbacks":
             if other.context <= model.context:
                 yield fleet.document.problem(
@@ -85,6 +85,11 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
                 "Choose a model with a context window at least as large.",
                 given=windows,
             )
+
+
+def limit(model: Model, name: str) -> Key:
+    """Return the place of a model's ``context`` or ``output``."""
+    return model.limit(name) if isinstance(model, ProviderModel) else ("models", model.name, name)
 
 
 def _assumed(model: Model) -> bool:

@@ -9,6 +9,7 @@ from mirrorfleet.config.compaction import MARGIN
 from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import has_window
 
 SMALLEST = 65_536
 """Least context window, in tokens. Claude Code's own prompt takes 15,000 to 57,000 of them."""
@@ -30,6 +31,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 def _window(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     model = fleet.find(group.model)
+    if model and not has_window(model):
+        return  # the check of model_info reports it
     if model and model.context < SMALLEST:
         yield fleet.document.warning(
             ("developers", group.name, "model"),
@@ -95,7 +98,9 @@ def _outputs(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     model = fleet.find(group.model)
     for tier in table("claude_code"):
         other = fleet.find(tier)
-        if model and other and other is not model and model.output >= other.context:
+        if not (model and other and has_window(other)):
+            continue
+        if other is not model and model.output >= other.context:
             yield fleet.document.problem(
                 ("developers", group.name, "model"),
                 f"'{model.name}' has an output of {model.output} tokens, and '{tier}' is "
@@ -116,6 +121,7 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
         if tier != "haiku"
         and model
         and (other := fleet.find(tier))
+        and has_window(other)
         and opens(fleet, group, other)
         and model.output < other.context < model.context
         and not _has_fallback(fleet, other, model)
@@ -138,6 +144,8 @@ def _pages(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     model, small = fleet.find(group.model), fleet.find("haiku")
     denied = "WebFetch" in group.permissions.deny
     if not model or not small or small is model or denied or not opens(fleet, group, small):
+        return
+    if not has_window(small):
         return
     needed = PAGE + model.output
     if model.output < small.context < needed and not _has_fallback(fleet, small, model):

@@ -21,11 +21,15 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed."""
+    """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed.
+
+    ``mode`` is what the model is for, by LiteLLM's names.
+    """
 
     prompt: int | None
     output: int | None
     has_price: bool
+    mode: str = "chat"
 
 
 def listed(release: str, provider: str, name: str, base_model: str | None) -> Listed | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mirrorfleet.config import Model, ProviderModel
+from mirrorfleet.config import Deployment, Model, ProviderModel
 from mirrorfleet.engines.registry import engine_of
 
 
@@ -10,10 +10,19 @@ def is_claude(model: Model) -> bool:
     """Return whether a model is Claude, so that the client's own table of capabilities applies."""
     if not isinstance(model, ProviderModel):
         return False
-    identity = f"{model.id} {model.base_model or ''}".lower()
+    return all(map(_is_claude, model.deployments))
+
+
+def _is_claude(deployment: Deployment) -> bool:
+    identity = f"{deployment.id} {deployment.base_model or ''}".lower()
     # LiteLLM translates requests to all other models into another API.
-    native = model.provider in ("bedrock", "vertex_ai") and "claude" in identity
-    return native or model.provider == "anthropic"
+    native = deployment.provider in ("bedrock", "vertex_ai") and "claude" in identity
+    return native or deployment.provider == "anthropic"
+
+
+def has_window(model: Model) -> bool:
+    """Return whether a conversation can use a model; one for embeddings has no window."""
+    return not isinstance(model, ProviderModel) or model.has_window
 
 
 def has_thinking(model: Model) -> bool:
@@ -23,8 +32,10 @@ def has_thinking(model: Model) -> bool:
 
 def has_web_search(model: Model) -> bool:
     """Return whether a model supports WebSearch, a tool that runs at the provider."""
-    without = ("bedrock", "openai_compatible")
-    return isinstance(model, ProviderModel) and model.provider not in without
+    without = ("bedrock", "openai_compatible", "litellm")
+    return isinstance(model, ProviderModel) and not any(
+        deployment.provider in without for deployment in model.deployments
+    )
 
 
 def has_tools(model: Model) -> bool:

@@ -199,7 +199,9 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         aliases=names,
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
-        stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
+        stop_timeout=stop_timeout(
+            fleet, gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE
+        ),
         fallbacks=by_name(fleet.fallbacks, names),
         context_window_fallbacks=by_name(fleet.context_window_fallbacks, names),
         content_policy_fallbacks=by_name(fleet.content_policy_fallbacks, names),
@@ -224,9 +226,10 @@ def _drain(fleet: Fleet, gateway: Gateway) -> int:
     return DRAIN if fleet.load_balancer or len(gateway.hosts) > 1 else 0
 
 
-def stop_timeout(gateway: Gateway, stream: int) -> int:
+def stop_timeout(fleet: Fleet, gateway: Gateway, stream: int) -> int:
     """Return the seconds to wait for requests at a stop; a streamed answer can take ``stream``."""
-    return gateway.stop_timeout or max(gateway.timeout, stream)
+    longest = max((calls.timeout or 0 for calls in fleet.calls.values()), default=0)
+    return gateway.stop_timeout or max(gateway.timeout, longest, stream)
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
@@ -235,6 +238,7 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
     model = fleet.models[gateway.anthropic_passthrough]
     if not isinstance(model, ProviderModel):
         raise Unchecked(f"gateway.anthropic_passthrough names {model.name}, not Anthropic's API")
+    [deployment, *_] = model.deployments
     return Passthrough(
-        model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
+        model=model.name, url=deployment.settings["url"], api_key=deployment.secrets["api_key"]
     )

@@ -8,7 +8,7 @@ from typing import Any
 from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
 from mirrorfleet.planning import LitellmPlan, Route
-from mirrorfleet.roles.litellm.references import references, resolved, variables
+from mirrorfleet.roles.litellm.references import Place, references, resolved, variables
 
 AFFINITY = {
     "session": "session_affinity",
@@ -32,7 +32,16 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     }
     config: dict[str, Any] = {
         "model_list": [
-            _deployment(gateway, route, of_models, extra.get("models", {}).get(route.model, {}))
+            _deployment(
+                gateway,
+                route,
+                of_models,
+                {
+                    **extra.get("models", {}).get(route.model, {}),
+                    **resolved(dict(route.parameters), names),
+                },
+                resolved(dict(route.information), names),
+            )
             for route in gateway.routes
         ],
         **{name: {**section, **extra.get(name, {})} for name, section in sections.items()},
@@ -130,33 +139,46 @@ def _fallbacks(names: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]
 def _deployment(
     gateway: LitellmPlan,
     route: Route,
-    variables: Mapping[tuple[str, str], str],
+    variables: Mapping[Place, str],
     extra: dict[str, Any],
+    information: dict[str, Any],
 ) -> dict[str, Any]:
     parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
     for name in route.secrets:
-        parameters[name] = f"os.environ/{variables[route.model, name]}"
-    if "api_base" in route.settings and not route.secrets:
+        parameters[name] = f"os.environ/{variables[route.model, route.number, name]}"
+    has_login = any(isinstance(value, Secret) for value in route.parameters.values())
+    if (
+        "api_base" in {**route.settings, **route.secrets}
+        and not route.secrets.keys() - {"api_base"}
+        and not has_login
+    ):
         # LiteLLM requires a key for every server, also for one that checks none.
         parameters["api_key"] = "none"
     if route.bearer:
-        authorization = f"os.environ/{variables[route.model, 'bearer']}"
+        authorization = f"os.environ/{variables[route.model, route.number, 'bearer']}"
         parameters["extra_headers"] = {"Authorization": authorization}
     if route.drop_params:
         # Without it, `thinking` or `speed` causes a 400 from a model that does not support it.
         parameters["drop_params"] = True
-    if route.drop_params and not route.upstream.startswith("anthropic/"):
+    if route.drop_params and route.context and not route.upstream.startswith("anthropic/"):
         # A translated request would keep it, and a strict server rejects unknown parameters.
         others = extra.get("additional_drop_params", [])
         extra = {**extra, "additional_drop_params": list(dict.fromkeys([*UNTRANSLATED, *others]))}
     # A setting of the whole router has no effect on /v1/messages.
-    parameters |= _without_none(stream_timeout=gateway.stream_timeout)
+    parameters |= _without_none(
+        timeout=route.timeout,
+        stream_timeout=route.stream_timeout or (None if route.timeout else gateway.stream_timeout),
+        num_retries=route.retries,
+        weight=route.weight,
+    )
     if rate := gateway.limits.models.get(route.model):
         parameters |= _without_none(rpm=rate.rpm, tpm=rate.tpm)
-    information: dict[str, Any] = {
-        "max_input_tokens": route.context - route.output,
-        "max_output_tokens": route.output,
-    }
+    information = dict(information)
+    if route.context:
+        information |= {
+            "max_input_tokens": route.context - route.output,
+            "max_output_tokens": route.output,
+        }
     if route.base_model:
         information["base_model"] = route.base_model
     if route.adaptive_thinking:

@@ -276,14 +276,23 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
     names = variables_of(gateway.routes)
     for route in gateway.routes:
         for name, secret in route.secrets.items():
-            found[names[route.model, name]] = secrets[secret]
+            value = secrets[secret]
+            # LiteLLM appends its path to an address: a trailing slash would be doubled.
+            found[names[route.model, route.number, name]] = (
+                value.rstrip("/") if name in ADDRESSES else value
+            )
         if route.bearer:
-            found[names[route.model, "bearer"]] = f"Bearer {secrets[route.secrets['api_key']]}"
+            key = secrets[route.secrets["api_key"]]
+            found[names[route.model, route.number, "bearer"]] = f"Bearer {key}"
     for secret, name in references(gateway).items():
         found[name] = secrets[secret]
     for name, value in gateway.environment.items():
         found[name] = secrets[value] if isinstance(value, Secret) else value
     return found
+
+
+ADDRESSES = ("api_base", "aws_bedrock_runtime_endpoint")
+"""LiteLLM's parameters with the address of a provider."""
 
 
 def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:

@@ -84,7 +84,9 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "model": route.model,
         "url": plan.url,
         "served_name": plan.served_name,
-        "variable": variables(gateway.routes)[route.model, "api_key"] if route.secrets else "",
+        "variable": variables(gateway.routes)[route.model, route.number, "api_key"]
+        if route.secrets
+        else "",
         "path": "/v1/messages" if is_native else "/v1/chat/completions",
         "context": route.context,
         "output": route.output,
