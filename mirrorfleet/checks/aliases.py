@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mirrorfleet.config import Fleet, Model, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.wildcards import matching
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import has_window
 
@@ -104,7 +105,13 @@ def _unrouted(fleet: Fleet) -> Iterator[Problem]:
         tier: ", ".join(ids)
         for tier in REQUESTED
         if tier not in routed
-        and (ids := [identity for identity in table("claude_code")[tier] if identity not in routed])
+        and (
+            ids := [
+                identity
+                for identity in table("claude_code")[tier]
+                if identity not in routed and not matching(routed, identity)
+            ]
+        )
     }
     if fleet.gateway and fleet.developers and unknown:
         yield fleet.document.warning(

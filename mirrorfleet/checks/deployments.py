@@ -89,7 +89,14 @@ def _prefix(fleet: Fleet, deployment: Deployment) -> Iterator[Problem]:
             f"Write provider: {own[deployment.prefix]}, without 'prefix'.",
         )
         return
-    yield from unknown_name(fleet, key, deployment.prefix, "providers", "provider", listed=False)
+    extra = fleet.gateway.extra.get("litellm_settings", {}) if fleet.gateway else {}
+    if not any(
+        isinstance(each, dict) and each.get("provider") == deployment.prefix
+        for each in extra.get("custom_provider_map") or ()
+    ):
+        yield from unknown_name(
+            fleet, key, deployment.prefix, "providers", "provider", listed=False
+        )
     if deployment.id.startswith(f"{deployment.prefix}/"):
         yield fleet.document.warning(
             (*deployment.key, "id"),

@@ -34,22 +34,17 @@ def _callbacks(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
                 "'prometheus' is set by gateway.metrics.",
                 "Remove it, and add gateway.metrics.",
             )
-        elif "." in name:
-            yield fleet.document.problem(
-                key,
-                f"'{name}' is a Python module, which gateways cannot load.",
-                "Remove it.",
-            )
-        else:
+        elif "." not in name:  # the check of modules is for the others
             yield from unknown_name(fleet, key, name, "callbacks", "callback")
 
 
 def _guardrails(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     for guardrail in gateway.guardrails:
         key: Key = ("gateway", "guardrails", guardrail.name)
-        yield from unknown_name(
-            fleet, (*key, "guardrail"), guardrail.guardrail, "guardrails", "guardrail"
-        )
+        if "." not in guardrail.guardrail:  # the check of modules is for the others
+            yield from unknown_name(
+                fleet, (*key, "guardrail"), guardrail.guardrail, "guardrails", "guardrail"
+            )
         for mode in guardrail.mode:
             yield from unknown_name(fleet, (*key, "mode"), mode, "guardrail_modes", "mode")
         inner = (*key, "parameters")

@@ -24,6 +24,7 @@ from mirrorfleet.config.problems import Problem, Unchecked
 from mirrorfleet.config.provider_models import ProviderModel, provider_model
 from mirrorfleet.config.providers import PROVIDERS
 from mirrorfleet.config.reader import Secret, Section
+from mirrorfleet.config.wildcards import matching
 
 __all__ = [
     "FALLBACKS",
@@ -86,12 +87,17 @@ class Fleet:
     warnings: tuple[Problem, ...] = ()
 
     def find(self, name: str) -> Model | None:
-        """Follow aliases from ``name`` to a model. Return ``None`` if they do not lead to one."""
+        """Follow aliases from ``name`` to a model. Return ``None`` if they do not lead to one.
+
+        A name that a wildcard routes is a model of that name.
+        """
         passed = set()
         while name in self.aliases and name not in passed:
             passed.add(name)
             name = self.aliases[name]
-        return self.models.get(name)
+        pattern = None if name in self.models else matching(self.models, name)
+        model = self.models.get(pattern or name)
+        return model.named(name) if pattern and isinstance(model, ProviderModel) else model
 
     def resolve(self, name: str) -> Model:
         """Return the model of a name or alias. Raises ``Unchecked`` for other names."""

@@ -23,6 +23,7 @@ from mirrorfleet.config.litellm import (
     routing,
     values,
 )
+from mirrorfleet.config.modules import Module, modules
 from mirrorfleet.config.reader import Secret, Section
 
 Runtime = Literal["systemd", "docker"]
@@ -57,6 +58,7 @@ class Gateway:
     metrics: bool
     metrics_port: int | None
     callbacks: tuple[str, ...]
+    modules: tuple[Module, ...]
     guardrails: tuple[Guardrail, ...]
     forward_client_headers: tuple[str, ...]
     anthropic_passthrough: str | None
@@ -98,6 +100,7 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         metrics="metrics" in section,
         metrics_port=section.mapping("metrics").get("port"),
         callbacks=section.strings("callbacks"),
+        modules=modules(section),
         guardrails=tuple(guardrail(each) for each in section.mapping("guardrails").mappings()),
         forward_client_headers=section.strings("forward_client_headers"),
         anthropic_passthrough=section.get("anthropic_passthrough"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mirrorfleet.config.deployments import Deployment, deployment
 from mirrorfleet.config.litellm import Values, values
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
+from mirrorfleet.config.wildcards import filled
 
 WITHOUT_WINDOW = (
     *("embedding", "rerank", "image_generation", "image_edit", "audio_transcription"),
@@ -48,6 +49,18 @@ class ProviderModel:
     def has_window(self) -> bool:
         """Return whether a conversation can use the model: it answers prompts with text."""
         return self.mode not in WITHOUT_WINDOW
+
+    def named(self, name: str) -> ProviderModel:
+        """Return what a model with a wildcard is for one name."""
+        ids = (filled(self.name, name, each.id) for each in self.deployments)
+        return replace(
+            self,
+            name=name,
+            deployments=tuple(
+                replace(each, id=identity)
+                for each, identity in zip(self.deployments, ids, strict=True)
+            ),
+        )
 
     def limit(self, name: str) -> Key:
         """Return the place of ``context`` or ``output``: that of the smallest deployment."""

@@ -58,6 +58,14 @@ class Passthrough:
 
 
 @dataclass(frozen=True)
+class ModulePlan:
+    """A Python module of the user's own, and the SHA-256 of its content."""
+
+    path: Path = derived_from("gateway.modules")
+    digest: str = derived_from("gateway.modules", reason="of the file's content")
+
+
+@dataclass(frozen=True)
 class LitellmPlan:
     """One gateway. ``workers: auto`` is resolved on the host. Times are in seconds."""
 
@@ -105,6 +113,7 @@ class LitellmPlan:
     metrics: bool = derived_from("gateway.metrics")
     metrics_port: int | None = derived_from("gateway.metrics.port")
     callbacks: tuple[str, ...] = derived_from("gateway.callbacks")
+    modules: Mapping[str, ModulePlan] = derived_from("gateway.modules")
     guardrails: tuple[Guardrail, ...] = derived_from("gateway.guardrails")
     forward_client_headers: tuple[str, ...] = derived_from(
         "gateway.forward_client_headers", "aliases", reason="the model, and its aliases"
@@ -186,6 +195,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,
         callbacks=gateway.callbacks,
+        modules={module.name: ModulePlan(module.path, module.digest) for module in gateway.modules},
         guardrails=gateway.guardrails,
         forward_client_headers=tuple(
             name

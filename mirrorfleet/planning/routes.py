@@ -13,6 +13,7 @@ from mirrorfleet.config import (
     Secret,
 )
 from mirrorfleet.config.litellm import Values
+from mirrorfleet.config.wildcards import matching
 from mirrorfleet.data import table
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
@@ -182,6 +183,8 @@ def aliases(fleet: Fleet) -> dict[str, str]:
         if (model := fleet.find(tier))
         for identity in identities
         if identity not in fleet.models
+        # `claude-*` in the file is for these ids; `*` is for whatever has no other route.
+        and matching(fleet.models, identity) in (None, "*")
     }
     return {**own, **named}
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from mirrorfleet.config import Secret
+from mirrorfleet.config.wildcards import has_wildcard
 from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
@@ -132,6 +133,10 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
             **running.files(gateway),
+            **{
+                f"{name}.py": module.path.read_text("utf-8")
+                for name, module in gateway.modules.items()
+            },
         },
         check=(f"{environment}/bin/python", "check_config.py"),
     )
@@ -176,7 +181,12 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
         "url": http(probed(gateway.listen), gateway.port),
         "user": USER,
         "workers": count,
-        "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
+        # LiteLLM lists the models that it knows in place of a wildcard.
+        "names": sorted(
+            name
+            for name in {*(route.model for route in gateway.routes), *gateway.aliases}
+            if not has_wildcard(name)
+        ),
         "turns": list(gateway.probe),
         "patience": TURNS,
     }
