@@ -8,6 +8,7 @@ from datetime import date
 from mirrorfleet.checks import (
     aliases,
     budgets,
+    cache,
     calls,
     claude,
     database,
@@ -70,6 +71,7 @@ CHECKS: list[Check] = [
     modules.problems,
     budgets.problems,
     redis.problems,
+    cache.problems,
     database.problems,
     exposure.problems,
     firewall.problems,

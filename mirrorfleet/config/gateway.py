@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mirrorfleet.config.cache import Cache, cache
 from mirrorfleet.config.database import Database, database
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.image import Image, image
@@ -53,6 +54,7 @@ class Gateway:
     routing: Routing
     redis: Redis | None
     database: Database | None
+    cache: Cache | None
     salt_key: Secret | None
     logging: Logging
     metrics: bool
@@ -95,6 +97,7 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         routing=routing(section.mapping("routing")),
         redis=redis(section.mapping("redis")) if "redis" in section else None,
         database=database(section.mapping("database")) if "database" in section else None,
+        cache=cache(section.mapping("cache")) if "cache" in section else None,
         salt_key=section.secret("salt_key"),
         logging=logging(section.mapping("logging")),
         metrics="metrics" in section,

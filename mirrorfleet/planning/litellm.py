@@ -16,6 +16,7 @@ from mirrorfleet.config import (
     ProviderModel,
     Secret,
 )
+from mirrorfleet.config.cache import Cache
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.engines.abilities import has_tools
@@ -109,6 +110,7 @@ class LitellmPlan:
         "gateway.redis", reason="with 'install', the host is the address of that host"
     )
     database: DatabasePlan | None = derived_from("gateway.database")
+    cache: Cache | None = derived_from("gateway.cache")
     logging: Logging = derived_from("gateway.logging")
     metrics: bool = derived_from("gateway.metrics")
     metrics_port: int | None = derived_from("gateway.metrics.port")
@@ -191,6 +193,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         ),
         redis=redis_connection(fleet, gateway.redis),
         database=database_connection(fleet),
+        cache=gateway.cache,
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,

@@ -26,7 +26,7 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     names, of_models = references(gateway), variables(gateway.routes)
     extra = resolved(dict(gateway.extra), names)
     sections: dict[str, Any] = {
-        "litellm_settings": _litellm_settings(gateway),
+        "litellm_settings": {**_litellm_settings(gateway), **_cache(gateway, names)},
         "router_settings": _router_settings(gateway),
         "general_settings": _general_settings(gateway, names),
     }
@@ -66,6 +66,34 @@ def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
             "forward_client_headers_to_llm_api": list(gateway.forward_client_headers)
         }
     return settings
+
+
+CACHED = ("aembedding", "embedding", "atranscription", "transcription", "arerank", "rerank")
+"""LiteLLM's calls whose answers depend on nothing but the request."""
+
+
+def _cache(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[str, Any]:
+    """Return the settings of the cache, which never answers a turn of Claude Code.
+
+    Calls of conversations are not cached: a turn of /v1/messages to a translated provider is one of
+    them inside LiteLLM, and it would be answered again, tool calls included.
+    """
+    cache, redis = gateway.cache, gateway.redis
+    if cache is None:
+        return {}
+    parameters: dict[str, Any] = {
+        "type": "redis" if cache.store == "redis" else "local",
+        "ttl": cache.ttl,
+        "supported_call_types": list(CACHED),
+    }
+    if cache.store == "redis" and redis:
+        parameters |= {"host": redis.host, "port": redis.port}
+        parameters |= _without_none(
+            username=redis.username,
+            password=resolved(redis.password, names),
+            ssl=redis.ssl or None,
+        )
+    return {"cache": True, "cache_params": parameters}
 
 
 def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def test_a_module_that_cannot_be_imported_fails_the_check(
     fleet = (GOOD / "own-modules.yml").read_text("utf-8")
     hooks = (GOOD / "hooks/our_hooks.py").read_text("utf-8")
     (tmp_path / "hooks").mkdir()
-    (tmp_path / "hooks/our_hooks.py").write_text(f"import no_such_package\n{hooks}")
+    broken = hooks.replace("\nfrom typing", "\nimport no_such_package\nfrom typing", 1)
+    (tmp_path / "hooks/our_hooks.py").write_text(broken)
     (tmp_path / "fleet.yml").write_text(fleet)
     complaints = check(planned(tmp_path / "fleet.yml"), upstream, tmp_path)
     assert "no_such_package" in complaints
