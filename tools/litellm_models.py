@@ -33,8 +33,20 @@ FAMILIES = {
 SUFFIXES = re.compile("/(1024|512|256|high|low|medium|hd|standard|max)[-x/]")
 """Entries with a price by size or quality: an image has no such model id."""
 
-Entry = tuple[int | None, int | None, bool] | tuple[int | None, int | None, bool, str]
-"""Most tokens of a prompt and an answer, whether it has a price, and the mode if it is not chat."""
+ABILITIES = {
+    "vision": "supports_vision",
+    "documents": "supports_pdf_input",
+    "thinking": "supports_reasoning",
+}
+"""The abilities of a model, with their keys in the list.
+
+Without tools: the list does not have them for many models that have them.
+"""
+
+Limits = tuple[int | None, int | None, bool, list[str]]
+Entry = Limits | tuple[int | None, int | None, bool, list[str], str]
+"""Most tokens of a prompt and an answer, whether it has a price, its abilities, and the mode if it
+is not chat."""
 
 Models = Mapping[str, Mapping[str, Entry]]
 """The entries by provider, which is LiteLLM's prefix, and by model."""
@@ -53,6 +65,7 @@ def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
             _tokens(entry.get("max_input_tokens")),
             _tokens(entry.get("max_output_tokens")),
             "input_cost_per_token" in entry if is_chat else any("cost" in key for key in entry),
+            [name for name, key in ABILITIES.items() if entry.get(key) is True],
         )
         found.setdefault(provider, {})[name.removeprefix(f"{provider}/")] = (
             limits if is_chat else (*limits, mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mirrorfleet.config.abilities import AbilityKeys, ability_keys
 from mirrorfleet.config.calls import Calls, calls
 from mirrorfleet.config.litellm import Values, is_reference, values
 from mirrorfleet.config.problems import Key
@@ -21,7 +22,9 @@ class Deployment:
     ``settings`` and ``secrets`` are the provider's parameters, by the keys of the file. A setting
     that is a reference is among the secrets. ``assumed`` has the keys among ``context`` and
     ``output`` that are neither in the file nor in LiteLLM's price list. Both are in tokens.
-    ``listed_mode`` is what the price list says that the model is for.
+    ``listed_mode`` is what the price list says that the model is for, ``own_abilities`` has the
+    abilities in the file, and ``listed_abilities`` the names of those in the list; ``None`` if it
+    is not listed.
     """
 
     key: Key
@@ -39,6 +42,8 @@ class Deployment:
     assumed: tuple[str, ...]
     has_price: bool
     listed_mode: str
+    own_abilities: AbilityKeys
+    listed_abilities: frozenset[str] | None
 
 
 CONTEXT = 200_000
@@ -96,6 +101,8 @@ def deployment(section: Section, release: str) -> Deployment:
         ),
         has_price=bool(listed and listed.has_price),
         listed_mode=listed.mode if listed else "chat",
+        own_abilities=ability_keys(section),
+        listed_abilities=listed.abilities if listed else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""LiteLLM's price list: context window, maximum output and price of providers' models."""
+"""LiteLLM's price list: limits, price and abilities of providers' models."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
 class Listed:
     """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed.
 
-    ``mode`` is what the model is for, by LiteLLM's names.
+    ``abilities``: of vision, documents and thinking. ``mode``: what the model is for, by LiteLLM's
+    names.
     """
 
     prompt: int | None
     output: int | None
     has_price: bool
+    abilities: frozenset[str]
     mode: str = "chat"
 
 
@@ -47,7 +49,10 @@ def listed(release: str, provider: str, name: str, base_model: str | None) -> Li
         bare = ROUTE.sub("", name)
         names = (name, bare, REGION.sub("", bare))
         found = next((known[name] for name in names if name in known), None)
-    return Listed(*found) if found else None
+    if not found:
+        return None
+    prompt, output, has_price, abilities, *mode = found
+    return Listed(prompt, output, has_price, frozenset(abilities), *mode)
 
 
 @cache

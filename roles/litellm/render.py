@@ -55,6 +55,9 @@ OLLAMA_SCRIPTS = (
 )
 """Additional programs of a gateway with engines that truncate prompts."""
 
+THINKING_SCRIPT = "mirrorfleet_thinking.py"
+"""The additional program of a gateway with models on vLLM that think."""
+
 PROGRAM = "mirrorfleet_database.py"
 """The program that starts LiteLLM with a database, in an image."""
 
@@ -131,7 +134,11 @@ def service(
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
+            **_scripts(
+                *SCRIPTS,
+                *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ()),
+                *([THINKING_SCRIPT] if _translates_thinking(gateway) else ()),
+            ),
             **running.files(gateway),
             **{
                 f"{name}.py": module.path.read_text("utf-8")
@@ -237,6 +244,8 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_worker_recycling")
     if _checks_windows(gateway):
         modules.append("mirrorfleet_ollama")
+    if _translates_thinking(gateway):
+        modules.append("mirrorfleet_thinking")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
@@ -245,6 +254,10 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
 def _checks_windows(gateway: LitellmPlan) -> bool:
     """Return whether the gateway serves models whose engine truncates prompts."""
     return any(route.checked_weights for route in gateway.routes)
+
+
+def _translates_thinking(gateway: LitellmPlan) -> bool:
+    return any(route.thinking_arguments for route in gateway.routes)
 
 
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:

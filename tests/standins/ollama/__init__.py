@@ -24,6 +24,10 @@ REGISTRY: Mapping[str, Mapping[str, Any]] = {
     "qwen3:0.6b": {"trained": 40960, "capabilities": ["completion", "tools"]},
     "qwen3-coder:30b": {"trained": 262144, "capabilities": ["completion", "tools"]},
     "gemma3:4b": {"trained": 131072, "capabilities": ["completion"]},
+    "qwen3-vl:8b": {
+        "trained": 262144,
+        "capabilities": ["completion", "vision", "tools", "thinking"],
+    },
 }
 """The tags of the registry, with their trained window and their capabilities."""
 
