@@ -23,6 +23,7 @@ import litellm
 from litellm._logging import verbose_logger
 from litellm.litellm_core_utils import litellm_logging
 from litellm.proxy import proxy_server
+from litellm.proxy._experimental.mcp_server import mcp_server_manager
 from litellm.proxy._types import ConfigGeneralSettings
 from litellm.proxy.common_utils import callback_utils
 from litellm.types.guardrails import (
@@ -89,7 +90,7 @@ def router_settings() -> set[str]:
 def model_parameters() -> set[str]:
     """Return the parameters of a deployment: LiteLLM's own, and those for providers.
 
-    These are the declared ones, and those that the code of the fleet file's providers reads.
+    These are the declared ones, and those that the code of the providers reads.
     """
     names = {
         *GenericLiteLLMParams.model_fields,
@@ -100,16 +101,20 @@ def model_parameters() -> set[str]:
         *inspect.signature(litellm.utils.get_optional_params).parameters,
         *("model", "extra_headers", "extra_body", "weight", "order", "max_parallel_requests"),
         *_read(READ, folders="integrations/anthropic_cache_control_hook.py"),
-        *_read(READ, folders=" ".join(f"llms/{folder}" for folder in CHAT)),
+        *_read(READ, folders="llms"),
+        *_options("llms/*/chat/transformation.py"),
+        *_options("llms/*/completion/transformation.py"),
     }
     return {name for name in names if not REQUEST.search(name)}
 
 
-CHAT = (
-    *("anthropic/chat", "anthropic/pass_through", "azure/chat", "azure/azure.py", "bedrock/chat"),
-    *("hosted_vllm/chat", "openai/chat", "openai/openai.py", "vertex_ai/gemini"),
-    "vertex_ai/common_utils.py",
-)
+def _options(files: str) -> set[str]:
+    """Return the options of the classes in some files that configure requests to a provider."""
+    texts = (path.read_text("utf-8") for path in Path(litellm.__file__).parent.glob(files))
+    return {name for text in texts for name in OPTION.findall(text)}
+
+
+OPTION = re.compile(r"^    ([a-z]\w+): .+ \| None = None", re.MULTILINE)
 
 READ = r'(?:optional_params|non_default_params|litellm_params)\.(?:get|pop)\(\s*"([a-z]\w+)"'
 
@@ -121,6 +126,17 @@ REQUEST = re.compile(
     "|^additional_args$|^original_|^completion_call_id$|^logger_fn$"
 )
 """Names that LiteLLM itself passes with each request."""
+
+
+def providers() -> set[str]:
+    """Return the prefixes of models that LiteLLM routes: `groq` of `groq/llama-3.3-70b`."""
+    return {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
+
+
+def mcp_server() -> set[str]:
+    """Return the settings of one of `mcp_servers` that the proxy reads."""
+    source = inspect.getsource(mcp_server_manager)
+    return set(re.findall(r'server_config(?:\.get\(\s*|\[)"(\w+)"', source))
 
 
 def guardrail_parameters() -> set[str]:
@@ -177,6 +193,8 @@ def known() -> dict[str, Any]:
         "router_settings": router_settings(),
         "general_settings": general_settings(),
         "models": model_parameters(),
+        "providers": providers(),
+        "mcp_servers": mcp_server(),
         "callbacks": callbacks(),
         "guardrails": {integration.value for integration in SupportedGuardrailIntegrations},
         "guardrail_modes": {hook.value for hook in GuardrailEventHooks},

@@ -1,4 +1,4 @@
-"""Limits, prices and abilities of providers' models, from the price list in LiteLLM's wheel.
+"""Windows, limits and prices of providers' models, from the price list in LiteLLM's wheel.
 
 `bin/lock litellm VERSION` writes mirrorfleet/data/litellm_models/VERSION.json with it. For an
 existing lock file:
@@ -24,15 +24,14 @@ ROOT = Path(__file__).parents[1]
 LIST = "litellm/model_prices_and_context_window_backup.json"
 PIN = re.compile(r"^litellm==(?:.*\\\n)*.*", re.MULTILINE)
 
-PROVIDERS = {
-    "anthropic": re.compile("anthropic"),
-    "azure": re.compile("azure"),
+FAMILIES = {
     "bedrock": re.compile("bedrock(_converse)?"),
-    "gemini": re.compile("gemini"),
-    "openai": re.compile("openai"),
     "vertex_ai": re.compile("vertex_ai(-.*)?"),
 }
-"""The providers of a fleet file, with a pattern of their names in the list."""
+"""Providers with several names in the list, with a pattern of these names."""
+
+SUFFIXES = re.compile("/(1024|512|256|high|low|medium|hd|standard|max)[-x/]")
+"""Entries with a price by size or quality: an image has no such model id."""
 
 ABILITIES = {
     "vision": "supports_vision",
@@ -44,28 +43,45 @@ ABILITIES = {
 Without tools: the list does not have them for many models that have them.
 """
 
-Model = tuple[int | None, int | None, bool, list[str]]
-Models = Mapping[str, Mapping[str, Model]]
-"""By provider and model: maximum tokens of a prompt and an answer, whether it has a price, and its
-abilities."""
+Limits = tuple[int | None, int | None, bool, list[str]]
+Entry = Limits | tuple[int | None, int | None, bool, list[str], str]
+"""Most tokens of a prompt and an answer, whether it has a price, its abilities, and the mode if it
+is not chat."""
+
+Models = Mapping[str, Mapping[str, Entry]]
+"""The entries by provider, which is LiteLLM's prefix, and by model."""
 
 
 def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
-    """Return the chat models of a price list, by the IDs of a fleet file."""
-    found: dict[str, dict[str, Model]] = {}
-    for provider, pattern in PROVIDERS.items():
-        known = found.setdefault(provider, {})
-        for name, entry in listed.items():
-            if entry.get("mode") in ("chat", "responses") and pattern.fullmatch(
-                entry.get("litellm_provider", "")
-            ):
-                known[name.removeprefix(f"{provider}/")] = (
-                    _tokens(entry.get("max_input_tokens")),
-                    _tokens(entry.get("max_output_tokens")),
-                    "input_cost_per_token" in entry,
-                    [name for name, key in ABILITIES.items() if entry.get(key) is True],
-                )
-    return found
+    """Return the models of a price list, by the IDs of a fleet file."""
+    found: dict[str, dict[str, Entry]] = {}
+    for name, entry in listed.items():
+        provider = _provider(entry.get("litellm_provider", ""))
+        mode = entry.get("mode", "")
+        if not provider or mode not in MODES or SUFFIXES.search(f"/{name}"):
+            continue
+        is_chat = mode in ("chat", "responses")
+        limits = (
+            _tokens(entry.get("max_input_tokens")),
+            _tokens(entry.get("max_output_tokens")),
+            "input_cost_per_token" in entry if is_chat else any("cost" in key for key in entry),
+            [name for name, key in ABILITIES.items() if entry.get(key) is True],
+        )
+        found.setdefault(provider, {})[name.removeprefix(f"{provider}/")] = (
+            limits if is_chat else (*limits, mode)
+        )
+    return dict(sorted(found.items()))
+
+
+MODES = (
+    *("chat", "responses", "completion", "embedding", "rerank", "image_generation", "image_edit"),
+    *("audio_transcription", "audio_speech", "moderation", "video_generation", "realtime", "ocr"),
+)
+"""What models of the list are for, by LiteLLM's names."""
+
+
+def _provider(name: str) -> str:
+    return next((family for family, names in FAMILIES.items() if names.fullmatch(name)), name)
 
 
 def _tokens(value: Any) -> int | None:

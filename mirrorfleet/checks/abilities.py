@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
-from mirrorfleet.config.abilities import ThinkingKeys
+from mirrorfleet.config.abilities import AbilityKeys, ThinkingKeys
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.vllm import AnyVllmModel
 from mirrorfleet.engines.abilities import abilities, is_claude
@@ -16,19 +16,26 @@ ABILITIES = ("tools", "vision", "documents", "thinking")
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in fleet.models.values():
-        key: Key = ("models", model.name)
-        if is_claude(model):
-            yield from _of_claude(fleet, model, key)
-        if model.own_abilities.thinking:
-            yield from _thinking(fleet, model, (*key, "thinking"), model.own_abilities.thinking)
+        for key, own in _places(model):
+            if is_claude(model):
+                yield from _of_claude(fleet, own, key)
+            if own.thinking:
+                yield from _thinking(fleet, model, (*key, "thinking"), own.thinking)
     for group in fleet.developers.values():
         if group.thinking is False:
             yield from _always(fleet, group)
 
 
-def _of_claude(fleet: Fleet, model: Model, key: Key) -> Iterator[Problem]:
+def _places(model: Model) -> list[tuple[Key, AbilityKeys]]:
+    """Return the abilities in the file, with their place: of a model, or of each deployment."""
+    if isinstance(model, ProviderModel):
+        return [(each.key, each.own_abilities) for each in model.deployments]
+    return [(("models", model.name), model.own_abilities)]
+
+
+def _of_claude(fleet: Fleet, own: AbilityKeys, key: Key) -> Iterator[Problem]:
     for name in ABILITIES:
-        if getattr(model.own_abilities, name) is not None:
+        if getattr(own, name) is not None:
             yield fleet.document.problem(
                 (*key, name),
                 "does not apply to Claude: Claude Code knows its abilities.",
@@ -67,12 +74,11 @@ def _thinking(fleet: Fleet, model: Model, key: Key, own: ThinkingKeys) -> Iterat
 def _always(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     """Warn of models that think although the group has ``thinking: false``."""
     names = [group.model, *filter(None, [group.subagent_model]), *group.models]
-    models = dict.fromkeys(model.name for name in names if (model := fleet.find(name)))
+    models = {model.name: model for name in names if (model := fleet.find(name))}
     always = [
         name
-        for name in models
-        if not isinstance(fleet.models[name], ProviderModel)
-        and abilities(fleet.models[name]).thinking.mode == "always"
+        for name, model in models.items()
+        if not isinstance(model, ProviderModel) and abilities(model).thinking.mode == "always"
     ]
     if always:
         listed = ", ".join(f"'{name}'" for name in always)

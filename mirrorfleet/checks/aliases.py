@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mirrorfleet.config import Fleet, Model, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
+from mirrorfleet.config.wildcards import matching
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import generates
 
@@ -59,10 +60,7 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
         other = fleet.find(target)
         if not model or not other or {name, target} & fleet.models.keys() & fleet.aliases.keys():
             continue  # other checks report these names
-        windows: tuple[Key, ...] = (
-            ("models", model.name, "context"),
-            ("models", other.name, "context"),
-        )
+        windows = (limit(model, "context"), limit(other, "context"))
         if other is model:
             yield fleet.document.problem(
                 (*key, index), "is the model itself.", "Choose another model, or remove it."
@@ -70,7 +68,7 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
         elif _assumed(model) or _assumed(other):
             continue  # the check of providers reports it
         elif not (generates(model) and generates(other)):
-            continue  # the check of pooling models reports it
+            continue  # the checks of pooling models and model_info report it
         elif key[0] == "context_window_fallbacks":
             if other.context <= model.context:
                 yield fleet.document.problem(
@@ -90,6 +88,11 @@ def _fallbacks(fleet: Fleet, key: Key, targets: tuple[str, ...]) -> Iterator[Pro
             )
 
 
+def limit(model: Model, name: str) -> Key:
+    """Return the place of a model's ``context`` or ``output``."""
+    return model.limit(name) if isinstance(model, ProviderModel) else ("models", model.name, name)
+
+
 def _assumed(model: Model) -> bool:
     """Return whether the context window of a model is an assumption."""
     return isinstance(model, ProviderModel) and "context" in model.assumed
@@ -102,7 +105,13 @@ def _unrouted(fleet: Fleet) -> Iterator[Problem]:
         tier: ", ".join(ids)
         for tier in REQUESTED
         if tier not in routed
-        and (ids := [identity for identity in table("claude_code")[tier] if identity not in routed])
+        and (
+            ids := [
+                identity
+                for identity in table("claude_code")[tier]
+                if identity not in routed and not matching(routed, identity)
+            ]
+        )
     }
     if fleet.gateway and fleet.developers and unknown:
         yield fleet.document.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mirrorfleet.checks.litellm import known_names
+from mirrorfleet.checks.known_names import known_names
 from mirrorfleet.config import Fleet, Gateway
 from mirrorfleet.config.problems import Key, Problem
 

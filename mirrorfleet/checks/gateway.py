@@ -126,9 +126,19 @@ def _shared(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     model = fleet.models.get(gateway.anthropic_passthrough or "")
-    if model and not (isinstance(model, ProviderModel) and model.provider == "anthropic"):
+    if model and not (
+        isinstance(model, ProviderModel)
+        and all(deployment.provider == "anthropic" for deployment in model.deployments)
+    ):
         yield fleet.document.problem(
             ("gateway", "anthropic_passthrough"),
             f"'{model.name}' is not a model of the provider anthropic.",
             "Choose one: the passthrough supports only that provider's API.",
+        )
+    elif isinstance(model, ProviderModel) and "url" in model.deployments[0].secrets:
+        yield fleet.document.problem(
+            ("gateway", "anthropic_passthrough"),
+            f"'{model.name}' has a reference as its url, but the passthrough needs the URL itself.",
+            "Write the URL in the file, or choose another model.",
+            given=(model.deployments[0].key,),
         )

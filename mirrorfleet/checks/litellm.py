@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 
 from mirrorfleet.checks import literals
-from mirrorfleet.config import PROVIDERS, Fleet, Gateway, Model, ProviderModel
+from mirrorfleet.checks.known_names import derived_here, known_names, unknown_name
+from mirrorfleet.config import Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.litellm import Values
-from mirrorfleet.config.problems import Key, Problem, checked, did_you_mean
-from mirrorfleet.data import has_table, table
+from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.data import table
 from mirrorfleet.engines.registry import engine_of
 
 DERIVED = "cannot be set here."
@@ -33,31 +34,28 @@ def _callbacks(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
                 "'prometheus' is set by gateway.metrics.",
                 "Remove it, and add gateway.metrics.",
             )
-        elif "." in name:
-            yield fleet.document.problem(
-                key,
-                f"'{name}' is a Python module, which gateways cannot load.",
-                "Remove it.",
-            )
-        else:
-            yield from _known(fleet, key, name, "callbacks", "callback")
+        elif "." not in name:  # the check of modules is for the others
+            yield from unknown_name(fleet, key, name, "callbacks", "callback")
 
 
 def _guardrails(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
     for guardrail in gateway.guardrails:
         key: Key = ("gateway", "guardrails", guardrail.name)
-        yield from _known(
-            fleet, (*key, "guardrail"), guardrail.guardrail, "guardrails", "guardrail"
-        )
+        if "." not in guardrail.guardrail:  # the check of modules is for the others
+            yield from unknown_name(
+                fleet, (*key, "guardrail"), guardrail.guardrail, "guardrails", "guardrail"
+            )
         for mode in guardrail.mode:
-            yield from _known(fleet, (*key, "mode"), mode, "guardrail_modes", "mode")
+            yield from unknown_name(fleet, (*key, "mode"), mode, "guardrail_modes", "mode")
         inner = (*key, "parameters")
         derived = table("litellm_derived")["guardrail_parameters"]
         for name in guardrail.parameters:
             if name in derived:
                 yield fleet.document.problem((*inner, name), DERIVED, derived[name])
             else:
-                yield from _known(fleet, (*inner, name), name, "guardrail_parameters", "parameter")
+                yield from unknown_name(
+                    fleet, (*inner, name), name, "guardrail_parameters", "parameter"
+                )
         yield from literals.problems(fleet, inner, guardrail.parameters)
 
 
@@ -116,7 +114,7 @@ def _settings(
         if name in derived:
             yield fleet.document.problem((*key, name), DERIVED, derived[name])
         else:
-            yield from _known(fleet, (*key, name), name, section, "setting")
+            yield from unknown_name(fleet, (*key, name), name, section, "setting")
     known = known_names(fleet, section)
     others = {
         name: value
@@ -132,14 +130,11 @@ def _derived(model: Model | None) -> dict[str, str]:
     if model is None:
         return common
     if isinstance(model, ProviderModel):
-        provider = PROVIDERS[model.provider]
-        keys = {
-            **{parameter: key for key, parameter in provider.settings.items()},
-            **{parameter: key for key, parameter in provider.secrets.items()},
-            "model": "id",
-            "custom_llm_provider": "provider",
+        own = {
+            name: remedy
+            for deployment in model.deployments
+            for name, remedy in derived_here(deployment).items()
         }
-        own = {name: f"Write models.{model.name}.{key}." for name, key in keys.items()}
         return {**common, **own}
     names = ("api_base", "custom_llm_provider", "model")
     derived = dict.fromkeys(names, "It is derived from the engine.")
@@ -157,37 +152,3 @@ def _endpoints(fleet: Fleet, key: Key, config: Values) -> Iterator[Problem]:
                 "requests without a key.",
                 "Remove it.",
             )
-
-
-def _known(fleet: Fleet, key: Key, name: str, names: str, kind: str) -> Iterator[Problem]:
-    known = known_names(fleet, names)
-    if known is not None and name not in known:
-        elsewhere = (
-            [section for section in SECTIONS if name in (known_names(fleet, section) or ())]
-            if names in SECTIONS
-            else []
-        )
-        yield fleet.document.problem(
-            key,
-            f"'{name}' is not a {kind} of this section."
-            if elsewhere
-            else f"'{name}' is not a {kind} of LiteLLM {_version(fleet)}.",
-            f"Move it to gateway.extra.{elsewhere[0]}." if elsewhere else did_you_mean(name, known),
-        )
-
-
-SECTIONS = ("litellm_settings", "router_settings", "general_settings")
-"""Sections of LiteLLM's own settings."""
-
-
-def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
-    """Return the names that the gateways' release supports.
-
-    ``None`` if Mirrorfleet does not know the release: the check of releases reports that.
-    """
-    name = f"litellm_known/{_version(fleet)}"
-    return frozenset(table(name)[section]) if has_table(name) else None
-
-
-def _version(fleet: Fleet) -> str:
-    return checked(fleet.gateway, "gateway").version

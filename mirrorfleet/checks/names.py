@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mirrorfleet.config import Fleet, ProviderModel
 from mirrorfleet.config.key_holders import holder, places
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
+from mirrorfleet.config.wildcards import matching
 
 
 class _Reference(NamedTuple):
@@ -25,6 +26,8 @@ SECTIONS = {"host": ["hosts"], "model": ["models"], "model or alias": ["models",
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for reference in (*_hosts(fleet), *_models(fleet), *_gateway(fleet), *_people(fleet)):
+        if reference.kind == "model or alias" and matching(reference.known, reference.name):
+            continue
         if reference.name not in reference.known:
             yield fleet.document.problem(
                 reference.key,

@@ -37,8 +37,9 @@ def _shared(fleet: Fleet) -> Iterator[tuple[Key, Secret | None, str]]:
     """Yield the secrets that are sent to other servers: key, secret, and name of the server."""
     for model in fleet.models.values():
         if isinstance(model, ProviderModel):
-            for name, secret in model.secrets.items():
-                yield ("models", model.name, name), secret, "the provider"
+            for deployment in model.deployments:
+                for name, secret in deployment.secrets.items():
+                    yield (*deployment.key, name), secret, "the provider"
         else:
             yield ("models", model.name, "api_key"), model.api_key, "the engine"
     yield ("hub", "token"), fleet.hub.token, "the hub"

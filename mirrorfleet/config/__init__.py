@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mirrorfleet.config.calls import Calls, calls
+from mirrorfleet.config.deployments import Deployment
 from mirrorfleet.config.developers import Developers, developers
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.engine_model import EngineModel
@@ -15,15 +17,20 @@ from mirrorfleet.config.hosts import Host, Login, Ssh, host, ssh
 from mirrorfleet.config.hub import Hub, hub
 from mirrorfleet.config.image import Image
 from mirrorfleet.config.keys import Keys, keys
+from mirrorfleet.config.litellm import Values, values
 from mirrorfleet.config.load_balancer import LoadBalancer, load_balancer
 from mirrorfleet.config.lock_files import Locks
 from mirrorfleet.config.problems import Problem, Unchecked
-from mirrorfleet.config.providers import PROVIDERS, ProviderModel, provider_model
+from mirrorfleet.config.provider_models import ProviderModel, provider_model
+from mirrorfleet.config.providers import PROVIDERS
 from mirrorfleet.config.reader import Secret, Section
+from mirrorfleet.config.wildcards import matching
 
 __all__ = [
     "FALLBACKS",
     "PROVIDERS",
+    "Calls",
+    "Deployment",
     "Developers",
     "EngineModel",
     "Firewall",
@@ -57,6 +64,7 @@ class Fleet:
     """The content of a fleet file. ``document`` has the line of each key.
 
     ``fallback_lists`` has, for each of ``FALLBACKS``, the names as they are in the file.
+    ``calls`` and ``information`` have, by model, its time limits and its ``model_info``.
     """
 
     document: Document
@@ -67,6 +75,8 @@ class Fleet:
     hub: Hub
     hosts: Mapping[str, Host]
     models: Mapping[str, Model]
+    calls: Mapping[str, Calls]
+    information: Mapping[str, Values]
     gateway: Gateway | None
     firewall: Firewall
     load_balancer: LoadBalancer | None
@@ -77,12 +87,17 @@ class Fleet:
     warnings: tuple[Problem, ...] = ()
 
     def find(self, name: str) -> Model | None:
-        """Follow aliases from ``name`` to a model. Return ``None`` if they do not lead to one."""
+        """Follow aliases from ``name`` to a model. Return ``None`` if they do not lead to one.
+
+        A name that a wildcard routes is a model of that name.
+        """
         passed = set()
         while name in self.aliases and name not in passed:
             passed.add(name)
             name = self.aliases[name]
-        return self.models.get(name)
+        pattern = None if name in self.models else matching(self.models, name)
+        model = self.models.get(pattern or name)
+        return model.named(name) if pattern and isinstance(model, ProviderModel) else model
 
     def resolve(self, name: str) -> Model:
         """Return the model of a name or alias. Raises ``Unchecked`` for other names."""
@@ -141,6 +156,11 @@ def fleet(document: Document, readers: Mapping[str, ModelReader], locks: Locks) 
             each.name: _model(each, hosts, release, readers)
             for each in root.mapping("models").mappings()
         },
+        calls={each.name: calls(each) for each in root.mapping("models").mappings()},
+        information={
+            each.name: values(each.mapping("model_info"))
+            for each in root.mapping("models").mappings()
+        },
         gateway=gateway(root.mapping("gateway"), hosts) if "gateway" in root else None,
         firewall=firewall(root),
         load_balancer=load_balancer(root.mapping("load_balancer"), hosts)
@@ -162,7 +182,7 @@ def _model(
     readers: Mapping[str, ModelReader],
 ) -> Model:
     """Read one of ``models``. ``release`` is LiteLLM's, for its price list."""
-    if "provider" in section:
+    if "provider" in section or "deployments" in section:
         return provider_model(section, release)
     return readers[section["engine"]](section, hosts)
 

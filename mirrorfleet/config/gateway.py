@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mirrorfleet.config.cache import Cache, cache
 from mirrorfleet.config.database import Database, database
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.image import Image, image
@@ -23,6 +24,7 @@ from mirrorfleet.config.litellm import (
     routing,
     values,
 )
+from mirrorfleet.config.modules import Module, modules
 from mirrorfleet.config.reader import Secret, Section
 
 Runtime = Literal["systemd", "docker"]
@@ -52,11 +54,13 @@ class Gateway:
     routing: Routing
     redis: Redis | None
     database: Database | None
+    cache: Cache | None
     salt_key: Secret | None
     logging: Logging
     metrics: bool
     metrics_port: int | None
     callbacks: tuple[str, ...]
+    modules: tuple[Module, ...]
     guardrails: tuple[Guardrail, ...]
     forward_client_headers: tuple[str, ...]
     anthropic_passthrough: str | None
@@ -93,11 +97,13 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         routing=routing(section.mapping("routing")),
         redis=redis(section.mapping("redis")) if "redis" in section else None,
         database=database(section.mapping("database")) if "database" in section else None,
+        cache=cache(section.mapping("cache")) if "cache" in section else None,
         salt_key=section.secret("salt_key"),
         logging=logging(section.mapping("logging")),
         metrics="metrics" in section,
         metrics_port=section.mapping("metrics").get("port"),
         callbacks=section.strings("callbacks"),
+        modules=modules(section),
         guardrails=tuple(guardrail(each) for each in section.mapping("guardrails").mappings()),
         forward_client_headers=section.strings("forward_client_headers"),
         anthropic_passthrough=section.get("anthropic_passthrough"),

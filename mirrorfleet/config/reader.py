@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import FleetError, Key
-from mirrorfleet.config.schema import Schema, below, keys, root
+from mirrorfleet.config.schema import Schema, below, keys, resolve, root
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Section:
     @cached_property
     def data(self) -> dict[str, Any]:
         """The mapping as the file has it, without defaults."""
-        data = self.document.data
+        data: Any = self.document.data
         for part in self.key:
-            data = data.get(part, {})
+            data = data[int(part)] if isinstance(data, list) else data.get(part, {})
         if not isinstance(data, dict):
             raise TypeError(f"{self.key} is {data!r}, not a mapping: read its value instead")
         return data
@@ -86,6 +86,12 @@ class Section:
         """Yield the mapping below each key that the file has here."""
         for name in self.data:
             yield self.mapping(name)
+
+    def items(self, name: str) -> Iterator[Section]:
+        """Yield the mappings of a list."""
+        each = resolve(below(self.schema, self.data, name).get("items", {}))
+        for index in range(len(self.data.get(name) or ())):
+            yield Section(self.document, (*self.key, name, index), each)
 
     def path(self, name: str) -> Path | None:
         """Return an absolute path: a relative one starts at its own file, ``~`` is a home.

@@ -42,7 +42,8 @@ def explain(
                 (*key, str(error.instance)), "is not a valid name.", _advice(schema, ())
             )
         case _ if variable := _variable(error.instance):
-            yield from _reference(document, key, error, schema, variable)
+            takes = bool(schema.get("writeOnly")) or _takes_reference(around or {})
+            yield _reference(document, key, str(error.instance), variable, takes)
         case _ if reference := _secret_reference(error, (referring, schema, around or {})):
             mistake = "is a literal value, not a reference to a secret."
             text = referring.get("description") or (around or {}).get("description", "")
@@ -109,15 +110,20 @@ def _variable(value: Any) -> str:
 
 
 def _reference(
-    document: Document, key: Key, error: ValidationError, schema: dict[str, Any], name: str
-) -> Iterator[Problem]:
-    """Yield the problem of a variable in such a notation: only secrets can be variables."""
-    if schema.get("writeOnly"):
-        mistake, remedy = f"must be a mapping, not '{error.instance}'.", f"Write {{env: {name}}}."
+    document: Document, key: Key, value: str, name: str, takes_reference: bool
+) -> Problem:
+    """Return the problem of a variable in such a notation."""
+    if takes_reference:
+        mistake, remedy = f"must be a mapping, not '{value}'.", f"Write {{env: {name}}}."
     else:
-        mistake = f"is the variable '{error.instance}', but only secrets can be variables."
+        mistake = f"is the variable '{value}', but this key cannot be a variable."
         remedy = "Write the value itself."
-    yield document.problem(key, mistake, remedy)
+    return document.problem(key, mistake, remedy)
+
+
+def _takes_reference(schema: dict[str, Any]) -> bool:
+    """Return whether a reference to a secret is one of the alternatives."""
+    return any("writeOnly" in resolve(branch) for branch in schema.get("oneOf", ()))
 
 
 def _referring(error: ValidationError) -> dict[str, Any]:

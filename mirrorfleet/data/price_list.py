@@ -23,13 +23,15 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
 class Listed:
     """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed.
 
-    ``abilities``: of vision, documents and thinking.
+    ``abilities``: of vision, documents and thinking. ``mode``: what the model is for, by LiteLLM's
+    names.
     """
 
     prompt: int | None
     output: int | None
     has_price: bool
     abilities: frozenset[str]
+    mode: str = "chat"
 
 
 def listed(release: str, provider: str, name: str, base_model: str | None) -> Listed | None:
@@ -49,8 +51,8 @@ def listed(release: str, provider: str, name: str, base_model: str | None) -> Li
         found = next((known[name] for name in names if name in known), None)
     if not found:
         return None
-    prompt, output, has_price, abilities = found
-    return Listed(prompt, output, has_price, frozenset(abilities))
+    prompt, output, has_price, abilities, *mode = found
+    return Listed(prompt, output, has_price, frozenset(abilities), *mode)
 
 
 @cache

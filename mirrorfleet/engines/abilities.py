@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TypeVar
 
-from mirrorfleet.config import Model, ProviderModel
-from mirrorfleet.config.abilities import NO_THINKING, Abilities, Thinking, ThinkingKeys
+from mirrorfleet.config import Deployment, Model, ProviderModel
+from mirrorfleet.config.abilities import (
+    NO_THINKING,
+    Abilities,
+    AbilityKeys,
+    Thinking,
+    ThinkingKeys,
+)
 from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.registry import engine_of
 
@@ -13,6 +20,7 @@ __all__ = [
     "Abilities",
     "Thinking",
     "abilities",
+    "generates",
     "has_web_search",
     "is_claude",
     "known_abilities",
@@ -40,15 +48,21 @@ def abilities(model: Model) -> Abilities:
 
 
 def known_abilities(model: Model) -> KnownAbilities:
-    """Return the abilities of a model, each with its source."""
+    """Return the abilities of a model, each with its source.
+
+    Of several deployments, any can get a request: the model has what all of them have.
+    """
     if not generates(model):
         return KnownAbilities(NO, NO, NO, Known(NO_THINKING, POOLS))
-    derived = (
-        _of_provider(model)
-        if isinstance(model, ProviderModel)
-        else engine_of(model).abilities(model)
-    )
-    own = model.own_abilities
+    if isinstance(model, ProviderModel):
+        return reduce(
+            _weaker,
+            (_own(each.own_abilities, _of_deployment(each)) for each in model.deployments),
+        )
+    return _own(model.own_abilities, engine_of(model).abilities(model))
+
+
+def _own(own: AbilityKeys, derived: KnownAbilities) -> KnownAbilities:
     return KnownAbilities(
         tools=_chosen(own.tools, derived.tools),
         vision=_chosen(own.vision, derived.vision),
@@ -57,12 +71,22 @@ def known_abilities(model: Model) -> KnownAbilities:
     )
 
 
+def _weaker(one: KnownAbilities, other: KnownAbilities) -> KnownAbilities:
+    """Return the abilities that both have."""
+    return KnownAbilities(
+        tools=one.tools if not one.tools.value else other.tools,
+        vision=one.vision if not one.vision.value else other.vision,
+        documents=one.documents if not one.documents.value else other.documents,
+        thinking=one.thinking if one.thinking.value == NO_THINKING else other.thinking,
+    )
+
+
 def _chosen(own: T | None, derived: Known[T]) -> Known[T]:
     return derived if own is None else Known(own, "the fleet file")
 
 
-def _of_provider(model: ProviderModel) -> KnownAbilities:
-    if is_claude(model):
+def _of_deployment(model: Deployment) -> KnownAbilities:
+    if _is_claude(model):
         claude = "the client's own table, because the model is Claude"
         every = Known(True, claude)
         return KnownAbilities(every, every, every, Known(PROVIDER_THINKING, claude))
@@ -76,28 +100,34 @@ def _of_provider(model: ProviderModel) -> KnownAbilities:
     )
 
 
-def _listed(model: ProviderModel, ability: str, default: bool) -> Known[bool]:
+def _listed(model: Deployment, ability: str, default: bool) -> Known[bool]:
     if model.listed_abilities is None:
         return assumed(default)
     return Known(ability in model.listed_abilities, "LiteLLM's price list")
-
-
-def generates(model: Model) -> bool:
-    """Return whether a model generates text, instead of embeddings or scores."""
-    return isinstance(model, ProviderModel) or model.task is None
 
 
 def is_claude(model: Model) -> bool:
     """Return whether a model is Claude, so that the client's own table of capabilities applies."""
     if not isinstance(model, ProviderModel):
         return False
-    identity = f"{model.id} {model.base_model or ''}".lower()
+    return all(map(_is_claude, model.deployments))
+
+
+def _is_claude(deployment: Deployment) -> bool:
+    identity = f"{deployment.id} {deployment.base_model or ''}".lower()
     # LiteLLM translates requests to all other models into another API.
-    native = model.provider in ("bedrock", "vertex_ai") and "claude" in identity
-    return native or model.provider == "anthropic"
+    native = deployment.provider in ("bedrock", "vertex_ai") and "claude" in identity
+    return native or deployment.provider == "anthropic"
+
+
+def generates(model: Model) -> bool:
+    """Return whether a model generates text, instead of embeddings, scores, images or audio."""
+    return model.has_window if isinstance(model, ProviderModel) else model.task is None
 
 
 def has_web_search(model: Model) -> bool:
     """Return whether a model supports WebSearch, a tool that runs at the provider."""
-    without = ("bedrock", "openai_compatible")
-    return isinstance(model, ProviderModel) and model.provider not in without
+    without = ("bedrock", "openai_compatible", "litellm")
+    return isinstance(model, ProviderModel) and not any(
+        deployment.provider in without for deployment in model.deployments
+    )

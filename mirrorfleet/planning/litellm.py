@@ -16,6 +16,7 @@ from mirrorfleet.config import (
     ProviderModel,
     Secret,
 )
+from mirrorfleet.config.cache import Cache
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.engines.abilities import abilities
@@ -56,6 +57,14 @@ class Passthrough:
     model: str = derived_from("gateway.anthropic_passthrough")
     url: str = derived_from("models.{model}.url")
     api_key: Secret = derived_from("models.{model}.api_key")
+
+
+@dataclass(frozen=True)
+class ModulePlan:
+    """A Python module of the user's own, and the SHA-256 of its content."""
+
+    path: Path = derived_from("gateway.modules")
+    digest: str = derived_from("gateway.modules", reason="of the file's content")
 
 
 @dataclass(frozen=True)
@@ -102,10 +111,12 @@ class LitellmPlan:
         "gateway.redis", reason="with 'install', the host is the address of that host"
     )
     database: DatabasePlan | None = derived_from("gateway.database")
+    cache: Cache | None = derived_from("gateway.cache")
     logging: Logging = derived_from("gateway.logging")
     metrics: bool = derived_from("gateway.metrics")
     metrics_port: int | None = derived_from("gateway.metrics.port")
     callbacks: tuple[str, ...] = derived_from("gateway.callbacks")
+    modules: Mapping[str, ModulePlan] = derived_from("gateway.modules")
     guardrails: tuple[Guardrail, ...] = derived_from("gateway.guardrails")
     forward_client_headers: tuple[str, ...] = derived_from(
         "gateway.forward_client_headers", "aliases", reason="the model, and its aliases"
@@ -186,10 +197,12 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         ),
         redis=redis_connection(fleet, gateway.redis),
         database=database_connection(fleet),
+        cache=gateway.cache,
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,
         callbacks=gateway.callbacks,
+        modules={module.name: ModulePlan(module.path, module.digest) for module in gateway.modules},
         guardrails=gateway.guardrails,
         forward_client_headers=tuple(
             name
@@ -204,7 +217,9 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         aliases=names,
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
-        stop_timeout=stop_timeout(gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE),
+        stop_timeout=stop_timeout(
+            fleet, gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE
+        ),
         fallbacks=by_name(fleet.fallbacks, names),
         context_window_fallbacks=by_name(fleet.context_window_fallbacks, names),
         content_policy_fallbacks=by_name(fleet.content_policy_fallbacks, names),
@@ -229,9 +244,10 @@ def _drain(fleet: Fleet, gateway: Gateway) -> int:
     return DRAIN if fleet.load_balancer or len(gateway.hosts) > 1 else 0
 
 
-def stop_timeout(gateway: Gateway, stream: int) -> int:
+def stop_timeout(fleet: Fleet, gateway: Gateway, stream: int) -> int:
     """Return the seconds to wait for requests at a stop; a streamed answer can take ``stream``."""
-    return gateway.stop_timeout or max(gateway.timeout, stream)
+    longest = max((calls.timeout or 0 for calls in fleet.calls.values()), default=0)
+    return gateway.stop_timeout or max(gateway.timeout, longest, stream)
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
@@ -240,6 +256,7 @@ def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:
     model = fleet.models[gateway.anthropic_passthrough]
     if not isinstance(model, ProviderModel):
         raise Unchecked(f"gateway.anthropic_passthrough names {model.name}, not Anthropic's API")
+    [deployment, *_] = model.deployments
     return Passthrough(
-        model=model.name, url=model.settings["url"], api_key=model.secrets["api_key"]
+        model=model.name, url=deployment.settings["url"], api_key=deployment.secrets["api_key"]
     )

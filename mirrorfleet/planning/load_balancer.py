@@ -63,7 +63,7 @@ def _load_balancer(
             for name in ([host] if local_only else gateway.hosts)
         },
         timeout=gateway.timeout + 60,
-        stop_timeout=stop_timeout(gateway, STREAM) + 60,
+        stop_timeout=stop_timeout(fleet, gateway, STREAM) + 60,
         passthrough=gateway.anthropic_passthrough is not None,
     )
 

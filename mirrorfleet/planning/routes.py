@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
+from mirrorfleet.config import (
+    PROVIDERS,
+    EngineModel,
+    Fleet,
+    ProviderModel,
+    Secret,
+)
+from mirrorfleet.config.litellm import Values
+from mirrorfleet.config.wildcards import matching
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import Abilities, abilities, is_claude, known_abilities
 from mirrorfleet.engines.known import ThinkingArguments
@@ -24,9 +32,10 @@ class Route:
     """One deployment behind a gateway; several routes of one model share its load.
 
     ``upstream``: LiteLLM's name of the deployment. ``settings`` and ``secrets``: LiteLLM's
-    parameters, by name. ``bearer``: the engine expects its key as a bearer token.
-    ``adaptive_thinking``: LiteLLM passes thinking and effort to the engine, which it drops
-    without this flag.
+    parameters, by name. ``number``: of several deployments at providers, from 1. ``bearer``: the
+    engine expects its key as a bearer token. ``context`` and ``output``: 0 for a model without a
+    window, such as one for embeddings. ``adaptive_thinking``: LiteLLM passes thinking and effort to
+    the engine, which it drops without this flag. Times are in seconds.
     """
 
     model: str = derived_from("models.{model}")
@@ -43,6 +52,15 @@ class Route:
         "models.{model}", reason="the engine's address, or the provider's settings"
     )
     secrets: Mapping[str, Secret] = derived_from("models.{model}")
+    number: int | None = derived_from("models.{model}.deployments")
+    parameters: Values = derived_from("models.{model}.parameters", "models.{model}.deployments")
+    weight: float | None = derived_from("models.{model}.deployments")
+    timeout: int | None = derived_from("models.{model}.timeout", "gateway.timeout")
+    stream_timeout: int | None = derived_from(
+        "models.{model}.stream_timeout", "gateway.stream_timeout"
+    )
+    retries: int | None = derived_from("models.{model}.retries")
+    information: Values = derived_from("models.{model}.model_info")
     bearer: bool = derived_from(
         "models.{model}.api_key", reason="engines read their key only from this header"
     )
@@ -90,7 +108,7 @@ def routes(fleet: Fleet) -> tuple[Route, ...]:
         route
         for model in fleet.models.values()
         for route in (
-            [_to_provider(model)]
+            _to_provider(fleet, model)
             if isinstance(model, ProviderModel)
             else _to_engine(fleet, model, ports[model.engine])
         )
@@ -100,7 +118,7 @@ def routes(fleet: Fleet) -> tuple[Route, ...]:
 def _to_engine(
     fleet: Fleet, model: EngineModel, ports: Mapping[tuple[str, str], int]
 ) -> Iterator[Route]:
-    engine = engine_of(model)
+    engine, calls = engine_of(model), fleet.calls[model.name]
     heads = [(fleet.hosts[host].address, ports[model.name, host]) for host in model.heads]
     provider, path = engine.litellm_provider, engine.api_path
     if model.task:
@@ -112,6 +130,13 @@ def _to_engine(
             upstream=f"{provider}/{model.name_at_engine}",
             settings={"api_base": url + path},
             secrets={"api_key": model.api_key} if model.api_key else {},
+            number=None,
+            parameters={},
+            weight=None,
+            timeout=calls.timeout,
+            stream_timeout=calls.stream_timeout,
+            retries=calls.retries,
+            information=fleet.information[model.name],
             # Requests for embeddings and scores send the key as a bearer token by themselves.
             bearer=model.api_key is not None and model.task is None,
             drop_params=True,
@@ -129,26 +154,39 @@ def _to_engine(
         )
 
 
-def _to_provider(model: ProviderModel) -> Route:
-    provider = PROVIDERS[model.provider]
-    return Route(
-        model=model.name,
-        engine=None,
-        upstream=f"{provider.prefix}/{model.id}",
-        settings={provider.settings[key]: value for key, value in model.settings.items()},
-        secrets={provider.secrets[key]: value for key, value in model.secrets.items()},
-        bearer=False,
-        drop_params=model.provider != "anthropic",
-        context=model.context,
-        output=model.output,
-        mode=None,
-        base_model=model.base_model,
-        abilities=abilities(model),
-        is_claude=is_claude(model),
-        thinking_arguments=None,
-        checked_weights=None,
-        running=None,
-    )
+def _to_provider(fleet: Fleet, model: ProviderModel) -> Iterator[Route]:
+    several = len(model.deployments) > 1
+    has_weights = any(deployment.weight for deployment in model.deployments)
+    for number, deployment in enumerate(model.deployments, start=1):
+        parameters = PROVIDERS[deployment.provider].parameters
+        calls = deployment.calls.over(fleet.calls[model.name])
+        yield Route(
+            model=model.name,
+            engine=None,
+            upstream=f"{deployment.prefix}/{deployment.id}",
+            settings={parameters[key]: value for key, value in deployment.settings.items()},
+            secrets={parameters[key]: value for key, value in deployment.secrets.items()},
+            number=number if several else None,
+            parameters=deployment.parameters,
+            # LiteLLM sends nothing to a deployment without a weight if another one has a weight.
+            weight=(deployment.weight or 1) if has_weights else None,
+            timeout=calls.timeout,
+            stream_timeout=calls.stream_timeout,
+            retries=calls.retries,
+            information=fleet.information[model.name],
+            bearer=False,
+            drop_params=deployment.provider != "anthropic",
+            # Any of the deployments can get a prompt: the client knows one window for all.
+            context=model.context if model.has_window else 0,
+            output=model.output if model.has_window else 0,
+            mode=None if model.has_window else model.mode,
+            base_model=deployment.base_model,
+            abilities=abilities(model),
+            is_claude=is_claude(model),
+            thinking_arguments=None,
+            checked_weights=None,
+            running=None,
+        )
 
 
 def http(address: str, port: int | str) -> str:
@@ -174,6 +212,8 @@ def aliases(fleet: Fleet) -> dict[str, str]:
         if (model := fleet.find(tier))
         for identity in identities
         if identity not in fleet.models
+        # `claude-*` in the file is for these ids; `*` is for whatever has no other route.
+        and matching(fleet.models, identity) in (None, "*")
     }
     return {**own, **named}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from mirrorfleet.config import Developers, EngineModel, Fleet, Gateway, Model, ProviderModel
@@ -62,7 +63,9 @@ def _people(group: Developers) -> str:
 
 def _served(model: Model) -> Iterator[str]:
     if isinstance(model, ProviderModel):
-        yield f"{model.provider}: {model.id}"
+        for deployment in model.deployments:
+            name = deployment.prefix if deployment.provider == "litellm" else deployment.provider
+            yield f"{name}: {deployment.id}"
     else:
         where = f"at {model.url}" if model.url else f"on {_some(_replicas(model))}"
         yield f"{engine_of(model).title} {where}"
@@ -79,8 +82,9 @@ def _node(name: str, *lines: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return an identifier for Mermaid, without dots and dashes, which are syntax."""
-    return text.replace(".", "__").replace("-", "_")
+    """Return an identifier for Mermaid, without dots, dashes and others, which are syntax."""
+    plain = text.replace(".", "__").replace("-", "_")
+    return re.sub("[^A-Za-z0-9_]", lambda found: f"_{ord(found[0]):x}_", plain)
 
 
 def _label(names: Iterable[str]) -> str:

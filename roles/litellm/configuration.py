@@ -10,7 +10,7 @@ from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
 from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.planning import LitellmPlan, Route
-from mirrorfleet.roles.litellm.references import references, resolved, variables
+from mirrorfleet.roles.litellm.references import Place, references, resolved, variables
 
 AFFINITY = {
     "session": "session_affinity",
@@ -28,13 +28,22 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     names, of_models = references(gateway), variables(gateway.routes)
     extra = resolved(dict(gateway.extra), names)
     sections: dict[str, Any] = {
-        "litellm_settings": _litellm_settings(gateway),
+        "litellm_settings": {**_litellm_settings(gateway), **_cache(gateway, names)},
         "router_settings": _router_settings(gateway),
         "general_settings": _general_settings(gateway, names),
     }
     config: dict[str, Any] = {
         "model_list": [
-            _deployment(gateway, route, of_models, extra.get("models", {}).get(route.model, {}))
+            _deployment(
+                gateway,
+                route,
+                of_models,
+                {
+                    **extra.get("models", {}).get(route.model, {}),
+                    **resolved(dict(route.parameters), names),
+                },
+                resolved(dict(route.information), names),
+            )
             for route in gateway.routes
         ],
         **{name: {**section, **extra.get(name, {})} for name, section in sections.items()},
@@ -59,6 +68,34 @@ def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
             "forward_client_headers_to_llm_api": list(gateway.forward_client_headers)
         }
     return settings
+
+
+CACHED = ("aembedding", "embedding", "atranscription", "transcription", "arerank", "rerank")
+"""LiteLLM's calls whose answers depend on nothing but the request."""
+
+
+def _cache(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[str, Any]:
+    """Return the settings of the cache, which never answers a turn of Claude Code.
+
+    Calls of conversations are not cached: a turn of /v1/messages to a translated provider is one of
+    them inside LiteLLM, and it would be answered again, tool calls included.
+    """
+    cache, redis = gateway.cache, gateway.redis
+    if cache is None:
+        return {}
+    parameters: dict[str, Any] = {
+        "type": "redis" if cache.store == "redis" else "local",
+        "ttl": cache.ttl,
+        "supported_call_types": list(CACHED),
+    }
+    if cache.store == "redis" and redis:
+        parameters |= {"host": redis.host, "port": redis.port}
+        parameters |= _without_none(
+            username=redis.username,
+            password=resolved(redis.password, names),
+            ssl=redis.ssl or None,
+        )
+    return {"cache": True, "cache_params": parameters}
 
 
 def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
@@ -132,34 +169,47 @@ def _fallbacks(names: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]
 def _deployment(
     gateway: LitellmPlan,
     route: Route,
-    variables: Mapping[tuple[str, str], str],
+    variables: Mapping[Place, str],
     extra: dict[str, Any],
+    information: dict[str, Any],
 ) -> dict[str, Any]:
     parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
     for name in route.secrets:
-        parameters[name] = f"os.environ/{variables[route.model, name]}"
-    if "api_base" in route.settings and not route.secrets:
+        parameters[name] = f"os.environ/{variables[route.model, route.number, name]}"
+    has_login = any(isinstance(value, Secret) for value in route.parameters.values())
+    if (
+        "api_base" in {**route.settings, **route.secrets}
+        and not route.secrets.keys() - {"api_base"}
+        and not has_login
+    ):
         # LiteLLM requires a key for every server, also for one that checks none.
         parameters["api_key"] = "none"
     if route.bearer:
-        authorization = f"os.environ/{variables[route.model, 'bearer']}"
+        authorization = f"os.environ/{variables[route.model, route.number, 'bearer']}"
         parameters["extra_headers"] = {"Authorization": authorization}
     if route.drop_params:
         # Without it, `thinking` or `speed` causes a 400 from a model that does not support it.
         parameters["drop_params"] = True
-    if route.drop_params and not route.upstream.startswith("anthropic/"):
+    if route.drop_params and route.context and not route.upstream.startswith("anthropic/"):
         # A translated request would keep it, and a strict server rejects unknown parameters.
         others = extra.get("additional_drop_params", [])
         extra = {**extra, "additional_drop_params": list(dict.fromkeys([*UNTRANSLATED, *others]))}
     # A setting of the whole router has no effect on /v1/messages.
-    parameters |= _without_none(stream_timeout=gateway.stream_timeout)
+    parameters |= _without_none(
+        timeout=route.timeout,
+        stream_timeout=route.stream_timeout or (None if route.timeout else gateway.stream_timeout),
+        num_retries=route.retries,
+        weight=route.weight,
+    )
     if rate := gateway.limits.models.get(route.model):
         parameters |= _without_none(rpm=rate.rpm, tpm=rate.tpm)
-    information: dict[str, Any] = {"max_input_tokens": route.context - route.output}
+    information = dict(information)
     if route.mode:
-        information["mode"] = route.mode
-    else:
-        information["max_output_tokens"] = route.output
+        information.setdefault("mode", route.mode)
+    if route.context:
+        information["max_input_tokens"] = route.context - route.output
+        if not route.mode:
+            information["max_output_tokens"] = route.output
     if route.base_model:
         information["base_model"] = route.base_model
     if route.adaptive_thinking:
@@ -167,7 +217,7 @@ def _deployment(
         information["supports_adaptive_thinking"] = True
     if route.thinking_arguments:
         information["mirrorfleet_thinking"] = thinking_information(route.thinking_arguments)
-    if not route.is_claude:
+    if route.context and not route.is_claude:
         information["supports_vision"] = route.abilities.vision
         # What mirrorfleet's hook keeps of a request for this deployment.
         abilities = route.abilities

@@ -9,18 +9,24 @@ from typing import Any
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import DatabasePlan, LitellmPlan, Route
 
+Place = tuple[str, int | None, str]
+"""A secret of a model: the model, the number of the deployment, and LiteLLM's parameter."""
 
-def variables(routes: Iterable[Route]) -> dict[tuple[str, str], str]:
-    """Return the variable of each secret of a model: MODEL_CODER_API_KEY, by ("coder", "api_key").
 
-    Places that give the same name, of `gpt-5.4` and `gpt-5-4`, have different variables.
+def variables(routes: Iterable[Route]) -> dict[Place, str]:
+    """Return the variable of each secret of a model.
+
+    It is MODEL_CODER_API_KEY for ("coder", None, "api_key"). Places that give the same name, of
+    `gpt-5.4` and `gpt-5-4`, have different variables.
     """
-    names: dict[tuple[str, str], str] = {}
+    names: dict[Place, str] = {}
     for route in routes:
         for name in (*route.secrets, *(["bearer"] if route.bearer else [])):
-            place = (route.model, name)
+            place = (route.model, route.number, name)
             if place not in names:
-                names[place] = _free(_spell("MODEL", *place), names.values())
+                number = [str(route.number)] if route.number else []
+                spelt = _spell("MODEL", route.model, *number, name)
+                names[place] = _free(spelt, names.values())
     return names
 
 
@@ -79,6 +85,10 @@ def _places(gateway: LitellmPlan) -> Iterator[tuple[tuple[str, ...], Secret]]:
     for guardrail in gateway.guardrails:
         yield from _inside(guardrail.parameters, ("guardrail", guardrail.name))
     yield from _inside(gateway.extra, ())
+    for route in gateway.routes:
+        number = (str(route.number),) if route.number else ()
+        yield from _inside(route.parameters, ("parameters", route.model, *number))
+        yield from _inside(route.information, ("model_info", route.model))
 
 
 def _inside(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Secret]]:

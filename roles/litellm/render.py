@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from mirrorfleet.config import Secret
+from mirrorfleet.config.wildcards import has_wildcard
 from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
 from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
@@ -116,6 +117,10 @@ def service(
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*scripts(gateway)),
             **running.files(gateway),
+            **{
+                f"{name}.py": module.path.read_text("utf-8")
+                for name, module in gateway.modules.items()
+            },
         },
         check=(f"{environment}/bin/python", "check_config.py"),
     )
@@ -160,7 +165,12 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
         "url": http(probed(gateway.listen), gateway.port),
         "user": USER,
         "workers": count,
-        "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
+        # LiteLLM lists the models that it knows in place of a wildcard.
+        "names": sorted(
+            name
+            for name in {*(route.model for route in gateway.routes), *gateway.aliases}
+            if not has_wildcard(name)
+        ),
         "turns": list(gateway.probe),
         "patience": TURNS,
     }
@@ -259,14 +269,23 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
     names = variables_of(gateway.routes)
     for route in gateway.routes:
         for name, secret in route.secrets.items():
-            found[names[route.model, name]] = secrets[secret]
+            value = secrets[secret]
+            # LiteLLM appends its path to an address: a trailing slash would be doubled.
+            found[names[route.model, route.number, name]] = (
+                value.rstrip("/") if name in ADDRESSES else value
+            )
         if route.bearer:
-            found[names[route.model, "bearer"]] = f"Bearer {secrets[route.secrets['api_key']]}"
+            key = secrets[route.secrets["api_key"]]
+            found[names[route.model, route.number, "bearer"]] = f"Bearer {key}"
     for secret, name in references(gateway).items():
         found[name] = secrets[secret]
     for name, value in gateway.environment.items():
         found[name] = secrets[value] if isinstance(value, Secret) else value
     return found
+
+
+ADDRESSES = ("api_base", "aws_bedrock_runtime_endpoint")
+"""LiteLLM's parameters with the address of a provider."""
 
 
 def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:

@@ -93,7 +93,9 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "model": route.model,
         "url": plan.url,
         "served_name": plan.served_name,
-        "variable": variables(gateway.routes)[route.model, "api_key"] if route.secrets else "",
+        "variable": variables(gateway.routes)[route.model, route.number, "api_key"]
+        if route.secrets
+        else "",
         "path": POOLING[plan.task] if plan.task else path,
         **({"task": plan.task} if plan.task else {}),
         "context": route.context,

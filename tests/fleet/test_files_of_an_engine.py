@@ -25,6 +25,9 @@ NAMED_FOR_ANOTHER_REASON = {
     "mirrorfleet/engines/protocol.py": "LiteLLM's name of a provider",
     "mirrorfleet/data/litellm_known/1.106.1.yml": "LiteLLM's own settings",
     "mirrorfleet/data/litellm_known/1.106.2.yml": "LiteLLM's own settings",
+    "mirrorfleet/data/litellm_models/1.106.1.json": "LiteLLM's price list",
+    "mirrorfleet/data/litellm_models/1.106.2.json": "LiteLLM's price list",
+    "mirrorfleet/checks/deployments.py": "LiteLLM's name of a provider",
     "mirrorfleet/data/starter/fleet.yml": "an example",
 }
 

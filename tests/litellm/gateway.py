@@ -119,7 +119,7 @@ def serving(
     plan: LitellmPlan, upstream: Upstream, directory: Path, workers: int = 1
 ) -> Iterator[Gateway]:
     """Serve a gateway during the block; fail with its log if it does not become ready."""
-    secrets = _secrets(plan)
+    secrets = _secrets(plan, upstream)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     # As container.sh starts a gateway with a database.
@@ -160,7 +160,7 @@ def started(
 
 def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
     """Run the role's check of a generation, and return its complaints."""
-    secrets = _secrets(plan)
+    secrets = _secrets(plan, upstream)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     done = subprocess.run(
@@ -204,11 +204,19 @@ def _redirected(settings: Mapping[str, Any], upstream: Upstream) -> dict[str, An
     }
 
 
-def _secrets(plan: LitellmPlan) -> dict[Any, str]:
-    """Return a value for each secret, and the developers' keys."""
-    values: dict[Any, str] = {
-        secret: f"sk-{secret.value.lower()}-0123456789" for secret in references.secrets(plan)
-    }
+def _secrets(plan: LitellmPlan, upstream: Upstream) -> dict[Any, str]:
+    """Return a value for each secret, and the developers' keys.
+
+    A variable whose name ends with _URL has the address of the stand-in: OWN_URL is own.example.com
+    there. One whose name ends with _REGION has a region.
+    """
+
+    def value(name: str) -> str:
+        if name.endswith("_URL"):
+            return upstream.instead_of(f"https://{name[:-4].lower()}.example.com/")
+        return "eu-west-1" if name.endswith("_REGION") else f"sk-{name.lower()}-0123456789"
+
+    values: dict[Any, str] = {secret: value(secret.value) for secret in references.secrets(plan)}
     for entry in plan.keys:
         key = entry.key
         root = key.root if isinstance(key, DerivedKey) else key

@@ -113,7 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
     upstream: Upstream
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        content = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        is_form = (self.headers["Content-Type"] or "").startswith("multipart/")
+        body = {"form": content.decode("latin-1")} if is_form else json.loads(content or b"{}")
         host, _, path = self.path.lstrip("/").partition("/")
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.upstream.asked.append(Asked(host, f"/{path}", headers, body))
@@ -166,6 +168,18 @@ def _answer(path: str, body: Any) -> dict[str, Any]:
         return {"action": "BLOCKED" if FORBIDDEN in json.dumps(body) else "NONE"}
     if "count_tokens" in path:
         return {"input_tokens": 7}
+    if path == "/api/chat":
+        answer = {"role": "assistant", "content": "pong"}
+        counts = {"prompt_eval_count": 3, "eval_count": 1}
+        return {"model": model, "message": answer, "done": True, "done_reason": "stop", **counts}
+    if path.endswith("/embeddings"):
+        vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        return {"object": "list", "data": [vector], "model": model, "usage": usage}
+    if "/images/" in path:
+        return {"created": 1, "data": [{"b64_json": "cG9uZw=="}]}
+    if "/audio/" in path:
+        return {"text": "pong"}
     if "/chat/completions" in path:
         message = {"role": "assistant", "content": "pong"}
         return {
@@ -173,6 +187,7 @@ def _answer(path: str, body: Any) -> dict[str, Any]:
             "object": "chat.completion",
             "created": 1,
             "model": model,
+            "service_tier": "on_demand",
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
         }

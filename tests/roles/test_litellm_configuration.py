@@ -43,7 +43,8 @@ def values(plan: LitellmPlan) -> dict[Secret, str]:
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_config_yaml_fits_the_strict_schema(path: Path) -> None:
     for plan in gateways(path):
-        Draft202012Validator(SCHEMA).validate(configuration(replace(plan, extra={})))
+        routes = tuple(replace(route, parameters={}, information={}) for route in plan.routes)
+        Draft202012Validator(SCHEMA).validate(configuration(replace(plan, extra={}, routes=routes)))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)

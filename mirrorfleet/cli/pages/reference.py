@@ -74,8 +74,17 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
                 yield f"`{path}`{which}", part
     elif isinstance(entry, dict):
         name = {"models": "model", "hosts": "host", "developers": "group"}.get(path, "name")
-        for each in [entry[side] for side in ("else", "then") if side in entry] or [entry]:
+        for each in _branches(entry):
             yield from _below(f"{path}.<{name}>", resolve(each))
+
+
+def _branches(schema: Schema) -> Iterator[Schema]:
+    """Yield the schemas of a mapping that depend on its keys, else the schema itself."""
+    if "if" not in schema:
+        yield schema
+    for side in ("else", "then"):
+        if side in schema:
+            yield from _branches(schema[side])
 
 
 def _variants(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mirrorfleet.config.wildcards import has_wildcard
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.verify import proofs, running
 from mirrorfleet.jobs.verify.facts import (
@@ -105,7 +106,9 @@ def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:
     answer = _answer(observed, gateway_models(gateway))
     ready = _answer(observed, Answer(readiness_url(gateway)))
     listed = {model["id"] for model in answer.get("data", ())}
-    desired = tuple(dict.fromkeys(route.model for route in gateway.routes))
+    # LiteLLM lists the models that it knows in place of a wildcard.
+    names = (route.model for route in gateway.routes if not has_wildcard(route.model))
+    desired = tuple(dict.fromkeys(names))
     faults = list(_answer_faults("gateway", host, "mirrorfleet-litellm.service", observed, ready))
     dead = bool(faults)
     if not faults and not answer:

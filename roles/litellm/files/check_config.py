@@ -53,7 +53,9 @@ async def main() -> list[str]:
     names = {deployment["model_name"] for deployment in written["model_list"]}
     for name in sorted({*names, *written["router_settings"]["model_group_alias"]}):
         try:
-            await router.async_get_available_deployment(model=name, request_kwargs={})
+            # Any text stands for a wildcard.
+            asked = name.replace("*", "any")
+            await router.async_get_available_deployment(model=asked, request_kwargs={})
         except Exception as error:
             found.append(f"no model serves the name '{name}' ({type(error).__name__})")
     return [*found, *hook_faults()]
