@@ -85,8 +85,6 @@ def thinking_keys(value: bool | Mapping[str, Any]) -> ThinkingKeys:
         return ThinkingKeys("switchable")
     return ThinkingKeys(
         mode=value["mode"],
-        default=value.get("default", "enabled"),
-        enabled=value.get("enabled", {}),
-        disabled=value.get("disabled", {}),
         efforts=tuple(value.get("efforts", ())),
+        **{key: value[key] for key in ("default", "enabled", "disabled") if key in value},
     )

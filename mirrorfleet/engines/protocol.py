@@ -68,6 +68,9 @@ class Engine(Protocol[M]):
     window_fix: ClassVar[str] = "Start it with a larger window"
     """How to enlarge the window of a running engine, as the beginning of a fix."""
 
+    has_template_arguments: ClassVar[bool] = False
+    """Whether arguments of the chat template enable and disable thinking."""
+
     metrics_path: ClassVar[str] = ""
     """The path of its metrics for Prometheus; empty: none."""
 

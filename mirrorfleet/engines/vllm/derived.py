@@ -36,7 +36,9 @@ def _tools(model: AnyVllmModel) -> Known[bool]:
 def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
-        return Known(NO_THINKING, f"without 'reasoning_parser' in {origin}, nobody separates it")
+        return Known(
+            NO_THINKING, f"{origin} has no 'reasoning_parser', which separates it from the answer"
+        )
     always = table("families").get(model.family or "", {}).get("thinking", {}).get("always", ())
     if (found := member(model)) in always:
         return Known(ThinkingKeys("always"), f"{found} of the family {model.family}")
