@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from mirrorfleet.config import EngineModel, Fleet, Host
-from mirrorfleet.config.abilities import ThinkingKeys
+from mirrorfleet.config.abilities import ThinkingKeys, thinking_keys
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments, assumed
@@ -99,7 +99,7 @@ class Engine(Protocol[M]):
             tools=assumed(True),
             vision=assumed(False),
             documents=assumed(False),
-            thinking=assumed(ThinkingKeys("switchable")),
+            thinking=assumed(thinking_keys(True)),
         )
 
     def missing_tools(self, model: M) -> str:
