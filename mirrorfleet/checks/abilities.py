@@ -8,8 +8,8 @@ from typing import Any
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.config.abilities import AbilityKeys, ThinkingKeys
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.config.vllm import AnyVllmModel
 from mirrorfleet.engines.abilities import abilities, is_claude
+from mirrorfleet.engines.registry import engine_of
 
 ABILITIES = ("tools", "vision", "documents", "thinking")
 
@@ -53,8 +53,9 @@ def _thinking(fleet: Fleet, model: Model, key: Key, own: ThinkingKeys) -> Iterat
         without = dict.fromkeys(
             ("default", "enabled", "disabled"), "has no effect with 'mode: always'."
         )
-    elif not isinstance(model, AnyVllmModel):
-        without = dict.fromkeys(("enabled", "disabled"), "applies to models on vLLM only.")
+    elif isinstance(model, ProviderModel) or not engine_of(model).has_template_arguments:
+        mistake = "does not apply: the engine has no arguments of a chat template."
+        without = dict.fromkeys(("enabled", "disabled"), mistake)
     written: Any = fleet.document.data
     for part in key:
         written = written[part]

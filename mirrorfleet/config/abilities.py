@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mirrorfleet.config.reader import Section
+from mirrorfleet.config.schema import definition, keys
 
 Mode = Literal["none", "switchable", "always"]
 
@@ -43,7 +44,7 @@ class ThinkingKeys:
     """
 
     mode: Mode
-    default: str = "enabled"
+    default: str
     enabled: Mapping[str, Any] = field(default_factory=dict)
     disabled: Mapping[str, Any] = field(default_factory=dict)
     efforts: tuple[str, ...] = ()
@@ -82,11 +83,11 @@ def thinking_keys(value: bool | Mapping[str, Any]) -> ThinkingKeys:
     if value is False:
         return NO_THINKING
     if value is True:
-        return ThinkingKeys("switchable")
+        value = {"mode": "switchable"}
+    known = keys(definition("thinking"), {"mode": value["mode"]})
     return ThinkingKeys(
         mode=value["mode"],
-        default=value.get("default", "enabled"),
-        enabled=value.get("enabled", {}),
-        disabled=value.get("disabled", {}),
+        default=value.get("default", known["default"]["default"]),
         efforts=tuple(value.get("efforts", ())),
+        **{key: value[key] for key in ("enabled", "disabled") if key in value},
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from mirrorfleet.config import EngineModel, Fleet, Host
-from mirrorfleet.config.abilities import ThinkingKeys
+from mirrorfleet.config.abilities import ThinkingKeys, thinking_keys
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments, assumed
@@ -78,6 +78,9 @@ class Engine(Protocol[M]):
     window_fix: ClassVar[str] = "Start it with a larger window"
     """How to enlarge the window of a running engine, as the beginning of a fix."""
 
+    has_template_arguments: ClassVar[bool] = False
+    """Whether arguments of the chat template enable and disable thinking."""
+
     metrics_path: ClassVar[str] = ""
     """The path of its metrics for Prometheus; empty: none."""
 
@@ -106,7 +109,7 @@ class Engine(Protocol[M]):
             tools=assumed(True),
             vision=assumed(False),
             documents=assumed(False),
-            thinking=assumed(ThinkingKeys("switchable")),
+            thinking=assumed(thinking_keys(True)),
         )
 
     def missing_tools(self, model: M) -> str:

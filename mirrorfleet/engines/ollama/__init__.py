@@ -52,7 +52,7 @@ class Ollama(Engine[AnyOllamaModel]):
 
     def abilities(self, model: AnyOllamaModel) -> KnownAbilities:
         """Return thinking for every model: Ollama removes it for one that does not think."""
-        thinking = ThinkingKeys("switchable", efforts=("low", "medium", "high"))
+        thinking = ThinkingKeys("switchable", "enabled", efforts=("low", "medium", "high"))
         return replace(super().abilities(model), thinking=assumed(thinking))
 
     def cut_weights(self, model: AnyOllamaModel) -> str | None:

@@ -25,6 +25,7 @@ class Vllm(Engine[AnyVllmModel]):
     tools_keys: ClassVar[str] = "'family' or 'tool_parser'"
     tools_fix: ClassVar[str] = "Start it with --enable-auto-tool-choice and --tool-call-parser"
     window_fix: ClassVar[str] = "Start it with a larger --max-model-len"
+    has_template_arguments: ClassVar[bool] = True
     metrics_path: ClassVar[str] = "/metrics"
     has_locks: ClassVar[bool] = True
 

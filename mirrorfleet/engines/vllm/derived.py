@@ -37,14 +37,14 @@ def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
         return Known(
-            NO_THINKING, f"without 'reasoning_parser' in {origin}, thinking stays in the answer"
+            NO_THINKING, f"{origin} has no 'reasoning_parser', which separates it from the answer"
         )
     always = table("families").get(model.family or "", {}).get("thinking", {}).get("always", ())
     if (found := member(model)) in always:
-        return Known(ThinkingKeys("always"), f"{found} of the family {model.family}")
+        return Known(thinking_keys({"mode": "always"}), f"{found} of the family {model.family}")
     if family := family_thinking(model.family):
         return Known(family, f"the family {model.family}")
-    known = parser_thinking(parsers.reasoning_parser(model)) or ThinkingKeys("switchable")
+    known = parser_thinking(parsers.reasoning_parser(model)) or thinking_keys(True)
     return Known(known, "'reasoning_parser' of the model")
 
 
@@ -72,12 +72,12 @@ def parser_thinking(parser: str | None) -> ThinkingKeys | None:
         if family.get("reasoning_parser") == parser and (thinking := family_thinking(name))
     ]
     if found and all(each.mode == "always" for each in found):
-        return ThinkingKeys("always")
+        return thinking_keys({"mode": "always"})
     switches = [each for each in found if each.mode == "switchable"]
     arguments = [(each.enabled, each.disabled) for each in switches]
     if not switches or any(each != arguments[0] for each in arguments):
         return None
-    return ThinkingKeys("switchable", enabled=arguments[0][0], disabled=arguments[0][1])
+    return ThinkingKeys("switchable", "enabled", enabled=arguments[0][0], disabled=arguments[0][1])
 
 
 def _typed(arguments: dict[str, str]) -> dict[str, Any]:
