@@ -53,7 +53,7 @@ def _no_notices(fleet: Fleet, host: str, engine: object) -> Iterable[str]:
 class Planner(NamedTuple):
     """Functions that derive the plans of an engine and the firewall rules of its ports, by host.
 
-    ``notices`` concern an engine's plan on a host, and `plan` prints them.
+    ``notices`` concern an engine's plan on a host, and `show --values` prints them.
     """
 
     plans: Callable[[Fleet], Mapping[str, Sequence[EnginePlan]]]

@@ -1,4 +1,4 @@
-"""Windows that overrun their GPUs, or could be longer: check and plan, without a host."""
+"""Windows that overrun their GPUs, or could be longer: check and show, without a host."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ran(
         file.truncate(57 * GIB)  # a sparse file
     path = directory / "fleet.yml"
     path.write_text(FLEET.format(memory=memory, context=context, gpus=gpus, more=more))
-    code = main([command, str(path)])
+    code = main([*command.split(), str(path)])
     output = capsys.readouterr()
     return code, " ".join(output.out.split()), " ".join(output.err.split())
 
@@ -76,30 +76,30 @@ def test_slightly_too_much_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFi
     assert "the model needs at least 40.5 GiB on each GPU" in message
 
 
-def test_a_window_that_vllm_would_refuse_by_estimate_is_a_note_of_plan(
+def test_a_window_that_vllm_would_refuse_by_estimate_is_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, output, message = ran(tmp_path, capsys, "plan", memory=46)
+    code, output, message = ran(tmp_path, capsys, "show --values", memory=46)
     assert (code, message) == (0, "")
     assert (
         "note: models.coder.context is 262144, but by estimate 0.8 such windows fit the GPUs, and "
         "the engine must hold one window. Write context: 216064, or use more GPUs, or "
         "kv_cache_dtype: fp8."
     ) in output
-    _, output, _ = ran(tmp_path, capsys, "plan", more=", concurrency: 4")
+    _, output, _ = ran(tmp_path, capsys, "show --values", more=", concurrency: 4")
     assert "3.2 such windows fit the GPUs, and the engine must hold 4 windows" in output
 
 
-def test_a_window_that_could_be_longer_is_a_note_of_plan(
+def test_a_window_that_could_be_longer_is_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, output, _ = ran(tmp_path, capsys, "plan", context=65536)
+    _, output, _ = ran(tmp_path, capsys, "show --values", context=65536)
     assert (
         "note: models.coder.context is 65536, but the model was trained for 262144 tokens, and "
         "by estimate 2 windows of 262144 tokens fit the GPUs. Write context: 262144, or use fewer "
         "GPUs."
     ) in output
-    _, output, _ = ran(tmp_path, capsys, "plan", context=65536, more=", concurrency: 4")
+    _, output, _ = ran(tmp_path, capsys, "show --values", context=65536, more=", concurrency: 4")
     assert "by estimate 4 windows of 211968 tokens fit the GPUs" in output
 
 
@@ -107,15 +107,15 @@ def test_a_window_that_could_be_longer_is_a_note_of_plan(
 def test_a_window_that_suits_its_gpus_has_no_note(
     context: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, output, _ = ran(tmp_path, capsys, "plan", context=context)
+    _, output, _ = ran(tmp_path, capsys, "show --values", context=context)
     assert "note:" not in output
 
 
 def test_without_the_memory_of_the_gpus_there_is_no_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran(tmp_path, capsys, "plan")
+    ran(tmp_path, capsys, "show --values")
     path = tmp_path / "fleet.yml"
     path.write_text(path.read_text().replace(", memory: 80", "").replace("262144", "65536"))
-    assert main(["plan", str(path)]) == 0
+    assert main(["show", "--values", str(path)]) == 0
     assert "note:" not in capsys.readouterr().out
