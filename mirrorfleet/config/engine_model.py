@@ -34,6 +34,11 @@ class EngineModel:
         return self.served_name or self.name
 
     @property
+    def shared_devices(self) -> tuple[int, ...]:
+        """Return the GPU indices that all models of its server use together."""
+        return ()
+
+    @property
     def gpus(self) -> int:
         """How many GPUs of each host are for this model alone."""
         return 0
