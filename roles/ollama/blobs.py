@@ -42,7 +42,10 @@ FILES = {"files", "adapters"}
 
 @dataclass(frozen=True)
 class Blob:
-    """A file of this machine and its SHA-256. ``is_rewritten``: Ollama writes its own copy too."""
+    """A file of this machine and its SHA-256. ``is_rewritten``: Ollama writes a copy of its own.
+
+    It does so for the weights of a Modelfile: llama-quantize checks them, and writes them again.
+    """
 
     path: Path
     sha256: str
@@ -66,8 +69,11 @@ def of_model(model: OllamaModelPlan) -> list[Blob]:
     if model.store:
         stored = ollama_store.read(Path(model.store), model.tag)
         return [Blob(path, name.partition(":")[2]) for name, path in stored.blobs.items()]
-    paths = [path for kind in sorted(FILES) for path in model.recipe.get(kind, {}).values()]
-    return [Blob(Path(path), digest(Path(path)), is_rewritten=True) for path in paths]
+    return [
+        Blob(Path(path), digest(Path(path)), is_rewritten=kind == "files")
+        for kind in sorted(FILES)
+        for path in model.recipe.get(kind, {}).values()
+    ]
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:

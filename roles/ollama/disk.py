@@ -1,8 +1,9 @@
 """The room that the files from the controller need on a host.
 
-A file waits below ``STATE`` until the server has its own copy. From a GGUF file, Ollama writes a
-second file with the model; the first one stays until a later start of the server, or until
-deploys/remove_weights.py. What a pull needs is known to the registry only: Ollama reports it.
+A file waits below ``STATE`` until the server has it. From the GGUF file of a Modelfile, Ollama
+writes a second one, for a moment twice. The first one stays until the server starts more than an
+hour later, or until deploys/remove_weights.py. What a pull needs is known to the registry only:
+Ollama reports it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def needs(plan: OllamaPlan, observed: Observation) -> dict[str, int]:
     staged = max(0, staged - sum(arrived.get(name, 0) for name in missing))
     kept = sum(blob.size for blob in missing.values())
     copies = {blob.sha256: blob for model in late for blob in blobs.of_model(model)}
-    kept += sum(blob.size for blob in copies.values() if blob.is_rewritten)
+    rewritten = [blob.size for blob in copies.values() if blob.is_rewritten]
+    kept += sum(rewritten) + max(rewritten, default=0)
     if render.is_at_home(plan):
         return {STATE: staged + kept}
     return {STATE: staged, plan.models_directory: kept}

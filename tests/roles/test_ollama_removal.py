@@ -88,14 +88,14 @@ def test_a_tag_that_a_model_needs_stays(host: OllamaHost) -> None:
 
 
 def test_a_file_without_a_model_goes_after_an_hour(host: OllamaHost) -> None:
-    """A GGUF file of which Ollama has its own copy, and a cut pull."""
+    """A GGUF file of which Ollama has its own copy, a cut pull, and a cut creation."""
     place = store(host)
     plan = host.plan(coder={**HELPER, "weights": "team/coder:7b"})
-    for name in (f"sha256-{'0' * 64}", f"sha256-{'1' * 64}-partial-0"):
+    for name in (f"sha256-{'0' * 64}", f"sha256-{'1' * 64}-partial-0", "COPY123"):
         (place / "blobs" / name).write_bytes(b"GGUF given")
     assert removed(host, plan) == [], "it may belong to a pull that is under way"
     age(place)
-    assert len(removed(host, plan)) == 2
+    assert len(removed(host, plan)) == 3
     assert contents(place) == {b"GGUF mine", b"GGUF weights"}
 
 

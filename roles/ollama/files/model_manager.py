@@ -42,6 +42,8 @@ REMEDIES = {
     "plain_http: true, and the digest of the tag.",
     "certificate": "Install the certificate of the registry's CA on this host, and run "
     "update-ca-certificates.",
+    "realm host": "Ollama takes a token from the registry's own host only: let it answer this host "
+    "without one, or push the weights from the controller.",
     "unauthorized": "Ollama sends no password to a registry: let it answer this host without one, "
     "or push the weights from the controller.",
 }
