@@ -11,6 +11,9 @@ from mirrorfleet.config.sandbox import HOMES, TEMPORARY, hidden
 from mirrorfleet.engines.ollama import servers
 from mirrorfleet.engines.placement import by_host, free, models_of
 
+LONGEST_WAIT = 1800
+"""Seconds. The wait holds the lock of the host, for which another run waits one hour."""
+
 UNREACHABLE = (*HOMES, *TEMPORARY, "/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 """Directories that the service cannot see or cannot write to."""
 
@@ -30,6 +33,13 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
                 )
         server = servers.server(models)
         yield from _cache_type(fleet, models, server)
+        if servers.seconds(server.restart_wait) > LONGEST_WAIT:
+            yield fleet.document.problem(
+                servers.key(models, "restart_wait"),
+                f"is {server.restart_wait}, but the maximum is 30m: no other run can change the "
+                "host meanwhile.",
+                "Write 30m or less.",
+            )
         if name in fleet.hosts:
             yield from _gpus(fleet, fleet.hosts[name], models, server)
 
