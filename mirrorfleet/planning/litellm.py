@@ -18,10 +18,11 @@ from mirrorfleet.config import (
 )
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
-from mirrorfleet.engines.abilities import has_tools
+from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.database import connection as database_connection
 from mirrorfleet.planning.keys import KeyPlan, keys
+from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import connection as redis_connection
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
@@ -113,6 +114,9 @@ class LitellmPlan:
     environment: Values = derived_from("gateway.environment")
     extra: Mapping[str, Values] = derived_from("gateway.extra")
     routes: tuple[Route, ...] = derived_from("models")
+    proofs: Mapping[str, ProofPlan] = derived_from(
+        "models", reason="what engines that already run must take in a session"
+    )
     aliases: Mapping[str, str] = derived_from(
         "aliases",
         reason="each resolved to its model; with a tier, also Claude Code's own ids",
@@ -196,6 +200,11 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         environment=gateway.environment,
         extra=gateway.extra,
         routes=deployments,
+        proofs={
+            model.name: proof(fleet, model)
+            for model in fleet.models.values()
+            if not isinstance(model, ProviderModel) and model.url
+        },
         aliases=names,
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
@@ -214,7 +223,7 @@ def _probe_models(fleet: Fleet) -> tuple[str, ...]:
     return tuple(
         model.name
         for model in fleet.models.values()
-        if not isinstance(model, ProviderModel) and has_tools(model)
+        if not isinstance(model, ProviderModel) and abilities(model).tools
     )
 
 

@@ -12,6 +12,7 @@ from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.engines.ollama import servers
 from mirrorfleet.engines.placement import by_host
 from mirrorfleet.planning.firewall_rules import FirewallRule, ServerRule, engine_clients
+from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -37,6 +38,7 @@ class OllamaModelPlan:
     recipe: Mapping[str, Any] = derived_from(
         "models.{model}.weights", "models.{model}.context", reason="num_ctx is the context"
     )
+    proof: ProofPlan = derived_from("models.{model}", reason="proved when the model is created")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
         flash_attention=_flash_attention(server),
         models_directory=server.models_directory,
         restart_wait=servers.seconds(server.restart_wait),
-        models=tuple(_model(model) for model in models),
+        models=tuple(_model(fleet, model) for model in models),
     )
 
 
@@ -141,7 +143,7 @@ def _flash_attention(server: OllamaServer) -> bool | None:
     return server.flash_attention
 
 
-def _model(model: OllamaModel) -> OllamaModelPlan:
+def _model(fleet: Fleet, model: OllamaModel) -> OllamaModelPlan:
     tag, digest = model.tag, model.digest
     if model.store:
         stored = ollama_store.read(Path(model.store), model.tag)
@@ -158,4 +160,5 @@ def _model(model: OllamaModel) -> OllamaModelPlan:
         plain_http=model.plain_http or None,
         context=model.context,
         recipe={**recipe, "parameters": parameters},
+        proof=proof(fleet, model),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mirrorfleet.config import Secret
@@ -162,6 +163,21 @@ def _deployment(
     if route.adaptive_thinking:
         # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
+    if route.thinking_arguments:
+        thinking = asdict(route.thinking_arguments)
+        information["mirrorfleet_thinking"] = {**thinking, "efforts": [*thinking["efforts"]]}
+    if not route.is_claude:
+        information["supports_vision"] = route.abilities.vision
+        # What mirrorfleet's hook keeps of a request for this deployment.
+        abilities = route.abilities
+        information["mirrorfleet_abilities"] = {
+            "vision": abilities.vision,
+            "documents": abilities.documents,
+            "tools": abilities.tools,
+        }
+    if route.engine is not None:
+        # What mirrorfleet_mends.py changes for this engine.
+        information["mirrorfleet_mends"] = list(route.mends)
     if route.checked_weights:
         # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
         information |= {

@@ -12,7 +12,9 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import LitellmPlan, Route
 from mirrorfleet.planning.running import RunningPlan
+from mirrorfleet.roles import proof
 from mirrorfleet.roles.litellm.references import variables
+from mirrorfleet.roles.proof import remedies
 from mirrorfleet.runtime.facts.network import Unreached
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import warning
@@ -21,6 +23,9 @@ from mirrorfleet.runtime.shell import shell
 FILES = Path(__file__).parent / "files"
 SCRIPT = "running_engines.py"
 LIST = "running.json"
+
+BOUNDS = {"tries": 2, "room": 1024, "forces": False}
+"""Bounds of a session with an engine that serves others meanwhile."""
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -68,7 +73,7 @@ def files(gateway: LitellmPlan) -> dict[str, str]:
     entries = [_entry(gateway, route, plan) for route, plan in routes(gateway)]
     if not entries:
         return {}
-    script = (FILES / SCRIPT).read_text("utf-8")
+    script = proof.program(FILES / SCRIPT)
     return {LIST: json.dumps(entries, indent=1) + "\n", SCRIPT: script}
 
 
@@ -80,7 +85,7 @@ def hooks(gateway: LitellmPlan) -> str:
 def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, Any]:
     engine = ENGINES[route.engine or ""]
     is_native = engine.litellm_provider == "anthropic"
-    return {
+    entry: dict[str, Any] = {
         "model": route.model,
         "url": plan.url,
         "served_name": plan.served_name,
@@ -93,3 +98,8 @@ def _entry(gateway: LitellmPlan, route: Route, plan: RunningPlan) -> dict[str, A
         "window_fix": engine.window_fix,
         "cuts": route.checked_weights is not None,
     }
+    if is_native:
+        expected = gateway.proofs[route.model]
+        known = remedies.running(route.model, expected, engine)
+        entry["session"] = {**remedies.expectations(expected, known), **BOUNDS}
+    return entry

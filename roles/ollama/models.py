@@ -11,9 +11,11 @@ from typing import Any
 from mirrorfleet.config import ollama_store
 from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
+from mirrorfleet.roles import proof
 from mirrorfleet.roles.ollama import blobs
 from mirrorfleet.roles.ollama.files.model_manager import is_made
 from mirrorfleet.roles.ollama.files.ollama_server import full
+from mirrorfleet.roles.proof import remedies
 from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
 from mirrorfleet.runtime.facts import Answer, Content, Fact
@@ -29,13 +31,18 @@ LEDGER = f"{ROOT}/ollama/models.json"
 PULLED = f"{ROOT}/ollama/pulled.json"
 """The tags that runs brought: deploys/remove_weights.py removes those that no model needs."""
 
+BOUNDS = {"tries": 1, "room": 512, "forces": False}
+"""Bounds of a session: a server without GPUs is slow, and Ollama ignores ``tool_choice``."""
+
 HERE = Path(__file__).parent / "files"
 HOOKS = HERE / "hooks.sh"
-QUIET = program("mirrorfleet.roles.ollama.files", HERE / "quiet.py")
-PROGRAM = program(
-    "mirrorfleet.roles.ollama.files",
-    *(HERE / name for name in ("ollama_server.py", "model_proof.py", "pushed_store.py")),
+PACKAGE = "mirrorfleet.roles.ollama.files"
+MODULES = ("ollama_server.py", "model_ledger.py", "model_proof.py", "pushed_store.py")
+QUIET = program(PACKAGE, HERE / "quiet.py")
+PROGRAM = proof.program(
     HERE / "model_manager.py",
+    *(HERE / name for name in MODULES),
+    package=PACKAGE,
 )
 
 
@@ -59,9 +66,16 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
             "gpus": len(plan.devices),
             "body": _body(model),
             "recipe": _digest(model),
+            "session": _session(model),
         }
         for model in plan.models
     ]
+
+
+def _session(model: OllamaModelPlan) -> dict[str, Any]:
+    """Return what a session expects of a model."""
+    known = remedies.ollama(model.model, model.proof)
+    return remedies.expectations(model.proof, known) | BOUNDS
 
 
 def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
+from mirrorfleet.roles import proof
+from mirrorfleet.roles.proof import remedies
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.command_line import arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
@@ -25,10 +27,11 @@ USER = "mirrorfleet-vllm"
 HERE = Path(__file__).parent
 FILES = HERE / "files"
 
-PROVE, EXPLAIN, WHOLE, NODES = (
+EXPLAIN, WHOLE, NODES = (
     (FILES / name).read_text(encoding="utf-8")
-    for name in ("smoke_test.py", "diagnose.py", "check_weights.py", "node_launcher.py")
+    for name in ("diagnose.py", "check_weights.py", "node_launcher.py")
 )
+PROVE = proof.program(FILES / "smoke_test.py")
 
 
 NAMES = "vllm-*"
@@ -211,4 +214,14 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
 
 def _ready(engine: VllmPlan) -> str:
     """Return the shell function that checks whether an engine is ready."""
-    return shell(FILES / "ready.sh", program=PROVE, url=origin(engine.listen), user=USER)
+    return shell(
+        FILES / "ready.sh",
+        program=PROVE,
+        abilities=json.dumps(
+            remedies.expectations(
+                engine.proof, remedies.vllm(engine.model, engine.proof, engine.arguments)
+            )
+        ),
+        url=origin(engine.listen),
+        user=USER,
+    )

@@ -99,9 +99,13 @@ class OllamaHost:
         [command] = models.make(plan)
         return self.machine.run(command)
 
-    def prove(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:
-        """Run the readiness check of a new generation."""
-        return self.machine.run(script(f"port={self.port}\n{models.hooks(plan)}ready\n"))
+    def prove(self, plan: OllamaPlan, new: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run the readiness check of a generation, ``new`` or one that has served before."""
+        self.machine.at("/opt/mirrorfleet/ollama/current").unlink(missing_ok=True)
+        self.machine.at("/opt/mirrorfleet/ollama/current").symlink_to("generations/1")
+        given = f"port={self.port} generation=1 new={'yes' if new else 'no'}\n"
+        enter = "cd /opt/mirrorfleet/ollama\n"
+        return self.machine.run(script(f"{given}{enter}{models.hooks(plan)}ready\n"))
 
     def run(self, commands: Iterable[PyinfraCommand]) -> subprocess.CompletedProcess[str]:
         """Run the commands of an operation, uploads and scripts, until one fails."""

@@ -262,7 +262,29 @@ def test_a_new_server_must_serve_the_models_of_the_old_one(host: OllamaHost) -> 
     assert host.prove(plan).returncode == 0, "there is no model yet"
     host.make(plan)
     host.start(plan, "0.40.1")
-    assert host.prove(plan).returncode == 0
+    again = host.prove(plan)
+    assert (again.returncode, again.stdout) == (0, ""), "it has served before"
+    proved = host.prove(plan, new=True)
+    assert (proved.returncode, proved.stderr) == (0, "")
+    assert "helper: tool call      ok, the same whole and streamed\n" in proved.stdout
+
+
+def test_a_new_model_answers_a_session_which_the_ledger_records(host: OllamaHost) -> None:
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    assert host.make(plan).stdout.splitlines()[-8:] == [
+        "helper: tool call      ok, the same whole and streamed",
+        "helper: tool result    ok",
+        "helper: tool reference mended, by the clients' settings",
+        "helper: system message ok",
+        "helper: thinking on    ok, it begins without thinking",
+        "helper: thinking off   ok, no thinking in the answer",
+        "helper: effort         ok, low, medium, high",
+        "helper: prompt cache   not reported, the engine has no figures of its cache",
+    ]
+    recorded = json.loads(host.ledger.read_text())["helper"]["proof"]["outcomes"]
+    states = {each["item"]: each["state"] for each in recorded}
+    assert (states["tool call"], states["tool reference"]) == ("ok", "mended")
 
 
 def test_a_new_server_with_another_window_fails_without_waiting(host: OllamaHost) -> None:

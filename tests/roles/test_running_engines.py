@@ -18,6 +18,7 @@ from mirrorfleet.jobs.verify.targets import engine_models as verified
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import render, running
 from mirrorfleet.roles.litellm.files import running_engines
+from mirrorfleet.roles.proof import program
 from mirrorfleet.runtime.facts.network import Unreached
 from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.service import NEVER
@@ -25,6 +26,7 @@ from tests.roles.answers import MACHINE, observation_of, with_values
 from tests.roles.fleets import good
 from tests.roles.machine import Machine
 from tests.roles.test_litellm_configuration import values
+from tests.standins import vllm
 from tests.standins.running import CALL, CHAT_CALL, LISTED, Running, served, text
 
 ENTRY = {
@@ -59,6 +61,9 @@ def test_a_generation_has_the_script_and_entries_of_running_engines(gateway: Lit
     service = render.service(gateway, "/environment", values(gateway), observation_of(MACHINE))
     entries = json.loads(service.files["running.json"])
     by_model = {entry["model"]: entry for entry in entries}
+    sessions = {model: entry.pop("session", None) for model, entry in by_model.items()}
+    assert sessions["coder"]["kept"]["tool reference"] == "by the clients' settings"
+    assert sessions["other"] is None, "it has no /v1/messages"
     assert [*by_model] == ["coder", "thinker", "helper", "other", "small"]
     assert by_model["coder"] == {
         **ENTRY,
@@ -184,15 +189,22 @@ def test_the_key_goes_to_the_engine_and_a_wrong_one_is_reported(
     assert fault["refused"]
 
 
-def prove(directory: Path, entries: list[dict[str, Any]], before: Any) -> tuple[int, str]:
+def prove(
+    directory: Path, entries: list[dict[str, Any]], before: Any, records: str = ""
+) -> tuple[int, str]:
     """Run the script as on a host; ``before`` are the entries of the former generation."""
     (directory / "running.json").write_text(json.dumps(entries))
     (directory / "before.json").write_text(json.dumps(before))
-    (directory / "running_engines.py").write_text(
-        Path(running_engines.__file__).read_text("utf-8"), "utf-8"
-    )
+    (directory / "running_engines.py").write_text(program(Path(running_engines.__file__)), "utf-8")
     done = subprocess.run(
-        [sys.executable, "-I", "running_engines.py", "prove", "before.json"],
+        [
+            sys.executable,
+            "-I",
+            "running_engines.py",
+            "prove",
+            "before.json",
+            *[records][: bool(records)],
+        ],
         cwd=directory,
         capture_output=True,
         text=True,
@@ -208,6 +220,39 @@ def test_only_an_engine_that_is_new_to_the_gateway_ends_its_change(tmp_path: Pat
         assert prove(tmp_path, [entry], []) == (NEVER, line)
         assert prove(tmp_path, [entry], [{**entry, "served_name": "glm"}]) == (NEVER, line)
         assert prove(tmp_path, [entry], [{**entry, "tools_fix": "other words"}]) == (0, line)
+
+
+SESSION = {"tools": True, "vision": False, "thinking": "none", "kept": {}}
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "line"),
+    [
+        (vllm.Engine(), 0, "coder: prompt cache   ok, 100% of "),
+        (vllm.Engine(raises="tool_result"), NEVER, " refuses a conversation with a tool result "),
+        (vllm.Engine(hits=False), 0, "its prefix cache is never hit. See the engine's log.\n"),
+    ],
+    ids=["it takes all", "it takes no tool results", "it is slow"],
+)
+def test_a_new_engine_is_asked_a_session_once(
+    tmp_path: Path, engine: vllm.Engine, code: int, line: str
+) -> None:
+    with vllm.served(engine) as url:
+        entry = {**ENTRY, "url": url, "session": SESSION}
+        records = tmp_path / "proofs/running.json"
+        done = prove(tmp_path, [entry], [], str(records))
+        assert done[0] == code
+        assert line in done[1]
+        assert records.exists() == (code == 0), "a gateway that rolls back records nothing"
+        asked = len(engine.asked)
+        assert prove(tmp_path, [entry], [entry], str(records)) == (0, "")
+        assert len(engine.asked) == asked + 1, "the generation before used it in the same way"
+        found = running_engines.report(
+            [entry, {**entry, "context": 4096}], [[], []], running_engines.read(str(records)) or {}
+        )
+    if code == 0:
+        assert found[0]["proof"]["outcomes"][0]["state"] == "ok"
+    assert found[1]["proof"] is None, "it was used with another window"
 
 
 def test_an_engine_that_is_down_ends_no_change(tmp_path: Path) -> None:
@@ -230,7 +275,7 @@ def test_a_gateway_is_ready_when_its_new_engines_serve(
     (tmp_path / "current").symlink_to("generations/new")
     (new / "probe.py").write_text("")
     (new / "environment").write_text("MODEL_CODER_API_KEY=secret\n")
-    (new / "running_engines.py").write_text(Path(running_engines.__file__).read_text("utf-8"))
+    (new / "running_engines.py").write_text(program(Path(running_engines.__file__)))
     answers = {"/v1/models": {"data": [{"id": listed}]}, "/v1/messages": CALL}
     with served(Running(answers, "secret")) as url:
         entry = {**ENTRY, "url": url, "variable": "MODEL_CODER_API_KEY"}
@@ -302,12 +347,12 @@ def test_verify_asks_through_the_gateways_own_generation(tmp_path: Path) -> None
     assert machine.observe(fact)[fact] == []
     current = tmp_path / "litellm/current"
     current.mkdir(parents=True)
-    (current / "running_engines.py").write_text(Path(running_engines.__file__).read_text("utf-8"))
+    (current / "running_engines.py").write_text(program(Path(running_engines.__file__)))
     (current / "environment").write_text("MODEL_CODER_API_KEY=secret\n")
     with served(Running(MESSAGES, "secret")) as url:
         entry = {**ENTRY, "url": url, "variable": "MODEL_CODER_API_KEY"}
         (current / "running.json").write_text(json.dumps([entry]))
-        assert machine.observe(fact)[fact] == [{"model": "coder", "faults": []}]
+        assert machine.observe(fact)[fact] == [{"model": "coder", "faults": [], "proof": None}]
 
 
 def test_verify_includes_the_models_of_running_engines(plan: HostPlan) -> None:

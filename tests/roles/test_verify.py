@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
+from mirrorfleet.jobs.verify import proofs
 from mirrorfleet.jobs.verify.checks import Row, rows
 from mirrorfleet.jobs.verify.facts import engine_models, engine_urls, gateway_models, readiness_url
 from mirrorfleet.jobs.verify.layers import Layer, layers
-from mirrorfleet.jobs.verify.table import report
+from mirrorfleet.jobs.verify.table import report, show
 from mirrorfleet.jobs.verify.targets import Target, targets
 from mirrorfleet.jobs.verify.turns import HostReport, Turn, host_script, parse_report
 from mirrorfleet.planning import HostPlan
@@ -31,6 +32,17 @@ from tests.roles.machine import Machine
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("verify.json").read_text("utf-8"))
 ADA = ("lab", "ada")
+PROVED = {
+    "seconds": 25.1,
+    "outcomes": [
+        {"item": "tool call", "state": "ok", "note": "the same whole and streamed"},
+        {"item": "tool result", "state": "ok", "note": ""},
+        {"item": "tool reference", "state": "mended", "note": "by the clients' settings"},
+        {"item": "image", "state": "not asked", "note": "the model does not read images"},
+        {"item": "system message", "state": "ok", "note": ""},
+        {"item": "prompt cache", "state": "ok", "note": "100% of 18619 tokens, after 9.1 s"},
+    ],
+}
 
 
 def turn(name: str, code: int = 0, *, made: bool = False) -> Turn:
@@ -72,6 +84,7 @@ def healthy(plan: HostPlan) -> Observation:
         found[Unit(f"mirrorfleet-vllm-{engine.model}.service")] = UnitState("active")
         listed = {"data": [{"id": engine.model, "max_model_len": engine.context}]}
         found[engine_models(engine)] = json.dumps(listed).encode()
+        found[proofs.fact(engine)] = {engine.model: PROVED}
     if plan.gateway:
         found[Unit("mirrorfleet-litellm.service")] = UnitState("active")
         found[Answer(readiness_url(plan.gateway))] = b'{"status": "healthy"}'
@@ -252,6 +265,49 @@ def test_the_json_report_is_plain_data(ada: Target, plan: Mapping[str, HostPlan]
     found = report(serving(plan), [row(ada, serving(plan), {})], {})
     assert json.loads(json.dumps(found)) == found
     assert found["developers"][0]["tiers"] == ["opus", "sonnet", "haiku", "fable"]
+
+
+def test_the_proof_of_an_engine_is_shown_at_80_columns(
+    plan: Mapping[str, HostPlan],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show(serving(plan), [], {})
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "4 ok, 1 mended" in printed
+    assert "tiny: tool reference mended, by the clients' settings\n" in printed
+    assert "tiny: prompt cache ok, 100% of 18619 tokens, after 9.1 s\n" in printed
+    assert "image" not in printed
+    [recorded, *_] = report(serving(plan), [], {})["layers"]
+    assert recorded["proofs"]["tiny"][2]["state"] == "mended"
+
+
+def test_an_engine_that_served_before_there_was_a_proof_has_none(
+    plan: Mapping[str, HostPlan],
+) -> None:
+    [layer] = layers(plan["gpu"], with_values(healthy(plan["gpu"]), {RECORDED_PROOFS: {}}))
+    assert [proof.summary for proof in layer.proofs] == ["not recorded"]
+    assert layer.faults == ()
+
+
+RECORDED_PROOFS = proofs.RecordedProofs("/opt/mirrorfleet/vllm-tiny")
+
+
+@pytest.mark.parametrize("name", ["1f.json", "models.json"])
+def test_the_record_of_the_current_generation_or_of_the_models_is_read(
+    tmp_path: Path, name: str
+) -> None:
+    machine, service = Machine(tmp_path / "machine"), tmp_path / "vllm-tiny"
+    fact = proofs.RecordedProofs(str(service))
+    assert machine.observe(fact)[fact] == {}
+    (service / "proofs").mkdir(parents=True)
+    (service / "current").symlink_to("generations/1f")
+    (service / "proofs/2e.json").write_text('{"tiny": "of another generation"}')
+    assert machine.observe(fact)[fact] == {}
+    (service / "proofs" / name).write_text(json.dumps({"tiny": PROVED}))
+    assert machine.observe(fact)[fact] == {"tiny": PROVED}
 
 
 @pytest.mark.parametrize(

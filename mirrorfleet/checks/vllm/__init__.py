@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks.vllm import (
+    abilities,
     arguments,
     environment,
     nodes,
@@ -18,5 +19,5 @@ from mirrorfleet.config.problems import Problem
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for check in (arguments, weights, parsers, environment, paths, nodes, releases):
+    for check in (arguments, weights, parsers, abilities, environment, paths, nodes, releases):
         yield from check.problems(fleet)

@@ -51,6 +51,15 @@ def read_on_controller(weights: Weights) -> bytes:
         return b""
 
 
+VISION = ("vision_config", "vision_encoder", "visual", "vision_tower")
+"""Keys of config.json with the part of a model that reads images."""
+
+
+def has_vision(model: Mapping[str, Any]) -> bool:
+    """Return whether a model reads images."""
+    return any(model.get(key) for key in VISION)
+
+
 def indivisible_heads(model: Mapping[str, Any], tensor_parallel: int) -> Iterator[tuple[int, str]]:
     """Yield number and kind of heads that ``tensor_parallel`` does not divide evenly.
 

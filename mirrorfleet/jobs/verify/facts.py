@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
-from mirrorfleet.jobs.verify import running
+from mirrorfleet.jobs.verify import proofs, running
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan, Route, http
 from mirrorfleet.runtime.facts import Answer, Fact, Lines, Unit, last
 from mirrorfleet.runtime.facts.units import SHELL
@@ -90,6 +90,7 @@ def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
         yield Unit(engine_unit(engine))
         if engine.is_head:
             yield engine_models(engine)
+            yield proofs.fact(engine)
     if plan.gateway:
         yield Unit("mirrorfleet-litellm.service")
         yield Answer(readiness_url(plan.gateway))

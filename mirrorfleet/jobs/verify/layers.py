@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.engines.registry import ENGINES
-from mirrorfleet.jobs.verify import running
+from mirrorfleet.jobs.verify import proofs, running
 from mirrorfleet.jobs.verify.facts import (
     engine_models,
     engine_unit,
@@ -16,6 +16,7 @@ from mirrorfleet.jobs.verify.facts import (
     gateway_models,
     readiness_url,
 )
+from mirrorfleet.jobs.verify.proofs import Proof
 from mirrorfleet.planning import EnginePlan, HostPlan, LitellmPlan
 from mirrorfleet.runtime.facts import Answer, Fact, Unit
 from mirrorfleet.runtime.observe import Observation
@@ -34,13 +35,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Layer:
-    """An engine or a gateway on a host. ``dead`` means that it does not answer."""
+    """An engine or a gateway on a host. ``dead`` means that it does not answer.
+
+    ``proofs``: what the proof of an engine recorded, for each model.
+    """
 
     kind: str
     host: str
     models: tuple[str, ...]
     faults: tuple[Fault, ...] = ()
     dead: bool = False
+    proofs: tuple[Proof, ...] = ()
 
 
 def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
@@ -59,7 +64,14 @@ def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:
         return Layer(f"{engine.title} node", host, models, faults)
     answer = _answer(observed, engine_models(plan))
     faults = tuple(_answer_faults("engine", host, unit, observed, answer))
-    return Layer(engine.title, host, models, faults or tuple(_model_faults(host, plan, answer)))
+    recorded = observed[proofs.fact(plan)]
+    return Layer(
+        engine.title,
+        host,
+        models,
+        faults or tuple(_model_faults(host, plan, answer)),
+        proofs=tuple(proofs.proof(model, recorded.get(model)) for model in models),
+    )
 
 
 def _model_faults(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Iterator[Fault]:
@@ -77,7 +89,8 @@ def _model_faults(host: str, plan: EnginePlan, answer: Mapping[str, Any]) -> Ite
 
 def _running(host: str, gateway: LitellmPlan, observed: Observation) -> Iterator[Layer]:
     """Yield the engines that already run, as the host of a gateway finds them."""
-    for title, url, model, found in running.engines(gateway, observed):
+    for title, url, model, found, recorded in running.engines(gateway, observed):
+        known = () if recorded is None else (proofs.proof(model, recorded),)
         if found is None:
             cause = f"the gateway on {host} has no report on '{model}' at {url}"
             faults = [Fault("gateway", cause, MIRROR)]
@@ -85,7 +98,7 @@ def _running(host: str, gateway: LitellmPlan, observed: Observation) -> Iterator
             faults = [
                 Fault("engine", f"from {host}, {each['cause']}", each["fix"]) for each in found
             ]
-        yield Layer(title, f"{url} from {host}", (model,), tuple(faults))
+        yield Layer(title, f"{url} from {host}", (model,), tuple(faults), proofs=known)
 
 
 def _gateway(host: str, gateway: LitellmPlan, observed: Observation) -> Layer:

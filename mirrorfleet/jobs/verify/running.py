@@ -23,9 +23,9 @@ Report = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class RunningEngines(Fact[Report]):
-    """The report of running_engines.py: ``model`` and ``faults`` of each engine; empty without one.
+    """The report of running_engines.py: ``model``, ``faults`` and ``proof`` of each engine.
 
-    The script belongs to the current generation below ``directory``.
+    Empty without one. The script belongs to the current generation below ``directory``.
     """
 
     seconds: int
@@ -51,11 +51,14 @@ def timeout(plan: HostPlan) -> int:
     return SECONDS if plan.gateway and any(facts(plan.gateway)) else 0
 
 
-def engines(gateway: LitellmPlan, observed: Observation) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield title, URL, model and faults of each engine; ``None`` for faults without a report."""
+def engines(
+    gateway: LitellmPlan, observed: Observation
+) -> Iterator[tuple[str, str, str, Any, Any]]:
+    """Yield title, URL, model, faults and proof of each engine; ``None`` for what has no report."""
     for fact in facts(gateway):
-        reports = {each["model"]: each["faults"] for each in observed[fact]}
+        reports = {each["model"]: each for each in observed[fact]}
         for route in gateway.routes:
             if route.engine and route.running:
-                title = ENGINES[route.engine].title
-                yield title, route.running.url, route.model, reports.get(route.model)
+                title, found = ENGINES[route.engine].title, reports.get(route.model, {})
+                url, proof = route.running.url, found.get("proof")
+                yield title, url, route.model, found.get("faults"), proof

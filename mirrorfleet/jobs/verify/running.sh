@@ -6,7 +6,7 @@ running_engines() {
         cd "$2/current" && set -a || exit
         # shellcheck source=/dev/null
         . ./environment
-        timeout "$1" python3 -I running_engines.py report | base64
+        timeout "$1" python3 -I running_engines.py report "$2/proofs/running.json" | base64
     ) 2>/dev/null
     [ -z "$body" ] || say running_engines "$1" "$2" "$(printf %s "$body" | tr -d '\n')"
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,8 @@ def show(layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str,
     console = terminal.console()
     if layers:
         console.print(_layers(layers))
+    for text in _proofs(layers):
+        console.print(text)
     if rows:
         console.print(_rows(rows))
     for name, reason in unreachable.items():
@@ -48,6 +50,9 @@ def report(
                 "host": layer.host,
                 "models": list(layer.models),
                 "faults": [asdict(fault) for fault in layer.faults],
+                "proofs": {
+                    proof.model: [asdict(part) for part in proof.parts] for proof in layer.proofs
+                },
             }
             for layer in layers
         ],
@@ -69,11 +74,19 @@ def report(
 
 
 def _layers(layers: Iterable[Layer]) -> Table:
-    table = Table("layer", "host", "models", "state", title="Engines and gateways")
+    table = Table("layer", "host", "models", "state", "proof", title="Engines and gateways")
     for layer in layers:
         state = "failed" if layer.faults else "serves"
-        table.add_row(layer.kind, layer.host, ", ".join(layer.models), _coloured(state))
+        proof = "\n".join(dict.fromkeys(proof.summary for proof in layer.proofs))
+        table.add_row(layer.kind, layer.host, ", ".join(layer.models), _coloured(state), proof)
     return table
+
+
+def _proofs(layers: Iterable[Layer]) -> Iterator[Text]:
+    """Yield a line for each part of a proof that is not simply ok."""
+    for layer in layers:
+        for proof in layer.proofs:
+            yield from (Text(f"{proof.model}: {text}", style="dim") for text in proof.details())
 
 
 def _rows(rows: Iterable[Row]) -> Table:

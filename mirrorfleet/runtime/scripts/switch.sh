@@ -75,7 +75,7 @@ prune() {
         by_age served
         by_age generations
     } | awk '!seen[$0]++' | grep -vx "$generation" | tail -n +"$kept" | while read -r each; do
-        rm -rf "generations/$each" "served/$each"
+        rm -rf "generations/$each" "served/$each" "proofs/$each.json"
     done
     [ -z "$software" ] || for each in "$software"/*; do
         grep -qsF "$each/" "$root"/*/generations/*/*.service || rm -rf "$each"
@@ -88,6 +88,9 @@ prune() {
     port=$(port_of_current)
     owns_port && { [ "$activates" = no ] || ask; }
 } >"$outcomes" 2>/dev/null
+# A generation that has served before is only checked again: its hooks need no whole proof.
+new=yes
+[ ! -e "served/$generation" ] || new=no
 rm -f "served/$generation"
 begun=
 start && begun=$(invocation) && serves && {

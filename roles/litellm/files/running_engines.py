@@ -1,13 +1,16 @@
 """Ask the engines that already run, from a gateway's host, for what the fleet file declares.
 
-    running_engines.py report         print the faults of each engine as JSON
-    running_engines.py prove [FILE]   print them as lines; FILE is running.json of the generation
-                                      before this one
+    running_engines.py report [RECORDS]         print the faults of each engine as JSON
+    running_engines.py prove [FILE [RECORDS]]   print them as lines; FILE is running.json of the
+                                                generation before this one
 
 Run in the directory of a generation, with the environment of the service, which has the engines'
 keys. Needs the standard library only. ``prove`` ends with NEVER if an engine that this generation
 is the first to use refuses what the gateway would ask. An engine that is down is only reported, as
 is any fault of an engine that the generation before used in the same way.
+
+An engine that this generation is the first to use is also asked a session of Claude Code
+(roles/proof), if it has /v1/messages. RECORDS has its outcomes, which ``report`` repeats.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +29,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from mirrorfleet.roles.proof.files.api import Api, NotReady
+from mirrorfleet.roles.proof.files.outcome import lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 NEVER = 78
 
@@ -261,26 +269,90 @@ def used(entry: Json) -> Json:
     }
 
 
-def main(job: str, before: str = "") -> int:
+def asked_session(engine: Engine) -> tuple[Json | None, list[Fault]]:
+    """Return the record of a session with an engine, and its failures; ``None`` without one.
+
+    A cache that is never hit only makes an engine slow: it is reported, and ends no change.
+    """
+    expected = engine.entry.get("session")
+    if not expected:
+        return None, []
+    key = os.environ.get(engine.entry["variable"], "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    began = time.monotonic()
+    try:
+        api = Api(engine.url, engine.name, headers, TURN, proxies=True)
+        found = list(Session(api, {**expected, "context": engine.entry["context"]}).outcomes())
+    except (NotReady, OSError, HTTPException, ValueError) as error:
+        return None, [Fault(f"{engine.url} ends a session: {error}", "Look at its log.")]
+    print(*lines(engine.model, found), sep="\n", file=sys.stderr)
+    failed = [
+        Fault(
+            f"'{engine.name}' at {engine.url} {outcome.cause}",
+            outcome.remedy.rstrip("."),
+            refused=outcome.item != "prompt cache",
+        )
+        for outcome in found
+        if outcome.state == "failed"
+    ]
+    return record(found, time.monotonic() - began), failed
+
+
+def read(file: str) -> Any:
+    """Return the JSON of a file; ``None`` if there is none."""
+    with suppress(OSError, ValueError):
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    return None
+
+
+def report(entries: list[Json], found: list[list[Fault]], records: Json) -> list[Json]:
+    """Return the faults of each engine, and the record of its session if it is used as then."""
+    reported = []
+    for entry, each in zip(entries, found):  # noqa: B905, hosts have Python 3.9
+        known = records.get(entry["model"], {})
+        proved = known.get("proof") if known.get("used") == used(entry) else None
+        faults = [asdict(fault) for fault in each]
+        reported.append({"model": entry["model"], "faults": faults, "proof": proved})
+    return reported
+
+
+def prove(entries: list[Json], found: list[list[Fault]], before: str, file: str) -> int:
+    """Ask new engines a session, print all faults, and return the exit status."""
+    known = list(map(used, read(before) or []))
+    records = read(file) or {}
+    new = [used(entry) not in known for entry in entries]
+    asked = [is_new and not each for is_new, each in zip(new, found)]  # noqa: B905
+    with ThreadPoolExecutor(8) as pool:
+        sessions = list(
+            pool.map(
+                lambda entry, ask: asked_session(Engine(entry)) if ask else (None, []),
+                entries,
+                asked,
+            )
+        )
+    is_refused = False
+    for at, entry in enumerate(entries):
+        proved, failed = sessions[at]
+        if asked[at]:
+            records[entry["model"]] = {"used": used(entry), "proof": proved}
+        for fault in [*found[at], *failed]:
+            print(f"{entry['model']}: {fault.cause}. {fault.fix.rstrip('.')}.", file=sys.stderr)
+            is_refused = is_refused or (fault.refused and new[at])
+    if file and not is_refused:
+        Path(file).parent.mkdir(mode=0o755, exist_ok=True)
+        Path(file).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    return NEVER if is_refused else 0
+
+
+def main(job: str, *files: str) -> int:
     entries = json.loads(Path("running.json").read_text(encoding="utf-8"))
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda entry: list(faults(Engine(entry))), entries))
     if job == "report":
-        reported = [
-            {"model": entry["model"], "faults": [asdict(fault) for fault in each]}
-            for entry, each in zip(entries, found, strict=True)
-        ]
-        print(json.dumps(reported))
+        print(json.dumps(report(entries, found, read(files[0] if files else "") or {})))
         return 0
-    known = []
-    with suppress(OSError, ValueError):
-        known = json.loads(Path(before).read_text(encoding="utf-8"))
-    is_refused = False
-    for entry, each in zip(entries, found, strict=True):
-        for fault in each:
-            print(f"{entry['model']}: {fault.cause}. {fault.fix}", file=sys.stderr)
-            is_refused = is_refused or (fault.refused and used(entry) not in map(used, known))
-    return NEVER if is_refused else 0
+    before, file = (*files, "", "")[:2]
+    return prove(entries, found, before, file)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 Runs on the host, as root, with the distribution's python3 and its standard library only:
 
-    model_manager.py make|prove URL LEDGER <models.json
+    model_manager.py make|prove|session URL LEDGER <models.json
     model_manager.py give URL/api/blobs/DIGEST FILE     send a file, unless the server has it
 
 LEDGER records the models that this program created: by name, the digest of their recipe, the
-server's digest of their content, their tag and their window. It never removes another model.
+server's digest of their content, their tag, their window, what a session expects of them, and its
+record. It never removes another model.
 pulled.json beside it records the tags that this program has brought: deploys/remove_weights.py
 removes no other ones.
+
+``make`` asks each new model a session of Claude Code (roles/proof). ``session`` asks all models of
+a new server one, and ``prove`` a turn only.
 
 The shell passes this program to Python as text, with its modules: `roles/ollama/models.py`.
 """
@@ -16,16 +20,26 @@ The shell passes this program to Python as text, with its modules: `roles/ollama
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from contextlib import suppress
 from http.client import HTTPException
-from typing import Any
 
+from mirrorfleet.roles.ollama.files.model_ledger import Ledger, beside, read, replace, write
 from mirrorfleet.roles.ollama.files.model_proof import prove
-from mirrorfleet.roles.ollama.files.ollama_server import Failure, Model, Server, full, give, report
+from mirrorfleet.roles.ollama.files.ollama_server import (
+    LOADING,
+    Failure,
+    Model,
+    Server,
+    full,
+    give,
+    report,
+)
 from mirrorfleet.roles.ollama.files.pushed_store import adopt, is_leftover
+from mirrorfleet.roles.proof.files.api import Api, NotReady
+from mirrorfleet.roles.proof.files.outcome import failures, lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 CANDIDATE = "mirrorfleet/"
 """The namespace of a new model, until it has passed its test and gets its own name."""
@@ -49,8 +63,6 @@ REMEDIES = {
 }
 """The fixes for messages of a failed pull."""
 
-Ledger = dict[str, dict[str, Any]]
-
 
 def make(server: Server, desired: list[Model], path: str) -> None:
     """Create missing and changed models, and remove those that are no longer desired.
@@ -66,15 +78,17 @@ def make(server: Server, desired: list[Model], path: str) -> None:
             continue
         if "from" in model["body"] and not has_digest(model, present.get(full(model["tag"]))):
             bring(server, model)
-            write(beside(path), {**read(beside(path)), full(model["tag"]): {}})
+            replace(beside(path), {**read(beside(path)), full(model["tag"]): {}})
             check_digest(model, server.digests().get(full(model["tag"])))
-        create(server, model, names_of_weights(model["tag"], desired, ledger))
+        proved = create(server, model, names_of_weights(model["tag"], desired, ledger))
         present = server.digests()
         ledger[name] = {
             "recipe": model["recipe"],
             "digest": present[full(name)],
             "tag": model["tag"],
             "context": model["context"],
+            "session": model["session"],
+            "proof": proved,
         }
         write(path, ledger)
     for name in ledger.keys() - {model["name"] for model in desired}:
@@ -94,11 +108,6 @@ def removed(tag: str, ledger: Ledger, pulled: Ledger) -> str:
     if full(tag) in pulled:
         return f"removed; its weights, {tag}, stay until you run deploys/remove_weights.py"
     return f"removed; its weights, {tag}, stay, because no run has pulled them"
-
-
-def beside(path: str) -> str:
-    """Return the path of the record of tags, beside the ledger."""
-    return os.path.join(os.path.dirname(path), "pulled.json")  # noqa: PTH118, PTH120
 
 
 def is_made(model: Model, ledger: Ledger, present: dict[str, str]) -> bool:
@@ -179,8 +188,11 @@ def names_of_weights(tag: str, desired: list[Model], ledger: Ledger) -> set[str]
     return {full(name) for name in (tag, *made, *(CANDIDATE + name for name in made))}
 
 
-def create(server: Server, model: Model, names: set[str]) -> None:
-    """Create a model under another name, test it, then give it its own name. Raises ``Failure``."""
+def create(server: Server, model: Model, names: set[str]) -> Model:
+    """Create a model under another name, test it, then give it its own name; return its proof.
+
+    Raises ``Failure``.
+    """
     report(model["name"], f"created from {model['source']}, window {model['context']}")
     name, candidate = model["name"], CANDIDATE + model["name"]
     try:
@@ -190,6 +202,7 @@ def create(server: Server, model: Model, names: set[str]) -> None:
         raise Failure(f"{name}: cannot be created from {model['source']}: {failure}") from None
     try:
         prove(server, name, candidate, model["context"], model["gpus"], names)
+        proved = ask_session(server, name, candidate, model)
         is_loaded = unload(server, candidate)
     except BaseException:
         with suppress(Failure, OSError):
@@ -201,6 +214,7 @@ def create(server: Server, model: Model, names: set[str]) -> None:
             server.load(name)
         except Failure as failure:
             report(name, f"warning: is not in memory after its proof: {failure}")
+    return proved
 
 
 def unload(server: Server, candidate: str) -> bool:
@@ -214,7 +228,18 @@ def unload(server: Server, candidate: str) -> bool:
     return True
 
 
-def prove_all(server: Server, desired: list[Model], path: str) -> None:
+def ask_session(server: Server, name: str, current: str, model: Model) -> Model:
+    """Ask a model a session, print its outcomes, and return their record. Raises ``Failure``."""
+    expected = {**model["session"], "context": model["context"]}
+    began = time.monotonic()
+    found = list(Session(Api(server.url, current, {}, LOADING), expected).outcomes())
+    print(*lines(name, found), sep="\n", flush=True)
+    if messages := list(failures(name, found)):
+        raise Failure("\n".join(messages))
+    return record(found, time.monotonic() - began)
+
+
+def prove_all(server: Server, desired: list[Model], path: str, *, sessions: bool) -> None:
     """Test all unchanged models, which a new server must serve as well. Raises ``Failure``."""
     ledger, present = read(path), server.digests()
     for model in desired:
@@ -223,24 +248,10 @@ def prove_all(server: Server, desired: list[Model], path: str) -> None:
             entry = ledger[name]
             names = names_of_weights(entry["tag"], [], ledger)
             prove(server, name, name, entry["context"], model["gpus"], names)
-
-
-def read(path: str) -> Ledger:
-    """Return the ledger; an unreadable one counts as empty."""
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            ledger = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return ledger if isinstance(ledger, dict) else {}
-
-
-def write(path: str, ledger: Ledger) -> None:
-    """Replace the ledger atomically."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(ledger, file, indent=1, sort_keys=True)
-        file.write("\n")
-    os.replace(f"{path}.new", path)  # noqa: PTH105
+            if sessions and "session" in entry:
+                entry["proof"] = ask_session(server, name, name, entry)
+    if sessions:
+        write(path, ledger)
 
 
 def main(mode: str, url: str, path: str) -> int:
@@ -249,11 +260,14 @@ def main(mode: str, url: str, path: str) -> int:
         return give(url, path)
     desired = json.load(sys.stdin)
     try:
-        (make if mode == "make" else prove_all)(Server(url), desired, path)
+        if mode == "make":
+            make(Server(url), desired, path)
+        else:
+            prove_all(Server(url), desired, path, sessions=mode == "session")
     except Failure as failure:
         print(failure, file=sys.stderr)
         return NEVER
-    except (OSError, HTTPException, ValueError) as error:
+    except (NotReady, OSError, HTTPException, ValueError) as error:
         if mode == "make":
             print(f"Ollama at {url} does not answer: {error}", file=sys.stderr)
         return 1

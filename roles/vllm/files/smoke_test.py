@@ -1,13 +1,15 @@
-"""Test that vLLM serves Claude Code: tool calls, with and without streaming, and the window.
+"""Prove that vLLM serves Claude Code: its window, its KV cache, tool calls, and a whole session.
 
 Runs on the host, as root, with its python3 and the standard library only:
 
-    smoke_test.py URL USER <serves.json
+    smoke_test.py URL USER [ABILITIES RECORD] <serves.json
 
-VLLM_API_KEY in the environment holds the key, which is sent to a process of USER only. Exits with 0
-if the engine serves, with 1 while it starts, and with NEVER if waiting does not help.
+VLLM_API_KEY in the environment holds the key, which is sent to a process of USER only. With
+ABILITIES, a JSON object, the engine must also answer a session (roles/proof); its outcomes are
+printed, and written to RECORD. Exits with 0 if the engine serves, with 1 while it starts, and with
+NEVER if waiting does not help.
 
-The shell passes this program to Python as text, so it is one file.
+The shell passes this program and those of roles/proof to Python as one text.
 """
 
 from __future__ import annotations
@@ -18,116 +20,81 @@ import pwd
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+
+from mirrorfleet.roles.proof.files.api import Api, NotReady, Refused
+from mirrorfleet.roles.proof.files.outcome import Outcome, failures, lines, record
+from mirrorfleet.roles.proof.files.session import Session
 
 NEVER = 78
 
 PATIENCE = 600
 """Maximum seconds for all requests: during the first ones, a large model compiles kernels."""
 
-TRIES = 3
-"""Attempts: a model may answer in prose, and call the tool at the next attempt."""
-
-MAX_TOKENS = 4096
-"""Maximum tokens of an answer: some models think before a call."""
-
-TOOL = {
-    "name": "Bash",
-    "description": "Runs a command in a shell and returns what it prints.",
-    "input_schema": {
-        "type": "object",
-        "properties": {"command": {"type": "string", "description": "The command to run."}},
-        "required": ["command"],
-    },
-}
-"""The tool as Claude Code defines it. This program runs no call."""
-
-PROMPT = "Leave a note with the Bash tool: run the command `echo ready > note.txt`. Call it now."
-
-# Text of a call that the parser did not recognize, in the formats of models.
-UNPARSED = re.compile(
-    r"<[^\s>]{0,20}(?:tool|function|invoke|call)"
-    r'|\[TOOL_CALLS|"name"\s*:\s*"Bash"|"command"\s*:|functions?\.Bash|Bash\(command'
-)
-
 ANOTHER = (
     "Its calls need another parser: correct 'family', or set 'tool_parser' and 'reasoning_parser'."
 )
 
-Json = dict[str, Any]
+REMEDIES = {
+    "call": ANOTHER,
+    "stream": "Claude Code reads all answers as streams: set another 'tool_parser'.",
+    "no call": (
+        "If these weights do not support tools, set 'family: plain'; Claude Code cannot use them."
+    ),
+    "stop": "Use another release of vLLM.",
+    "cut": "See the journal of the engine.",
+}
+"""Remedies for what every start proves."""
 
-# Without a proxy: the server is on this host.
-_open = build_opener(ProxyHandler({})).open
+Json = dict[str, Any]
 
 
 class Failure(Exception):
     """A failure with its remedy, for the operator."""
 
 
-class NotReady(Exception):
-    """The engine may still start."""
+class Engine(Api):
+    """An engine on this host, which runs as the user ID ``user``."""
 
-
-class Engine:
-    """The requests of this test to vLLM."""
-
-    def __init__(self, url: str, key: str, user: int) -> None:
-        self.url = url
+    def __init__(self, url: str, model: str, key: str, user: int) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(url, model, headers, PATIENCE)
         self.user = user
-        self.headers = {"Content-Type": "application/json"}
-        if key:
-            self.headers["Authorization"] = f"Bearer {key}"
 
-    @contextmanager
-    def request(self, path: str, body: Json | None = None) -> Iterator[Any]:
-        """Yield the response. Raises ``NotReady``, or ``Failure`` with the error."""
+    def check(self) -> None:
+        """Raise ``NotReady`` unless the engine itself listens on its port."""
         if listeners(urlsplit(self.url).port or 80) != {self.user}:
-            raise NotReady
-        data = None if body is None else json.dumps(body).encode()
-        try:
-            with _open(Request(self.url + path, data, self.headers), timeout=PATIENCE) as response:
-                yield response
-        except HTTPError as error:
-            if error.code == 503:
-                raise NotReady from None
-            text = error.read().decode(errors="replace").strip()
-            raise Failure(f"answers {path} with {error.code}: {_reason(text)}") from None
+            raise NotReady("nothing listens, or another process")
 
-    def window(self, model: str) -> int | None:
+    def window(self) -> int | None:
         """Return the window that the engine reports. Raises ``NotReady`` without an engine."""
         try:
             with self.request("/v1/models") as response:
                 models = json.load(response)["data"]
         except (OSError, HTTPException):
-            raise NotReady from None
-        return next((entry.get("max_model_len") for entry in models if entry["id"] == model), None)
+            raise NotReady("no answer") from None
+        except Refused as refused:
+            raise Failure(f"answers /v1/models with {refused.status}: {refused.reason}") from None
+        return next(
+            (each.get("max_model_len") for each in models if each["id"] == self.model), None
+        )
 
     def cache(self) -> tuple[int, float] | None:
         """Return the capacity of the KV cache in tokens and in full windows.
 
         Several replicas of the model behind one address are added up.
         """
-        with self.request("/metrics") as response:
-            replicas = re.findall(
-                r"^vllm:cache_config_info\{.*", response.read().decode(), re.MULTILINE
-            )
+        replicas = re.findall(r"^vllm:cache_config_info\{.*", self.metrics(), re.MULTILINE)
         tokens, windows = (
             [float(value) for line in replicas for value in re.findall(f'{name}="([0-9.]+)"', line)]
             for name in ("kv_cache_size_tokens", "kv_cache_max_concurrency")
         )
         return (int(sum(tokens)), sum(windows)) if tokens and windows else None
-
-    def message(self, body: Json, *, streamed: bool) -> Json:
-        """Return the answer; a stream is assembled."""
-        with self.request("/v1/messages", {**body, "stream": streamed}) as response:
-            return assembled(response) if streamed else json.load(response)
 
 
 def listeners(port: int) -> set[int]:
@@ -140,68 +107,6 @@ def listeners(port: int) -> set[int]:
                 if state == "0A" and int(local.rpartition(":")[2], 16) == port:
                     found.add(int(user))
     return found
-
-
-def assembled(stream: Any) -> Json:
-    """Return the message of a stream of events, as a client assembles it."""
-    blocks: list[Json] = []
-    message: Json = {}
-    kind = ""
-    for line in stream:
-        if not line.startswith(b"data:"):
-            continue
-        event = json.loads(line.removeprefix(b"data:"))
-        kind = event["type"]
-        if kind == "error":
-            raise Failure(f"ends a stream with the error '{_reason(json.dumps(event))}'.")
-        if kind == "content_block_start":
-            blocks.append({**event["content_block"], "partial": ""})
-        elif kind == "content_block_delta":
-            delta = event["delta"]
-            blocks[-1]["partial"] += delta.get("text") or delta.get("partial_json") or ""
-        elif kind == "message_delta":
-            message |= event["delta"]
-    if kind != "message_stop":
-        raise Failure("ends a stream before its last event. See the journal of the engine.")
-    for block in blocks:
-        content = block.pop("partial")
-        if block["type"] == "tool_use":
-            block["input"] = _object(content)
-        elif block["type"] == "text":
-            block["text"] = content
-    return {**message, "content": blocks}
-
-
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text or "{}")
-    except ValueError:
-        return text
-
-
-def _reason(text: str) -> str:
-    try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[-300:]
-
-
-def run_tests(engine: Engine, expected: Json) -> None:
-    """Run all tests, and print the results. Raises ``Failure``."""
-    compare(engine.window(expected["model"]), expected)
-    results = [measure(engine.cache(), expected)]
-    body = {
-        "model": expected["model"],
-        "max_tokens": min(MAX_TOKENS, expected["context"] // 2),
-        "messages": [{"role": "user", "content": PROMPT}],
-    }
-    for streamed in (False, True):
-        if expected["parser"]:
-            results += call(engine, {**body, "tools": [TOOL]}, expected, streamed=streamed)
-        else:
-            check_answer(engine, {**body, "max_tokens": 16}, streamed=streamed)
-    for line in dict.fromkeys(results):
-        print(f"{expected['model']}: {line}")
 
 
 def compare(window: int | None, expected: Json) -> None:
@@ -233,76 +138,65 @@ def measure(cache: tuple[int, float] | None, expected: Json) -> str:
     return f"serves, with a {room}"
 
 
-def call(engine: Engine, body: Json, expected: Json, *, streamed: bool) -> list[str]:
-    """Have the model call a tool by its own choice, and return warnings. Raises ``Failure``.
+def prove(engine: Engine, expected: Json, *, whole_session: bool) -> list[Outcome]:
+    """Prove the window, the KV cache and tool calls, or a whole session; return the outcomes.
 
-    Only a chosen call uses the parser: a forced one is generated by a grammar.
+    Prints a report if the engine serves, or what a session found. Raises ``Failure``.
     """
-    mode = "streamed" if streamed else "not streamed"
-    for _ in range(TRIES):
-        message = engine.message(body, streamed=streamed)
-        text = " ".join(block.get("text", "") for block in message["content"]).strip()
-        calls = [block for block in message["content"] if block["type"] == "tool_use"]
-        if calls:
-            check_call(calls[0], message, expected, mode)
-            return []
-        if UNPARSED.search(text) or (not text and message.get("stop_reason") != "max_tokens"):
-            raise Failure(
-                f"calls a tool, but the parser '{expected['parser']}' does not recognize the call "
-                f"({mode}): the answer is {text[:200]!r}. {ANOTHER}"
-            )
-    forced = {**body, "tool_choice": {"type": "tool", "name": TOOL["name"]}}
-    message = engine.message(forced, streamed=streamed)
-    if not any(block["type"] == "tool_use" for block in message["content"]):
-        raise Failure(
-            f"calls no tool, even if forced to ({mode}): its answer is {text[:200]!r}. If these "
-            "weights do not support tools, set 'family: plain'; Claude Code cannot use them."
+    compare(engine.window(), expected)
+    name, first = expected["model"], measure(engine.cache(), expected)
+    session = Session(engine, expected)
+    if whole_session:
+        found = list(session.outcomes())
+        print(f"{name}: {first}", *lines(name, found), sep="\n")
+    else:
+        found = [session.outcome("tool call", session.tool_call)]
+        if found[0].state != "failed":
+            print(f"{name}: {first}")
+    if found[0].state == "warning":
+        print(
+            f"{name}: warning: {found[0].cause}, so the parser '{expected['parser']}' is not "
+            "tested: check that the chat template supports tools"
         )
-    return [
-        f"warning: answers {TRIES} requests for a tool call with text ({text[:80]!r}), so the "
-        f"parser '{expected['parser']}' is not tested: check that the chat template supports tools"
-    ]
+    return found
 
 
-def check_call(call: Json, message: Json, expected: Json, mode: str) -> None:
-    """Check the parsed call. Raises ``Failure``."""
-    given = call.get("input")
-    if call["name"] != TOOL["name"] or not isinstance(given, dict) or "command" not in given:
-        raise Failure(
-            f"calls a tool, but the parser '{expected['parser']}' returns {call['name']!r} with "
-            f"{given!r} ({mode}). {ANOTHER}"
-        )
-    if message.get("stop_reason") != "tool_use":
-        raise Failure(
-            f"calls a tool with stop_reason '{message.get('stop_reason')}' ({mode}): Claude Code "
-            "would not run it. Use another release of vLLM."
-        )
-
-
-def check_answer(engine: Engine, body: Json, *, streamed: bool) -> None:
-    """Check that a model without tools answers. Raises ``Failure``."""
-    if not engine.message(body, streamed=streamed)["content"]:
-        raise Failure("returns an empty answer. See the journal of the engine.")
+def write(file: str, name: str, outcomes: list[Outcome], began: float) -> None:
+    """Record a session beside the generations of the service."""
+    path = Path(file)
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    recorded = {name: record(outcomes, time.monotonic() - began)}
+    path.write_text(json.dumps(recorded) + "\n", "utf-8")
 
 
 def _late(*_: object) -> None:
     raise Failure(f"has not answered within {PATIENCE} seconds. Check its GPUs and its log.")
 
 
-def main(url: str, user: str) -> int:
-    """Test the engine at a URL, and return the exit status."""
+def main(url: str, user: str, abilities: str = "", file: str = "") -> int:
+    """Prove the engine at a URL, and return the exit status."""
     expected = json.load(sys.stdin)
+    name = expected["model"]
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(PATIENCE)
+    engine = Engine(url, name, os.environ.get("VLLM_API_KEY", ""), pwd.getpwnam(user).pw_uid)
+    more = json.loads(abilities or "{}")
+    parts = {"tools": bool(expected["parser"]), **expected, **more}
+    parts["remedies"] = {**REMEDIES, **more.get("remedies", {})}
+    began = time.monotonic()
     try:
-        key = os.environ.get("VLLM_API_KEY", "")
-        run_tests(Engine(url, key, pwd.getpwnam(user).pw_uid), expected)
+        found = prove(engine, parts, whole_session=bool(abilities))
     except Failure as failure:
-        print(f"{expected['model']}: {failure}", file=sys.stderr)
+        print(f"{name}: {failure}", file=sys.stderr)
         return NEVER
     except (NotReady, OSError, HTTPException):
         return 1  # it is starting, or has ended, which systemd reports
-    return 0
+    messages = list(failures(name, found))
+    for message in messages:
+        print(message, file=sys.stderr)
+    if abilities and not messages:
+        write(file, name, found, began)
+    return NEVER if messages else 0
 
 
 if __name__ == "__main__":
