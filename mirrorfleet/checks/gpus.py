@@ -83,7 +83,7 @@ def _shared(
     key: Key = ("models", model.name, "devices")
     models = [each for each in models if holder.device in (each.devices or ())]
     shares = {each.name: each.gpu_share for each in models if each.gpu_share is not None}
-    if len(shares) < len(models):
+    if len(shares) < len(models) or holder.model not in shares:
         yield fleet.document.problem(
             key,
             f"{device_name(holder.device)} of {host.name} is assigned to '{holder.model}' too.",
@@ -119,7 +119,7 @@ def _unknown(fleet: Fleet, host: Host, model: EngineModel, named: str) -> Iterat
             "Write 'devices' for it, too.",
             given=(("models", model.name, "devices"), ("models", named, "devices")),
         )
-    elif model.gpu_share is None:
+    elif model.takes_free_gpus:
         yield fleet.document.problem(
             ("models", named, "devices"),
             f"has UUIDs, but '{model.name}' gets the GPUs of {host.name} that no other model has, "

@@ -49,6 +49,16 @@ class EngineModel:
         return self.served_name or self.name
 
     @property
+    def shared_devices(self) -> tuple[Device, ...]:
+        """The GPUs that all models of its server use together."""
+        return ()
+
+    @property
+    def takes_free_gpus(self) -> bool:
+        """Whether its server uses the GPUs that no other model has."""
+        return False
+
+    @property
     def gpus(self) -> int:
         """How many GPUs of each host are for this model alone."""
         return 0

@@ -43,11 +43,15 @@ def by_host(fleet: Fleet, kind: type[M]) -> dict[str, list[M]]:
 def assign(models: Iterable[EngineModel], gpus: int) -> list[Share]:
     """Assign GPUs to the models of a host with ``gpus`` GPUs, in the order of the models.
 
-    Models with ``devices`` get these; then the others get the first free ones. A share with fewer
-    devices than the model needs means that the host does not have enough.
+    Models with ``devices`` get these; then the others get the first free ones, without those of a
+    server that several models share. A share with fewer devices than the model needs means that the
+    host does not have enough.
     """
     models = list(models)
     holders: dict[Device, str] = {}
+    for model in models:
+        for gpu in model.shared_devices:
+            holders.setdefault(gpu, model.name)
     shares: dict[str, Share] = {}
     for model in models:
         if model.devices is not None:

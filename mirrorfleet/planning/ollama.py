@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mirrorfleet.config import Fleet, Host, modelfile
+from mirrorfleet.config import Fleet, Host, modelfile, ollama_store
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.engines.ollama import servers
-from mirrorfleet.engines.placement import by_host, free
+from mirrorfleet.engines.placement import by_host
 from mirrorfleet.planning.firewall_rules import FirewallRule, ServerRule, engine_clients
 from mirrorfleet.planning.proof import ProofPlan, proof
 from mirrorfleet.planning.provenance import derived_from
@@ -20,12 +21,17 @@ class OllamaModelPlan:
     """One model. ``recipe`` is the body of /api/create without the name.
 
     Its ``files`` and ``adapters`` are paths on the controller. A model without a ``tag`` consists
-    of these files.
+    of these files. ``store`` is the directory of the controller that has the tag, if a run uploads
+    it.
     """
 
     model: str = derived_from("models.{model}")
     tag: str | None = derived_from("models.{model}.weights")
-    digest: str | None = derived_from("models.{model}.digest")
+    store: str | None = derived_from("models.{model}.weights")
+    digest: str | None = derived_from(
+        "models.{model}.digest", reason="that of the manifest, if the controller uploads it"
+    )
+    plain_http: bool | None = derived_from("models.{model}.plain_http")
     context: int = derived_from(
         "models.{model}.context", reason="the same context window for engine, gateway and client"
     )
@@ -59,8 +65,10 @@ class OllamaPlan:
         reason="the address that the gateways connect to, and no other",
     )
     port: int = derived_from("models.*.port")
-    devices: tuple[int, ...] = derived_from(
-        "hosts.{host}.gpus.count", reason="the GPUs that are not assigned to other models"
+    devices: tuple[int | str, ...] = derived_from(
+        "models.*.devices",
+        "hosts.{host}.gpus.count",
+        reason="if unset, the GPUs that are not assigned to other models",
     )
     context: int = derived_from("models.*.context", reason="the largest, as the server's default")
     keep_alive: str = derived_from("models.*.keep_alive")
@@ -72,6 +80,7 @@ class OllamaPlan:
         "models.*.flash_attention", reason="true if kv_cache_type needs it"
     )
     models_directory: str = derived_from("models.*.models_directory")
+    restart_wait: int = derived_from("models.*.restart_wait", reason="in seconds")
     models: tuple[OllamaModelPlan, ...] = derived_from("models")
 
     @property
@@ -118,7 +127,7 @@ def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
         releases=servers.releases(server),
         listen=host.address,
         port=server.port,
-        devices=free(fleet, host),
+        devices=servers.devices(fleet, host, server),
         context=max(model.context for model in models),
         keep_alive=server.keep_alive,
         parallel=server.parallel,
@@ -127,6 +136,7 @@ def _server(fleet: Fleet, host: Host, models: list[OllamaModel]) -> OllamaPlan:
         kv_cache_type=server.kv_cache_type,
         flash_attention=_flash_attention(server),
         models_directory=server.models_directory,
+        restart_wait=servers.seconds(server.restart_wait),
         models=tuple(_model(fleet, model) for model in models),
     )
 
@@ -138,14 +148,20 @@ def _flash_attention(server: OllamaServer) -> bool | None:
 
 
 def _model(fleet: Fleet, model: OllamaModel) -> OllamaModelPlan:
-    recipe: dict[str, Any] = {"from": model.tag}
+    tag, digest = model.tag, model.digest
+    if model.store:
+        stored = ollama_store.read(Path(model.store), model.tag)
+        tag, digest = stored.tag, stored.digest
+    recipe: dict[str, Any] = {"from": tag}
     if model.modelfile:
         recipe = modelfile.read(model.modelfile)
     parameters = {**recipe.get("parameters", {}), "num_ctx": model.context}
     return OllamaModelPlan(
         model=model.name,
         tag=recipe.get("from"),
-        digest=model.digest,
+        store=model.store,
+        digest=digest,
+        plain_http=model.plain_http or None,
         context=model.context,
         own_abilities=_own_abilities(model),
         recipe={**recipe, "parameters": parameters},

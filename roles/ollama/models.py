@@ -8,38 +8,48 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from mirrorfleet.config import ollama_store
 from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles import proof
-from mirrorfleet.roles.ollama.files.model_manager import full, is_made
+from mirrorfleet.roles.ollama import blobs
+from mirrorfleet.roles.ollama.files.model_manager import is_made
+from mirrorfleet.roles.ollama.files.ollama_server import full
 from mirrorfleet.roles.ollama.remedies import remedies
 from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.runtime.commands import Commands, visible_script
 from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.facts import Answer, Content, Exists, Fact
+from mirrorfleet.runtime.facts import Answer, Content, Fact
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
+from mirrorfleet.runtime.program import program
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.shell import call, shell
-from mirrorfleet.runtime.upload import upload
 
 LEDGER = f"{ROOT}/ollama/models.json"
 """The models that runs created. Root owns the file: the service must not decide what is removed."""
 
-FILES = {"files", "adapters"}
-"""The keys of a recipe that name files of this machine."""
+PULLED = f"{ROOT}/ollama/pulled.json"
+"""The tags that runs brought: deploys/remove_weights.py removes those that no model needs."""
 
 BOUNDS = {"tries": 1, "room": 512, "forces": False}
 """Bounds of a session: a server without GPUs is slow, and Ollama ignores ``tool_choice``."""
 
-HOOKS = Path(__file__).parent / "files" / "hooks.sh"
-PROGRAM = proof.program(Path(__file__).parent / "files" / "model_manager.py")
+HERE = Path(__file__).parent / "files"
+HOOKS = HERE / "hooks.sh"
+PACKAGE = "mirrorfleet.roles.ollama.files"
+MODULES = ("ollama_server.py", "model_ledger.py", "model_proof.py", "pushed_store.py")
+QUIET = program(PACKAGE, HERE / "quiet.py")
+PROGRAM = proof.program(
+    HERE / "model_manager.py",
+    *(HERE / name for name in MODULES),
+    package=PACKAGE,
+)
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:
     """Return the facts about the models: the ledger, and the models and files of the server."""
-    blobs = (Exists(_blob(plan, path)) for model in plan.models for path in _files(model))
-    return [Content(LEDGER), Answer(_tags(plan)), *blobs]
+    return [Content(LEDGER), Answer(_tags(plan)), *blobs.facts(plan)]
 
 
 def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
@@ -51,6 +61,8 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
             "tag": model.tag or _body(model)["files"][_name(model)],
             "source": model.tag or _name(model),
             "digest": model.digest,
+            "plain_http": bool(model.plain_http),
+            "manifest": _manifest(model),
             "context": model.context,
             "gpus": len(plan.devices),
             "abilities": dict(model.own_abilities),
@@ -91,13 +103,14 @@ def _names(plan: OllamaPlan) -> set[str]:
 
 
 def send(plan: OllamaPlan, observed: Observation) -> Commands:
-    """Send the files of this machine from which the server creates models, unless it has them."""
-    outdated = _outdated(plan, observed)
-    files = [path for model in plan.models if model.model in outdated for path in _files(model)]
-    for path in dict.fromkeys(files):
-        if not observed[Exists(_blob(plan, path))]:
-            url = f"{http(plan.listen, plan.port)}/api/blobs/sha256:{digest(Path(path))}"
-            yield from upload(Path(path), call("python3", "-c", PROGRAM, "give", url))
+    """Send the files of this machine that missing models need, unless the server has them."""
+    yield from blobs.send(plan, outdated(plan, observed), observed, PROGRAM)
+
+
+def outdated(plan: OllamaPlan, observed: Observation) -> list[OllamaModelPlan]:
+    """Return the models that the server does not have as desired."""
+    names = _outdated(plan, observed)
+    return [model for model in plan.models if model.model in names]
 
 
 def make(plan: OllamaPlan) -> Commands:
@@ -117,13 +130,21 @@ def hooks(plan: OllamaPlan) -> str:
         for model in plan.models
     ]
     return shell(
-        HOOKS, program=PROGRAM, url=origin(plan.listen), models=json.dumps(models), ledger=LEDGER
+        HOOKS,
+        program=PROGRAM,
+        quiet=QUIET,
+        url=origin(plan.listen),
+        models=json.dumps(models),
+        ledger=LEDGER,
+        wait=plan.restart_wait,
     )
 
 
-def _files(model: OllamaModelPlan) -> list[str]:
-    """Return the files of this machine from which a model is created."""
-    return [path for kind in FILES for path in model.recipe.get(kind, {}).values()]
+def _manifest(model: OllamaModelPlan) -> str | None:
+    """Return the manifest of a model that this machine has; ``None`` for others."""
+    if model.store is None:
+        return None
+    return ollama_store.read(Path(model.store), model.tag).manifest
 
 
 def _name(model: OllamaModelPlan) -> str:
@@ -135,14 +156,9 @@ def _name(model: OllamaModelPlan) -> str:
 def _body(model: OllamaModelPlan) -> dict[str, Any]:
     """Return the body for /api/create, with files by their digests."""
     body = dict(model.recipe)
-    for kind in FILES & body.keys():
+    for kind in blobs.FILES & body.keys():
         body[kind] = {name: f"sha256:{digest(Path(path))}" for name, path in body[kind].items()}
     return body
-
-
-def _blob(plan: OllamaPlan, path: str) -> str:
-    """Return the path at which the server stores a file."""
-    return f"{plan.models_directory}/blobs/sha256-{digest(Path(path))}"
 
 
 def _digest(model: OllamaModelPlan) -> str:
@@ -154,6 +170,12 @@ def _digest(model: OllamaModelPlan) -> str:
 
 def _tags(plan: OllamaPlan) -> str:
     return f"{http(plan.listen, plan.port)}/api/tags"
+
+
+def record(content: bytes | None) -> dict[str, dict[str, Any]]:
+    """Return a record of models by name, empty for anything else."""
+    found = _json(content or b"")
+    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
 
 
 def _json(content: bytes) -> dict[str, Any]:

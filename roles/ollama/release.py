@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -29,8 +29,19 @@ SILENCE = 60
 
 
 def directory(plan: OllamaPlan, release: Release) -> str:
-    """Return the directory of a release. Each has its own, so none finds another's library."""
-    return f"{RELEASES}/{plan.version}-{release.sha256[:8]}"
+    """Return the directory of a release. Each has its own, so none finds another's library.
+
+    Its name contains the digests of all archives: with another part, it is another release.
+    """
+    digest = release.sha256
+    if release.also:
+        digest = sha256(" ".join(each.sha256 for each in archives(release)).encode()).hexdigest()
+    return f"{RELEASES}/{plan.version}-{digest[:8]}"
+
+
+def archives(release: Release) -> tuple[Release, ...]:
+    """Return the archives of a release in the order in which they are unpacked."""
+    return (release, *release.also)
 
 
 def binary(plan: OllamaPlan, release: Release) -> str:
@@ -50,18 +61,22 @@ def chosen(plan: OllamaPlan, observed: Observation) -> Release:
     return plan.releases[architecture]
 
 
-def fetch(plan: HostPlan, observed: Observation) -> Path | None:
-    """Download the archive, and return its path.
+def fetch(plan: HostPlan, observed: Observation) -> list[Path | None]:
+    """Download the archives, and return their paths.
 
-    ``None`` if the host has the release already, or downloads it itself.
+    ``None`` for one that the host downloads itself; nothing if the host has the release already.
     """
     [ollama] = plan.engines_of(OllamaPlan)
     release = chosen(ollama, observed)
     if observed[Exists(binary(ollama, release))]:
-        return None
-    if release.file:
-        return _verified(Path(release.file), release)
-    return _download(ollama, release) if plan.packages == "controller" else None
+        return []
+    return [_fetch(plan, ollama, archive) for archive in archives(release)]
+
+
+def _fetch(plan: HostPlan, ollama: OllamaPlan, archive: Release) -> Path | None:
+    if archive.file:
+        return _verified(Path(archive.file), archive)
+    return _download(ollama, archive) if plan.packages == "controller" else None
 
 
 def _download(plan: OllamaPlan, release: Release) -> Path:
@@ -108,10 +123,17 @@ def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
     target = directory(ollama, release)
     if observed[Exists(binary(ollama, release))]:
         return
-    unpack = shell(FILES / "unpack_release.sh", directory=target, release=ollama.version, user=user)
-    archive = fetch(plan, observed)
-    if archive:
-        yield from upload(archive, unpack)
-    else:
-        url = _url(ollama, release)
-        yield script(shell(FILES / "download.sh", url=url, digest=release.sha256) + unpack)
+    begin = shell(FILES / "begin_release.sh", directory=target)
+    end = shell(FILES / "finish_release.sh", directory=target, release=ollama.version, user=user)
+    unpack = shell(FILES / "unpack_archive.sh", directory=target)
+    every = archives(release)
+    for archive, path in zip(every, fetch(plan, observed), strict=True):
+        first = begin if archive is every[0] else ""
+        then = unpack + (end if archive is every[-1] else "")
+        if path:
+            yield from upload(path, first + then)
+        else:
+            url = _url(ollama, archive)
+            yield script(
+                shell(FILES / "download.sh", url=url, digest=archive.sha256) + first + then
+            )

@@ -37,8 +37,11 @@ def installed(ollama: OllamaPlan) -> Installed:
     )
 
 
-def service(ollama: OllamaPlan, release: str) -> Service:
-    """Return the service; ``release`` is the directory of its software."""
+def service(ollama: OllamaPlan, release: str, gpus: str) -> Service:
+    """Return the service.
+
+    ``release`` is the directory of its software, ``gpus`` what CUDA sees of the host's GPUs.
+    """
     return Service(
         **vars(installed(ollama)),
         unit=template(
@@ -49,7 +52,7 @@ def service(ollama: OllamaPlan, release: str) -> Service:
             gpus=bool(ollama.devices),
             writable=None if is_at_home(ollama) else ollama.models_directory,
         ),
-        environment=variables(ollama),
+        environment=variables(ollama, gpus),
         files={},
     )
 
@@ -59,8 +62,11 @@ def is_at_home(ollama: OllamaPlan) -> bool:
     return ollama.models_directory.startswith(f"{HOME}/")
 
 
-def variables(ollama: OllamaPlan) -> dict[str, str]:
-    """Return the environment of the process, which configures Ollama."""
+def variables(ollama: OllamaPlan, gpus: str) -> dict[str, str]:
+    """Return the environment of the process, which configures Ollama.
+
+    ``gpus`` are the UUIDs of its GPUs with commas between them; "-1" for none.
+    """
     optional = {
         "OLLAMA_MAX_LOADED_MODELS": ollama.max_loaded_models,
         "OLLAMA_MAX_QUEUE": ollama.max_queue,
@@ -77,9 +83,8 @@ def variables(ollama: OllamaPlan) -> dict[str, str]:
         "OLLAMA_NUM_PARALLEL": str(ollama.parallel),
         # A model whose name looks local but is a cloud model must not receive prompts.
         "OLLAMA_NO_CLOUD": "1",
-        # -1 is the index of no GPU: Ollama uses none.
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, ollama.devices)) or "-1",
-        # Numbers as nvidia-smi gives them. CUDA's own order puts the fastest GPU first.
+        "CUDA_VISIBLE_DEVICES": gpus,
+        # Numbers in the journal as nvidia-smi gives them. CUDA's own order begins with the fastest.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         # Vulkan ignores CUDA_VISIBLE_DEVICES, and would use the GPUs of vLLM.
         "OLLAMA_VULKAN": "0",

@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
-from mirrorfleet.roles.ollama import models, release, render
+from mirrorfleet.roles.ollama import disk, gpus, models, release, render
 from mirrorfleet.runtime import drift, generations
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact
@@ -59,6 +59,8 @@ class Ollama(ServiceRole[OllamaPlan]):
             for each in ollama.releases.values():
                 yield Exists(release.binary(ollama, each))
             yield from (Exists(path) for path in (ollama.models_directory, render.ELSEWHERE))
+            yield from gpus.facts(ollama)
+            yield from disk.facts(ollama)
             yield from models.facts(ollama)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
@@ -72,6 +74,9 @@ class Ollama(ServiceRole[OllamaPlan]):
             yield error(str(exception))
             return
         yield from super().problems(plan, observed)
+        for each in self.instances(plan):
+            yield from gpus.problems(plan, each, observed)
+            yield from disk.problems(each, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         for ollama in self.instances(plan):
@@ -166,4 +171,5 @@ def _needs_directory(ollama: OllamaPlan, observed: Observation) -> bool:
 
 @once
 def _rendered(ollama: OllamaPlan, observed: Observation) -> Service:
-    return render.service(ollama, release.directory(ollama, release.chosen(ollama, observed)))
+    directory = release.directory(ollama, release.chosen(ollama, observed))
+    return render.service(ollama, directory, gpus.visible(ollama, observed))

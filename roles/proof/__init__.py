@@ -32,13 +32,15 @@ exec(compile(_main, _name, "exec"))
 """
 
 
-def program(path: Path) -> str:
+def program(path: Path, *own: Path, package: str = "") -> str:
     """Return a program that uses the proof as one text, for a host without Mirrorfleet.
 
+    ``own`` are modules of ``package`` that it imports, each after those that it imports.
     The modules keep their names, so that their imports are the same on a host and in tests. They
     are compressed: one argument of a command has at most 128 KiB.
     """
     modules = [(f"{PACKAGE}.{name}", _read(FILES / f"{name}.py")) for name in MODULES]
+    modules += [(f"{package}.{module.stem}", _read(module)) for module in own]
     texts = json.dumps([*modules, (path.name, _read(path))])
     return LOADER.replace("PACKED", base64.b64encode(zlib.compress(texts.encode(), 9)).decode())
 

@@ -62,19 +62,6 @@ class UnusedWeights(Fact[Mapping[str, int]]):
 
 
 @dataclass(frozen=True)
-class FileSizes(Fact[Mapping[str, int]]):
-    """The bytes of each file below a directory, by its path relative to it."""
-
-    directory: str
-
-    function = "sizes"
-    shell = (WEIGHTS,)
-
-    def value(self, lines: Lines) -> Mapping[str, int]:
-        return {name: int(size) for name, size in pairs(lines)}
-
-
-@dataclass(frozen=True)
 class WeightsSize(Fact[int]):
     """The bytes of the weights in a directory, 0 if there are none."""
 

@@ -20,11 +20,11 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.vllm import Weights as Source
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import weights_upload
-from mirrorfleet.roles.vllm.facts import FileSizes, SharedWeights, Weights
+from mirrorfleet.roles.vllm.facts import SharedWeights, Weights
 from mirrorfleet.roles.vllm.render import USER
 from mirrorfleet.roles.vllm.staging import FILES, accept, begin
 from mirrorfleet.runtime.commands import Commands, visible_script
-from mirrorfleet.runtime.facts import Disk, Fact
+from mirrorfleet.runtime.facts import Disk, Fact, FileSizes
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
 from mirrorfleet.runtime.problems import error

@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from pyinfra import logger
-from pyinfra.api.command import FileUploadCommand
 from pyinfra.api.exceptions import DeployError
 
-from mirrorfleet.roles.vllm.facts import FileSizes, Weights
+from mirrorfleet.roles.vllm.facts import Weights
 from mirrorfleet.roles.vllm.files.check_weights import LIST, problems
-from mirrorfleet.roles.vllm.staging import FILES, accept, begin
-from mirrorfleet.runtime.commands import Commands, script, visible_script
+from mirrorfleet.roles.vllm.staging import accept, begin
+from mirrorfleet.runtime import chunks
+from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.digests import digests
+from mirrorfleet.runtime.facts import FileSizes
 from mirrorfleet.runtime.observe import Observation
-from mirrorfleet.runtime.shell import call, shell
-from mirrorfleet.runtime.upload import INBOX, OPEN, upload
+from mirrorfleet.runtime.shell import call
+from mirrorfleet.runtime.upload import OPEN, upload
 
 SMALL = 16 * 1024**2
 """Files up to this many bytes are sent together."""
-
-CHUNK = 512 * 1024**2
-"""The most bytes that an interrupted run sends again; a host needs room for two chunks."""
 
 QUIET = 1024**3
 """Up to this many bytes, files are read for their digests without a message."""
@@ -86,7 +83,7 @@ def missing_bytes(directory: Path, place: str, observed: Observation) -> int:
     """Return the bytes that the missing files need on the host, with the chunk in transit."""
     starts = missing(directory, place, observed)
     sizes = {name: files(directory)[name].size - start for name, start in starts.items()}
-    return sum(sizes.values()) + min(CHUNK, max(sizes.values(), default=0))
+    return sum(sizes.values()) + min(chunks.CHUNK, max(sizes.values(), default=0))
 
 
 def send(model: str, directory: Path, place: str, observed: Observation) -> Commands:
@@ -99,22 +96,21 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
     if large:
         yield script(OPEN + begin(place))
     for name in large:
-        for start in range(starts[name], every[name].size, CHUNK):
-            length = min(CHUNK, every[name].size - start)
-            chunk = f"{every[name].sha256[:16]}.{start}"
-            content: Any = Chunk(directory / name, start, length)
-            yield FileUploadCommand(content, f"{INBOX}/{chunk}", _sudo=False, _doas=False)
-            done += length
-            take = shell(
-                FILES / "append_chunk.sh",
-                piece=chunk,
-                part=part,
-                name=name,
-                start=start,
-                model=model,
-                progress=f"{model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB",
-            )
-            yield visible_script(take, "")
+        before = done
+
+        def progress(sent: int, before: int = before) -> str:
+            return f"{model}: {(before + sent) / 1e9:.2f} of {total / 1e9:.2f} GB"
+
+        yield from chunks.send(
+            directory / name,
+            name,
+            part,
+            digest=every[name].sha256,
+            start=starts[name],
+            owner=model,
+            progress=progress,
+        )
+        done += every[name].size - starts[name]
     small = {name: directory / name for name in starts if name not in large}
     unpack = call("tar", "-xf", "upload", "-C", part, "--no-same-owner")
     last = _together(small, _list(directory))
@@ -136,26 +132,3 @@ def _together(small: Mapping[str, Path], names: str) -> io.BytesIO:
         for name, path in small.items():
             tar.add(path.resolve(), name)
     return packed
-
-
-class Chunk:
-    """A range of a file, with the interface of a file opened for reading."""
-
-    def __init__(self, path: Path, start: int, length: int) -> None:
-        self.path, self.start, self.length = path, start, length
-        self.at = 0
-        self.stream: BinaryIO | None = None
-
-    def seek(self, at: int) -> None:
-        self.at = at
-
-    def read(self, count: int) -> bytes:
-        if self.stream is None:
-            self.stream = self.path.open("rb")
-        self.stream.seek(self.start + self.at)
-        data = self.stream.read(min(count, self.length - self.at))
-        self.at += len(data)
-        if not data:
-            self.stream.close()
-            self.stream = None
-        return data

@@ -10,6 +10,7 @@ import yaml
 
 from mirrorfleet.cli.main import main
 from tests.docs.pages import Block, every
+from tests.standins.ollama import real_store
 
 BASE = Path(__file__).with_name("base.yml")
 
@@ -35,6 +36,7 @@ def test_it_passes_the_check(
     (tmp_path / "coder.modelfile").write_text("FROM qwen3:4b\n")
     for template in re.findall(r"chat_template: ([\w.]+)", text):
         (tmp_path / template).write_text("{{ messages }}\n")
+    real_store.write(tmp_path / "ollama-store", "qwen3:4b")
     file = tmp_path / "fleet.yml"
     file.write_text(text)
     done = main(["check", str(file)])

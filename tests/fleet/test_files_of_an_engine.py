@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 NAMES_AN_ENGINE = re.compile(r"vllm|ollama", re.IGNORECASE)
 
 NAMED_FOR_ANOTHER_REASON = {
-    "deploys/remove_weights.py": "a deploy for vLLM only",
+    "deploys/remove_weights.py": "names the roles that remove weights",
     "deploys/verify_weights.py": "a deploy for vLLM only",
     "mirrorfleet/jobs/sizing/__init__.py": "proposals for vLLM only",
     "mirrorfleet/jobs/sizing/report.py": "proposals for vLLM only",

@@ -103,18 +103,26 @@ def bare(plan: HostPlan) -> Answers:
         if engine.weights.kind == "path"
     }
     gpus = [
-        at for engine in plan.engines_of(VllmPlan) for at in engine.devices if isinstance(at, int)
+        at
+        for engine in (*plan.engines_of(VllmPlan), *plan.engines_of(OllamaPlan))
+        for at in engine.devices
+        if isinstance(at, int)
     ]
     return {
         **MACHINE,
         **{("path", path): () for path in (system.SYSTEMD, system.APT)},
         **{
-            ("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "580.95.05", "9.0")
+            ("gpus", "nvidia-smi", "gpu", str(at)): ("81559", "580.95.05", "9.0", uuid(at))
             for at in range(max(gpus, default=-1) + 1)
         },
         **{("user", client.user): (f"/home/{client.user}",) for client in users},
         **{("shared", path, ""): () for path in disks},
     }
+
+
+def uuid(gpu: int) -> str:
+    """Return the UUID of a GPU."""
+    return f"GPU-00000000-0000-0000-0000-{gpu:012}"
 
 
 def converged(plan: HostPlan) -> Answers:
@@ -171,7 +179,7 @@ def converged(plan: HostPlan) -> Answers:
 
 def services(plan: HostPlan) -> list[Service]:
     """Return the services that the plan puts on a host of the default size."""
-    return registry.rendered(plan, observation_of(MACHINE))
+    return registry.rendered(plan, observation_of(bare(plan)))
 
 
 def ollama_models(plan: OllamaPlan) -> Answers:
@@ -186,7 +194,7 @@ def ollama_models(plan: OllamaPlan) -> Answers:
         for model in models.desired(plan)
     }
     existing = [{"name": f"{name}:latest", "digest": digest} for name, digest in digests.items()]
-    [text, answer] = models.facts(plan)
+    text, answer, *_ = models.facts(plan)
     return {text.key: _content(ledger), answer.key: _content({"models": existing})}
 
 

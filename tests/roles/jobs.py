@@ -19,7 +19,7 @@ PATTERNS = {
     "inbox": r'install -d -m 700 .*/inbox"',
     "take": r"sha256sum --check",
     "directory": r"install -d -m 750 -o",
-    "models": r"' make http",
+    "models": r" make http\S+ \S+/models\.json\n",
     "firewall rules": r"nft -c -f new/rules\.nft",
     "ports": r"mv -f new/reserve_ports",
     "no ports": r"\nrelease_ports\n",

@@ -19,8 +19,9 @@ from pyinfra.api.command import FileUploadCommand, PyinfraCommand
 from mirrorfleet import fleet
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
-from mirrorfleet.roles.ollama import models, render
+from mirrorfleet.roles.ollama import disk, models, render
 from mirrorfleet.runtime.commands import script
+from mirrorfleet.runtime.observe import Observation
 from tests.roles.machine import Machine
 from tests.standins import ollama as standin
 
@@ -68,8 +69,13 @@ class OllamaHost:
         release = self.machine.root / f"release-{version}"
         shutil.rmtree(release, ignore_errors=True)
         program = standin.tree(release, version, **other)
-        home = self.machine.root / "state"
-        environment = render.variables(plan) | {"OLLAMA_MODELS": str(home), "HOME": str(home)}
+        home = self.machine.at(render.HOME)
+        models_directory = self.machine.at(plan.models_directory)
+        gpus = ",".join(map(str, plan.devices)) or "-1"
+        environment = render.variables(plan, gpus) | {
+            "OLLAMA_MODELS": str(models_directory),
+            "HOME": str(home),
+        }
         self.process = subprocess.Popen(
             [sys.executable, program, "serve"],
             env={"PATH": os.environ["PATH"], **environment},
@@ -106,7 +112,7 @@ class OllamaHost:
         done = subprocess.CompletedProcess[str]([], 0, "", "")
         for command in commands:
             if isinstance(command, FileUploadCommand):
-                shutil.copy(str(command.src), self.machine.at(command.dest))
+                self.machine.at(command.dest).write_bytes(_content(command.src))
                 continue
             done = self.machine.run(command)
             if done.returncode:
@@ -134,3 +140,15 @@ class OllamaHost:
     @property
     def ledger(self) -> Path:
         return self.machine.at(models.LEDGER)
+
+    def observe(self, plan: OllamaPlan) -> Observation:
+        """Observe the models of the host as a run does."""
+        return self.machine.observe_as_host(*models.facts(plan), *disk.facts(plan))
+
+
+def _content(source: Any) -> bytes:
+    """Return what an upload sends: a file, or an object with the interface of one."""
+    if isinstance(source, str):
+        return Path(source).read_bytes()
+    source.seek(0)
+    return b"".join(iter(lambda: source.read(64 * 1024), b""))

@@ -72,7 +72,10 @@ def prepared_host(machine: Machine) -> Machine:
     (machine.root / "link").symlink_to("a directory")
     machine.add("systemctl", "exit 1")
     machine.add("ss", "exit 1")
-    machine.add("nvidia-smi", "echo '0, 81559, 580.65.06, 9.0'; echo '1, [N/A], 580.65.06, 12.1'")
+    machine.add(
+        "nvidia-smi",
+        "echo '0, 81559, 580.65.06, GPU-a, 9.0'; echo '1, [N/A], 580.65.06, GPU-b, 12.1'",
+    )
     return machine
 
 
@@ -104,8 +107,8 @@ def test_facts_are_the_same_in_every_shell(prepared_host: Machine, shell: list[s
     observed = prepared_host.observe(*facts(prepared_host.root), shell=shell)
     assert_expected(observed, prepared_host.root)
     assert observed[Gpus()].gpus == (
-        Gpu(81559 * 1024**2, "580.65.06", "9.0"),
-        Gpu(0, "580.65.06", "12.1"),
+        Gpu(81559 * 1024**2, "580.65.06", "9.0", "GPU-a"),
+        Gpu(0, "580.65.06", "12.1", "GPU-b"),
     )
 
 
@@ -134,7 +137,9 @@ def test_a_failed_driver_is_no_gpu_and_its_message_is_kept(prepared_host: Machin
 
 def test_a_gpu_that_has_failed_is_reported_beside_the_others(prepared_host: Machine) -> None:
     words = "Unable to determine the device handle for GPU1: 0000:0B:00.0: Unknown Error"
-    prepared_host.add("nvidia-smi", f"echo '0, 81559, 580.95.05, 9.0'; echo '{words}'; exit 15")
+    prepared_host.add(
+        "nvidia-smi", f"echo '0, 81559, 580.95.05, GPU-a, 9.0'; echo '{words}'; exit 15"
+    )
     observed = prepared_host.observe(Gpus())
     assert (len(observed[Gpus()].gpus), observed[Gpus()].message) == (1, words)
 

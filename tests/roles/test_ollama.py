@@ -11,8 +11,7 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.planning.ollama import OllamaPlan
-from mirrorfleet.roles.ollama import models, render
+from mirrorfleet.roles.ollama import models
 from tests.roles.answers import MACHINE, Answers, bare, converged
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
@@ -147,12 +146,3 @@ def test_a_port_that_another_process_uses(plans: Planned, caplog: pytest.LogCapt
     taken = {("port", "11434"): ("ollama.service",)}
     output = skipped(hosts, bare(hosts["box"]) | MACHINE | taken, caplog)
     assert "box] skipped: port 11434 is in use by ollama.service" in output
-
-
-def test_ollama_does_not_use_the_gpus_of_vllm(plans: Planned) -> None:
-    """Vulkan lists GPUs that CUDA_VISIBLE_DEVICES hides, and Ollama would use them."""
-    for name in ("gpu", "box"):
-        [plan] = plans("ollama").hosts[name].engines_of(OllamaPlan)
-        variables = render.variables(plan)
-        assert variables["CUDA_VISIBLE_DEVICES"] == (",".join(map(str, plan.devices)) or "-1")
-        assert (variables["OLLAMA_VULKAN"], variables["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,12 +10,10 @@ import pytest
 
 from mirrorfleet.roles.ollama import models
 from mirrorfleet.roles.ollama.files.model_manager import CANDIDATE
+from mirrorfleet.roles.ollama.files.ollama_server import DAMAGED
 from mirrorfleet.runtime.commands import script
-from mirrorfleet.runtime.digests import digest
-from mirrorfleet.runtime.facts import Content
-from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import NEVER
-from tests.roles.answers import with_values
+from mirrorfleet.runtime.shell import call
 from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import REGISTRY
@@ -27,17 +24,6 @@ def host(machine: Machine) -> Iterator[OllamaHost]:
     found = OllamaHost(machine)
     yield found
     found.stop()
-
-
-LEDGER = Content(models.LEDGER)
-
-
-def observation_of(host: OllamaHost) -> Observation:
-    """Observe the host as a run does."""
-    moved = Content(str(host.ledger))
-    others = [fact for fact in models.facts(host.ollama(helper=HELPER)) if fact != LEDGER]
-    found = host.machine.observe(*others, moved)
-    return assumed({**found.values, LEDGER: found[moved]})
 
 
 def test_a_model_is_pulled_created_and_tested(host: OllamaHost) -> None:
@@ -52,55 +38,35 @@ def test_a_model_is_pulled_created_and_tested(host: OllamaHost) -> None:
     assert "helper: created from qwen3:4b, window 65536\n" in done.stdout
 
 
-def test_a_model_from_local_files(host: OllamaHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = host.machine.root
-    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-    (root / "own.gguf").write_bytes(b"GGUF weights")
-    (root / "lora.gguf").write_bytes(b"GGUF adapter")
-    (root / "own.modelfile").write_text("FROM own.gguf\nADAPTER ./lora.gguf\n")
-    plan = host.ollama(own={**HELPER, "weights": {"modelfile": "own.modelfile"}})
-    host.start(plan)
-    sent = list(models.send(plan, observation_of(host)))
-    done = host.run([*sent, *models.make(plan)])
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("own: created from own.gguf, window 65536\nown: tool call ")
-    assert host.window("own") == 65536
-
-    # The content of the files identifies the model; a file on the server is not sent again.
-    assert not any(models.changes(plan, observation_of(host)))
-    assert list(models.send(plan, observation_of(host))) == []
-    (root / "own.gguf").write_bytes(b"GGUF other weights")
-    assert [change.what for change in models.changes(plan, observation_of(host))] == [
-        "ollama: model own is missing or differs"
-    ]
-    [lora] = [
-        fact for fact in models.facts(plan) if fact.key[-1].endswith(digest(root / "lora.gguf"))
-    ]
-    present = with_values(observation_of(host), {lora: True})
-    assert len(list(models.send(plan, present))) == len(sent) // 2
-
-
 def test_a_file_that_the_server_rejects_is_an_error(host: OllamaHost) -> None:
     host.start(host.ollama(helper=HELPER))
     (host.machine.root / "upload").write_bytes(b"GGUF")
     url = f"{host.url}/api/blobs/sha256:{'0' * 64}"
+    words = ("give", url, "upload")
     done = host.machine.run(
-        script(f"cd {host.machine.root}; python3 -c {shlex.quote(models.PROGRAM)} give {url}\n")
+        script(f"cd {host.machine.root}\n{call('python3', '-c', models.PROGRAM, *words)}")
     )
-    assert done.returncode == 1
+    assert done.returncode == DAMAGED
     assert "Ollama rejects the file: digest mismatch" in done.stderr
 
 
 def test_an_observation_recognizes_created_models(host: OllamaHost) -> None:
     plan = host.ollama(helper=HELPER)
-    assert any(models.changes(plan, observation_of(host))), "without a server there are no models"
+    assert any(models.changes(plan, host.observe(plan))), "without a server there are no models"
     host.start(plan)
     host.make(plan)
-    assert not any(models.changes(plan, observation_of(host)))
-    assert any(
-        models.changes(host.ollama(helper={**HELPER, "context": 32768}), observation_of(host))
-    )
-    assert any(models.changes(host.ollama(other=HELPER), observation_of(host)))
+    assert not any(models.changes(plan, host.observe(plan)))
+    assert any(models.changes(host.ollama(helper={**HELPER, "context": 32768}), host.observe(plan)))
+    assert any(models.changes(host.ollama(other=HELPER), host.observe(plan)))
+
+
+def test_a_new_model_is_in_memory_under_its_own_name(host: OllamaHost) -> None:
+    """Ollama keeps the name under which it loaded a model: it was that of the candidate."""
+    plan = host.ollama(helper=HELPER)
+    host.start(plan)
+    host.make(plan)
+    [loaded] = host.ask("GET", "/api/ps")["models"]
+    assert (loaded["name"], loaded["context_length"]) == ("helper:latest", 65536)
 
 
 def test_a_second_run_changes_nothing(host: OllamaHost) -> None:
@@ -159,9 +125,9 @@ def test_only_models_of_the_ledger_are_removed(host: OllamaHost) -> None:
     host.make(plan)
     host.ask("POST", "/api/copy", {"source": "qwen3:4b", "destination": "mine"})
     done = host.make(host.ollama(helper=HELPER))
-    assert done.stdout == "old: removed; the weights that were pulled for it stay\n"
+    assert done.stdout == "old: removed; another model uses its weights, qwen3:4b\n"
     assert host.names() == {"qwen3:4b", "helper:latest", "mine:latest"}
-    assert not any(models.changes(host.ollama(helper=HELPER), observation_of(host)))
+    assert not any(models.changes(host.ollama(helper=HELPER), host.observe(plan)))
 
 
 def test_a_model_that_was_removed_or_changed_by_hand_is_restored(host: OllamaHost) -> None:
@@ -173,7 +139,7 @@ def test_a_model_that_was_removed_or_changed_by_hand_is_restored(host: OllamaHos
         ("POST", "/api/copy", {"source": "qwen3:4b", "destination": "helper"}),
     ):
         host.ask(method, path, body)
-        assert any(models.changes(plan, observation_of(host)))
+        assert any(models.changes(plan, host.observe(plan)))
         assert host.make(plan).returncode == 0
         assert host.window("helper") == 65536
 
@@ -294,7 +260,7 @@ def test_an_unreadable_ledger_is_rebuilt(host: OllamaHost) -> None:
     host.make(plan)
     for content in ("", "{torn", "[]"):
         host.ledger.write_text(content)
-        assert any(models.changes(plan, observation_of(host)))
+        assert any(models.changes(plan, host.observe(plan)))
         assert host.make(plan).returncode == 0
         assert set(json.loads(host.ledger.read_text())) == {"helper"}
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,42 @@ def test_a_download_with_another_digest_is_rejected(
     assert done.returncode != 0
     assert "computed checksum did NOT match" in done.stderr
     assert not host.machine.at(release.RELEASES).exists()
+
+
+def test_a_release_of_two_archives(host: OllamaHost, packed: tuple[Path, str], mirror: str) -> None:
+    """The second one is unpacked over the first, and only then the release gets its name."""
+    path, digest = packed
+    second = path.parent / "mlx.tar.zst"
+    also = {"sha256": standin.part(second, mlx="a library", **{"libggml-base.so": "another"})}
+    alone = planned(host, "0.40.1", file=str(path), sha256=digest)
+    assert host.run(release.install(alone, FOUND, USER)).returncode == 0
+    for place in ({"file": str(second)}, {"url": mirror.replace("ollama.tar", "mlx.tar")}):
+        both = planned(host, "0.40.1", file=str(path), sha256=digest, also=[{**also, **place}])
+        [ollama] = both.engines_of(OllamaPlan)
+        directory = host.machine.at(release.directory(ollama, release.chosen(ollama, FOUND)))
+        done = host.run(release.install(both, FOUND, USER))
+        assert (done.returncode, done.stderr) == (0, "")
+        libraries = directory / "lib/ollama"
+        assert (libraries / "mlx").read_text() == "a library"
+        assert (libraries / "libggml-base.so").read_text() == "another"
+        assert len(releases(host)) == 2, "that of the first archive alone stays for a rollback"
+        shutil.rmtree(directory)
+
+
+def test_a_second_archive_with_another_digest_leaves_no_release(
+    host: OllamaHost, packed: tuple[Path, str], mirror: str
+) -> None:
+    path, digest = packed
+    standin.part(path.parent / "mlx.tar.zst", mlx="a library")
+    url = mirror.replace("ollama.tar", "mlx.tar")
+    also = [{"url": url, "sha256": "0" * 64}]
+    plan = planned(host, "0.40.1", file=str(path), sha256=digest, also=also)
+    [ollama] = plan.engines_of(OllamaPlan)
+    done = host.run(release.install(plan, FOUND, USER))
+    assert done.returncode != 0
+    assert "computed checksum did NOT match" in done.stderr
+    assert not host.machine.at(release.binary(ollama, release.chosen(ollama, FOUND))).exists()
+    # The next run begins again.
+    also[0]["sha256"] = sha256((path.parent / "mlx.tar.zst").read_bytes()).hexdigest()
+    plan = planned(host, "0.40.1", file=str(path), sha256=digest, also=also)
+    assert host.run(release.install(plan, FOUND, USER)).returncode == 0

@@ -19,6 +19,7 @@ from mirrorfleet.config.vllm import Weights
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import removal, software, weights, weights_upload
 from mirrorfleet.roles.vllm.files import check_weights
+from mirrorfleet.runtime import chunks
 from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
@@ -103,7 +104,7 @@ def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver
     """Return a host, with weights whose shards are sent in several pieces."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(machine.root / "cache"))
     monkeypatch.setattr(weights_upload, "SMALL", 1000)
-    monkeypatch.setattr(weights_upload, "CHUNK", 1024)
+    monkeypatch.setattr(chunks, "CHUNK", 1024)
     yield Receiver(machine, write(machine.root / "source"))
     weights_upload.files.cache_clear()
 
@@ -233,7 +234,7 @@ def test_a_disk_without_room_for_the_weights_is_a_problem(host: Receiver) -> Non
     assert reason.startswith(
         "weights need 0.00 GB below /var/lib/mirrorfleet, and 0.00 GB are free."
     )
-    room = with_values(room, {Disk("/var/lib/mirrorfleet"): needed + weights_upload.CHUNK})
+    room = with_values(room, {Disk("/var/lib/mirrorfleet"): needed + chunks.CHUNK})
     assert list(weights.problems([host.engine], room)) == []
 
 
@@ -317,7 +318,7 @@ def test_incomplete_weights_are_not_sent(
 
 def test_a_piece_can_be_read_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
-    piece = weights_upload.Chunk(tmp_path / "file", 3, 5)
+    piece = chunks.Chunk(tmp_path / "file", 3, 5)
     for _ in range(2):  # pyinfra reads it again if an upload fails
         piece.seek(0)
         assert io.BytesIO(b"".join(iter(lambda: piece.read(2), b""))).getvalue() == b"34567"

@@ -18,7 +18,14 @@ from mirrorfleet.roles import registry
 from mirrorfleet.roles.claude import client
 from mirrorfleet.runtime import paths, secrets
 from mirrorfleet.runtime.observe import assumed
-from tests.roles.answers import MACHINE, Answers, converged, observation_of, verified_generation
+from tests.roles.answers import (
+    MACHINE,
+    Answers,
+    bare,
+    converged,
+    observation_of,
+    verified_generation,
+)
 from tests.roles.conftest import Planned
 from tests.roles.fake import Traffic, mirror
 from tests.roles.fleets import ROOT, SECRETS, stand_in
@@ -134,7 +141,7 @@ def test_status_shows_running_generations_and_unknown_comparisons(
     desired = {
         (host, service.name): service.generation
         for host, plan in hosts.items()
-        for service in registry.rendered(plan, observation_of(MACHINE))
+        for service in registry.rendered(plan, observation_of(bare(plan)))
     }
     found = {host: converged(plan) | process(plan) for host, plan in hosts.items()}
     forget()

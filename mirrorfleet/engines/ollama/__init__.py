@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config import Fleet, Host, ollama_store
 from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.ollama import OllamaModel, RunningOllamaModel, ollama, running_ollama
 from mirrorfleet.config.reader import Section
@@ -64,6 +64,8 @@ class Ollama(Engine[AnyOllamaModel]):
             return model.name_at_engine
         if model.modelfile:
             return sha256(Path(model.modelfile).read_bytes()).hexdigest()[:12]
+        if model.store:
+            return ollama_store.read(Path(model.store), model.tag).digest[:12]
         return f"{model.tag}@{model.digest}" if model.digest else str(model.tag)
 
     def derived_parameters(self, model: AnyOllamaModel) -> Mapping[str, str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
+from mirrorfleet.config import Fleet, Host
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.config.ollama import server as with_defaults
+from mirrorfleet.config.problems import Key
 from mirrorfleet.data import table
+from mirrorfleet.engines.placement import free
 
 
 class Conflict(NamedTuple):
@@ -38,9 +42,29 @@ def conflicts(models: Iterable[OllamaModel]) -> Iterator[Conflict]:
                 yield Conflict(model, option, other)
 
 
+def key(models: Iterable[OllamaModel], option: str) -> Key:
+    """Return the key of an option: at the model that sets it, else at the first one."""
+    models = list(models)
+    model = next((model for model in models if option in model.server), models[0])
+    return ("models", model.name, option)
+
+
 def version(server: OllamaServer) -> str:
     """Return the version of the server; if unset, the newest one in data/ollama.yml."""
     return server.version or max(table("ollama")["releases"], key=Version)
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds(duration: str) -> int:
+    """Return the seconds of a number with s, m or h; of "0" too."""
+    return int(duration.rstrip("smh")) * UNITS.get(duration[-1], 1)
+
+
+def devices(fleet: Fleet, host: Host, server: OllamaServer) -> tuple[int | str, ...]:
+    """Return the GPUs of the server on a host: its own, or those that no other model has."""
+    return free(fleet, host) if server.devices is None else server.devices
 
 
 def releases(server: OllamaServer) -> dict[str, Release]:
@@ -53,7 +77,7 @@ def releases(server: OllamaServer) -> dict[str, Release]:
         url = known["url"].format(version=number, archive=archive)
         if release:
             is_complete = release.url or release.file
-            archives[architecture] = release if is_complete else Release(release.sha256, url)
+            archives[architecture] = release if is_complete else replace(release, url=url)
         elif architecture in digests:
             archives[architecture] = Release(digests[architecture], url)
     return archives

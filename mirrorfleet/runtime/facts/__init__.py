@@ -18,6 +18,7 @@ from mirrorfleet.runtime.facts.common import (
 )
 from mirrorfleet.runtime.facts.fact import Fact, Lines, last, pairs
 from mirrorfleet.runtime.facts.gpus import Gpu, GpuReport, Gpus
+from mirrorfleet.runtime.facts.sizes import FileSizes
 from mirrorfleet.runtime.facts.units import Listening, Unit, UnitState
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Exists",
     "Fact",
     "File",
+    "FileSizes",
     "Gpu",
     "GpuReport",
     "Gpus",

@@ -10,14 +10,16 @@ from mirrorfleet.runtime.facts.fact import Fact, Lines
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: memory in bytes, the driver's release, and the compute capability, such as "9.0".
+    """One GPU: memory in bytes, the driver's release, the compute capability, such as "9.0".
 
-    The memory is 0 if the GPU shares the machine's. The capability is "" if not reported.
+    The memory is 0 if the GPU shares the machine's. The capability and the UUID, which begins with
+    "GPU-", are "" if not reported.
     """
 
     memory: int
     driver: str
     capability: str = ""
+    uuid: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Gpus(Fact[GpuReport]):
         for kind, *fields in lines:
             match kind:
                 case "gpu":
-                    _, memory, driver, capability = fields
-                    gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability))
+                    _, memory, driver, capability, *uuid = fields
+                    gpus.append(Gpu(int(memory or 0) * 1024**2, driver, capability, *uuid[:1]))
                 case "message":
                     messages += fields
                 case _:

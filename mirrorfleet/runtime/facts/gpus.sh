@@ -7,13 +7,14 @@ gpus() {
         124*) lines='no answer within 60 seconds' ;;
         *'not a valid field'*) lines=$(query "$1" '') ;; # a driver of before 2022
     esac
-    echo "$lines" | while IFS=, read -r index memory driver capability; do
+    echo "$lines" | while IFS=, read -r index memory driver uuid capability; do
         case $driver in
             ' '[0-9]*)
                 memory=${memory# }
-                say gpus "$1" gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }"
+                say gpus "$1" gpu "$index" "${memory%%[!0-9]*}" "${driver# }" "${capability# }" \
+                    "${uuid# }"
                 ;;
-            *) say gpus "$1" message "$index${memory:+,$memory}${driver:+,$driver,$capability}" ;;
+            *) say gpus "$1" message "$index${memory:+,$memory}${driver:+,$driver,$uuid${capability:+,$capability}}" ;;
         esac
     done
     # PCI class 0680, a bridge, of vendor 10de: NVSwitch.
@@ -22,4 +23,4 @@ gpus() {
         [ "$vendor" != 0x10de ] || say gpus "$1" nvswitch
     done
 }
-query() { timeout 60 "$1" --query-gpu="index,memory.total,driver_version$2" --format=csv,noheader,nounits 2>&1; }
+query() { timeout 60 "$1" --query-gpu="index,memory.total,driver_version,uuid$2" --format=csv,noheader,nounits 2>&1; }

@@ -2,6 +2,8 @@
 
 # Print results of the running generation before the switch; `ready` reads them from $outcomes.
 ask() { :; }
+# Wait before a planned restart, for example until the service is idle.
+settle() { :; }
 # Filter the journal of a failed start for the output.
 words() { tail -n 25; }
 # Stop a failed start if systemd alone cannot.

@@ -1,7 +1,7 @@
 # Stop and remove the services that the positional parameters name.
 #
 # A service that cannot be stopped keeps all its files, and the next run tries again. Secrets are
-# removed with the generations. Software and the ledger of Ollama's models stay.
+# removed with the generations. Software and the records of Ollama's models stay.
 : "${root?}" "${state?}"
 for name; do
     unit=mirrorfleet-$name.service
@@ -20,7 +20,8 @@ for name; do
         docker image rm "$(cat "$image")" >/dev/null 2>&1 || true
     done
     [ ! -d "$root/$name" ] || find "$root/$name" -mindepth 1 -maxdepth 1 \
-        ! -name environments ! -name releases ! -name models.json -exec rm -rf {} +
+        ! -name environments ! -name releases ! -name models.json ! -name pulled.json \
+        -exec rm -rf {} +
     rm -rf "${state:?}/$name/cache"
     rmdir "$root/$name" 2>/dev/null || true
 done

@@ -25,6 +25,7 @@ trap 'rm -f "$outcomes" "$output" "$draining"; tidy' EXIT
 # A running script of a killed controller may have rolled back meanwhile.
 start() {
     if [ "$activates" = no ] && [ "$previous" = "$generation" ]; then return; fi
+    settle
     activate "$generation"
 }
 invocation() { systemctl show -p InvocationID --value "$unit"; }

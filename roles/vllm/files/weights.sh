@@ -40,9 +40,6 @@ unused() {
     done
 }
 
-# The sizes of partly uploaded files in a directory.
-sizes() { find "$@" -type f -printf 'sizes\t%H\t%P\t%s\n' 2>/dev/null; }
-
 # The size of the weights in a directory in bytes, without a second copy under another name.
 bulk() {
     for path; do

@@ -16,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 
 PROGRAM = HERE / "program.py"
-PARTS = ("decoding.py", "prompt.py", "tokenizer.py", "merges.txt")
+PARTS = ("decoding.py", "prompt.py", "store.py", "tokenizer.py", "merges.txt")
 """Files that the program imports: a release has them in the same package as this repository."""
 
 REGISTRY: Mapping[str, Mapping[str, Any]] = {
@@ -70,7 +70,21 @@ def archive(path: Path, version: str, limit: int = UNLIMITED) -> str:
     """Write the release as a tar.zst, and return its SHA-256. Needs tar and zstd."""
     with tempfile.TemporaryDirectory() as scratch:
         tree(Path(scratch), version, limit=limit)
-        same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
-        command = ["tar", "--zstd", *same, "-cf", str(path), "-C", scratch, "bin", "lib"]
-        subprocess.run(command, check=True)
+        return _packed(path, Path(scratch), "bin", "lib")
+
+
+def part(path: Path, **files: str) -> str:
+    """Write a further archive with these files below lib/ollama, and return its SHA-256."""
+    with tempfile.TemporaryDirectory() as scratch:
+        libraries = Path(scratch) / "lib/ollama"
+        libraries.mkdir(parents=True)
+        for name, text in files.items():
+            (libraries / name).write_text(text, "utf-8")
+        return _packed(path, Path(scratch), "lib")
+
+
+def _packed(path: Path, directory: Path, *names: str) -> str:
+    same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
+    command = ["tar", "--zstd", *same, "-cf", str(path), "-C", str(directory), *names]
+    subprocess.run(command, check=True)
     return sha256(path.read_bytes()).hexdigest()

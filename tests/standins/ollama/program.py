@@ -28,6 +28,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "lib/ollama"
 sys.path.insert(0, str(LIBRARY))
 
 from tests.standins.ollama import decoding, prompt  # noqa: E402
+from tests.standins.ollama.store import DEFAULTS, Refused, Store, full, split  # noqa: E402
 
 VERSION = "0.0.0"
 ANSWER = "I am the stand-in for Ollama: this is the one answer I know."
@@ -49,61 +50,6 @@ SIZE = 3_000_000_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 Json = dict[str, Any]
-
-
-class Refused(Exception):
-    """A response with a status other than 200."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def full(name: str) -> str:
-    """Return a name with its tag."""
-    return name if ":" in name else f"{name}:latest"
-
-
-class Store:
-    """The manifests and blobs on disk."""
-
-    def path(self, name: str) -> Path:
-        model, tag = full(name).rsplit(":", 1)
-        models = Path(os.environ.get("OLLAMA_MODELS", Path.home() / ".ollama/models"))
-        owner = "" if "/" in model else "library/"
-        return models / "manifests/registry.ollama.ai" / f"{owner}{model}" / tag
-
-    def read(self, name: str) -> Json:
-        try:
-            found: Json = json.loads(self.path(name).read_text("utf-8"))
-        except FileNotFoundError:
-            raise Refused(404, f"model '{name}' not found") from None
-        return found
-
-    def write(self, name: str, manifest: Json) -> None:
-        self.path(name).parent.mkdir(parents=True, exist_ok=True)
-        self.path(name).write_text(json.dumps(manifest, sort_keys=True), "utf-8")
-
-    def digest(self, name: str) -> str:
-        return sha256(self.path(name).read_bytes()).hexdigest()
-
-    def blob(self, digest: str) -> Path:
-        return self.path("x").parents[4] / "blobs" / digest.replace(":", "-")
-
-    def keep(self, digest: str, content: bytes) -> None:
-        """Store a file. Raises ``Refused`` if it has another digest."""
-        found = f"sha256:{sha256(content).hexdigest()}"
-        if found != digest:
-            raise Refused(400, f'digest mismatch, expected "{digest}", got "{found}"')
-        self.blob(digest).parent.mkdir(parents=True, exist_ok=True)
-        self.blob(digest).write_bytes(content)
-
-    def names(self) -> Iterator[str]:
-        root = self.path("x").parents[2]
-        for path in sorted(root.glob("**/*")):
-            if path.is_file():
-                name = f"{path.parent.relative_to(root)}:{path.name}"
-                yield name.removeprefix("library/")
 
 
 STORE = Store()
@@ -132,16 +78,20 @@ def load(name: str) -> Json:
 
 def pull(body: Json) -> Iterator[Json]:
     """Yield the events of /api/pull."""
+    name = body["model"].removeprefix("https://").removeprefix("http://")  # Ollama drops it too
     yield {"status": "pulling manifest"}
+    if split(name)[0] != DEFAULTS[0]:
+        yield from STORE.pull(name, insecure=body.get("insecure", False))
+        return
     registry = json.loads(REGISTRY.read_text("utf-8"))["tags"]
-    if body["model"] not in registry:
+    if name not in registry:
         raise Refused(200, "pull model manifest: file does not exist")
-    entry = registry[body["model"]]
-    layer = sha256(json.dumps([body["model"], entry]).encode()).hexdigest()
+    entry = registry[name]
+    layer = sha256(json.dumps([name, entry]).encode()).hexdigest()
     for done in (0, 40, 100):
         size = {"digest": f"sha256:{layer}", "total": 2_600_000_000, "completed": done * 26_000_000}
         yield {"status": f"pulling {layer[:12]}", **size}
-    STORE.write(body["model"], {"layer": layer, "parameters": {}, **entry})
+    STORE.write(name, {"layer": layer, "parameters": {}, **entry})
     for status in ("verifying sha256 digest", "writing manifest", "success"):
         yield {"status": status}
 
@@ -153,8 +103,12 @@ def create(body: Json) -> Iterator[Json]:
             raise Refused(400, f"blob {digest!r} not found")
     if "files" in body:
         yield {"status": "parsing GGUF"}
-        [layer] = body["files"].values()
-        base = {
+        [given] = body["files"].values()
+        # Ollama writes the model to a file of its own. Only a start removes the file as given.
+        content = STORE.blob(given).read_bytes() + b" rewritten"
+        layer = f"sha256:{sha256(content).hexdigest()}"
+        STORE.keep(layer, content)
+        base: Json = {
             "layer": layer,
             "parameters": {},
             "trained": 262144,
@@ -165,7 +119,7 @@ def create(body: Json) -> Iterator[Json]:
         return
     if "from" not in body:
         raise Refused(400, "neither 'from' or 'files' was specified")
-    if not STORE.path(body["from"]).exists():
+    if not STORE.exists(body["from"]):
         yield from pull({"model": body["from"]})
     base = STORE.read(body["from"])
     yield {"status": f"using existing layer sha256:{base['layer']}"}
@@ -176,6 +130,15 @@ def create(body: Json) -> Iterator[Json]:
     STORE.write(body["model"], {**base, **fields, "parent": body["from"], "parameters": parameters})
     yield {"status": "writing manifest"}
     yield {"status": "success"}
+
+
+def generate(body: Json) -> Json:
+    """Load a model into memory, or unload it: the response to a request without a prompt."""
+    if body.get("keep_alive") == 0:
+        LOADED.pop(STORE.read(body["model"])["layer"], None)
+        return {"model": body["model"], "response": "", "done": True, "done_reason": "unload"}
+    load(body["model"])
+    return {"model": body["model"], "response": "", "done": True, "done_reason": "load"}
 
 
 def tags() -> list[Json]:
@@ -386,12 +349,13 @@ class Handler(BaseHTTPRequestHandler):
             case "POST /api/create":
                 self.stream("application/x-ndjson", self.lines(create(body)))
             case "POST /api/copy":
-                STORE.write(body["destination"], STORE.read(body["source"]))
+                STORE.copy(body["source"], body["destination"])
                 self.send(200, "")
             case "DELETE /api/delete":
-                STORE.read(body["model"])
-                STORE.path(body["model"]).unlink()
+                STORE.remove(body["model"])
                 self.send(200, "")
+            case "POST /api/generate":
+                self.send(200, json.dumps(generate(body)))
             case "POST /api/chat":
                 self.send(200, json.dumps(chat(body)))
             case "POST /v1/messages":
@@ -442,6 +406,7 @@ def serve() -> None:
         allow_reuse_address = True
         daemon_threads = True
 
+    STORE.prune()
     server = Server((address, int(port)), Handler)
     print(f"Listening on {HOST} (version {VERSION}, a stand-in)", flush=True)
     server.serve_forever()

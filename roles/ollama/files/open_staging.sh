@@ -1,0 +1,10 @@
+# Create the directory for files that wait for the server. Remove files of earlier runs that nothing
+# needs any more.
+: "${staging?}" "${wanted?}"
+install -d -m 700 "$staging"
+for file in "$staging"/*; do
+    case " $wanted " in
+        *" ${file##*/} "*) ;;
+        *) rm -f "$file" ;;
+    esac
+done
