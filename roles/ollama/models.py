@@ -57,6 +57,7 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
             "manifest": _manifest(model),
             "context": model.context,
             "gpus": len(plan.devices),
+            "abilities": dict(model.own_abilities),
             "body": _body(model),
             "recipe": _digest(model),
         }
@@ -105,7 +106,14 @@ def make(plan: OllamaPlan) -> Commands:
 
 def hooks(plan: OllamaPlan) -> str:
     """Return the shell functions that check whether the present models answer at ``$port``."""
-    models = [{"name": model.model, "gpus": len(plan.devices)} for model in plan.models]
+    models = [
+        {
+            "name": model.model,
+            "gpus": len(plan.devices),
+            **({"abilities": dict(model.own_abilities)} if model.own_abilities else {}),
+        }
+        for model in plan.models
+    ]
     return shell(
         HOOKS,
         program=PROGRAM,
@@ -139,7 +147,9 @@ def _body(model: OllamaModelPlan) -> dict[str, Any]:
 
 
 def _digest(model: OllamaModelPlan) -> str:
-    recipe = json.dumps([_body(model), model.digest], sort_keys=True)
+    # Other abilities in the fleet file: the server is asked again.
+    own = [dict(model.own_abilities)] if model.own_abilities else []
+    recipe = json.dumps([_body(model), model.digest, *own], sort_keys=True)
     return sha256(recipe.encode()).hexdigest()[:12]
 
 

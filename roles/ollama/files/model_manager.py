@@ -23,7 +23,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 
-from mirrorfleet.roles.ollama.files.model_proof import prove
+from mirrorfleet.roles.ollama.files.model_proof import compare_abilities, prove
 from mirrorfleet.roles.ollama.files.ollama_server import Failure, Model, Server, full, give, report
 from mirrorfleet.roles.ollama.files.pushed_store import adopt, is_leftover
 
@@ -189,7 +189,8 @@ def create(server: Server, model: Model, names: set[str]) -> None:
     except Failure as failure:
         raise Failure(f"{name}: cannot be created from {model['source']}: {failure}") from None
     try:
-        prove(server, name, candidate, model["context"], model["gpus"], names)
+        prove(server, model, candidate, model["context"], names)
+        compare_abilities(server, model, candidate)
         is_loaded = unload(server, candidate)
     except BaseException:
         with suppress(Failure, OSError):
@@ -222,7 +223,7 @@ def prove_all(server: Server, desired: list[Model], path: str) -> None:
         if is_unchanged(name, ledger, present):
             entry = ledger[name]
             names = names_of_weights(entry["tag"], [], ledger)
-            prove(server, name, name, entry["context"], model["gpus"], names)
+            prove(server, model, name, entry["context"], names)
 
 
 def read(path: str) -> Ledger:
