@@ -109,7 +109,7 @@ def send(
         program=program,
         url=f"{http(plan.listen, plan.port)}/api/blobs",
     )
-    begin = shell(HERE / "open_staging.sh", staging=STAGING, wanted=" ".join(blobs))
+    begin = shell(HERE / "open_staging.sh", staging=STAGING, requested=" ".join(blobs))
     large = {name: blob for name, blob in blobs.items() if blob.size > SMALL}
     total, done = sum(blob.size for blob in large.values()), 0
     if large:

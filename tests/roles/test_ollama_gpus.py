@@ -124,10 +124,10 @@ def test_a_uuid_that_vllm_uses_is_refused_on_the_host() -> None:
     [vllm] = host.engines_of(VllmPlan)
     assert vllm.devices == (1, 2)
     [ollama] = host.engines_of(OllamaPlan)
-    [_, wanted] = ollama.devices
-    others = [Gpu(1, "1", "9.0", str(wanted) if at == 2 else uuid(at)) for at in range(4)]
+    [_, requested] = ollama.devices
+    others = [Gpu(1, "1", "9.0", str(requested) if at == 2 else uuid(at)) for at in range(4)]
     [problem] = gpus.problems(host, ollama, seen(*others))
-    assert problem.mistake == f"the GPU {wanted} is assigned to 'vllm-big' and to Ollama."
+    assert problem.mistake == f"the GPU {requested} is assigned to 'vllm-big' and to Ollama."
 
 
 def test_a_host_without_its_gpus_is_skipped_with_the_reason(plans: Planned) -> None:

@@ -58,13 +58,13 @@ def test_without_the_word_it_is_asked_over_tls(host: OllamaHost, store: Path, ad
 
 def test_its_digest_is_checked(host: OllamaHost, store: Path, address: str) -> None:
     real_store.write(store, "team/coder:7b", b"GGUF other weights")
-    wanted = real_store.write(store, "team/coder:8b")
+    requested = real_store.write(store, "team/coder:8b")
     tag = f"{address}/team/coder:7b"
-    plan = host.ollama(coder={**HELPER, "weights": tag, "plain_http": True, "digest": wanted})
+    plan = host.ollama(coder={**HELPER, "weights": tag, "plain_http": True, "digest": requested})
     host.start(plan)
     done = host.make(plan)
     assert done.returncode == NEVER
-    assert f"but the fleet file has {wanted}: the tag has moved" in done.stderr
+    assert f"but the fleet file has {requested}: the tag has moved" in done.stderr
     assert "coder:latest" not in host.names()
 
 

@@ -90,13 +90,12 @@ def test_a_damaged_upload_is_sent_again(host: OllamaHost, monkeypatch: pytest.Mo
     host.start(plan)
     staging = host.machine.at(blobs.STAGING)
     staging.mkdir()
-    wanted = digest(host.machine.root / "own.gguf")
-    (staging / wanted).write_bytes(b"GGUF wei")
-    (staging / wanted).write_bytes(b"BAD!")
+    requested = digest(host.machine.root / "own.gguf")
+    (staging / requested).write_bytes(b"BAD!")
     done = host.run(models.send(plan, host.observe(plan)))
     assert done.returncode == 1
     assert "Ollama rejects the file: digest mismatch" in done.stderr
-    assert not (staging / wanted).exists()
+    assert not (staging / requested).exists()
     done = host.run([*models.send(plan, host.observe(plan)), *models.make(plan)])
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -26,7 +26,7 @@ from contextlib import suppress
 from http.client import HTTPException
 
 from mirrorfleet.roles.ollama.files.model_ledger import Ledger, beside, read, replace, write
-from mirrorfleet.roles.ollama.files.model_proof import prove
+from mirrorfleet.roles.ollama.files.model_proof import compare_abilities, prove
 from mirrorfleet.roles.ollama.files.ollama_server import (
     LOADING,
     Failure,

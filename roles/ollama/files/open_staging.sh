@@ -1,9 +1,9 @@
 # Create the directory for files that wait for the server. Remove files of earlier runs that nothing
 # needs any more.
-: "${staging?}" "${wanted?}"
+: "${staging?}" "${requested?}"
 install -d -m 700 "$staging"
 for file in "$staging"/*; do
-    case " $wanted " in
+    case " $requested " in
         *" ${file##*/} "*) ;;
         *) rm -f "$file" ;;
     esac

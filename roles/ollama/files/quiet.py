@@ -31,7 +31,7 @@ INTERVAL = 1
 STILL = 2
 """Looks in a row without a turn after which the server counts as quiet."""
 
-TOLD = 30
+REPEAT = 30
 """Seconds between two lines on the terminal."""
 
 RECENT = 10_000
@@ -44,7 +44,7 @@ _open = build_opener(ProxyHandler({})).open
 def main(port: str, unit: str, seconds: int) -> int:
     """Wait for quiet, up to a number of seconds."""
     end = time.monotonic() + seconds
-    told, still = -float(TOLD), 0
+    reported, still = -float(REPEAT), 0
     while still < STILL:
         count = turns(port, unit)
         still = 0 if count else still + 1
@@ -53,9 +53,9 @@ def main(port: str, unit: str, seconds: int) -> int:
             if count:
                 print(f"{unit}: restarts after {seconds} s, which cuts {_turns(count)}", flush=True)
             return 0
-        if count and time.monotonic() - told >= TOLD:
+        if count and time.monotonic() - reported >= REPEAT:
             print(f"{unit}: waits for {_turns(count)}, at most {left:.0f} s", flush=True)
-            told = time.monotonic()
+            reported = time.monotonic()
         if still < STILL:
             time.sleep(min(INTERVAL, left))
     return 0
