@@ -102,12 +102,9 @@ def bare(plan: HostPlan) -> Answers:
         for engine in plan.engines_of(VllmPlan)
         if engine.weights.kind == "path"
     }
-    gpus = [
-        at
-        for engine in (*plan.engines_of(VllmPlan), *plan.engines_of(OllamaPlan))
-        for at in engine.devices
-        if isinstance(at, int)
-    ]
+    devices = [at for engine in plan.engines_of(VllmPlan) for at in engine.devices]
+    devices += [at for server in plan.engines_of(OllamaPlan) for at in server.devices]
+    gpus = [at for at in devices if isinstance(at, int)]
     return {
         **MACHINE,
         **{("path", path): () for path in (system.SYSTEMD, system.APT)},
