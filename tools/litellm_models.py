@@ -41,7 +41,7 @@ ABILITIES = {
 }
 """The abilities of a model, with their keys in the list.
 
-Without tools: the list does not have them for many models that call tools.
+Without tools: the list does not have them for many models that have them.
 """
 
 Model = tuple[int | None, int | None, bool, list[str]]

@@ -59,6 +59,10 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Whether it requires its key on every path."""
 
+    gateway_mends: ClassVar[tuple[str, ...]] = ()
+    """What the gateway changes because the engine cannot take it, by the names of
+    mirrorfleet_mends.py: ``tool_schemas``, ``tool_calls``, ``image_urls``."""
+
     tools_keys: ClassVar[str] = "'tools'"
     """The keys of a model that say whether it has tools, for a fix."""
 

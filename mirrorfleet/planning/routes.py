@@ -71,6 +71,11 @@ class Route:
     def adaptive_thinking(self) -> bool:
         return self.engine is not None and self.abilities.thinking.mode != "none"
 
+    @property
+    def mends(self) -> tuple[str, ...]:
+        """What the gateway changes in requests for the engine."""
+        return ENGINES[self.engine].gateway_mends if self.engine else ()
+
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
     """Return the routes to every model, one for each replica."""

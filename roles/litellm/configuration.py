@@ -175,6 +175,9 @@ def _deployment(
             "documents": abilities.documents,
             "tools": abilities.tools,
         }
+    if route.engine is not None:
+        # What mirrorfleet_mends.py changes for this engine.
+        information["mirrorfleet_mends"] = list(route.mends)
     if route.checked_weights:
         # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
         information |= {

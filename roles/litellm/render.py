@@ -17,6 +17,12 @@ from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
+from mirrorfleet.roles.litellm.scripts import (
+    checks_windows,
+    mends_requests,
+    scripts,
+    translates_thinking,
+)
 from mirrorfleet.roles.litellm.software import ENVIRONMENTS
 from mirrorfleet.runtime import locks, tables
 from mirrorfleet.runtime.observe import Observation
@@ -31,31 +37,6 @@ KEYS = f"{ROOT}/{NAME}/keys"
 """Outside the generations, so that a change of keys needs no restart."""
 
 HERE = Path(__file__).parent
-
-SCRIPTS = (
-    "mirrorfleet_allowlist.py",
-    "mirrorfleet_auth.py",
-    "mirrorfleet_key_file.py",
-    "mirrorfleet_readiness.py",
-    "mirrorfleet_requests.py",
-    "mirrorfleet_routes.py",
-    "mirrorfleet_worker_recycling.py",
-    "mirrorfleet_workers.py",
-    "check_config.py",
-    "probe.py",
-)
-
-OLLAMA_SCRIPTS = (
-    "mirrorfleet_token_counts.py",
-    "mirrorfleet_ollama.py",
-    "mirrorfleet_prompt_parts.py",
-    "mirrorfleet_ollama_request.py",
-    "mirrorfleet_token_estimate.py",
-)
-"""Additional programs of a gateway with engines that truncate prompts."""
-
-THINKING_SCRIPT = "mirrorfleet_thinking.py"
-"""The additional program of a gateway with models on vLLM that think."""
 
 PROGRAM = "mirrorfleet_database.py"
 """The program that starts LiteLLM with a database, in an image."""
@@ -133,11 +114,7 @@ def service(
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **_scripts(
-                *SCRIPTS,
-                *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ()),
-                *([THINKING_SCRIPT] if _translates_thinking(gateway) else ()),
-            ),
+            **_scripts(*scripts(gateway)),
             **running.files(gateway),
         },
         check=(f"{environment}/bin/python", "check_config.py"),
@@ -154,7 +131,7 @@ def service(
             directory=service.directory,
             keys=KEYS,
             held=str(PurePosixPath(HELD).parent),
-            state=str(PurePosixPath(COUNTS).parent) if _checks_windows(gateway) else "",
+            state=str(PurePosixPath(COUNTS).parent) if checks_windows(gateway) else "",
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
@@ -232,22 +209,15 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
         modules.append("mirrorfleet_worker_recycling")
-    if _checks_windows(gateway):
-        modules.append("mirrorfleet_ollama")
-    if _translates_thinking(gateway):
+    if mends_requests(gateway):
+        modules.append("mirrorfleet_mends")
+    if checks_windows(gateway):
+        modules.append("mirrorfleet_ollama")  # checks a prompt as it was mended
+    if translates_thinking(gateway):
         modules.append("mirrorfleet_thinking")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
-
-
-def _checks_windows(gateway: LitellmPlan) -> bool:
-    """Return whether the gateway serves models whose engine truncates prompts."""
-    return any(route.checked_weights for route in gateway.routes)
-
-
-def _translates_thinking(gateway: LitellmPlan) -> bool:
-    return any(route.thinking_arguments for route in gateway.routes)
 
 
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
@@ -270,7 +240,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
-    if _checks_windows(gateway):
+    if checks_windows(gateway):
         found["MIRRORFLEET_COUNTS"] = COUNTS
     if not gateway.image:
         # An image has its own home directory, which may hold files.

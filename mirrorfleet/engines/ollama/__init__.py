@@ -27,6 +27,7 @@ class Ollama(Engine[AnyOllamaModel]):
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
+    gateway_mends: ClassVar[tuple[str, ...]] = ("tool_schemas", "tool_calls", "image_urls")
     tools_fix: ClassVar[str] = "Choose a tag whose model has tools: `ollama show` lists them"
     window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 

@@ -16,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 
 PROGRAM = HERE / "program.py"
-PARTS = ("prompt.py", "tokenizer.py", "merges.txt")
+PARTS = ("decoding.py", "prompt.py", "tokenizer.py", "merges.txt")
 """Files that the program imports: a release has them in the same package as this repository."""
 
 REGISTRY: Mapping[str, Mapping[str, Any]] = {
