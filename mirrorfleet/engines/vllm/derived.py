@@ -37,7 +37,7 @@ def _thinking(model: AnyVllmModel) -> Known[ThinkingKeys]:
     if parsers.reasoning_parser(model) is None:
         origin = _origin(model, None)
         return Known(
-            NO_THINKING, f"{origin} has no 'reasoning_parser', which separates it from the answer"
+            NO_THINKING, f"without 'reasoning_parser' in {origin}, thinking stays in the answer"
         )
     always = table("families").get(model.family or "", {}).get("thinking", {}).get("always", ())
     if (found := member(model)) in always:
