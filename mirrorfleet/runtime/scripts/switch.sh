@@ -89,7 +89,7 @@ prune() {
     owns_port && { [ "$activates" = no ] || ask; }
 } >"$outcomes" 2>/dev/null
 # A generation that has served before is only checked again: its hooks need no whole proof.
-new=yes
+export new=yes
 [ ! -e "served/$generation" ] || new=no
 rm -f "served/$generation"
 begun=
