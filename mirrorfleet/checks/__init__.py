@@ -33,6 +33,7 @@ from mirrorfleet.checks import (
     secrets,
     tools,
     vllm,
+    web_search,
     windows,
 )
 from mirrorfleet.config import Fleet
@@ -56,6 +57,7 @@ CHECKS: list[Check] = [
     runtime.problems,
     load_balancer.problems,
     litellm.problems,
+    web_search.problems,
     budgets.problems,
     redis.problems,
     database.problems,

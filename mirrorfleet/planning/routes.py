@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, ProviderModel, Secret
+from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, Model, ProviderModel, Secret
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import has_web_search
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
 
 LISTED = "if unset, for a provider's model, from the price list of this release of LiteLLM"
+
+
+WebSearchBy = Literal["provider", "gateway"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class Route:
         reason="if the engine cuts long prompts: the gateway counts tokens and rejects them first",
     )
     running: RunningPlan | None = derived_from("models.{model}.url")
+    web_search: WebSearchBy | None = derived_from(
+        "gateway.web_search",
+        "models.{model}",
+        reason="who runs WebSearch: the provider, or the gateway for models that cannot search",
+    )
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -67,7 +77,7 @@ def routes(fleet: Fleet) -> tuple[Route, ...]:
         route
         for model in fleet.models.values()
         for route in (
-            [_to_provider(model)]
+            [_to_provider(fleet, model)]
             if isinstance(model, ProviderModel)
             else _to_engine(fleet, model, ports[model.engine])
         )
@@ -94,10 +104,11 @@ def _to_engine(
             adaptive_thinking=engine.has_thinking(model),
             checked_weights=engine.cut_weights(model),
             running=running(model),
+            web_search=web_search_by(fleet, model),
         )
 
 
-def _to_provider(model: ProviderModel) -> Route:
+def _to_provider(fleet: Fleet, model: ProviderModel) -> Route:
     provider = PROVIDERS[model.provider]
     return Route(
         model=model.name,
@@ -113,7 +124,15 @@ def _to_provider(model: ProviderModel) -> Route:
         adaptive_thinking=False,
         checked_weights=None,
         running=None,
+        web_search=web_search_by(fleet, model),
     )
+
+
+def web_search_by(fleet: Fleet, model: Model) -> WebSearchBy | None:
+    """Return who runs WebSearch for a model: its provider, the gateway, or None."""
+    if has_web_search(model):
+        return "provider"
+    return "gateway" if fleet.gateway and fleet.gateway.web_search else None
 
 
 def http(address: str, port: int | str) -> str:

@@ -36,6 +36,7 @@ SCRIPTS = (
     "mirrorfleet_allowlist.py",
     "mirrorfleet_auth.py",
     "mirrorfleet_key_file.py",
+    "mirrorfleet_names.py",
     "mirrorfleet_readiness.py",
     "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
@@ -129,8 +130,10 @@ def service(
         environment=variables(gateway, secrets, count),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
+            "names.json": json.dumps(served_names(gateway), indent=1) + "\n",
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
+            **(_scripts("mirrorfleet_web_search.py") if gateway.web_search else {}),
             **running.files(gateway),
         },
         check=(f"{environment}/bin/python", "check_config.py"),
@@ -179,6 +182,18 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
         "names": sorted({*(route.model for route in gateway.routes), *gateway.aliases}),
         "turns": list(gateway.probe),
         "patience": TURNS,
+    }
+
+
+def served_names(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return names.json: what mirrorfleet_names.py compares requested models with."""
+    names = {**{route.model: route.model for route in gateway.routes}, **gateway.aliases}
+    able = {route.model for route in gateway.routes if route.web_search}
+    return {
+        "served": sorted(names),
+        "without_web_search": sorted(name for name, to in names.items() if to not in able),
+        "tiers": dict(gateway.tiers),
+        "groups": {group: dict(tiers) for group, tiers in gateway.group_tiers.items()},
     }
 
 

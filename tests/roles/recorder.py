@@ -25,8 +25,8 @@ ANSWER: tuple[dict[str, Any], ...] = (
 )
 
 Body = dict[str, Any]
-Answer = tuple[dict[str, Any], ...] | int
-"""The events of an answer, or the HTTP status of an error."""
+Answer = tuple[dict[str, Any], ...] | int | str
+"""The events of an answer, the HTTP status of an error, or the message of a 400."""
 
 
 def calls(name: str, **given: Any) -> Callable[[Body], Answer]:
@@ -78,6 +78,15 @@ def recorder() -> Iterator[Recorder]:
 
         do_HEAD = do_GET
 
+        def _refuse(self, message: str) -> None:
+            error = {"type": "invalid_request_error", "message": message}
+            content = json.dumps({"type": "error", "error": error}).encode()
+            self.send_response(400)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             keys = (self.headers["authorization"], self.headers["x-api-key"])
@@ -85,6 +94,9 @@ def recorder() -> Iterator[Recorder]:
             answer = found.answer(body)
             if isinstance(answer, int):
                 self.send_error(answer)
+                return
+            if isinstance(answer, str):
+                self._refuse(answer)
                 return
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")

@@ -22,6 +22,9 @@ from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 pytestmark = [needed, pytest.mark.client]
 FLEET = Path(__file__).with_name("derived.yml")
 
+# The beginning of mirrorfleet_names.NO_WEB_SEARCH.
+NO_WEB_SEARCH = "web_search: WebSearch is not available with the model coder."
+
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -90,12 +93,26 @@ def test_an_engine_gets_all_tools_at_once_and_no_tool_search(
     assert ("ToolSearch" in tools(gateway)) is sent
 
 
-def test_an_engine_gets_no_web_search(client: Path, home: Home, gateway: Recorder) -> None:
+def test_an_engine_with_a_large_context_window_gets_all_tools(
+    client: Path, home: Home, gateway: Recorder
+) -> None:
     ask(home("local"), client)
-    assert "WebSearch" not in tools(gateway)
-    assert {"WebFetch", "NotebookEdit"} <= tools(gateway), (
-        "a large context window has room for both"
+    assert {"WebSearch", "WebFetch", "NotebookEdit"} <= tools(gateway)
+
+
+def test_the_model_gets_the_gateways_reason_why_it_cannot_search(
+    client: Path, home: Home, gateway: Recorder
+) -> None:
+    """The gateway refuses as in tests/litellm/test_web_search.py; the session goes on."""
+    use = calls("WebSearch", query="mirrorfleet")
+    gateway.answer = lambda body: (
+        NO_WEB_SEARCH if body["tools"][0]["name"] == "web_search" else use(body)
     )
+    assert "heard" in ask(home("local"), client, "--dangerously-skip-permissions")
+    last = gateway.asked[-1]["messages"][-1]["content"]
+    [result] = [block for block in last if block["type"] == "tool_result"]
+    assert result["is_error"]
+    assert NO_WEB_SEARCH in result["content"]
 
 
 def test_a_model_with_a_small_context_window_gets_the_common_tools_only(
