@@ -53,7 +53,7 @@ def failing(service: SearXNG, status: int) -> Iterator[None]:
 
 
 def search(gateway: Gateway, model: str, stream: bool = False) -> Answer:
-    choice = {"type": "auto"}
+    choice = {"type": "tool", "name": "web_search"}
     body = message(model, PROMPT, tools=[WEB_SEARCH], tool_choice=choice, stream=stream)
     return gateway.ask("/v1/messages", body)
 

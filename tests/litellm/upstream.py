@@ -167,9 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _has_to_search(body: Any) -> bool:
-    """Return whether a model can call LiteLLM's tool for a web search, and did not yet."""
+    """Return whether a model has to call LiteLLM's tool for a web search, or did not yet."""
     tools = body.get("tools", ()) if isinstance(body, dict) else ()
-    return SEARCH_TOOL in map(_tool_name, tools) and "tool_result" not in json.dumps(body)
+    if SEARCH_TOOL not in map(_tool_name, tools):
+        return False
+    forced = (body.get("tool_choice") or {}).get("type") == "tool"
+    return forced or "tool_result" not in json.dumps(body)
 
 
 def _tool_name(tool: dict[str, Any]) -> Any:

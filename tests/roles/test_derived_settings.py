@@ -44,19 +44,20 @@ Home = Callable[[str], Path]
 @pytest.fixture
 def home(gateway: Recorder, tmp_path: Path) -> Home:
     """Return a function that creates the home of a group's one developer, as a run leaves it."""
-    clients = _clients(tmp_path, f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n")
+    return lambda group: created_home(gateway, tmp_path, group)
 
-    def create(group: str) -> Path:
-        client, home = clients[group], tmp_path / group
-        assignment = assignment_of(client)
-        (home / assignment.directory).mkdir(parents=True)
-        (home / assignment.key).write_text(f"sk-{group}")
-        trusted = {str(home): {"hasTrustDialogAccepted": True}}
-        (home / assignment.state).write_bytes(written({**client.state, "projects": trusted}))
-        (home / assignment.settings).write_bytes(written(client.settings))
-        return home
 
-    return create
+def created_home(gateway: Recorder, place: Path, group: str) -> Path:
+    """Create the home of a group's one developer below ``place``, as a run leaves it."""
+    clients = _clients(place, f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n")
+    client, home = clients[group], place / group
+    assignment = assignment_of(client)
+    (home / assignment.directory).mkdir(parents=True)
+    (home / assignment.key).write_text(f"sk-{group}")
+    trusted = {str(home): {"hasTrustDialogAccepted": True}}
+    (home / assignment.state).write_bytes(written({**client.state, "projects": trusted}))
+    (home / assignment.settings).write_bytes(written(client.settings))
+    return home
 
 
 def _clients(directory: Path, content: str) -> dict[str, ClientPlan]:

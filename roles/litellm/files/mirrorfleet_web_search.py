@@ -41,6 +41,14 @@ class Interception(WebSearchInterceptionLogger):  # type: ignore[misc]
             return None
         return await super().try_short_circuit_search(*args, **kwargs)
 
+    async def async_build_agentic_loop_plan(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the request with the results. The client forces the first answer to be a search;
+        forced again, a model would search until the limit of LiteLLM, and never answer."""
+        plan = await super().async_build_agentic_loop_plan(*args, **kwargs)
+        if plan.request_patch:
+            plan.request_patch.optional_params["tool_choice"] = {"type": "auto"}
+        return plan
+
     async def _authorize_search_tool(self, search_tool: Any, kwargs: Any) -> None:
         """Allow the search to keys of the key files; LiteLLM would look for their team in a
         database, and refuse."""
