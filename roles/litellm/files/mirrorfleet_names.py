@@ -40,9 +40,9 @@ TURNS = frozenset({TURN, "/v1/messages/count_tokens"})
 
 NO_WEB_SEARCH = (
     "web_search: WebSearch is not available with the model {model}. It cannot search the web "
-    "itself, and this gateway has no search service. Tell the user that the operator of the fleet "
-    "can add one: gateway.web_search in the fleet file. WebFetch can read a page whose address is "
-    "known."
+    "itself, and this gateway has no search service. Report to the user that the operator of the "
+    "fleet can add one: gateway.web_search in the fleet file. WebFetch can read a page whose "
+    "address is known."
 )
 """The error for the model that called WebSearch: the client shows it as the tool's result."""
 
