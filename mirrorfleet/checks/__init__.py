@@ -41,6 +41,7 @@ from mirrorfleet.checks import (
     secrets,
     tools,
     vllm,
+    web_search,
     wildcards,
     windows,
 )
@@ -73,6 +74,7 @@ CHECKS: list[Check] = [
     load_balancer.problems,
     litellm.problems,
     modules.problems,
+    web_search.problems,
     budgets.problems,
     redis.problems,
     cache.problems,

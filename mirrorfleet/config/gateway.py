@@ -26,8 +26,10 @@ from mirrorfleet.config.litellm import (
 )
 from mirrorfleet.config.modules import Module, modules
 from mirrorfleet.config.reader import Secret, Section
+from mirrorfleet.config.web_search import WebSearch, web_search
 
 Runtime = Literal["systemd", "docker"]
+ForeignIds = Literal["by_tier", "reject"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Gateway:
     guardrails: tuple[Guardrail, ...]
     forward_client_headers: tuple[str, ...]
     anthropic_passthrough: str | None
+    web_search: WebSearch | None
+    foreign_ids: ForeignIds
     environment: Values
     extra: Mapping[str, Values]
     probe: tuple[str, ...] | None
@@ -107,6 +111,8 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         guardrails=tuple(guardrail(each) for each in section.mapping("guardrails").mappings()),
         forward_client_headers=section.strings("forward_client_headers"),
         anthropic_passthrough=section.get("anthropic_passthrough"),
+        web_search=web_search(section.mapping("web_search")) if "web_search" in section else None,
+        foreign_ids=section["foreign_ids"],
         environment=values(section.mapping("environment")),
         extra={each.name: values(each) for each in section.mapping("extra").mappings()},
         probe=section.strings("probe") if "probe" in section else None,

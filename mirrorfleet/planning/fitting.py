@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import Thinking, abilities, has_web_search, is_claude
+from mirrorfleet.engines.abilities import Thinking, abilities, is_claude
 from mirrorfleet.planning.provenance import Provenance
-from mirrorfleet.planning.routes import aliases
+from mirrorfleet.planning.routes import aliases, web_search_by
 from mirrorfleet.planning.setting import Setting, Settings, group_key
 
 SMALL = 100_000
@@ -196,27 +196,32 @@ def _efforts(thinking: Thinking) -> list[str]:
 
 
 def _denied(chosen: Choice) -> Iterator[str]:
-    """Yield tools that do not work or take too many tokens, if the group has no rule for them."""
+    """Yield tools that take too much of a small window, if the group has no rule for them."""
     model, permissions = chosen.model, chosen.group.permissions
     mentioned = {rule.split("(")[0] for rule in (*permissions.allow, *permissions.ask)}
-    tools = [] if has_web_search(model) else ["WebSearch"]
-    if not is_claude(model) and model.context < SMALL:
-        tools += table("claude_local")["rare_tools"]
+    if is_claude(model) or model.context >= SMALL:
+        # A gateway without a search service answers WebSearch with the reason, which the model can
+        # report to the developer: the client shows nothing for a denied tool.
+        return
+    tools = table("claude_local")["rare_tools"]
+    if web_search_by(chosen.fleet, model) is None:
+        tools = ["WebSearch", *tools]
     yield from (tool for tool in tools if tool not in mentioned)
 
 
 def _denial(chosen: Choice, denied: list[str]) -> Setting:
     model, permissions = chosen.model, group_key(chosen.group, "permissions")
-    reasons = []
+    reasons = [f"rarely used tools take too much of a context window of {model.context} tokens"]
     if "WebSearch" in denied:
-        reasons.append(f"WebSearch runs at the provider, and '{model.name}' does not support it")
-    if denied != ["WebSearch"]:
-        reasons.append(
-            f"rarely used tools take too much of a context window of {model.context} tokens"
-        )
+        reasons.insert(0, f"'{model.name}' and the gateway cannot search")
     rules = [*chosen.group.permissions.deny]
     value = [*rules, *(tool for tool in denied if tool not in rules)]
-    keys = (f"{permissions}.deny", f"{permissions}.allow", f"models.{model.name}")
+    keys = (
+        f"{permissions}.deny",
+        f"{permissions}.allow",
+        f"models.{model.name}",
+        "gateway.web_search",
+    )
     return Setting(value, Provenance(keys, "; ".join(reasons)))
 
 

@@ -19,6 +19,7 @@ from mirrorfleet.config import (
 from mirrorfleet.config.cache import Cache
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
+from mirrorfleet.config.web_search import WebSearch
 from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.database import connection as database_connection
@@ -27,6 +28,7 @@ from mirrorfleet.planning.proof import RunningProof, running_proofs
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import connection as redis_connection
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
+from mirrorfleet.planning.tiers import group_tiers, tiers
 
 JITTER = 0.5
 """Jitter of `max_requests_before_restart`, as a share of it.
@@ -122,6 +124,7 @@ class LitellmPlan:
         "gateway.forward_client_headers", "aliases", reason="the model, and its aliases"
     )
     passthrough: Passthrough | None = derived_from("gateway.anthropic_passthrough")
+    web_search: WebSearch | None = derived_from("gateway.web_search")
     environment: Values = derived_from("gateway.environment")
     extra: Mapping[str, Values] = derived_from("gateway.extra")
     routes: tuple[Route, ...] = derived_from("models")
@@ -131,6 +134,17 @@ class LitellmPlan:
     aliases: Mapping[str, str] = derived_from(
         "aliases",
         reason="each resolved to its model; with a tier, also Claude Code's own ids",
+    )
+    tiers: Mapping[str, str] = derived_from(
+        "aliases",
+        "gateway.foreign_ids",
+        reason="they answer ids of Claude that the fleet does not serve, by the tier in the id",
+    )
+    group_tiers: Mapping[str, Mapping[str, str]] = derived_from(
+        "developers",
+        "aliases",
+        "gateway.foreign_ids",
+        reason="the groups whose tiers differ, as in their clients' settings",
     )
     probe: tuple[str, ...] = derived_from(
         "gateway.probe", "models", reason="if unset, the first model on an engine of the fleet"
@@ -210,11 +224,14 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
             for name in (model, *(alias for alias, to in names.items() if to == model))
         ),
         passthrough=_passthrough(fleet, gateway),
+        web_search=gateway.web_search,
         environment=gateway.environment,
         extra=gateway.extra,
         routes=deployments,
         proofs=running_proofs(fleet),
         aliases=names,
+        tiers=tiers(fleet, gateway),
+        group_tiers=group_tiers(fleet, gateway),
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
         drain_seconds=_drain(fleet, gateway),
         stop_timeout=stop_timeout(

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mirrorfleet.config import (
     PROVIDERS,
     EngineModel,
     Fleet,
+    Model,
     ProviderModel,
     Secret,
 )
 from mirrorfleet.config.litellm import Values
 from mirrorfleet.config.wildcards import matching
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import Abilities, abilities, is_claude, known_abilities
+from mirrorfleet.engines.abilities import (
+    Abilities,
+    abilities,
+    has_web_search,
+    is_claude,
+    known_abilities,
+)
 from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
@@ -25,6 +33,9 @@ MODES = {"embed": "embedding", "rerank": "rerank"}
 """LiteLLM's word for each task of a pooling model."""
 
 LISTED = "if unset, for a provider's model, from the price list of this release of LiteLLM"
+
+
+WebSearchBy = Literal["provider", "gateway"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,11 @@ class Route:
         reason="if the engine cuts long prompts: the gateway counts tokens and rejects them first",
     )
     running: RunningPlan | None = derived_from("models.{model}.url")
+    web_search: WebSearchBy | None = derived_from(
+        "gateway.web_search",
+        "models.{model}",
+        reason="who runs WebSearch: the provider, or the gateway for models that cannot search",
+    )
 
     @property
     def adaptive_thinking(self) -> bool:
@@ -151,6 +167,7 @@ def _to_engine(
             ),
             checked_weights=engine.cut_weights(model),
             running=running(model),
+            web_search=web_search_by(fleet, model),
         )
 
 
@@ -186,7 +203,15 @@ def _to_provider(fleet: Fleet, model: ProviderModel) -> Iterator[Route]:
             thinking_arguments=None,
             checked_weights=None,
             running=None,
+            web_search=web_search_by(fleet, model),
         )
+
+
+def web_search_by(fleet: Fleet, model: Model) -> WebSearchBy | None:
+    """Return who runs WebSearch for a model: its provider, the gateway, or None."""
+    if has_web_search(model):
+        return "provider"
+    return "gateway" if fleet.gateway and fleet.gateway.web_search else None
 
 
 def http(address: str, port: int | str) -> str:

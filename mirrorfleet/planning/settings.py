@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from mirrorfleet.config import Developers, Fleet, Gateway, Model, ProviderModel
 from mirrorfleet.config.addresses import is_any
 from mirrorfleet.config.compaction import ANSWER
-from mirrorfleet.config.key_holders import opened, opens
+from mirrorfleet.config.key_holders import opened
 from mirrorfleet.config.problems import checked
 from mirrorfleet.data import table
 from mirrorfleet.planning.fitting import choice, fitting
 from mirrorfleet.planning.provenance import Provenance, literal
 from mirrorfleet.planning.routes import http
 from mirrorfleet.planning.setting import Path, Setting, Settings, group_key
+from mirrorfleet.planning.tiers import tier_model
 
 KEY_FILE = "mirrorfleet-key"
 """File with the developer's gateway key, in the settings directory, readable by the owner only."""
@@ -153,19 +154,7 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
         ),
     )
     for tier in table("claude_code"):
-        provenance = Provenance((f"aliases.{tier}",))
-        serving = fleet.find(tier)
-        if not serving:
-            provenance = Provenance(
-                (key,), f"there is no model for {tier}, and its requests need one"
-            )
-            serving = model
-        elif not opens(fleet, group, serving):
-            models = group_key(group, "models")
-            provenance = Provenance(
-                (models, key), f"{tier} is not among them, and its requests need a model"
-            )
-            serving = model
+        serving, provenance = tier_model(fleet, group, tier)
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, provenance)
     if group.subagent_model:
         yield (

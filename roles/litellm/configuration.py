@@ -8,6 +8,7 @@ from typing import Any
 
 from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
+from mirrorfleet.config.web_search import WebSearch
 from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.planning import LitellmPlan, Route
 from mirrorfleet.roles.litellm.references import Place, references, resolved, variables
@@ -48,6 +49,8 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
         ],
         **{name: {**section, **extra.get(name, {})} for name, section in sections.items()},
     }
+    if gateway.web_search:
+        config["search_tools"] = [_search_tool(gateway.web_search, names)]
     if gateway.guardrails:
         config["guardrails"] = [_guardrail(guardrail, names) for guardrail in gateway.guardrails]
     return config
@@ -61,6 +64,8 @@ def _litellm_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "sse_keepalive_ping_interval_seconds": gateway.ping_seconds,
     }
     callbacks = [*(["prometheus"] if gateway.metrics else []), *gateway.callbacks]
+    if gateway.web_search:
+        callbacks.append("mirrorfleet_web_search.interception")
     if callbacks:
         settings["callbacks"] = callbacks
     if gateway.forward_client_headers:
@@ -149,6 +154,16 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
     return settings
 
 
+def _search_tool(search: WebSearch, names: dict[Secret, str]) -> dict[str, Any]:
+    return {
+        "search_tool_name": "mirrorfleet",
+        "litellm_params": {
+            "search_provider": search.service,
+            **_without_none(api_base=search.url, api_key=resolved(search.key, names)),
+        },
+    }
+
+
 def _guardrail(guardrail: Guardrail, names: dict[Secret, str]) -> dict[str, Any]:
     return {
         "guardrail_name": guardrail.name,
@@ -235,6 +250,8 @@ def _deployment(
             "mirrorfleet_window": route.context,
             "mirrorfleet_weights": route.checked_weights,
         }
+    if route.web_search == "gateway":
+        information["mirrorfleet_web_search"] = True
     if gateway.routing.allowed_fails is None and _has_another(gateway, route):
         # A failed deployment gets a cooldown at once, so that the retry goes to another one. Only
         # here: the single deployment of a model must have no cooldown.

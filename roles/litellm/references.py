@@ -82,6 +82,8 @@ def _database(database: DatabasePlan) -> Iterator[Secret]:
 def _places(gateway: LitellmPlan) -> Iterator[tuple[tuple[str, ...], Secret]]:
     if gateway.redis and gateway.redis.password:
         yield ("redis", "password"), gateway.redis.password
+    if gateway.web_search and gateway.web_search.key:
+        yield ("web_search", "key"), gateway.web_search.key
     for guardrail in gateway.guardrails:
         yield from _inside(guardrail.parameters, ("guardrail", guardrail.name))
     yield from _inside(gateway.extra, ())

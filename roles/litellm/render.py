@@ -114,6 +114,7 @@ def service(
         environment=variables(gateway, secrets, count),
         files={
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
+            "names.json": json.dumps(served_names(gateway), indent=1) + "\n",
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
             **_scripts(*scripts(gateway)),
             **running.files(gateway),
@@ -173,6 +174,18 @@ def expected(gateway: LitellmPlan, count: int) -> dict[str, Any]:
         ),
         "turns": list(gateway.probe),
         "patience": TURNS,
+    }
+
+
+def served_names(gateway: LitellmPlan) -> dict[str, Any]:
+    """Return names.json: what mirrorfleet_names.py compares requested models with."""
+    names = {**{route.model: route.model for route in gateway.routes}, **gateway.aliases}
+    able = {route.model for route in gateway.routes if route.web_search}
+    return {
+        "served": sorted(names),
+        "without_web_search": sorted(name for name, to in names.items() if to not in able),
+        "tiers": dict(gateway.tiers),
+        "groups": {group: dict(tiers) for group, tiers in gateway.group_tiers.items()},
     }
 
 

@@ -10,7 +10,7 @@ from pyinfra.api import Host
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
-from mirrorfleet.roles.litellm import keys, needs, references, render, running, software
+from mirrorfleet.roles.litellm import keys, needs, references, render, running, software, web_search
 from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
@@ -49,6 +49,7 @@ class Litellm(ServiceRole[LitellmPlan]):
             yield from software.facts(gateway)
             yield from keys.facts()
             yield from running.facts(gateway)
+            yield from web_search.facts(gateway)
             if gateway.metrics_port:
                 yield Listening(gateway.metrics_port)
 
@@ -63,6 +64,7 @@ class Litellm(ServiceRole[LitellmPlan]):
                 )
             yield from keys.problems(gateway)
             yield from running.problems(gateway, observed)
+            yield from web_search.problems(gateway, observed)
             yield from _moved_database(desired, observed)
 
     def more_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:

@@ -40,12 +40,18 @@ def routes(gateway: LitellmPlan) -> Iterator[tuple[Route, RunningPlan]]:
 
 def facts(gateway: LitellmPlan) -> list[Unreached]:
     """Return whether each engine is unreached. A gateway behind a proxy needs no way to it."""
-    if any(name.upper() in PROXIES for name in gateway.environment):
+    if has_proxy(gateway):
         return []
-    return list(dict.fromkeys(_way(plan.url) for _, plan in routes(gateway)))
+    return list(dict.fromkeys(way(plan.url) for _, plan in routes(gateway)))
 
 
-def _way(url: str) -> Unreached:
+def has_proxy(gateway: LitellmPlan) -> bool:
+    """Return whether a gateway reaches other servers through a proxy."""
+    return any(name.upper() in PROXIES for name in gateway.environment)
+
+
+def way(url: str) -> Unreached:
+    """Return the fact whether the server of a URL is unreached."""
     parts = urlsplit(url)
     return Unreached(f"{parts.hostname} {parts.port or (443 if parts.scheme == 'https' else 80)}")
 
@@ -57,7 +63,7 @@ def unreached(gateway: LitellmPlan, observed: Observation) -> Mapping[str, str]:
     return {
         route.settings["api_base"]: plan.url
         for route, plan in routes(gateway)
-        if _way(plan.url) in ways
+        if way(plan.url) in ways
     }
 
 

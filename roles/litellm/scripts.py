@@ -8,6 +8,7 @@ SCRIPTS = (
     "mirrorfleet_allowlist.py",
     "mirrorfleet_auth.py",
     "mirrorfleet_key_file.py",
+    "mirrorfleet_names.py",
     "mirrorfleet_readiness.py",
     "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
@@ -39,6 +40,10 @@ THINKING_SCRIPT = "mirrorfleet_thinking.py"
 """The additional program of a gateway with models on vLLM that think."""
 
 
+SEARCH_SCRIPT = "mirrorfleet_web_search.py"
+"""The additional program of a gateway that searches the web."""
+
+
 def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
     """Return the names of the programs that a gateway needs."""
     return (
@@ -46,6 +51,7 @@ def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
         *(MENDS_SCRIPTS if mends_requests(gateway) else ()),
         *(OLLAMA_SCRIPTS if checks_windows(gateway) else ()),
         *([THINKING_SCRIPT] if translates_thinking(gateway) else ()),
+        *([SEARCH_SCRIPT] if gateway.web_search else ()),
     )
 
 

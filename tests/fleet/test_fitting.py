@@ -58,30 +58,19 @@ def test_a_session_on_claude_has_web_search_and_no_tool_search(
 
 
 @pytest.mark.parametrize(
-    ("provider", "denied"),
-    [
-        ("provider: bedrock, id: anthropic.claude-opus-5-5, region: eu-west-1", True),
-        (
-            "provider: openai_compatible, id: qwen, url: 'http://10.0.0.9/v1', api_key: {env: K}",
-            True,
-        ),
-        ("provider: vertex_ai, id: claude-opus-5-5, project: p, region: r", False),
-        ("provider: openai, id: gpt-5, api_key: {env: K}", False),
-    ],
+    ("gateway", "denied"), [("", True), ("{web_search: {service: duckduckgo}}", False)]
 )
-def test_web_search_is_denied_if_the_provider_does_not_support_it(
-    provider: str, denied: bool, tmp_path: Path
+def test_a_small_window_has_web_search_only_if_the_gateway_searches(
+    gateway: str, denied: bool, tmp_path: Path
 ) -> None:
-    derived = settings(
-        planned(
-            tmp_path,
-            f"models: {{cloud: null, other: {{{provider}}}}}\n"
-            "aliases: {opus: other}\nfallbacks: null\n"
-            "developers: {claude: {model: other, models: [other]}}",
-        ),
-        "claude",
-    )
-    assert ("WebSearch" in derived.get("permissions", {}).get("deny", ())) is denied
+    derived = settings(planned(tmp_path, f"gateway: {gateway or '{}'}"), "small")
+    assert ("WebSearch" in derived["permissions"]["deny"]) is denied
+    assert "CronList" in derived["permissions"]["deny"]
+
+
+def test_a_large_window_has_web_search_also_without_a_search_service(tmp_path: Path) -> None:
+    """The gateway answers with the reason; the client shows nothing for a denied tool."""
+    assert "permissions" not in settings(planned(tmp_path), "local")
 
 
 def test_settings_of_the_group_win(tmp_path: Path) -> None:
@@ -136,6 +125,7 @@ def test_every_derived_setting_has_a_reason(tmp_path: Path) -> None:
         value.path[-1]: value
         for value in values(plan, plan.hosts["dev"])
         if value.path[:3] == ("clients", "users", "local")
+        or (value.path[:3], value.path[-1]) == (("clients", "users", "small"), "deny")
     }
     for name in (
         *("CLAUDE_CODE_MODEL_CAPABILITIES", "ENABLE_TOOL_SEARCH", "ANTHROPIC_DEFAULT_MODEL"),

@@ -192,6 +192,7 @@ def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
             for guardrail in plan.guardrails
         ),
         environment=_redirected(plan.environment, upstream),
+        web_search=plan.web_search and replace(plan.web_search, url=upstream.search),
         passthrough=passthrough and replace(passthrough, url=upstream.instead_of(passthrough.url)),
     )
 

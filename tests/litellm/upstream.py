@@ -10,7 +10,7 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +35,9 @@ TOO_LONG = (
     "the length of the input prompt."
 )
 """The error of vLLM 0.32 for it."""
+
+SEARCH_TOOL = "litellm_web_search"
+"""The tool in place of Anthropic's web search; a model that gets it calls it once."""
 
 FILTERED = "filtered"
 """A prompt with this word is refused by the content filter of an Azure deployment."""
@@ -66,7 +69,8 @@ class Upstream:
     """The stand-in: recorded requests, and its faults.
 
     ``hung_up`` counts clients that disconnected before a slow answer. ``down`` is the host of an
-    upstream that fails, ``small`` that of an engine with a small window.
+    upstream that fails, ``small`` that of an engine with a small window. ``search`` is the URL of a
+    search service. ``events`` returns the events of a streamed answer to a body.
     """
 
     url: str
@@ -76,6 +80,8 @@ class Upstream:
     is_down: bool = False
     down: str = ""
     small: str = ""
+    search: str = ""
+    events: Callable[[Any], Any] = lambda _: ANSWER
 
     def instead_of(self, url: str) -> str:
         """Return the URL of the stand-in for a real one."""
@@ -129,15 +135,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif "azure" in host and FILTERED in json.dumps(body):
             self._send({"error": CONTENT_FILTER}, 400)
         elif body.get("stream") and path.endswith("v1/messages"):
-            self._stream()
+            self._stream(self.upstream.events(body))
         else:
             self._send(_answer(f"/{path}", body))
 
-    def _stream(self) -> None:
+    def _stream(self, events: Any) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        for event in ANSWER:
+        for event in events:
             self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
         self.close_connection = True
 
@@ -160,6 +166,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Log nothing: requests are recorded."""
+
+
+def _has_to_search(body: Any) -> bool:
+    """Return whether a model has to call LiteLLM's tool for a web search, or did not yet."""
+    tools = body.get("tools", ()) if isinstance(body, dict) else ()
+    if SEARCH_TOOL not in map(_tool_name, tools):
+        return False
+    forced = (body.get("tool_choice") or {}).get("type") == "tool"
+    return forced or "tool_result" not in json.dumps(body)
+
+
+def _tool_name(tool: dict[str, Any]) -> Any:
+    return tool.get("name") or tool.get("function", {}).get("name")
 
 
 def _answer(path: str, body: Any) -> dict[str, Any]:
@@ -203,12 +222,16 @@ def _answer(path: str, body: Any) -> dict[str, Any]:
             "output": [{**message, "content": [text]}],
             "usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4},
         }
+    content: dict[str, Any] = {"type": "text", "text": "pong"}
+    if _has_to_search(body):
+        query = {"query": "mirrorfleet release"}
+        content = {"type": "tool_use", "id": "toolu_1", "name": SEARCH_TOOL, "input": query}
     return {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": model,
-        "content": [{"type": "text", "text": "pong"}],
-        "stop_reason": "end_turn",
+        "content": [content],
+        "stop_reason": content["type"].replace("text", "end_turn"),
         "usage": {"input_tokens": 3, "output_tokens": 1},
     }

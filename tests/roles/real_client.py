@@ -18,7 +18,15 @@ import pytest
 
 from mirrorfleet.runtime.cache import directory
 
-PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
+RELEASE = "2.1.330"
+
+
+def package(release: str) -> Path:
+    """Return the package of a release in the cache."""
+    return directory() / f"npm/anthropic-ai-claude-code-linux-x64-{release}.tgz"
+
+
+PACKAGE = package(RELEASE)
 needed = pytest.mark.skipif(not PACKAGE.exists(), reason="the client is not in the cache")
 
 # Variables of a developer's own shell, which must not reach the gateway.
@@ -35,9 +43,9 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>()][A
 
 
 @contextmanager
-def unpacked(place: Path) -> Iterator[Path]:
+def unpacked(place: Path, release: str = RELEASE) -> Iterator[Path]:
     """Yield the client, and remove its 380 MB afterwards: pytest keeps its directories."""
-    with tarfile.open(PACKAGE) as archive:
+    with tarfile.open(package(release)) as archive:
         archive.extract("package/claude", place, filter="data")
     try:
         yield place / "package/claude"

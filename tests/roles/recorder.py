@@ -25,8 +25,8 @@ ANSWER: tuple[dict[str, Any], ...] = (
 )
 
 Body = dict[str, Any]
-Answer = tuple[dict[str, Any], ...] | int
-"""The events of an answer, or the HTTP status of an error."""
+Answer = tuple[dict[str, Any], ...] | int | str
+"""The events of an answer, the HTTP status of an error, or the message of a 400."""
 
 
 def calls(name: str, **given: Any) -> Callable[[Body], Answer]:
@@ -57,10 +57,15 @@ def _is_result(block: Any) -> bool:
 
 @dataclass
 class Recorder:
-    """``asked`` holds the bodies of requests and, as ``keys``, the credentials of each."""
+    """``asked`` holds the bodies of requests and, as ``keys``, the credentials of each.
+
+    ``headers`` holds the headers of each, ``targets`` the path with its query.
+    """
 
     url: str = ""
     asked: list[Body] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     answer: Callable[[Body], Answer] = lambda _: ANSWER
 
 
@@ -78,13 +83,33 @@ def recorder() -> Iterator[Recorder]:
 
         do_HEAD = do_GET
 
+        def _refuse(self, message: str) -> None:
+            error = {"type": "invalid_request_error", "message": message}
+            self._send({"type": "error", "error": error}, 400)
+
+        def _send(self, answer: dict[str, Any], status: int) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             keys = (self.headers["authorization"], self.headers["x-api-key"])
             found.asked.append(body | {"keys": keys})
+            found.headers.append({name.lower(): value for name, value in self.headers.items()})
+            found.targets.append(self.path)
+            if "/count_tokens" in self.path:
+                self._send({"input_tokens": 7}, 200)
+                return
             answer = found.answer(body)
             if isinstance(answer, int):
                 self.send_error(answer)
+                return
+            if isinstance(answer, str):
+                self._refuse(answer)
                 return
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")

@@ -49,6 +49,10 @@ developers:
 """
 
 
+# The beginning of mirrorfleet_names.NO_WEB_SEARCH.
+NO_WEB_SEARCH = "web_search: WebSearch is not available with the model coder."
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with unpacked(tmp_path_factory.mktemp("client")) as found:
@@ -67,20 +71,21 @@ Home = Callable[[str], Path]
 @pytest.fixture
 def home(gateway: Recorder, tmp_path: Path) -> Home:
     """Return a function that creates the home of a group's one developer, as a run leaves it."""
+    return lambda group: created_home(gateway, tmp_path, group)
+
+
+def created_home(gateway: Recorder, place: Path, group: str) -> Path:
+    """Create the home of a group's one developer below ``place``, as a run leaves it."""
     content = f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n{KINDS}"
-    clients = _clients(tmp_path, content)
-
-    def create(group: str) -> Path:
-        client, home = clients[group], tmp_path / group
-        assignment = assignment_of(client)
-        (home / assignment.directory).mkdir(parents=True)
-        (home / assignment.key).write_text(f"sk-{group}")
-        trusted = {str(home): {"hasTrustDialogAccepted": True}}
-        (home / assignment.state).write_bytes(written({**client.state, "projects": trusted}))
-        (home / assignment.settings).write_bytes(written(client.settings))
-        return home
-
-    return create
+    clients = _clients(place, content)
+    client, home = clients[group], place / group
+    assignment = assignment_of(client)
+    (home / assignment.directory).mkdir(parents=True)
+    (home / assignment.key).write_text(f"sk-{group}")
+    trusted = {str(home): {"hasTrustDialogAccepted": True}}
+    (home / assignment.state).write_bytes(written({**client.state, "projects": trusted}))
+    (home / assignment.settings).write_bytes(written(client.settings))
+    return home
 
 
 def _clients(directory: Path, content: str) -> dict[str, ClientPlan]:
@@ -117,12 +122,26 @@ def test_an_engine_gets_all_tools_at_once_and_no_tool_search(
     assert ("ToolSearch" in tools(gateway)) is sent
 
 
-def test_an_engine_gets_no_web_search(client: Path, home: Home, gateway: Recorder) -> None:
+def test_an_engine_with_a_large_context_window_gets_all_tools(
+    client: Path, home: Home, gateway: Recorder
+) -> None:
     ask(home("local"), client)
-    assert "WebSearch" not in tools(gateway)
-    assert {"WebFetch", "NotebookEdit"} <= tools(gateway), (
-        "a large context window has room for both"
+    assert {"WebSearch", "WebFetch", "NotebookEdit"} <= tools(gateway)
+
+
+def test_the_model_gets_the_gateways_reason_why_it_cannot_search(
+    client: Path, home: Home, gateway: Recorder
+) -> None:
+    """The gateway refuses as in tests/litellm/test_web_search.py; the session goes on."""
+    use = calls("WebSearch", query="mirrorfleet")
+    gateway.answer = lambda body: (
+        NO_WEB_SEARCH if body["tools"][0]["name"] == "web_search" else use(body)
     )
+    assert "heard" in ask(home("local"), client, "--dangerously-skip-permissions")
+    last = gateway.asked[-1]["messages"][-1]["content"]
+    [result] = [block for block in last if block["type"] == "tool_result"]
+    assert result["is_error"]
+    assert NO_WEB_SEARCH in result["content"]
 
 
 def test_a_model_with_a_small_context_window_gets_the_common_tools_only(

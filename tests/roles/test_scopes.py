@@ -117,13 +117,13 @@ def test_each_scope_has_its_files_and_touches_no_others(
     policy = machine.at(machine_files.POLICY)
     assert policy.stat().st_mode & 0o777 == 0o644
     assert settings(policy)["permissions"] == {
-        "deny": ["Read(.env)", "WebSearch"],
+        "deny": ["Read(.env)"],
         "defaultMode": "plan",
         "disableBypassPermissionsMode": "disable",
     }
     assert [path.name for path in policy.parent.iterdir()] == [policy.name]
     own = settings(homes / "linus/.claude/settings.json")
-    assert own["permissions"] == {"allow": ["WebFetch", "Bash(make:*)"], "deny": ["WebSearch"]}
+    assert own["permissions"] == {"allow": ["WebFetch", "Bash(make:*)"]}
     assert own["theme"] == "dark"
 
 

@@ -7,7 +7,8 @@ filter runs before all routes and lets pass what mirrorfleet_allowlist.py names:
 - without a key: health probes;
 - with a developer's key: turns and token counts, as JSON by POST, and the list of models by GET,
   with the allowed headers, query and fields. LiteLLM receives the body as it was parsed here, so
-  the model that the key is checked for is the model that gets the request;
+  the model that the key is checked for is the model that gets the request, also if
+  mirrorfleet_names.py renames it;
 - with the master key: everything;
 - with a virtual key, if LiteLLM's database knows it: everything that LiteLLM allows. The
   passthrough to Anthropic is filtered as for a developer's key.
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from mirrorfleet.roles.litellm.files import mirrorfleet_allowlist as allowlist
+    from mirrorfleet.roles.litellm.files import mirrorfleet_names
 
     Header = tuple[bytes, bytes]
 else:
     import mirrorfleet_allowlist as allowlist
+    import mirrorfleet_names
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own: the same level and JSON format
 
@@ -70,7 +73,7 @@ def filtered(app: ASGIApp) -> ASGIApp:
                 if scope["path"].startswith(allowlist.PASSTHROUGH):
                     scope, receive = await _filtered_turn(scope, receive)
             elif key.role != "admin":
-                scope, receive = await _filtered_request(scope, receive)
+                scope, receive = await _filtered_request(scope, receive, key)
         except Refused as refused:
             if refused.code < 500 and key is not None:
                 request = scope.get("method", "websocket"), scope["path"], key.name
@@ -100,7 +103,7 @@ async def _key(presented: str, path: str) -> Key | None:
         return None
 
 
-async def _filtered_request(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+async def _filtered_request(scope: Scope, receive: Receive, key: Key) -> tuple[Scope, Receive]:
     """Return the allowed part of a developer's request. Raises ``Refused``."""
     if scope["type"] == "websocket":
         raise Refused(403, "A developer's key doesn't open websockets on this gateway.")
@@ -110,11 +113,16 @@ async def _filtered_request(scope: Scope, receive: Receive) -> tuple[Scope, Rece
         if scope["method"] != "GET":
             raise Refused(405, f"{allowlist.MODELS} takes GET.")
         return _with_allowed_headers(scope), receive
-    return await _filtered_turn(scope, receive)
+    return await _filtered_turn(scope, receive, key)
 
 
-async def _filtered_turn(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-    """Return the allowed part of a turn or a token count. Raises ``Refused``."""
+async def _filtered_turn(
+    scope: Scope, receive: Receive, key: Key | None = None
+) -> tuple[Scope, Receive]:
+    """Return the allowed part of a turn or a token count. Raises ``Refused``.
+
+    Without a key, which a virtual key has not, the model is the one that was requested.
+    """
     if scope["type"] != "http" or scope["method"] != "POST":
         raise Refused(405, f"{scope['path']} takes POST.")
     kinds = [value for header, value in scope["headers"] if header == b"content-type"]
@@ -122,7 +130,10 @@ async def _filtered_turn(scope: Scope, receive: Receive) -> tuple[Scope, Receive
         raise Refused(415, "Send the body as application/json.")
     if any(header == b"content-encoding" for header, _ in scope["headers"]):
         raise Refused(415, "Send the body without content-encoding.")
-    body = _encoded(_allowed_body(_decoded(await _received(receive))))
+    content = _allowed_body(_decoded(await _received(receive)))
+    if key:
+        mirrorfleet_names.names.prepare(content, scope["path"], key)
+    body = _encoded(content)
     is_read = False
 
     async def replay() -> Message:
