@@ -107,7 +107,7 @@ def test_a_new_release_is_based_on_the_newest_and_a_week_old(project: Path) -> N
     assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (project / "log").read_text()
     assert "--exclude-newer-package" not in (project / "log").read_text()
     models = json.loads((project / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
-    assert models["openai"] == {"gpt-9": [9000, None, False]}, "its own price list"
+    assert models["openai"] == {"gpt-9": [9000, None, False, []]}, "its own price list"
     known = project / "mirrorfleet/data/litellm_known/1.200.0.yml"
     assert known.read_text() == "callbacks: [of the stand-in]\n"
 

@@ -25,7 +25,11 @@ async def main() -> list[str]:
     try:
         router, *_ = await load(router=None, config_file_path="config.yaml")
     except Exception as error:
-        return [f"rejects its content: {type(error).__name__}: {error}"]
+        # LiteLLM says which module it cannot import; the cause says why.
+        causes = [each for each in (error, error.__cause__) if each]
+        return [
+            "rejects its content: " + ": ".join(f"{type(each).__name__}: {each}" for each in causes)
+        ]
     found = []
     if not proxy_server.master_key:
         found.append("there is no master key")
