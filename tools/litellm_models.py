@@ -1,4 +1,4 @@
-"""Windows, limits and prices of providers' models, from the price list in LiteLLM's wheel.
+"""Limits, prices and abilities of providers' models, from the price list in LiteLLM's wheel.
 
 `bin/lock litellm VERSION` writes mirrorfleet/data/litellm_models/VERSION.json with it. For an
 existing lock file:
@@ -34,13 +34,25 @@ PROVIDERS = {
 }
 """The providers of a fleet file, with a pattern of their names in the list."""
 
-Models = Mapping[str, Mapping[str, tuple[int | None, int | None, bool]]]
-"""By provider and model: maximum tokens of a prompt and an answer, and whether it has a price."""
+ABILITIES = {
+    "vision": "supports_vision",
+    "documents": "supports_pdf_input",
+    "thinking": "supports_reasoning",
+}
+"""The abilities of a model, with their keys in the list.
+
+Without tools: the list does not have them for many models that have them.
+"""
+
+Model = tuple[int | None, int | None, bool, list[str]]
+Models = Mapping[str, Mapping[str, Model]]
+"""By provider and model: maximum tokens of a prompt and an answer, whether it has a price, and its
+abilities."""
 
 
 def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
     """Return the chat models of a price list, by the IDs of a fleet file."""
-    found: dict[str, dict[str, tuple[int | None, int | None, bool]]] = {}
+    found: dict[str, dict[str, Model]] = {}
     for provider, pattern in PROVIDERS.items():
         known = found.setdefault(provider, {})
         for name, entry in listed.items():
@@ -51,6 +63,7 @@ def models(listed: Mapping[str, Mapping[str, Any]]) -> Models:
                     _tokens(entry.get("max_input_tokens")),
                     _tokens(entry.get("max_output_tokens")),
                     "input_cost_per_token" in entry,
+                    [name for name, key in ABILITIES.items() if entry.get(key) is True],
                 )
     return found
 

@@ -69,10 +69,22 @@ def mirrorfleet(
 def before_ollama(
     name: str, upstream: Upstream, directory: Path
 ) -> AbstractContextManager[Running]:
-    """Run Mirrorfleet's gateway with a size check of every prompt: mirrorfleet_ollama.py."""
+    """Run Mirrorfleet's gateway with what it does for Ollama.
+
+    It checks the size of every prompt (mirrorfleet_ollama.py), and mends the schemas of tools.
+    """
     routes = planned(HERE / "fleet.yml").routes
-    checked = tuple(replace(route, checked_weights="weights") for route in routes)
-    return mirrorfleet(name, upstream, directory, routes=checked)
+    changed = tuple(replace(route, engine="ollama", checked_weights="weights") for route in routes)
+    return mirrorfleet(name, upstream, directory, routes=changed)
+
+
+def without_mends(
+    name: str, upstream: Upstream, directory: Path
+) -> AbstractContextManager[Running]:
+    """Run Mirrorfleet's gateway as for Claude: it mends no requests."""
+    routes = planned(HERE / "fleet.yml").routes
+    changed = tuple(replace(route, is_claude=True) for route in routes)
+    return mirrorfleet(name, upstream, directory, routes=changed)
 
 
 @contextmanager
@@ -137,6 +149,7 @@ VARIANTS: dict[str, Start] = {
     "one worker": partial(mirrorfleet, workers=1),
     "metrics": partial(mirrorfleet, metrics=True),
     "before Ollama": before_ollama,
+    "without mends": without_mends,
 }
 """Mirrorfleet's gateway with one difference each, to evaluate a default."""
 

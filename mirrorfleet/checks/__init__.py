@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from mirrorfleet.checks import (
+    abilities,
     aliases,
     budgets,
     claude,
@@ -46,6 +47,7 @@ CHECKS: list[Check] = [
     hosts.problems,
     hub.problems,
     models.problems,
+    abilities.problems,
     running.problems,
     providers.problems,
     gpus.problems,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mirrorfleet.config import Fleet, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.engines.registry import engine_of
 
 
@@ -15,7 +16,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         model = fleet.find(name)
         if model is None or isinstance(model, ProviderModel):
             continue
-        if reason := engine_of(model).missing_tools(model):
+        if not abilities(model).tools:
+            reason = engine_of(model).missing_tools(model)
             yield fleet.document.problem(
                 key,
                 f"resolves to '{model.name}', {reason}: Claude Code needs tool calls.",

@@ -18,16 +18,16 @@ def check() -> click.Command:
     return command
 
 
-def plan() -> click.Command:
-    """Show the values of each host and where they come from."""
-    from mirrorfleet.cli.plan import command
+def show() -> click.Command:
+    """Show the files that each host will get."""
+    from mirrorfleet.cli.show import command
 
     return command
 
 
-def show() -> click.Command:
-    """Show the files that each host will get."""
-    from mirrorfleet.cli.show import command
+def why() -> click.Command:
+    """Show where a value comes from."""
+    from mirrorfleet.cli.why import command
 
     return command
 
@@ -81,6 +81,13 @@ def init() -> click.Command:
     return command
 
 
+def size() -> click.Command:
+    """Propose how vLLM serves a model on given GPUs."""
+    from mirrorfleet.cli.size import command
+
+    return command
+
+
 def docs() -> click.Command:
     """Print a page of the documentation."""
     from mirrorfleet.cli.docs import command
@@ -88,21 +95,93 @@ def docs() -> click.Command:
     return command
 
 
+def plan() -> click.Command:
+    """Show what `apply` would change."""
+    from mirrorfleet.cli.live.plan import command
+
+    return command
+
+
+def apply() -> click.Command:
+    """Make the fleet match its file."""
+    from mirrorfleet.cli.live.apply import command
+
+    return command
+
+
+def verify() -> click.Command:
+    """Run Claude Code as developers do, and report which layer fails."""
+    from mirrorfleet.cli.live.verify import command
+
+    return command
+
+
+def status() -> click.Command:
+    """Show what runs on each host, since when, and what differs."""
+    from mirrorfleet.cli.live.status import command
+
+    return command
+
+
+def rollback() -> click.Command:
+    """Return a service to its last other verified generation."""
+    from mirrorfleet.cli.live.rollback import command
+
+    return command
+
+
+def drivers() -> click.Command:
+    """Install NVIDIA's driver."""
+    from mirrorfleet.cli.live.drivers import command
+
+    return command
+
+
+def weights() -> click.Command:
+    """Verify or remove weights on engine hosts."""
+    from mirrorfleet.cli.live.weights import command
+
+    return command
+
+
+def remove() -> click.Command:
+    """Remove Mirrorfleet from hosts, or from developers' machines."""
+    from mirrorfleet.cli.live.remove import command
+
+    return command
+
+
 Loader = Callable[[], click.Command]
 
-COMMANDS: Mapping[str, Loader] = {
+OFFLINE: Mapping[str, Loader] = {
+    "init": init,
     "check": check,
-    "plan": plan,
     "show": show,
+    "why": why,
     "keys": keys,
-    "package": package,
     "topology": topology,
     "monitoring": monitoring,
+    "package": package,
     "fetch": fetch,
     "schema": schema,
-    "init": init,
+    "size": size,
     "docs": docs,
 }
+"""Commands that contact no host, by name, in the order of `--help`."""
+
+LIVE: Mapping[str, Loader] = {
+    "plan": plan,
+    "apply": apply,
+    "verify": verify,
+    "status": status,
+    "rollback": rollback,
+    "drivers": drivers,
+    "weights": weights,
+    "remove": remove,
+}
+"""Commands that connect to hosts."""
+
+COMMANDS: Mapping[str, Loader] = {**OFFLINE, **LIVE}
 """Every command by name, in the order of `--help`. A loader's docstring is its short help."""
 
 
@@ -127,8 +206,9 @@ class LazyGroup(click.Group):
             raise click.NoSuchCommand(name, possibilities=closest, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, short_help(loader)) for name, loader in COMMANDS.items()])
+        for title, table in (("Commands on your machine", OFFLINE), ("Commands on hosts", LIVE)):
+            with formatter.section(title):
+                formatter.write_dl([(name, short_help(loader)) for name, loader in table.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         found = [

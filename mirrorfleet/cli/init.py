@@ -12,6 +12,7 @@ import click
 
 from mirrorfleet import __version__
 from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.gpus import GpusType
 from mirrorfleet.cli.release import requirement
 from mirrorfleet.config.schema import SCHEMA
 
@@ -33,7 +34,11 @@ from mirrorfleet.deploys.{name} import {name}
 @click.command(
     "init",
     cls=Command,
-    examples=("mirrorfleet init fleet", "mirrorfleet init --name lab"),
+    examples=(
+        "mirrorfleet init fleet",
+        "mirrorfleet init --name lab",
+        "mirrorfleet init fleet --model Qwen/Qwen3-Coder-Next-FP8 --gpus 4x80",
+    ),
 )
 @click.argument(
     "directory",
@@ -49,11 +54,26 @@ from mirrorfleet.deploys.{name} import {name}
     metavar="NAME",
     help="Name of the fleet: the file is inventories/NAME.yml.",
 )
-def command(directory: Path, name: str) -> int:
+@click.option(
+    "--model", metavar="MODEL", help="A model as for `size`: the fleet file gets what it proposes."
+)
+@click.option("--gpus", type=GpusType(), metavar="NxGIB", help="GPUs of its host, such as 4x80.")
+@click.option("--family", metavar="NAME", help="Model family. Default: by the model's name.")
+def command(
+    directory: Path,
+    name: str,
+    model: str | None,
+    gpus: tuple[int, float | None] | None,
+    family: str | None,
+) -> int:
     """Write a repository for a fleet of your own: fleet file, inventory module, deploys, CI.
 
     Existing files stay as they are. If the fleet file exists, nothing is written.
     """
+    if (model is None) != (gpus is None) or (gpus and gpus[1] is None):
+        raise click.UsageError("--model and --gpus belong together: add `--model M --gpus 4x80`.")
+    if family and model is None:
+        raise click.UsageError("--family is that of --model: add it, or remove `--family`.")
     if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
         return _refuse(f"--name {name!r}: use lower-case letters, digits and '-', such as team-a")
     if directory.suffix == ".yml":
@@ -62,8 +82,21 @@ def command(directory: Path, name: str) -> int:
         )
     if (fleet := directory / f"inventories/{name}.yml").exists():
         return _refuse(f"{fleet}: exists; nothing was written. Choose another --name")
+    files = dict(_files(name))
+    if model and gpus:
+        # The roles import pyinfra, which takes a third of a second: without a model, init does not.
+        from mirrorfleet.jobs import sizing
+
+        request = sizing.Request(
+            model, count=gpus[0], memory=gpus[1], family=family, written_to=str(fleet)
+        )
+        try:
+            key = f"inventories/{name}.yml"
+            files[key] = sizing.starter(files[key], request)
+        except sizing.SizeError as error:
+            return _refuse(str(error))
     try:
-        for path, content in _files(name):
+        for path, content in files.items():
             _write(directory / path, content)
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from mirrorfleet.config.abilities import AbilityKeys
 from mirrorfleet.config.reader import Secret
 
 
@@ -14,7 +15,8 @@ class EngineModel:
 
     ``devices`` are the GPU indices that the model names itself. ``api_key`` is the key that the
     engine asks for, ``None`` where it asks for none. A model of an engine that already runs has its
-    ``url`` and no hosts; ``served_name`` is the name of the model there.
+    ``url`` and no hosts; ``served_name`` is the name of the model there. ``own_abilities`` are the
+    abilities that the file has for it.
     """
 
     engine: ClassVar[str]
@@ -27,6 +29,7 @@ class EngineModel:
     api_key: Secret | None = None
     url: str | None = None
     served_name: str | None = None
+    own_abilities: AbilityKeys = field(default_factory=AbilityKeys)
 
     @property
     def name_at_engine(self) -> str:

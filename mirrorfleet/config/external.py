@@ -12,13 +12,11 @@ from mirrorfleet.config.running import common
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalModel(EngineModel):
-    """A model of a server of any kind; ``has_tools`` is what the fleet file says of it."""
+    """A model of a server of any kind."""
 
     engine: ClassVar[str] = "external"
-
-    has_tools: bool
 
 
 def external(section: Section) -> ExternalModel:
     """Read one of ``models`` with ``engine: external``."""
-    return ExternalModel(**common(section), has_tools=section["tools"])
+    return ExternalModel(**common(section))

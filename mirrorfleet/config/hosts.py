@@ -30,9 +30,12 @@ class Ssh(Login):
 
 @dataclass(frozen=True)
 class Host(Login):
+    """``gpu_memory`` is the memory of one GPU in bytes; ``None`` if the file does not have it."""
+
     name: str
     address: str
     gpus: int
+    gpu_memory: int | None
     cuda_compat: str | None
     driver: str | None
     labels: tuple[str, ...]
@@ -62,6 +65,7 @@ def host(section: Section) -> Host:
         jump=section.get("jump"),
         become=section.get("become"),
         gpus=gpus.get("count") or 0,
+        gpu_memory=int(memory * 1024**3) if (memory := gpus.get("memory")) else None,
         cuda_compat=gpus.get("cuda_compat"),
         driver=section.get("driver"),
         labels=section.strings("labels"),

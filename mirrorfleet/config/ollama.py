@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from mirrorfleet.config.abilities import ability_keys
 from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
@@ -89,6 +90,7 @@ def ollama(section: Section, hosts: Mapping[str, Host]) -> OllamaModel:
         hosts=chosen(section, hosts),
         context=section["context"],
         output=section["output"],
+        own_abilities=ability_keys(section),
         server={name: _option(section, name) for name in OPTIONS if name in section},
     )
 

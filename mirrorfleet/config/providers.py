@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mirrorfleet.config.abilities import AbilityKeys, ability_keys
 from mirrorfleet.config.reader import Secret, Section
 from mirrorfleet.data import price_list
 from mirrorfleet.data.price_list import Listed
@@ -72,7 +73,8 @@ class ProviderModel:
     """``settings`` and ``secrets`` are the provider's parameters, by the keys of the file.
 
     ``assumed`` has the keys among ``context`` and ``output`` that are neither in the file nor in
-    LiteLLM's price list. Both are in tokens.
+    LiteLLM's price list. Both are in tokens. ``own_abilities`` has the abilities in the file, and
+    ``listed_abilities`` the names of those in the price list; ``None`` if it is not listed.
     """
 
     name: str
@@ -85,6 +87,8 @@ class ProviderModel:
     base_model: str | None
     assumed: tuple[str, ...]
     has_price: bool
+    own_abilities: AbilityKeys
+    listed_abilities: frozenset[str] | None
 
 
 CONTEXT = 200_000
@@ -127,6 +131,8 @@ def provider_model(section: Section, release: str) -> ProviderModel:
             if key not in section and not known
         ),
         has_price=bool(listed and listed.has_price),
+        own_abilities=ability_keys(section),
+        listed_abilities=listed.abilities if listed else None,
     )
 
 

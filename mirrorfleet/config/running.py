@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirrorfleet.config.abilities import ability_keys
 from mirrorfleet.config.reader import Section
 
 
@@ -18,4 +19,5 @@ def common(section: Section) -> dict[str, Any]:
         "context": section["context"],
         "output": section["output"],
         "api_key": section.secret("api_key"),
+        "own_abilities": ability_keys(section),
     }

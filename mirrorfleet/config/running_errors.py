@@ -1,7 +1,8 @@
-"""Keys that a model cannot have because its engine already runs.
+"""Keys that a model cannot have, most of them because its engine already runs.
 
 The schema of such a model names them: ``installed`` lists the schemas of installed models, whose
 other keys are refused, and ``refused`` has the fix of some keys, also of further ones.
+``inapplicable`` has the fix of keys that other models have, and this one cannot have at all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from mirrorfleet.config.schema import Schema, definition
 def refused(document: Document, key: Key, schema: Schema) -> Problem | None:
     """Return the problem of an unknown key; ``None`` if no running engine is the reason."""
     name = str(key[-1])
+    if name in schema.get("inapplicable", {}):
+        return document.problem(key, "does not apply here.", schema["inapplicable"][name])
     fix = schema.get("refused", {}).get(name)
     if not any(name in definition(each)["properties"] for each in schema.get("installed", ())):
         return document.problem(key, "cannot be set through a gateway.", fix) if fix else None

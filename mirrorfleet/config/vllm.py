@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from mirrorfleet.config.abilities import ability_keys
 from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
@@ -124,6 +125,7 @@ def vllm(section: Section, hosts: Mapping[str, Host]) -> VllmModel:
         arguments=section["arguments"],
         environment={name: str(value) for name, value in environment.items()},
         api_key=section.secret("api_key"),
+        own_abilities=ability_keys(section),
     )
 
 

@@ -1,4 +1,4 @@
-"""LiteLLM's price list: context window, maximum output and price of providers' models."""
+"""LiteLLM's price list: limits, price and abilities of providers' models."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|global|us-gov)\.")
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed."""
+    """An entry of the list. ``prompt`` and ``output``: most tokens, or ``None`` if not listed.
+
+    ``abilities``: of vision, documents and thinking.
+    """
 
     prompt: int | None
     output: int | None
     has_price: bool
+    abilities: frozenset[str]
 
 
 def listed(release: str, provider: str, name: str, base_model: str | None) -> Listed | None:
@@ -43,7 +47,10 @@ def listed(release: str, provider: str, name: str, base_model: str | None) -> Li
         bare = ROUTE.sub("", name)
         names = (name, bare, REGION.sub("", bare))
         found = next((known[name] for name in names if name in known), None)
-    return Listed(*found) if found else None
+    if not found:
+        return None
+    prompt, output, has_price, abilities = found
+    return Listed(prompt, output, has_price, frozenset(abilities))
 
 
 @cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from mirrorfleet.config import EngineModel, Fleet, Host
+from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments, assumed
 
 M = TypeVar("M", bound=EngineModel, contravariant=True)
 
@@ -57,6 +59,10 @@ class Engine(Protocol[M]):
     guards_all_paths: ClassVar[bool] = False
     """Whether it requires its key on every path."""
 
+    gateway_mends: ClassVar[tuple[str, ...]] = ()
+    """What the gateway changes because the engine cannot take it, by the names of
+    mirrorfleet_mends.py: ``tool_schemas``, ``tool_calls``, ``image_urls``."""
+
     tools_keys: ClassVar[str] = "'tools'"
     """The keys of a model that say whether it has tools, for a fix."""
 
@@ -88,17 +94,22 @@ class Engine(Protocol[M]):
         """Return whether the capabilities of a model are known; a check reports unknown ones."""
         return True
 
+    def abilities(self, model: M) -> KnownAbilities:
+        """Return what the engine derives of a model; keys of the fleet file replace it."""
+        return KnownAbilities(
+            tools=assumed(True),
+            vision=assumed(False),
+            documents=assumed(False),
+            thinking=assumed(ThinkingKeys("switchable")),
+        )
+
     def missing_tools(self, model: M) -> str:
-        """Return why the model does not support tools, as a relative clause; empty if it does."""
-        return ""
+        """Return why a model without tools has none, as a relative clause."""
+        return "which has 'tools: false'"
 
-    def has_thinking(self, model: M) -> bool:
-        """Return whether the model supports ``thinking`` and ``effort``."""
-        return True
-
-    def refused_effort(self, model: M) -> Sequence[str]:
-        """Return the effort capabilities, by Claude Code's names, that the model refuses."""
-        return ()
+    def thinking_arguments(self, model: M, thinking: ThinkingKeys) -> ThinkingArguments | None:
+        """Return what the gateway writes into requests; ``None`` if the engine needs nothing."""
+        return None
 
     def cut_weights(self, model: M) -> str | None:
         """Return an id of the weights, if the engine cuts prompts that do not fit; else ``None``.

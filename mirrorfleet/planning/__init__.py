@@ -98,7 +98,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as data for JSON, without empty values. Secrets are references.
 
-        ``mirrorfleet plan --json`` and ``pyinfra … debug-inventory`` print it.
+        ``mirrorfleet show --json`` and ``pyinfra … debug-inventory`` print it.
         """
         return asdict(self, dict_factory=_plain)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mirrorfleet.config import Fleet
-from mirrorfleet.planning import ollama, vllm
+from mirrorfleet.planning import ollama, vllm, vllm_memory
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule
 
 
@@ -46,15 +46,23 @@ class EnginePlan(Protocol):
         """All hosts that serve its models together, including this one; empty for one host."""
 
 
+def _no_notices(fleet: Fleet, host: str, engine: object) -> Iterable[str]:
+    return ()
+
+
 class Planner(NamedTuple):
-    """Functions that derive the plans of an engine and the firewall rules of its ports, by host."""
+    """Functions that derive the plans of an engine and the firewall rules of its ports, by host.
+
+    ``notices`` concern an engine's plan on a host, and `plan` prints them.
+    """
 
     plans: Callable[[Fleet], Mapping[str, Sequence[EnginePlan]]]
     rules: Callable[[Fleet], Iterable[tuple[str, FirewallRule]]]
+    notices: Callable[[Fleet, str, object], Iterable[str]] = _no_notices
 
 
 PLANNERS: dict[str, Planner] = {
-    "vllm": Planner(vllm.plans, vllm.rules),
+    "vllm": Planner(vllm.plans, vllm.rules, vllm_memory.notices),
     "ollama": Planner(ollama.plans, ollama.rules),
 }
 """Planners by the engine's name in the fleet file, in the order of their start on a host."""
@@ -67,6 +75,13 @@ def engine_plans(fleet: Fleet) -> dict[str, tuple[EnginePlan, ...]]:
         for host, plans in planner.plans(fleet).items():
             engines[host] = (*engines.get(host, ()), *plans)
     return engines
+
+
+def engine_notices(fleet: Fleet, host: str, engines: Iterable[EnginePlan]) -> Iterator[str]:
+    """Yield the notices about the engines of a host."""
+    for engine in engines:
+        planner = PLANNERS.get(engine.engine)
+        yield from planner.notices(fleet, host, engine) if planner else ()
 
 
 def engine_rules(fleet: Fleet) -> list[tuple[str, FirewallRule]]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from mirrorfleet.config import EngineModel, Fleet, Secret, schema
 from mirrorfleet.config.key_derivation import DerivedKey
 from mirrorfleet.config.key_holders import allowed, opened
 from mirrorfleet.config.problems import Key, Place
+from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.planning import FleetPlan, HostPlan
 from mirrorfleet.planning.claude import ClientPlan, PolicyPlan
 from mirrorfleet.planning.provenance import Provenance, literal
+from mirrorfleet.planning.routes import Route
 from mirrorfleet.planning.setting import Setting
 from mirrorfleet.planning.settings import settings
 
@@ -99,6 +101,8 @@ class _Walker:
         for item in fields(value):
             if isinstance(value, ClientPlan | PolicyPlan) and item.name == "settings":
                 yield from self._settings(value, path, names)
+            elif isinstance(value, Route) and item.name == "abilities":
+                yield from self._abilities(value, path, names)
             else:
                 inner = item.metadata.get("provenance", provenance)
                 yield from self.walk(own[item.name], (*path, item.name), inner, names)
@@ -118,6 +122,16 @@ class _Walker:
             derived = self.derived[group.name, models] = settings(self.fleet, group, models)
         for inner, setting in derived.items():
             yield (*path, "settings", *inner), setting.value, setting.provenance, names
+
+    def _abilities(self, route: Route, path: tuple[str, ...], names: Names) -> Iterator[_Leaf]:
+        """Yield each ability of a route, with its source as the reason."""
+        known = known_abilities(self.fleet.models[route.model])
+        for name, value in asdict(route.abilities).items():
+            key = f"models.{literal(route.model)}.{name}"
+            family = f"models.{literal(route.model)}.family"
+            _, source = getattr(known, name)
+            provenance = Provenance((key, family), source)
+            yield from self.walk(value, (*path, "abilities", name), provenance, names)
 
     def expand(self, dotted: str, names: Names) -> list[str]:
         """Return the key itself or, with ``*`` in it, one for each model that has the key."""

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import has_thinking, has_tools, is_claude
-from mirrorfleet.engines.registry import engine_of
+from mirrorfleet.engines.abilities import Thinking, abilities, is_claude
 from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.routes import aliases, web_search_by
 from mirrorfleet.planning.setting import Setting, Settings, group_key
@@ -42,7 +41,8 @@ def choice(fleet: Fleet, group: Developers, allowed: Sequence[str]) -> Choice:
     """Return the choice of a developer whose key allows the models ``allowed``; empty: all."""
     models = fleet.models.values()
     opened = [model for model in models if not allowed or model.name in allowed]
-    return Choice(fleet, group, fleet.resolve(group.model), tuple(filter(has_tools, opened)))
+    with_tools = tuple(model for model in opened if abilities(model).tools)
+    return Choice(fleet, group, fleet.resolve(group.model), with_tools)
 
 
 def fitting(chosen: Choice) -> Settings:
@@ -108,7 +108,7 @@ def _thinking(chosen: Choice) -> Settings:
     key = group_key(group, "thinking")
     if group.thinking is False:
         yield ("alwaysThinkingEnabled",), Setting(False, Provenance((key,)))
-        if not any(has_thinking(model) for model in chosen.open):
+        if not any(_engine_thinks(model) for model in chosen.open):
             provenance = Provenance(
                 (key, group_key(group, "model")),
                 "no model of the group needs a request to disable it",
@@ -116,14 +116,19 @@ def _thinking(chosen: Choice) -> Settings:
             yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
     elif group.thinking is None and not any(_may_think(other) for other in (model, *chosen.open)):
         provenance = Provenance(
-            (key, f"models.{model.name}.reasoning_parser", f"models.{model.name}.family"),
-            "without a reasoning parser, thinking would be a part of the answer",
+            (key, f"models.{model.name}.thinking", f"models.{model.name}.family"),
+            "no model of the group thinks",
         )
         yield ("env", "CLAUDE_CODE_DISABLE_THINKING"), Setting("1", provenance)
 
 
 def _may_think(model: Model) -> bool:
-    return isinstance(model, ProviderModel) or has_thinking(model)
+    return abilities(model).thinking.mode != "none"
+
+
+def _engine_thinks(model: Model) -> bool:
+    """Return whether a model of an engine thinks, so that a request must disable it."""
+    return not isinstance(model, ProviderModel) and _may_think(model)
 
 
 def _unlike_claude(chosen: Choice) -> Settings:
@@ -136,7 +141,7 @@ def _unlike_claude(chosen: Choice) -> Settings:
                 (group_key(group, "settings.env.CLAUDE_CODE_MODEL_CAPABILITIES"), "models"),
                 "for each name of a model other than Claude: no system messages inside the "
                 "conversation, which its chat template moves or rejects; thinking can be disabled; "
-                "no effort levels that it rejects",
+                "no effort levels that it does not have",
             ),
         ),
     )
@@ -172,12 +177,22 @@ def _capabilities(chosen: Choice) -> Iterator[str]:
     for model in chosen.open:
         if is_claude(model):
             continue
-        missing = [*known["every"], *(known["thinking"] if has_thinking(model) else ())]
-        if not isinstance(model, ProviderModel):
-            missing += engine_of(model).refused_effort(model)
+        missing = [*known["every"]]
+        if _engine_thinks(model):
+            missing += [*known["thinking"], *_efforts(abilities(model).thinking)]
         others = [name for name, to in names.items() if to == model.name and name not in tiers]
         for name in (model.name, *others):
             yield f"{name.lower()}=" + ",".join(f"-{capability}" for capability in missing)
+
+
+def _efforts(thinking: Thinking) -> list[str]:
+    """Return the effort capabilities to disable.
+
+    A gateway replaces a level that the model does not have by the nearest one.
+    """
+    if not thinking.efforts:
+        return ["effort"]
+    return [f"{level}_effort" for level in ("max", "xhigh") if level not in thinking.efforts]
 
 
 def _denied(chosen: Choice) -> Iterator[str]:

@@ -19,7 +19,7 @@ from mirrorfleet.config import (
 from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
 from mirrorfleet.config.problems import Unchecked
 from mirrorfleet.config.web_search import WebSearch
-from mirrorfleet.engines.abilities import has_tools
+from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.database import DatabasePlan
 from mirrorfleet.planning.database import connection as database_connection
 from mirrorfleet.planning.keys import KeyPlan, keys
@@ -231,7 +231,7 @@ def _probe_models(fleet: Fleet) -> tuple[str, ...]:
     return tuple(
         model.name
         for model in fleet.models.values()
-        if not isinstance(model, ProviderModel) and has_tools(model)
+        if not isinstance(model, ProviderModel) and abilities(model).tools
     )
 
 

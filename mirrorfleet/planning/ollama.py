@@ -28,6 +28,10 @@ class OllamaModelPlan:
     context: int = derived_from(
         "models.{model}.context", reason="the same context window for engine, gateway and client"
     )
+    own_abilities: Mapping[str, bool] = derived_from(
+        "models.{model}",
+        reason="compared with what the server reports of the model",
+    )
     recipe: Mapping[str, Any] = derived_from(
         "models.{model}.weights", "models.{model}.context", reason="num_ctx is the context"
     )
@@ -141,5 +145,14 @@ def _model(model: OllamaModel) -> OllamaModelPlan:
         tag=recipe.get("from"),
         digest=model.digest,
         context=model.context,
+        own_abilities=_own_abilities(model),
         recipe={**recipe, "parameters": parameters},
     )
+
+
+def _own_abilities(model: OllamaModel) -> dict[str, bool]:
+    """Return the abilities in the fleet file that the server reports as well."""
+    own = model.own_abilities
+    thinks = None if own.thinking is None else own.thinking.mode != "none"
+    found = {"tools": own.tools, "vision": own.vision, "thinking": thinks}
+    return {name: value for name, value in found.items() if value is not None}

@@ -8,7 +8,14 @@ from typing import Literal
 
 from mirrorfleet.config import PROVIDERS, EngineModel, Fleet, Model, ProviderModel, Secret
 from mirrorfleet.data import table
-from mirrorfleet.engines.abilities import has_web_search
+from mirrorfleet.engines.abilities import (
+    Abilities,
+    abilities,
+    has_web_search,
+    is_claude,
+    known_abilities,
+)
+from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.engines.registry import ENGINES, engine_of
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.running import RunningPlan, running
@@ -25,6 +32,8 @@ class Route:
 
     ``upstream``: LiteLLM's name of the deployment. ``settings`` and ``secrets``: LiteLLM's
     parameters, by name. ``bearer``: the engine expects its key as a bearer token.
+    ``adaptive_thinking``: LiteLLM passes thinking and effort to the engine, which it drops
+    without this flag.
     """
 
     model: str = derived_from("models.{model}")
@@ -51,11 +60,15 @@ class Route:
     context: int = derived_from("models.{model}.context", reason=LISTED)
     output: int = derived_from("models.{model}.output", reason=LISTED)
     base_model: str | None = derived_from("models.{model}.base_model")
-    adaptive_thinking: bool = derived_from(
-        "models.{model}.reasoning_parser",
+    abilities: Abilities = derived_from("models.{model}")
+    is_claude: bool = derived_from(
+        "models.{model}.provider", "models.{model}.id", reason="Claude supports all of its API"
+    )
+    thinking_arguments: ThinkingArguments | None = derived_from(
+        "models.{model}.thinking",
         "models.{model}.family",
-        "models.{model}.engine",
-        reason="without this flag, LiteLLM drops thinking and effort before an engine",
+        "models.{model}.reasoning_parser",
+        reason="what enables and disables thinking in the chat template of the model",
     )
     checked_weights: str | None = derived_from(
         "models.{model}.engine",
@@ -68,6 +81,15 @@ class Route:
         "models.{model}",
         reason="who runs WebSearch: the provider, or the gateway for models that cannot search",
     )
+
+    @property
+    def adaptive_thinking(self) -> bool:
+        return self.engine is not None and self.abilities.thinking.mode != "none"
+
+    @property
+    def mends(self) -> tuple[str, ...]:
+        """What the gateway changes in requests for the engine."""
+        return ENGINES[self.engine].gateway_mends if self.engine else ()
 
 
 def routes(fleet: Fleet) -> tuple[Route, ...]:
@@ -101,7 +123,11 @@ def _to_engine(
             context=model.context,
             output=model.output,
             base_model=None,
-            adaptive_thinking=engine.has_thinking(model),
+            abilities=abilities(model),
+            is_claude=False,
+            thinking_arguments=engine.thinking_arguments(
+                model, known_abilities(model).thinking.value
+            ),
             checked_weights=engine.cut_weights(model),
             running=running(model),
             web_search=web_search_by(fleet, model),
@@ -121,7 +147,9 @@ def _to_provider(fleet: Fleet, model: ProviderModel) -> Route:
         context=model.context,
         output=model.output,
         base_model=model.base_model,
-        adaptive_thinking=False,
+        abilities=abilities(model),
+        is_claude=is_claude(model),
+        thinking_arguments=None,
         checked_weights=None,
         running=None,
         web_search=web_search_by(fleet, model),

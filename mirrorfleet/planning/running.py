@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mirrorfleet.config import EngineModel
-from mirrorfleet.engines.registry import engine_of
+from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.provenance import derived_from
 
 
@@ -25,5 +25,4 @@ def running(model: EngineModel) -> RunningPlan | None:
     """Return the plan of a model's running engine; ``None`` if Mirrorfleet installs the engine."""
     if model.url is None:
         return None
-    tools = not engine_of(model).missing_tools(model)
-    return RunningPlan(model.url, model.name_at_engine, tools)
+    return RunningPlan(model.url, model.name_at_engine, abilities(model).tools)

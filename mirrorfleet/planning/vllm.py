@@ -9,10 +9,14 @@ from typing import Any, Literal
 
 from mirrorfleet.config import EngineModel, Fleet, Host, Hub, Secret
 from mirrorfleet.config.vllm import VllmModel, Weights
+from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.placement import assign, by_host
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
+from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
 from mirrorfleet.planning.provenance import derived_from
+
+TEMPLATE = "default-chat-template-kwargs"
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ class VllmPlan:
         "models.{model}.reasoning_parser",
         "models.{model}.family",
         reason="if unset, from the family in mirrorfleet/data/families.yml",
+    )
+    template_arguments: Mapping[str, Any] = derived_from(
+        "models.{model}.thinking",
+        "models.{model}.family",
+        "models.{model}.arguments.default-chat-template-kwargs",
+        reason="a request without thinking must not think: a client sends none if it is disabled",
     )
     arguments: Mapping[str, Any] = derived_from("models.{model}.arguments")
     environment: Mapping[str, str] = derived_from("models.{model}.environment")
@@ -213,6 +223,9 @@ def _engine(fleet: Fleet, model: VllmModel, host: Host, devices: Devices) -> Vll
         concurrency=model.concurrency,
         tool_parser=tool_parser(model),
         reasoning_parser=reasoning_parser(model),
+        template_arguments={}
+        if TEMPLATE in model.arguments
+        else defaults(model, known_abilities(model).thinking.value),
         arguments=model.arguments,
         environment=model.environment,
         api_key=model.api_key,

@@ -73,9 +73,9 @@ def _files(service: Service, observed: Observation) -> Iterator[Change]:
     if is_placed(service, observed):
         return
     name = service.generation
-    if not _found(service, name, observed):
-        # The generation is new: compare it with the current one.
-        name = current(service, observed)
+    is_new = not _found(service, name, observed)
+    if is_new:
+        name = current(service, observed)  # to compare with
     directory = f"{service.generations}/{name}"
     found, desired = _found(service, name, observed), _desired(service, name)
     texts = {member.name: member.content.decode() for member in service.members(name)}
@@ -86,6 +86,7 @@ def _files(service: Service, observed: Observation) -> Iterator[Change]:
                 old=f"{directory}/{file}",
                 new=None if file in service.secret_files else texts.get(file),
                 values_hidden=file == "environment",
+                by_hand=not is_new,
             )
 
 
@@ -101,7 +102,7 @@ def _state(service: Service, observed: Observation, *, renewed: bool) -> Iterato
     if unit.needs_reload:
         yield Change(f"{name} differs from what systemd has loaded")
     if f"{service.unit_path}.d/" in unit.drop_ins:
-        yield Change(f"{name} is overridden by {unit.drop_ins}")
+        yield Change(f"{name} is overridden by {unit.drop_ins}", by_hand=True)
 
 
 def _outdated(service: Service, observed: Observation, unit: UnitState) -> Iterator[Change]:

@@ -11,7 +11,7 @@ from typing import Any
 from mirrorfleet import fleet
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.planning import FleetPlan
-from mirrorfleet.runtime import host_keys, jump
+from mirrorfleet.runtime import host_keys, jump, pyinfra_command
 
 LOST_AFTER = 60
 """Seconds without a reply after which a connection counts as lost."""
@@ -24,7 +24,7 @@ def groups(module: str | Path) -> dict[str, list[Any]]:
 
     The data ``plan`` of each host is its plan. A fleet file with mistakes ends the program with all
     mistakes and no traceback. So does a missing known_hosts file, unless pyinfra only shows the
-    inventory.
+    inventory, and a misuse of pyinfra's command: see `pyinfra_command.py`.
     """
     try:
         planned = fleet.plan(fleet.load(Path(module).with_suffix(".yml")))
@@ -38,6 +38,7 @@ def groups(module: str | Path) -> dict[str, list[Any]]:
     for host in planned.fleet.hosts.values():
         for label in host.labels:
             labels.setdefault(label, []).append(host.name)
+    pyinfra_command.check(planned.hosts, ("hosts", Path(module).stem, *labels))
     # All present objects live until the end of the program. Garbage collection of them, the last
     # time at exit, would take a sixth of the time of a run without changes.
     gc.freeze()

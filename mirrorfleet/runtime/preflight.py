@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -12,7 +12,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem, lines
-from mirrorfleet.runtime import nodes, report, run, skipped
+from mirrorfleet.runtime import change_summary, nodes, report, run, skipped
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import observe
 from mirrorfleet.runtime.problems import error, skip, with_host
@@ -63,15 +63,17 @@ def _on_all(
     hosts = state.inventory.get_active_hosts()
     jobs = {host: state.fact_pool.spawn(step, host, roles) for host in hosts}
     gevent.joinall(list(jobs.values()), raise_error=True)
-    errors = []
+    errors, warnings = [], []
     for host, problem in [(host, problem) for host, job in jobs.items() for problem in job.value]:
         match problem.severity:
             case "error":
                 errors.append(with_host(host.name, problem))
             case "warning":
-                host.log(f"warning: {problem.text}", logger.warning)
+                warnings.append(with_host(host.name, problem))
             case "skip":
                 skipped.skip(host, problem)
+    for line in lines(warnings):
+        logger.warning("%s", line)
     return errors
 
 
@@ -117,26 +119,43 @@ def _fetch(host: Host, roles: Sequence[Role]) -> list[Problem]:
 
 def _announce(state: State, roles: Sequence[Role]) -> None:
     """Print what the run will change. For ``--diff``, read the changed files first."""
-    changes = {host: _changes(host, roles) for host in state.inventory.get_active_hosts()}
-    contents = {}
-    if state.config.DIFF:
-        facts = {host: report.facts(changes[host]) for host in changes}
-        readings = {
-            host: state.fact_pool.spawn(observe, host, more) for host, more in facts.items() if more
-        }
-        gevent.joinall(list(readings.values()), raise_error=True)
-        contents = {host: job.value for host, job in readings.items()}
+    hosts = state.inventory.get_active_hosts()
+    changes = {host: _changes(host, roles) for host in hosts}
+    run.current().changes = {host.name: found for host, found in changes.items()}
     logger.info("--> What will be changed:")
-    for host in changes:
-        found = contents.get(host)
-        report.print_changes(host, changes[host], found, with_diff=state.config.DIFF)
+    if state.config.DIFF:
+        _print_differences(
+            state, {host: [change for _, change in found] for host, found in changes.items()}
+        )
+    else:
+        for line in change_summary.lines(run.current().changes):
+            logger.info("%s", line)
+    for host in hosts:
         for role in roles:
             for notice in role.notices(run.plan_of(host), run.current().observed[host]):
                 host.log(f"note: {notice}", logger.warning)
 
 
-def _changes(host: Host, roles: Sequence[Role]) -> list[Change]:
-    """Return the changes of one host without duplicates: two roles may need the same package."""
+def _print_differences(state: State, changes: Mapping[Host, Sequence[Change]]) -> None:
+    facts = {host: report.facts(found) for host, found in changes.items()}
+    readings = {
+        host: state.fact_pool.spawn(observe, host, more) for host, more in facts.items() if more
+    }
+    gevent.joinall(list(readings.values()), raise_error=True)
+    for host, found in changes.items():
+        reading = readings.get(host)
+        # A greenlet that has ended is false.
+        report.print_differences(host, found, None if reading is None else reading.value)
+
+
+def _changes(host: Host, roles: Sequence[Role]) -> list[tuple[str, Change]]:
+    """Return the changes of one host, each with the title of its role.
+
+    Without duplicates: two roles may need the same package.
+    """
     plan, observed = run.plan_of(host), run.current().observed[host]
-    found = (change for role in roles for change in role.changes(plan, observed))
-    return list(dict.fromkeys(found))
+    found: dict[Change, str] = {}
+    for role in roles:
+        for change in role.changes(plan, observed):
+            found.setdefault(change, role.title)
+    return [(title, change) for change, title in found.items()]

@@ -1,4 +1,4 @@
-"""The changes of a run on each host, printed before the first change, with diffs on request."""
+"""The changes of a run on each host, with the difference of each text for `--diff`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Change:
 
     For ``--diff``: ``new`` is the new text of a file. Its present text is ``before``, or else is
     read from the path ``old`` on the host. With ``values_hidden``, the file has lines of
-    NAME=value, and the diff shows only the names.
+    NAME=value, and the diff shows only the names. ``by_hand``: another program or a person changed
+    what a run had written.
     """
 
     what: str
@@ -28,6 +29,7 @@ class Change:
     old: str = ""
     before: str | None = None
     values_hidden: bool = False
+    by_hand: bool = False
 
 
 def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
@@ -39,15 +41,13 @@ def facts(changes: Sequence[Change]) -> list[Fact[Any]]:
     ]
 
 
-def print_changes(
-    host: Host, changes: Sequence[Change], found: Observation | None, *, with_diff: bool
-) -> None:
-    """Print a host's changes. With diffs, ``found`` has the present contents."""
+def print_differences(host: Host, changes: Sequence[Change], found: Observation | None) -> None:
+    """Print a host's changes with their diffs; ``found`` has the present contents."""
     if not changes:
         host.log("no changes", logger.info)
     for change in changes:
         host.log(change.what, logger.info)
-        if with_diff and change.new is not None:
+        if change.new is not None:
             before = _before(change, found)
             for line in difference(before, change.new, change.values_hidden):
                 logger.info("      %s", line)

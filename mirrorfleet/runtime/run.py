@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -13,6 +13,7 @@ from pyinfra.context import ctx_host, ctx_state
 from mirrorfleet.config.problems import Part, Problem
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.report import Change
 
 Value = TypeVar("Value")
 
@@ -47,11 +48,13 @@ class Run:
     """One run. ``problems`` is the result of the preflight, ``None`` before it.
 
     ``observed`` has the observation of each host. ``skipped`` is by the name of the host's plan.
+    ``changes`` has what the run will change on each host, with the titles of the roles.
     """
 
     problems: list[Problem] | None = None
     observed: dict[Host, Observation] = field(default_factory=dict)
     skipped: dict[str, Skipped] = field(default_factory=dict)
+    changes: Mapping[str, Sequence[tuple[str, Change]]] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     is_reported: bool = False
     lock: Lock = field(default_factory=Lock)

@@ -158,7 +158,9 @@ def _drift(desired: Rules, observed: Observation) -> Iterator[Change]:
     elif table is None:
         yield Change(f"table {render.TABLE} of nftables is not loaded")
     elif observed[Content(LOADED)] != load_record(rules, table):
-        yield Change(f"table {render.TABLE} of nftables was changed since it was loaded")
+        yield Change(
+            f"table {render.TABLE} of nftables was changed since it was loaded", by_hand=True
+        )
     for path, text in units().items():
         if observed[File(path)] != f"644 root:root {_digest(text)}":
             how = "differs" if observed[File(path)] is not None else "is missing"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
 from mirrorfleet.config.web_search import WebSearch
+from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.planning import LitellmPlan, Route
 from mirrorfleet.roles.litellm.references import references, resolved, variables
 
@@ -177,6 +179,20 @@ def _deployment(
     if route.adaptive_thinking:
         # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
         information["supports_adaptive_thinking"] = True
+    if route.thinking_arguments:
+        information["mirrorfleet_thinking"] = thinking_information(route.thinking_arguments)
+    if not route.is_claude:
+        information["supports_vision"] = route.abilities.vision
+        # What mirrorfleet's hook keeps of a request for this deployment.
+        abilities = route.abilities
+        information["mirrorfleet_abilities"] = {
+            "vision": abilities.vision,
+            "documents": abilities.documents,
+            "tools": abilities.tools,
+        }
+    if route.engine is not None:
+        # What mirrorfleet_mends.py changes for this engine.
+        information["mirrorfleet_mends"] = list(route.mends)
     if route.checked_weights:
         # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
         information |= {
@@ -194,6 +210,11 @@ def _deployment(
         "litellm_params": {**parameters, **extra},
         "model_info": information,
     }
+
+
+def thinking_information(arguments: ThinkingArguments) -> dict[str, Any]:
+    """Return what mirrorfleet_thinking.py reads."""
+    return {**asdict(arguments), "efforts": list(arguments.efforts)}
 
 
 def _has_another(gateway: LitellmPlan, route: Route) -> bool:

@@ -17,6 +17,12 @@ from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.references import references
 from mirrorfleet.roles.litellm.references import variables as variables_of
+from mirrorfleet.roles.litellm.scripts import (
+    checks_windows,
+    mends_requests,
+    scripts,
+    translates_thinking,
+)
 from mirrorfleet.roles.litellm.software import ENVIRONMENTS
 from mirrorfleet.runtime import locks, tables
 from mirrorfleet.runtime.observe import Observation
@@ -31,29 +37,6 @@ KEYS = f"{ROOT}/{NAME}/keys"
 """Outside the generations, so that a change of keys needs no restart."""
 
 HERE = Path(__file__).parent
-
-SCRIPTS = (
-    "mirrorfleet_allowlist.py",
-    "mirrorfleet_auth.py",
-    "mirrorfleet_key_file.py",
-    "mirrorfleet_names.py",
-    "mirrorfleet_readiness.py",
-    "mirrorfleet_requests.py",
-    "mirrorfleet_routes.py",
-    "mirrorfleet_worker_recycling.py",
-    "mirrorfleet_workers.py",
-    "check_config.py",
-    "probe.py",
-)
-
-OLLAMA_SCRIPTS = (
-    "mirrorfleet_token_counts.py",
-    "mirrorfleet_ollama.py",
-    "mirrorfleet_prompt_parts.py",
-    "mirrorfleet_ollama_request.py",
-    "mirrorfleet_token_estimate.py",
-)
-"""Additional programs of a gateway with engines that truncate prompts."""
 
 PROGRAM = "mirrorfleet_database.py"
 """The program that starts LiteLLM with a database, in an image."""
@@ -132,8 +115,7 @@ def service(
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "names.json": json.dumps(served_names(gateway), indent=1) + "\n",
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
-            **_scripts(*SCRIPTS, *(OLLAMA_SCRIPTS if _checks_windows(gateway) else ())),
-            **(_scripts("mirrorfleet_web_search.py") if gateway.web_search else {}),
+            **_scripts(*scripts(gateway)),
             **running.files(gateway),
         },
         check=(f"{environment}/bin/python", "check_config.py"),
@@ -150,7 +132,7 @@ def service(
             directory=service.directory,
             keys=KEYS,
             held=str(PurePosixPath(HELD).parent),
-            state=str(PurePosixPath(COUNTS).parent) if _checks_windows(gateway) else "",
+            state=str(PurePosixPath(COUNTS).parent) if checks_windows(gateway) else "",
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
@@ -240,16 +222,15 @@ def hooks(gateway: LitellmPlan, workers: int) -> str:
         modules.append("mirrorfleet_workers")
     if gateway.max_requests_before_restart:
         modules.append("mirrorfleet_worker_recycling")
-    if _checks_windows(gateway):
-        modules.append("mirrorfleet_ollama")
+    if mends_requests(gateway):
+        modules.append("mirrorfleet_mends")
+    if checks_windows(gateway):
+        modules.append("mirrorfleet_ollama")  # checks a prompt as it was mended
+    if translates_thinking(gateway):
+        modules.append("mirrorfleet_thinking")
     if gateway.database:
         modules.append("mirrorfleet_database")
     return ",".join(f"{module}:install" for module in modules)
-
-
-def _checks_windows(gateway: LitellmPlan) -> bool:
-    """Return whether the gateway serves models whose engine truncates prompts."""
-    return any(route.checked_weights for route in gateway.routes)
 
 
 def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
@@ -272,7 +253,7 @@ def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int)
         "MIRRORFLEET_HELD": HELD,
         "PYTHONPATH": f"{ROOT}/{NAME}/current",
     }
-    if _checks_windows(gateway):
+    if checks_windows(gateway):
         found["MIRRORFLEET_COUNTS"] = COUNTS
     if not gateway.image:
         # An image has its own home directory, which may hold files.

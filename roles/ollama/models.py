@@ -47,6 +47,7 @@ def desired(plan: OllamaPlan) -> list[dict[str, Any]]:
             "digest": model.digest,
             "context": model.context,
             "gpus": len(plan.devices),
+            "abilities": dict(model.own_abilities),
             "body": _body(model),
             "recipe": _digest(model),
         }
@@ -94,7 +95,14 @@ def make(plan: OllamaPlan) -> Commands:
 
 def hooks(plan: OllamaPlan) -> str:
     """Return the shell functions that check whether the present models answer at ``$port``."""
-    models = [{"name": model.model, "gpus": len(plan.devices)} for model in plan.models]
+    models = [
+        {
+            "name": model.model,
+            "gpus": len(plan.devices),
+            **({"abilities": dict(model.own_abilities)} if model.own_abilities else {}),
+        }
+        for model in plan.models
+    ]
     return shell(
         HOOKS, program=PROGRAM, url=origin(plan.listen), models=json.dumps(models), ledger=LEDGER
     )
@@ -125,7 +133,9 @@ def _blob(plan: OllamaPlan, path: str) -> str:
 
 
 def _digest(model: OllamaModelPlan) -> str:
-    recipe = json.dumps([_body(model), model.digest], sort_keys=True)
+    # Other abilities in the fleet file: the server is asked again.
+    own = [dict(model.own_abilities)] if model.own_abilities else []
+    recipe = json.dumps([_body(model), model.digest, *own], sort_keys=True)
     return sha256(recipe.encode()).hexdigest()[:12]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mirrorfleet.planning.vllm import VllmPlan
+from mirrorfleet.planning.vllm import TEMPLATE, VllmPlan
 from mirrorfleet.runtime.paths import STATE
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,6 +27,8 @@ def arguments(engine: VllmPlan) -> list[str]:
         options += ["--enable-auto-tool-choice", f"--tool-call-parser={engine.tool_parser}"]
     if engine.reasoning_parser:
         options.append(f"--reasoning-parser={engine.reasoning_parser}")
+    if engine.template_arguments:
+        options.append(option(TEMPLATE, dict(engine.template_arguments)))
     for name in ("dtype", "quantization", "kv_cache_dtype", "max_num_seqs"):
         if value := getattr(engine, name):
             options.append(f"--{name.replace('_', '-')}={value}")

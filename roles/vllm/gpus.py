@@ -13,18 +13,15 @@ from packaging.version import InvalidVersion, Version
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
+from mirrorfleet.engines.vllm import model_config, window_use
+from mirrorfleet.engines.vllm.memory import overrun
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import fit
 from mirrorfleet.roles.vllm.facts import WeightsSize
-from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.runtime.facts import Content, Exists, Fact, Gpus, Unit
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error, warning
-
-SLACK = 1.05
-"""If a model exceeds the GPU memory by less than this factor, that is a warning, not an error: its
-files may have layers that vLLM does not load, such as those for speculative decoding."""
 
 FABRIC = "nvidia-fabricmanager.service"
 """The service that connects the GPUs of a host with NVSwitch."""
@@ -105,6 +102,25 @@ def problems(
     yield from _memory(engine, weights, observed)
 
 
+def notices(engine: VllmPlan, weights: str, observed: Observation) -> Iterator[str]:
+    """Yield what of the window wastes the GPUs, or probably overruns them."""
+    if engine.build != "cuda" or not engine.is_head:
+        return
+    gpus = observed[Gpus()].gpus
+    memory = min((gpus[at].memory for at in engine.devices if at < len(gpus)), default=0)
+    config, size = _model(engine, weights, observed)
+    if (
+        memory
+        and size
+        and (
+            found := window_use.notice(
+                engine.model, engine, engine.concurrency, config, size, memory
+            )
+        )
+    ):
+        yield found
+
+
 def _hint(observed: Observation) -> str:
     """Return the fix for the message of nvidia-smi, "" if it is unknown."""
     return next((hint for words, hint in HINTS.items() if words in observed[Gpus()].message), "")
@@ -145,16 +161,9 @@ def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Pro
             f"the GPU memory that '{engine.model}' needs is unknown until the host has its weights."
         )
         return
-    needs = need(engine, config, size)
-    room = memory * engine.gpu_memory_utilization
-    if needs and needs.bytes > room:
-        is_certain = needs.bytes > room * SLACK
-        yield (error if is_certain else warning)(
-            f"'{engine.model}' needs at least {needs.bytes / GIB:.1f} GiB on each GPU: "
-            f"{needs.how}. A GPU has {memory / GIB:.1f} GiB x {engine.gpu_memory_utilization} = "
-            f"{room / GIB:.1f} GiB.",
-            "Split it over more GPUs, set a smaller context, or set kv_cache_dtype: fp8.",
-        )
+    if found := overrun(engine, config, size, memory):
+        report = error if found.is_certain else warning
+        yield report(f"'{engine.model}' {found.mistake}", found.remedy)
 
 
 def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, int]:
@@ -166,8 +175,7 @@ def _model(engine: VllmPlan, place: str, observed: Observation) -> tuple[bytes, 
             config = reading.content(source / "config.json")
         except reading.Unreadable:
             config = b""  # weights_upload.files reports it
-        parts = list(source.glob("model-*-of-*.safetensors")) or [source / "model.safetensors"]
-        return config, sum(part.stat().st_size for part in parts if part.is_file())
+        return config, model_config.safetensors_bytes(source)
     return config, (observed[WeightsSize(place)] or 0)
 
 

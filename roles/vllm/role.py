@@ -90,6 +90,11 @@ class Vllm(ServiceRole[VllmPlan]):
             yield from python.changes(software.environment(engine), observed)
             yield from weights.changes(engine, observed)
 
+    def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        for engine in self.instances(plan):
+            place = weights.known_location(engine)
+            yield from gpus.notices(engine, place, observed)
+
     def generation_changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
         yield from super().generation_changes(plan, observed)
         for engine in self.instances(plan):

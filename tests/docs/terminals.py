@@ -52,10 +52,10 @@ def check(directory: Path) -> str:
     return _command(directory, "check", "small.yml")
 
 
-def plan(directory: Path) -> str:
+def why(directory: Path) -> str:
     """Draw where a derived value comes from."""
     del directory
-    return _command(ROOT, "plan", "inventories/prod.yml", "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS")
+    return _command(ROOT, "why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS", "inventories/prod.yml")
 
 
 def verify(directory: Path) -> str:
@@ -128,18 +128,19 @@ def _command(directory: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
     )
-    console = _console()
-    return _drawn(
-        f"mirrorfleet {' '.join(arguments)}",
-        lambda: console.print(Text(done.stdout + done.stderr), end=""),
-        console,
-    )
+    return printed(f"mirrorfleet {' '.join(arguments)}", done.stdout + done.stderr)
 
 
-def _console() -> Console:
+def printed(command: str, text: str, width: int = WIDTH) -> str:
+    """Draw a command and the text that it has printed."""
+    console = _console(width)
+    return _drawn(command, lambda: console.print(Text(text), end=""), console)
+
+
+def _console(width: int = WIDTH) -> Console:
     return Console(
         record=True,
-        width=WIDTH,
+        width=width,
         file=io.StringIO(),
         highlight=False,
         force_terminal=True,

@@ -15,12 +15,21 @@ import pytest
 from mirrorfleet import __version__
 from mirrorfleet.cli import commands
 from mirrorfleet.cli.command import Command
-from mirrorfleet.cli.commands import COMMANDS, group, short_help
+from mirrorfleet.cli.commands import COMMANDS, LIVE, OFFLINE, group, short_help
 from mirrorfleet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PROD = ROOT / "inventories" / "prod.yml"
 NAMES = list(COMMANDS)
+PATHS = [
+    (name, *subcommand)
+    for name, loader in COMMANDS.items()
+    for command in [loader()]
+    for subcommand in (
+        [(each,) for each in command.commands] if isinstance(command, click.Group) else [()]
+    )
+]
+"""Every command and subcommand, by its words."""
 
 
 def loaded(*arguments: str, **variables: str) -> set[str]:
@@ -62,27 +71,31 @@ def test_help_and_completion_import_no_command() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_imports_only_its_own_module(name: str) -> None:
     modules = loaded(name, "--help")
-    commands = {command for command in NAMES if f"mirrorfleet.cli.{command}" in modules}
+    places = ("mirrorfleet.cli", "mirrorfleet.cli.live")
+    commands = {each for each in NAMES if any(f"{place}.{each}" in modules for place in places)}
     assert commands == {name}
     assert not {"pyinfra", "gevent", "paramiko"} & modules
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_help_fits_80_columns_and_has_examples_that_parse(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert main([name, "--help"]) == 0
+    assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    command = COMMANDS[name]()
+    command = COMMANDS[path[0]]()
+    assert (command.help or "").startswith(short_help(COMMANDS[path[0]]))
+    for name in path[1:]:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
     assert isinstance(command, Command) and command.examples
-    assert (command.help or "").startswith(short_help(COMMANDS[name]))
     for example in command.examples:
         assert f"\n  {example}\n" in text
-        program, chosen, *arguments = shlex.split(example.partition(" >")[0])
-        assert (program, chosen) == ("mirrorfleet", name)
-        command.make_context(name, arguments)
+        program, *words = shlex.split(example.partition(" >")[0])
+        assert (program, *words[: len(path)]) == ("mirrorfleet", *path)
+        command.make_context(path[-1], words[len(path) :])
 
 
 def test_the_list_of_commands_has_one_line_each(
@@ -91,8 +104,9 @@ def test_the_list_of_commands_has_one_line_each(
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    at = lines.index("Commands:")
-    assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(NAMES)]] == NAMES
+    for title, table in (("Commands on your machine:", OFFLINE), ("Commands on hosts:", LIVE)):
+        at = lines.index(title)
+        assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(table)]] == list(table)
 
 
 def test_completion_suggests_commands_with_their_help() -> None:
@@ -137,7 +151,7 @@ def test_a_usage_error_is_one_line_with_a_fix(
 
 def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+    assert "Commands on hosts:" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_with_130(

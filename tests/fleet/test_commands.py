@@ -61,8 +61,8 @@ def test_every_value_of_a_plan_has_a_provenance(path: Path) -> None:
                 assert "{" not in source.key, f"{where} comes from {source.key}"
 
 
-def test_plan_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(PROD), "--host", "gpu-a"]) == 0
+def test_show_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(PROD), "--values", "--host", "gpu-a"]) == 0
     output = capsys.readouterr().out
     _, _, origin = output.partition("engines.coder.context = 262144\n")
     number = origin.split("prod.yml:")[1].split()[0]
@@ -70,11 +70,11 @@ def test_plan_names_the_line_of_each_value(capsys: pytest.CaptureFixture[str]) -
     assert "gw-a" not in output
 
 
-def test_plan_has_one_line_per_value_at_any_width(
+def test_show_has_one_line_per_value_at_any_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    assert main(["plan", str(PROD), "--host", "gw-a"]) == 0
+    assert main(["show", str(PROD), "--values", "--host", "gw-a"]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("gateway.max_requests_before_restart = 20000")
     assert lines[at + 1] == f"    {PROD}:45 gateway.max_requests_before_restart"
@@ -96,7 +96,7 @@ def test_a_table_is_as_wide_as_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(PROD), "--why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS"]) == 0
+    assert main(["why", "CLAUDE_CODE_MAX_CONTEXT_TOKENS", str(PROD)]) == 0
     output = capsys.readouterr().out
     assert output.startswith("clients.users.ada.settings.env.CLAUDE_CODE_MAX_CONTEXT_TOKENS, ")
     assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS = 249376\n" in output
@@ -108,53 +108,53 @@ def test_why_follows_a_value_through_the_layers(capsys: pytest.CaptureFixture[st
 def test_why_an_ollama_server_has_an_option_of_one_model(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    main(["plan", str(HERE / "good" / "ollama-beside-vllm.yml"), "--why", "keep_alive"])
+    main(["why", "keep_alive", str(HERE / "good" / "ollama-beside-vllm.yml")])
     output = capsys.readouterr().out
     assert "ollama-beside-vllm.yml:18 models.helper.keep_alive: -1" in output
 
 
 def test_why_a_model_has_its_parsers(capsys: pytest.CaptureFixture[str]) -> None:
     fleet = str(HERE / "good" / "parsers.yml")
-    main(["plan", fleet, "--why", "engines.mixed.tool_parser"])
+    main(["why", "engines.mixed.tool_parser", fleet])
     output = capsys.readouterr().out
     assert "models.mixed.tool_parser: qwen3_xml" in output
-    main(["plan", fleet, "--why", "engines.of-a-family.tool_parser"])
+    main(["why", "engines.of-a-family.tool_parser", fleet])
     output = capsys.readouterr().out
     assert "models.of-a-family.family: qwen3.6" in output
     assert "if unset, from the family in mirrorfleet/data/families.yml" in output
-    main(["plan", fleet, "--why", "engines.named.environment"])
+    main(["why", "engines.named.environment", fleet])
     assert "models.named.environment.NCCL_DEBUG: WARN" in capsys.readouterr().out
 
 
 def test_why_of_a_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(PROD), "--why", "gateway.port"]) == 0
+    assert main(["why", "gateway.port", str(PROD)]) == 0
     assert "    gateway.port: not in the file, default 4000\n" in capsys.readouterr().out
 
 
 def test_why_of_an_unknown_value(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(PROD), "--why", "wrokers"]) == 1
+    assert main(["why", "wrokers", str(PROD)]) == 1
     assert "Did you mean 'workers'?" in capsys.readouterr().err
 
 
 def test_why_compares_dotted_keys(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(PROD), "--why", "gateway.worker"]) == 1
+    assert main(["why", "gateway.worker", str(PROD)]) == 1
     assert "Did you mean 'gateway.workers'?" in capsys.readouterr().err
 
 
 def test_a_misused_option_refers_to_the_help_of_its_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["plan", "--why"]) == 2
+    assert main(["why", "workers", "--host"]) == 2
     assert capsys.readouterr().err == (
-        "mirrorfleet plan: option '--why' requires an argument. See `mirrorfleet plan --help`.\n"
+        "mirrorfleet why: option '--host' requires an argument. See `mirrorfleet why --help`.\n"
     )
 
 
-def test_plan_as_json_has_references_instead_of_secrets(
+def test_show_as_json_has_references_instead_of_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-the-secret-itself")
-    assert main(["plan", str(PROD), "--json", "--host", "gw-a"]) == 0
+    assert main(["show", str(PROD), "--json", "--host", "gw-a"]) == 0
     output = capsys.readouterr().out
     assert json.loads(output)["gw-a"]["gateway"]["master_key"]["value"] == "LITELLM_MASTER_KEY"
     assert "sk-the-secret-itself" not in output
@@ -261,10 +261,10 @@ def test_the_schema_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == SCHEMA.read_text("utf-8")
 
 
-def test_plan_imports_neither_pyinfra_nor_roles() -> None:
+def test_show_imports_neither_pyinfra_nor_roles() -> None:
     program = (
         "import sys; from mirrorfleet.cli.main import main\n"
-        f"assert main(['plan', {str(PROD)!r}, '--json']) == 0; print(*sys.modules)"
+        f"assert main(['show', {str(PROD)!r}, '--json']) == 0; print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

@@ -14,6 +14,9 @@ NAMES_AN_ENGINE = re.compile(r"vllm|ollama", re.IGNORECASE)
 NAMED_FOR_ANOTHER_REASON = {
     "deploys/remove_weights.py": "a deploy for vLLM only",
     "deploys/verify_weights.py": "a deploy for vLLM only",
+    "mirrorfleet/jobs/sizing/__init__.py": "proposals for vLLM only",
+    "mirrorfleet/jobs/sizing/report.py": "proposals for vLLM only",
+    "mirrorfleet/jobs/sizing/source.py": "proposals for vLLM only",
     "mirrorfleet/jobs/drivers.py": "the GPUs of a host are a fact of vLLM",
     "mirrorfleet/cli/pages/families.py": "the page of vLLM's parsers",
     "mirrorfleet/data/families.yml": "vLLM's parsers",

@@ -229,12 +229,12 @@ def test_a_plan_shows_names_with_braces_and_line_breaks(
     group["settings"] = {"env": env}
     path = tmp_path / "fleet.yml"
     path.write_text(yaml.safe_dump(config))
-    assert main(["plan", str(path)]) == 0
+    assert main(["show", str(path), "--values"]) == 0
     printed = capsys.readouterr().out
     assert all(line.isprintable() for line in printed.splitlines())
     for name in ("{user}", "{x}", "A\\nB", "{", "}"):
         assert f"settings.env.{name} " in printed
-    assert main(["plan", str(path), "--why", "env.{x}"]) == 0
+    assert main(["why", "env.{x}", str(path)]) == 0
     assert "settings.env.{x}: 2" in capsys.readouterr().out
 
 

@@ -14,7 +14,7 @@ FLEET = """\
 version: 1
 name: x
 firewall: none
-hosts: {gpu: {address: 10.0.0.2, gpus: {count: 64}}}
+hosts: {gpu: {address: 10.0.0.2, gpus: {count: 64, memory: 80}}}
 models:
   m: {engine: vllm, version: 0.32.0, weights: {push: w}, family: hermes, hosts: [gpu],
       context: 65536, output: 8192, tensor_parallel: 24}
@@ -31,6 +31,14 @@ STRANGE = [
     b'{"max_position_embeddings": 1000000, "rope_parameters": {"a": {"factor": NaN}, "b": 1}}',
     b'{"max_position_embeddings": true, "rope_scaling": [4]}',
     b'{"text_config": 5}',
+    b'{"num_hidden_layers": 4, "num_attention_heads": 24, "hidden_size": Infinity}',
+    b'{"num_hidden_layers": 2, "layer_types": [7, null], "num_attention_heads": 24}',
+    b'{"num_hidden_layers": 2, "layer_types": ["sliding_attention", "sliding_attention"],'
+    b' "num_attention_heads": 24, "head_dim": 8}',
+    b'{"num_hidden_layers": 2, "full_attention_interval": 2, "linear_num_value_heads": "x",'
+    b' "num_attention_heads": 24, "head_dim": 8}',
+    b'{"num_hidden_layers": 2, "kv_lora_rank": 8, "qk_rope_head_dim": [1]}',
+    b'{"num_hidden_layers": 2, "num_attention_heads": 24, "head_dim": 8, "attn_type_list": 3}',
 ]
 
 

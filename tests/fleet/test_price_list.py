@@ -8,8 +8,9 @@ from mirrorfleet.data.price_list import Listed, listed
 
 RELEASE = "1.106.2"
 
-HAIKU = Listed(200_000, 64_000, has_price=True)
-GPT_4O = Listed(128_000, 16_384, has_price=True)
+HAIKU = Listed(200_000, 64_000, True, frozenset({"vision", "documents", "thinking"}))
+GPT_4O = Listed(128_000, 16_384, True, frozenset({"vision", "documents"}))
+AZURE_4O = Listed(128_000, 16_384, True, frozenset({"vision"}))
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,10 @@ GPT_4O = Listed(128_000, 16_384, has_price=True)
         ("bedrock", "converse/global.anthropic.claude-haiku-4-5-20251001-v1:0", None, HAIKU),
         ("vertex_ai", "claude-haiku-4-5@20251001", None, HAIKU),
         ("openai", "gpt-4o", None, GPT_4O),
-        ("azure", "gpt-4o", None, GPT_4O),
-        ("azure", "responses/gpt-4o", None, GPT_4O),
-        ("azure", "our-deployment", "azure/gpt-4o", GPT_4O),
-        ("openai_compatible", "our-model", "gpt-4o", GPT_4O),
+        ("azure", "gpt-4o", None, AZURE_4O),
+        ("azure", "responses/gpt-4o", None, AZURE_4O),
+        ("azure", "our-deployment", "azure/gpt-4o", AZURE_4O),
+        ("openai_compatible", "our-model", "gpt-4o", AZURE_4O),
         ("azure", "our-deployment", None, None),
         ("azure", "gpt-4o", "azure/our-deployment", None),
         ("openai", "claude-haiku-4-5", None, None),

@@ -91,7 +91,7 @@ def test_a_new_repository_passes_the_check_from_any_directory(
     ):
         done = run(environment / "mirrorfleet", "check", path, cwd=directory)
         assert (done.returncode, done.stdout) == (0, f"{path}: 3 hosts, no mistakes\n")
-        done = run(environment / "mirrorfleet", "plan", path, cwd=directory)
+        done = run(environment / "mirrorfleet", "show", "--values", path, cwd=directory)
         assert done.returncode == 0, done.stderr
         assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS" in done.stdout
 

@@ -24,6 +24,31 @@ FLEET = Path(__file__).with_name("derived.yml")
 
 # The beginning of mirrorfleet_names.NO_WEB_SEARCH.
 NO_WEB_SEARCH = "web_search: WebSearch is not available with the model coder."
+# Models of each kind of thinking, each with a group of its own.
+KINDS = """
+models:
+  never: &url
+    engine: vllm
+    url: http://10.0.0.9:8000
+    family: hermes
+    context: 131072
+    output: 8192
+  graded: {<<: *url, family: deepseek-v4.1}
+  always: {<<: *url, family: minimax-m2}
+  own: {<<: *url, family: qwen3, thinking: {mode: switchable, efforts: [low, medium, high]}}
+developers:
+  never: &group
+    hosts: [dev]
+    users: [never]
+    model: never
+    models: [never]
+    version: 2.1.330
+    settings: {env: {CLAUDE_CODE_EFFORT_LEVEL: max}}
+    key: {env: F}
+  graded: {<<: *group, users: [graded], model: graded, models: [graded], key: {env: G}}
+  always: {<<: *group, users: [always], model: always, models: [always], key: {env: H}}
+  own: {<<: *group, users: [own], model: own, models: [own], key: {env: I}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +74,8 @@ def home(gateway: Recorder, tmp_path: Path) -> Home:
 
 def created_home(gateway: Recorder, place: Path, group: str) -> Path:
     """Create the home of a group's one developer below ``place``, as a run leaves it."""
-    clients = _clients(place, f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n")
+    content = f"include: {FLEET}\ngateway: {{url: '{gateway.url}'}}\n{KINDS}"
+    clients = _clients(place, content)
     client, home = clients[group], place / group
     assignment = assignment_of(client)
     (home / assignment.directory).mkdir(parents=True)
@@ -139,6 +165,31 @@ def test_effort_is_limited_to_the_levels_of_the_family(
     """The group ``oss`` sets max. The family of ``local`` only turns thinking on and off."""
     ask(home(group), client)
     assert first_request(gateway).get("output_config") == effort
+
+
+@pytest.mark.parametrize(
+    ("group", "thinking", "effort"),
+    [
+        ("never", None, None),
+        ("always", "adaptive", None),
+        ("graded", "adaptive", {"effort": "max"}),
+        ("own", "adaptive", {"effort": "high"}),
+    ],
+)
+def test_each_kind_of_thinking_is_requested_as_the_model_supports_it(
+    group: str,
+    thinking: str | None,
+    effort: dict[str, str] | None,
+    client: Path,
+    home: Home,
+    gateway: Recorder,
+) -> None:
+    """Each group sets the effort max."""
+    ask(home(group), client)
+    request = first_request(gateway)
+    assert request.get("thinking", {}).get("type") == thinking
+    if group != "never":  # the gateway removes the effort for it
+        assert request.get("output_config") == effort
 
 
 @pytest.mark.parametrize(

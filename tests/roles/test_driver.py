@@ -70,7 +70,7 @@ def test_a_host_that_runs_the_driver_or_has_none_in_the_fleet_file_stays_unchang
     for answers in unchanged.values():
         traffic, log = run(plan, answers, caplog)
         assert traffic.round_trips == (1, 0)
-        assert "no changes" in log
+        assert "No changes on 1 host." in log
         assert "reboot" not in log
     traffic, _ = run(replace(plan, driver=None), OFFERED, caplog)
     assert traffic.round_trips == (1, 0)

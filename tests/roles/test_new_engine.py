@@ -208,7 +208,7 @@ def test_developers_settings_match_its_abilities(tmp_path: Path) -> None:
     abilities = dict(
         pair.split("=") for pair in environment["CLAUDE_CODE_MODEL_CAPABILITIES"].split(";")
     )
-    assert abilities["parrot"] == "-mid_conv_system,-mid_conv_tool_change,-effort"
+    assert abilities["parrot"] == "-mid_conv_system,-mid_conv_tool_change"
     assert environment["CLAUDE_CODE_ATTRIBUTION_HEADER"] == "0"
 
 

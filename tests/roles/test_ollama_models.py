@@ -215,6 +215,51 @@ def test_a_model_without_tool_support(host: OllamaHost) -> None:
     assert host.names() == {"gemma3:4b"}
 
 
+def test_a_model_without_tools_that_the_file_declares(host: OllamaHost) -> None:
+    plan = host.ollama(helper={**HELPER, "weights": "gemma3:4b", "tools": False})
+    host.start(plan)
+    assert host.make(plan).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "abilities", "problem"),
+    [
+        ("qwen3:4b", {"vision": True}, "vision: true, but Ollama reports that the model has no"),
+        ("qwen3:4b", {"thinking": True}, "thinking: true, but Ollama reports that the model has"),
+        ("qwen3-vl:8b", {"vision": False}, "vision: false, but Ollama reports that the model rea"),
+        ("qwen3-vl:8b", {"thinking": False}, "thinking: false, but Ollama reports that the model"),
+        ("qwen3-vl:8b", {"vision": True, "thinking": True}, ""),
+        ("qwen3:4b", {"vision": False, "thinking": False}, ""),
+    ],
+)
+def test_abilities_of_the_file_are_compared_with_those_that_ollama_reports(
+    host: OllamaHost, weights: str, abilities: dict[str, bool], problem: str
+) -> None:
+    plan = host.ollama(helper={**HELPER, "weights": weights, **abilities})
+    host.start(plan)
+    done = host.make(plan)
+    assert done.returncode == (NEVER if problem else 0)
+    assert problem in done.stderr
+    assert ("helper:latest" in host.names()) is not bool(problem)
+
+
+def test_an_ability_is_compared_again_after_a_change(host: OllamaHost) -> None:
+    host.start(host.ollama(helper=HELPER))
+    assert host.make(host.ollama(helper=HELPER)).returncode == 0
+    changed = host.ollama(helper={**HELPER, "vision": True})
+    assert host.make(changed).returncode == NEVER
+
+
+def test_vision_that_the_file_does_not_mention_is_a_warning(host: OllamaHost) -> None:
+    plan = host.ollama(helper={**HELPER, "weights": "qwen3-vl:8b"})
+    host.start(plan)
+    done = host.make(plan)
+    assert done.returncode == 0
+    assert (
+        "helper: warning: it reads images, but the gateway removes them. Write vis" in done.stdout
+    )
+
+
 def test_a_tag_must_have_the_configured_digest(host: OllamaHost) -> None:
     host.start(host.ollama(helper=HELPER))
     host.make(host.ollama(helper=HELPER))

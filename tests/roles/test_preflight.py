@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from mirrorfleet.config.vllm import Weights
+from mirrorfleet.engines.vllm.memory import GIB, need
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.litellm.role import Litellm
 from mirrorfleet.roles.system import role as system
@@ -18,7 +19,6 @@ from mirrorfleet.roles.system.facts import Addresses, Clock
 from mirrorfleet.roles.system.role import System
 from mirrorfleet.roles.vllm import command_line, gpus, software
 from mirrorfleet.roles.vllm.facts import WeightsSize
-from mirrorfleet.roles.vllm.memory import GIB, need
 from mirrorfleet.roles.vllm.role import Vllm
 from mirrorfleet.runtime.facts import Content, Exists, Gpu, GpuReport, Gpus, Unit, UnitState
 from mirrorfleet.runtime.observe import Observation, assumed, parse
@@ -121,7 +121,7 @@ def test_an_unknown_configuration_has_no_estimate(engine: VllmPlan, config: byte
 
 def test_unknown_layers_count_only_with_their_weights(engine: VllmPlan) -> None:
     assert gib_per_gpu(engine, {**QWEN3, "hybrid_override_pattern": "M-M*"}, weights=57) == 28.5
-    assert gib_per_gpu(engine, {**QWEN3, "full_attention_interval": 4}) == 1.5
+    assert gib_per_gpu(engine, {**QWEN3, "full_attention_interval": 4}, weights=57) == 28.5
     offloaded = replace(engine, arguments={"cpu-offload-gb": 10})
     assert need(offloaded, json.dumps(QWEN3).encode(), GIB) is None
     assert need(replace(engine, quantization="fp8"), json.dumps(QWEN3).encode(), GIB) is None
@@ -319,6 +319,28 @@ def test_weights_to_push_are_checked_on_the_controller(plans: Planned, tmp_path:
     (tmp_path / "consolidated.safetensors").write_text("the same once more")
     [reason] = problems_of(plans, with_values(found(80), {CONFIG: None}), weights=weights)
     assert "weights 100.0 GiB (200.0 GiB / 2)" in reason
+
+
+def test_the_window_of_a_live_engine_is_judged_by_its_gpus(plans: Planned) -> None:
+    def notes(observed: Observation, **other: Any) -> list[str]:
+        plan = plans("prod").hosts["gpu-c"]
+        engine = replace(plan.engines_of(VllmPlan)[0], **other)
+        return list(gpus.notices(engine, PLACE, observed))
+
+    trained = with_config(max_position_embeddings=262144, vocab_size=151936)
+    [note] = notes(trained)
+    assert note == (
+        "models.helper.context is 131072, but the model was trained for 262144 tokens, and by "
+        "estimate 2 windows of 262144 tokens fit the GPUs. Write context: 262144, or use fewer "
+        "GPUs."
+    )
+    assert notes(trained, context=262144) == []
+    assert notes(trained, build="cpu") == []
+    assert notes(with_values(trained, {WeightsSize(PLACE): None})) == [], "no weights yet"
+    assert notes(found(0)) == [], "memory shared with the machine"
+    [note] = notes(found(40))
+    assert note.startswith("models.helper.context is 131072, but by estimate 0.")
+    assert "the engine must hold one window. Write context:" in note
 
 
 @pytest.mark.usefixtures("offline_cache")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from pathlib import Path
 
 import click
@@ -51,24 +52,40 @@ def test_a_converged_fleet_has_no_changes(
 ) -> None:
     mirror(plans("lab").hosts, found, diff=True)
     assert [line.split("] ")[1].strip() for line in report(log)] == ["no changes"] * 4
+    log.clear()
+    mirror(plans("lab").hosts, found)
+    assert report(log) == ["No changes on 4 hosts."]
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_missing_things_are_reported_once(plans: Planned, log: pytest.LogCaptureFixture) -> None:
+def test_missing_things_are_counted_and_equal_hosts_share_a_block(
+    plans: Planned, log: pytest.LogCaptureFixture
+) -> None:
     hosts = plans("lab").hosts
     mirror(hosts, {name: bare(plan) for name, plan in hosts.items()})
-    lines = report(log)
-    for line in (
-        "[gpu]  package libnuma1 is missing",
-        "[gpu]  user mirrorfleet-vllm is missing",
-        "[gpu]  vllm-tiny: environment is missing",
-        "[gw-2] litellm: config.yaml is missing",
-        f"[gw-2] {LITELLM} will be restarted",
-        "[dev]  ~ada/.claude/settings.json is missing",
-        "[dev]  ~ada/.claude/mirrorfleet-key is missing",
-    ):
-        assert line in lines
-    assert len(lines) == len(set(lines))
+    lines = [re.sub(r"(environments/.*)-[0-9a-f]{8} ", r"\1-DIGEST ", line) for line in report(log)]
+    assert lines[: lines.index("dev")] == [
+        "gpu",
+        "Firewall: new: package nftables, 3 files",
+        "Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing",
+        "Ports: /etc/systemd/system/mirrorfleet-ports.service is missing",
+        "vLLM: new: packages python3, curl, libnuma1, system user mirrorfleet-vllm, 5 files",
+        "vLLM: /opt/mirrorfleet/vllm/environments/0.32.0-cpu-DIGEST is missing for Python 3.11.2",
+        "vLLM: mirrorfleet-vllm-tiny.service will be restarted",
+        "gw-1, gw-2",
+        "Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing",
+        "Ports: /etc/systemd/system/mirrorfleet-ports.service is missing",
+        "LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, 16 files",
+        "LiteLLM: /opt/mirrorfleet/litellm/environments/1.106.2-DIGEST is missing for "
+        "Python 3.11.2",
+        f"LiteLLM: {LITELLM} will be restarted",
+    ]
+    assert lines[lines.index("dev") :] == [
+        "dev",
+        "Claude Code: new: 6 files",
+        "Claude Code: /usr/local/bin/claude links to nothing",
+        "4 of 4 hosts will change.",
+    ]
 
 
 @pytest.mark.usefixtures("offline_cache")

@@ -35,7 +35,8 @@ class Hub:
 
     ``sent`` holds name, first byte and credential of each response with a file. ``breaks``,
     ``stalls`` and ``corrupts`` map the name of a file to the number of bytes after which its
-    connection breaks (once), or stalls, and to the number of corrupted responses.
+    connection breaks (once), or stalls, and to the number of corrupted responses. ``branches`` maps
+    a branch to its revision.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class Hub:
     breaks: dict[str, int] = field(default_factory=dict)
     stalls: dict[str, int] = field(default_factory=dict)
     corrupts: dict[str, int] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
     sent: list[tuple[str, int, str | None]] = field(default_factory=list)
 
 
@@ -79,7 +81,8 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             path = unquote(self.path.partition("?")[0])
-            match path.strip("/").split("/"):
+            parts = path.strip("/").split("/")
+            match [hub.branches.get(part, part) for part in parts]:
                 case ["api", "models", owner, name, "tree", revision]:
                     if directory := self.files(owner, name, revision):
                         self.send(200, json.dumps(listing(directory)).encode())

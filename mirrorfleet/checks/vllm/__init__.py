@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks.vllm import (
+    abilities,
     arguments,
     environment,
+    memory,
     nodes,
     parsers,
     paths,
@@ -18,5 +20,15 @@ from mirrorfleet.config.problems import Problem
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    for check in (arguments, weights, parsers, environment, paths, nodes, releases):
+    for check in (
+        arguments,
+        weights,
+        memory,
+        parsers,
+        abilities,
+        environment,
+        paths,
+        nodes,
+        releases,
+    ):
         yield from check.problems(fleet)

@@ -47,6 +47,17 @@ def _family(fleet: Fleet, model: AnyVllmModel) -> Iterator[Problem]:
 
 def family_of(word: str, families: Mapping[str, Any]) -> str:
     """Return a suggestion if ``word`` is the name of a model instead of a family; else empty."""
+    family, model = _family_and_model(word, families)
+    return f"Write '{family}', the family of {model}." if family else ""
+
+
+def family_named(word: str) -> str:
+    """Return the family of a model by its name, such as Qwen/Qwen3-Coder-Next-FP8; else empty."""
+    return _family_and_model(word, table("families"))[0]
+
+
+def _family_and_model(word: str, families: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the family of a model's name and the listed model; empty if there is none."""
     models = [
         (_dashed(model), model, name, content)
         for name, content in families.items()
@@ -58,10 +69,10 @@ def family_of(word: str, families: Mapping[str, Any]) -> str:
         for dashed, model, family, content in models:
             # Instruct models do not think: a reasoning parser would misread their answers.
             if name == dashed and not (is_instruct and "reasoning_parser" in content):
-                return f"Write '{family}', the family of {model}."
+                return family, model
         variant = _VARIANT.search(name)
         if variant is None:
-            return ""
+            return "", ""
         is_instruct = is_instruct or variant[0] in ("-instruct", "-it")
         name = name[: variant.start()]
 

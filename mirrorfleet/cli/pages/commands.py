@@ -23,7 +23,8 @@ current directory and `inventories/`: the only one with `version: 1` that no oth
 |---|---|
 | 0 | success; warnings alone do not change it |
 | 1 | a mistake in the fleet file, or a failure; each is printed |
-| 2 | misuse: an unknown command or option, or no fleet file |
+| 2 | misuse: an unknown command or option, no fleet file, or no host for `--limit` |
+| 3 | `plan --exit-code`: something would change |
 | 130 | interrupted by Ctrl-C |
 
 Every command has `--help`. For shell completion, add
@@ -44,9 +45,21 @@ def markdown() -> str:
 
 
 def _section(top: click.Context, name: str, command: click.Command) -> Iterator[str]:
-    """Yield the lines of one command: usage, help, parameters and examples."""
+    """Yield the lines of one command, and of its subcommands."""
     context = click.Context(command, info_name=name, parent=top)
-    yield f"\n## mirrorfleet {name}\n"
+    yield f"\n## {context.command_path}\n"
+    if isinstance(command, click.Group):
+        yield inspect.cleandoc(command.help or "")
+        for subcommand in command.commands.values():
+            inner = click.Context(subcommand, info_name=subcommand.name, parent=context)
+            yield f"\n### {inner.command_path}\n"
+            yield from _command(inner, subcommand)
+    else:
+        yield from _command(context, command)
+
+
+def _command(context: click.Context, command: click.Command) -> Iterator[str]:
+    """Yield usage, help, parameters and examples."""
     yield f"    {context.command_path} {' '.join(command.collect_usage_pieces(context))}\n"
     yield inspect.cleandoc(command.help or "")
     yield "\n| argument or option | meaning |\n|---|---|"

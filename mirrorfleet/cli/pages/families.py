@@ -29,6 +29,7 @@ COLUMNS = (
     "tool parser",
     "reasoning parser",
     "thinking",
+    "vision",
     "needs",
     "notes",
     "sources",
@@ -44,9 +45,13 @@ model of the family `hermes` calls tools there; the weights of the others are to
 At each start, an engine proves its parsers: a model with the wrong one does not serve, and the run
 reports it ([how engines are proved](../explanation/engines.md#vllm-after-the-start)).
 
-**Thinking**: *always*, or the default of the chat template and the arguments that switch it.
-Set the default of an engine by `arguments: {default-chat-template-kwargs: {…}}`. *Effort* lists the
-values of `reasoning_effort` that the models know.
+**Thinking**: *always*, or the default of the chat template and the arguments that switch it. The
+gateway writes these arguments into requests, so on, off and effort mean what the client requests.
+*Effort* lists the values of `reasoning_effort` that the models know.
+[Abilities](../how-to/abilities.md) describes the rules.
+
+**Vision**: the models that read images. If only some models of a family do, the name of the weights
+decides.
 
 **Needs**: options belong below `arguments` of the model. A chat template that is named comes with
 vLLM's sources, in `examples/`, not with its package: put it on the hosts and write
@@ -79,10 +84,17 @@ def _row(name: str, family: Mapping[str, Any]) -> tuple[str, ...]:
         ", ".join(family["models"]),
         *(_code(family.get(f"{kind}_parser")) for kind in ("tool", "reasoning")),
         "; ".join(_thinking(family.get("thinking"))),
+        _vision(family),
         "; ".join(_needs(family)),
         " ".join(family[key] for key in ("limits", "note") if key in family),
         ", ".join(family["sources"]),
     )
+
+
+def _vision(family: Mapping[str, Any]) -> str:
+    """Return the models that read images; "all" if these are all models of the family."""
+    seeing = family.get("vision", [])
+    return "all" if seeing and {*family["models"]} <= {*seeing} else ", ".join(seeing) or "none"
 
 
 def _code(text: str | None) -> str:
@@ -99,6 +111,8 @@ def _thinking(thinking: Mapping[str, Any] | None) -> Iterator[str]:
         for state, word in (("enabled", "on"), ("disabled", "off")):
             if state in thinking and state != thinking["default"]:
                 yield f"{word} by `{_arguments(thinking[state])}`"
+    if thinking is not None and "always" in thinking:
+        yield f"always: {', '.join(thinking['always'])}"
     if thinking is not None and "efforts" in thinking:
         yield f"effort {', '.join(thinking['efforts'])}"
 

@@ -25,7 +25,9 @@ def markdown() -> str:
     """Return the page in Markdown: one table for each part of the file."""
     schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
     parts = [*_part(TOP, schema), *_part("`secret`", schema["$defs"]["secret"])]
-    return "\n".join([HEAD, *parts])
+    # Several kinds of models have the same mapping, such as `thinking`.
+    sections = dict.fromkeys("\n".join(parts).split("\n## "))
+    return HEAD + "\n" + "\n## ".join(sections)
 
 
 def _part(title: str, schema: Schema) -> Iterator[str]:

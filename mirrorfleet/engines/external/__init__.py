@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.abilities import NO_THINKING
 from mirrorfleet.config.external import ExternalModel, external
 from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.known import KnownAbilities, assumed
 from mirrorfleet.engines.protocol import Engine, Listener
 
 
@@ -32,13 +35,9 @@ class External(Engine[ExternalModel]):
         """Yield nothing: it runs on no host of the fleet."""
         return iter(())
 
-    def missing_tools(self, model: ExternalModel) -> str:
-        """Return what the fleet file says of tools."""
-        return "" if model.has_tools else "which has 'tools: false'"
-
-    def has_thinking(self, model: ExternalModel) -> bool:
-        """Return False: servers differ in what turns thinking on, and LiteLLM removes it."""
-        return False
+    def abilities(self, model: ExternalModel) -> KnownAbilities:
+        """Return no thinking: servers differ in what enables it, and LiteLLM removes it."""
+        return replace(super().abilities(model), thinking=assumed(NO_THINKING))
 
     def derived_parameters(self, model: ExternalModel) -> Mapping[str, str]:
         """Return what the gateway needs for the server's key."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.ollama import OllamaModel, RunningOllamaModel, ollama, running_ollama
 from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.known import KnownAbilities, assumed
 from mirrorfleet.engines.ollama.servers import server
 from mirrorfleet.engines.placement import by_host
 from mirrorfleet.engines.protocol import Engine, Listener
@@ -24,6 +27,7 @@ class Ollama(Engine[AnyOllamaModel]):
     title: ClassVar[str] = "Ollama"
     alive_path: ClassVar[str] = "/api/version"
     models_path: ClassVar[str] = "/api/tags"
+    gateway_mends: ClassVar[tuple[str, ...]] = ("tool_schemas", "tool_calls", "image_urls")
     tools_fix: ClassVar[str] = "Choose a tag whose model has tools: `ollama show` lists them"
     window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 
@@ -46,9 +50,10 @@ class Ollama(Engine[AnyOllamaModel]):
             key = ("models", first.name, "port")
             yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
 
-    def refused_effort(self, model: AnyOllamaModel) -> Sequence[str]:
-        """Return the levels besides low, medium and high."""
-        return ("max_effort", "xhigh_effort")
+    def abilities(self, model: AnyOllamaModel) -> KnownAbilities:
+        """Return thinking for every model: Ollama removes it for one that does not think."""
+        thinking = ThinkingKeys("switchable", efforts=("low", "medium", "high"))
+        return replace(super().abilities(model), thinking=assumed(thinking))
 
     def cut_weights(self, model: AnyOllamaModel) -> str | None:
         """Return an id that changes with the weights, as far as the fleet file determines them.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.abilities import ThinkingKeys
 from mirrorfleet.config.reader import Section
 from mirrorfleet.config.vllm import AnyVllmModel, VllmModel, running_vllm, vllm
-from mirrorfleet.data import table
+from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Listener
-from mirrorfleet.engines.vllm import parsers
+from mirrorfleet.engines.vllm import derived, parsers
+from mirrorfleet.engines.vllm.thinking import arguments
 
 
 class Vllm(Engine[AnyVllmModel]):
@@ -51,29 +53,30 @@ class Vllm(Engine[AnyVllmModel]):
         """Return whether the parsers are known: an unknown family has none."""
         return parsers.is_known(model)
 
+    def abilities(self, model: AnyVllmModel) -> KnownAbilities:
+        """Return what weights, parsers and family say."""
+        return derived.abilities(model)
+
+    def thinking_arguments(
+        self, model: AnyVllmModel, thinking: ThinkingKeys
+    ) -> ThinkingArguments | None:
+        """Return the arguments of the model's chat template."""
+        return arguments(model, thinking)
+
     def missing_tools(self, model: AnyVllmModel) -> str:
-        """Return why the model has no parser of tool calls; empty if it has one or is unknown."""
-        if not parsers.is_known(model) or parsers.tool_parser(model) is not None:
-            return ""
+        """Return why a model without a parser of tool calls has no tools."""
+        if model.own_abilities.tools is False:
+            return super().missing_tools(model)
         if model.family is None:
             return "which has no 'tool_parser'"
         return f"whose family '{model.family}' has no tools"
 
-    def has_thinking(self, model: AnyVllmModel) -> bool:
-        """Return whether a reasoning parser separates thinking from the answer."""
-        return parsers.reasoning_parser(model) is not None
-
-    def refused_effort(self, model: AnyVllmModel) -> Sequence[str]:
-        """Return the refused effort capabilities, by family or by reasoning parser."""
-        efforts: dict[str, list[str]] = table("claude_local")["capabilities"]["effort"]
-        return efforts.get(model.family or model.reasoning_parser or "", ())
-
     def derived_parameters(self, model: AnyVllmModel) -> Mapping[str, str]:
         """Return the parameters that send the engine's key."""
-        derived = {"api_key": f"Write models.{model.name}.api_key."}
+        parameters = {"api_key": f"Write models.{model.name}.api_key."}
         if model.api_key:
-            derived["extra_headers"] = "It sends the engine's key."
-        return derived
+            parameters["extra_headers"] = "It sends the engine's key."
+        return parameters
 
     def served_windows(self, answer: Mapping[str, Any]) -> dict[str, int | None]:
         """Return each model with its context window, in tokens."""

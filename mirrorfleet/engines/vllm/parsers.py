@@ -8,11 +8,19 @@ from mirrorfleet.data import table
 
 def tool_parser(model: AnyVllmModel) -> str | None:
     """Return the parser of tool calls; ``None`` for a model without tools."""
+    if model.own_abilities.tools is False:
+        return None
     return model.tool_parser or _of_family(model, "tool_parser")
 
 
 def reasoning_parser(model: AnyVllmModel) -> str | None:
-    """Return the parser of thinking; ``None`` for a model without thinking."""
+    """Return the parser of thinking; ``None`` for a model without thinking.
+
+    Most of them take an answer for thinking that has no end.
+    """
+    thinking = model.own_abilities.thinking
+    if thinking is not None and thinking.mode == "none":
+        return None
     return model.reasoning_parser or _of_family(model, "reasoning_parser")
 
 

@@ -236,7 +236,8 @@ def create(server: Server, model: Model, names: set[str]) -> None:
     except Failure as failure:
         raise Failure(f"{name}: cannot be created from {model['source']}: {failure}") from None
     try:
-        prove(server, name, candidate, model["context"], model["gpus"], names)
+        prove(server, model, candidate, model["context"], names)
+        compare_abilities(server, model, candidate)
     except BaseException:
         with suppress(Failure, OSError):
             server.remove(candidate)
@@ -252,22 +253,21 @@ def prove_all(server: Server, desired: list[Model], path: str) -> None:
         if is_unchanged(name, ledger, present):
             entry = ledger[name]
             names = names_of_weights(entry["tag"], [], ledger)
-            prove(server, name, name, entry["context"], model["gpus"], names)
+            prove(server, model, name, entry["context"], names)
 
 
-def prove(
-    server: Server, name: str, current: str, context: int, gpus: int, names: set[str]
-) -> None:
+def prove(server: Server, model: Model, current: str, context: int, names: set[str]) -> None:
     """Test a model with requests as of Claude Code, streamed and not, and compare its window.
 
     ``current`` is its name on the server, ``names`` are those that the server may report for its
-    weights, and ``gpus`` is the number of the server's GPUs. Raises ``Failure``.
+    weights. A model with ``tools: false`` gets none. Raises ``Failure``.
     """
+    name, gpus = model["name"], model["gpus"]
     request = {
         "model": current,
         "max_tokens": 16,
         "messages": [{"role": "user", "content": "Hello"}],
-        "tools": [TOOL],
+        **({} if model.get("abilities", {}).get("tools") is False else {"tools": [TOOL]}),
     }
     try:
         with server.request("POST", "/v1/messages", request) as response:
@@ -278,7 +278,7 @@ def prove(
         if "does not support tools" in str(failure):
             raise Failure(
                 f"{name}: does not support tools, which Claude Code sends with every request "
-                f"('{failure}'). Choose weights with tool support."
+                f"('{failure}'). Choose weights with tool support, or write tools: false."
             ) from None
         raise Failure(f"{name}: does not answer: {failure}") from None
     if kind != "message" or not events or events[-1] != "event: message_stop":
@@ -316,6 +316,26 @@ def compare(name: str, context: int, gpus: int, loaded: list[Model]) -> None:
     if gpus and outside:
         share = f"{outside / 1e9:.1f} of its {size / 1e9:.1f} GB are not on a GPU, so it is slow"
         report(name, f"warning: {share}. {TOO_LARGE if outside < size else UNUSED.format(gpus)}")
+
+
+def compare_abilities(server: Server, model: Model, current: str) -> None:
+    """Compare the abilities in the fleet file with the server's. Raises ``Failure``."""
+    with server.request("POST", "/api/show", {"model": current}) as response:
+        reported = json.load(response).get("capabilities")
+    if reported is None:
+        return  # an old server
+    name, own = model["name"], model.get("abilities", {})
+    for ability, can in (("vision", "reads images"), ("thinking", "thinks")):
+        has = ability in reported
+        value = own.get(ability)
+        if value is not None and value != has:
+            instead = "Remove it" if value else f"Remove it, or write {ability}: true"
+            raise Failure(
+                f"{name}: the fleet file has {ability}: {json.dumps(value)}, but Ollama reports "
+                f"that the model {can if has else 'has no such ability'}. {instead}."
+            )
+        if has and value is None and ability == "vision":
+            report(name, f"warning: it {can}, but the gateway removes them. Write vision: true.")
 
 
 def read(path: str) -> Ledger:

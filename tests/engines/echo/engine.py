@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
+from mirrorfleet.config.abilities import NO_THINKING
 from mirrorfleet.config.reader import Section
+from mirrorfleet.engines.known import Known, KnownAbilities, assumed
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Listener
 from tests.engines.echo.model import EchoModel, read
@@ -36,14 +38,16 @@ class Echo(Engine[EchoModel]):
         for model in models_of(fleet, EchoModel):
             yield Listener(("models", model.name, "port"), model.name, model.hosts, model.port)
 
+    def abilities(self, model: EchoModel) -> KnownAbilities:
+        return KnownAbilities(
+            tools=Known(model.tools, "a voice"),
+            vision=assumed(False),
+            documents=assumed(False),
+            thinking=Known(NO_THINKING, "it only repeats"),
+        )
+
     def missing_tools(self, model: EchoModel) -> str:
-        return "" if model.tools else "which only repeats"
-
-    def has_thinking(self, model: EchoModel) -> bool:
-        return False
-
-    def refused_effort(self, model: EchoModel) -> Sequence[str]:
-        return ("effort",)
+        return "which only repeats"
 
     def derived_parameters(self, model: EchoModel) -> Mapping[str, str]:
         return {"api_key": f"Write models.{model.name}.api_key."}

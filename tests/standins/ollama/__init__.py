@@ -16,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 
 PROGRAM = HERE / "program.py"
-PARTS = ("prompt.py", "tokenizer.py", "merges.txt")
+PARTS = ("decoding.py", "prompt.py", "tokenizer.py", "merges.txt")
 """Files that the program imports: a release has them in the same package as this repository."""
 
 REGISTRY: Mapping[str, Mapping[str, Any]] = {
@@ -24,6 +24,10 @@ REGISTRY: Mapping[str, Mapping[str, Any]] = {
     "qwen3:0.6b": {"trained": 40960, "capabilities": ["completion", "tools"]},
     "qwen3-coder:30b": {"trained": 262144, "capabilities": ["completion", "tools"]},
     "gemma3:4b": {"trained": 131072, "capabilities": ["completion"]},
+    "qwen3-vl:8b": {
+        "trained": 262144,
+        "capabilities": ["completion", "vision", "tools", "thinking"],
+    },
 }
 """The tags of the registry, with their trained window and their capabilities."""
 

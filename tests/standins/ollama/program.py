@@ -27,13 +27,23 @@ from urllib.request import urlopen
 LIBRARY = Path(__file__).resolve().parents[1] / "lib/ollama"
 sys.path.insert(0, str(LIBRARY))
 
-from tests.standins.ollama import prompt  # noqa: E402
+from tests.standins.ollama import decoding, prompt  # noqa: E402
 
 VERSION = "0.0.0"
 ANSWER = "I am the stand-in for Ollama: this is the one answer I know."
 REGISTRY = LIBRARY / "registry.json"
 BREAK = "break off"
 """A prompt with these words is answered by a stream that ends after its first event."""
+DIE = "die in mid-stream"
+"""A prompt with these words is answered by a stream that ends in the middle of its text."""
+MALFORM = "malform the call"
+"""The model answers a prompt with these words by a tool call that its parser rejects."""
+LATE = "after some text"
+"""With these words as well, a stream has text before the call: it ends in the middle."""
+REPENT = "unless it was rejected"
+"""With these words as well, its next call is good if the conversation says that one was not."""
+REJECTED = "XML syntax error on line 4: element <parameter> closed by </function>"
+"""The error of Ollama's parser for Qwen3-Coder."""
 HOST = os.environ.get("OLLAMA_HOST", "127.0.0.1:11434")
 SIZE = 3_000_000_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -222,8 +232,19 @@ def message(body: Json) -> Json:
         raise Refused(
             400, f"registry.ollama.ai/library/{full(body['model'])} does not support tools"
         )
+    try:
+        chat = prompt.chat(body)
+        decoding.check_images(body["messages"], "vision" in manifest["capabilities"])
+    except decoding.Invalid as invalid:
+        raise Refused(400, str(invalid)) from None
+    if not chat["messages"]:
+        return unloaded(body)
     *_, last = (message["content"] for message in body["messages"] if message["role"] == "user")
     text = last if isinstance(last, str) else "\n".join(block.get("text", "") for block in last)
+    if MALFORM in text and not (REPENT in text and "malformed" in text.rpartition(MALFORM)[2]):
+        print("malformed call", flush=True)
+        if not (body.get("stream") and LATE in text):
+            raise Refused(500, REJECTED)
     for tool in body.get("tools", ()):
         if found := re.search(rf"use {re.escape(tool['name'])}( {{.*}})?", text):
             given = json.loads(found[1] or "{}")
@@ -231,7 +252,7 @@ def message(body: Json) -> Json:
             break
     else:
         block = {"type": "text", "text": ANSWER}
-    _, tokens, whole = read(prompt.chat(body), manifest)
+    _, tokens, whole = read(chat, manifest)
     cut = f"cut: {whole} tokens to {tokens}" if tokens < whole else f"turn: {tokens} tokens"
     print(f"{cut}, {body['max_tokens']} more at most", flush=True)
     return {
@@ -242,6 +263,19 @@ def message(body: Json) -> Json:
         "content": [block],
         "stop_reason": "tool_use" if block["type"] == "tool_use" else "end_turn",
         "usage": {"input_tokens": tokens, "output_tokens": 16},
+    }
+
+
+def unloaded(body: Json) -> Json:
+    """Return the response to a request whose content Ollama dropped: it only loads the model."""
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": None,
+        "stop_reason": "stop_sequence",
+        "usage": {"input_tokens": 0, "output_tokens": 0},
     }
 
 
@@ -271,17 +305,17 @@ def estimated(body: Json) -> int:
 
 def events(whole: Json, guess: int) -> Iterator[Json]:
     """Yield the response as a stream, whose last events hold the true number of tokens."""
-    [block] = whole["content"]
-    is_text = block["type"] == "text"
-    given = {"type": "input_json_delta", "partial_json": json.dumps(block.get("input"))}
-    delta = {"type": "text_delta", "text": ANSWER} if is_text else given
-    start = {**block, "text": ""} if is_text else {**block, "input": {}}
     usage = {"input_tokens": guess, "output_tokens": 0}
     first = {**whole, "content": [], "stop_reason": None, "usage": usage}
     yield {"type": "message_start", "message": first}
-    yield {"type": "content_block_start", "index": 0, "content_block": start}
-    yield {"type": "content_block_delta", "index": 0, "delta": delta}
-    yield {"type": "content_block_stop", "index": 0}
+    for block in whole["content"] or ():
+        is_text = block["type"] == "text"
+        given = {"type": "input_json_delta", "partial_json": json.dumps(block.get("input"))}
+        delta = {"type": "text_delta", "text": ANSWER} if is_text else given
+        start = {**block, "text": ""} if is_text else {**block, "input": {}}
+        yield {"type": "content_block_start", "index": 0, "content_block": start}
+        yield {"type": "content_block_delta", "index": 0, "delta": delta}
+        yield {"type": "content_block_stop", "index": 0}
     ends = {"stop_reason": whole["stop_reason"]}
     yield {"type": "message_delta", "delta": ends, "usage": whole["usage"]}
     yield {"type": "message_stop"}
@@ -314,7 +348,8 @@ class Handler(BaseHTTPRequestHandler):
             self.route(f"{self.command} {self.path}", body)
         except Refused as error:
             if self.path.startswith("/v1/"):
-                inner = {"type": "invalid_request_error", "message": str(error)}
+                kind = "api_error" if error.code == 500 else "invalid_request_error"
+                inner = {"type": kind, "message": str(error)}
                 self.send(error.code, json.dumps({"type": "error", "error": inner}))
             else:
                 self.send(error.code, json.dumps({"error": str(error)}))
@@ -360,8 +395,9 @@ class Handler(BaseHTTPRequestHandler):
                 whole = message(body)
                 if body.get("stream"):
                     sent = events(whole, estimated(body))
-                    if BREAK in json.dumps(body["messages"][-1]):
-                        sent = islice(sent, 1)
+                    for words, most in ((BREAK, 1), (DIE, 3), (LATE, 3)):
+                        if words in json.dumps(body["messages"][-1]):
+                            sent = islice(sent, most)
                     lines = (f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in sent)
                     self.stream("text/event-stream", lines)
                 else:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from tests.standins.ollama.decoding import parameters
 from tests.standins.ollama.tokenizer import count
 
 Json = dict[str, Any]
@@ -32,7 +33,7 @@ class Prompt(NamedTuple):
 
 
 def chat(body: Json) -> Json:
-    """Translate a request of /v1/messages into one of /api/chat."""
+    """Translate a request of /v1/messages into one of /api/chat. Raises ``Invalid``."""
     messages: list[Json] = []
     if system := _text(body.get("system") or ""):
         messages.append({"role": "system", "content": system})
@@ -44,7 +45,7 @@ def chat(body: Json) -> Json:
             "function": {
                 "name": tool["name"],
                 "description": tool.get("description", ""),
-                "parameters": tool.get("input_schema", {}),
+                "parameters": parameters(tool),
             },
         }
         for tool in body.get("tools", ())

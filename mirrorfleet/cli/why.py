@@ -1,4 +1,4 @@
-"""Show the values of each host and where they come from."""
+"""Show the values of each host, and where they come from: `show --values` and `why`."""
 
 from __future__ import annotations
 
@@ -12,32 +12,16 @@ from rich.console import Console
 from rich.text import Text
 
 from mirrorfleet import fleet, terminal
-from mirrorfleet.cli.command import Command, exclusive
+from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.config.problems import did_you_mean, printable
 from mirrorfleet.planning import FleetPlan, HostPlan
+from mirrorfleet.planning.engines import engine_notices
 from mirrorfleet.planning.explain import Source, Value, group_values, values
 
 
-@click.command(
-    "plan",
-    cls=Command,
-    examples=(
-        "mirrorfleet plan inventories/prod.yml --host gpu-a",
-        "mirrorfleet plan inventories/prod.yml --why CLAUDE_CODE_MAX_CONTEXT_TOKENS",
-    ),
-)
-@fleet_file
-@click.option("--host", metavar="NAME", help="Only this host.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, by host.")
-@click.option("--why", metavar="KEY", help="Only where a value comes from, such as `workers`.")
-def command(file: str, host: str | None, why: str | None, *, as_json: bool) -> int:
-    """Show the values of each host and where they come from.
-
-    Each value has the line of the fleet file that decides it, or the reason of its default. No host
-    is contacted.
-    """
-    exclusive(json=as_json, why=why)
+def show_values(file: str, host: str | None, *, as_json: bool) -> int:
+    """Print all values of each host, or of one; return the exit code."""
     planned = fleet.plan(fleet.load(file))
     if host and host not in planned.hosts:
         return _unknown("host", host, planned.hosts)
@@ -45,12 +29,35 @@ def command(file: str, host: str | None, why: str | None, *, as_json: bool) -> i
     if as_json:
         print(json.dumps({plan.name: plan.to_json() for plan in hosts}, indent=2, default=str))
         return 0
-    console = terminal.console()
-    if why:
-        return _explain(console, planned, hosts, why)
     for plan in hosts:
+        console = terminal.console()
         _print_values(console, planned, plan)
+        for notice in engine_notices(planned.fleet, plan.name, plan.engines):
+            _print_reason(console, f"note: {notice}", indent="", style="yellow")
     return 0
+
+
+@click.command(
+    "why",
+    cls=Command,
+    examples=(
+        "mirrorfleet why workers inventories/prod.yml",
+        "mirrorfleet why gateway.workers inventories/prod.yml --host gw-a",
+    ),
+)
+@click.argument("key", metavar="KEY", help="The name of a value, such as `workers`.")
+@fleet_file
+@click.option("--host", metavar="NAME", help="Only this host.")
+def command(key: str, file: str, host: str | None) -> int:
+    """Show where a value comes from: a line of the fleet file, a default, or a derivation.
+
+    No host is contacted.
+    """
+    planned = fleet.plan(fleet.load(file))
+    if host and host not in planned.hosts:
+        return _unknown("host", host, planned.hosts)
+    hosts = [plan for name, plan in planned.hosts.items() if host in (None, name)]
+    return _explain(terminal.console(), planned, hosts, key)
 
 
 def _unknown(kind: str, word: str, known: Iterable[str]) -> int:
@@ -105,11 +112,11 @@ def _print(console: Console, text: str, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
-def _print_reason(console: Console, reason: str) -> None:
+def _print_reason(console: Console, reason: str, indent: str = "    ", style: str = "dim") -> None:
     """Print a reason, indented, and wrapped between words at the width of the console."""
-    width = console.width - 4
+    width = console.width - len(indent)
     for line in wrap(printable(reason), width, break_long_words=False, break_on_hyphens=False):
-        _print(console, f"    {line}", style="dim")
+        _print(console, f"{indent}{line}", style=style)
 
 
 def _some(words: list[str]) -> str:

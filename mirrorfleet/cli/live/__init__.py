@@ -1,0 +1,1 @@
+"""Commands that connect to hosts: each runs a deploy of pyinfra in this process."""

@@ -1,0 +1,46 @@
+"""Options of live commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Function = Callable[..., int]
+
+
+def limit(function: Function) -> Function:
+    """Add ``--limit``, several times or with commas, as the parameter ``limit``."""
+    return click.option(
+        "--limit",
+        metavar="HOST,...",
+        multiple=True,
+        help="Only these hosts: names, labels, or patterns such as 'gw-*'.",
+    )(function)
+
+
+def yes(function: Function) -> Function:
+    """Add ``--yes``, as the parameter ``yes``."""
+    return click.option("-y", "--yes", is_flag=True, help="Make the changes without a question.")(
+        function
+    )
+
+
+def as_json(function: Function) -> Function:
+    """Add ``--json``, as the parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        function
+    )
+
+
+def diff(function: Function) -> Function:
+    """Add ``--diff``, as the parameter ``diff``."""
+    return click.option(
+        "--diff", is_flag=True, help="Show old and new text of each changed file, without secrets."
+    )(function)
+
+
+def data(**given: Any) -> dict[str, Any]:
+    """Return the options of a deploy that were given."""
+    return {name: value for name, value in given.items() if value not in (None, "", ())}

@@ -1,0 +1,38 @@
+"""Return a service to its former generation: `mirrorfleet rollback`."""
+
+from __future__ import annotations
+
+import click
+
+from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.fleet_file import fleet_file
+from mirrorfleet.cli.live import options
+from mirrorfleet.cli.live.change import change
+
+
+@click.command(
+    "rollback",
+    cls=Command,
+    examples=(
+        "mirrorfleet rollback inventories/prod.yml",
+        "mirrorfleet rollback inventories/prod.yml --service vllm-coder --limit gpu-a",
+    ),
+)
+@fleet_file
+@click.option(
+    "--service",
+    metavar="NAME",
+    default="litellm",
+    show_default=True,
+    help="The service: litellm, vllm-MODEL, ollama, front, redis.",
+)
+@options.limit
+@options.yes
+@options.as_json
+def command(file: str, service: str, limit: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
+    """Return a service to its last other verified generation, one host after another.
+
+    Needs no secret. The next `mirrorfleet apply` applies the fleet file again.
+    """
+    data = {"service": service}
+    return change("rollback", file, limit, data=data, yes=yes, as_json=as_json)

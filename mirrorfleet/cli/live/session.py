@@ -1,0 +1,111 @@
+"""One run of pyinfra in this process, with the output and the exit codes of this program.
+
+`start` must come before any other import of pyinfra: it patches the standard library for gevent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyinfra.api import State
+
+    from mirrorfleet.cli.live.screen import Screen
+
+DEPLOYS = Path(__file__).parents[2] / "deploys"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a live command was asked for.
+
+    ``deploy`` is the name of a file in deploys/, ``data`` its options. ``confirm`` returns whether
+    the changes may be made, after they were printed; ``None`` makes none.
+    """
+
+    file: Path
+    deploy: str
+    limit: Sequence[str] = ()
+    data: Mapping[str, Any] | None = None
+    diff: bool = False
+    confirm: Callable[[State], bool] | None = None
+
+
+def start() -> None:
+    """Prepare this process for pyinfra."""
+    os.environ["PYINFRA_PROGRESS"] = "off"  # the screen shows the progress
+    from gevent import monkey
+
+    monkey.patch_all()  # before all other modules that use sockets or threads
+
+    import pyinfra
+
+    # The operations of a deploy are ordered by its lines, as in pyinfra's own command. pyinfra
+    # reads this when operations are defined, so it comes before roles are imported.
+    pyinfra.is_cli = True
+    sys.dont_write_bytecode = True
+
+
+def run(state: State, request: Request, screen: Screen) -> int:
+    """Run a deploy on the hosts of a state, and return the exit code.
+
+    0: success; 1: a host failed, or the deploy found problems, which are printed. Raises
+    ``SystemExit`` if a read-only deploy ends the run.
+    """
+    from pyinfra.api.connect import connect_all
+    from pyinfra.api.exceptions import PyinfraError
+    from pyinfra.api.operations import run_ops
+    from pyinfra.api.state import StateStage
+    from pyinfra_cli.util import load_deploy_file
+
+    try:
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        screen.now("reading the hosts")
+        state.set_stage(StateStage.Prepare)
+        load_deploy_file(state, str(DEPLOYS / f"{request.deploy}.py"))
+        if request.confirm and request.confirm(state):
+            state.set_stage(StateStage.Execute)
+            run_ops(state)
+    except PyinfraError as error:
+        if str(error) != "No hosts remaining!":  # each failure is on the screen already
+            screen.problem(str(error))
+        return 1
+    return 1 if state.failed_hosts else 0
+
+
+@contextmanager
+def opened(request: Request, screen: Screen) -> Iterator[State]:
+    """Yield pyinfra's state of a run; disconnect at the end.
+
+    Raises ``UsageError`` if ``limit`` matches no host, ``SystemExit`` with all mistakes of a fleet
+    file.
+    """
+    from pyinfra.api import Config, State
+    from pyinfra.api.connect import disconnect_all
+    from pyinfra.context import ctx_config, ctx_inventory, ctx_state
+
+    from mirrorfleet.cli.live.inventory import chosen, inventory
+
+    state = State(check_for_changes=False)
+    state.cwd = str(Path.cwd())
+    config = Config(DIFF=request.diff)  # type: ignore[no-untyped-call]
+    ctx_state.set(state)  # type: ignore[no-untyped-call]
+    ctx_config.set(config)  # type: ignore[no-untyped-call]
+    config.lock_current_state()
+    hosts = inventory(request.file, dict(request.data or {}))
+    ctx_inventory.set(hosts)  # type: ignore[no-untyped-call]
+    state.init(hosts, config, initial_limit=chosen(hosts, request.limit))
+    state.add_callback_handler(screen.callbacks)  # type: ignore[no-untyped-call]
+    screen.begin(state)
+    try:
+        yield state
+    finally:
+        screen.end()
+        disconnect_all(state)

@@ -1,0 +1,169 @@
+"""Commands that connect to hosts, on pyinfra's @fake connector: output and exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mirrorfleet.cli.main import main
+from tests.docs.terminals import printed
+from tests.docs.test_pictures import same
+from tests.roles import forty
+
+pytestmark = pytest.mark.usefixtures("offline_cache")
+
+BLOCKS = """\
+What will be changed:
+  gpu
+      Firewall: new: package nftables, 3 files
+      Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing
+      Ports: /etc/systemd/system/mirrorfleet-ports.service is missing
+      vLLM: new: packages python3, curl, libnuma1, system user mirrorfleet-vllm,
+        5 files
+      vLLM: /opt/mirrorfleet/vllm/environments/0.32.0-cpu-DIGEST is missing
+        for Python 3.11.2
+      vLLM: mirrorfleet-vllm-tiny.service will be restarted
+  gw-1, gw-2
+      Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing
+      Ports: /etc/systemd/system/mirrorfleet-ports.service is missing
+      LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, 16
+        files
+      LiteLLM: /opt/mirrorfleet/litellm/environments/1.106.2-DIGEST is missing
+        for Python 3.11.2
+      LiteLLM: mirrorfleet-litellm.service will be restarted
+  dev-01, dev-02, dev-03 and 34 more
+      Claude Code: new: 6 files
+      Claude Code: /usr/local/bin/claude links to nothing
+  40 of 40 hosts will change.
+"""
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set a terminal's usual width, and give pyinfra's log back to the other tests."""
+    monkeypatch.setenv("COLUMNS", "80")
+    log = logging.getLogger("pyinfra")
+    handlers, propagate, level = log.handlers, log.propagate, log.level
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)
+
+
+@pytest.fixture(name="file")
+def forty_hosts(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(project)
+    return str(forty.write(project).relative_to(project))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run a command; return exit code, output and errors, without what depends on the machine."""
+    code = main([*arguments])
+    out, err = capsys.readouterr()
+    return code, _stable(out), _stable(err)
+
+
+def _stable(text: str) -> str:
+    text = re.sub(r"Downloading the wheels of .*\n", "", text)
+    text = re.sub(r"(environments/\S*)-[0-9a-f]{8} ", r"\1-DIGEST ", text)
+    return re.sub(r"^ +\d+\.\d s", "   0.0 s", text, flags=re.MULTILINE)
+
+
+def test_plan_shows_hosts_with_equal_changes_once(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forty.hosts(forty.on_first_run(Path(file)), {}) as traffic:
+        assert run(capsys, "plan", file) == (0, BLOCKS, "")
+        assert run(capsys, "plan", file, "--exit-code") == (3, BLOCKS, "")
+    assert {found.round_trips for found in traffic.values()} == {(2, 0)}, "one exec per run"
+
+
+def test_plan_of_a_fleet_that_matches_its_file(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forty.hosts(forty.on_later_runs(Path(file)), {}):
+        code, out, _ = run(capsys, "plan", file, "--exit-code")
+    assert (code, out) == (0, "What will be changed:\n  No changes on 40 hosts.\n")
+
+
+def test_plan_as_json_has_each_host(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with forty.hosts(forty.on_first_run(Path(file)), {}):
+        code, out, _ = run(capsys, "plan", file, "--json", "--limit", "gw-*,dev-01")
+    report = json.loads(out)
+    assert code == 0
+    assert list(report["hosts"]) == ["gw-1", "gw-2", "dev-01"]
+    assert report["totals"] == {"pending": 3}
+    assert "litellm: config.yaml is missing" in report["hosts"]["gw-2"]["changes"]
+
+
+def test_apply_names_hosts_that_fail_and_how_to_continue(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forty.hosts(forty.on_first_run(Path(file)), forty.FULL):
+        code, out, _ = run(capsys, "apply", file, "--yes")
+    assert code == 1
+    assert out.startswith(BLOCKS)
+    assert out.endswith(
+        """\
+  dev-07: no space left on device
+  dev-31: no space left on device
+   0.0 s  Claude Code: client: dev-01, dev-02, dev-03 and 32 more; failed on
+     dev-07, dev-31
+   0.0 s  Claude Code: settings and keys: dev-01, dev-02, dev-03 and 32 more
+   0.0 s  Claude Code: commands and policy: dev-01, dev-02, dev-03 and 32 more
+40 hosts: 38 changed, 2 failed.
+  dev-07, dev-31: no space left on device
+Remove the cause, then continue:
+  mirrorfleet apply inventories/forty.yml --limit dev-07,dev-31
+"""
+    )
+    same("apply", lambda: printed(f"mirrorfleet apply {file} --yes", out, 80))
+
+
+def test_apply_of_a_fleet_that_matches_its_file_asks_nothing(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    with forty.hosts(forty.on_later_runs(Path(file)), {}):
+        code, out, _ = run(capsys, "apply", file)
+    assert (code, out.splitlines()[-1]) == (0, "40 hosts: 40 up to date.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["plan", "--limit", "gpu-a"],
+            "mirrorfleet plan: no host matches `--limit gpu-a`. Did you mean 'gpu'?",
+        ),
+        (
+            ["apply"],
+            "mirrorfleet apply: this changes hosts, and asks first, which needs a terminal: "
+            "add `--yes`, or use `mirrorfleet plan` to see the changes.",
+        ),
+    ],
+)
+def test_misuse_ends_with_2_and_changes_nothing(
+    arguments: list[str], message: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with forty.hosts(forty.on_first_run(Path(file)), {}) as traffic:
+        code, _, err = run(capsys, arguments[0], file, *arguments[1:])
+    assert (code, err) == (2, f"{message}\n")
+    assert not traffic
+
+
+def test_a_problem_stops_the_run_before_any_change(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = forty.on_first_run(Path(file))
+    for name in ("gw-1", "gw-2"):
+        answers[name] = answers[name] | {("machine",): ("debian", "12", "riscv64", "4", "8388608")}
+    with forty.hosts(answers, {}) as traffic:
+        code, out, _ = run(capsys, "apply", file, "--yes")
+    assert code == 1
+    assert "nothing was changed:" in out
+    assert {found.round_trips for found in traffic.values()} == {(1, 0)}
