@@ -39,9 +39,8 @@ OLLAMA_SCRIPTS = (
 THINKING_SCRIPT = "mirrorfleet_thinking.py"
 """The additional program of a gateway with models on vLLM that think."""
 
-
-SEARCH_SCRIPT = "mirrorfleet_web_search.py"
-"""The additional program of a gateway that searches the web."""
+WEB_SEARCH_SCRIPT = "mirrorfleet_web_search.py"
+"""The additional program of a gateway with a search service."""
 
 
 def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
@@ -51,7 +50,7 @@ def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
         *(MENDS_SCRIPTS if mends_requests(gateway) else ()),
         *(OLLAMA_SCRIPTS if checks_windows(gateway) else ()),
         *([THINKING_SCRIPT] if translates_thinking(gateway) else ()),
-        *([SEARCH_SCRIPT] if gateway.web_search else ()),
+        *([WEB_SEARCH_SCRIPT] if gateway.web_search else ()),
     )
 
 

@@ -22,6 +22,8 @@ from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 pytestmark = [needed, pytest.mark.client]
 FLEET = Path(__file__).with_name("derived.yml")
 
+# The beginning of mirrorfleet_names.NO_WEB_SEARCH.
+NO_WEB_SEARCH = "web_search: WebSearch is not available with the model coder."
 # Models of each kind of thinking, each with a group of its own.
 KINDS = """
 models:
@@ -47,10 +49,6 @@ developers:
   always: {<<: *group, users: [always], model: always, models: [always], key: {env: H}}
   own: {<<: *group, users: [own], model: own, models: [own], key: {env: I}}
 """
-
-
-# The beginning of mirrorfleet_names.NO_WEB_SEARCH.
-NO_WEB_SEARCH = "web_search: WebSearch is not available with the model coder."
 
 
 @pytest.fixture(scope="module")

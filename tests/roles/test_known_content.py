@@ -63,7 +63,7 @@ def test_the_outcomes_of_fields_and_headers_are_those_of_the_gateways_list(relea
 
 
 def _passes(name: bytes) -> bool:
-    """Return whether the gateway passes a header, or writes it again for the body that it passes."""
+    """Return whether the gateway passes a header, or writes it for the body that it passes."""
     if name in allowlist.HEADERS or name in (b"content-type", b"content-length"):
         return True
     return name.startswith(allowlist.ALLOWED_PREFIXES) and not (
