@@ -169,12 +169,18 @@ class _Walker:
 
 
 def _labels(items: tuple[Any, ...]) -> list[str]:
-    """Return a name for each item of a list; items with the same name get a number."""
+    """Return a name for each item of a list; items with the same name get a number.
+
+    An item that has none is named by its class.
+    """
     names = [
         next(
-            str(getattr(item, name))
-            for name in ("user", "model", "name", "service")
-            if hasattr(item, name)
+            (
+                str(getattr(item, name))
+                for name in ("user", "model", "name", "service")
+                if hasattr(item, name)
+            ),
+            type(item).__name__.lower(),
         )
         for item in items
     ]

@@ -28,8 +28,8 @@ class ProofPlan:
     """What a new generation of an engine must take in a session of Claude Code.
 
     ``kept``: parts of a session that do not reach the engine, and what keeps them; the engine may
-    be without them. ``sent_by``: the keys of the fleet file that send others. ``thinking``: what the
-    gateway makes of thinking and effort; ``None`` if it passes them on.
+    be without them. ``sent_by``: the keys of the fleet file that send others. ``thinking``: what
+    the gateway makes of thinking and effort; ``None`` if it passes them on.
     """
 
     abilities: Abilities = derived_from("models.{model}")

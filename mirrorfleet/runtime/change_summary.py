@@ -21,7 +21,10 @@ _HOME = re.compile(r"^~([^/\s]+)/")
 
 @dataclass(frozen=True)
 class Block:
-    """Hosts with the same changes, and these changes as sentences."""
+    """Hosts with the same changes, and these changes as sentences.
+
+    Sentences of several hosts do not name the users, which differ.
+    """
 
     hosts: tuple[str, ...]
     sentences: tuple[str, ...]
@@ -51,9 +54,13 @@ def summary(changes: Mapping[str, Sequence[tuple[str, Change]]]) -> Summary:
     """Return the summary of changes, given by host, each with the title of its role."""
     hosts_of: dict[tuple[str, ...], list[str]] = {}
     for host, found in changes.items():
-        hosts_of.setdefault(tuple(_sentences(found)), []).append(host)
+        hosts_of.setdefault(tuple(_sentences(found, named=False)), []).append(host)
     unchanged = hosts_of.pop((), [])
-    blocks = (Block(tuple(hosts), sentences) for sentences, hosts in hosts_of.items())
+    blocks = []
+    for sentences, hosts in hosts_of.items():
+        if len(hosts) == 1:
+            sentences = tuple(_sentences(changes[hosts[0]], named=True))
+        blocks.append(Block(tuple(hosts), sentences))
     return Summary(tuple(blocks), tuple(unchanged))
 
 
@@ -73,8 +80,11 @@ def some(names: Sequence[str], most: int = 4) -> str:
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
-def _sentences(changes: Sequence[tuple[str, Change]]) -> Iterator[str]:
-    """Yield the changes of one host: what others changed there first, then by role."""
+def _sentences(changes: Sequence[tuple[str, Change]], *, named: bool) -> Iterator[str]:
+    """Yield the changes of one host: what others changed there first, then by role.
+
+    ``named``: name the user of a home, if there is only one.
+    """
     for _, change in changes:
         if change.by_hand:
             yield f"changed on the host: {change.what}"
@@ -87,18 +97,19 @@ def _sentences(changes: Sequence[tuple[str, Change]]) -> Iterator[str]:
         if len(missing) > FEW:
             yield f"{title}: new: {_counted(missing)}"
             found = [what for what in found if not what.endswith(MISSING)]
-        yield from _without_users(title, found)
+        yield from (f"{title}: {what}" for what in _in_homes(found, named=named))
 
 
-def _without_users(title: str, found: Iterable[str]) -> Iterator[str]:
+def _in_homes(found: Iterable[str], *, named: bool) -> Iterator[str]:
     """Yield sentences; those about the same file in several homes as one."""
-    users: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for what in found:
-        match = _HOME.match(what)
-        users.setdefault(_HOME.sub("~/", what), []).append(match[1] if match else "")
-    for what, names in users.items():
-        homes = f"{len(names)} homes: " if len(names) > 1 else ""
-        yield f"{title}: {homes}{what}"
+        alike.setdefault(_HOME.sub("~/", what), []).append(what)
+    for what, each in alike.items():
+        if len(each) > 1:
+            yield f"{len(each)} homes: {what}"
+        else:
+            yield each[0] if named else what
 
 
 def _counted(missing: Sequence[str]) -> str:

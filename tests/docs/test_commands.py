@@ -29,6 +29,7 @@ PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(TREE)})/[\w./-]*\w")
 EXAMPLES = {
     "mirrorfleet/data/litellm_models/1.109.1.json",
     "mirrorfleet/data/litellm_known/1.109.1.yml",
+    "tests/roles/known_content/RELEASE.yml",
     "roles/claude/locks/2.1.340.json",
     "schemas/claude-settings-2.1.340.json",
 }

@@ -36,6 +36,9 @@ def test_it_passes_the_check(
     (tmp_path / "coder.modelfile").write_text("FROM qwen3:4b\n")
     for template in re.findall(r"chat_template: ([\w.]+)", text):
         (tmp_path / template).write_text("{{ messages }}\n")
+    (tmp_path / "hooks").mkdir()
+    names = re.findall(r"our_hooks\.(\w+)", text)
+    (tmp_path / "hooks/our_hooks.py").write_text("\n".join(f"{name} = None" for name in names))
     real_store.write(tmp_path / "ollama-store", "qwen3:4b")
     file = tmp_path / "fleet.yml"
     file.write_text(text)

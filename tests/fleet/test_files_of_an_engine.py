@@ -27,6 +27,8 @@ NAMED_FOR_ANOTHER_REASON = {
     "mirrorfleet/data/litellm_known/1.106.2.yml": "LiteLLM's own settings",
     "mirrorfleet/data/litellm_models/1.106.1.json": "LiteLLM's price list",
     "mirrorfleet/data/litellm_models/1.106.2.json": "LiteLLM's price list",
+    "roles/litellm/render.py": "a module that is for every engine that cuts prompts",
+    "roles/litellm/files/mirrorfleet_rejected_calls.py": "errors of Ollama's own parsers",
     "mirrorfleet/checks/deployments.py": "LiteLLM's name of a provider",
     "mirrorfleet/data/starter/fleet.yml": "an example",
 }

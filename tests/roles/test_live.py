@@ -31,7 +31,7 @@ What will be changed:
   gw-1, gw-2
       Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing
       Ports: /etc/systemd/system/mirrorfleet-ports.service is missing
-      LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, 16
+      LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, NN
         files
       LiteLLM: /opt/mirrorfleet/litellm/environments/1.106.2-DIGEST is missing
         for Python 3.11.2
@@ -67,6 +67,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, _stable(out), _stable(err)
 
 
+def _without_number(text: str) -> str:
+    """Replace the number of a gateway's files, which grows with its programs."""
+    return re.sub(r"\b\d\d(?=\s+files)", "NN", text)
+
+
 def _stable(text: str) -> str:
     text = re.sub(r"Downloading the wheels of .*\n", "", text)
     text = re.sub(r"(environments/\S*)-[0-9a-f]{8} ", r"\1-DIGEST ", text)
@@ -77,8 +82,9 @@ def test_plan_shows_hosts_with_equal_changes_once(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with forty.hosts(forty.on_first_run(Path(file)), {}) as traffic:
-        assert run(capsys, "plan", file) == (0, BLOCKS, "")
-        assert run(capsys, "plan", file, "--exit-code") == (3, BLOCKS, "")
+        code, out, err = run(capsys, "plan", file)
+        assert (code, _without_number(out), err) == (0, BLOCKS, "")
+        assert run(capsys, "plan", file, "--exit-code") == (3, out, "")
     assert {found.round_trips for found in traffic.values()} == {(2, 0)}, "one exec per run"
 
 
@@ -106,7 +112,7 @@ def test_apply_names_hosts_that_fail_and_how_to_continue(
     with forty.hosts(forty.on_first_run(Path(file)), forty.FULL):
         code, out, _ = run(capsys, "apply", file, "--yes")
     assert code == 1
-    assert out.startswith(BLOCKS)
+    assert _without_number(out).startswith(BLOCKS)
     assert out.endswith(
         """\
   dev-07: no space left on device

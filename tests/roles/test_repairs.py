@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 import click
 import pytest
@@ -179,7 +180,7 @@ FAULTS = {
         "gw-1", "file", "keys.json", None, ["keys"], "litellm: keys.json is missing"
     ),
     "its generation is missing": Fault(
-        "gw-1", "file", "/generations/", None, REPLACE, "litellm: config.yaml is missing"
+        "gw-1", "file", "/generations/", None, REPLACE, "LiteLLM: new: "
     ),
     "it does not listen (yet)": Fault("gw-1", "port", "", None, ["prove"], "is not listening"),
     "a run was interrupted before verification": Fault(
@@ -255,7 +256,10 @@ def test_a_fault_is_reported_and_repaired(
     with caplog.at_level(logging.INFO):
         done = mirror(hosts, answers)
     output = [click.unstyle(line) for line in caplog.messages]
-    assert any(line.startswith(f"[@fake/{fault.host}]") and fault.what in line for line in output)
+    start = output.index("--> What will be changed:")
+    assert output[start + 1] == f"@fake/{fault.host}"
+    block = list(takewhile(lambda line: line.startswith("    "), output[start + 2 :]))
+    assert any(fault.what in line for line in block), block
     expected: dict[str, list[str]] = {name: [] for name in hosts}
     assert {name: jobs(traffic) for name, traffic in done.items()} == expected | {
         fault.host: fault.repair

@@ -20,7 +20,7 @@ def command() -> None:
 )
 @fleet_file
 @options.limit
-@click.option("--models", is_flag=True, help="Also weights and Ollama's models.")
+@click.option("--models", is_flag=True, help="Also weights and models.")
 @click.option("--database", is_flag=True, help="Also a database with its backups.")
 @options.yes
 @options.as_json

@@ -15,7 +15,7 @@ from mirrorfleet.cli.live.change import change
     cls=Command,
     examples=(
         "mirrorfleet rollback inventories/prod.yml",
-        "mirrorfleet rollback inventories/prod.yml --service vllm-coder --limit gpu-a",
+        "mirrorfleet rollback inventories/prod.yml --service redis --yes",
     ),
 )
 @fleet_file
@@ -24,7 +24,7 @@ from mirrorfleet.cli.live.change import change
     metavar="NAME",
     default="litellm",
     show_default=True,
-    help="The service: litellm, vllm-MODEL, ollama, front, redis.",
+    help="A service, as `mirrorfleet status` names it.",
 )
 @options.limit
 @options.yes

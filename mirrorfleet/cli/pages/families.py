@@ -54,7 +54,7 @@ gateway writes these arguments into requests, so on, off and effort mean what th
 decides.
 
 **Needs**: an engine gets these options, unless `arguments` of the model says another value;
-`mirrorfleet plan --why` shows where each one comes from. `trust-remote-code` runs programs that
+`mirrorfleet why KEY` shows where each one comes from. `trust-remote-code` runs programs that
 come with the weights: review them first. A chat template that is named comes with vLLM's sources,
 in `examples/`, not with its package. Save it beside the fleet file and write
 [`chat_template`](../how-to/models-on-vllm.md#use-another-chat-template). All other families bring
