@@ -22,6 +22,8 @@ from mirrorfleet.runtime.service import NEVER, Service, facts
 from tests.roles.answers import MACHINE, observation_of, running, with_values
 from tests.roles.machine import Machine
 
+pytestmark = pytest.mark.slow
+
 UNIT = "mirrorfleet-demo.service"
 SOFTWARE = "/opt/mirrorfleet/demo/environments"
 

@@ -25,6 +25,8 @@ PROGRAM = render.HERE / "files" / "gpu_turns.py"
 ENGINE = """
 import os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+
+pytestmark = pytest.mark.slow
 name, log, port, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 def note(what):
     with open(log, "a") as file:

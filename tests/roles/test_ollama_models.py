@@ -18,6 +18,8 @@ from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import REGISTRY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(machine: Machine) -> Iterator[OllamaHost]:

@@ -19,7 +19,7 @@ from mirrorfleet.roles.ollama import models
 from mirrorfleet.roles.ollama.files import quiet
 from mirrorfleet.runtime.shell import call
 
-pytestmark = pytest.mark.skipif(not shutil.which("ss"), reason="needs ss")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("ss"), reason="needs ss")]
 
 UNIT = "mirrorfleet-ollama.service"
 

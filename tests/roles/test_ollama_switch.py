@@ -22,7 +22,7 @@ from tests.roles.machine import Machine, as_root
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins import ollama as standin
 
-pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")]
 
 UNIT = "mirrorfleet-ollama.service"
 FOUND = observation_of(MACHINE)

@@ -21,6 +21,8 @@ from tests.roles.machine import Machine
 from tests.roles.ollama_host import HELPER, OllamaHost
 from tests.standins.ollama import real_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[OllamaHost]:
