@@ -292,6 +292,14 @@ def test_a_large_body_is_413(gateway: Gateway) -> None:
     assert (status, json.loads(content)["error"]["type"]) == (413, "request_too_large")
 
 
+def test_a_very_deep_body_is_400(gateway: Gateway) -> None:
+    """It was a 500, which clients send again and again."""
+    deep = "[" * 1000 + "]" * 1000
+    body = json.dumps(message("coder"))[:-1] + f', "tools": {deep}}}'
+    status, content = ask(gateway, TURN, body.encode(), "POST", bearer(key(gateway, "ada")))
+    assert (status, json.loads(content)["error"]["type"]) == (400, "invalid_request_error")
+
+
 def test_the_master_key_gives_access_to_all_of_litellm(gateway: Gateway) -> None:
     assert ask(gateway, "/model/info", None, "GET", bearer(gateway.master))[0] == 200
     for header in ("x-litellm-api-key", "x-api-key", "api-key"):

@@ -169,3 +169,12 @@ def readable(block: Any, able: Abilities) -> bool:
     if block["type"] == "image":
         return able.vision and (able.image_urls or block["source"]["type"] != "url")
     return bool(block["type"] != "tool_reference")
+
+
+def test_results_in_results_do_not_end_the_recursion_of_python() -> None:
+    """A body may have a thousand levels."""
+    block = REFERENCE
+    for _ in range(900):
+        block = result(block)
+    messages = [user(block)]
+    assert content.mended(messages, OLLAMA) == (messages, set())

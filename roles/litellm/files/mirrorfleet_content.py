@@ -133,12 +133,17 @@ def _is(one: Any, other: Any) -> bool:
 
 def _mended_block(block: Json, able: Abilities, kinds: set[str]) -> list[Json]:
     """Return the blocks in place of one."""
-    match block.get("type"):
-        case "tool_result":
-            return [_replaced(block, lambda inner: _mended_block(inner, able, kinds))]
-        case "tool_reference":
-            kinds.add("tool_reference")
-            return [_text(f"The tool {block.get('tool_name')} is available.\n", block)]
+    if block.get("type") == "tool_result":
+        # A result never has another one in it, so this recursion ends.
+        return [_replaced(block, lambda inner: _mended_part(inner, able, kinds))]
+    return _mended_part(block, able, kinds)
+
+
+def _mended_part(block: Json, able: Abilities, kinds: set[str]) -> list[Json]:
+    """Return the blocks in place of one that is no tool result."""
+    if block.get("type") == "tool_reference":
+        kinds.add("tool_reference")
+        return [_text(f"The tool {block.get('tool_name')} is available.\n", block)]
     kind = _kind(block, able)
     if kind == DOCUMENT and (texts := _plain(block)):
         kinds.add("text_document")

@@ -205,14 +205,19 @@ def _no_number(text: str) -> None:
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON. Raises ``Refused``."""
     import orjson
 
     try:
         text: bytes = orjson.dumps(body)
         return text
     except TypeError:  # half of a surrogate pair, which LiteLLM refuses, or a very large number
+        pass
+    try:
         encoded = json.dumps(body, ensure_ascii=False).encode("utf-16", "surrogatepass")
-        return encoded.decode("utf-16", "replace").encode()
+    except RecursionError:
+        raise Refused(400, "The body is nested too deeply.") from None
+    return encoded.decode("utf-16", "replace").encode()
 
 
 def _presented(headers: Iterable[Header]) -> str:

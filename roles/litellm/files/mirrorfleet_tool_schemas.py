@@ -11,6 +11,7 @@ Plain Python, without LiteLLM. Input is never changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,31 +20,60 @@ Json = dict[str, Any]
 MOST = 2000
 """Maximum subschemas of a rewritten schema: references can multiply."""
 
+COPIED = 1_000_000
+"""Maximum size of what references add to the tools of one request, in characters.
+
+Without it, a request of 200 KB can become one of gigabytes. No window has room for more.
+"""
+
 DEEPEST = 40
 """Maximum depth of a rewritten schema."""
 
 
 def mended(tools: list[Json]) -> tuple[list[Json], bool]:
     """Return tools with schemas that Ollama can read, and whether any changed."""
-    found = [_tool(tool) for tool in tools]
+    room = Room(COPIED)
+    found = [_tool(tool, room) for tool in tools]
     changed = found != tools
     return (found if changed else tools), changed
 
 
-def _tool(tool: Any) -> Any:
+class Room:
+    """The room for copies of what references name, in characters."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, value: Any) -> bool:
+        """Return whether there is room for a copy. Once there is none, there is none for any."""
+        rest = [value]
+        while rest and self.left >= 0:
+            part = rest.pop()
+            if isinstance(part, str):
+                self.left -= len(part)
+            elif isinstance(part, dict):
+                self.left -= sum(map(len, part))
+                rest.extend(part.values())
+            elif isinstance(part, list):
+                rest.extend(part)
+            self.left -= 2
+        return self.left >= 0
+
+
+def _tool(tool: Any, room: Room) -> Any:
     if not isinstance(tool, dict) or "input_schema" not in tool:
         return tool
-    return {**tool, "input_schema": parameters(tool["input_schema"])}
+    return {**tool, "input_schema": parameters(tool["input_schema"], room)}
 
 
-def parameters(schema: Any) -> Json:
+def parameters(schema: Any, room: Room) -> Json:
     """Return the schema of a tool's parameters as Ollama reads it."""
     if not isinstance(schema, dict):
         return {"type": "object", "properties": {}}
-    found = _Rewriter(schema).property(schema, 0, ()) or {}
-    for part in found.pop("anyOf", ()):
+    found = _Rewriter(schema, room).property(schema, 0, ()) or {}
+    if parts := found.pop("anyOf", ()):
         # Ollama drops alternatives of all parameters: each of them becomes an optional one.
-        found["properties"] = {**part.get("properties", {}), **found.get("properties", {})}
+        found["properties"] = _properties([found, *parts])
     if not isinstance(found.get("type"), str):
         found["type"] = "object"
     if any(name in schema for name in ("$defs", "definitions")):
@@ -52,10 +82,11 @@ def parameters(schema: Any) -> Json:
 
 
 class _Rewriter:
-    """Rewrite the subschemas of one schema, with a limit on their number."""
+    """Rewrite the subschemas of one schema, with a limit on their number and on copies."""
 
-    def __init__(self, root: Json) -> None:
+    def __init__(self, root: Json, room: Room) -> None:
         self.root = root
+        self.room = room
         self.count = 0
 
     def property(self, schema: Any, depth: int, inside: tuple[str, ...]) -> Json | None:
@@ -74,8 +105,8 @@ class _Rewriter:
             return self._referenced(schema, depth, inside)
         found = {key: value for key, value in schema.items() if key not in ("allOf", "oneOf")}
         self._subschemas(found, depth, inside)
-        for part in self._each(schema.get("allOf"), depth, inside):
-            found = _merged(found, part)
+        if parts := self._each(schema.get("allOf"), depth, inside):
+            found = _merged(found, *parts)
         if alternatives := self._each(schema.get("oneOf"), depth, inside):
             found["anyOf"] = [*found.get("anyOf", ()), *alternatives]
         if "const" in found:
@@ -86,12 +117,12 @@ class _Rewriter:
         name = schema["$ref"]
         siblings = {key: value for key, value in schema.items() if key != "$ref"}
         target = _resolved(self.root, name) if isinstance(name, str) else None
-        if target is None:
+        is_recursive = name in inside
+        if is_recursive:
+            target = _outline(target) if isinstance(target, dict) else {}
+        if target is None or not self.room.take(target):
             return self.property(siblings, depth + 1, inside)
-        if name in inside:
-            found: Json | None = _outline(target) if isinstance(target, dict) else {}
-        else:
-            found = self.property(target, depth + 1, (*inside, name))
+        found = target if is_recursive else self.property(target, depth + 1, (*inside, name))
         own = self.property(siblings, depth + 1, inside) or {}
         return None if found is None else _merged(own, found)
 
@@ -124,7 +155,8 @@ def _resolved(root: Json, reference: str) -> Any:
     target: Any = root
     for step in reference[1:].split("/")[1:]:
         name = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+        is_number = name.isdecimal() and len(name) < 10
+        if isinstance(target, list) and is_number and int(name) < len(target):
             target = target[int(name)]
         elif isinstance(target, dict) and name in target:
             target = target[name]
@@ -138,14 +170,24 @@ def _outline(schema: Json) -> Json:
     return _typed({key: schema[key] for key in schema if key in ("type", "description")})
 
 
-def _merged(one: Json, other: Json) -> Json:
-    """Return a schema for values that fit both; where they differ, the first one wins."""
-    found = {**other, **one}
-    if "properties" in one and "properties" in other:
-        found["properties"] = {**other["properties"], **one["properties"]}
-    required = [*one.get("required", ()), *other.get("required", ())]
-    if required:
-        found["required"] = list(dict.fromkeys(required))
+def _merged(*schemas: Json) -> Json:
+    """Return a schema for values that fit all; where they differ, the first one wins."""
+    found: Json = {}
+    for schema in reversed(schemas):
+        found.update(schema)
+    if "properties" in found:
+        found["properties"] = _properties(schemas)
+    names = (name for schema in schemas for name in schema.get("required", ()))
+    if required := list(dict.fromkeys(names)):
+        found["required"] = required
+    return found
+
+
+def _properties(schemas: Sequence[Json]) -> Json:
+    """Return the properties of all schemas; the first of the same name wins."""
+    found: Json = {}
+    for schema in reversed(schemas):
+        found.update(schema.get("properties", {}))
     return found
 
 
