@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mirrorfleet.roles.ollama import models
+from mirrorfleet.roles.ollama.files import ollama_server
 from mirrorfleet.roles.ollama.files.model_manager import CANDIDATE
 from mirrorfleet.roles.ollama.files.ollama_server import DAMAGED
 from mirrorfleet.runtime.commands import script
@@ -344,3 +345,15 @@ def test_a_new_server_with_another_window_fails_without_waiting(host: OllamaHost
     done = host.prove(plan)
     assert done.returncode == NEVER
     assert "helper: has a window of 65536, but the fleet file has context 131072" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ['{"error": "\\u001b[2Jfine"}', "\x1b[2Jfine", '{"error": {"message": "\\u0007"}}']
+)
+def test_the_words_of_a_registry_do_not_control_the_terminal(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ollama_server.report("coder", ollama_server.reason(text))
+    ollama_server.report("coder", text)
+    assert "\x1b" not in (found := capsys.readouterr().out)
+    assert "\x07" not in found

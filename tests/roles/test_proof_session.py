@@ -19,14 +19,17 @@ from mirrorfleet.engines.known import ThinkingArguments
 from mirrorfleet.planning.proof import ProofPlan
 from mirrorfleet.roles.proof import program
 from mirrorfleet.roles.proof.files import turns
-from mirrorfleet.roles.proof.files.api import Api
+from mirrorfleet.roles.proof.files.api import Api, Refused, reason
 from mirrorfleet.roles.proof.files.outcome import Outcome, failures, lines
+from mirrorfleet.roles.proof.files.prompt_cache import PromptCache
 from mirrorfleet.roles.proof.files.session import Session
 from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import render
 from mirrorfleet.runtime.service import NEVER
 from tests.roles import programs
 from tests.standins.vllm import CALL, Engine, says, served
+
+Json = dict[str, Any]
 
 ITEMS = (
     "tool call",
@@ -335,3 +338,63 @@ def test_a_failed_session_ends_the_wait_and_is_not_recorded(tmp_path: Path) -> N
 
 def test_the_program_fits_one_argument_of_a_command() -> None:
     assert len(program(render.FILES / "smoke_test.py")) < 64 * 1024
+
+
+class Odd(Engine):
+    """An engine whose answers have another form; ``odd`` is one."""
+
+    odd: Any = None
+
+    def post(self, path: str, body: Json) -> tuple[int, str]:
+        return 200, json.dumps(self.odd)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        None,
+        3,
+        {"content": [3]},
+        {"content": [{}]},
+        {"content": [{"type": "tool_use"}]},
+        {"content": "text"},
+        {"content": [], "stop_reason": [], "usage": {"input_tokens": "many"}},
+        {"content": [{"type": "text", "text": "a"}], "usage": {"input_tokens": float("inf")}},
+    ],
+    ids=repr,
+)
+def test_an_answer_that_is_no_message_is_a_failure(odd: Any) -> None:
+    engine = Odd()
+    engine.odd = odd
+    found = session(engine, **EVERYTHING)
+    assert [*found] == [*ITEMS]
+    assert found["tool call"].state in ("failed", "warning")
+
+
+def test_the_words_of_an_engine_do_not_control_the_terminal() -> None:
+    """It could hide a failure, or write a line of the report."""
+    engine = Odd()
+    engine.odd = {"content": [{"type": "text", "text": "a"}], "stop_reason": "\x1b[2J\rok"}
+    engine.odd["content"] = [{**CALL[0]}]
+    found = [*session(engine, **EVERYTHING).values()]
+    text = "".join([*lines("tiny", found), *failures("tiny", found)])
+    assert "[2J" in text
+    assert text.isprintable()
+    error = Refused(400, reason(json.dumps({"error": "\x1b]0;mine\x07"})))
+    assert error.reason.isprintable()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_engine_that_counts_no_tokens_gets_no_prompt_of_hundreds_of_megabytes(
+    count: int,
+) -> None:
+    class Uncounted(Api):
+        def count(self, body: Json) -> int | None:
+            return count
+
+    start = turns.opening(tools=True, thinking={})
+    cache = PromptCache(
+        Uncounted("", "tiny", {}, 1), 131072, start, reports=True, tokens_per_character=0
+    )
+    assert turns.size(cache._long(20_000)) < 1_000_000

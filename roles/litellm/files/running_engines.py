@@ -30,7 +30,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from mirrorfleet.roles.proof.files.api import Api, NotReady
+from mirrorfleet.roles.proof.files.api import Api, NotReady, printable
 from mirrorfleet.roles.proof.files.outcome import lines, record
 from mirrorfleet.roles.proof.files.session import Session
 
@@ -293,7 +293,7 @@ def _message(content: Any) -> str:
     """Return the reason in an error of either API."""
     error = content.get("error", content) if isinstance(content, dict) else content
     text = str(error.get("message", error) if isinstance(error, dict) else error)
-    return " ".join(text.split())[:200] or "nothing"
+    return printable(" ".join(text.split())[:200]) or "nothing"
 
 
 def used(entry: Json) -> Json:

@@ -14,6 +14,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from mirrorfleet.roles.proof.files.api import printable
+
 LOADING = 900
 """Maximum seconds without data: the server reads a large model from disk before it answers."""
 
@@ -48,7 +50,7 @@ class Server:
         except HTTPError as error:
             text = error.read().decode(errors="replace").strip()
             if error.code == 503:
-                raise OSError(f"it is busy: {text}") from None
+                raise OSError(f"it is busy: {reason(text)}") from None
             raise Failure(reason(text) or f"{path} failed with status {error.code}") from None
 
     def get(self, path: str) -> Any:
@@ -68,7 +70,7 @@ class Server:
                 status = event.get("status", status)
                 yield event
         if status != "success":
-            raise Failure(f"the response of {path} ended during '{status}'")
+            raise Failure(f"the response of {path} ended during {status!r}")
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each model on the server, by its full name."""
@@ -103,12 +105,15 @@ class Server:
 
 
 def reason(text: str) -> str:
-    """Return the message of an error in Ollama's or Anthropic's form."""
+    """Return the message of an error in Ollama's or Anthropic's form.
+
+    It may be of a registry, which must not control the operator's terminal.
+    """
     try:
         error = json.loads(text)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, TypeError):
-        return text[-300:]
+        return printable(str(error["message"] if isinstance(error, dict) else error))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return printable(text[-300:])
 
 
 def full(name: str) -> str:
@@ -119,7 +124,7 @@ def full(name: str) -> str:
 
 def report(name: str, text: str) -> None:
     """Print a line about a model."""
-    print(f"{name}: {text}", flush=True)
+    print(f"{name}: {printable(text)}", flush=True)
 
 
 def give(url: str, path: str) -> int:

@@ -89,7 +89,7 @@ class Api:
         try:
             with self.request("/v1/messages/count_tokens", {"model": self.model, **body}) as found:
                 return int(json.load(found)["input_tokens"])
-        except (Refused, ValueError, KeyError, TypeError):
+        except (Refused, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def metrics(self) -> str:
@@ -153,8 +153,13 @@ def reason(text: str) -> str:
         text = str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, KeyError, TypeError):
         pass
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= LENGTH else "…" + text[-LENGTH:]
+
+
+def printable(text: str) -> str:
+    """Return a text without what controls a terminal: an engine could hide a failure with it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def tokens(answer: Json) -> tuple[int, int | None]:

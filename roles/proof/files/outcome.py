@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mirrorfleet.roles.proof.files.api import printable
+
 Json = dict[str, Any]
 
 
@@ -40,7 +42,7 @@ def lines(name: str, outcomes: list[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.state == "not asked":
             continue
-        note = f", {outcome.note}" if outcome.note else ""
+        note = f", {printable(outcome.note)}" if outcome.note else ""
         yield f"{name}: {outcome.item:<15}{outcome.state}{note}"
 
 
@@ -48,7 +50,7 @@ def failures(name: str, outcomes: list[Outcome]) -> Iterator[str]:
     """Yield a message for each failure, with its remedy."""
     for outcome in outcomes:
         if outcome.state == "failed":
-            yield f"{name}: {outcome.cause}. {outcome.remedy}"
+            yield f"{name}: {printable(outcome.cause)}. {outcome.remedy}"
 
 
 def record(outcomes: list[Outcome], seconds: float) -> Json:

@@ -26,6 +26,9 @@ LONG = 20_000
 PATIENCE = 120
 """Maximum seconds for the answer to the repeated prompt. A slower engine is not measured."""
 
+WORDS = 4
+"""Maximum words of a prompt per token, whatever an engine reports."""
+
 GOOD = 0.5
 """The least share of a repeated prompt that a working prefix cache has."""
 
@@ -75,7 +78,8 @@ class PromptCache:
         """Return the turn with a prompt of this many tokens, as near as the engine counts."""
         sample = turns.long(self.start, 2000)
         counted = self.api.count(sample) or self.tokens_per_character * turns.size(sample)
-        return turns.long(self.start, int(2000 * desired * 0.98 / max(counted, 1)))
+        # An engine that reports no tokens, or one, would get a prompt of hundreds of MB.
+        return turns.long(self.start, int(2000 * desired * 0.98 / max(counted, 2000 / WORDS)))
 
     def _hits(self, body: Json) -> tuple[float, int]:
         """Return how many tokens of a prompt the cache had, and the tokens of the prompt."""

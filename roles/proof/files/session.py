@@ -85,6 +85,11 @@ class Session:
             failure = Failure(f"refuses {_turn(item)} ({how}{refused.reason})", item)
         except Failure as found:
             failure = found
+        except (AttributeError, LookupError, OverflowError, RecursionError, TypeError) as error:
+            cause = (
+                f"answers {_turn(item)} with what is no message ({type(error).__name__}: {error})"
+            )
+            failure = Failure(cause, item)
         if by := self.expected.get("kept", {}).get(item):
             return Outcome(item, "mended", by, failure.cause)
         remedies = self.expected.get("remedies", {})

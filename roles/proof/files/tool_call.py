@@ -98,7 +98,7 @@ class ToolCall:
             )
         if message.get("stop_reason") != "tool_use":
             raise Failure(
-                f"calls a tool with stop_reason '{message.get('stop_reason')}' ({mode}): Claude "
+                f"calls a tool with stop_reason {message.get('stop_reason')!r} ({mode}): Claude "
                 "Code would not run it",
                 "stop",
             )
