@@ -117,3 +117,26 @@ def test_odd_names_and_records_are_left_alone(host: OllamaHost) -> None:
         assert removed(host, host.plan(helper=HELPER)) == []
     assert b"GGUF odd" in contents(place)
     assert observe(host)[Content(models.LEDGER)] is None
+
+
+def test_a_link_in_place_of_the_manifests_is_not_followed(host: OllamaHost) -> None:
+    """The server owns its store, and root reads it."""
+    place = store(host)
+    age(place)
+    elsewhere = place.parent / "elsewhere-of-root"
+    (place / "manifests").rename(elsewhere)
+    (place / "manifests").symlink_to(elsewhere)
+    found = observe(host)[STORES[0]]
+    assert (found.models, found.blobs) == ({}, {})
+
+
+def test_a_pipe_in_place_of_a_manifest_does_not_stop_a_removal(host: OllamaHost) -> None:
+    place = store(host)
+    plan = host.plan(helper=HELPER)
+    role, observed = ModelsRemoval(), observe(host)
+    [manifest] = (place / "manifests").glob("*/team/coder/7b")
+    manifest.unlink()
+    os.mkfifo(manifest)
+    done = host.run(role.clear(plan, observed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not manifest.exists()

@@ -5,7 +5,11 @@ as_user() {
     if id "$user" >/dev/null 2>&1; then runuser -u "$user" -- "$@"; else "$@"; fi
 }
 cd "$directory" || exit
-digests() { grep -hoE 'sha256:[0-9a-f]{64}' "$@" 2>/dev/null | tr : - | sort -u; }
+[ ! -L manifests ] || {
+    echo "$directory/manifests is a link: replace it by a directory" >&2
+    exit 1
+}
+digests() { as_user grep -D skip -hoE 'sha256:[0-9a-f]{64}' "$@" 2>/dev/null | tr : - | sort -u; }
 for manifest in $manifests; do
     blobs="$blobs $(digests "manifests/$manifest" | tr '\n' ' ')"
     as_user rm -f "manifests/$manifest"

@@ -3,6 +3,8 @@
 stored() {
     for directory; do
         [ -d "$directory/blobs" ] || continue
+        # The server could make root read, and name, any files by a link here.
+        [ ! -L "$directory/manifests" ] || continue
         named=$(grep -rhoE 'sha256:[0-9a-f]{64}' "$directory/manifests" 2>/dev/null | tr : - | sort -u)
         find "$directory/blobs/" -maxdepth 1 -type f -mmin +60 -printf '%f %s\n' |
             grep -E '^(sha256-|COPY)[0-9A-Za-z.-]+ [0-9]+$' | while read -r name size; do
