@@ -292,6 +292,25 @@ def test_a_large_body_is_413(gateway: Gateway) -> None:
     assert (status, json.loads(content)["error"]["type"]) == (413, "request_too_large")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("messages", value) for value in (None, "x", ["x"], {"role": "user"}, 3)),
+        *(("tools", value) for value in ("x", {"name": "a"}, [3], [None])),
+        *(("thinking", "on"), ("output_config", ["high"])),
+    ],
+)
+def test_a_field_of_another_form_is_400(
+    gateway: Gateway, upstream: Upstream, name: str, value: object
+) -> None:
+    """It was a 500, or the fallback answered, as if the engine had failed."""
+    upstream.taken()
+    answer = gateway.ask(TURN, {**message("coder"), name: value}, key=key(gateway, "ada"))
+    assert answer.code == 400
+    assert answer.body["error"]["message"].startswith(f"{name}: ")
+    assert upstream.taken() == []
+
+
 def test_a_very_deep_body_is_400(gateway: Gateway) -> None:
     """It was a 500, which clients send again and again."""
     deep = "[" * 1000 + "]" * 1000

@@ -154,12 +154,27 @@ def _allowed_body(body: Any) -> dict[str, Any]:
         raise Refused(400, f"{refused[0]}: this gateway doesn't take this parameter.")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise Refused(400, "model: name a model.")
+    _check_form(body)
     metadata = body.get("metadata")
     if isinstance(metadata, dict):
         body["metadata"] = _allowed_fields(metadata, allowlist.METADATA, "metadata.")
     elif metadata is not None:
         raise Refused(400, "metadata: expected an object.")
     return _allowed_fields(body, allowlist.FIELDS, "")
+
+
+def _check_form(body: dict[str, Any]) -> None:
+    """Raise ``Refused`` for what is no request of the Messages API.
+
+    An exception in a hook of LiteLLM would be a failure of the model, and a fallback would answer.
+    """
+    messages, tools = body.get("messages"), body.get("tools") or []
+    for name, value in (("messages", messages), ("tools", tools)):
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            raise Refused(400, f"{name}: expected a list of objects.")
+    for name in ("thinking", "output_config"):
+        if not isinstance(body.get(name) or {}, dict):
+            raise Refused(400, f"{name}: expected an object.")
 
 
 def _allowed_fields(value: dict[str, Any], allowed: frozenset[str], where: str) -> dict[str, Any]:
