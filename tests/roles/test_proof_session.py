@@ -9,7 +9,11 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -398,3 +402,38 @@ def test_an_engine_that_counts_no_tokens_gets_no_prompt_of_hundreds_of_megabytes
         Uncounted("", "tiny", {}, 1), 131072, start, reports=True, tokens_per_character=0
     )
     assert turns.size(cache._long(20_000)) < 1_000_000
+
+
+def test_a_redirect_does_not_take_the_key_to_another_server() -> None:
+    other = Engine()
+    with served(other) as elsewhere, redirecting(f"{elsewhere}/metrics") as url:
+        api = Api(url, "tiny", {"Authorization": "Bearer secret"}, 20)
+        with pytest.raises(Refused) as refused:
+            api.message(turns.opening(tools=True, thinking={}), streamed=False)
+        assert refused.value.status == 302
+        assert api.metrics() == ""
+
+
+@contextmanager
+def redirecting(target: str) -> Iterator[str]:
+    """Serve redirects to a target, and yield the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -26,6 +26,7 @@ from tests.roles.answers import MACHINE, observation_of, with_values
 from tests.roles.fleets import good
 from tests.roles.machine import Machine
 from tests.roles.test_litellm_configuration import values
+from tests.roles.test_proof_session import redirecting
 from tests.standins import vllm
 from tests.standins.running import CALL, CHAT_CALL, LISTED, Running, served, text
 
@@ -357,3 +358,25 @@ def test_verify_asks_through_the_gateways_own_generation(tmp_path: Path) -> None
 
 def test_verify_includes_the_models_of_running_engines(plan: HostPlan) -> None:
     assert set(verified({"gw": plan})) == {"coder", "thinker", "helper", "other", "small"}
+
+
+def test_the_words_of_an_engine_do_not_control_the_terminal() -> None:
+    with served(Running({"/v1/models": {"data": [{"id": "\x1b[2J\rcoder"}]}})) as url:
+        entry = {**ENTRY, "url": url}
+        found = [*running_engines.faults(running_engines.Engine(entry))]
+    [reported] = running_engines.report([entry], [found], {})
+    [fault] = reported["faults"]
+    assert "[2J" in fault["cause"]
+    assert (fault["cause"] + fault["fix"]).isprintable()
+
+
+def test_a_redirect_does_not_take_the_key_to_another_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ENGINE_KEY", "secret")
+    other = Running(MESSAGES)
+    with served(other) as elsewhere, redirecting(f"{elsewhere}/v1/models") as url:
+        entry = {**ENTRY, "url": url, "variable": "ENGINE_KEY"}
+        [fault] = running_engines.faults(running_engines.Engine(entry))
+    assert "answers 302" in fault.cause
+    assert other.asked == []

@@ -28,9 +28,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
-from mirrorfleet.roles.proof.files.api import Api, NotReady, printable
+from mirrorfleet.roles.proof.files.api import Api, NoRedirect, NotReady, printable
 from mirrorfleet.roles.proof.files.outcome import lines, record
 from mirrorfleet.roles.proof.files.session import Session
 
@@ -68,6 +68,8 @@ POOLED: dict[str, dict[str, Any]] = {
 WORD = "mirrorfleet-window"
 
 Json = dict[str, Any]
+
+_open = build_opener(NoRedirect()).open
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Engine:
         data = None if body is None else json.dumps(body).encode()
         try:
             request = Request(self.url + path, data, headers)
-            with urlopen(request, timeout=LIST if body is None else TURN) as answer:
+            with _open(request, timeout=LIST if body is None else TURN) as answer:
                 return answer.status, _parsed(answer.read())
         except HTTPError as error:
             content = _parsed(error.read())
@@ -285,7 +287,7 @@ def _not_answered(engine: Engine, status: int, message: str) -> Fault:
 def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content.decode(errors="replace")
 
 
@@ -346,7 +348,10 @@ def report(entries: list[Json], found: list[list[Fault]], records: Json) -> list
     for entry, each in zip(entries, found):  # noqa: B905, hosts have Python 3.9
         known = records.get(entry["model"], {})
         proved = known.get("proof") if known.get("used") == used(entry) else None
-        faults = [asdict(fault) for fault in each]
+        faults = [
+            {**asdict(fault), "cause": printable(fault.cause), "fix": printable(fault.fix)}
+            for fault in each
+        ]
         reported.append({"model": entry["model"], "faults": faults, "proof": proved})
     return reported
 
@@ -371,7 +376,8 @@ def prove(entries: list[Json], found: list[list[Fault]], before: str, file: str)
         if asked[at]:
             records[entry["model"]] = {"used": used(entry), "proof": proved}
         for fault in [*found[at], *failed]:
-            print(f"{entry['model']}: {fault.cause}. {fault.fix.rstrip('.')}.", file=sys.stderr)
+            text = f"{fault.cause}. {fault.fix.rstrip('.')}."
+            print(f"{entry['model']}: {printable(text)}", file=sys.stderr)
             is_refused = is_refused or (fault.refused and new[at])
     if file and not is_refused:
         Path(file).parent.mkdir(mode=0o755, exist_ok=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 Json = dict[str, Any]
 
@@ -36,6 +36,13 @@ class NotReady(Exception):
     """The engine may still start, or be busy."""
 
 
+class NoRedirect(HTTPRedirectHandler):
+    """Follow no redirect: it would take the key to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Api:
     """The API of an engine at ``url``; ``model`` is the engine's name of the model.
 
@@ -56,7 +63,8 @@ class Api:
         self.model = model
         self.headers = {"Content-Type": "application/json", **VERSION, **headers}
         self.seconds = seconds
-        self._open = (build_opener() if proxies else build_opener(ProxyHandler({}))).open
+        handlers = [NoRedirect(), *([] if proxies else [ProxyHandler({})])]
+        self._open = build_opener(*handlers).open
 
     def check(self) -> None:
         """Raise ``NotReady`` unless the key may be sent. A subclass checks whose port it is."""
