@@ -10,7 +10,7 @@ from mirrorfleet.config import Fleet, Gateway
 from mirrorfleet.config.modules import Module
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 
-OWN = ("mirrorfleet_", "check_config", "check_image", "probe", "litellm")
+OWN = ("mirrorfleet_", "check_config", "check_image", "probe", "running_engines", "litellm")
 """How names of files in a generation begin that Mirrorfleet or LiteLLM needs."""
 
 LARGEST = 1024**2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -58,7 +59,7 @@ def read(directory: Path, tag: str | None) -> StoredModel:
         layers = [*manifest["layers"], manifest["config"]]
         blobs = {str(layer["digest"]): int(layer["size"]) for layer in layers}
         kinds = {str(layer.get("mediaType")) for layer in layers}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise NotUsable(
             f"has a manifest of '{name}' that is not Ollama's: {path}.", "Copy the store again."
         ) from None
@@ -75,13 +76,16 @@ def _blob(directory: Path, digest: str, sizes: Mapping[str, int]) -> Path:
         raise NotUsable(f"has a manifest with the digest '{digest}'.", "Copy the store again.")
     path = directory / "blobs" / digest.replace(":", "-")
     try:
-        size = path.stat().st_size
+        status = path.stat()
     except OSError as error:
         mistake = f"has no {path.relative_to(directory)}: {error.strerror}."
         raise NotUsable(mistake, "Copy the store again.") from None
-    if size != sizes[digest]:
+    if not stat.S_ISREG(status.st_mode):
+        mistake = f"has {path.relative_to(directory)}, which is not a file."
+        raise NotUsable(mistake, "Copy the store again.")
+    if status.st_size != sizes[digest]:
         raise NotUsable(
-            f"has {path.relative_to(directory)} with {size} bytes; its manifest says "
+            f"has {path.relative_to(directory)} with {status.st_size} bytes; its manifest says "
             f"{sizes[digest]}.",
             "Copy the store again.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def weights(store: Path) -> Path:
     return found
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty directory": (
         lambda store: (store / MANIFEST).unlink(),
@@ -61,6 +67,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no JSON": (
         lambda store: (store / MANIFEST).write_text("{"),
+        f"has a manifest of '{TAG}' that is not Ollama's: ",
+    ),
+    "very deep JSON": (
+        lambda store: (store / MANIFEST).write_text("[" * 100_000),
         f"has a manifest of '{TAG}' that is not Ollama's: ",
     ),
     "another JSON": (
@@ -79,6 +89,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         f"has '{TAG}' in the format of MLX, which is not uploaded.",
     ),
     "a missing blob": (lambda store: weights(store).unlink(), ": No such file or directory."),
+    "a pipe in place of a blob": (
+        lambda store: pipe(weights(store)),
+        ", which is not a file.",
+    ),
     "a cut blob": (
         lambda store: weights(store).write_bytes(b"GGUF"),
         " with 4 bytes; its manifest says 12.",
