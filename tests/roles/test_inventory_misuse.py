@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,4 +45,48 @@ def test_misuse_ends_before_any_connection(
     assert done.returncode == code, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert errors == ([message] if message else [])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(name="port")
+def closing_server() -> Iterator[int]:
+    """Yield the port of a server that closes connections at once, as an sshd with too many does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close() -> None:
+            while True:
+                try:
+                    server.accept()[0].close()
+                except OSError:  # the test has ended
+                    return
+
+        thread = threading.Thread(target=close, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize("program", ["mirrorfleet", "pyinfra"])
+def test_a_closed_connection_is_one_line(program: str, port: int, project: Path) -> None:
+    (project / "deploys").symlink_to(ROOT / "deploys")
+    (project / "inventories/prod.known_hosts").touch()
+    file = project / "inventories/prod.yml"
+    text = file.read_text("utf-8").replace(
+        "address: 10.0.2.11", f"address: 127.0.0.1, port: {port}"
+    )
+    file.write_text(text, "utf-8")
+    command = {
+        "mirrorfleet": ["status", "inventories/prod.yml"],
+        "pyinfra": ["inventories/prod.py", "deploys/status.py"],
+    }[program]
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *command, "--limit", "gw-a"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("Error reading SSH protocol banner") == 1, done.stderr
     assert "Traceback" not in done.stderr
