@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -67,6 +68,16 @@ def closing_server() -> Iterator[int]:
     thread.join()
 
 
+def one_host(project: Path, port: int) -> Path:
+    """Let gw-a be at this port of this machine; return the fleet file."""
+    file = project / "inventories/prod.yml"
+    text = file.read_text("utf-8").replace(
+        "address: 10.0.2.11", f"address: 127.0.0.1, port: {port}"
+    )
+    file.write_text(text, "utf-8")
+    return file
+
+
 @pytest.mark.parametrize("program", ["mirrorfleet", "pyinfra"])
 def test_a_closed_connection_is_one_line(program: str, port: int, project: Path) -> None:
     (project / "deploys").symlink_to(ROOT / "deploys")
@@ -90,3 +101,15 @@ def test_a_closed_connection_is_one_line(program: str, port: int, project: Path)
     assert done.returncode == 1
     assert done.stderr.count("Error reading SSH protocol banner") == 1, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["status", "verify"])
+def test_a_report_for_programs_lists_unreachable_hosts(name: str, port: int, project: Path) -> None:
+    (project / "inventories/prod.known_hosts").touch()
+    file = one_host(project, port)
+    program = Path(sys.executable).with_name("mirrorfleet")
+    done = subprocess.run(
+        [program, name, file, "--json", "--limit", "gw-a"], capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["unreachable"] == {"gw-a": "the host is unreachable"}

@@ -14,6 +14,7 @@ from mirrorfleet.cli.main import main
 from tests.docs.terminals import printed
 from tests.docs.test_pictures import same
 from tests.roles import forty
+from tests.roles.answers import Answers
 
 pytestmark = pytest.mark.usefixtures("offline_cache")
 
@@ -201,7 +202,7 @@ def test_the_command_to_continue_has_the_same_options_and_hosts(
     arguments: list[str], again: str, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # No host can be read: the run stops before its changes, and no host is done.
-    answers = {name: {} for name in forty.on_first_run(Path(file))}
+    answers: dict[str, Answers] = {name: {} for name in forty.on_first_run(Path(file))}
     with forty.hosts(answers, {}):
         code, out, _ = run(capsys, *arguments, file)
     assert code == 1
