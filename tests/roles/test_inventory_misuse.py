@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -113,3 +114,19 @@ def test_a_report_for_programs_lists_unreachable_hosts(name: str, port: int, pro
     )
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["unreachable"] == {"gw-a": "the host is unreachable"}
+
+
+def test_ctrl_c_while_hosts_are_connected_is_one_line(project: Path) -> None:
+    (project / "inventories/prod.known_hosts").touch()
+    program = Path(sys.executable).with_name("mirrorfleet")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        file = one_host(project, silent.getsockname()[1])
+        with subprocess.Popen(
+            [program, "plan", file, "--limit", "gw-a"], stderr=subprocess.PIPE, text=True
+        ) as run:
+            silent.settimeout(60)
+            connection = silent.accept()[0]
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+            connection.close()
+    assert (run.returncode, errors) == (130, "\nmirrorfleet: interrupted\n")
