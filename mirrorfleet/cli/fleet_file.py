@@ -35,7 +35,21 @@ def fleet_file(function: Callable[..., int]) -> Callable[..., int]:
 
 def _one(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
     # A command line that is being completed may be without it.
-    return value or ("" if ctx.resilient_parsing else default(ctx.command_path))
+    if ctx.resilient_parsing:
+        return value or ""
+    if not value:
+        return default(ctx.command_path)
+    path = Path(value)
+    if path.is_dir():
+        raise click.UsageError(
+            f"{value} is a directory: name the fleet file, as in `{ctx.command_path} FILE`."
+        )
+    if path.suffix == ".py" and path.with_suffix(".yml").is_file():
+        raise click.UsageError(
+            f"{value} is the inventory module: name the fleet file, "
+            f"as in `{ctx.command_path} {path.with_suffix('.yml')}`."
+        )
+    return value
 
 
 def default(command: str) -> str:

@@ -71,13 +71,20 @@ def parse(path: Path, room: int = LARGEST) -> Parsed:
         builder = _Builder(path, loader, room)
         tree = builder.build(node, (), ())
     except reading.Missing as error:
-        remedy = did_you_mean(path.name, _beside(path), listed=False)
-        raise FleetError([Problem(Place(str(path), 0), (), error.mistake, remedy)]) from None
+        raise FleetError([Problem(Place(str(path), 0), (), error.mistake, _other(path))]) from None
     except reading.Unreadable as error:
         raise FleetError([Problem(Place(str(path), 0), (), error.mistake, error.remedy)]) from None
     except yaml.YAMLError as error:
         raise FleetError([_not_yaml(path, text, error)]) from None
     return Parsed(tree, tuple(builder.problems), builder.count)
+
+
+def _other(path: Path) -> str:
+    """Return the file that is meant by a missing one: below inventories/, or of a similar name."""
+    below = path.parent / "inventories" / path.name
+    if below.is_file():
+        return f"Did you mean '{below}'?"
+    return did_you_mean(path.name, _beside(path), listed=False)
 
 
 def _beside(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import socket
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ def groups(module: str | Path) -> dict[str, list[Any]]:
         print(warning, file=sys.stderr)
     if "debug-inventory" not in sys.argv and (missing := list(host_keys.problems(planned.fleet))):
         sys.exit("\n".join(map(str, missing)))
+    # Without a handler, Python prints paramiko's tracebacks of lost connections. pyinfra tries them
+    # again, and then reports one line.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
     labels: dict[str, list[str]] = {}
     for host in planned.fleet.hosts.values():
         for label in host.labels:

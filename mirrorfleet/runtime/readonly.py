@@ -57,12 +57,17 @@ def read_all(
     gevent.joinall(list(jobs.values()), raise_error=True)
     results = {name: job.value for name, job in jobs.items()}
     failures = {name: reason for name, (_, reason) in results.items() if reason}
-    failures |= {
+    failures |= unreachable(state)
+    return {name: answer for name, (answer, reason) in results.items() if not reason}, failures
+
+
+def unreachable(state: State) -> Mapping[str, str]:
+    """Return the hosts of a run to which there is no connection, each with this reason."""
+    return {
         host.name: "the host is unreachable"
         for host in state.inventory
         if state.is_host_in_limit(host) and host not in state.activated_hosts
     }
-    return {name: answer for name, (answer, reason) in results.items() if not reason}, failures
 
 
 def write(path: str, text: str) -> None:

@@ -251,6 +251,39 @@ def test_no_fleet_file_is_a_usage_error(
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "inventories",
+            "mirrorfleet topology: inventories is a directory: "
+            "name the fleet file, as in `mirrorfleet topology FILE`.",
+        ),
+        (
+            "inventories/prod.py",
+            "mirrorfleet topology: inventories/prod.py is the inventory module: "
+            "name the fleet file, as in `mirrorfleet topology inventories/prod.yml`.",
+        ),
+    ],
+)
+def test_what_is_not_a_fleet_file_is_a_usage_error(
+    given: str, message: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "inventories/prod.yml").write_text(FLEET)
+    (repository / "inventories/prod.py").write_text("")
+    code = main(["topology", given])
+    assert (code, capsys.readouterr().err.strip()) == (2, message)
+
+
+def test_a_missing_file_is_found_below_inventories(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "inventories/prod.yml").write_text(FLEET)
+    code, _, errors = checked(capsys, "prod.yml")
+    assert code == 1
+    assert errors == ("prod.yml: No such file or directory. Did you mean 'inventories/prod.yml'?")
+
+
 def test_the_variable_names_the_file_from_any_directory(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

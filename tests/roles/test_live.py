@@ -14,6 +14,7 @@ from mirrorfleet.cli.main import main
 from tests.docs.terminals import printed
 from tests.docs.test_pictures import same
 from tests.roles import forty
+from tests.roles.answers import Answers
 
 pytestmark = pytest.mark.usefixtures("offline_cache")
 
@@ -172,4 +173,59 @@ def test_a_problem_stops_the_run_before_any_change(
         code, out, _ = run(capsys, "apply", file, "--yes")
     assert code == 1
     assert "nothing was changed:" in out
+    assert out.splitlines()[-3:] == [
+        "40 hosts: 2 failed, 38 stopped before any change.",
+        "Remove the cause, then continue:",
+        f"  mirrorfleet apply {file}",
+    ]
     assert {found.round_trips for found in traffic.values()} == {(1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "again"),
+    [
+        (
+            ["rollback", "--service", "vllm-tiny", "--limit", "gpu", "--yes"],
+            "rollback inventories/forty.yml --service vllm-tiny --limit gpu",
+        ),
+        (
+            ["remove", "hosts", "--models", "--limit", "gpu", "--limit", "gw-*", "--yes"],
+            "remove hosts inventories/forty.yml --limit gpu --limit 'gw-*' --models",
+        ),
+        (
+            ["apply", "--diff", "--limit", "gpu,gw-1", "--yes"],
+            "apply inventories/forty.yml --limit gpu,gw-1 --diff",
+        ),
+    ],
+)
+def test_the_command_to_continue_has_the_same_options_and_hosts(
+    arguments: list[str], again: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # No host can be read: the run stops before its changes, and no host is done.
+    answers: dict[str, Answers] = {name: {} for name in forty.on_first_run(Path(file))}
+    with forty.hosts(answers, {}):
+        code, out, _ = run(capsys, *arguments, file)
+    assert code == 1
+    assert out.splitlines()[-1] == f"  mirrorfleet {again}"
+
+
+def test_an_empty_limit_is_refused(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with forty.hosts(forty.on_first_run(Path(file)), {}) as traffic:
+        code, _, err = run(capsys, "plan", file, "--limit", ",")
+    message = "`--limit` names no host: add its name, as in `--limit gw-a`."
+    assert (code, err) == (2, f"mirrorfleet plan: {message}\n")
+    assert not traffic
+
+
+def test_a_run_that_stops_reports_its_problems_as_json(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = forty.on_first_run(Path(file))
+    answers["gw-1"] |= {("machine",): ("debian", "12", "riscv64", "4", "8388608")}
+    with forty.hosts(answers, {}):
+        code, out, _ = run(capsys, "apply", file, "--yes", "--json", "--limit", "gw-1,gw-2")
+    found = json.loads(out)
+    assert code == 1
+    assert found["totals"] == {"failed": 1, "stopped": 1}
+    assert "riscv64" in found["hosts"]["gw-1"]["causes"][0]
+    assert found["hosts"]["gw-2"]["causes"] == []

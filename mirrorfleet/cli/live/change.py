@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirrorfleet.cli.live import session
+from mirrorfleet.cli.live import options, session
 
 if TYPE_CHECKING:
     from pyinfra.api import State
@@ -54,10 +54,11 @@ def change(
     console = Console(stderr=True, highlight=False) if as_json else terminal.console()
     screen = Screen(console)
     found: tuple[Outcome, ...] = ()
-    applied = False
+    shown = applied = False
 
     def confirm(state: State) -> bool:
-        nonlocal found, applied
+        nonlocal found, shown, applied
+        shown = True
         found = outcome.outcomes(state, screen.causes, applied=False)
         is_pending = any(each.state == "pending" for each in found)
         applied = not only_show and (yes or not is_pending or _asked(screen))
@@ -70,12 +71,14 @@ def change(
     if as_json:
         print(json.dumps(outcome.report(found), indent=1))
     elif code or applied:
-        for line in outcome.lines(found):
+        for line in outcome.lines(found, causes=shown):
             screen.line(line, "red" if code else "green")
         if code:
             command = [*click.get_current_context().command_path.split(), file]
             screen.line("Remove the cause, then continue:")
-            screen.command([*command, *outcome.limit_to_failed(found)])
+            # Of a run that stopped before its changes, no host is done.
+            failed = outcome.failed(found) if applied or (only_show and shown) else ()
+            screen.command([*command, *options.given(failed)])
     if code == 0 and only_show and any(each.state == "pending" for each in found):
         return PENDING
     return code

@@ -43,7 +43,9 @@ def chosen(inventory: Inventory, patterns: Sequence[str]) -> list[Host] | None:
     """
     if not patterns:
         return None
-    words = [word.strip() for pattern in patterns for word in pattern.split(",")]
+    words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
+    if not words:
+        raise click.UsageError("`--limit` names no host: add its name, as in `--limit gw-a`.")
     names = {host.name for word in words for host in _matching(inventory, word)}
     return [host for host in inventory if host.name in names]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Function = Callable[..., int]
 
@@ -44,3 +45,31 @@ def diff(function: Function) -> Function:
 def data(**given: Any) -> dict[str, Any]:
     """Return the options of a deploy that were given."""
     return {name: value for name, value in given.items() if value not in (None, "", ())}
+
+
+def given(hosts: Sequence[str] = ()) -> list[str]:
+    """Return the options of the present command line, to repeat it, there or on these hosts alone.
+
+    Without ``--yes``: what changes then was not seen.
+    """
+    context = click.get_current_context()
+    found = []
+    for option in context.command.params:
+        name = option.name or ""
+        if not isinstance(option, click.Option) or name == "yes":
+            continue
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            value = context.params[name]
+            if name == "limit" and hosts:
+                value = [",".join(hosts)]
+            found += _words(option, value)
+    if hosts and "--limit" not in found:
+        found += ["--limit", ",".join(hosts)]
+    return found
+
+
+def _words(option: click.Option, value: Any) -> list[str]:
+    name = option.opts[0]
+    if option.is_flag:
+        return [name]
+    return [word for each in (value if option.multiple else [value]) for word in (name, str(each))]

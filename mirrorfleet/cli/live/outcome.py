@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pyinfra.api import State
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.change_summary import some
 
-State_ = Literal["changed", "unchanged", "failed", "skipped", "unreachable", "pending"]
+State_ = Literal["changed", "unchanged", "failed", "skipped", "unreachable", "pending", "stopped"]
 
 FAILED = ("failed", "skipped", "unreachable")
 
@@ -21,7 +22,8 @@ class Outcome:
     """The result of a run for one host.
 
     ``changes`` are sentences. ``causes`` say why it failed, or what was skipped. ``pending``: it
-    would change, and the run did not go that far.
+    would change, and the run did not go that far. ``stopped``: problems ended the run before it
+    knew what would change.
     """
 
     host: str
@@ -43,7 +45,7 @@ def outcomes(
             host.name,
             _state(state, host, applied=applied),
             tuple(change.what for _, change in this.changes.get(host.name, ())),
-            tuple(causes.get(host.name, ())),
+            tuple(causes.get(host.name, ())) or _problems(host),
         )
         for host in state.inventory
         if state.is_host_in_limit(host)
@@ -56,11 +58,25 @@ def _state(state: State, host: Any, *, applied: bool) -> State_:
         return "unreachable"
     if this.skipped.get(host.name) and this.skipped[host.name].problems:
         return "skipped"
-    if host in state.failed_hosts:
+    if host in state.failed_hosts or any(each.place.host == host.name for each in _found()):
         return "failed"
-    if not this.changes.get(host.name):
+    if host.name not in this.changes:
+        return "stopped"
+    if not this.changes[host.name]:
         return "unchanged"
     return "changed" if applied else "pending"
+
+
+def _found() -> Sequence[Problem]:
+    """Return the problems of the preflight."""
+    return run.current().problems or ()
+
+
+def _problems(host: Any) -> tuple[str, ...]:
+    """Return the problems of a host: of what the run skipped there, then of the preflight."""
+    skipped = run.current().skipped.get(host.name)
+    found = [*(skipped.problems if skipped else ()), *_found()]
+    return tuple(dict.fromkeys(each.text for each in found if each.place.host in ("", host.name)))
 
 
 def report(found: Sequence[Outcome]) -> dict[str, Any]:
@@ -81,9 +97,14 @@ def report(found: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def lines(found: Sequence[Outcome]) -> Iterator[str]:
-    """Yield the last lines of a run: the numbers, and each cause once, with its hosts."""
+def lines(found: Sequence[Outcome], *, causes: bool = True) -> Iterator[str]:
+    """Yield the last lines of a run: the numbers, and each cause once, with its hosts.
+
+    Without ``causes``, only the numbers, for a run that has just printed them.
+    """
     yield f"{_numbers(found)}."
+    if not causes:
+        return
     hosts_of: dict[str, list[str]] = {}
     for outcome in found:
         if outcome.state in FAILED:
@@ -93,10 +114,10 @@ def lines(found: Sequence[Outcome]) -> Iterator[str]:
         yield f"  {some(hosts)}: {cause}"
 
 
-def limit_to_failed(found: Sequence[Outcome]) -> list[str]:
-    """Return the options for another run on the hosts that failed; none if all did."""
-    failed = [outcome.host for outcome in found if outcome.state in FAILED]
-    return ["--limit", ",".join(failed)] if 0 < len(failed) < len(found) else []
+def failed(found: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return the hosts that failed, for another run on them; none if all did."""
+    hosts = tuple(outcome.host for outcome in found if outcome.state in FAILED)
+    return hosts if len(hosts) < len(found) else ()
 
 
 def _numbers(found: Sequence[Outcome]) -> str:
@@ -107,6 +128,7 @@ def _numbers(found: Sequence[Outcome]) -> str:
         "skipped": "skipped in part",
         "failed": "failed",
         "unreachable": "unreachable",
+        "stopped": "stopped before any change",
     }
     counts = {
         word: sum(outcome.state == state for outcome in found) for state, word in words.items()

@@ -44,7 +44,12 @@ def start() -> None:
 
     monkey.patch_all()  # before all other modules that use sockets or threads
 
+    import gevent
     import pyinfra
+
+    # The command itself reports Ctrl-C. gevent would print an exception before.
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
 
     # The operations of a deploy are ordered by its lines, as in pyinfra's own command. pyinfra
     # reads this when operations are defined, so it comes before roles are imported.
