@@ -74,6 +74,23 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[\d+m", "", text)
 
 
+def reported(output: str, host: str) -> list[str]:
+    """Return what a run reports about a host before its first change, without `--diff`."""
+    lines = plain(output).splitlines()
+    after = lines[lines.index("--> What will be changed:") + 1 :]
+    names: list[str] = []
+    found = []
+    for line in after:
+        indent = len(line) - len(line.lstrip())
+        if indent == 4:
+            names = line.strip().split(", ")
+        elif indent == 8 and host in names:
+            found.append(line.strip())
+        elif indent not in (4, 8):
+            break
+    return found
+
+
 def changes(done: subprocess.CompletedProcess[str]) -> list[str]:
     """Return the changes of a run with --json, as "host: operation"."""
     assert done.returncode == 0, done.stdout + done.stderr

@@ -19,13 +19,15 @@ cat >/tmp/hold.py <<'END'
 import socket, sys, time
 there = socket.create_connection((sys.argv[1], PORT))
 there.sendall(b"POST /v1/messages HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 99\\r\\n\\r\\n{")
-time.sleep(60)
+time.sleep(900)
 END
 address=$(ss -Hltn "sport = :PORT" | awk '{ sub(/:[0-9]*$/, "", $4); print $4 }')
 setsid python3 /tmp/hold.py "$address" >/dev/null 2>&1 </dev/null &
 sleep 1
 """.replace("PORT", str(PORT))
-"""Begin a request whose body never ends."""
+"""Begin a request whose body never ends; a slow machine takes minutes until the restart."""
+
+RELEASE = "pkill -f /tmp/hold.py || true"
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,10 @@ def test_a_planned_restart_waits_for_the_turn_in_flight(helper: Path, tmp_path: 
     """A request whose body is cut short is one that the server has not answered."""
     look.run("gpu", HOLD)
     started = time.monotonic()
-    done = look.mirror("--limit", "gpu", fleet=_fleet(tmp_path, "0.40.3"))
+    try:
+        done = look.mirror("--limit", "gpu", fleet=_fleet(tmp_path, "0.40.3"))
+    finally:
+        look.run("gpu", RELEASE)
     output = look.plain(done.stdout + done.stderr)
     assert done.returncode == 0, output
     assert f"{UNIT}: waits for 1 turn in flight, at most 20 s" in output
