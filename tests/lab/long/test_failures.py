@@ -154,7 +154,7 @@ def test_a_run_that_is_killed_after_a_switch_to_a_broken_generation(tmp_path: Pa
         wait_for(lambda: look.on("gw-1").socket("tcp://10.77.0.21:4000").is_listening)
         done = look.mirror(fleet=fleet)
     output = look.plain(done.stdout + done.stderr)
-    assert f"[gw-1] {UNIT} is not verified yet" in output
+    assert f"LiteLLM: {UNIT} is not verified yet" in look.reported(done.stderr, "gw-1")
     assert "a turn of 'steady' fails" in output
     assert "rolled back to" in output
     assert done.returncode == 1

@@ -71,7 +71,7 @@ def test_the_removed_model_stops_and_the_other_one_serves() -> None:
 def test_remove_weights_removes_its_weights() -> None:
     remove = ("inventories/lab.py", "deploys/remove_weights.py")
     output = look.plain(look.pyinfra("--dry", "-y", *remove).stderr)
-    assert re.search(rf"\[gpu\] +{WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", output), output
+    assert re.search(rf"{WEIGHTS}/second-\w+ \(0\.00 GB\) will be removed", output), output
     assert weights() == ["second", "tiny"], "a dry run"
     assert look.pyinfra("-y", *remove).returncode == 0
     assert weights() == ["tiny"]
