@@ -27,7 +27,7 @@ sleep 1
 """.replace("PORT", str(PORT))
 """Begin a request whose body never ends; a slow machine takes minutes until the restart."""
 
-RELEASE = "pkill -f /tmp/hold.py || true"
+RELEASE = "pkill -f '[h]old.py' || true"
 
 
 @pytest.fixture(scope="module")
