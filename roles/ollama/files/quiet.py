@@ -78,7 +78,8 @@ def waiting(port: str, recent: int) -> int:
         received, sent = number("lastrcv", line), number("lastsnd", line)
         if not number("bytes_received", line) or received is None or sent is None:
             continue  # without a request
-        if received < sent or sent < recent:
+        # Without an answer yet, the times are those of the connection and may be equal.
+        if not number("bytes_sent", line) or received < sent or sent < recent:
             count += 1
     return count
 
