@@ -77,6 +77,19 @@ def test_a_turn_is_in_flight_until_its_answer_begins(
     assert quiet.waiting(port, recent=0) == 1
 
 
+def test_a_first_request_is_a_turn_though_it_arrives_with_the_connection() -> None:
+    """The kernel's times of receiving and sending are then equal."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        client.sendall(b"POST /v1/messages")
+        here, _ = server.accept()
+        with here:
+            settle()
+            assert quiet.waiting(str(server.getsockname()[1]), recent=0) == 1
+
+
 def test_a_busy_slot_is_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long tool call sends nothing while it is generated."""
     slots = [{"id": 0, "is_processing": True}, {"id": 1, "is_processing": False}]
