@@ -19,6 +19,8 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import command_line, render
 from tests.roles import systemd
 
+pytestmark = pytest.mark.slow
+
 GOOD = Path(__file__).parents[1] / "fleet" / "good"
 PROGRAM = render.HERE / "files" / "gpu_turns.py"
 
@@ -26,7 +28,6 @@ ENGINE = """
 import os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-pytestmark = pytest.mark.slow
 name, log, port, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 def note(what):
     with open(log, "a") as file:
