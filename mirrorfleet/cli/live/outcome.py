@@ -12,7 +12,9 @@ from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.change_summary import some
 
-State_ = Literal["changed", "unchanged", "failed", "skipped", "unreachable", "pending", "stopped"]
+HostResult = Literal[
+    "changed", "unchanged", "failed", "skipped", "unreachable", "pending", "stopped"
+]
 
 FAILED = ("failed", "skipped", "unreachable")
 
@@ -27,7 +29,7 @@ class Outcome:
     """
 
     host: str
-    state: State_
+    state: HostResult
     changes: tuple[str, ...]
     causes: tuple[str, ...]
 
@@ -52,7 +54,7 @@ def outcomes(
     )
 
 
-def _state(state: State, host: Any, *, applied: bool) -> State_:
+def _state(state: State, host: Any, *, applied: bool) -> HostResult:
     this = run.current()
     if host not in state.activated_hosts:
         return "unreachable"

@@ -27,6 +27,16 @@ current directory and `inventories/`: the only one with `version: 1` that no oth
 | 3 | `plan --exit-code`: something would change |
 | 130 | interrupted by Ctrl-C |
 
+With `--json`, commands that change hosts print the state of each host:
+
+| state | meaning |
+|---|---|
+| `changed`, `unchanged` | the run completed; it made changes, or there were none to make |
+| `pending` | it would change, and the run did not make the changes |
+| `skipped` | a part of the host was skipped; `causes` say why |
+| `failed`, `unreachable` | `causes` say why |
+| `stopped` | the run ended before this host was compared |
+
 Every command has `--help`. For shell completion, add
 `eval "$(_MIRRORFLEET_COMPLETE=bash_source mirrorfleet)"` to `~/.bashrc`, or the same with
 `zsh_source` to `~/.zshrc`.
