@@ -17,14 +17,14 @@ import yaml
 from mirrorfleet import fleet, lock_folders
 from mirrorfleet.config import Secret
 from mirrorfleet.planning import LitellmPlan
-from mirrorfleet.roles.litellm import render
+from mirrorfleet.roles.litellm import paths, render
 from mirrorfleet.runtime.observe import assumed
 from mirrorfleet.runtime.python import Environment
 from mirrorfleet.runtime.service import Service
 from tests.lab import keys
 from tests.lab.hosts import OPERATOR, Host
 
-VERSION = "1.106.2"
+VERSION = "1.106.12"
 SECRETS = {"BENCHMARK_MASTER_KEY": "sk-benchmark-master", "BENCHMARK_KEY": "sk-benchmark-provider"}
 CONTEXT = 200_000
 
@@ -141,11 +141,11 @@ def _end_state(service: Service, gateway: LitellmPlan, directory: Path) -> EndSt
 
 
 RESET = f"""\
-systemctl disable --quiet --now mirrorfleet-{render.NAME}.service 2>/dev/null || :
-rm -rf /etc/systemd/system/mirrorfleet-{render.NAME}.service* /var/lib/mirrorfleet
+systemctl disable --quiet --now mirrorfleet-{paths.NAME}.service 2>/dev/null || :
+rm -rf /etc/systemd/system/mirrorfleet-{paths.NAME}.service* /var/lib/mirrorfleet
 cd {Path(environment()).parents[1]}
 rm -rf current generations served
 systemctl daemon-reload
-! getent passwd {render.USER} >/dev/null || userdel {render.USER}
+! getent passwd {paths.USER} >/dev/null || userdel {paths.USER}
 """
 """Resets a host to its state before the first convergence; the environment stays."""

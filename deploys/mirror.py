@@ -3,6 +3,8 @@
 pyinfra inventories/prod.py deploys/mirror.py
 """
 
+from mirrorfleet.jobs.rings import in_rings
+from mirrorfleet.jobs.rings.outcome import Rings
 from mirrorfleet.roles.registry import KnownEngines, roles
 from mirrorfleet.runtime.preflight import preflight
 from mirrorfleet.runtime.skipped import finish
@@ -14,15 +16,16 @@ def mirror() -> None:
     all_roles = roles()
 
     # Read every host once. Report all problems and stop, before the first change on any host.
-    preflight(KnownEngines(), *all_roles)
+    preflight(KnownEngines(), *all_roles, Rings())
 
     # A role takes steps only on the hosts that it concerns. Keys first: a revoked key stops
     # working even if a later step fails.
     for role in in_order(all_roles):
         take_steps(role, role.authorize)
 
-    # Firewall and ports, then engines, gateways, load balancers, clients, and your own roles.
-    for role in in_order(all_roles):
+    # Firewall and ports, then engines, gateways, load balancers, clients, and your own roles. With
+    # `rollout`: gateways, load balancers and clients ring by ring, each proved before the next.
+    for role in in_order(in_rings(all_roles)):
         take_steps(role, role.apply)
 
     # Now nothing needs the former keys and passwords.

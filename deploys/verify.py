@@ -3,7 +3,8 @@
 pyinfra inventories/prod.py deploys/verify.py
 pyinfra inventories/prod.py deploys/verify.py --data who=all --data models=coder --data report=-
 
-It runs as one developer of each group, or as all. It changes no host. Exit code 1 on any failure.
+It runs as one developer of each group, or as all. `fallbacks=ask` asks the fallbacks of models too.
+It changes no host. Exit code 1 on any failure.
 """
 
 from mirrorfleet.jobs import verify as job

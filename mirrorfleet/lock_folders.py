@@ -26,7 +26,7 @@ def locks(fleet_file: Path) -> Locks:
         files[name] = dict(_files(SHIPPED / name / "locks", suffix, own=False))
         if own:
             files[name] |= _files(own / name, suffix, own=True)
-    return Locks(suffixes, files)
+    return Locks(suffixes, files, own)
 
 
 def _own(fleet_file: Path) -> Path | None:

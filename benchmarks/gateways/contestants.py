@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.machine import VENV
+from mirrorfleet.config.usage import Usage
 from mirrorfleet.roles.litellm import render
 from mirrorfleet.runtime.cache import npm_package
 from mirrorfleet.runtime.observe import Observation, assumed
@@ -148,6 +149,7 @@ CONTESTANTS: dict[str, Start] = {
 VARIANTS: dict[str, Start] = {
     "one worker": partial(mirrorfleet, workers=1),
     "metrics": partial(mirrorfleet, metrics=True),
+    "usage": partial(mirrorfleet, usage=Usage(rows=90, days=1095, people="name")),
     "before Ollama": before_ollama,
     "without mends": without_mends,
 }

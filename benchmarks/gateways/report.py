@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.gateways.contestants import VARIANTS
+
 RESULTS = Path(__file__).parents[1] / "results"
-BASE = "quick start"
+BASE, PLAIN = "quick start", "mirrorfleet"
 
 HEADS = ("requests/s", f"x {BASE}", "p50 ms", "p95 ms", "CPU ms", "memory MB")
 FIRST = ("first token p50 ms", "p95 ms")
@@ -46,16 +48,32 @@ def _table(cells: list[dict[str, Any]], heads: tuple[str, ...]) -> Iterator[str]
     yield f"| connections | | {' | '.join(heads)} |"
     yield f"|--:|---|{'--:|' * len(heads)}"
     for cell in cells:
-        base = [
-            other
-            for other in cells
-            if (other["contestant"], other["connections"]) == (BASE, cell["connections"])
-        ]
-        row = [f"{cell['connections']}", cell["contestant"], *_entries(cell, base)]
+        base, plain = (
+            [
+                other
+                for other in cells
+                if (other["contestant"], other["connections"]) == (name, cell["connections"])
+            ]
+            for name in (BASE, PLAIN)
+        )
+        row = [f"{cell['connections']}", cell["contestant"], *_entries(cell, base, plain)]
         yield f"| {' | '.join(row)} |"
 
 
-def _entries(cell: dict[str, Any], base: list[dict[str, Any]]) -> Iterator[str]:
+def _cpu(cell: dict[str, Any], plain: list[dict[str, Any]]) -> str:
+    """Return the CPU time; for a variant also its ratio to Mirrorfleet's own gateway, by round."""
+    if not cell["cpu"]:
+        return ""
+    text = f"{median(cell['cpu']):.1f}"
+    if cell["contestant"] not in VARIANTS or not plain:
+        return text
+    pairs = zip(cell["cpu"], plain[0]["cpu"], strict=False)
+    return f"{text} (x {median(own / other for own, other in pairs):.2f})"
+
+
+def _entries(
+    cell: dict[str, Any], base: list[dict[str, Any]], plain: list[dict[str, Any]]
+) -> Iterator[str]:
     if not cell["rate"]:
         yield f"no right answer in {cell['wrong']}"
         return
@@ -67,7 +85,7 @@ def _entries(cell: dict[str, Any], base: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{median(ratios):.2f}" if ratios else ""
     times = ("p50", "p95", *(("first_p50", "first_p95") if cell["streamed"] else ()))
     yield from (f"{median(cell[name]):.1f}" for name in times)
-    yield f"{median(cell['cpu']):.1f}" if cell["cpu"] else ""
+    yield _cpu(cell, plain)
     yield f"{max(cell['memory']) / 1e6:.0f}" if cell["memory"] else ""
 
 

@@ -32,13 +32,22 @@ def main(peers: str, script: str = "") -> None:
     gevent.joinall(jobs, raise_error=True)
 
 
-def one(address: str, key: paramiko.PKey, known: paramiko.HostKeys, text: bytes) -> None:
+def one(
+    address: str,
+    key: paramiko.PKey,
+    known: paramiko.HostKeys,
+    text: bytes,
+    *,
+    user: str = OPERATOR,
+    port: int = 22,
+) -> None:
     """Connect to a host, run one command, and wait for its end."""
     client = paramiko.SSHClient()
     client.get_host_keys().update(known)
     client.connect(
         address,
-        username=OPERATOR,
+        port=port,
+        username=user,
         pkey=key,
         allow_agent=False,
         look_for_keys=False,

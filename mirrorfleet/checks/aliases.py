@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from mirrorfleet.config import Fleet, Model, ProviderModel
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.wildcards import matching
-from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import generates
 
 
@@ -101,6 +100,7 @@ def _assumed(model: Model) -> bool:
 def _unrouted(fleet: Fleet) -> Iterator[Problem]:
     """Yield a warning for model ids that Claude Code requests by itself and no gateway routes."""
     routed = fleet.document.names("models") | fleet.document.names("aliases")
+    ids_of = fleet.client_ids
     unknown = {
         tier: ", ".join(ids)
         for tier in REQUESTED
@@ -108,7 +108,7 @@ def _unrouted(fleet: Fleet) -> Iterator[Problem]:
         and (
             ids := [
                 identity
-                for identity in table("claude_code")[tier]
+                for identity in ids_of[tier]
                 if identity not in routed and not matching(routed, identity)
             ]
         )

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.config import Developers, Fleet
-from mirrorfleet.config.claude_settings import Release, release, releases
+from mirrorfleet.config.claude_settings import Release, release
+from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
-from mirrorfleet.data import table
+from mirrorfleet.data import proposed, table
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -17,7 +18,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         if not group.settings:
             continue
         key: Key = ("developers", group.name, "settings")
-        known = release(group.version)
+        known = release(group.version, fleet.locks)
         if known is None:
             yield from _unknown_release(fleet, group, key)
             continue
@@ -40,14 +41,14 @@ def _unknown_release(fleet: Fleet, group: Developers, key: Key) -> Iterator[Prob
         yield fleet.document.problem(
             key,
             f"cannot be checked: Mirrorfleet does not know Claude Code {group.version}.",
-            f"Choose a known release ({', '.join(releases())}), or run "
-            f"`python -m tools.claude_settings {group.version}` to add it.",
+            f"Write {proposed('claude')}, or run `mirrorfleet lock claude {group.version}` "
+            "to add it.",
         )
         return
     yield fleet.document.warning(
         key,
         f"are not checked: Mirrorfleet does not know Claude Code {group.version}.",
-        f"Compare them with its documentation; known releases are {', '.join(releases())}.",
+        f"Run `mirrorfleet lock claude {group.version}` to add it.",
     )
     derived = table("claude_derived")
     for name, value in group.settings.items():
@@ -140,6 +141,8 @@ def _variable(
             "has no effect: privacy: strict disables model discovery.",
             "Write privacy: no_telemetry, or remove it.",
         )
+    elif name == "MAX_THINKING_TOKENS":
+        yield from _thinking_budget(fleet, group, key, value)
     elif name in LIMITS:
         low, high = LIMITS[name]
         if not value.isdecimal() or not low <= int(value) <= high:
@@ -148,6 +151,26 @@ def _variable(
                 "is outside the range that the client accepts.",
                 f"Write a number from {low} to {high}.",
             )
+
+
+BUDGETED = re.compile(r"claude-(3|(haiku|opus|sonnet)-4)-")
+"""Names of models for which the client (2.1.330) sends a budget; it lets others decide."""
+
+
+def _thinking_budget(fleet: Fleet, group: Developers, key: Key, value: str) -> Iterator[Problem]:
+    if not value.isdecimal():
+        yield fleet.document.problem(key, "must be a number of tokens.", 'For example: "8000".')
+        return
+    names = [*fleet.models, *fleet.aliases]
+    opened = [name for name in names if (model := fleet.find(name)) and opens(fleet, group, model)]
+    if not any(BUDGETED.match(name) for name in opened):
+        yield fleet.document.warning(
+            key,
+            "has no effect: of the group's models, none has a name for which Claude Code sends a "
+            "budget, such as claude-haiku-4-5.",
+            "Remove it, or write thinking: false to disable thinking.",
+            given=(("models",), ("aliases",)),
+        )
 
 
 LOGIN = ("forceLoginMethod", "forceLoginOrgUUID", "forceLoginGatewayUrl")
@@ -191,6 +214,19 @@ def _secrets(fleet: Fleet, key: Key, value: Any) -> Iterator[Problem]:
         yield from _secret(fleet, key, value)
 
 
+def literal_secrets(value: Any, path: Key = ()) -> Iterator[tuple[Key, str]]:
+    """Yield where a server of .mcp.json has a literal secret, and what gives it away."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in items:
+            yield from literal_secrets(inner, (*path, name))
+    elif isinstance(value, str) and value and "${" not in value:
+        if path and SECRET.search(str(path[-1])):
+            yield path, "its name says so"
+        elif LOOKS_SECRET.search(value):
+            yield path, "it looks like one"
+
+
 def _secret(fleet: Fleet, key: Key, value: str) -> Iterator[Problem]:
     name = str(key[-1])
     if name in table("claude_derived")["env"]:
@@ -223,7 +259,7 @@ ROUTED = ("availableModels", "fallbackModel")
 def _models(fleet: Fleet, group: Developers, key: Key) -> Iterator[Problem]:
     """Yield a problem for each model in the settings that no gateway routes."""
     routed = {*fleet.document.names("models"), *fleet.document.names("aliases")}
-    for tier, identities in table("claude_code").items():
+    for tier, identities in fleet.client_ids.items():
         if tier in fleet.aliases:
             routed.update(identities)
     for name in ROUTED:

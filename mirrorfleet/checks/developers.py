@@ -17,6 +17,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         yield from _bounds(fleet, group)
         yield from _command(fleet, group)
         yield from _bypass(fleet, group)
+        yield from _clients(fleet, group)
+        yield from _status_line(fleet, group)
 
 
 def _bounds(fleet: Fleet, group: Developers) -> Iterator[Problem]:
@@ -57,6 +59,37 @@ def _command(fleet: Fleet, group: Developers) -> Iterator[Problem]:
         )
 
 
+def _status_line(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    key, gateway = ("developers", group.name, "status_line"), fleet.gateway
+    if group.status_line and fleet.external_gateway:
+        yield fleet.document.problem(
+            key, "needs a gateway that Mirrorfleet installs.", "Remove it."
+        )
+    if not group.status_line or gateway is None:
+        return
+    if not gateway.usage:
+        yield fleet.document.problem(
+            key,
+            "has nothing to show: the gateways count no usage.",
+            "Add gateway.usage, or remove it.",
+            given=(("gateway", "usage"),),
+        )
+    if group.packaged:
+        yield fleet.document.problem(
+            key,
+            "needs a program on the developers' machines, and packages do not contain it.",
+            "Remove it, or make the machines hosts of the fleet.",
+            given=(("developers", group.name, "packaged"),),
+        )
+    if "statusLine" in group.settings:
+        yield fleet.document.problem(
+            key,
+            "and settings.statusLine set the same status line.",
+            "Remove one of the two.",
+            given=(("developers", group.name, "settings", "statusLine"),),
+        )
+
+
 def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     mode = group.permissions.default_mode
     if mode == "auto" and "disableAutoMode" in group.settings:
@@ -72,6 +105,15 @@ def _bypass(fleet: Fleet, group: Developers) -> Iterator[Problem]:
             ("developers", group.name, "permissions", "default_mode"),
             "is bypassPermissions, which disable_bypass disables.",
             "Write default_mode: default, or remove disable_bypass.",
+        )
+
+
+def _clients(fleet: Fleet, group: Developers) -> Iterator[Problem]:
+    if "claude" not in group.clients:
+        yield fleet.document.problem(
+            ("developers", group.name, "clients"),
+            f"is {', '.join(group.clients)}, but each group of developers has Claude Code.",
+            "Write clients: [claude, openai].",
         )
 
 

@@ -1,14 +1,16 @@
-"""Engines and gateways that listen on public addresses.
+"""Engines and gateways on public addresses, and keys and prompts that leave without TLS.
 
-Only IP addresses are checked: for a host name, the fleet file does not have the address.
+For the name of a listening host, the fleet file does not have the address. In a URL, a name counts
+as public unless it is one of a private network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from mirrorfleet.config import EngineModel, Fleet, Gateway, ProviderModel
-from mirrorfleet.config.addresses import is_any, is_public
+from mirrorfleet.config.addresses import is_any, is_ip, is_public
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.engines.registry import engine_of
 
@@ -58,6 +60,7 @@ def _engine(fleet: Fleet, model: EngineModel) -> Iterator[Problem]:
 
 
 def _gateway(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
+    yield from _plain_url(fleet, gateway)
     open_to = next(
         (address for address in listeners(fleet, gateway) if is_public(address) or is_any(address)),
         None,
@@ -78,6 +81,26 @@ def _gateway(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
             f"listens on {where} without a key.",
             "Listen on a private address, or write metrics: {} and scrape with the master key.",
         )
+
+
+PRIVATE = ("localhost", "local", "internal", "lan", "home.arpa", "intranet", "corp", "private")
+"""Ends of names that no public DNS has."""
+
+
+def _plain_url(fleet: Fleet, gateway: Gateway) -> Iterator[Problem]:
+    """Warn of a URL without TLS, unless its name or address is that of a private network."""
+    if fleet.load_balancer and not fleet.load_balancer.plain:
+        return  # the URL must be https, which another check says
+    url = urlsplit(gateway.url or "")
+    name = (url.hostname or "").removesuffix(".")
+    private = "." not in name or name.endswith(tuple(f".{end}" for end in PRIVATE))
+    if url.scheme != "http" or (not is_public(name) if is_ip(name) else private):
+        return
+    yield fleet.document.warning(
+        ("gateway", "url"),
+        f"is {gateway.url}, without TLS: prompts and keys can be read on the way.",
+        f"Write https://{url.netloc}, with a load balancer that has a certificate.",
+    )
 
 
 def listeners(fleet: Fleet, gateway: Gateway) -> list[str]:

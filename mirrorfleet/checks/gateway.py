@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mirrorfleet.checks import advisories
 from mirrorfleet.config import Fleet, Gateway, ProviderModel
 from mirrorfleet.config.addresses import before_v1, is_any, is_loopback
+from mirrorfleet.config.advisories import LITELLM
 from mirrorfleet.config.problems import Key, Problem
 
 PROCESSES: tuple[Key, ...] = (("gateway", "redis"), ("gateway", "workers"))
@@ -18,7 +19,10 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if gateway is None:
         if fleet.developers and not fleet.document.says("gateway"):
             yield fleet.document.problem(
-                ("developers",), "need a gateway.", "Add a 'gateway' section."
+                ("developers",),
+                "need a gateway.",
+                "Add a 'gateway' section: with 'hosts' to install one, or for one that already "
+                "runs: gateway: {url: https://llm.example.com, external: true}",
             )
         return
     if not fleet.document.names("models"):
@@ -29,7 +33,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
             yield fleet.document.problem(
                 ("gateway",), "has no model to route to.", "Add 'models'.", given=(("models",),)
             )
-    yield from advisories.problems(fleet, ("gateway", "version"), "litellm", gateway.version)
+    yield from advisories.problems(fleet, ("gateway", "version"), LITELLM, gateway.version)
     for check in (_addresses, _recycling, _timeouts, _shared, _passthrough):
         yield from check(fleet, gateway)
 

@@ -1,10 +1,10 @@
-"""Hosts with invalid, duplicate or circular addresses, ports in use, and reserved names."""
+"""Hosts with invalid, duplicate or circular addresses, ports in use, reserved names, off or not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mirrorfleet.config import Fleet
+from mirrorfleet.config import EngineModel, Fleet
 from mirrorfleet.config.addresses import is_ip, is_name
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.engines.registry import ENGINES
@@ -16,11 +16,19 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     yield from _jumps(fleet)
     yield from _reserved(fleet)
     yield from _drivers(fleet)
+    yield from _intermittent(fleet)
 
 
 def _addresses(fleet: Fleet) -> Iterator[Problem]:
     for key, address in _all_addresses(fleet):
-        if ":" in address and not is_ip(address):
+        before, _, port = address.rpartition(":")
+        if is_ip(before) and port.isdecimal() and not is_ip(address) and key[0] == "hosts":
+            yield fleet.document.problem(
+                key,
+                f"is '{address}', an address with a port.",
+                f"Write address: {before}, port: {port}.",
+            )
+        elif ":" in address and not is_ip(address):
             yield fleet.document.problem(
                 key,
                 f"'{address}' is not an IPv6 address.",
@@ -156,3 +164,43 @@ def _drivers(fleet: Fleet) -> Iterator[Problem]:
                 "is set, but this host has no 'gpus'.",
                 "Add the number of GPUs, for example gpus: {count: 8}, or remove the driver.",
             )
+
+
+def _intermittent(fleet: Fleet) -> Iterator[Problem]:
+    """Yield a problem for each host that may be off, and must not be."""
+    needed = dict(_needed(fleet))
+    for host in fleet.hosts.values():
+        if not host.intermittent:
+            continue
+        key: Key = ("hosts", host.name, "intermittent")
+        if host.is_local:
+            yield fleet.document.problem(
+                key, "is true, but this machine is on while it runs Mirrorfleet.", "Remove it."
+            )
+        elif host.name in needed:
+            yield fleet.document.problem(
+                key,
+                f"is true, but {host.name} {needed[host.name]}: it must be on in every run.",
+                "Remove it.",
+            )
+
+
+def _needed(fleet: Fleet) -> Iterator[tuple[str, str]]:
+    """Yield hosts that must be on, each with the reason."""
+    for host in fleet.hosts.values():
+        for jump in filter(None, (host.jump, fleet.ssh.jump)):
+            if jump != host.name:
+                yield jump, f"is the jump host of '{host.name}'"
+    for model in fleet.models.values():
+        if isinstance(model, EngineModel):
+            for hosts in model.replicas:
+                if len(hosts) > 1:
+                    reason = f"is a node of '{model.name}', whose nodes change together"
+                    yield from ((name, reason) for name in hosts)
+    if gateway := fleet.gateway:
+        yield from ((name, "is a gateway") for name in gateway.hosts)
+        for store, title in ((gateway.redis, "Redis"), (gateway.database, "Postgres")):
+            if store and store.install:
+                yield store.install, f"has the gateways' {title}"
+    if fleet.load_balancer:
+        yield from ((name, "is a load balancer") for name in fleet.load_balancer.hosts)

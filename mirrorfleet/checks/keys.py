@@ -7,9 +7,9 @@ from datetime import date
 
 from mirrorfleet.checks.secrets import identity
 from mirrorfleet.config import Developers, Fleet, Secret
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.key_holders import allowed, holder, opens, places
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.data import table
 
 SHARED = frozenset(
     {"admin", "debian", "deploy", "dev", "developer", "ec2-user", "guest", "root", "ubuntu", "user"}
@@ -164,6 +164,14 @@ def _missing(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     people = {holder(group, *place) for place in places(group)}
     own = {name for name, person in fleet.keys.people.items() if person.key}
     if keyless := sorted(people - own):
+        if fleet.external_gateway:
+            yield fleet.document.problem(
+                ("developers", group.name),
+                f"has no key for '{keyless[0]}'.",
+                "Refer to a key that the gateway made: a 'key' that the group shares, or "
+                f"keys: {{people: {{{keyless[0]}: {{key: {{file: secrets/{keyless[0]}}}}}}}}}.",
+            )
+            return
         yield fleet.document.problem(
             ("developers", group.name),
             f"has no key for '{keyless[0]}'.",
@@ -186,7 +194,7 @@ def _refused_models(fleet: Fleet, group: Developers) -> Iterator[Problem]:
                 given=tuple(("aliases", alias) for alias in group.models),
             )
     # Tiers that the group may not use resolve to its model; this does not work per person.
-    tiers = [((), tier) for tier in table("claude_code")]
+    tiers = [((), tier) for tier in TIERS]
     for person in dict.fromkeys(holder(group, *place) for place in places(group)):
         own = () if group.key or person not in fleet.keys.people else allowed(fleet, group, person)
         missing = set[str]()
@@ -223,13 +231,15 @@ def _conflicts(fleet: Fleet) -> Iterator[Problem]:
     for group, _, _, person in _people(fleet):
         first = known.setdefault(person, group)
         own = fleet.keys.people.get(person)
-        for name in ("rotation", "expires", "models"):
-            if own and (own.key if name == "rotation" else getattr(own, name)):
+        for name in ("rotation", "expires", "models", "clients", "mcp_servers"):
+            is_personal = name not in ("clients", "mcp_servers")
+            if own and is_personal and (own.key if name == "rotation" else getattr(own, name)):
                 continue
             if getattr(first, name) != getattr(group, name) and (group.name, name) not in reported:
                 reported.add((group.name, name))
+                other_fix = f", or set keys.people.{person}.{name}" if is_personal else ""
                 yield fleet.document.problem(
                     ("developers", group.name, name),
                     f"differs from '{first.name}', but '{person}' is in both groups with one key.",
-                    f"Write the same value in both groups, or set keys.people.{person}.{name}.",
+                    f"Write the same value in both groups{other_fix}.",
                 )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from mirrorfleet.config import PROVIDERS, Deployment, Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
-from mirrorfleet.data import has_table, table
 
 SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 """Sections of LiteLLM's own settings."""
@@ -18,8 +17,8 @@ def known_names(fleet: Fleet, section: str) -> frozenset[str] | None:
     ``None`` without a gateway, or if Mirrorfleet does not know the release: the check of releases
     reports that.
     """
-    name = f"litellm_known/{fleet.gateway.version}" if fleet.gateway else ""
-    return frozenset(table(name)[section]) if name and has_table(name) else None
+    known = fleet.locks.names("litellm", fleet.gateway.version) if fleet.gateway else None
+    return frozenset(known[section]) if known and section in known else None
 
 
 def unknown_name(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mirrorfleet.checks import literals
 from mirrorfleet.config import Fleet, Model, ProviderModel
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
 
@@ -64,7 +65,7 @@ def _used(fleet: Fleet) -> Iterator[tuple[Key, str]]:
         yield ("developers", group.name, "model"), group.model
         if group.subagent_model:
             yield ("developers", group.name, "subagent_model"), group.subagent_model
-    tiers = fleet.aliases.keys() & table("claude_code").keys()
+    tiers = fleet.aliases.keys() & set(TIERS)
     yield from ((("aliases", tier), tier) for tier in sorted(tiers))
     for kind, targets in fleet.fallback_lists.items():
         for name, others in targets.items():

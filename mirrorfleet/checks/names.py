@@ -20,7 +20,12 @@ class _Reference(NamedTuple):
     kind: str
 
 
-SECTIONS = {"host": ["hosts"], "model": ["models"], "model or alias": ["models", "aliases"]}
+SECTIONS = {
+    "host": ["hosts"],
+    "model": ["models"],
+    "model or alias": ["models", "aliases"],
+    "group": ["developers"],
+}
 """Sections that define the names of a kind."""
 
 
@@ -66,8 +71,19 @@ def _gateway(fleet: Fleet) -> Iterator[_Reference]:
         ("gateway", "forward_client_headers"), gateway.forward_client_headers, known
     )
     yield from _references(("gateway", "probe"), gateway.probe or (), known)
-    for name in gateway.limits.models:
+    for name in {**gateway.limits.models, **gateway.limits.turns.models}:
         yield _Reference(("gateway", "limits", "models", name), name, known, "model")
+    for name in gateway.limits.turns.groups:
+        groups = fleet.document.names("developers")
+        yield _Reference(("gateway", "limits", "groups", name), name, groups, "group")
+    for budget in gateway.budgets.values():
+        yield from _references(("gateway", "budgets", budget.name, "models"), budget.models, known)
+        if budget.per != "person":
+            section = {"group": "developers", "model": "models"}[budget.per]
+            names = fleet.document.names(section)
+            for name in budget.exceptions:
+                key: Key = ("gateway", "budgets", budget.name, "exceptions", name)
+                yield _Reference(key, name, names, budget.per)
     if gateway.redis and gateway.redis.install:
         hosts = fleet.document.names("hosts")
         yield _Reference(("gateway", "redis", "install"), gateway.redis.install, hosts, "host")
@@ -145,6 +161,11 @@ def _models(fleet: Fleet) -> Iterator[_Reference]:
         yield from _references(
             ("developers", name, "models"), group.models, known, "model or alias"
         )
+        servers = frozenset(
+            server.name for server in (fleet.gateway.mcp_servers if fleet.gateway else ())
+        )
+        place: Key = ("developers", name, "mcp_servers")
+        yield from _references(place, group.mcp_servers, servers, "MCP server")
     for name, own in fleet.keys.people.items():
         yield from _references(
             ("keys", "people", name, "models"), own.models, known, "model or alias"
@@ -168,8 +189,16 @@ def _people(fleet: Fleet) -> Iterator[_Reference]:
             )
     for name in fleet.keys.people:
         yield _Reference(("keys", "people", name), name, frozenset(people), "person")
+    everybody = frozenset(people | groups)
+    gateway = fleet.gateway
+    for name in gateway.limits.turns.people if gateway else ():
+        yield _Reference(("gateway", "limits", "people", name), name, everybody, "person")
+    for budget in gateway.budgets.values() if gateway else ():
+        for name in budget.exceptions if budget.per == "person" else ():
+            key = ("gateway", "budgets", budget.name, "exceptions", name)
+            yield _Reference(key, name, everybody, "person")
     for index, name in enumerate(fleet.keys.revoked):
-        yield _Reference(("keys", "revoked", index), name, frozenset(people | groups), "person")
+        yield _Reference(("keys", "revoked", index), name, everybody, "person")
 
 
 def _references(

@@ -85,7 +85,7 @@ def _entries(text: str) -> Iterator[Mistake]:
         requirement, *hashes = line.split(" --hash=")
         requirement = requirement.strip()
         if not _is_pin(requirement):
-            yield start, f"'{requirement}' is not a pin such as litellm==1.106.2.", HASHES
+            yield start, f"'{requirement}' is not a pin such as litellm==1.106.12.", HASHES
         elif not hashes:
             yield start, f"'{requirement}' has no hash.", HASHES
         elif bad := [text for text in hashes if not _is_hash(text)]:

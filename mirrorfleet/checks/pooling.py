@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config import FALLBACKS, EngineModel, Fleet
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 
 MAKES = {"embed": "makes embeddings", "rerank": "scores documents"}
@@ -66,7 +66,7 @@ def _places(fleet: Fleet) -> Iterator[tuple[Key, str]]:
 
 
 def _fix(key: Key, model: EngineModel) -> str:
-    if key[0] == "aliases" and key[1] not in table("claude_code"):
+    if key[0] == "aliases" and key[1] not in TIERS:
         return f"Remove it: clients ask for '{model.name}' by this name, at /v1/{_path(model)}."
     if key[0] in FALLBACKS or isinstance(key[-1], int):
         return "Remove it."

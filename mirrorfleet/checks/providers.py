@@ -35,12 +35,14 @@ def _assumed(
             given=given,
         )
     priced = {**gateway.extra.get("models", {}).get(model.name, {}), **deployment.parameters}
-    if gateway.database and not deployment.has_price and "input_cost_per_token" not in priced:
+    has_price = (
+        deployment.has_price or model.name in fleet.prices or "input_cost_per_token" in priced
+    )
+    if gateway.database and not has_price:
         yield fleet.document.warning(
             deployment.key,
             f"'{name}' has no price in LiteLLM {gateway.version}: its usage counts as free, and no "
             "budget limits it.",
-            f"Add {base}input_cost_per_token and output_cost_per_token in "
-            f"gateway.extra.models.{model.name}.",
+            f"Add {base}models.{model.name}.price.",
             given=given,
         )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mirrorfleet.checks import advisories, own_locks
 from mirrorfleet.config import Fleet, reading
+from mirrorfleet.config.advisories import CLAUDE_CODE, LITELLM
 from mirrorfleet.config.lock_files import LockFile, emergency
 from mirrorfleet.config.problems import Key, Place, Problem
-from mirrorfleet.data import has_table
 
 
 @dataclass(frozen=True)
@@ -33,38 +33,40 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
     if fleet.gateway:
         key: Key = ("gateway", "version")
         version = fleet.gateway.version
-        if not any(advisories.problems(fleet, key, "litellm", version)):
+        if not advisories.refused(fleet, LITELLM, version):
             # The packages of an image are checked on the gateway. The lock file only shows that
             # Mirrorfleet knows the settings of this release.
             judge = fleet.gateway.runtime != "docker"
             tables = fleet.gateway.database is not None
             release = Release("litellm", version, version, "litellm", tables)
             yield from unlocked(fleet, key, release, judge=judge)
-            yield from _names(fleet, key, version)
+            yield from unknown_names(fleet, key, release, "settings, callbacks and strategies")
     for group in fleet.developers.values():
         key, version = ("developers", group.name, "version"), group.version
-        yield from unlocked(fleet, key, Release("claude", version, version, None))
+        if refused := list(advisories.problems(fleet, key, CLAUDE_CODE, version)):
+            yield from refused
+        else:
+            yield from unlocked(fleet, key, Release("claude", version, version, None))
 
 
-def _names(fleet: Fleet, key: Key, version: str) -> Iterator[Problem]:
-    """Yield a problem if Mirrorfleet does not know the settings of a release of LiteLLM."""
-    lock = fleet.locks.find("litellm", version)
-    if lock is None or has_table(f"litellm_known/{version}"):
+def unknown_names(fleet: Fleet, key: Key, release: Release, kinds: str) -> Iterator[Problem]:
+    """Yield a problem if Mirrorfleet does not have the names that a locked release knows.
+
+    ``kinds``: what the names are.
+    """
+    service, version = release.service, release.version
+    lock = fleet.locks.find(service, release.name)
+    if lock is None or fleet.locks.names(service, version):
         return
+    about = f"is {version}, whose {kinds} are not known here: "
+    command = f"`mirrorfleet lock {service} {release.name}`"
     if lock.own:
         yield fleet.document.warning(
-            key,
-            f"is {version}, whose settings, callbacks and strategies are not known here: "
-            "their names are not checked.",
-            "Compare them with its release notes.",
+            key, f"{about}their names are not checked.", f"Run {command} to write them."
         )
         return
-    yield fleet.document.problem(
-        key,
-        f"is {version}, whose settings are not known here: "
-        f"mirrorfleet/data/litellm_known/{version}.yml is missing.",
-        f"Generate it: .venv/bin/python -m tools.litellm_environment {version}",
-    )
+    file = f"mirrorfleet/data/{service}_known/{version}.yml"
+    yield fleet.document.problem(key, f"{about}{file} is missing.", f"Generate it: {command}")
 
 
 def unlocked(fleet: Fleet, key: Key, release: Release, *, judge: bool = True) -> Iterator[Problem]:
@@ -74,7 +76,8 @@ def unlocked(fleet: Fleet, key: Key, release: Release, *, judge: bool = True) ->
     """
     lock = fleet.locks.find(release.service, release.name)
     if lock is None:
-        yield _missing(fleet, key, release)
+        if not fleet.any_release:
+            yield _missing(fleet, key, release)
         return
     try:
         text = reading.text(lock.path)
@@ -93,16 +96,12 @@ def unlocked(fleet: Fleet, key: Key, release: Release, *, judge: bool = True) ->
 
 def _missing(fleet: Fleet, key: Key, release: Release) -> Problem:
     service, build = release.service, release.name.removeprefix(release.version)
-    known = [
-        name.removesuffix("-cpu")
-        for name in fleet.locks.releases(service)
-        if name.endswith("-cpu") == bool(build)
-    ]
     file = f"locks/{service}/{release.name}{fleet.locks.suffixes[service]}"
+    known = fleet.locks.proposed(service, build)
     return fleet.document.problem(
         key,
         f"is {release.version}, which has no lock file.",
-        f"Write {' or '.join(known)}, or add {file}." if known else f"Add {file}.",
+        f"Write {known}, or add {file}." if known else f"Add {file}.",
     )
 
 
@@ -113,13 +112,16 @@ def _judged(
     if lock.own:
         update = f"Update {lock.shown}"
     else:
-        update = f"Update it with `bin/lock {release.service} {release.name}`"
+        update = f"Update it with `mirrorfleet lock {release.service} {release.name}`"
     remedy = f"{update}, or choose another release."
-    for package, version, reasons in advisories.pinned(text):
-        mistake = f"pins {package} {version}, which must not be installed: {reasons}."
+    for package, version, _ in advisories.pinned(fleet.advisories, text):
+        if not (bad := advisories.refused(fleet, package, version)):
+            continue
+        reasons = advisories.reasons(bad)
+        mistake = f"pins {package.name} {version}, which must not be installed: {reasons}."
         if lock.own:
-            place = Place(lock.shown, own_locks.line_of(text, package))
-            yield Problem(place, (), mistake, f"Pin another release of {package}.")
+            place = Place(lock.shown, own_locks.line_of(text, package.name))
+            yield Problem(place, (), mistake, f"Pin another release of {package.name}.")
         else:
             yield fleet.document.problem(key, f"its lock file {mistake}", remedy)
     if unusable := release.unfit(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from mirrorfleet.config import EngineModel, Fleet
+from mirrorfleet.config import EngineModel, Fleet, GatewayModel
 from mirrorfleet.config.addresses import before_v1, is_loopback, is_public
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.engines.placement import models_of
@@ -13,7 +13,7 @@ from mirrorfleet.engines.placement import models_of
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in models_of(fleet, EngineModel):
-        if model.url:
+        if model.url and not isinstance(model, GatewayModel) and not fleet.external_gateway:
             yield from _path(fleet, model, model.url)
             yield from _address(fleet, model, model.url)
 

@@ -7,11 +7,14 @@ from functools import cache
 from typing import Any
 
 from mirrorfleet.config import Developers, Fleet, ProviderModel
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.problems import Problem, dotted
-from mirrorfleet.data import table
 from mirrorfleet.engines.registry import engine_of
+from mirrorfleet.planning.claude_files import directory
 from mirrorfleet.planning.setting import Path
 from mirrorfleet.planning.settings import settings
+
+CERTIFICATES: Path = ("env", "NODE_EXTRA_CA_CERTS")
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -78,8 +81,12 @@ def _policies(fleet: Fleet) -> Iterator[Problem]:
 
     @cache
     def settings_of(name: str) -> Mapping[Path, Any]:
-        derived = settings(fleet, fleet.developers[name])
-        return {path: setting.value for path, setting in derived.items()}
+        group = fleet.developers[name]
+        values = {path: setting.value for path, setting in settings(fleet, group).items()}
+        # Each group has its own copies of files: the files are compared, and not their paths.
+        if CERTIFICATES in values:
+            values[CERTIFICATES] = group.ca_certificates
+        return {path: _without_directory(value, group) for path, value in values.items()}
 
     groups = [group for group in fleet.developers.values() if _is_derivable(fleet, group)]
     policies: dict[str, Developers] = {}
@@ -118,12 +125,24 @@ def _differing(policy: Mapping[Path, Any], own: Mapping[Path, Any], both: bool) 
     )
 
 
+def _without_directory(value: Any, group: Developers) -> Any:
+    """Return a value with the group's files in place of paths in their directory."""
+    if isinstance(value, dict):
+        return {name: _without_directory(inner, group) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_directory(inner, group) for inner in value]
+    if isinstance(value, str) and (path := directory(group.name)) in value:
+        return value.replace(path, ""), group.files
+    return value
+
+
 def _is_derivable(fleet: Fleet, group: Developers) -> bool:
     """Return whether the settings of a group can be derived; if not, other checks report why."""
-    gateway, model = fleet.gateway, fleet.find(group.model)
-    names = [*(tier for tier in table("claude_code") if tier in fleet.aliases)]
+    gateway, model = fleet.entry, fleet.find(group.model)
+    names = [*(tier for tier in TIERS if tier in fleet.aliases)]
     names += [group.subagent_model] if group.subagent_model else []
-    servers = fleet.load_balancer.hosts if fleet.load_balancer else gateway.hosts if gateway else ()
+    server = fleet.load_balancer or fleet.gateway
+    servers = server.hosts if server else ()
     return (
         gateway is not None
         and (bool(gateway.url) or (bool(servers) and set(servers[:1]) <= fleet.hosts.keys()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config import Fleet, ProviderModel
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import abilities, generates
 from mirrorfleet.engines.registry import engine_of
 
@@ -32,7 +32,7 @@ def _used(fleet: Fleet) -> Iterator[tuple[Key, str]]:
         if group.subagent_model:
             yield ("developers", group.name, "subagent_model"), group.subagent_model
     if fleet.developers:
-        tiers = fleet.aliases.keys() & table("claude_code").keys()
+        tiers = fleet.aliases.keys() & set(TIERS)
         yield from ((("aliases", tier), tier) for tier in sorted(tiers))
         for kind, targets in fleet.fallback_lists.items():
             for name, others in targets.items():

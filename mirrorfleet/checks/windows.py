@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.config import Developers, Fleet, Model
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.compaction import MARGIN
 from mirrorfleet.config.key_holders import opens
 from mirrorfleet.config.problems import Key, Problem
-from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import generates
 
 SMALLEST = 65_536
@@ -100,7 +100,7 @@ def _outputs(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     The client requests the same output from all models.
     """
     model = _find(fleet, group.model)
-    for tier in table("claude_code"):
+    for tier in TIERS:
         other = _find(fleet, tier)
         if model and other and other is not model and model.output >= other.context:
             yield fleet.document.problem(
@@ -119,7 +119,7 @@ def _tiers(fleet: Fleet, group: Developers) -> Iterator[Problem]:
     model = _find(fleet, group.model)
     small = {
         tier: other
-        for tier in table("claude_code")
+        for tier in TIERS
         if tier != "haiku"
         and model
         and (other := _find(fleet, tier))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mirrorfleet import fleet
+from mirrorfleet.checks import tried
 from mirrorfleet.cli.command import Command, exclusive
 from mirrorfleet.cli.fleet_file import OTHERWISE, default
 from mirrorfleet.config.problems import Problem, dotted, in_order, printable
@@ -45,7 +46,8 @@ def command(
 ) -> int:
     """Report every mistake of fleet files, each with its line and its fix.
 
-    No host is contacted. The exit code is 1 if a file has a mistake; warnings alone leave it 0.
+    No host is contacted. The exit code is 1 if a file has a mistake; warnings alone leave it 0. A
+    note names releases that the tests of Mirrorfleet have not run together.
     With `--secrets`, the command reads each secret and reports those that are missing, empty, too
     short or have several lines. It prints no value.
     """
@@ -86,6 +88,7 @@ def _checked(file: str, secrets: bool) -> Result:
         from mirrorfleet.jobs import secrets as job
 
         problems = in_order([*problems, *job.problems(planned.fleet)])
+    problems = (*problems, *tried.notes(planned.fleet))
     return file, len(planned.hosts), problems
 
 
@@ -128,4 +131,5 @@ def _annotation(problem: Problem) -> str:
     file = printable(problem.place.file)
     file = file.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
     line = f",line={problem.place.line}" if problem.place.line else ""
-    return f"::{problem.severity} file={file}{line}::{text}"
+    kind = "notice" if problem.severity == "note" else problem.severity
+    return f"::{kind} file={file}{line}::{text}"

@@ -39,6 +39,13 @@ def keys() -> click.Command:
     return command
 
 
+def secrets() -> click.Command:
+    """List the secrets of a fleet file."""
+    from mirrorfleet.cli.secrets import command
+
+    return command
+
+
 def package() -> click.Command:
     """Write installers for machines without SSH."""
     from mirrorfleet.cli.package import command
@@ -67,6 +74,13 @@ def fetch() -> click.Command:
     return command
 
 
+def lock() -> click.Command:
+    """Lock a release: write its lock file and the names that it knows."""
+    from mirrorfleet.cli.lock import command
+
+    return command
+
+
 def schema() -> click.Command:
     """Print the JSON schema of fleet files."""
     from mirrorfleet.cli.schema import command
@@ -77,6 +91,13 @@ def schema() -> click.Command:
 def init() -> click.Command:
     """Write a repository for a fleet of your own."""
     from mirrorfleet.cli.init import command
+
+    return command
+
+
+def import_() -> click.Command:
+    """Write a fleet file from what runs already."""
+    from mirrorfleet.cli.import_ import command
 
     return command
 
@@ -123,6 +144,27 @@ def status() -> click.Command:
     return command
 
 
+def audit() -> click.Command:
+    """Compare releases with known advisories."""
+    from mirrorfleet.cli.live.audit import command
+
+    return command
+
+
+def usage() -> click.Command:
+    """Report turns, tokens and costs by person, group, model or day."""
+    from mirrorfleet.cli.live.usage import command
+
+    return command
+
+
+def logs() -> click.Command:
+    """Show what the services log."""
+    from mirrorfleet.cli.live.logs import command
+
+    return command
+
+
 def rollback() -> click.Command:
     """Return a service to its last other verified generation."""
     from mirrorfleet.cli.live.rollback import command
@@ -155,14 +197,17 @@ Loader = Callable[[], click.Command]
 
 OFFLINE: Mapping[str, Loader] = {
     "init": init,
+    "import": import_,
     "check": check,
     "show": show,
     "why": why,
     "keys": keys,
+    "secrets": secrets,
     "topology": topology,
     "monitoring": monitoring,
     "package": package,
     "fetch": fetch,
+    "lock": lock,
     "schema": schema,
     "size": size,
     "docs": docs,
@@ -174,6 +219,9 @@ LIVE: Mapping[str, Loader] = {
     "apply": apply,
     "verify": verify,
     "status": status,
+    "logs": logs,
+    "usage": usage,
+    "audit": audit,
     "rollback": rollback,
     "drivers": drivers,
     "weights": weights,

@@ -64,7 +64,8 @@ def default(command: str) -> str:
     if not found:
         raise click.UsageError(
             "no file in . or inventories/ has 'version: 1': "
-            f"name the fleet file, as in `{command} FILE`."
+            f"name the fleet file, as in `{command} FILE`, or write one: `mirrorfleet init`, or "
+            "for this machine alone `mirrorfleet init --local`."
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))

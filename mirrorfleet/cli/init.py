@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mirrorfleet import __version__
-from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.command import Command, exclusive
 from mirrorfleet.cli.gpus import GpusType
+from mirrorfleet.cli.pages import editor_schema
 from mirrorfleet.cli.release import requirement
-from mirrorfleet.config.schema import SCHEMA
 
 PACKAGE = Path(__file__).parents[1]
 STARTER = PACKAGE / "data" / "starter"
@@ -36,7 +37,7 @@ from mirrorfleet.deploys.{name} import {name}
     cls=Command,
     examples=(
         "mirrorfleet init fleet",
-        "mirrorfleet init --name lab",
+        "mirrorfleet init --local",
         "mirrorfleet init fleet --model Qwen/Qwen3-Coder-Next-FP8 --gpus 4x80",
     ),
 )
@@ -59,17 +60,35 @@ from mirrorfleet.deploys.{name} import {name}
 )
 @click.option("--gpus", type=GpusType(), metavar="NxGIB", help="GPUs of its host, such as 4x80.")
 @click.option("--family", metavar="NAME", help="Model family. Default: by the model's name.")
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Write only fleet.yml for this machine and you, from what is found here.",
+)
+@click.pass_context
 def command(
+    context: click.Context,
     directory: Path,
     name: str,
     model: str | None,
     gpus: tuple[int, float | None] | None,
     family: str | None,
+    *,
+    local: bool,
 ) -> int:
     """Write a repository for a fleet of your own: fleet file, inventory module, deploys, CI.
 
     Existing files stay as they are. If the fleet file exists, nothing is written.
+
+    With `--local`, write the fleet of this machine alone: an Ollama that runs here, else one to
+    install, LiteLLM, and Claude Code for you; and make its secrets.
     """
+    if local:
+        named = context.get_parameter_source("name") is ParameterSource.COMMANDLINE
+        exclusive(local=True, name=named, model=model, gpus=gpus, family=family)
+        from mirrorfleet.cli import init_local
+
+        return init_local.write(directory)
     if (model is None) != (gpus is None) or (gpus and gpus[1] is None):
         raise click.UsageError("--model and --gpus belong together: add `--model M --gpus 4x80`.")
     if family and model is None:
@@ -123,7 +142,7 @@ def _files(name: str) -> Iterator[tuple[str, str]]:
             f"deploys/{deploy.name}",
             DEPLOY.format(summary=summary, fleet=name, name=deploy.stem),
         )
-    yield "schemas/fleet.schema.json", SCHEMA.read_text(encoding="utf-8")
+    yield "schemas/fleet.schema.json", editor_schema.text()
     template = (STARTER / "requirements.txt").read_text(encoding="utf-8")
     pinned = requirement()
     yield "requirements.txt", f"{pinned}\n" if pinned else template.replace("VERSION", __version__)

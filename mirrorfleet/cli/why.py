@@ -96,6 +96,9 @@ def _explain(console: Console, planned: FleetPlan, hosts: list[HostPlan], key: s
     if not found:
         parts = key.count(".") + 1
         known = {".".join(path) for value in every for path in (value.path[-parts:], value.path)}
+        if longer := sorted({value.path[-1] for value in every if key in value.path[-1]}, key=len):
+            print(f"There is no value '{key}'. Did you mean '{longer[0]}'?", file=sys.stderr)
+            return 1
         return _unknown("value", key, known)
     for same in group_values(found):
         _print(console, f"{_some(same.paths)} = {_show(same.value.value)}", style="bold")

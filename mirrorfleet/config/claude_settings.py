@@ -13,6 +13,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from mirrorfleet.config import reading
+from mirrorfleet.config.lock_files import Locks, known_file
 from mirrorfleet.config.problems import Key, did_you_mean
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
@@ -23,10 +25,16 @@ OWN = ("ANTHROPIC_", "CLAUDE_", "DISABLE_", "OTEL_")
 
 @dataclass(frozen=True)
 class Release:
-    """The settings and environment variables of one release, with their schemas."""
+    """The settings and environment variables of one release, with their schemas.
+
+    ``ids``: the model that the release requests by itself, by tier. ``capabilities``: the names
+    that CLAUDE_CODE_MODEL_CAPABILITIES can have.
+    """
 
     settings: Mapping[str, Any]
     environment: frozenset[str]
+    ids: Mapping[str, str]
+    capabilities: frozenset[str]
 
     def managed_only(self, name: str) -> bool:
         """Return whether the client reads a setting only from managed settings."""
@@ -153,11 +161,26 @@ def releases() -> list[str]:
 PREFIX = "claude-settings-"
 
 
+def release(version: str, locks: Locks | None = None) -> Release | None:
+    """Return the settings of a release, ``None`` if they are not known here.
+
+    Those in the ``locks/`` of the fleet's project win over the shipped ones.
+    """
+    own = known_file(locks.own, "claude", version, ".json") if locks and locks.own else None
+    return read(own if own and own.is_file() else SCHEMAS / f"{PREFIX}{version}.json")
+
+
 @cache
-def release(version: str) -> Release | None:
-    """Return the settings of a release, ``None`` if they are not known here."""
-    path = SCHEMAS / f"{PREFIX}{version}.json"
-    if not path.is_file():
+def read(path: Path) -> Release | None:
+    """Read a schema that ``mirrorfleet lock`` wrote; ``None`` if it is missing or invalid."""
+    try:
+        content = json.loads(reading.text(path))
+        properties = content["properties"]
+        return Release(
+            properties,
+            frozenset(properties["env"]["known"]),
+            content["ids"],
+            frozenset(content["capabilities"]),
+        )
+    except (reading.Unreadable, ValueError, LookupError, TypeError):
         return None
-    properties = json.loads(path.read_text(encoding="utf-8"))["properties"]
-    return Release(properties, frozenset(properties["env"]["known"]))

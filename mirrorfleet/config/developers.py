@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from mirrorfleet.config import claude_files
+from mirrorfleet.config.claude_files import ClaudeFiles
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Secret, Section
 
@@ -14,6 +17,9 @@ FORMER_SCOPES: Mapping[str, Scope] = {"mirror": "isolated"}
 """Former names of scopes, still accepted."""
 
 Privacy = Literal["strict", "no_telemetry", "none"]
+
+Api = Literal["claude", "openai"]
+"""An API that gateways open for the keys of a group: Anthropic's, or OpenAI's."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Permissions:
     deny: tuple[str, ...]
     default_mode: str | None
     disable_bypass: bool
+    additional_directories: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,10 @@ class Developers:
 
     ``settings`` are Claude Code's own, besides the derived ones. ``command`` is the name of the
     group's own command, used with the scope ``isolated`` only. ``key`` is one key for the whole
-    group. ``models`` are those that the group's keys may use; empty stands for all.
+    group. ``models`` are those that the group's keys may use; empty stands for all. ``key_helper``
+    is a command of the developers' machines that prints the key, instead of a file in the home.
+    ``files`` are distributed to the machines. ``clients`` are the APIs that the group's keys open,
+    ``mcp_servers`` the gateways' MCP servers.
     """
 
     name: str
@@ -58,9 +68,11 @@ class Developers:
     packaged: tuple[str, ...]
     scope: Scope
     command: str
+    ring: str | None
     model: str
     subagent_model: str | None
     thinking: bool | None
+    status_line: bool
     version: str
     minimum_version: str | None
     maximum_version: str | None
@@ -74,6 +86,10 @@ class Developers:
     rotation: int
     expires: str | None
     models: tuple[str, ...]
+    key_helper: str | None
+    files: ClaudeFiles
+    clients: tuple[Api, ...]
+    mcp_servers: tuple[str, ...]
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -99,9 +115,11 @@ def developers(section: Section, hosts: Mapping[str, Host]) -> Developers:
         packaged=section.strings("packaged"),
         scope=FORMER_SCOPES.get(scope, scope),
         command=section.get("command") or f"claude-{section.name}",
+        ring=section.get("ring"),
         model=section["model"],
         subagent_model=section.get("subagent_model"),
         thinking=section.get("thinking"),
+        status_line=section["status_line"],
         version=section["version"],
         minimum_version=section.get("minimum_version"),
         maximum_version=section.get("maximum_version"),
@@ -115,6 +133,10 @@ def developers(section: Section, hosts: Mapping[str, Host]) -> Developers:
         rotation=section["rotation"],
         expires=section.get("expires"),
         models=section.strings("models"),
+        key_helper=section.get("key_helper"),
+        files=_files(section),
+        clients=tuple(section["clients"]),
+        mcp_servers=section.strings("mcp_servers"),
     )
 
 
@@ -126,6 +148,19 @@ def _users_by_host(section: Section, hosts: Mapping[str, Host]) -> Mapping[str, 
     return dict.fromkeys(chosen(section, hosts), section.strings("users"))
 
 
+def _files(section: Section) -> ClaudeFiles:
+    names = section.get("files") or []
+    listed = [names] if isinstance(names, str) else names
+    key = (*section.key, "files")
+    places = [key if isinstance(names, str) else (*key, at) for at in range(len(listed))]
+    return claude_files.read(
+        [
+            Path(section.document.place(at).file).parent / name
+            for at, name in zip(places, listed, strict=True)
+        ]
+    )
+
+
 def _permissions(section: Section) -> Permissions:
     return Permissions(
         allow=section.strings("allow"),
@@ -133,6 +168,7 @@ def _permissions(section: Section) -> Permissions:
         deny=section.strings("deny"),
         default_mode=section.get("default_mode"),
         disable_bypass=section["disable_bypass"],
+        additional_directories=section.strings("additional_directories"),
     )
 
 

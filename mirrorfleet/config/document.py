@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from mirrorfleet.config import former_keys
+from mirrorfleet.config import former_keys, group_inheritance, people_files
 from mirrorfleet.config.problems import FleetError, Key, Place, Problem
 from mirrorfleet.config.yaml_nodes import LARGEST, UNSOUND, Node, overlay, parse
 
@@ -25,7 +25,7 @@ class Document:
 
     ``lost`` has the keys of invalid values, which are in the file and not in ``data``.
     ``problems`` has what the parser found. ``covering`` has the keys that override the value of an
-    included file.
+    included file. ``origins`` has the group that writes each inherited key of a group.
     """
 
     path: Path
@@ -34,6 +34,14 @@ class Document:
     lost: frozenset[Key] = frozenset()
     covering: frozenset[Key] = frozenset()
     problems: tuple[Problem, ...] = ()
+    origins: Mapping[Key, str] = field(default_factory=dict, repr=False)
+
+    def written(self, key: Key) -> Key:
+        """Return the key where the file has it: an inherited one is that of another group."""
+        for end in range(len(key), 2, -1):
+            if origin := self.origins.get(key[:end]):
+                return (key[0], origin, *key[2:])
+        return key
 
     def place(self, key: Key) -> Place:
         """Return the place of ``key``, or of its nearest parent in the file."""
@@ -77,6 +85,15 @@ class Document:
         """Return a warning at ``key``."""
         return self.problem(key, mistake, remedy, "warning", given)
 
+    def drop_inherited(self, key: Key, names: Iterable[str]) -> str:
+        """Return the fix for a name below ``key`` that a base or another group writes, else ""."""
+        for name in names:
+            inner = (*key, name)
+            place = self.places.get(inner)
+            if inner in self.origins or (place and place.file != str(self.path)):
+                return f"Write '{name}: null' to drop the inherited one. "
+        return ""
+
     def _is_included(self, key: Key) -> bool:
         """Return whether an included file has a key of a mapping."""
         found = self.places.get(key)
@@ -104,6 +121,8 @@ def read(path: Path) -> Document:
     tree = reader.read(path, ())
     if tree.value is UNSOUND:
         raise FleetError(reader.problems)
+    inherited = group_inheritance.inherit(tree)
+    tree, problems = people_files.insert(inherited.tree)
     found = _Plain()
     data = found.data(tree, ())
     return Document(
@@ -112,7 +131,8 @@ def read(path: Path) -> Document:
         found.places,
         frozenset(found.lost),
         frozenset(found.covering),
-        tuple(reader.problems),
+        (*reader.problems, *inherited.problems, *problems),
+        inherited.origins,
     )
 
 

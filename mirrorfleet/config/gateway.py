@@ -6,26 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mirrorfleet.config.budgets import Budget, budgets
 from mirrorfleet.config.cache import Cache, cache
 from mirrorfleet.config.database import Database, database
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.image import Image, image
+from mirrorfleet.config.limits import Limits, limits
 from mirrorfleet.config.litellm import (
     Guardrail,
-    Limits,
     Logging,
     Redis,
     Routing,
     Values,
     guardrail,
-    limits,
     logging,
     redis,
     routing,
     values,
 )
+from mirrorfleet.config.mcp import McpServer, mcp_servers
 from mirrorfleet.config.modules import Module, modules
 from mirrorfleet.config.reader import Secret, Section
+from mirrorfleet.config.usage import Usage, usage
 from mirrorfleet.config.web_search import WebSearch, web_search
 
 Runtime = Literal["systemd", "docker"]
@@ -53,10 +55,12 @@ class Gateway:
     keepalive_timeout: int | None
     cancel_on_disconnect: bool
     limits: Limits
+    budgets: Mapping[str, Budget]
     routing: Routing
     redis: Redis | None
     database: Database | None
     cache: Cache | None
+    usage: Usage | None
     salt_key: Secret | None
     logging: Logging
     metrics: bool
@@ -67,6 +71,7 @@ class Gateway:
     forward_client_headers: tuple[str, ...]
     anthropic_passthrough: str | None
     web_search: WebSearch | None
+    mcp_servers: tuple[McpServer, ...]
     foreign_ids: ForeignIds
     environment: Values
     extra: Mapping[str, Values]
@@ -98,10 +103,12 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         keepalive_timeout=section.get("keepalive_timeout"),
         cancel_on_disconnect=section["cancel_on_disconnect"],
         limits=limits(section.mapping("limits")),
+        budgets=budgets(section.mapping("budgets")),
         routing=routing(section.mapping("routing")),
         redis=redis(section.mapping("redis")) if "redis" in section else None,
         database=database(section.mapping("database")) if "database" in section else None,
         cache=cache(section.mapping("cache")) if "cache" in section else None,
+        usage=usage(section.mapping("usage")) if "usage" in section else None,
         salt_key=section.secret("salt_key"),
         logging=logging(section.mapping("logging")),
         metrics="metrics" in section,
@@ -112,6 +119,7 @@ def gateway(section: Section, hosts: Mapping[str, Host]) -> Gateway:
         forward_client_headers=section.strings("forward_client_headers"),
         anthropic_passthrough=section.get("anthropic_passthrough"),
         web_search=web_search(section.mapping("web_search")) if "web_search" in section else None,
+        mcp_servers=mcp_servers(section),
         foreign_ids=section["foreign_ids"],
         environment=values(section.mapping("environment")),
         extra={each.name: values(each) for each in section.mapping("extra").mappings()},

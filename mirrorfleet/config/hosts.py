@@ -11,6 +11,12 @@ from mirrorfleet.config.reader import Section
 
 Become = Literal["sudo", "doas", "none"]
 
+LOCAL = "local"
+"""The ``address`` of the machine on which Mirrorfleet runs: it is reached without SSH."""
+
+LOOPBACK = "127.0.0.1"
+"""The address of the services of a local host."""
+
 
 @dataclass(frozen=True)
 class Login:
@@ -30,7 +36,12 @@ class Ssh(Login):
 
 @dataclass(frozen=True)
 class Host(Login):
-    """``gpu_memory`` is the memory of one GPU in bytes; ``None`` if the file does not have it."""
+    """``gpu_memory`` is the memory of one GPU in bytes; ``None`` if the file does not have it.
+
+    ``intermittent``: the machine may be off during a run; ``None`` if the file does not say it.
+
+    A local host is this machine: no SSH, and all its services listen on ``LOOPBACK``.
+    """
 
     name: str
     address: str
@@ -39,7 +50,10 @@ class Host(Login):
     cuda_compat: str | None
     driver: str | None
     labels: tuple[str, ...]
+    ring: str | None
     firewall: bool
+    intermittent: bool | None
+    is_local: bool = False
 
 
 def ssh(section: Section) -> Ssh:
@@ -59,7 +73,7 @@ def host(section: Section) -> Host:
     gpus = section.mapping("gpus")
     return Host(
         name=section.name,
-        address=section["address"],
+        address=LOOPBACK if section["address"] == LOCAL else section["address"],
         port=section.get("port"),
         user=section.get("user"),
         jump=section.get("jump"),
@@ -69,7 +83,10 @@ def host(section: Section) -> Host:
         cuda_compat=gpus.get("cuda_compat"),
         driver=section.get("driver"),
         labels=section.strings("labels"),
+        ring=section.get("ring"),
         firewall=section.get("firewall") != "none",
+        intermittent=section.get("intermittent"),
+        is_local=section["address"] == LOCAL,
     )
 
 

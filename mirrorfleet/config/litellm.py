@@ -1,4 +1,4 @@
-"""LiteLLM's own options: limits, routing, Redis, logging, guardrails and settings by its names."""
+"""LiteLLM's own options: routing, Redis, logging, guardrails and settings by its names."""
 
 from __future__ import annotations
 
@@ -12,37 +12,6 @@ from mirrorfleet.config.reader import Secret, Section
 
 Values = Mapping[str, Any]
 """Settings by LiteLLM's names, nested, with a ``Secret`` for each reference to one."""
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Requests and tokens per minute of one deployment of a model, ``None`` for no limit."""
-
-    rpm: int | None
-    tpm: int | None
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of each worker, and rates by model. ``None`` stands for no limit."""
-
-    max_in_flight_requests_per_worker: int | None
-    max_queued_requests_per_worker: int | None
-    limit_concurrency: int | None
-    models: Mapping[str, Rate]
-
-
-def limits(section: Section) -> Limits:
-    """Read ``gateway.limits``."""
-    return Limits(
-        max_in_flight_requests_per_worker=section.get("max_in_flight_requests_per_worker"),
-        max_queued_requests_per_worker=section.get("max_queued_requests_per_worker"),
-        limit_concurrency=section.get("limit_concurrency"),
-        models={
-            each.name: Rate(each.get("rpm"), each.get("tpm"))
-            for each in section.mapping("models").mappings()
-        },
-    )
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
+from mirrorfleet.config import reading
 from mirrorfleet.config.problems import checked
+from mirrorfleet.data import has_table, load, table
 
 PYTHON, NPM = ".txt", ".json"
 """Suffixes of lock files for Python packages and for npm packages."""
@@ -35,11 +41,13 @@ class LockFile:
 class Locks:
     """The lock files that a fleet can use, by service and release.
 
-    ``suffixes``: the suffix of the lock files of each service.
+    ``suffixes``: the suffix of the lock files of each service. ``own``: the ``locks/`` of the
+    fleet's project, if it has one.
     """
 
     suffixes: Mapping[str, str]
     files: Mapping[str, Mapping[str, LockFile]]
+    own: Path | None = None
 
     def releases(self, service: str) -> list[str]:
         """Return the releases that have a lock file; vLLM's CPU build ends in ``-cpu``."""
@@ -52,6 +60,39 @@ class Locks:
     def path(self, service: str, release: str) -> Path:
         """Return the lock file of a release. Raises ``Unchecked`` if there is none."""
         return checked(self.find(service, release), f"locks/{service}/{release}").path
+
+    def names(self, service: str, release: str) -> Mapping[str, Any] | None:
+        """Return the names that a release of LiteLLM or vLLM knows, by kind.
+
+        ``None`` if Mirrorfleet does not have them, or if the project's own file of them, which
+        replaces the shipped one, cannot be read.
+        """
+        if self.own and (path := known_file(self.own, service, release, ".yml")).is_file():
+            return _own_names(path)
+        name = f"{service}_known/{release}"
+        return table(name) if has_table(name) else None
+
+    def proposed(self, service: str, build: str = "") -> str | None:
+        """Return the release to suggest; ``build``: "" or "-cpu". ``None`` without lock files."""
+        found = [name for name in self.files[service] if name.endswith("-cpu") == bool(build)]
+        names = [name.removesuffix(build) for name in found]
+        first: str | None = table("releases").get(f"{service}{build}")
+        return first if first in names else max(names, key=Version, default=None)
+
+
+def known_file(own: Path, service: str, release: str, suffix: str) -> Path:
+    """Return the file in a project's ``locks/`` with the names that a release knows."""
+    return own / service / "known" / f"{release}{suffix}"
+
+
+def _own_names(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = load(reading.text(path))
+    except (reading.Unreadable, yaml.YAMLError):
+        return None
+    if not isinstance(content, dict) or not content:
+        return None
+    return content if all(isinstance(names, list) for names in content.values()) else None
 
 
 WITHOUT_COOLDOWN = "# Without the cooldown"
@@ -68,6 +109,12 @@ def pins(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         if "==" in line and (pin := _PIN.match(line)):  # most lines are hashes
             yield re.sub(r"[-_.]+", "-", pin[1]).lower(), pin[2]
+
+
+@lru_cache(maxsize=64)
+def all_pins(text: str) -> tuple[tuple[str, str], ...]:
+    """Return ``pins`` of a whole lock file, which many models of a fleet may share."""
+    return tuple(pins(text))
 
 
 def emergency(text: str) -> str | None:
@@ -89,6 +136,7 @@ OLDER_CUDA_RUNTIME = f"{CUDA_RUNTIME}-cu12"
 """The runtime of CUDA 12. The compiler expects one directory; packages of CUDA 12 use several."""
 
 
+@lru_cache(maxsize=64)
 def cuda_mismatch(text: str) -> str:
     """Return why the pins of a CUDA build cannot compile for a GPU, "" if they can."""
     for machine in ("x86_64", "aarch64"):

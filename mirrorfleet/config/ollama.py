@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mirrorfleet.config.abilities import ability_keys
+from mirrorfleet.config.advisories import GO, Package
 from mirrorfleet.config.engine_model import Device, EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
 from mirrorfleet.config.running import common
 from mirrorfleet.config.schema import definition, keys
+
+PACKAGE = Package(GO, "github.com/ollama/ollama")
+"""What advisories call it."""
 
 
 @dataclass(frozen=True)

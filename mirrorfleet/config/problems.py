@@ -37,7 +37,8 @@ class Problem:
 
     An ``error`` refuses the file, or ends the run before the first change. A ``warning`` is printed
     and nothing else. A ``skip`` leaves out a ``part`` of a host, or without one something smaller,
-    such as one home; the run goes on, and its exit code is 1. ``given`` are other places that the
+    such as one home; the run goes on, and its exit code is 1. A ``note`` is nothing to fix: only
+    `mirrorfleet check` prints it. ``given`` are other places that the
     problem rests on: if one of them is wrong, there may be no problem.
     """
 
@@ -45,7 +46,7 @@ class Problem:
     key: Key
     mistake: str
     remedy: str = ""
-    severity: Literal["error", "warning", "skip"] = "error"
+    severity: Literal["error", "warning", "skip", "note"] = "error"
     given: tuple[Key, ...] = ()
     part: Part | None = None
 
@@ -60,7 +61,8 @@ class Problem:
 
     def at(self, place: str) -> str:
         """Return the line that is printed of it, for a place in other words."""
-        severity = {"error": "", "warning": "warning: ", "skip": "skipped: "}[self.severity]
+        words = {"error": "", "warning": "warning: ", "skip": "skipped: ", "note": "note: "}
+        severity = words[self.severity]
         return f"{printable(place)}: {severity}{self.text}"
 
 

@@ -75,7 +75,9 @@ def opened(path: str | Path) -> BufferedReader:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     if stat.S_ISDIR(mode):
-        raise Unreadable(path, os.strerror(errno.EISDIR))
+        file = next(iter(sorted(Path(path).glob("*.y*ml"))), None)
+        fix = f"Name the file in it: {file}." if file else "Name a file."
+        raise Unreadable(path, os.strerror(errno.EISDIR), fix)
     kind = "pipe" if stat.S_ISFIFO(mode) else "device"
     raise Unreadable(path, f"Not a regular file but a {kind}", "Use a regular file.", endless=True)
 

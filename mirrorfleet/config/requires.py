@@ -28,5 +28,6 @@ def problem(document: Document) -> Problem | None:
     return document.problem(
         (KEY,),
         f"is '{text}', but this is Mirrorfleet {__version__}.",
-        f"Install a release in that range: pip install 'mirrorfleet{text}'.",
+        "Install a release in that range, such as the one in requirements.txt: pip install -r "
+        "requirements.txt.",
     )

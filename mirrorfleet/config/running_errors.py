@@ -1,4 +1,4 @@
-"""Keys that a model cannot have, most of them because its engine already runs.
+"""Keys that a model or gateway cannot have, most of them because it already runs.
 
 The schema of such a model names them: ``installed`` lists the schemas of installed models, whose
 other keys are refused, and ``refused`` has the fix of some keys, also of further ones.
@@ -20,9 +20,24 @@ def refused(document: Document, key: Key, schema: Schema) -> Problem | None:
     fix = schema.get("refused", {}).get(name)
     if not any(name in definition(each)["properties"] for each in schema.get("installed", ())):
         return document.problem(key, "cannot be set through a gateway.", fix) if fix else None
-    model = document.data
+    server = document.data
     for part in key[:-1]:
-        model = model[part]
-    place = f" at {model['url']}" if "url" in model else ""
-    mistake = f"this engine already runs{place}; Mirrorfleet installs nothing there."
+        server = server[part]
+    place = f" at {server['url']}" if "url" in server else ""
+    kind = "gateway" if key[0] == "gateway" else "engine"
+    mistake = f"this {kind} already runs{place}; Mirrorfleet installs nothing there."
     return document.problem(key, mistake, fix or "Remove it.")
+
+
+def unfinished(document: Document, key: Key, schema: Schema) -> Problem | None:
+    """Return the problem of a mapping that may be meant for a server that already runs.
+
+    Its schema names the key of such a server in ``already``, and what to write. ``None`` if the
+    mapping does not have that key alone.
+    """
+    already, data = schema.get("already"), document.data
+    for part in key:
+        data = data[part]
+    if not already or already["key"] not in data or set(schema["required"]) & data.keys():
+        return None
+    return document.problem(key, already["mistake"], already["fix"])

@@ -40,6 +40,7 @@ def add_engine(name: str, model: Mapping[str, Any]) -> None:
     """Let fleet files name another engine; ``model`` is the schema of one of its models."""
     _own_engines[name] = model
     validator.cache_clear()
+    _resolved.clear()
 
 
 _own_engines: dict[str, Mapping[str, Any]] = {}
@@ -88,10 +89,22 @@ def root() -> Schema:
     return found
 
 
+_resolved: dict[int, tuple[Schema, Schema]] = {}
+"""By the identity of a part of the schema: the part, and the same with its ``$ref`` resolved."""
+
+
 def resolve(schema: Schema) -> Schema:
-    """Return a part of the schema with its ``$ref`` resolved. Its own keywords take precedence."""
-    reference = schema.get("$ref")
-    return {**definition(reference.rsplit("/", 1)[1]), **schema} if reference else schema
+    """Return a part of the schema with its ``$ref`` resolved. Its own keywords take precedence.
+
+    The same part has the same result, which must not be changed.
+    """
+    if (reference := schema.get("$ref")) is None:
+        return schema
+    # The entry keeps the part, so that no other one can get its identity.
+    if (found := _resolved.get(id(schema))) is None:
+        found = schema, {**definition(reference.rsplit("/", 1)[1]), **schema}
+        _resolved[id(schema)] = _resolved[id(found[1])] = found  # its result has a $ref, too
+    return found[1]
 
 
 def definition(name: str) -> Schema:
@@ -116,6 +129,11 @@ def below(schema: Schema, data: dict[str, Any], name: str) -> Schema:
         return known[name]
     others = resolve(schema).get("additionalProperties")
     return resolve(others) if isinstance(others, dict) else {}
+
+
+def fixed(schema: Schema, data: dict[str, Any]) -> bool:
+    """Return whether a mapping has only the keys of the schema: other keys are mistakes."""
+    return any(part.get("additionalProperties") is False for part in _parts(resolve(schema), data))
 
 
 def _parts(schema: Schema, data: dict[str, Any]) -> Iterator[Schema]:

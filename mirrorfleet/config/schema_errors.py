@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
 from jsonschema.exceptions import ValidationError
 
-from mirrorfleet.config import running_errors
+from mirrorfleet.config import foreign_words, running_errors
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem, closest, did_you_mean
 from mirrorfleet.config.schema import CONTROL, resolve, validator
+from mirrorfleet.config.value_words import article, kind, show
+from mirrorfleet.config.yaml_values import as_yaml, flow
 
 
 def explain(
@@ -23,6 +23,7 @@ def explain(
     key: Key = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema  # type: ignore[assignment]
     referring = _referring(error)
+    limit: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
             known = [*_present(schema.get("properties", {}))]
@@ -30,9 +31,16 @@ def explain(
                 if problem := running_errors.refused(document, (*key, name), schema):
                     yield problem
                     continue
+                if meant := foreign_words.key(name, known):
+                    yield document.problem((*key, name), "unknown key.", f"Write '{meant}'.")
+                    continue
                 yield document.problem((*key, name), "unknown key.", did_you_mean(name, known))
         case "required":
             name = missing(error)
+            if problem := running_errors.unfinished(document, key, schema):
+                if name == schema["required"][0]:
+                    yield problem
+                return
             remedy = f"Add it. {_advice(_property(schema, name), (name,))}".rstrip()
             yield document.problem(key, f"missing key '{name}'.", remedy)
         case "oneOf":
@@ -49,6 +57,19 @@ def explain(
             text = referring.get("description") or (around or {}).get("description", "")
             remedy = f"Write a reference: {_name(key)}{flow(reference)}. {text}".rstrip()
             yield document.problem(key, mistake, remedy)
+        case "type" if limit == "integer" and (tokens := foreign_words.number(error.instance)):
+            yield document.problem(key, _mistake(error, schema), f"Write {_name(key)}{tokens}.")
+        case "type" if limit == "string" and isinstance(error.instance, bool):
+            word = "no" if error.instance is False else "yes"
+            remedy = f"Quote the word, such as '{word}'."
+            yield document.problem(key, f"YAML reads this as {flow(error.instance)}.", remedy)
+        case "enum" if key[-1:] == ("engine",) and isinstance(error.instance, str):
+            remedy = (
+                "If it is a provider, write provider: litellm and prefix: "
+                f"{error.instance}. If it is a server of your own, write engine: external and its "
+                "'url'."
+            )
+            yield document.problem(key, _mistake(error, schema), remedy)
         case "type" if (value := _unquoted(error)) is not None:
             remedy = f"Remove the quotes: {_name(key)}{flow(value)}"
             yield document.problem(key, _mistake(error, schema), remedy)
@@ -75,7 +96,7 @@ def _unquoted(error: ValidationError) -> Any:
     """Return the value of a string without its quotes if it then has the right type."""
     if not isinstance(error.instance, str):
         return None
-    value = _as_yaml(error.instance) if len(error.instance) <= LONGEST_NUMBER else None
+    value = as_yaml(error.instance) if len(error.instance) <= LONGEST_NUMBER else None
     types = [error.validator_value] if isinstance(error.validator_value, str) else []
     fits = any(validator().is_type(value, kind) for kind in types)
     return value if fits and isinstance(value, int | float) else None
@@ -87,7 +108,9 @@ def misspelled(errors: Iterable[ValidationError]) -> set[Key]:
     for error in errors:
         if error.validator == "additionalProperties":
             known = [*_present(error.schema.get("properties", {}))]  # type: ignore[union-attr]
-            names = (closest(name, known) for name in unknown(error))
+            names = (
+                foreign_words.key(name, known) or closest(name, known) for name in unknown(error)
+            )
             found |= {(*error.absolute_path, name) for name in names if name}
     return found
 
@@ -157,7 +180,13 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
     branches = [resolve(branch) for branch in schema["oneOf"]]
     if all("required" in branch and "type" not in branch for branch in branches):
         ways = ", or ".join(" and ".join(f"'{name}'" for name in b["required"]) for b in branches)
-        yield document.problem(key, f"needs exactly one of {ways}.", _advice(schema, ()))
+        names = [name for branch in branches for name in branch["required"]]
+        fix = document.drop_inherited(key, names) + _advice(schema, ())
+        yield document.problem(key, f"needs exactly one of {ways}.", fix)
+        return
+    if isinstance(error.instance, str) and any(each.get("type") == "array" for each in branches):
+        mistake = f"must be a list, not {show(error.instance)}."
+        yield document.problem(key, mistake, f"Write {_name(key)}{flow([error.instance])}.")
         return
     alike = _alike(branches, error.instance)
     inner = [each for each in error.context or () if each.schema_path[0] in alike]
@@ -172,7 +201,7 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
     else:
         # A value in place of a reference to a secret may be the secret.
         hidden = any(part.get("writeOnly") for part in (schema, *branches))
-        value = _kind(error.instance) if hidden else _show(error.instance)
+        value = kind(error.instance) if hidden else show(error.instance)
         mistake = f"is {value}, which is not a valid value."
         yield document.problem(key, mistake, _advice(schema, key))
 
@@ -190,11 +219,11 @@ def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
     """Describe the mistake in one value. Mappings and lists are not printed."""
     # A value in place of a reference to a secret may be the secret.
     hidden = schema.get("writeOnly") and error.instance is not None
-    value = "a literal value" if hidden else _show(error.instance)
+    value = "a literal value" if hidden else show(error.instance)
     limit: Any = error.validator_value
     match error.validator:
         case "type":
-            return f"must be {_article(limit)}, not {value}."
+            return f"must be {article(limit)}, not {value}."
         case "enum":
             return f"is {value}; it must be one of {', '.join(map(str, limit))}."
         case "const":
@@ -216,6 +245,8 @@ def _mistake(error: ValidationError, schema: dict[str, Any]) -> str:
             return "has a duplicate entry."
         case _ if error.validator == CONTROL:
             return f"is {value}, with a line break or another control character."
+        case "pattern" if error.instance in foreign_words.MOVING:
+            return f"is {value}, which is another release every month; a fleet names one."
         case "pattern":
             return "is not a valid value." if hidden else f"is {value}, which is not a valid value."
         case _:
@@ -239,61 +270,9 @@ def _name(key: Key) -> str:
     return f"{key[-1]}: " if key and isinstance(key[-1], str) else ""
 
 
-def flow(value: Any) -> str:
-    """Return a value as YAML on one line, as people write it: ``{hosts: [a], port: 80}``."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {flow(each)}' for key, each in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(flow, value))}]"
-    if isinstance(value, str) and _is_plain(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether a string needs no quotes in YAML, even in brackets. Releases get them."""
-    if re.search(r"[\[\]{},]|: |:$| #|^\d+(\.\d+){1,2}$", text):
-        return False
-    return bool(_as_yaml(text) == text)
-
-
-def _as_yaml(text: str) -> Any:
-    """Return what a text means as a YAML document; ``None`` if it is not valid."""
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, IndexError):  # PyYAML has an IndexError for `!!float ""`
-        return None
-
-
 def _both(referring: dict[str, Any], referred: dict[str, Any], key: Key) -> str:
     """Return the description of a key and, if another part of the schema has it, of its form."""
-    texts = dict.fromkeys(each.get("description", "") for each in (referring, referred))
+    texts = [referring.get("description", "")]
+    if (form := referred.get("description", "")) not in texts[0]:
+        texts.append(form)
     return _advice({**referred, **referring, "description": " ".join(filter(None, texts))}, key)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _kind(value: Any) -> str:
-    """Return the type of a value, instead of a value that may be a secret."""
-    kinds = (kind for kind in _TYPES if kind != "integer" and validator().is_type(value, kind))
-    return next((_TYPES[kind] for kind in kinds), "null")
-
-
-def _article(types: str | list[str]) -> str:
-    return " or ".join(_TYPES[each] for each in ([types] if isinstance(types, str) else types))
-
-
-_TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "a string",
-    "integer": "an integer",
-    "number": "a number",
-    "boolean": "true or false",
-}

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from mirrorfleet.config import shorthand
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.schema import validator
@@ -21,6 +22,7 @@ def examine(document: Document) -> tuple[Document | None, list[Problem]]:
     The rest can be checked further, so that all mistakes are reported at once. The document is
     ``None`` if too little is left.
     """
+    document = shorthand.expand(document)
     errors = list(validator().iter_errors(document.data))
     problems = [*document.problems]
     reported = document.lost | misspelled(errors)

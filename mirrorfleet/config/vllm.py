@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mirrorfleet.config.abilities import ability_keys
+from mirrorfleet.config.advisories import PYPI, Package
 from mirrorfleet.config.engine_model import EngineModel
 from mirrorfleet.config.hosts import Host, chosen
 from mirrorfleet.config.reader import Section
 from mirrorfleet.config.running import common
+
+PACKAGE = Package(PYPI, "vllm")
+"""What advisories call it."""
 
 
 @dataclass(frozen=True)

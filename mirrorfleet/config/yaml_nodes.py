@@ -84,7 +84,8 @@ def _other(path: Path) -> str:
     below = path.parent / "inventories" / path.name
     if below.is_file():
         return f"Did you mean '{below}'?"
-    return did_you_mean(path.name, _beside(path), listed=False)
+    similar = did_you_mean(path.name, _beside(path), listed=False)
+    return similar or "Correct the name, or write a first fleet file: mirrorfleet init."
 
 
 def _beside(path: Path) -> list[str]:
@@ -157,6 +158,7 @@ REMEDIES = {
     "control characters are not allowed": "Remove the character.",
     "cannot start any token": "Indent with spaces, not tabs, and quote a string that begins with "
     "@ or `.",
+    "found a tab character": "Indent with spaces, not tabs.",
     "undefined alias": "Quote a string that begins with *.",
     "mapping values are not allowed": "Check the indentation, and quote a string that contains "
     "a colon and a space.",

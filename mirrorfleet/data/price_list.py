@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
+from mirrorfleet.data import proposed
 
 DATA = Path(__file__).parent / "litellm_models"
 
@@ -55,11 +55,16 @@ def listed(release: str, provider: str, name: str, base_model: str | None) -> Li
     return Listed(prompt, output, has_price, frozenset(abilities), *mode)
 
 
+def providers_of(release: str, name: str) -> list[str]:
+    """Return the providers that have a model of this name in the list of LiteLLM ``release``."""
+    return [provider for provider, models in _models(release).items() if name in models]
+
+
 @cache
 def _models(release: str) -> Mapping[str, Mapping[str, list[Any]]]:
-    """Return the list of a release, else of the newest: a check reports unknown releases."""
+    """Return the list of a release, else of the proposed one: a check reports unknown releases."""
     path = DATA / f"{release}.json"
     if not path.is_file():
-        path = max(DATA.glob("*.json"), key=lambda path: Version(path.stem))
+        path = DATA / f"{proposed('litellm')}.json"
     models: dict[str, dict[str, list[Any]]] = json.loads(path.read_text("utf-8"))
     return models

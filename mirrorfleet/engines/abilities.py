@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import reduce
 from typing import TypeVar
 
-from mirrorfleet.config import Deployment, Model, ProviderModel
+from mirrorfleet.config import Deployment, GatewayModel, Model, ProviderModel
 from mirrorfleet.config.abilities import (
     NO_THINKING,
     Abilities,
     AbilityKeys,
     Thinking,
-    ThinkingKeys,
 )
-from mirrorfleet.engines.known import Known, KnownAbilities, assumed
+from mirrorfleet.engines.known import CLAUDE, PROVIDER_THINKING, Known, KnownAbilities, assumed
 from mirrorfleet.engines.registry import engine_of
 
 __all__ = [
@@ -31,9 +30,6 @@ T = TypeVar("T")
 POOLS = "its task"
 NO = Known(False, POOLS)
 """An ability of a model that generates no text."""
-
-PROVIDER_THINKING = ThinkingKeys("switchable", "disabled")
-"""Thinking at a provider: LiteLLM translates the levels of effort."""
 
 
 def abilities(model: Model) -> Abilities:
@@ -87,9 +83,7 @@ def _chosen(own: T | None, derived: Known[T]) -> Known[T]:
 
 def _of_deployment(model: Deployment) -> KnownAbilities:
     if _is_claude(model):
-        claude = "the client's own table, because the model is Claude"
-        every = Known(True, claude)
-        return KnownAbilities(every, every, every, Known(PROVIDER_THINKING, claude))
+        return CLAUDE
     thinks = _listed(model, "thinking", True)
     thinking = PROVIDER_THINKING if thinks.value else NO_THINKING
     return KnownAbilities(
@@ -108,9 +102,9 @@ def _listed(model: Deployment, ability: str, default: bool) -> Known[bool]:
 
 def is_claude(model: Model) -> bool:
     """Return whether a model is Claude, so that the client's own table of capabilities applies."""
-    if not isinstance(model, ProviderModel):
-        return False
-    return all(map(_is_claude, model.deployments))
+    if isinstance(model, ProviderModel):
+        return all(map(_is_claude, model.deployments))
+    return isinstance(model, GatewayModel) and model.claude
 
 
 def _is_claude(deployment: Deployment) -> bool:

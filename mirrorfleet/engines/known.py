@@ -33,6 +33,19 @@ class KnownAbilities:
     thinking: Known[ThinkingKeys]
 
 
+PROVIDER_THINKING = ThinkingKeys("switchable", "disabled")
+"""Thinking at a provider: LiteLLM translates the levels of effort."""
+
+_EVERY = Known(True, "the client's own table, because the model is Claude")
+CLAUDE = KnownAbilities(
+    tools=_EVERY,
+    vision=_EVERY,
+    documents=_EVERY,
+    thinking=Known(PROVIDER_THINKING, _EVERY.source),
+)
+"""The abilities of Claude."""
+
+
 @dataclass(frozen=True)
 class ThinkingArguments:
     """How a request enables and disables thinking: see roles/litellm/files/mirrorfleet_thinking.py.

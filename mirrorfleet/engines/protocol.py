@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from mirrorfleet.config import EngineModel, Fleet, Host
 from mirrorfleet.config.abilities import ThinkingKeys, thinking_keys
+from mirrorfleet.config.advisories import Package
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments, assumed
@@ -25,6 +26,14 @@ class Listener(NamedTuple):
     owner: str
     hosts: tuple[str, ...]
     port: int
+
+
+class Installed(NamedTuple):
+    """A release that a fleet installs, the key that chooses it, and its lock file ("": none)."""
+
+    version: str
+    key: str
+    lock: str = ""
 
 
 class Engine(Protocol[M]):
@@ -87,6 +96,9 @@ class Engine(Protocol[M]):
     has_locks: ClassVar[bool] = False
     """Whether it is a Python package that its role installs from lock files."""
 
+    package: ClassVar[Package | None] = None
+    """What advisories call it; ``None``: nothing is installed, or it has no advisories."""
+
     @abstractmethod
     def read(self, section: Section, hosts: Mapping[str, Host]) -> EngineModel:
         """Return one of its models from the fleet file."""
@@ -98,6 +110,10 @@ class Engine(Protocol[M]):
     @abstractmethod
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
         """Yield every port that it uses on hosts, also those between nodes."""
+
+    def installed(self, fleet: Fleet) -> Iterator[Installed]:
+        """Yield the releases that its role installs."""
+        return iter(())
 
     def is_known(self, model: M) -> bool:
         """Return whether the capabilities of a model are known; a check reports unknown ones."""

@@ -5,7 +5,7 @@ It renders nothing and needs no secret: the hosts have the former generations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pyinfra.api.exceptions import DeployError
@@ -86,6 +86,11 @@ class Rollback(Role):
             yield from rolling(generations.roll_back(found))
 
 
+def services(plans: Iterable[HostPlan]) -> set[str]:
+    """Return the names of the services of hosts."""
+    return {each.name for plan in plans for each in registry.services(plan, UNOBSERVED)}
+
+
 def rollback_of(name: str) -> Rollback:
     """Return the rollback of a service.
 
@@ -94,11 +99,7 @@ def rollback_of(name: str) -> Rollback:
     for host in run.hosts():
         for problem in registry.without_role(run.plan_of(host)):
             raise DeployError(problem.at(host.name))
-    known = {
-        service.name
-        for host in run.hosts()
-        for service in registry.services(run.plan_of(host), UNOBSERVED)
-    }
+    known = services(map(run.plan_of, run.hosts()))
     if name not in known:
         raise DeployError(f"no host has a service '{name}'. {did_you_mean(name, known)}")
     return Rollback(name)

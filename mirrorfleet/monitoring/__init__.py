@@ -28,20 +28,25 @@ def files(planned: FleetPlan) -> dict[str, str]:
     """Return the files for Prometheus and Grafana, by name."""
     return {
         "prometheus.yml": yaml.safe_dump(_configuration(planned), sort_keys=False),
-        "mirrorfleet-rules.yml": rules(),
-        "mirrorfleet-dashboard.json": json.dumps(_dashboard(), indent=1) + "\n",
+        "mirrorfleet-rules.yml": rules(planned),
+        "mirrorfleet-dashboard.json": json.dumps(_dashboard(planned), indent=1) + "\n",
     }
 
 
-def rules() -> str:
-    """Return the alerts: the general ones, then those of engines."""
-    general, *engines = _parts("rules")
-    return "\n".join([general, *(text.removeprefix("groups:\n") for text in engines)])
+def rules(planned: FleetPlan) -> str:
+    """Return the alerts: the general ones, then those of usage, budgets and engines."""
+    general, *others = _parts("rules", planned)
+    return "\n".join([general, *(text.partition("groups:\n")[2] for text in others)])
 
 
-def _parts(kind: str) -> Iterator[str]:
-    """Yield the general file of a kind (rules or dashboard), then those of engines."""
+def _parts(kind: str, planned: FleetPlan) -> Iterator[str]:
+    """Yield the general file of a kind (rules or dashboard), then those of what the fleet has."""
     yield (HERE / f"{kind}.yml").read_text("utf-8")
+    gateways = [host.gateway for host in planned.hosts.values() if host.gateway]
+    if any(gateway.usage for gateway in gateways):
+        yield (HERE / f"usage_{kind}.yml").read_text("utf-8")
+    if any(gateway.budgets for gateway in gateways):
+        yield (HERE / f"budgets_{kind}.yml").read_text("utf-8")
     for engine in ENGINES:
         if (path := HERE / f"{engine}_{kind}.yml").is_file():
             yield path.read_text("utf-8")
@@ -98,8 +103,8 @@ def _target(address: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
     return {"targets": [http(address, port).removeprefix("http://")], "labels": labels}
 
 
-def _dashboard() -> dict[str, Any]:
-    rows = [row for text in _parts("dashboard") for row in yaml.safe_load(text)]
+def _dashboard(planned: FleetPlan) -> dict[str, Any]:
+    rows = [row for text in _parts("dashboard", planned) for row in yaml.safe_load(text)]
     return {
         "uid": "mirrorfleet",
         "title": "Mirrorfleet",

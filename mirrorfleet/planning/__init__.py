@@ -19,11 +19,13 @@ from mirrorfleet.planning.database import (
 from mirrorfleet.planning.engines import EnginePlan, engine_plans
 from mirrorfleet.planning.firewall import FirewallPlan, firewall
 from mirrorfleet.planning.firewall_rules import FirewallRule
+from mirrorfleet.planning.intermittent import intermittent
 from mirrorfleet.planning.keys import KeyPlan
 from mirrorfleet.planning.litellm import LitellmPlan, litellm
 from mirrorfleet.planning.load_balancer import LoadBalancerPlan, load_balancer
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import RedisPlan, redis
+from mirrorfleet.planning.rollout import RolloutPlan, rollout
 from mirrorfleet.planning.routes import Route, http, origin
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "MigrationsPlan",
     "PostgresPlan",
     "RedisPlan",
+    "RolloutPlan",
     "Route",
     "http",
     "origin",
@@ -70,6 +73,11 @@ class HostPlan:
     load_balancer: LoadBalancerPlan | None = derived_from("load_balancer")
     clients: ClaudePlan | None = derived_from("developers")
     firewall: FirewallPlan | None = derived_from("firewall")
+    rollout: RolloutPlan | None = derived_from("rollout")
+    intermittent: bool = derived_from(
+        "hosts.{host}.intermittent",
+        reason="if unset, whether developers work there and nothing depends on it",
+    )
 
     @property
     def gateway_stores(self) -> tuple[RedisPlan | PostgresPlan, ...]:
@@ -125,7 +133,9 @@ def plan(fleet: Fleet) -> FleetPlan:
     gateways, load_balancers, redis_servers = litellm(fleet), load_balancer(fleet), redis(fleet)
     postgres_servers, schemas = postgres(fleet), migrations(fleet)
     clients = claude(fleet)
-    firewalls = firewall(fleet)
+    firewalls, rings = firewall(fleet), rollout(fleet)
+    services = (engines, gateways, load_balancers, redis_servers, postgres_servers)
+    may_be_off = intermittent(fleet, {name for each in services for name in each}, clients.keys())
     return FleetPlan(
         fleet=fleet,
         hosts={
@@ -141,6 +151,8 @@ def plan(fleet: Fleet) -> FleetPlan:
                 load_balancer=load_balancers.get(name),
                 clients=clients.get(name),
                 firewall=firewalls.get(name),
+                rollout=rings.get(name),
+                intermittent=name in may_be_off,
             )
             for name in fleet.hosts
         },

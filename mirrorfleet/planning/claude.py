@@ -12,9 +12,12 @@ from mirrorfleet.config import Developers, Fleet
 from mirrorfleet.config.developers import Certificates, Scope
 from mirrorfleet.config.key_derivation import Key
 from mirrorfleet.config.key_holders import allowed, opened
+from mirrorfleet.planning.claude_files import FilesPlan, files_plan, links, servers
+from mirrorfleet.planning.connection import certificates
 from mirrorfleet.planning.keys import key_of
+from mirrorfleet.planning.mcp import mcp_servers
 from mirrorfleet.planning.provenance import derived_from
-from mirrorfleet.planning.settings import certificates, nested, settings
+from mirrorfleet.planning.settings import nested, settings
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ class ClientPlan:
     )
     settings: Mapping[str, Any] = derived_from("developers.{group}")
     state: Mapping[str, Any] = derived_from(
-        reason="otherwise the first session requires a login at the vendor"
+        "developers.{group}.mcp_servers",
+        "developers.{group}.files",
+        reason="also hasCompletedOnboarding: otherwise the first session requires a login at the "
+        "vendor; the files' servers come from .mcp.json",
     )
     person: str = derived_from(
         "developers.{group}.people",
@@ -48,6 +54,11 @@ class ClientPlan:
         "keys.root",
         reason="derived from the root for each person, if the file has no key",
     )
+    links: Mapping[str, str] = derived_from(
+        "developers.{group}.files",
+        reason="where the client looks for skills, agents, commands, rules and output styles",
+    )
+    key_helper: str | None = derived_from("developers.{group}.key_helper")
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class PolicyPlan:
 
     group: str = derived_from("developers.{group}")
     settings: Mapping[str, Any] = derived_from("developers.{group}")
+    links: Mapping[str, str] = derived_from("developers.{group}.files")
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class IsolatedPlan:
     group: str = derived_from("developers.{group}")
     version: str = derived_from("developers.{group}.version")
     directory: str = derived_from("developers.{group}.command")
+    key_helper: str | None = derived_from("developers.{group}.key_helper")
 
     @property
     def name(self) -> str:
@@ -105,7 +118,12 @@ class ClaudePlan:
     )
     isolated: tuple[IsolatedPlan, ...] = derived_from("developers")
     certificates: tuple[CertificatesPlan, ...] = derived_from("developers")
+    status_line: bool = derived_from("developers", reason="whether a group of the host has one")
+    files: tuple[FilesPlan, ...] = derived_from("developers")
     users: tuple[ClientPlan, ...] = derived_from("developers")
+    external_gateway: str | None = derived_from(
+        "gateway.url", reason="set if somebody else operates the gateway, for the fixes of `verify`"
+    )
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -124,6 +142,7 @@ class _Policy:
     group: Developers
     settings: Mapping[str, Any]
     own: Mapping[str, Mapping[str, Any]]
+    state: Mapping[str, Any]
 
     @property
     def is_isolated(self) -> bool:
@@ -165,7 +184,13 @@ def _policy(fleet: Fleet, group: Developers) -> _Policy:
         for name, own_models in models.items()
         if own_models != opened(fleet, group)
     }
-    return _Policy(group, nested(settings(fleet, group)), own)
+    return _Policy(group, nested(settings(fleet, group)), own, _state(fleet, group))
+
+
+def _state(fleet: Fleet, group: Developers) -> dict[str, Any]:
+    """Return what .claude.json must have: no first login, and the MCP servers of the group."""
+    found = {**mcp_servers(fleet, group), **servers(group)}
+    return {"hasCompletedOnboarding": True, **({"mcpServers": found} if found else {})}
 
 
 def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
@@ -175,21 +200,30 @@ def _clients(fleet: Fleet, host: str, policies: list[_Policy]) -> ClaudePlan:
     releases = dict.fromkeys(policy.group.version for policy in policies)
     return ClaudePlan(
         version=ordinary[0].group.version if ordinary else None,
-        managed=PolicyPlan(managed[0].group.name, managed[0].settings) if managed else None,
+        managed=_managed(managed[0]) if managed else None,
         locks={release: fleet.locks.path("claude", release) for release in releases},
         isolated=tuple(_isolated(policy) for policy in policies if policy.is_isolated),
         certificates=tuple(file for file in certificates if file),
+        status_line=any(policy.group.status_line for policy in policies),
+        files=tuple(file for policy in policies if (file := files_plan(policy.group))),
         users=tuple(
             _client(fleet, policy, host, user)
             for policy in policies
             for user in policy.group.users_by_host[host]
         ),
+        external_gateway=fleet.external_gateway.url if fleet.external_gateway else None,
     )
+
+
+def _managed(policy: _Policy) -> PolicyPlan:
+    return PolicyPlan(policy.group.name, policy.settings, links(policy.group))
 
 
 def _isolated(policy: _Policy) -> IsolatedPlan:
     group = policy.group
-    return IsolatedPlan(group.command, group.name, group.version, policy.directory)
+    return IsolatedPlan(
+        group.command, group.name, group.version, policy.directory, group.key_helper
+    )
 
 
 def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
@@ -201,9 +235,12 @@ def _client(fleet: Fleet, policy: _Policy, host: str, user: str) -> ClientPlan:
         directory=policy.directory,
         # Managed settings are in one file of the host: the home directory needs no copy.
         settings={} if group.scope == "managed" else policy.own.get(person, policy.settings),
-        state={"hasCompletedOnboarding": True},
+        state=policy.state,
         person=person,
         key=key_of(fleet, group, person),
+        # The managed client reads the links of its policy.
+        links={} if group.scope == "managed" else links(group),
+        key_helper=group.key_helper,
     )
 
 

@@ -6,10 +6,11 @@ model follow from each model. Settings per session follow from the models that a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mirrorfleet.config import Developers, Fleet, Model, ProviderModel
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import Thinking, abilities, is_claude
 from mirrorfleet.planning.provenance import Provenance
@@ -74,16 +75,20 @@ def _names(chosen: Choice) -> list[str]:
     for these ids.
     """
     models = {model.name: model for model in chosen.open}
-    tiers = table("claude_code")
-    own = {identity for identities in tiers.values() for identity in identities}
+    own = {identity for identities in chosen.fleet.client_ids.values() for identity in identities}
     return [
         *models,
         *(
             name
-            for name, to in aliases(chosen.fleet).items()
-            if to in models and name not in tiers and (name not in own or is_claude(models[to]))
+            for name, to in _gateway_names(chosen.fleet).items()
+            if to in models and name not in TIERS and (name not in own or is_claude(models[to]))
         ),
     ]
+
+
+def _gateway_names(fleet: Fleet) -> Mapping[str, str]:
+    """Return the aliases that the gateway knows. An external one knows none of this file."""
+    return {} if fleet.external_gateway else aliases(fleet)
 
 
 def _fallback(chosen: Choice) -> Settings:
@@ -128,7 +133,7 @@ def _may_think(model: Model) -> bool:
 
 def _engine_thinks(model: Model) -> bool:
     """Return whether a model of an engine thinks, so that a request must disable it."""
-    return not isinstance(model, ProviderModel) and _may_think(model)
+    return not isinstance(model, ProviderModel) and not is_claude(model) and _may_think(model)
 
 
 def _unlike_claude(chosen: Choice) -> Settings:
@@ -172,15 +177,15 @@ def _unlike_claude(chosen: Choice) -> Settings:
 
 def _capabilities(chosen: Choice) -> Iterator[str]:
     """Yield the capabilities to disable for each model id, as ``ID=-CAPABILITY,-CAPABILITY``."""
-    known, tiers = table("claude_local")["capabilities"], table("claude_code")
-    names = aliases(chosen.fleet)
+    known = table("claude_local")["capabilities"]
+    names = _gateway_names(chosen.fleet)
     for model in chosen.open:
         if is_claude(model):
             continue
         missing = [*known["every"]]
         if _engine_thinks(model):
             missing += [*known["thinking"], *_efforts(abilities(model).thinking)]
-        others = [name for name, to in names.items() if to == model.name and name not in tiers]
+        others = [name for name, to in names.items() if to == model.name and name not in TIERS]
         for name in (model.name, *others):
             yield f"{name.lower()}=" + ",".join(f"-{capability}" for capability in missing)
 

@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mirrorfleet.config import (
-    Fleet,
-    Gateway,
-    Host,
-    Image,
-    ProviderModel,
-    Secret,
-)
+from mirrorfleet.config import Fleet, Gateway, Host, Image, ProviderModel, Secret
+from mirrorfleet.config.budgets import Budget
 from mirrorfleet.config.cache import Cache
-from mirrorfleet.config.litellm import Guardrail, Limits, Logging, Redis, Routing, Values
+from mirrorfleet.config.limits import Limits
+from mirrorfleet.config.litellm import Guardrail, Logging, Redis, Routing, Values
+from mirrorfleet.config.mcp import McpServer
 from mirrorfleet.config.problems import Unchecked
+from mirrorfleet.config.usage import Usage
 from mirrorfleet.config.web_search import WebSearch
 from mirrorfleet.engines.abilities import abilities
 from mirrorfleet.planning.database import DatabasePlan
@@ -27,23 +24,17 @@ from mirrorfleet.planning.keys import KeyPlan, keys
 from mirrorfleet.planning.proof import RunningProof, running_proofs
 from mirrorfleet.planning.provenance import derived_from
 from mirrorfleet.planning.redis import connection as redis_connection
+from mirrorfleet.planning.refused import RefusedReleases, refused
 from mirrorfleet.planning.routes import Route, aliases, by_name, routes
+from mirrorfleet.planning.stopping import STREAM, STREAM_ALONE, drain_seconds, stop_timeout
 from mirrorfleet.planning.tiers import group_tiers, tiers
+from mirrorfleet.planning.tls_servers import TlsServer, tls_servers
 
 JITTER = 0.5
 """Jitter of `max_requests_before_restart`, as a share of it.
 
 It is large because workers stop one at a time: with less, they would often wait for each other.
 """
-
-DRAIN = 5
-"""Seconds. A load balancer with a probe every second needs three for three failures."""
-
-STREAM = 1800
-"""Most seconds of a streamed answer: 32,000 tokens at 20 per second, and a margin."""
-
-STREAM_ALONE = 600
-"""The same for a single gateway, which serves no other clients while it stops."""
 
 PING = "sse_keepalive_ping_interval_seconds"
 """LiteLLM's name for the seconds without data after which it pings a streaming client."""
@@ -73,9 +64,16 @@ class ModulePlan:
 class LitellmPlan:
     """One gateway. ``workers: auto`` is resolved on the host. Times are in seconds."""
 
+    name: str = derived_from("gateway.hosts", reason="its part of budgets is counted by this name")
+    fleet: str = derived_from("name", reason="several fleets may share a Redis")
     version: str = derived_from("gateway.version")
     lock: Path = derived_from("gateway.version", reason="the project's, else the shipped one")
     image: Image | None = derived_from("gateway.image", "gateway.runtime")
+    refused: Mapping[str, tuple[RefusedReleases, ...]] = derived_from(
+        "gateway.runtime",
+        "accepted_advisories",
+        reason="only for an image, whose packages no lock file pins",
+    )
     listen: str = derived_from(
         "gateway.listen", "hosts.{host}.address", reason="if unset, the host's address"
     )
@@ -97,6 +95,7 @@ class LitellmPlan:
         reason="otherwise a proxy can close the connection during a long prefill",
     )
     limits: Limits = derived_from("gateway.limits")
+    budgets: tuple[Budget, ...] = derived_from("gateway.budgets")
     routing: Routing = derived_from("gateway.routing")
     retries: int = derived_from(
         "gateway.routing.retries",
@@ -114,9 +113,13 @@ class LitellmPlan:
     )
     database: DatabasePlan | None = derived_from("gateway.database")
     cache: Cache | None = derived_from("gateway.cache")
+    usage: Usage | None = derived_from("gateway.usage")
     logging: Logging = derived_from("gateway.logging")
     metrics: bool = derived_from("gateway.metrics")
     metrics_port: int | None = derived_from("gateway.metrics.port")
+    tls_servers: tuple[TlsServer, ...] = derived_from(
+        "load_balancer", "gateway.url", reason="metrics report until when certificates are valid"
+    )
     callbacks: tuple[str, ...] = derived_from("gateway.callbacks")
     modules: Mapping[str, ModulePlan] = derived_from("gateway.modules")
     guardrails: tuple[Guardrail, ...] = derived_from("gateway.guardrails")
@@ -168,19 +171,27 @@ class LitellmPlan:
     content_policy_fallbacks: Mapping[str, tuple[str, ...]] = derived_from(
         "content_policy_fallbacks", "aliases", reason=BY_NAME
     )
+    openai_groups: tuple[str, ...] = derived_from(
+        "developers", reason="the groups with `clients: [claude, openai]`"
+    )
+    mcp_servers: tuple[McpServer, ...] = derived_from("gateway.mcp_servers")
+    mcp_groups: Mapping[str, tuple[str, ...]] = derived_from(
+        "developers", reason="the `mcp_servers` of each group"
+    )
     master_key: Secret = derived_from("gateway.master_key")
     keys: tuple[KeyPlan, ...] = derived_from("developers")
     grace: int = derived_from("keys.grace", reason="in seconds")
 
 
 def litellm(fleet: Fleet) -> dict[str, LitellmPlan]:
-    """Derive the gateways, by host. They differ only in the address they listen on."""
+    """Derive the gateways, by host. They differ only in their name and listening address."""
     if fleet.gateway is None:
         return {}
     hosts = [fleet.hosts[name] for name in fleet.gateway.hosts]
     first = _gateway(fleet, fleet.gateway, hosts[0])
     return {
-        host.name: replace(first, listen=fleet.gateway.listen or host.address) for host in hosts
+        host.name: replace(first, name=host.name, listen=fleet.gateway.listen or host.address)
+        for host in hosts
     }
 
 
@@ -189,9 +200,12 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
     deployments, names = routes(fleet), aliases(fleet)
     replicas = max(Counter(route.model for route in deployments).values())
     return LitellmPlan(
+        name=host.name,
+        fleet=fleet.name,
         version=gateway.version,
         lock=fleet.locks.path("litellm", gateway.version),
         image=gateway.image,
+        refused=refused(fleet) if gateway.runtime == "docker" else {},
         listen=gateway.listen or host.address,
         port=gateway.port,
         workers=gateway.workers,
@@ -203,6 +217,7 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         cancel_on_disconnect=gateway.cancel_on_disconnect,
         ping_seconds=gateway.extra.get("litellm_settings", {}).get(PING, 30),
         limits=gateway.limits,
+        budgets=tuple(gateway.budgets.values()),
         routing=routing,
         retries=replicas - 1 if routing.retries is None else routing.retries,
         cooldowns=routing.cooldown_time != 0
@@ -212,9 +227,11 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         redis=redis_connection(fleet, gateway.redis),
         database=database_connection(fleet),
         cache=gateway.cache,
+        usage=gateway.usage,
         logging=gateway.logging,
         metrics=gateway.metrics,
         metrics_port=gateway.metrics_port,
+        tls_servers=tls_servers(fleet),
         callbacks=gateway.callbacks,
         modules={module.name: ModulePlan(module.path, module.digest) for module in gateway.modules},
         guardrails=gateway.guardrails,
@@ -233,13 +250,22 @@ def _gateway(fleet: Fleet, gateway: Gateway, host: Host) -> LitellmPlan:
         tiers=tiers(fleet, gateway),
         group_tiers=group_tiers(fleet, gateway),
         probe=_probe_models(fleet)[:1] if gateway.probe is None else gateway.probe,
-        drain_seconds=_drain(fleet, gateway),
+        drain_seconds=drain_seconds(fleet, gateway),
         stop_timeout=stop_timeout(
             fleet, gateway, STREAM if len(gateway.hosts) > 1 else STREAM_ALONE
         ),
         fallbacks=by_name(fleet.fallbacks, names),
         context_window_fallbacks=by_name(fleet.context_window_fallbacks, names),
         content_policy_fallbacks=by_name(fleet.content_policy_fallbacks, names),
+        openai_groups=tuple(
+            group.name for group in fleet.developers.values() if "openai" in group.clients
+        ),
+        mcp_servers=gateway.mcp_servers,
+        mcp_groups={
+            group.name: group.mcp_servers
+            for group in fleet.developers.values()
+            if group.mcp_servers
+        },
         master_key=gateway.master_key,
         keys=keys(fleet),
         grace=fleet.keys.grace,
@@ -253,18 +279,6 @@ def _probe_models(fleet: Fleet) -> tuple[str, ...]:
         for model in fleet.models.values()
         if not isinstance(model, ProviderModel) and abilities(model).tools
     )
-
-
-def _drain(fleet: Fleet, gateway: Gateway) -> int:
-    if gateway.drain_seconds is not None:
-        return gateway.drain_seconds
-    return DRAIN if fleet.load_balancer or len(gateway.hosts) > 1 else 0
-
-
-def stop_timeout(fleet: Fleet, gateway: Gateway, stream: int) -> int:
-    """Return the seconds to wait for requests at a stop; a streamed answer can take ``stream``."""
-    longest = max((calls.timeout or 0 for calls in fleet.calls.values()), default=0)
-    return gateway.stop_timeout or max(gateway.timeout, longest, stream)
 
 
 def _passthrough(fleet: Fleet, gateway: Gateway) -> Passthrough | None:

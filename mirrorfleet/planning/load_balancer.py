@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mirrorfleet.config import Fleet, Gateway, LoadBalancer, Secret
 from mirrorfleet.config.addresses import is_any, is_loopback
-from mirrorfleet.planning.litellm import STREAM, stop_timeout
 from mirrorfleet.planning.provenance import derived_from
+from mirrorfleet.planning.rollout import balanced_rings
+from mirrorfleet.planning.stopping import STREAM, stop_timeout
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class LoadBalancerPlan:
     key: Secret | None = derived_from("load_balancer.key")
     gateways: Mapping[str, str] = derived_from(
         "gateway.hosts", "hosts", "gateway.listen", "gateway.port"
+    )
+    rings: Mapping[str, tuple[str, ...]] = derived_from(
+        "rollout.rings", "hosts", reason="the gateways of each ring"
     )
     timeout: int = derived_from(
         "gateway.timeout", reason="one minute more, so that the gateway times out first"
@@ -62,6 +66,7 @@ def _load_balancer(
             name: _endpoint(_listen_address(fleet, gateway, name), gateway.port)
             for name in ([host] if local_only else gateway.hosts)
         },
+        rings={} if local_only else balanced_rings(fleet),
         timeout=gateway.timeout + 60,
         stop_timeout=stop_timeout(fleet, gateway, STREAM) + 60,
         passthrough=gateway.anthropic_passthrough is not None,

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from mirrorfleet.config import (
     PROVIDERS,
     EngineModel,
     Fleet,
     Model,
+    Price,
     ProviderModel,
     Secret,
 )
 from mirrorfleet.config.litellm import Values
 from mirrorfleet.config.wildcards import matching
-from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import (
     Abilities,
     abilities,
@@ -72,6 +73,13 @@ class Route:
     )
     retries: int | None = derived_from("models.{model}.retries")
     information: Values = derived_from("models.{model}.model_info")
+    price: Price | None = derived_from(
+        "models.{model}.price", reason="dollars per million tokens; if unset, as LiteLLM knows it"
+    )
+    deployment: str = derived_from(
+        "models.{model}",
+        reason="names the deployment in `mirrorfleet usage`: its host, or the provider",
+    )
     bearer: bool = derived_from(
         "models.{model}.api_key", reason="engines read their key only from this header"
     )
@@ -135,11 +143,13 @@ def _to_engine(
     fleet: Fleet, model: EngineModel, ports: Mapping[tuple[str, str], int]
 ) -> Iterator[Route]:
     engine, calls = engine_of(model), fleet.calls[model.name]
-    heads = [(fleet.hosts[host].address, ports[model.name, host]) for host in model.heads]
+    heads = [
+        (host, http(fleet.hosts[host].address, ports[model.name, host])) for host in model.heads
+    ]
     provider, path = engine.litellm_provider, engine.api_path
     if model.task:
         provider, path = engine.pooling_provider, engine.pooling_path
-    for url in [model.url] if model.url else [http(*head) for head in heads]:
+    for name, url in [(urlsplit(model.url).netloc, model.url)] if model.url else heads:
         yield Route(
             model=model.name,
             engine=engine.name,
@@ -153,6 +163,8 @@ def _to_engine(
             stream_timeout=calls.stream_timeout,
             retries=calls.retries,
             information=fleet.information[model.name],
+            price=fleet.prices.get(model.name),
+            deployment=name.rpartition("@")[2],
             # Requests for embeddings and scores send the key as a bearer token by themselves.
             bearer=model.api_key is not None and model.task is None,
             drop_params=True,
@@ -191,6 +203,8 @@ def _to_provider(fleet: Fleet, model: ProviderModel) -> Iterator[Route]:
             stream_timeout=calls.stream_timeout,
             retries=calls.retries,
             information=fleet.information[model.name],
+            price=fleet.prices.get(model.name),
+            deployment=deployment.prefix + (f"-{number}" if several else ""),
             bearer=False,
             drop_params=deployment.provider != "anthropic",
             # Any of the deployments can get a prompt: the client knows one window for all.
@@ -233,7 +247,7 @@ def aliases(fleet: Fleet) -> dict[str, str]:
     named = {name: fleet.resolve(name).name for name in fleet.aliases}
     own = {
         identity: model.name
-        for tier, identities in table("claude_code").items()
+        for tier, identities in fleet.client_ids.items()
         if (model := fleet.find(tier))
         for identity in identities
         if identity not in fleet.models

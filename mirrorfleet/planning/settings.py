@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from mirrorfleet.config import Developers, Fleet, Gateway, Model, ProviderModel
-from mirrorfleet.config.addresses import is_any
+from mirrorfleet.config import (
+    Developers,
+    Fleet,
+    Model,
+    ProviderModel,
+)
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.compaction import ANSWER
 from mirrorfleet.config.key_holders import opened
 from mirrorfleet.config.problems import checked
 from mirrorfleet.data import table
+from mirrorfleet.engines.abilities import is_claude
+from mirrorfleet.planning import rollout
+from mirrorfleet.planning.claude_files import marketplaces, placed
+from mirrorfleet.planning.connection import connection, status_line
 from mirrorfleet.planning.fitting import choice, fitting
 from mirrorfleet.planning.provenance import Provenance, literal
-from mirrorfleet.planning.routes import http
 from mirrorfleet.planning.setting import Path, Setting, Settings, group_key
 from mirrorfleet.planning.tiers import tier_model
-
-KEY_FILE = "mirrorfleet-key"
-"""File with the developer's gateway key, in the settings directory, readable by the owner only."""
-
-CERTIFICATES = "/opt/mirrorfleet/claude/certificates"
-"""Directory for uploaded certificates on a host, with one file per group."""
 
 
 def settings(
@@ -32,18 +33,20 @@ def settings(
 
     ``allowed``: the models that a developer's key allows, if they differ from the group's.
     """
-    gateway = checked(fleet.gateway, "gateway")
+    gateway = fleet.external_gateway or checked(fleet.gateway, "gateway")
     model = fleet.resolve(group.model)
     return dict(
         [
             *_models(fleet, group, model),
-            *_connection(fleet, group, gateway),
+            *connection(fleet, group, gateway),
             *_engine(group, model),
             *_privacy(group),
-            *_network(fleet, group, gateway),
             *_policy(group),
+            *_prices(fleet, group),
+            *status_line(fleet, group),
             *fitting(choice(fleet, group, opened(fleet, group) if allowed is None else allowed)),
             *_extra(group),
+            *rollout.header(fleet, group),
         ]
     )
 
@@ -69,70 +72,6 @@ def window(model: Model) -> int:
     return model.context - max(0, model.output - ANSWER)
 
 
-def gateway_url(fleet: Fleet, gateway: Gateway) -> str:
-    """Return the URL that clients connect to: gateway.url, or that of the one server."""
-    if gateway.url:
-        return gateway.url.rstrip("/")
-    server = fleet.load_balancer or gateway
-    listen = server.listen
-    if listen is None or is_any(listen):
-        listen = fleet.hosts[server.hosts[0]].address
-    url = http(listen, server.port)
-    if fleet.load_balancer is None:
-        return url
-    url = url if fleet.load_balancer.plain else url.replace("http:", "https:")
-    return url.removesuffix(":80" if fleet.load_balancer.plain else ":443")
-
-
-def certificates(group: Developers) -> str | None:
-    """Return the path of the group's certificates on its hosts; ``None`` without certificates."""
-    if group.ca_certificates is None:
-        return None
-    if group.ca_certificates.kind == "path":
-        return group.ca_certificates.source
-    return f"{CERTIFICATES}/{group.name}.pem"
-
-
-def _connection(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
-    yield (
-        ("apiKeyHelper",),
-        Setting(
-            # The same command in every scope: the client sets CLAUDE_CONFIG_DIR.
-            f'cat "${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}/{KEY_FILE}"',
-            Provenance(
-                (group_key(group, "key"), "keys.root"), "from a file in the user's home directory"
-            ),
-        ),
-    )
-    yield (
-        ("env", "ANTHROPIC_BASE_URL"),
-        Setting(
-            gateway_url(fleet, gateway),
-            Provenance(
-                ("gateway.url", "load_balancer", "gateway.hosts", "gateway.port"),
-                "if unset, derived from the one load balancer or gateway",
-            ),
-        ),
-    )
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
-        reason = "empty, so that the client does not send a value from the user's shell"
-        yield ("env", name), Setting("", Provenance((group_key(group, "key"), "keys.root"), reason))
-    yield (
-        ("env", "API_TIMEOUT_MS"),
-        Setting(
-            str((gateway.timeout + 30) * 1000),
-            Provenance(
-                ("gateway.timeout",),
-                "30 s more than the gateway's timeout, so that the user gets the gateway's error",
-            ),
-        ),
-    )
-    yield (
-        ("env", "DISABLE_AUTOUPDATER"),
-        Setting("1", Provenance((), "the group's version decides the release")),
-    )
-
-
 def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
     key = group_key(group, "model")
     yield (
@@ -153,7 +92,7 @@ def _models(fleet: Fleet, group: Developers, model: Model) -> Settings:
             ),
         ),
     )
-    for tier in table("claude_code"):
+    for tier in TIERS:
         serving, provenance = tier_model(fleet, group, tier)
         yield ("env", f"ANTHROPIC_DEFAULT_{tier.upper()}_MODEL"), Setting(serving.name, provenance)
     if group.subagent_model:
@@ -188,7 +127,7 @@ def _engine(group: Developers, model: Model) -> Settings:
             ),
         ),
     )
-    if not isinstance(model, ProviderModel):
+    if not isinstance(model, ProviderModel) and not is_claude(model):
         for name, value, cause in (
             ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", "a header that changes with every request"),
             ("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off", "a figure that changes with every turn"),
@@ -206,29 +145,6 @@ def _privacy(group: Developers) -> Settings:
         yield ("env", name), Setting("1", Provenance((key,), reason))
 
 
-def _network(fleet: Fleet, group: Developers, gateway: Gateway) -> Settings:
-    if path := certificates(group):
-        provenance = Provenance((group_key(group, "ca_certificates"),))
-        yield ("env", "NODE_EXTRA_CA_CERTS"), Setting(path, provenance)
-    if group.proxy:
-        key = group_key(group, "proxy")
-        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
-            yield ("env", name), Setting(group.proxy.url, Provenance((f"{key}.url",)))
-        direct = group.proxy.no_proxy
-        if direct is None:
-            server = urlsplit(gateway_url(fleet, gateway)).hostname or ""
-            direct = (server, "localhost", "127.0.0.1", "::1")
-        yield (
-            ("env", "NO_PROXY"),
-            Setting(
-                ",".join(direct),
-                Provenance(
-                    (f"{key}.no_proxy", "gateway.url"), "connections to the gateway are direct"
-                ),
-            ),
-        )
-
-
 def _policy(group: Developers) -> Settings:
     if group.scope == "managed":
         reason = "so that no client bypasses the gateway"
@@ -240,6 +156,9 @@ def _policy(group: Developers) -> Settings:
     for name in ("allow", "ask", "deny"):
         if rules := getattr(group.permissions, name):
             yield ("permissions", name), Setting(list(rules), Provenance((f"{key}.{name}",)))
+    if directories := group.permissions.additional_directories:
+        provenance = Provenance((f"{key}.additional_directories",))
+        yield ("permissions", "additionalDirectories"), Setting(list(directories), provenance)
     if group.permissions.default_mode:
         provenance = Provenance((f"{key}.default_mode",))
         yield ("permissions", "defaultMode"), Setting(group.permissions.default_mode, provenance)
@@ -255,14 +174,32 @@ def _policy(group: Developers) -> Settings:
             yield (name,), Setting(version, Provenance((group_key(group, key),)))
 
 
+def _prices(fleet: Fleet, group: Developers) -> Settings:
+    """Yield the prices of the fleet's models, which the client reads in managed settings only."""
+    if group.scope != "managed" or not fleet.prices:
+        return
+    rows: dict[str, dict[str, float]] = {}
+    for model, price in fleet.prices.items():
+        row = {
+            "input": price.input,
+            "output": price.output,
+            "cacheRead": price.cache_read,
+            "cacheWrite": price.cache_write,
+        }
+        rows |= dict.fromkeys((model, *fleet.names(fleet.models[model])), row)
+    sources = tuple(f"models.{model}.price" for model in fleet.prices)
+    provenance = Provenance(sources, "otherwise `/cost` invents a price for models it doesn't know")
+    yield ("modelPricing",), Setting({"overrides": rows}, provenance)
+
+
 def _extra(group: Developers) -> Settings:
     key = group_key(group, "settings")
+    yield from marketplaces(group)
     for name, value in group.settings.items():
-        if name == "env":
-            for variable, content in value.items():
-                yield (
-                    ("env", variable),
-                    Setting(content, Provenance((f"{key}.env.{literal(variable)}",))),
-                )
+        if name in ("env", "extraKnownMarketplaces") and isinstance(value, dict):
+            for inner, content in value.items():
+                provenance = Provenance((f"{key}.{name}.{literal(inner)}",))
+                yield (name, inner), Setting(placed(group, content), provenance)
         else:
-            yield (name,), Setting(value, Provenance((f"{key}.{literal(name)}",)))
+            provenance = Provenance((f"{key}.{literal(name)}",))
+            yield (name,), Setting(placed(group, value), provenance)

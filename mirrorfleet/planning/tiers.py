@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mirrorfleet.config import Developers, Fleet, Gateway, Model
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.config.key_holders import opens
-from mirrorfleet.data import table
 from mirrorfleet.planning.provenance import Provenance
 from mirrorfleet.planning.setting import group_key
 
@@ -33,7 +33,7 @@ def tiers(fleet: Fleet, gateway: Gateway) -> dict[str, str]:
     if gateway.foreign_ids == "reject":
         return {}
     found = {}
-    for tier in table("claude_code"):
+    for tier in TIERS:
         groups = {tier_model(fleet, group, tier)[0].name for group in fleet.developers.values()}
         if alias := fleet.find(tier):
             found[tier] = alias.name

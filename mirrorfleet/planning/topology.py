@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from mirrorfleet.config import Developers, EngineModel, Fleet, Gateway, Model, ProviderModel
+from mirrorfleet.config import (
+    Developers,
+    EngineModel,
+    Fleet,
+    Gateway,
+    GatewayModel,
+    Model,
+    ProviderModel,
+)
 from mirrorfleet.engines.registry import engine_of
 
 SHOWN = 3
@@ -29,9 +37,13 @@ def _lines(fleet: Fleet) -> Iterator[str]:
         for group in fleet.developers.values():
             yield f"{_name(f'developers_{group.name}')} -->|{group.model}| {server}"
         yield from _stores(fleet.gateway)
+    if fleet.external_gateway:
+        yield _node("gateway", "external gateway", fleet.external_gateway.url)
+        for group in fleet.developers.values():
+            yield f"{_name(f'developers_{group.name}')} -->|{group.model}| gateway"
     for model in fleet.models.values():
         yield _node(f"model_{model.name}", model.name, *_served(model))
-        if fleet.gateway:
+        if fleet.entry:
             names = fleet.names(model)
             yield f"gateway -->{_label(names)} {_name(f'model_{model.name}')}"
     for reason, fallbacks in (
@@ -66,6 +78,8 @@ def _served(model: Model) -> Iterator[str]:
         for deployment in model.deployments:
             name = deployment.prefix if deployment.provider == "litellm" else deployment.provider
             yield f"{name}: {deployment.id}"
+    elif isinstance(model, GatewayModel):
+        yield f"{model.context // 1024}K window"
     else:
         where = f"at {model.url}" if model.url else f"on {_some(_replicas(model))}"
         yield f"{engine_of(model).title} {where}"

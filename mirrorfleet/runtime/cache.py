@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
-from threading import Lock
 from types import MappingProxyType
 
+from gevent.lock import Semaphore
 from packaging.requirements import Requirement
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
@@ -28,7 +28,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.lock_files import page
 from mirrorfleet.runtime.locks import split
 
-_lock = Lock()
+_lock = Semaphore()
 """Hosts are prepared in parallel, but a file is downloaded once for all of them."""
 
 

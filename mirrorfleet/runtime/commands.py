@@ -12,6 +12,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.connectors.util import CommandOutput
 
+from mirrorfleet.runtime.applied import record
 from mirrorfleet.runtime.shell import shell
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -41,16 +42,21 @@ LOCK_HOST = shell(SCRIPTS / "lock_host.sh")
 """The start of each script: it waits until no other script is changing the host."""
 
 
+def begin() -> str:
+    """Return the start of a script that changes a host: the lock, and who changes it."""
+    return LOCK_HOST + record()
+
+
 def script(text: str, stdin: str | None = None) -> StringCommand:
     """Return a shell script as a command. Pass secrets in ``stdin``, which is never printed."""
     if stdin is None:
-        return StringCommand(LOCK_HOST + text)
-    return StringCommand(LOCK_HOST + text, _stdin=[stdin])
+        return StringCommand(begin() + text)
+    return StringCommand(begin() + text, _stdin=[stdin])
 
 
 def failing(reason: str) -> StringCommand:
     """Return a command that prints the reason and fails."""
-    return script(shell(SCRIPTS / "fail.sh", reason=reason))
+    return StringCommand(shell(SCRIPTS / "fail.sh", reason=reason))
 
 
 class VisibleCommand(StringCommand):
@@ -71,5 +77,5 @@ class VisibleCommand(StringCommand):
 def visible_script(text: str, stdin: str | None = None) -> StringCommand:
     """Return a shell script as a command whose output is printed as it arrives."""
     if stdin is None:
-        return VisibleCommand(LOCK_HOST + text)
-    return VisibleCommand(LOCK_HOST + text, _stdin=[stdin])
+        return VisibleCommand(begin() + text)
+    return VisibleCommand(begin() + text, _stdin=[stdin])

@@ -10,17 +10,18 @@ from pyinfra.api.command import PyinfraCommand
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, failing
+from mirrorfleet.runtime.intermittent import is_offline
 from mirrorfleet.runtime.rollout import has_services
 
 
 def after_dependents(commands: Iterable[PyinfraCommand]) -> Commands:
     """Yield the commands only if every host that could depend on what is removed took part.
 
-    A run without some of these hosts removes nothing. If one of them has failed, the run removes
-    nothing either and reports this host as failed: a generation that was rolled back may still need
-    what would have been removed.
+    A run without some of these hosts, or with a ring that went back, removes nothing. If one of
+    them has failed, the run removes nothing either and reports this host as failed: a generation
+    that was rolled back may still need what would have been removed.
     """
-    if absent_hosts():
+    if absent_hosts() or run.current().progress.failed_ring:
         return
     for command in commands:
         if failed := [host.name for host in run.hosts() if _has_failed(host)]:
@@ -48,7 +49,7 @@ def _is_left_out(host: Host) -> bool:
     if not state.is_host_in_limit(host) or skipped.is_skipped(plan, "gateway"):
         return True
     return has_services(plan) and (
-        host not in state.activated_hosts or skipped.is_skipped(plan, "engines")
+        host not in state.activated_hosts or is_offline(host) or skipped.is_skipped(plan, "engines")
     )
 
 

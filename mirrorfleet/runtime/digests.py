@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
-from threading import Lock
 
 from gevent import get_hub
+from gevent.lock import Semaphore
 
 from mirrorfleet.config import reading
 from mirrorfleet.runtime import cache
 
-_lock = Lock()
+_lock = Semaphore()
 
 
 def digest(file: Path) -> str:

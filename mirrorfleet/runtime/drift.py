@@ -57,6 +57,11 @@ def verified_generations(service: Installed, observed: Observation) -> set[str]:
     return {name for name in records if name and name in present}
 
 
+def present_generations(service: Installed, observed: Observation) -> set[str]:
+    """Return the generations that are on the host."""
+    return {name for name in observed[Tree(service.generations)] if name and "/" not in name}
+
+
 def current(service: Installed, observed: Observation) -> str:
     """Return the generation to which `current` links, by any form of the path, or ""."""
     return (observed[Link(service.current)] or "").rpartition("/")[2]

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra.api import Host, State
 from pyinfra.api.command import StringCommand
 
-from mirrorfleet.runtime.commands import LOCK_HOST, Commands, script
+from mirrorfleet.runtime.commands import Commands, begin, script
 from mirrorfleet.runtime.facts import File
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.facts.homes import HomeFileState as Found
@@ -49,6 +49,26 @@ class HomeFile:
         if present.content == self.content:
             return f"has mode {present.mode}, not {self.mode}"
         return "differs"
+
+
+@dataclass(frozen=True)
+class HomeLink:
+    """A link below a user's home to a file of Mirrorfleet. ``target`` is ``None`` if it must go.
+
+    ``present`` is the target of the link that is there. Only that link is replaced or removed.
+    """
+
+    user: str
+    path: str
+    target: str | None
+    present: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The call that writes or removes it."""
+        if self.target is None:
+            return ["remove_link", self.path, self.present]
+        return ["place_link", self.target, self.path, self.present]
 
 
 def outdated(files: Sequence[HomeFile], observed: Observation) -> list[HomeFile]:
@@ -88,16 +108,19 @@ class SystemFile:
 HERE = Path(__file__).parent
 HOMES = UNPACK + shell(HERE / "homes.sh")
 PLACE = shell(HERE / "scripts" / "place_file.sh")
+STAGE = UNPACK + shell(HERE / "scripts" / "open_stage.sh")
+"""Unpacks the archive on standard input into a directory that is removed when the script ends."""
 
 OnSkip = Callable[[str, str, str], None]
-"""Called for each home that was not written: ``changed`` or ``skipped``, the user, the reason."""
+"""Called for each home with ``changed`` or ``skipped`` if it was not written, with ``kept`` if own
+entries of the user stay in place of links; then with the user and the reason."""
 
 
 class WriteHomes(StringCommand):
     """A command that succeeds even if some homes could not be written, and reports these."""
 
     def __init__(self, text: str, stdin: str, on_skip: OnSkip) -> None:
-        super().__init__(LOCK_HOST + HOMES + text, _stdin=[stdin])
+        super().__init__(begin() + HOMES + text, _stdin=[stdin])
         self.on_skip = on_skip
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
@@ -109,7 +132,7 @@ class WriteHomes(StringCommand):
         """Call ``on_skip`` for each home that the script reports."""
         for line in lines:
             match line.split("\t"):
-                case ["changed" | "skipped" as how, user, reason]:
+                case ["changed" | "skipped" | "kept" as how, user, reason]:
                     self.on_skip(how, user, reason.strip())
 
 
@@ -119,11 +142,12 @@ def write(
     on_skip: OnSkip,
     *,
     first: SystemFile | None = None,
+    links: Sequence[HomeLink] = (),
 ) -> Iterator[WriteHomes]:
-    """Write the files that differ on the host, in one exec, in the order given.
+    """Write the files that differ on the host, and then the links, in one exec, in that order.
 
-    If one does, ``first`` is written before them. A file that another program has changed since the
-    survey, perhaps an hour ago, stays as it is.
+    If there are any, ``first`` is written before them. A file that another program has changed
+    since the survey, perhaps an hour ago, stays as it is.
     """
     members: list[Member] = []
     calls: dict[str, list[str]] = {}
@@ -135,6 +159,10 @@ def write(
             words = ["place", str(len(members)), file.path, found, file.mode]
             members.append(Member(str(len(members)), file.content, "600", file.user))
         calls.setdefault(file.user, []).append(shlex.join(words))
+    for link in links:
+        calls.setdefault(link.user, []).append(shlex.join(link.words))
+    for user in {link.user for link in links}:
+        calls[user].append("links_done")
     if not calls:
         return
     before = ""
@@ -163,8 +191,7 @@ def install(
         else:
             members.append(Member(str(index), file.content))
             places.append(call("place", str(index), file.mode, file.path))
-    stage = UNPACK + shell(HERE / "scripts" / "open_stage.sh") + PLACE
-    yield script("".join([stage, first, *places, then]), pack(members))
+    yield script("".join([STAGE, PLACE, first, *places, then]), pack(members))
 
 
 def outdated_system_files(files: Sequence[SystemFile], observed: Observation) -> list[SystemFile]:

@@ -83,6 +83,12 @@ def roll_back(service: Installed) -> Commands:
     yield _switch(service, "", activate=True)
 
 
+def return_to(service: Installed, generation: str, rejected: str) -> Commands:
+    """Make a former generation current again. The ``rejected`` one no longer counts as verified."""
+    yield _switch(service, generation, activate=True)
+    yield script(call("rm", "-f", f"{service.verified}/{rejected}"))
+
+
 def _switch(service: Installed, generation: str, *, activate: bool) -> StringCommand:
     """Return the command that switches to a generation; "" is the last other verified one."""
     switch = shell(

@@ -4,7 +4,7 @@
 # A home may be hostile. A process of the user writes, so a link or another owner in the home cannot
 # make root write elsewhere. The process inherits no descriptor: neither the lock nor the output. Its
 # time and its output are limited. A failure in one home does not affect others, and is reported as a
-# line: `changed` or `skipped`, the user, the reason.
+# line: `changed`, `skipped` or `kept`, the user, the reason.
 stage=/var/lib/mirrorfleet/stage
 rm -rf "$stage" # of a killed run; it may have a key
 trap 'rm -rf "$stage"' EXIT
@@ -72,6 +72,28 @@ remove() {
     fi
     rm -f "$new"
 }
+# Links to files of Mirrorfleet. Another entry of the same name stays, and the other links are written.
+own=
+reach_link() {
+    [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+    folder=$(readlink -f "${1%/*}") to=$folder/${1##*/}
+    case $folder/ in
+        "$(pwd -P)"/*) ;;
+        *) fail "$PWD/${1%/*} links out of the home, to $folder" ;;
+    esac
+}
+# Whether $to is still what the survey found: a link to $1, or nothing.
+is_known() { if [ -n "$1" ]; then [ "$(readlink "$to")" = "$1" ]; else [ ! -e "$to" ] && [ ! -h "$to" ]; fi; }
+place_link() {
+    reach_link "$2"
+    if is_known "$3"; then ln -sfnT "$1" "$to"; else own="$own $2"; fi
+}
+remove_link() {
+    reach_link "$1"
+    ! is_known "$2" || rm -f "$to"
+    [ -h "${1%/*}" ] || rmdir "$folder" 2>/dev/null || :
+}
+links_done() { [ -z "$own" ] || fail "not links of Mirrorfleet, or changed meanwhile:$own" 76; }
 '
 
 patience=30
@@ -88,6 +110,7 @@ as_user() {
     case $status in
         0) return ;;
         75) how=changed ;;
+        76) how=kept ;;
         124 | 137)
             how=skipped patience=5
             echo "the home does not answer in time" >>"$stage/out"

@@ -22,11 +22,16 @@ SILENCE = 60
 
 
 class HubError(Exception):
-    """A failure with its remedy. ``is_missing``: the repository has no such file."""
+    """A failure with its remedy.
 
-    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+    ``is_missing``: the repository has no such file. ``is_unknown``: there is no such repository,
+    as far as the hub shows.
+    """
+
+    def __init__(self, message: str, *, is_missing: bool = False, is_unknown: bool = False) -> None:
         super().__init__(message)
         self.is_missing = is_missing
+        self.is_unknown = is_unknown
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ class Repository:
         if code == "RepoNotFound" or error.code in (401, 403, 404):
             return HubError(
                 f"{self.url} has no {self.name}, or shows it only with a token. Correct the name, "
-                "or set hub.token."
+                "or set hub.token.",
+                is_unknown=True,
             )
         return HubError(f"{self.url} answers {error.code} for {what}. Try again later.")
 

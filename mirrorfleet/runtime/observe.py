@@ -102,7 +102,7 @@ def once(make: Callable[[Desired, Observation], Made]) -> Callable[[Desired, Obs
     def remembered(desired: Desired, observed: Observation) -> Made:
         known = made.setdefault(observed, [])
         for plan, result in known:
-            if plan is desired:
+            if plan is desired or plan == desired:
                 return result
         result = make(desired, observed)
         known.append((desired, result))
@@ -147,6 +147,10 @@ def observe(host: Host, facts: Iterable[Fact[Any]]) -> Observation:
         raise DeployError(f"the host's answer is invalid: {error}") from None
 
 
+class NoAnswer(DeployError):
+    """The connection to a host was lost."""
+
+
 def read_host(host: Host, text: str, seconds: int) -> list[str]:
     """Run a script as root that changes nothing, and return the lines that it prints.
 
@@ -164,7 +168,7 @@ def read_host(host: Host, text: str, seconds: int) -> list[str]:
             _timeout=seconds,
         )
     except (OSError, EOFError, SSHException) as error:
-        raise DeployError(f"the host does not answer: {error or type(error).__name__}") from None
+        raise NoAnswer(f"the host does not answer: {str(error) or type(error).__name__}") from None
     if not succeeded:
         reason = output.stderr.strip() or "no reason given"
         raise DeployError(f"the login user cannot become root: {reason}")

@@ -12,9 +12,9 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem, lines
-from mirrorfleet.runtime import change_summary, nodes, report, run, skipped
+from mirrorfleet.runtime import change_summary, intermittent, nodes, report, run, skipped
 from mirrorfleet.runtime.facts import Fact
-from mirrorfleet.runtime.observe import observe
+from mirrorfleet.runtime.observe import NoAnswer, observe
 from mirrorfleet.runtime.problems import error, skip, with_host
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role
@@ -33,7 +33,7 @@ def preflight(*roles: Role) -> None:
             this.problems = _preflight(state, roles)
     if this.problems:
         raise DeployError("\n    ".join(["nothing was changed:", *lines(this.problems)]))
-    if run.host() in state.failed_hosts:
+    if run.host() not in state.active_hosts:
         raise GreenletExit
 
 
@@ -41,14 +41,16 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
     keep_order(state)
     problems = _on_all(state, _read, roles)
     nodes.skip_together()
-    silent = {host for host in state.inventory.get_active_hosts() if not run.observed_on(host)}
-    if problems or len(silent) == len(state.active_hosts):
+    away = [host for host in run.active(state) if intermittent.is_offline(host)]
+    intermittent.leave_out(state, away)
+    silent = [host for host in run.active(state) if not run.observed_on(host)]
+    if problems or (silent and len(silent) == len(state.active_hosts)):
         return problems or [
             with_host(host.name, problem)
             for host in silent
             for problem in skipped.on_host(run.plan_of(host)).problems
         ]
-    state.fail_hosts(silent)  # type: ignore[no-untyped-call]
+    state.fail_hosts(set(silent))  # type: ignore[no-untyped-call]
     if problems := _on_all(state, _fetch, roles):
         return problems
     _announce(state, roles)
@@ -60,7 +62,7 @@ def _on_all(
 ) -> list[Problem]:
     """Take a step on all hosts, skip parts of hosts as needed, and return the errors."""
     # In pyinfra's pool, which limits the number of parallel hosts.
-    hosts = state.inventory.get_active_hosts()
+    hosts = run.active(state)
     jobs = {host: state.fact_pool.spawn(step, host, roles) for host in hosts}
     gevent.joinall(list(jobs.values()), raise_error=True)
     errors, warnings = [], []
@@ -80,7 +82,8 @@ def _on_all(
 def _read(host: Host, roles: Sequence[Role]) -> list[Problem]:
     """Observe one host, store the observation, and return the problems.
 
-    If a host with only engines or clients does not answer, the run skips it.
+    If a host with only engines or clients does not answer, the run skips it, or leaves it for a
+    later one.
     """
     plan = run.plan_of(host)
     facts: list[Fact[Any]] = []
@@ -95,6 +98,9 @@ def _read(host: Host, roles: Sequence[Role]) -> list[Problem]:
     try:
         observed = observe(host, facts)
     except DeployError as exception:
+        if plan.intermittent and isinstance(exception, NoAnswer):
+            intermittent.note(host, str(exception))
+            return []
         if has_shared_services(plan):
             return [error(str(exception))]
         return [skip(str(exception), part="engines" if has_services(plan) else "clients")]
@@ -109,9 +115,10 @@ def _read(host: Host, roles: Sequence[Role]) -> list[Problem]:
 
 def _fetch(host: Host, roles: Sequence[Role]) -> list[Problem]:
     """Download the files that one host will receive, and return the problems."""
+    plan, observed = run.plan_of(host), run.current().observed[host]
     try:
         for role in roles:
-            role.fetch(run.plan_of(host), run.current().observed[host])
+            role.fetch(plan, observed)
     except DeployError as exception:
         return [error(str(exception))]
     return []
@@ -119,7 +126,7 @@ def _fetch(host: Host, roles: Sequence[Role]) -> list[Problem]:
 
 def _announce(state: State, roles: Sequence[Role]) -> None:
     """Print what the run will change. For ``--diff``, read the changed files first."""
-    hosts = state.inventory.get_active_hosts()
+    hosts = run.active(state)
     changes = {host: _changes(host, roles) for host in hosts}
     run.current().changes = {host.name: found for host, found in changes.items()}
     logger.info("--> What will be changed:")
@@ -131,8 +138,9 @@ def _announce(state: State, roles: Sequence[Role]) -> None:
         for line in change_summary.lines(run.current().changes):
             logger.info("%s", line)
     for host in hosts:
+        plan, observed = run.plan_of(host), run.current().observed[host]
         for role in roles:
-            for notice in role.notices(run.plan_of(host), run.current().observed[host]):
+            for notice in role.notices(plan, observed):
                 host.log(f"note: {notice}", logger.warning)
 
 

@@ -6,9 +6,8 @@ terminal and without `-y`, a run would end with a traceback after all hosts were
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 import click
 
 from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.runtime.interrupt import at_ctrl_c
 
-READ_ONLY = ("status.py", "verify.py")
+READ_ONLY = ("status.py", "usage.py", "verify.py")
 """Deploys that change nothing, so that pyinfra asks nothing."""
 
 
@@ -28,7 +28,7 @@ def check(hosts: Iterable[str], labels: Iterable[str]) -> None:
     """
     if not (options := _options()):
         return
-    signal.signal(signal.SIGINT, _interrupted)
+    at_ctrl_c(_interrupted)
     known = [*hosts, *labels]
     for pattern in options["limit"] or ():
         if not any(fnmatch(name, pattern) for name in known):
@@ -41,6 +41,16 @@ def check(hosts: Iterable[str], labels: Iterable[str]) -> None:
         _end("pyinfra asks before it changes hosts, which needs a terminal: add -y, or --dry")
 
 
+def connects_to_none(known: Sequence[str]) -> bool:
+    """Return whether a command contacts no host: `debug-inventory`, or no host is in `--limit`."""
+    if "debug-inventory" in sys.argv:
+        return True
+    context = click.get_current_context(silent=True)
+    given = (context.params.get("limit") if context else None) or ()
+    words = [word.strip() for pattern in given for word in pattern.split(",")]
+    return any(not any(fnmatch(name, word) for name in known) for word in words)
+
+
 def _options() -> Mapping[str, Any]:
     """Return the options of pyinfra's command, if it runs."""
     context = click.get_current_context(silent=True)
@@ -48,9 +58,9 @@ def _options() -> Mapping[str, Any]:
     return context.params if context and is_pyinfra else {}
 
 
-def _interrupted(*_: object) -> None:
+def _interrupted() -> SystemExit:
     print("interrupted: run again to continue", file=sys.stderr)
-    sys.exit(130)
+    return SystemExit(130)
 
 
 def _end(message: str) -> None:

@@ -13,6 +13,8 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.runtime import run
+from mirrorfleet.runtime.intermittent import is_offline, leave_out, note, offline
+from mirrorfleet.runtime.observe import NoAnswer
 from mirrorfleet.runtime.rollout import keep_order
 
 Answer = TypeVar("Answer")
@@ -38,6 +40,7 @@ def read_all(
 ) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
     """Read all hosts of a run in parallel. Return answers and the reasons of failures, by host.
 
+    Hosts that are `offline` have neither.
     ``read`` raises ``DeployError`` if a host cannot be read, ``ValueError`` if its answer is
     invalid.
     """
@@ -45,18 +48,21 @@ def read_all(
     def attempt(host: Host) -> tuple[Answer | None, str]:
         try:
             return read(host), ""
+        except NoAnswer as error:
+            if run.plan_of(host).intermittent:
+                note(host, str(error))
+            return None, str(error)
         except DeployError as error:
             return None, str(error)
         except ValueError as error:
             return None, f"the host's answer is invalid: {error}"
 
-    jobs = {
-        host.name: state.fact_pool.spawn(attempt, host)
-        for host in state.inventory.get_active_hosts()
-    }
+    jobs = {host.name: state.fact_pool.spawn(attempt, host) for host in run.active(state)}
     gevent.joinall(list(jobs.values()), raise_error=True)
     results = {name: job.value for name, job in jobs.items()}
-    failures = {name: reason for name, (_, reason) in results.items() if reason}
+    leave_out(state, [host for host in run.active(state) if is_offline(host)])
+    away = offline(state)
+    failures = {name: why for name, (_, why) in results.items() if why and name not in away}
     failures |= unreachable(state)
     return {name: answer for name, (answer, reason) in results.items() if not reason}, failures
 
@@ -66,7 +72,9 @@ def unreachable(state: State) -> Mapping[str, str]:
     return {
         host.name: "the host is unreachable"
         for host in state.inventory
-        if state.is_host_in_limit(host) and host not in state.activated_hosts
+        if state.is_host_in_limit(host)
+        and host not in state.activated_hosts
+        and not is_offline(host)
     }
 
 

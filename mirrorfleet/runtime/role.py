@@ -39,7 +39,7 @@ class Role:
     ``plan`` is the desired state of the host, ``observed`` its present state.
     """
 
-    title: ClassVar[str]
+    title: str
     """The heading of the role's steps in the output."""
 
     removable_services: ClassVar[tuple[str, ...]] = ()
@@ -76,6 +76,10 @@ class Role:
 
     def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
         """Return the steps that make the host match its plan."""
+        return ()
+
+    def held(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        """Return the steps in place of `apply` on a host whose ring is held: see jobs/rings."""
         return ()
 
     def retire(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:

@@ -139,6 +139,11 @@ def has_engines(plan: HostPlan) -> bool:
     return bool(plan.engines)
 
 
+def has_gateway(plan: HostPlan) -> bool:
+    """Return whether the host has a gateway."""
+    return plan.gateway is not None
+
+
 def has_gateway_stores(plan: HostPlan) -> bool:
     """Return whether the host has Redis or Postgres, without which no gateway works."""
     return bool(plan.gateway_stores)

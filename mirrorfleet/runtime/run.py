@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, TypeVar, cast
 
+from gevent.lock import Semaphore
 from pyinfra.api import Host, State
 from pyinfra.context import ctx_host, ctx_state
 
@@ -22,12 +22,13 @@ Value = TypeVar("Value")
 class Skipped:
     """What a run skips on one host: problems, parts, and users whose homes were not written.
 
-    ``homes`` has the reason for each user.
+    ``homes`` has the reason for each user. ``went_back``: the host's ring failed.
     """
 
     problems: list[Problem] = field(default_factory=list)
     parts: set[Part] = field(default_factory=set)
     homes: dict[str, str] = field(default_factory=dict)
+    went_back: bool = False
 
 
 @dataclass
@@ -35,12 +36,14 @@ class Progress:
     """The progress of the hosts of a run.
 
     ``passed`` has the turns that each host completed, ``ended`` the hosts that take no more turns.
-    ``unfinished`` is the host that began a rolling step and did not complete it.
+    ``unfinished`` is the host that began a rolling step and did not complete it. ``failed_ring`` is
+    the ring of the fleet that went back, if one did: then nothing is removed.
     """
 
     passed: set[tuple[str, Host]] = field(default_factory=set)
     ended: set[Host] = field(default_factory=set)
     unfinished: Host | None = None
+    failed_ring: str = ""
 
 
 @dataclass(eq=False)
@@ -48,7 +51,8 @@ class Run:
     """One run. ``problems`` is the result of the preflight, ``None`` before it.
 
     ``observed`` has the observation of each host. ``skipped`` is by the name of the host's plan.
-    ``changes`` has what the run will change on each host, with the titles of the roles.
+    ``changes`` has what the run will change on each host, with the titles of the roles. ``plans``
+    are those that were asked for: pyinfra copies a host's data at each look.
     """
 
     problems: list[Problem] | None = None
@@ -57,7 +61,8 @@ class Run:
     changes: Mapping[str, Sequence[tuple[str, Change]]] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     is_reported: bool = False
-    lock: Lock = field(default_factory=Lock)
+    lock: Semaphore = field(default_factory=Semaphore)
+    plans: dict[Host, HostPlan] = field(default_factory=dict)
     _remembered: dict[object, object] = field(default_factory=dict)
 
     def once(self, key: object, make: Callable[[], Value]) -> Value:
@@ -70,8 +75,13 @@ class Run:
 def current() -> Run:
     """Return the present run; outside of one, an empty run."""
     found = _state()
+    if not found:
+        return Run()
     # An attribute of pyinfra's state, so that it ends with it.
-    return cast(Run, vars(found).setdefault("mirrorfleet_run", Run())) if found else Run()
+    attributes = vars(found)
+    if "mirrorfleet_run" not in attributes:
+        attributes["mirrorfleet_run"] = Run()
+    return cast(Run, attributes["mirrorfleet_run"])
 
 
 def state() -> State:
@@ -96,9 +106,28 @@ def hosts() -> Iterator[Host]:
     yield from found.inventory if found else ()
 
 
+def active(state: State) -> list[Host]:
+    """Return the hosts that have not failed, in the order of the inventory: pyinfra has a set."""
+    return [host for host in state.inventory if host in state.active_hosts]
+
+
 def host_of(plan: HostPlan) -> Host | None:
     """Return the host of a plan; ``None`` outside of a run."""
-    return next((host for host in hosts() if host.data.plan.name == plan.name), None)
+    return (
+        current()
+        .once(host_of, lambda: {plan_of(host).name: host for host in hosts()})
+        .get(plan.name)
+    )
+
+
+def hosts_with(is_found: Callable[[HostPlan], object]) -> Sequence[Host]:
+    """Return the hosts whose plan has something, in the order of the inventory.
+
+    ``is_found`` is a function of a module: it is called once in a run for each host.
+    """
+    return current().once(
+        (hosts_with, is_found), lambda: [host for host in hosts() if is_found(plan_of(host))]
+    )
 
 
 def plan() -> HostPlan:
@@ -108,8 +137,11 @@ def plan() -> HostPlan:
 
 def plan_of(host: Host) -> HostPlan:
     """Return the plan of a host, from the data that its inventory module set."""
-    found: Any = host.data.plan
-    return cast(HostPlan, found)
+    plans = current().plans
+    if host not in plans:
+        found: Any = host.data.plan
+        plans[host] = found
+    return plans[host]
 
 
 def observed() -> Observation:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Lock
 
+from gevent.lock import Semaphore
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Secret, reading
@@ -19,7 +20,7 @@ from mirrorfleet.config.key_derivation import DerivedKey, Key, weakness
 LARGEST = 1024**2
 """Maximum bytes of a secret. A private key with its certificates has some thousands."""
 
-_one_at_a_time = Lock()
+_one_at_a_time = Semaphore()
 """Hosts are prepared in parallel, but a command that unlocks a vault must prompt only once."""
 
 _revealed: set[str] = set()
@@ -125,7 +126,10 @@ def _read(secret: Secret) -> str:
         case "file":
             try:
                 path = secret.directory / Path(secret.value).expanduser()
-                return reading.text(path, LARGEST)
+                text = reading.text(path, LARGEST)
+                if fix := exposure(path):
+                    raise DeployError(f"the secret {secret} is refused: {fix}")
+                return text
             except reading.Unreadable as error:
                 remedy = f"Write {{command: cat {secret.value}}}." if error.endless else ""
                 reason = f"{error.mistake} {remedy}".rstrip()
@@ -134,6 +138,22 @@ def _read(secret: Secret) -> str:
             raise DeployError(f"the secret {secret} is missing: {reason}")
         case "command":
             return _run(secret)
+
+
+def exposure(path: Path) -> str:
+    """Return why other users of this machine can read a file, and the fix; "" if they cannot.
+
+    A directory that they cannot enter protects the files in it.
+    """
+    try:
+        file = path.resolve()
+        if not file.stat().st_mode & 0o004:
+            return ""
+        if not all(directory.stat().st_mode & 0o001 for directory in file.parents):
+            return ""
+    except OSError:  # this user cannot look: others cannot either
+        return ""
+    return f"other users of this machine can read it. Run: chmod 600 {shlex.quote(str(path))}"
 
 
 def _run(secret: Secret) -> str:

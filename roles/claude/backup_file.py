@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from mirrorfleet.roles.claude.json_file import LIMIT, InvalidFile, parsed, written
 from mirrorfleet.roles.claude.settings_backup import (
-    JOINED,
     Backup,
     Change,
     Version,
     interim,
+    is_joined,
     merged,
 )
 
@@ -99,7 +99,7 @@ def _read_version(fields: dict[str, Any]) -> Version:
 def _read_change(fields: dict[str, Any]) -> Change:
     path = tuple(_checked(str, part) for part in _checked(list, fields["path"]))
     added = tuple(_checked(list, fields.get("added", [])))
-    if not 0 < len(path) <= DEEPEST or (added and path not in JOINED):
+    if not 0 < len(path) <= DEEPEST or (added and not is_joined(path)):
         raise ValueError
     return Change(path, fields.get("now"), (fields["before"],) if "before" in fields else (), added)
 

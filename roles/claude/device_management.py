@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.planning.connection import KEY_FILE
 
 DOMAIN = "com.anthropic.claudecode"
 """The preference domain that the client reads on macOS."""

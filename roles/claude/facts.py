@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,44 @@ class OwnClients(Fact[Mapping[str, str]]):
         return dict(pairs(lines))
 
 
+ENTRY = re.compile(r"(skills|agents|commands|rules|output-styles)/(?!\.{1,2}$)[^/]+")
+
+
+@dataclass(frozen=True)
+class Entries(Fact[Mapping[str, str]]):
+    """Each entry of skills, agents, … of a settings directory: the target of a link, else "".
+
+    Empty on a machine that has no distributed files.
+    """
+
+    user: str
+    directory: str
+
+    function = "entries"
+    shell = FACTS
+
+    def value(self, lines: Lines) -> Mapping[str, str]:
+        return _entries(lines)
+
+
+@dataclass(frozen=True)
+class PolicyEntries(Fact[Mapping[str, str]]):
+    """The same for a directory of root."""
+
+    path: str
+
+    function = "policy_entries"
+    shell = FACTS
+
+    def value(self, lines: Lines) -> Mapping[str, str]:
+        return _entries(lines)
+
+
+def _entries(lines: Lines) -> Mapping[str, str]:
+    # The user controls the process that prints this: other lines are ignored.
+    return dict(row for row in lines if len(row) == 2 and ENTRY.fullmatch(row[0]))  # type: ignore[misc]
+
+
 @dataclass(frozen=True)
 class Assignments(Fact[frozenset[tuple[str, str]]]):
     """The users and directories in a list that earlier runs wrote, without the ``present`` ones.
@@ -39,7 +78,7 @@ class Assignments(Fact[frozenset[tuple[str, str]]]):
 
     function = "assignments"
     shell = FACTS
-    implies = (User, HomeFile)
+    implies = (User, HomeFile, Entries)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -61,3 +100,4 @@ def home_facts(user: str, directory: str) -> Iterable[Fact[Any]]:
     yield HomeFile(user, state)
     yield HomeFile(user, f"{directory}/mirrorfleet-key")
     yield HomeFile(user, f"{directory}/mirrorfleet-receipt.json")
+    yield Entries(user, directory)

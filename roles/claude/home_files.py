@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from mirrorfleet.planning import ClaudePlan, HostPlan
-from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.planning.connection import KEY_FILE
 from mirrorfleet.roles.claude import machine_files, user_settings
 from mirrorfleet.roles.claude.user_settings import Assignment
 from mirrorfleet.runtime import run
@@ -20,6 +20,11 @@ LIKE_A_KEY = re.compile(rb"[!-~]{8,200}")
 def desired(plan: HostPlan, observed: Observation) -> list[HomeFile]:
     """Return the files that the homes of a machine should have."""
     return _desired(plan.clients, observed)
+
+
+def keys(plan: HostPlan, observed: Observation) -> list[HomeFile]:
+    """Return the keys among the desired files."""
+    return [file for file in desired(plan, observed) if file.path.endswith(f"/{KEY_FILE}")]
 
 
 @once

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from pyinfra import logger
 
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
-from mirrorfleet.runtime.files import HomeFile, SystemFile, write
+from mirrorfleet.runtime.files import HomeFile, HomeLink, SystemFile, write
 from mirrorfleet.runtime.observe import Observation, observe
 
 RETRIES = 3
@@ -18,22 +20,27 @@ def write_homes(
     desired: Callable[[Observation], list[HomeFile]],
     observed: Observation,
     first: SystemFile | None = None,
+    links: Sequence[HomeLink] = (),
 ) -> Commands:
-    """Write the ``desired`` files of the homes, derived from the homes as they are.
+    """Write the ``desired`` files of the homes, derived from the homes as they are, and ``links``.
 
     A running client saves its state every few minutes, and a run may take an hour. A home that
-    cannot be written is skipped. If anything is written, ``first`` is written before it.
+    cannot be written is skipped; an own entry in place of a link is only a warning. If anything is
+    written, ``first`` is written before it.
     """
     this = run.host()
     homes = skipped.on_host(run.plan()).homes
     changed: set[str] = set()
 
     def skip(how: str, user: str, reason: str) -> None:
+        if how == "kept":
+            this.log(f"~{user} keeps its own entries: {reason}", logger.warning)
+            return
         homes[user] = f"~{user}: {reason}"
         if how == "changed":
             changed.add(user)
 
-    yield from write(desired(observed), observed, skip, first=first)
+    yield from write(desired(observed), observed, skip, first=first, links=links)
     for _ in range(RETRIES):
         if not changed:
             return
@@ -48,7 +55,8 @@ def write_homes(
         broken = {fact.user for fact in before - _facts(files, users)}
         for user in users - broken:
             del homes[user]
-        yield from write(files, observed, skip)
+        again = [link for link in links if link.user in users]
+        yield from write(files, observed, skip, links=again)
 
 
 def _facts(files: list[HomeFile], users: set[str]) -> set[HomeFact]:

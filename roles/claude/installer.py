@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mirrorfleet.config import reading
 from mirrorfleet.planning import ClaudePlan
-from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 
@@ -41,7 +40,7 @@ def installer(plan: ClaudePlan, packages: Packages, key: str | None = None) -> b
         "STATE": written(client.state).decode(),
         "CERTIFICATE": shlex.quote(certificates[0].path if certificates else ""),
         "CERTIFICATES": "".join(reading.text(each.source) for each in certificates if each.source),
-        "LAUNCHER": "".join(isolated(each, CLIENT, KEY_FILE).decode() for each in plan.isolated),
+        "LAUNCHER": "".join(isolated(each, CLIENT).decode() for each in plan.isolated),
         "USER_FILES": user_files(),
         "PACKAGES": "\n".join(
             f"        {machine!r}) echo {shlex.join(package)} ;;"

@@ -9,7 +9,8 @@ from typing import Any
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClaudePlan
-from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.planning.connection import STATUS_LINE
+from mirrorfleet.roles.claude import policy_files
 from mirrorfleet.roles.claude.client import binary
 from mirrorfleet.roles.claude.facts import Assignments
 from mirrorfleet.roles.claude.json_file import written
@@ -40,6 +41,7 @@ def facts(plan: ClaudePlan | None) -> list[Fact[Any]]:
         File(POLICY),
         File(ASSIGNMENT_LIST),
         Assignments(ASSIGNMENT_LIST, tuple(present)),
+        *policy_files.facts(plan),
     ]
     if plan is None:
         return always
@@ -48,6 +50,7 @@ def facts(plan: ClaudePlan | None) -> list[Fact[Any]]:
         *always,
         *(Exists(binary(version)) for version in plan.versions),
         *(kind(command) for command in commands for kind in (Link, Exists)),
+        File(STATUS_LINE),
         *(File(_script(each.command)) for each in plan.isolated),
         *(kind(each.path) for each in plan.certificates for kind in (File, Exists)),
     ]
@@ -81,10 +84,12 @@ def files(plan: ClaudePlan | None, kept: Sequence[Assignment] = ()) -> list[Syst
     ``kept`` are former assignments that could not be restored: the next run tries again.
     """
     policy = written(plan.managed.settings) if plan and plan.managed is not None else None
-    shared = [SystemFile(POLICY, policy)]
+    shared = [SystemFile(POLICY, policy), *policy_files.rules(plan)]
     if plan:
+        program = (FILES / "status_line.py").read_bytes() if plan.status_line else None
+        shared.append(SystemFile(STATUS_LINE, program))
         shared += [
-            SystemFile(_script(each.command), isolated(each, binary(each.version), KEY_FILE), "755")
+            SystemFile(_script(each.command), isolated(each, binary(each.version)), "755")
             for each in plan.isolated
         ]
         shared += [
@@ -120,7 +125,8 @@ def changes(
         if observed[Link(command)] != target:
             target_now = observed[Link(command)] or "nothing"
             yield Change(f"{command} links to {target_now}")
-    if unused := _unused_commands(plan, observed):
+    yield from policy_files.changes(plan, observed)
+    if unused := unused_commands(plan, observed):
         yield Change(f"{len(unused)} unused commands will be removed")
 
 
@@ -136,10 +142,10 @@ def relink(plan: ClaudePlan | None, observed: Observation) -> str:
 
 def unlink(plan: ClaudePlan | None, observed: Observation) -> str:
     """Return the script that removes the unused commands."""
-    return _unlink_script(_unused_commands(plan, observed))
+    return _unlink_script(unused_commands(plan, observed))
 
 
-def _unused_commands(plan: ClaudePlan | None, observed: Observation) -> set[str]:
+def unused_commands(plan: ClaudePlan | None, observed: Observation) -> set[str]:
     """Return the commands of earlier runs that no assignment in the plan uses."""
     former = {f"{COMMANDS}/{each.command}" for each in former_assignments(plan, observed)}
     return former - (links(plan) if plan else {}).keys()
@@ -205,7 +211,7 @@ def remove_all(
         clear = shell(
             FILES / "remove_clients.sh", policy=POLICY, list=ASSIGNMENT_LIST, assignments=listed
         )
-        yield script(_unlink_script(known) + clear)
+        yield script(_unlink_script(known) + policy_files.unlink(observed) + clear)
 
 
 def _script(command: str) -> str:

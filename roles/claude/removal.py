@@ -8,7 +8,13 @@ from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.claude import home_files, home_writer, machine_files, user_settings
+from mirrorfleet.roles.claude import (
+    home_files,
+    home_links,
+    home_writer,
+    machine_files,
+    user_settings,
+)
 from mirrorfleet.roles.claude.facts import home_facts
 from mirrorfleet.roles.claude.user_settings import Assignment
 from mirrorfleet.runtime import skipped
@@ -47,7 +53,8 @@ class ClaudeRemoval(Role):
 
     def restore_homes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Restore each developer's files as they were."""
-        yield from home_writer.write_homes(partial(restored_files, plan), observed)
+        links = home_links.restored(_assignments(plan, observed), observed)
+        yield from home_writer.write_homes(partial(restored_files, plan), observed, links=links)
 
     def remove_machine_files(self, plan: HostPlan, observed: Observation) -> Commands:
         """Remove policy, commands and clients of the machine."""

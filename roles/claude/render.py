@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorfleet.planning import IsolatedPlan
+from mirrorfleet.planning.connection import KEY_FILE
 from mirrorfleet.runtime.text import template
 
 TEMPLATE = Path(__file__).parent / "templates" / "isolated.sh.j2"
@@ -24,14 +25,15 @@ FOREIGN = (
 would send another provider's key to the gateway, or requests past the gateway."""
 
 
-def isolated(plan: IsolatedPlan, client: str, key_file: str) -> bytes:
+def isolated(plan: IsolatedPlan, client: str) -> bytes:
     """Return the command of an isolated group, which starts the client at ``client``."""
     script = template(
         TEMPLATE,
         group=plan.group,
         command=plan.command,
         directory=plan.directory,
-        key_file=key_file,
+        # With a helper, nothing in the home is needed.
+        key_file="" if plan.key_helper else KEY_FILE,
         foreign=" ".join(FOREIGN),
         client=client,
     )

@@ -10,9 +10,12 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import (
     client,
     deferred_settings,
+    distributed_files,
     home_files,
+    home_links,
     home_writer,
     machine_files,
+    policy_files,
     user_settings,
 )
 from mirrorfleet.roles.claude.facts import OwnClients, home_facts
@@ -36,6 +39,7 @@ class Claude(Role):
 
     def facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         yield from machine_files.facts(plan.clients)
+        yield from distributed_files.facts(plan.clients)
         yield from (OwnClients(user) for user in client.ordinary(plan.clients))
         for assignment in machine_files.assignments(plan.clients):
             yield from home_facts(assignment.user, assignment.directory)
@@ -45,10 +49,13 @@ class Claude(Role):
             for user in plan.clients.users:
                 reveal(user.key)
             yield from machine_files.certificate_problems(plan.clients)
+            yield from distributed_files.problems(plan.clients)
             yield from skipping("clients", client.problems(plan.clients, observed))
             yield from skipping("clients", machine_files.problems(plan.clients, observed))
+            yield from skipping("clients", policy_files.problems(plan.clients, observed))
             for user in plan.clients.users:
                 yield from user_settings.problems(user, observed)
+                yield from home_links.problems(user, observed)
         for assignment in machine_files.former_assignments(plan.clients, observed):
             yield from user_settings.restore_problems(assignment, observed)
 
@@ -57,8 +64,10 @@ class Claude(Role):
             return
         for version in client.missing(plan.clients, observed) if plan.clients else ():
             yield Change(f"{client.binary(version)} is missing")
+        yield from distributed_files.changes(plan.clients, observed)
         users = plan.clients.users if plan.clients else ()
         yield from user_settings.changes(self._home_files(plan, observed), users, observed)
+        yield from home_links.changes(plan.clients, observed)
         if not deferred_settings.is_policy_deferred(plan, observed):
             former = machine_files.former_assignments(plan.clients, observed)
             kept = home_files.unrestorable(former, observed)
@@ -77,9 +86,15 @@ class Claude(Role):
             return ()
         return (
             Step("client", self.install_clients),
+            Step("distributed files", self.place_files),
             Step("settings and keys", self.write_homes),
             Step("commands and policy", self.write_machine_files),
         )
+
+    def held(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        if skipped.is_skipped(plan, "clients"):
+            return ()
+        return (Step("keys", self.write_keys),)
 
     def install_clients(self, plan: HostPlan, observed: Observation) -> Commands:
         """Install the pinned clients on the machine, for all its users."""
@@ -89,6 +104,10 @@ class Claude(Role):
             package = client.package(plan.clients, version, observed)
             yield from upload(package, client.unpack(version))
 
+    def place_files(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Upload skills, hooks and the other files of groups, before anything refers to them."""
+        yield from distributed_files.place(plan.clients, observed)
+
     def write_homes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Write each developer's key and settings, as that developer; restore former ones."""
         first = machine_files.interim_list(plan.clients, observed)
@@ -96,7 +115,18 @@ class Claude(Role):
         def desired(observed: Observation) -> list[HomeFile]:
             return self._home_files(plan, observed)
 
-        yield from gated_by(has_shared_services, home_writer.write_homes(desired, observed, first))
+        links = home_links.outdated(plan.clients, observed)
+        commands = home_writer.write_homes(desired, observed, first, links)
+        yield from gated_by(has_shared_services, commands)
+
+    def write_keys(self, plan: HostPlan, observed: Observation) -> Commands:
+        """Write each developer's key only: settings may wait, a revocation may not."""
+        first = machine_files.interim_list(plan.clients, observed)
+
+        def desired(observed: Observation) -> list[HomeFile]:
+            return home_files.keys(plan, observed)
+
+        yield from home_writer.write_homes(desired, observed, first)
 
     def write_machine_files(self, plan: HostPlan, observed: Observation) -> Commands:
         """Write the machine's policy and commands, after the settings of their users."""
@@ -106,7 +136,9 @@ class Claude(Role):
             machine_files.files(plan.clients, kept),
             observed,
             first=machine_files.unlink(plan.clients, observed),
-            then=machine_files.relink(plan.clients, observed),
+            then=machine_files.relink(plan.clients, observed)
+            + policy_files.relink(plan.clients, observed)
+            + distributed_files.prune(plan.clients, observed, stay=bool(skipped.homes(plan))),
         )
         if not deferred_settings.is_policy_deferred(plan, observed):
             yield from gated_by(has_shared_services, commands)
@@ -132,3 +164,6 @@ class Claude(Role):
         for shared in machine_files.files(plan.clients):
             if shared.content is not None:
                 yield shared.path, shared.content.decode(errors="replace")
+        for group in plan.clients.files if plan.clients else ():
+            for path, member in distributed_files.members(group).items():
+                yield f"{group.path}/{path}", member.content.decode(errors="replace")

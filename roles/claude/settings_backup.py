@@ -20,8 +20,21 @@ from typing import Any
 
 from mirrorfleet.roles.claude.json_file import parsed, written
 
-JOINED = {("permissions", name) for name in ("allow", "ask", "deny")}
-"""Lists to which the fleet appends, because the client joins these lists of all its files."""
+RULES = ("allow", "ask", "deny", "additionalDirectories")
+
+WHOLE = ("mcpServers", "extraKnownMarketplaces")
+"""Mappings whose values are replaced as a whole: half of a server and half of another is none."""
+
+
+def is_joined(path: tuple[str, ...]) -> bool:
+    """Return whether the fleet appends to a list: the client joins the lists of all its files."""
+    return len(path) == 2 and (
+        path[0] == "hooks" or (path[0] == "permissions" and path[1] in RULES)
+    )
+
+
+def _is_whole(path: tuple[str, ...]) -> bool:
+    return len(path) == 2 and path[0] in WHOLE
 
 
 @dataclass(frozen=True)
@@ -67,11 +80,12 @@ def merged(
     after = _merge(parsed(base), owned, (), changes)
     if not changes:
         return base, None
-    new = written(after)
     if content is not None and _same(parsed(content), after):
         if backup is not None and backup.now.changes == tuple(changes):
             return content, replace(backup, replaced=None)
         new = content
+    else:
+        new = written(after)
     return new, Backup(base, Version(_digest(new), tuple(changes)))
 
 
@@ -115,6 +129,27 @@ def _possible_changes(content: bytes, backup: Backup) -> tuple[Change, ...]:
     return (*backup.replaced.changes, *backup.now.changes)
 
 
+def owned_by(content: bytes | None, backup: Backup | None) -> dict[str, Any]:
+    """Return the keys that the fleet owns in a file as it is, nested: with them, `merged` returns
+    that file again."""
+    if content is None or backup is None:
+        return {}
+    version = backup.now
+    if backup.replaced and _digest(content) == backup.replaced.written:
+        version = backup.replaced
+    owned: dict[str, Any] = {}
+    for change in version.changes:
+        inner = owned
+        *above, name = change.path
+        for part in above:
+            inner = inner.setdefault(part, {})
+        if change.added:
+            inner[name] = [*inner.get(name, ()), *change.added]
+        else:
+            inner[name] = json.loads(json.dumps(change.now))
+    return owned
+
+
 def managed_keys(owned: Mapping[str, Any], backup: Backup | None) -> dict[str, Any]:
     """Return the owned keys of a file and those that earlier runs set there, nested."""
     managed: dict[str, Any] = json.loads(json.dumps(owned))
@@ -153,7 +188,7 @@ def _lines(
         if isinstance(known, Mapping) and isinstance(value, Mapping):
             yield from _lines(value, known, path)
             continue
-        rules = path in JOINED and isinstance(value, list) and isinstance(known, list)
+        rules = is_joined(path) and isinstance(value, list) and isinstance(known, list)
         for item in [rule for rule in value if rule in known] if rules else [value]:
             yield f"{'.'.join(path)}: {json.dumps(item, ensure_ascii=False)}"
 
@@ -170,11 +205,11 @@ def _merge(
 
     for name, value in owned.items():
         path = (*at, name)
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not _is_whole(path):
             if not isinstance(both.get(name), dict):
                 put(name, {})
             both[name] = _merge(both[name], value, path, changes)
-        elif path in JOINED:
+        elif is_joined(path):
             if not isinstance(both.get(name), list):
                 put(name, [])
             if missing := [item for item in value if item not in both[name]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import ClientPlan
-from mirrorfleet.planning.settings import KEY_FILE
+from mirrorfleet.planning.connection import KEY_FILE
 from mirrorfleet.roles.claude.backup_file import read_backups, write_steps
 from mirrorfleet.roles.claude.json_file import InvalidFile
 from mirrorfleet.roles.claude.settings_backup import (
@@ -16,11 +17,12 @@ from mirrorfleet.roles.claude.settings_backup import (
     managed_keys,
     managed_lines,
     merged,
+    owned_by,
 )
 from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.files import HomeFile, outdated
-from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
@@ -88,13 +90,35 @@ def desired_files(client: ClientPlan, observed: Observation) -> list[HomeFile]:
     """Return the desired files of a developer."""
     if observed[User(client.user)] is None:
         return []
-    key = reveal(client.key).encode()
+    key = None if client.key_helper else reveal(client.key).encode()
     return _files(assignment_of(client), key, owned_keys(client), observed)
 
 
 def restored_files(assignment: Assignment, observed: Observation) -> list[HomeFile]:
     """Return the files of a removed developer without the fleet's changes, and without the key."""
     return _files(assignment, None, _no_keys(assignment), observed)
+
+
+def owned_now(assignment: Assignment, observed: Observation) -> dict[str, Mapping[str, Any]]:
+    """Return the keys that the fleet owns in a developer's files as they are, by path.
+
+    Raises ``InvalidFile`` for a broken backup.
+    """
+    known = _backups(assignment, observed)
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in (assignment.settings, assignment.state):
+        present = observed[assignment.file(path)]
+        found[path] = owned_by(present.content if present else None, known.get(path))
+    return found
+
+
+def files_with(
+    assignment: Assignment, owned: Mapping[str, Mapping[str, Any]], observed: Observation
+) -> list[HomeFile]:
+    """Return a developer's files with other keys of the fleet; none if they cannot be written."""
+    if any(_file_problems(assignment, owned, observed)):
+        return []
+    return list(_merged_files(assignment, owned, observed))
 
 
 def _files(
@@ -144,12 +168,30 @@ def _merged_files(
     assignment: Assignment, owned: Mapping[str, Mapping[str, Any]], observed: Observation
 ) -> Iterator[HomeFile]:
     """Yield the backup and the files of an assignment, with the keys that the fleet owns."""
-    present = {path: observed[assignment.file(path)] for path in [assignment.backup, *owned]}
+    yield from _merged(_Owned(assignment, json.dumps(owned)), observed)
+
+
+@dataclass(frozen=True)
+class _Owned:
+    """An assignment, and the keys by path that the fleet owns in it, as JSON."""
+
+    assignment: Assignment
+    keys: str
+
+
+# Several times in a run, and most of the time of a run without a change.
+@once
+def _merged(owned: _Owned, observed: Observation) -> list[HomeFile]:
+    """Return the files of `_merged_files`. Raises ``InvalidFile``."""
+    assignment, keys = owned.assignment, json.loads(owned.keys)
+    present = {path: observed[assignment.file(path)] for path in [assignment.backup, *keys]}
     contents = {path: found.content if found else None for path, found in present.items()}
-    for name, content in write_steps(contents, contents[assignment.backup], owned):
+    files = []
+    for name, content in write_steps(contents, contents[assignment.backup], keys):
         path = name or assignment.backup
         found = present[path] if name else None
-        yield HomeFile(assignment.user, path, content, found.mode if found else "600")
+        files.append(HomeFile(assignment.user, path, content, found.mode if found else "600"))
+    return files
 
 
 def _backups(assignment: Assignment, observed: Observation) -> dict[str, Backup]:
@@ -183,6 +225,11 @@ def _file_problems(
         if problem := _unreadable(assignment, path, observed):
             yield problem
             return
+    try:
+        list(_merged_files(assignment, owned, observed))
+        return
+    except InvalidFile as exception:
+        mistake = str(exception)
     backup = f"~{assignment.user}/{assignment.backup}"
     try:
         known = _backups(assignment, observed)
@@ -204,11 +251,8 @@ def _file_problems(
                 f"~{assignment.user}/{path} {exception}; it is the developer's, so it stays.",
                 "Repair or move it, then run again.",
             )
-    try:
-        if not found:
-            list(_merged_files(assignment, owned, observed))
-    except InvalidFile as exception:
+    if not found:
         yield skip(
-            f"the new {backup} {exception}.",
+            f"the new {backup} {mistake}.",
             f"Shorten ~{assignment.user}/{assignment.settings}.",
         )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from mirrorfleet.config import Secret
 from mirrorfleet.config.litellm import Guardrail
+from mirrorfleet.config.mcp import McpServer
 from mirrorfleet.config.web_search import WebSearch
-from mirrorfleet.engines.known import ThinkingArguments
-from mirrorfleet.planning import LitellmPlan, Route
-from mirrorfleet.roles.litellm.references import Place, references, resolved, variables
+from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm.deployments import deployment, without_none
+from mirrorfleet.roles.litellm.references import references, resolved, variables
 
 AFFINITY = {
     "session": "session_affinity",
@@ -19,9 +19,6 @@ AFFINITY = {
     "key": "deployment_affinity",
 }
 """The router's check that keeps a session, a prompt or a key on one deployment."""
-
-UNTRANSLATED = ("speed",)
-"""Parameters of clients that LiteLLM passes unchanged to other APIs."""
 
 
 def configuration(gateway: LitellmPlan) -> dict[str, Any]:
@@ -35,7 +32,7 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     }
     config: dict[str, Any] = {
         "model_list": [
-            _deployment(
+            deployment(
                 gateway,
                 route,
                 of_models,
@@ -51,6 +48,10 @@ def configuration(gateway: LitellmPlan) -> dict[str, Any]:
     }
     if gateway.web_search:
         config["search_tools"] = [_search_tool(gateway.web_search, names)]
+    if gateway.mcp_servers:
+        config["mcp_servers"] = {
+            server.name: _mcp_server(server, names) for server in gateway.mcp_servers
+        }
     if gateway.guardrails:
         config["guardrails"] = [_guardrail(guardrail, names) for guardrail in gateway.guardrails]
     return config
@@ -95,7 +96,7 @@ def _cache(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[str, Any]:
     }
     if cache.store == "redis" and redis:
         parameters |= {"host": redis.host, "port": redis.port}
-        parameters |= _without_none(
+        parameters |= without_none(
             username=redis.username,
             password=resolved(redis.password, names),
             ssl=redis.ssl or None,
@@ -116,7 +117,7 @@ def _router_settings(gateway: LitellmPlan) -> dict[str, Any]:
         "context_window_fallbacks": _fallbacks(gateway.context_window_fallbacks),
         "num_retries": gateway.retries,
         "disable_cooldowns": not gateway.cooldowns,
-        **_without_none(
+        **without_none(
             content_policy_fallbacks=_fallbacks(gateway.content_policy_fallbacks) or None,
             cooldown_time=routing.cooldown_time or None,
             allowed_fails=routing.allowed_fails,
@@ -131,7 +132,7 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
         "master_key": "os.environ/LITELLM_MASTER_KEY",
         "custom_auth": "mirrorfleet_auth.authenticate",
         "disable_spend_logs": not (gateway.database and gateway.database.spend_logs),
-        **_without_none(
+        **without_none(
             cancel_on_disconnect=gateway.cancel_on_disconnect or None,
             pass_through_request_timeout=gateway.timeout if gateway.passthrough else None,
             max_in_flight_requests_per_worker=limits.max_in_flight_requests_per_worker,
@@ -145,7 +146,7 @@ def _general_settings(gateway: LitellmPlan, names: dict[Secret, str]) -> dict[st
         settings["coordination_redis"] = {
             "host": redis.host,
             "port": redis.port,
-            **_without_none(
+            **without_none(
                 username=redis.username,
                 password=resolved(redis.password, names),
                 ssl=redis.ssl or None,
@@ -159,8 +160,23 @@ def _search_tool(search: WebSearch, names: dict[Secret, str]) -> dict[str, Any]:
         "search_tool_name": "mirrorfleet",
         "litellm_params": {
             "search_provider": search.service,
-            **_without_none(api_base=search.url, api_key=resolved(search.key, names)),
+            **without_none(api_base=search.url, api_key=resolved(search.key, names)),
         },
+    }
+
+
+def _mcp_server(server: McpServer, names: dict[Secret, str]) -> dict[str, Any]:
+    return {
+        # The name, so that permissions can name the server.
+        "server_id": server.name,
+        "url": server.url,
+        "transport": server.transport,
+        "auth_type": "bearer_token" if server.key else "none",
+        **without_none(
+            auth_value=resolved(server.key, names),
+            static_headers=resolved(dict(server.headers), names) or None,
+            allowed_tools=list(server.tools) or None,
+        ),
     }
 
 
@@ -179,99 +195,3 @@ def _guardrail(guardrail: Guardrail, names: dict[Secret, str]) -> dict[str, Any]
 
 def _fallbacks(names: Mapping[str, tuple[str, ...]]) -> list[dict[str, list[str]]]:
     return [{name: list(others)} for name, others in names.items()]
-
-
-def _deployment(
-    gateway: LitellmPlan,
-    route: Route,
-    variables: Mapping[Place, str],
-    extra: dict[str, Any],
-    information: dict[str, Any],
-) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"model": route.upstream, **route.settings}
-    for name in route.secrets:
-        parameters[name] = f"os.environ/{variables[route.model, route.number, name]}"
-    has_login = any(isinstance(value, Secret) for value in route.parameters.values())
-    if (
-        "api_base" in {**route.settings, **route.secrets}
-        and not route.secrets.keys() - {"api_base"}
-        and not has_login
-    ):
-        # LiteLLM requires a key for every server, also for one that checks none.
-        parameters["api_key"] = "none"
-    if route.bearer:
-        authorization = f"os.environ/{variables[route.model, route.number, 'bearer']}"
-        parameters["extra_headers"] = {"Authorization": authorization}
-    if route.drop_params:
-        # Without it, `thinking` or `speed` causes a 400 from a model that does not support it.
-        parameters["drop_params"] = True
-    if route.drop_params and route.context and not route.upstream.startswith("anthropic/"):
-        # A translated request would keep it, and a strict server rejects unknown parameters.
-        others = extra.get("additional_drop_params", [])
-        extra = {**extra, "additional_drop_params": list(dict.fromkeys([*UNTRANSLATED, *others]))}
-    # A setting of the whole router has no effect on /v1/messages.
-    parameters |= _without_none(
-        timeout=route.timeout,
-        stream_timeout=route.stream_timeout or (None if route.timeout else gateway.stream_timeout),
-        num_retries=route.retries,
-        weight=route.weight,
-    )
-    if rate := gateway.limits.models.get(route.model):
-        parameters |= _without_none(rpm=rate.rpm, tpm=rate.tpm)
-    information = dict(information)
-    if route.mode:
-        information.setdefault("mode", route.mode)
-    if route.context:
-        information["max_input_tokens"] = route.context - route.output
-        if not route.mode:
-            information["max_output_tokens"] = route.output
-    if route.base_model:
-        information["base_model"] = route.base_model
-    if route.adaptive_thinking:
-        # Without supports_reasoning: with it, LiteLLM turns "disabled" into a thinking budget.
-        information["supports_adaptive_thinking"] = True
-    if route.thinking_arguments:
-        information["mirrorfleet_thinking"] = thinking_information(route.thinking_arguments)
-    if route.context and not route.is_claude:
-        information["supports_vision"] = route.abilities.vision
-        # What mirrorfleet's hook keeps of a request for this deployment.
-        abilities = route.abilities
-        information["mirrorfleet_abilities"] = {
-            "vision": abilities.vision,
-            "documents": abilities.documents,
-            "tools": abilities.tools,
-        }
-    if route.engine is not None:
-        # What mirrorfleet_mends.py changes for this engine.
-        information["mirrorfleet_mends"] = list(route.mends)
-    if route.checked_weights:
-        # The limit that mirrorfleet_ollama.py enforces, and the identity of its token counts.
-        information |= {
-            "mirrorfleet_window": route.context,
-            "mirrorfleet_weights": route.checked_weights,
-        }
-    if route.web_search == "gateway":
-        information["mirrorfleet_web_search"] = True
-    if gateway.routing.allowed_fails is None and _has_another(gateway, route):
-        # A failed deployment gets a cooldown at once, so that the retry goes to another one. Only
-        # here: the single deployment of a model must have no cooldown.
-        information["allowed_fails"] = 0
-    return {
-        "model_name": route.model,
-        "litellm_params": {**parameters, **extra},
-        "model_info": information,
-    }
-
-
-def thinking_information(arguments: ThinkingArguments) -> dict[str, Any]:
-    """Return what mirrorfleet_thinking.py reads."""
-    return {**asdict(arguments), "efforts": list(arguments.efforts)}
-
-
-def _has_another(gateway: LitellmPlan, route: Route) -> bool:
-    return sum(other.model == route.model for other in gateway.routes) > 1
-
-
-def _without_none(**settings: Any) -> dict[str, Any]:
-    """Return the settings with a value; LiteLLM has defaults for the others."""
-    return {name: value for name, value in settings.items() if value is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import Image, reading
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.data import table
 from mirrorfleet.planning import LitellmPlan
 from mirrorfleet.roles.litellm.facts import DockerImage
 from mirrorfleet.runtime.commands import Commands, visible_script
@@ -123,11 +123,8 @@ def install(image: Image, observed: Observation) -> Commands:
 
 def expected(gateway: LitellmPlan) -> dict[str, Any]:
     """Return image.json: the release that the image must hold, and the refused packages."""
-    advisories = table("advisories")
     refused = {
-        package: [
-            {name: advisory[name] for name in advisory if name != "source"} for advisory in listed
-        ]
-        for package, listed in advisories.items()
+        package: [asdict(releases) for releases in listed]
+        for package, listed in gateway.refused.items()
     }
     return {"litellm": gateway.version, "refused": refused}

@@ -12,11 +12,13 @@ from typing import Any
 
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import KeyPlan, LitellmPlan, http
+from mirrorfleet.roles.litellm import limits
 from mirrorfleet.roles.litellm.files.keyring import Entry, document, is_stale
-from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.roles.litellm.paths import KEYS, USER
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.facts import Content, Fact, Tree, User
+from mirrorfleet.runtime.intermittent import is_offline
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.report import Change
@@ -25,6 +27,7 @@ from mirrorfleet.runtime.shell import call
 
 DESIRED = f"{KEYS}/keys.json"
 FORMER = f"{KEYS}/former.json"
+LIMITS = f"{KEYS}/limits.json"
 
 PROGRAM = (Path(__file__).parent / "files" / "keyring.py").read_text(encoding="utf-8")
 
@@ -85,15 +88,21 @@ def changes(gateway: LitellmPlan, observed: Observation) -> Iterator[Change]:
     text = desired(gateway)
     if how := _difference(text, observed):
         yield Change(f"litellm: keys.json {how}", old=DESIRED, new=text)
+    text = limits.desired(gateway)
+    if how := _limits_difference(text, observed):
+        yield Change(f"litellm: limits.json {how}", old=LIMITS, new=text)
     for entry in _ending(gateway, observed):
         yield Change(f"litellm: a former key of {entry.get('name')} is revoked")
 
 
 def admit(gateway: LitellmPlan, observed: Observation) -> Commands:
-    """Yield the command that writes the desired keys; replaced keys stay valid for a while."""
-    text = desired(gateway)
-    if _difference(text, observed):
-        request = json.dumps({"keys": text, "grace": _grace(gateway)})
+    """Yield the command that writes the desired keys and limits.
+
+    Replaced keys stay valid for a while.
+    """
+    text, limited = desired(gateway), limits.desired(gateway)
+    if _difference(text, observed) or _limits_difference(limited, observed):
+        request = json.dumps({"keys": text, "limits": limited, "grace": _grace(gateway)})
         yield script(_command("admit"), request)
 
 
@@ -146,6 +155,15 @@ def _difference(text: str, observed: Observation) -> str:
     return ""
 
 
+def _limits_difference(text: str, observed: Observation) -> str:
+    """Return how limits.json differs from the desired state; "" if it does not."""
+    found = observed[Tree(KEYS)].get(Path(LIMITS).name)
+    if not text or found is None:
+        return "is missing" if text else "is removed" if found else ""
+    right = f"640 root:{USER} {sha256(text.encode()).hexdigest()}"
+    return "" if found == right else "differs"
+
+
 def _former(observed: Observation) -> list[Entry]:
     try:
         found = json.loads(observed[Content(FORMER)] or b'{"keys": []}')["keys"]
@@ -162,6 +180,24 @@ def _ending(gateway: LitellmPlan, observed: Observation) -> Iterator[Entry]:
     for entry in former:
         if entry.get("name") in reached or is_stale(entry, holders, now, _grace(gateway)):
             yield entry
+
+
+def notices(gateway: LitellmPlan, observed: Observation) -> Iterator[str]:
+    """Yield how long machines that are offline can use the former keys that they may have."""
+    away = [run.plan_of(host).name for host in run.hosts() if is_offline(host)]
+    if not away:
+        return
+    machines = {key.name: [host for host in key.hosts if host in away] for key in gateway.keys}
+    reported: set[str] = run.current().once(notices, set)  # by the first gateway, for all
+    ending = list(_ending(gateway, observed))
+    for entry in _former(observed):
+        name = str(entry.get("name"))
+        if entry not in ending and machines.get(name) and name not in reported:
+            reported.add(name)
+            yield (
+                f"the former key of {name} ends at {entry.get('expires')}, and "
+                f"{', '.join(machines[name])} may still use it: run again before, while it is on"
+            )
 
 
 def _reached(gateway: LitellmPlan) -> set[str]:

@@ -18,17 +18,19 @@ import yaml
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.config.yaml_nodes import Loader
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning import HostPlan, LitellmPlan, http
-from mirrorfleet.roles.litellm import render
+from mirrorfleet.roles.litellm.paths import NAME
 from mirrorfleet.runtime import run, skipped
 from mirrorfleet.runtime.facts import Content
+from mirrorfleet.runtime.intermittent import is_offline
 from mirrorfleet.runtime.observe import assumed, observe
 from mirrorfleet.runtime.rollout import has_engines
 from mirrorfleet.runtime.service import Service
 from mirrorfleet.runtime.text import environment_file
 
-CURRENT = f"/opt/mirrorfleet/{render.NAME}/current"
+CURRENT = f"/opt/mirrorfleet/{NAME}/current"
 FILES = (Content(f"{CURRENT}/config.yaml"), Content(f"{CURRENT}/environment"))
 
 Names = Mapping[str, frozenset["Deployment"]]
@@ -59,9 +61,10 @@ def troubled() -> list[Host]:
     """Return the engine hosts that this run skips, cannot reach, or has failed on."""
     return [
         host
-        for host in run.hosts()
-        if has_engines(run.plan_of(host))
-        and (skipped.is_skipped(run.plan_of(host), "engines") or host in run.state().failed_hosts)
+        for host in run.hosts_with(has_engines)
+        if skipped.is_skipped(run.plan_of(host), "engines")
+        or host in run.state().failed_hosts
+        or is_offline(host)
     ]
 
 
@@ -129,8 +132,12 @@ def addresses(plan: HostPlan) -> set[str]:
 
 
 def names(desired: Service) -> Names:
-    """Return the deployments behind each name of the desired generation."""
-    return _names(desired.files["config.yaml"], environment_file(desired.environment))
+    """Return the deployments behind each name of the desired generation.
+
+    Each step of a run asks for them, and the configuration of a large fleet takes long to parse.
+    """
+    texts = desired.files["config.yaml"], environment_file(desired.environment)
+    return run.current().once(("desired deployments", *texts), partial(_names, *texts))
 
 
 def running(host: Host) -> Names:
@@ -152,7 +159,7 @@ def _read(host: Host) -> Names:
 
 def _names(config: str, environment: str) -> Names:
     try:
-        parsed = yaml.safe_load(config) or {}
+        parsed = yaml.load(config, Loader) or {}
         values = dict(line.split("=", 1) for line in environment.splitlines() if "=" in line)
         found: dict[str, set[Deployment]] = {}
         for name, deployment in _deployments(parsed, values):

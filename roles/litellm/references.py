@@ -84,6 +84,9 @@ def _places(gateway: LitellmPlan) -> Iterator[tuple[tuple[str, ...], Secret]]:
         yield ("redis", "password"), gateway.redis.password
     if gateway.web_search and gateway.web_search.key:
         yield ("web_search", "key"), gateway.web_search.key
+    for server in gateway.mcp_servers:
+        place = ("mcp", server.name)
+        yield from _inside({"key": server.key, "headers": server.headers}, place)
     for guardrail in gateway.guardrails:
         yield from _inside(guardrail.parameters, ("guardrail", guardrail.name))
     yield from _inside(gateway.extra, ())

@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import yaml
 
 from mirrorfleet.config import Secret
 from mirrorfleet.config.wildcards import has_wildcard
-from mirrorfleet.planning import DatabasePlan, LitellmPlan, http
+from mirrorfleet.planning import LitellmPlan, http
 from mirrorfleet.roles.litellm import container, running
 from mirrorfleet.roles.litellm.configuration import configuration
-from mirrorfleet.roles.litellm.references import references
-from mirrorfleet.roles.litellm.references import variables as variables_of
+from mirrorfleet.roles.litellm.environment import url, variables
+from mirrorfleet.roles.litellm.limits import limits_turns
+from mirrorfleet.roles.litellm.paths import HELD, KEYS, NAME, PLACE, USER, ZONES
 from mirrorfleet.roles.litellm.scripts import (
     checks_windows,
-    mends_requests,
     scripts,
-    translates_thinking,
 )
 from mirrorfleet.roles.litellm.software import ENVIRONMENTS
-from mirrorfleet.runtime import locks, tables
+from mirrorfleet.runtime import tables
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.shell import shell
 from mirrorfleet.runtime.text import exec_start, shell_lines, template
 
-NAME = "litellm"
-USER = "mirrorfleet-litellm"
-KEYS = f"{ROOT}/{NAME}/keys"
-"""Outside the generations, so that a change of keys needs no restart."""
-
 HERE = Path(__file__).parent
 
 PROGRAM = "mirrorfleet_database.py"
 """The program that starts LiteLLM with a database, in an image."""
-
-PLACE = "database"
-"""The file that identifies the database: a gateway changes to another one only on request."""
-
-HELD = "/run/mirrorfleet/litellm.held"
-"""The file that makes the gateway drain: see mirrorfleet_readiness.py."""
-
-COUNTS = f"{STATE}/{NAME}/counts-1"
-"""The token counts that all workers share; another layout needs another name."""
 
 WORKER_MEMORY = 420 * 1024**2
 """Measured memory of a worker under load, in bytes. Workers get half of the host's memory."""
@@ -116,7 +100,10 @@ def service(
             "config.yaml": yaml.safe_dump(configuration(gateway), sort_keys=False),
             "names.json": json.dumps(served_names(gateway), indent=1) + "\n",
             "probe.json": json.dumps(expected(gateway, count), indent=1) + "\n",
+            **_clients(gateway),
             **_scripts(*scripts(gateway)),
+            **_usage(gateway),
+            **_certificates(gateway),
             **running.files(gateway),
             **{
                 f"{name}.py": module.path.read_text("utf-8")
@@ -137,7 +124,8 @@ def service(
             directory=service.directory,
             keys=KEYS,
             held=str(PurePosixPath(HELD).parent),
-            state=str(PurePosixPath(COUNTS).parent) if checks_windows(gateway) else "",
+            state=f"{STATE}/{NAME}" if checks_windows(gateway) or gateway.usage else "",
+            zones=ZONES if limits_turns(gateway) else "",
             variables=sorted(service.environment),
             stop=stop,
             program=PROGRAM if gateway.database else "",
@@ -154,6 +142,28 @@ def service(
         check=("sh", "container.sh", "check"),
         check_user="root",
     )
+
+
+def _clients(gateway: LitellmPlan) -> dict[str, str]:
+    """Return clients.json, which mirrorfleet_clients.py reads; none if keys open nothing more."""
+    if not gateway.openai_groups and not gateway.mcp_servers:
+        return {}
+    mcp = {group: list(servers) for group, servers in gateway.mcp_groups.items()}
+    content = {"openai": list(gateway.openai_groups), "mcp": mcp}
+    return {"clients.json": json.dumps(content, indent=1) + "\n"}
+
+
+def _usage(gateway: LitellmPlan) -> dict[str, str]:
+    """Return usage.json, which mirrorfleet_usage.py reads, if turns are recorded."""
+    return {"usage.json": json.dumps(asdict(gateway.usage)) + "\n"} if gateway.usage else {}
+
+
+def _certificates(gateway: LitellmPlan) -> dict[str, str]:
+    """Return certificates.json, which mirrorfleet_certificates.py reads, if there is a server."""
+    if not gateway.tls_servers:
+        return {}
+    servers = [asdict(server) for server in gateway.tls_servers]
+    return {"certificates.json": json.dumps(servers, indent=1) + "\n"}
 
 
 def _scripts(*names: str) -> dict[str, str]:
@@ -181,9 +191,11 @@ def served_names(gateway: LitellmPlan) -> dict[str, Any]:
     """Return names.json: what mirrorfleet_names.py compares requested models with."""
     names = {**{route.model: route.model for route in gateway.routes}, **gateway.aliases}
     able = {route.model for route in gateway.routes if route.web_search}
+    itself = {route.model for route in gateway.routes if route.web_search == "provider"}
     return {
         "served": sorted(names),
         "without_web_search": sorted(name for name, to in names.items() if to not in able),
+        "searching": sorted(name for name, to in names.items() if to in itself),
         "tiers": dict(gateway.tiers),
         "groups": {group: dict(tiers) for group, tiers in gateway.group_tiers.items()},
     }
@@ -223,89 +235,3 @@ def arguments(gateway: LitellmPlan, count: int) -> list[str]:
     if gateway.metrics_port:
         found.append(f"--prometheus_metrics_port={gateway.metrics_port}")
     return found
-
-
-def hooks(gateway: LitellmPlan, workers: int) -> str:
-    """Return the functions that LiteLLM calls in every worker at its start."""
-    modules = ["mirrorfleet_readiness", "mirrorfleet_requests", "mirrorfleet_routes"]
-    if workers > 1:
-        modules.append("mirrorfleet_workers")
-    if gateway.max_requests_before_restart:
-        modules.append("mirrorfleet_worker_recycling")
-    if mends_requests(gateway):
-        modules.append("mirrorfleet_mends")
-    if checks_windows(gateway):
-        modules.append("mirrorfleet_ollama")  # checks a prompt as it was mended
-    if translates_thinking(gateway):
-        modules.append("mirrorfleet_thinking")
-    if gateway.database:
-        modules.append("mirrorfleet_database")
-    return ",".join(f"{module}:install" for module in modules)
-
-
-def variables(gateway: LitellmPlan, secrets: Mapping[Secret, str], workers: int) -> dict[str, str]:
-    """Return the environment of the process."""
-    found = {
-        "LITELLM_MASTER_KEY": secrets[gateway.master_key],
-        "LITELLM_MODE": "PRODUCTION",
-        "LITELLM_LOG": gateway.logging.level,
-        # LiteLLM downloads no prices and no header lists at its start.
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-        # The process ends after its current turns.
-        "GRACEFUL_SHUTDOWN_TIMEOUT": str(gateway.stop_timeout),
-        "NO_DOCS": "True",
-        "NO_REDOC": "True",
-        "NO_OPENAPI": "True",
-        "DISABLE_ADMIN_UI": "True",
-        "MIRRORFLEET_KEYS": KEYS,
-        "LITELLM_WORKER_STARTUP_HOOKS": hooks(gateway, workers),
-        "MIRRORFLEET_HELD": HELD,
-        "PYTHONPATH": f"{ROOT}/{NAME}/current",
-    }
-    if checks_windows(gateway):
-        found["MIRRORFLEET_COUNTS"] = COUNTS
-    if not gateway.image:
-        # An image has its own home directory, which may hold files.
-        found["HOME"] = f"{STATE}/{NAME}"
-    if gateway.database:
-        found["DATABASE_URL"] = url(gateway.database, secrets)
-        found["LITELLM_SALT_KEY"] = secrets[gateway.database.salt_key]
-        # The migrations role updates the tables, once and before any gateway changes.
-        found["DISABLE_SCHEMA_UPDATE"] = "true"
-        # check_config.py compares this with the comment of the tables.
-        lock = locks.text(gateway.lock)
-        found["MIRRORFLEET_TABLES"] = tables.comment(lock, found["LITELLM_SALT_KEY"])
-    if gateway.passthrough:
-        found["ANTHROPIC_API_BASE"] = gateway.passthrough.url
-        found["ANTHROPIC_API_KEY"] = secrets[gateway.passthrough.api_key]
-    names = variables_of(gateway.routes)
-    for route in gateway.routes:
-        for name, secret in route.secrets.items():
-            value = secrets[secret]
-            # LiteLLM appends its path to an address: a trailing slash would be doubled.
-            found[names[route.model, route.number, name]] = (
-                value.rstrip("/") if name in ADDRESSES else value
-            )
-        if route.bearer:
-            key = secrets[route.secrets["api_key"]]
-            found[names[route.model, route.number, "bearer"]] = f"Bearer {key}"
-    for secret, name in references(gateway).items():
-        found[name] = secrets[secret]
-    for name, value in gateway.environment.items():
-        found[name] = secrets[value] if isinstance(value, Secret) else value
-    return found
-
-
-ADDRESSES = ("api_base", "aws_bedrock_runtime_endpoint")
-"""LiteLLM's parameters with the address of a provider."""
-
-
-def url(database: DatabasePlan, secrets: Mapping[Secret, str]) -> str:
-    """Return the URL of LiteLLM's database with its password: configured, or Mirrorfleet's own."""
-    if database.url:
-        return secrets[database.url]
-    if database.password is None:
-        raise ValueError("a database without a url needs a password: gateway.database.password")
-    at, password = urlsplit(http(database.host, database.port)).netloc, secrets[database.password]
-    return f"postgresql://{tables.role(password)}:{quote(password, safe='')}@{at}/litellm"

@@ -10,7 +10,17 @@ from pyinfra.api import Host
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.claude import home_files
-from mirrorfleet.roles.litellm import keys, needs, references, render, running, software, web_search
+from mirrorfleet.roles.litellm import (
+    keys,
+    limits,
+    needs,
+    references,
+    render,
+    running,
+    software,
+    web_search,
+)
+from mirrorfleet.roles.litellm.paths import NAME, PLACE, USER
 from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
@@ -18,7 +28,7 @@ from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import error, skip
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Step
-from mirrorfleet.runtime.rollout import gated_by, has_gateway_stores
+from mirrorfleet.runtime.rollout import gated_by, has_gateway, has_gateway_stores
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.service_role import ServiceRole
@@ -28,8 +38,8 @@ class Litellm(ServiceRole[LitellmPlan]):
     """A gateway. Gateways change one after another: while one restarts, the others serve."""
 
     title = "LiteLLM"
-    unit_names = render.NAME
-    user = render.USER
+    unit_names = NAME
+    user = USER
     rolling = True
 
     def instances(self, plan: HostPlan) -> Sequence[LitellmPlan]:
@@ -142,6 +152,10 @@ class Litellm(ServiceRole[LitellmPlan]):
             address = render.probed(gateway.listen)
             yield from keys.retire(gateway, observed, address, home_files.removed_keys)
 
+    def notices(self, plan: HostPlan, observed: Observation) -> Iterator[str]:
+        for gateway in self.instances(plan):
+            yield from keys.notices(gateway, observed)
+
     def fleet_keys(self, plan: HostPlan) -> Iterator[str]:
         if plan.gateway:
             yield "gateway.hosts"
@@ -150,6 +164,8 @@ class Litellm(ServiceRole[LitellmPlan]):
         yield from super().files(plan, observed)
         for gateway in self.instances(plan):
             yield keys.DESIRED, keys.desired(gateway)
+            if text := limits.desired(gateway):
+                yield keys.LIMITS, text
             if gateway.workers == "auto":
                 yield "note", "Of workers, the host's cores and memory decide; two are shown.\n"
 
@@ -165,7 +181,7 @@ def _gateways() -> dict[Host, tuple[LitellmPlan, Observation]]:
     """Return the gateways of this run that were observed."""
     return {
         each: (gateway, observed)
-        for each in run.hosts()
+        for each in run.hosts_with(has_gateway)
         if (gateway := run.plan_of(each).gateway) and (observed := run.observed_on(each))
     }
 
@@ -186,9 +202,7 @@ def unavailable() -> needs.Unavailable:
 
 def _moved_database(desired: Service, observed: Observation) -> Iterator[Problem]:
     """Yield that the database is another one than the gateway has now."""
-    if drift.file_differs(desired, render.PLACE, observed) and (
-        cli_options.option("database") != "moved"
-    ):
+    if drift.file_differs(desired, PLACE, observed) and (cli_options.option("database") != "moved"):
         yield error(
             "the gateway's keys are in a database at another host, port or name than the fleet "
             "file names, which may have none of them.",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from mirrorfleet.planning import LitellmPlan
+from mirrorfleet.roles.litellm.limits import limits_turns
 
 SCRIPTS = (
     "mirrorfleet_allowlist.py",
     "mirrorfleet_auth.py",
+    "mirrorfleet_body.py",
+    "mirrorfleet_clients.py",
+    "mirrorfleet_headers.py",
     "mirrorfleet_key_file.py",
     "mirrorfleet_names.py",
+    "mirrorfleet_openai.py",
     "mirrorfleet_readiness.py",
     "mirrorfleet_requests.py",
     "mirrorfleet_routes.py",
@@ -28,6 +33,7 @@ MENDS_SCRIPTS = (
 """Additional programs of a gateway that mends requests."""
 
 OLLAMA_SCRIPTS = (
+    "mirrorfleet_chat.py",
     "mirrorfleet_token_counts.py",
     "mirrorfleet_ollama.py",
     "mirrorfleet_prompt_parts.py",
@@ -39,8 +45,37 @@ OLLAMA_SCRIPTS = (
 THINKING_SCRIPT = "mirrorfleet_thinking.py"
 """The additional program of a gateway with models on vLLM that think."""
 
+LIMITS_SCRIPTS = (
+    "mirrorfleet_budgets.py",
+    "mirrorfleet_fallback_budgets.py",
+    "mirrorfleet_limits.py",
+    "mirrorfleet_limits_file.py",
+    "mirrorfleet_own_usage.py",
+    "mirrorfleet_periods.py",
+    "mirrorfleet_rates.py",
+    "mirrorfleet_shared_redis.py",
+    "mirrorfleet_spending.py",
+    "mirrorfleet_totals.py",
+)
+"""Additional programs of a gateway with limits of turns or budgets."""
+
+COUNTS_SCRIPT = "mirrorfleet_engine_counts.py"
+"""The additional program of a gateway with engines that check a key."""
+
 WEB_SEARCH_SCRIPT = "mirrorfleet_web_search.py"
 """The additional program of a gateway with a search service."""
+
+USAGE_SCRIPTS = (
+    "mirrorfleet_ledger.py",
+    "mirrorfleet_usage.py",
+    "mirrorfleet_usage_turn.py",
+    "mirrorfleet_usage_writer.py",
+)
+"""Additional programs of a gateway that records turns."""
+
+
+CERTIFICATES_SCRIPT = "mirrorfleet_certificates.py"
+"""The additional program of a gateway with metrics behind a TLS server."""
 
 
 def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
@@ -49,8 +84,12 @@ def scripts(gateway: LitellmPlan) -> tuple[str, ...]:
         *SCRIPTS,
         *(MENDS_SCRIPTS if mends_requests(gateway) else ()),
         *(OLLAMA_SCRIPTS if checks_windows(gateway) else ()),
+        *(LIMITS_SCRIPTS if limits_turns(gateway) else ()),
         *([THINKING_SCRIPT] if translates_thinking(gateway) else ()),
+        *([COUNTS_SCRIPT] if counts_with_bearer(gateway) else ()),
         *([WEB_SEARCH_SCRIPT] if gateway.web_search else ()),
+        *([CERTIFICATES_SCRIPT] if gateway.tls_servers else ()),
+        *(USAGE_SCRIPTS if limits_turns(gateway) else ()),
     )
 
 
@@ -67,3 +106,8 @@ def checks_windows(gateway: LitellmPlan) -> bool:
 def translates_thinking(gateway: LitellmPlan) -> bool:
     """Return whether the gateway serves models that get arguments of their chat template."""
     return any(route.thinking_arguments for route in gateway.routes)
+
+
+def counts_with_bearer(gateway: LitellmPlan) -> bool:
+    """Return whether the gateway serves engines that check a key, and count tokens."""
+    return any(route.bearer and route.upstream.startswith("anthropic/") for route in gateway.routes)

@@ -8,6 +8,7 @@ from typing import Any
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LitellmPlan
 from mirrorfleet.roles.litellm import container
+from mirrorfleet.roles.litellm.limits import limits_turns
 from mirrorfleet.runtime import python
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Disk, Fact
@@ -22,7 +23,7 @@ PACKAGES = ("python3", "curl")
 """Packages that Mirrorfleet's programs on a gateway need, with and without a container."""
 
 SIZE = 700 * 10**6
-"""Minimum size of an environment in bytes: 1.106.2 takes 0.77 GB."""
+"""Minimum size of an environment in bytes: 1.106.12 takes 0.77 GB."""
 
 
 def environment(gateway: LitellmPlan) -> python.Environment:
@@ -37,7 +38,12 @@ def directory(gateway: LitellmPlan, observed: Observation) -> str:
 
 def packages(gateway: LitellmPlan, observed: Observation) -> tuple[str, ...]:
     """Return the system packages that the host needs."""
-    return (*PACKAGES, *(container.packages(observed) if gateway.image else ()))
+    return (
+        *PACKAGES,
+        # With the first limits, so that a budget in another time zone needs no package later.
+        *(("tzdata",) if limits_turns(gateway) else ()),
+        *(container.packages(observed) if gateway.image else ()),
+    )
 
 
 def facts(gateway: LitellmPlan) -> list[Fact[Any]]:

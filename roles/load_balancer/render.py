@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mirrorfleet.config.addresses import is_any
 from mirrorfleet.planning import LoadBalancerPlan
+from mirrorfleet.planning.rollout import HEADER, ONLY
 from mirrorfleet.runtime.paths import ROOT
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.shell import shell
@@ -68,6 +69,9 @@ def configuration(plan: LoadBalancerPlan) -> str:
         certificate=(plan.certificate_path or PEM) if is_tls(plan) else None,
         socket=SOCKET,
         gateways=plan.gateways,
+        rings=plan.rings,
+        header=HEADER,
+        only=ONLY,
         timeout=plan.timeout,
         stop=plan.stop_timeout,
         passthrough=plan.passthrough,

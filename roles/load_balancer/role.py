@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, LoadBalancerPlan
+from mirrorfleet.roles.load_balancer import certificate as certificates
 from mirrorfleet.roles.load_balancer import render
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact, Package
@@ -47,6 +48,8 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
     def more_facts(self, plan: HostPlan) -> Iterator[Fact[Any]]:
         if plan.load_balancer and plan.load_balancer.certificate_path:
             yield Exists(plan.load_balancer.certificate_path)
+        if plan.load_balancer:
+            yield from certificates.facts(plan.load_balancer)
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.load_balancer is None:
@@ -58,6 +61,7 @@ class LoadBalancer(ServiceRole[LoadBalancerPlan]):
                 "Copy it there, or push one.",
             )
             return
+        yield from certificates.problems(plan.load_balancer, observed)
         yield from super().problems(plan, observed)
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:

@@ -53,8 +53,8 @@ def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if not observed[Exists(path)]:
             yield error(
                 f"the system, {machine.system} {machine.release}, {difference}; services need "
-                "Debian, Ubuntu or a derivative.",
-                "Use another host.",
+                "systemd and apt.",
+                "Use a host with Debian or Ubuntu.",
             )
     for name in _names(plan):
         first = next(iter(observed[Addresses(name)]), "")

@@ -14,34 +14,39 @@ PAGES = [
     *sorted(DOCS.rglob("*.md")),
 ]
 
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
+FENCE = re.compile(r'^( *)```(\w*)(?: title="([\w./-]+)")?\n(.*?)^\1```$', re.M | re.S)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced code block: its ``text`` without the indent, and the line where it begins."""
+    """A fenced code block: its ``text`` without the indent, and the line where it begins.
+
+    ``title`` is the file that the reader saves it as; empty if there is none.
+    """
 
     page: Path
     line: int
     language: str
+    title: str
     text: str
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def blocks(page: Path, language: str) -> list[Block]:
-    """Return the code blocks of a page in one language."""
+def blocks(page: Path, language: str = "") -> list[Block]:
+    """Return the code blocks of a page, in one language or in all."""
     text = page.read_text("utf-8")
     return [
         Block(
             page,
             text.count("\n", 0, found.start()) + 1,
             found[2],
-            re.sub(rf"^{found[1]}", "", found[3], flags=re.M),
+            found[3] or "",
+            re.sub(rf"^{found[1]}", "", found[4], flags=re.M),
         )
         for found in FENCE.finditer(text)
-        if found[2] == language
+        if language in ("", found[2])
     ]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -23,8 +21,11 @@ from mirrorfleet.jobs.verify.checks import rows
 from mirrorfleet.jobs.verify.layers import layers
 from mirrorfleet.jobs.verify.targets import targets
 from mirrorfleet.jobs.verify.turns import HostReport
+from mirrorfleet.runtime.facts import Unit, UnitState
 from mirrorfleet.runtime.observe import assumed
+from tests import in_process
 from tests.docs.pages import ROOT
+from tests.roles.answers import with_values
 from tests.roles.test_verify import ADA, healthy, turn, well
 
 WIDTH = 110
@@ -41,7 +42,7 @@ hosts: {gpu: {address: 10.0.1.11, gpus: {count: 2}}, gw: {address: 10.0.2.11}}
 models:
   coder: {engine: vllm, version: 0.32.0, weights: {path: /srv/models/coder}, family: qwen3-coder,
           hosts: [gpu], context: 131072, output: 131072, tensor_paralel: 2, api_key: {env: KEY}}
-gateway: {hosts: [gw], version: 1.106.2, master_key: {env: MASTER_KEY}}
+gateway: {hosts: [gw], version: 1.106.12, master_key: {env: MASTER_KEY}}
 aliases: {opus: codre}
 """
 
@@ -59,17 +60,17 @@ def why(directory: Path) -> str:
 
 
 def verify(directory: Path) -> str:
-    """Draw a fleet whose first gateway is stopped: the lab, with recorded answers of the client."""
+    """Draw the lab with a stopped gateway and an engine whose parser fails: recorded answers."""
     del directory
     hosts = fleet.plan(fleet.load(ROOT / "inventories/lab.yml")).hosts
+    stopped = {Unit("mirrorfleet-litellm.service"): UnitState("inactive")}
     found = [
         layer
         for name, each in hosts.items()
-        for layer in layers(each, assumed() if name == "gw-1" else healthy(each))
+        for layer in layers(each, with_values(healthy(each), stopped if name == "gw-1" else {}))
     ]
-    kinds = ("answer", "stream", "tool", "subagent")
-    failed = {f"{kind} tiny": turn("unreachable") for kind in kinds}
-    answers = HostReport(assumed(), {ADA: well() | failed}, {ADA: ("/usr/local/bin/claude", "")})
+    turns = well() | {"tool tiny": turn("call-as-text")}
+    answers = HostReport(assumed(), {ADA: turns}, {ADA: ("/usr/local/bin/claude", "")})
     lines = [row for target in targets(hosts) for row in rows(target, answers, found)]
     return _drawn(
         "pyinfra inventories/lab.py deploys/verify.py",
@@ -115,20 +116,16 @@ def status(directory: Path) -> str:
     }
     return _drawn(
         "pyinfra inventories/prod.py deploys/status.py",
-        lambda: status_table.show(found, {"gpu-b": "could not be reached"}),
+        lambda: status_table.show(found, {"gpu-b": "could not be reached"}, {}),
     )
 
 
 def _command(directory: Path, *arguments: str) -> str:
     """Draw what `mirrorfleet` prints in a directory."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mirrorfleet", *arguments],
-        cwd=directory,
-        env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    return printed(f"mirrorfleet {' '.join(arguments)}", done.stdout + done.stderr)
+    environment = {**os.environ, "COLUMNS": str(WIDTH)}
+    output, errors = io.StringIO(), io.StringIO()
+    in_process.run([*arguments], directory, environment, output, errors)
+    return printed(f"mirrorfleet {' '.join(arguments)}", output.getvalue() + errors.getvalue())
 
 
 def printed(command: str, text: str, width: int = WIDTH) -> str:

@@ -63,16 +63,17 @@ def test_pages_and_headings_that_messages_name_exist(capsys: pytest.CaptureFixtu
 def grep(pattern: str) -> list[str]:
     """Return what matches in the code, once each."""
     command = ["git", "grep", "-hoE", pattern, "--", *CODE]
-    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=120).stdout
     return sorted(set(found.splitlines()))
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_without_another_server(tmp_path: Path) -> None:
     config = (ROOT / "zensical.toml").read_text("utf-8")
     (tmp_path / "zensical.toml").write_text(config)
     shutil.copytree(DOCS, tmp_path / "docs")
     command = [str(ROOT / ".venv/bin/zensical"), "build", "--strict"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     built = sorted((tmp_path / ".site").rglob("*.html"))
     assert len(built) > len(DOCS_PAGES)

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from mirrorfleet import fleet
-from mirrorfleet.config.claude_settings import release, releases
+from mirrorfleet.config.claude_settings import read, release, releases
+from mirrorfleet.config.client_ids import TIERS
 from mirrorfleet.data import table
-from tools.claude_settings import changes, main, schema
+from mirrorfleet.locking import report
+from mirrorfleet.locking.claude_settings import schema, written
 
 # Code like that of a bundler: short names, and strings with brackets. Two modules with exports at
 # their ends; both use some local names for different things.
@@ -34,12 +36,14 @@ hooks:()=>ye(()=>nE(F(Ev),A(Hk()))).describe("Commands"),level:()=>F(Me),
 voice:()=>c({start:n().regex(/^[)"]$/).optional(),...later}).optional(),
 minimumVersion:()=>n().optional()}}
 var t=process.env.CLAUDE_CODE_LATE,y=["BASH_TIMEOUT","CLAUDE_A","CLAUDE_B","CLAUDE_C"],z=NOT_ONE;
-export{s};""".replace(b"\n", b"")
+var catalog={models:[{id:"x",capabilities:["effort","adaptive_thinking","mid_conv_system"]}],
+aliases:{opus:{default:"claude-opus-9",per_provider:{bedrock:"y"}},haiku:{default:"claude-haiku-9",
+per_provider:{}}}};export{s};""".replace(b"\n", b"")
 
 
-def package(path: Path, bundle: bytes) -> Path:
+def package(path: Path, bundle: bytes, version: str = "9.9.9") -> Path:
     with tarfile.open(path, "w:gz") as archive:
-        about = json.dumps({"version": "9.9.9"}).encode()
+        about = json.dumps({"version": version}).encode()
         for name, content in (("claude", bundle), ("package.json", about)):
             entry = tarfile.TarInfo(f"package/{name}")
             entry.size = len(content)
@@ -120,36 +124,45 @@ HOOKS = {
 }
 
 
+def test_models_and_capabilities_are_extracted_from_the_client(tmp_path: Path) -> None:
+    found = schema(package(tmp_path / "client.tgz", BUNDLE))
+    assert found["ids"] == {"opus": "claude-opus-9", "haiku": "claude-haiku-9"}
+    assert found["capabilities"] == ["adaptive_thinking", "effort", "mid_conv_system"]
+
+
+@pytest.mark.parametrize("part", [b"],aliases:", b'"adaptive_thinking"'])
+def test_a_client_of_another_layout_is_reported(tmp_path: Path, part: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot be found"):
+        schema(package(tmp_path / "client.tgz", BUNDLE.replace(part, b"")))
+
+
 def test_changes_between_two_releases(tmp_path: Path) -> None:
     later = BUNDLE.replace(b"theme:", b"colours:").replace(b"CLAUDE_A", b"CLAUDE_D")
-    later = later.replace(b'"stable"]', b'"stable","rc"]')
-    old, new = (
-        schema(package(tmp_path / f"{number}.tgz", bundle))
-        for number, bundle in enumerate((BUNDLE, later))
-    )
-    assert list(changes(old, new)) == [
-        '~ autoUpdatesChannel {"enum": ["latest", "stable"]} -> '
-        '{"enum": ["latest", "stable", "rc"]}',
-        "+ colours {}",
-        "- theme",
-        "- env.CLAUDE_A",
-        "+ env.CLAUDE_D",
+    later = later.replace(b'"stable"]', b'"stable","rc"]').replace(b"opus-9", b"opus-10")
+    later = later.replace(b"minimumVersion:()=>n()", b"minimumVersion:()=>P()")
+    later = later.replace(b'"mid_conv_system"', b'"mid_conv_text"')
+    releases = []
+    for number, bundle in enumerate((BUNDLE, later)):
+        path = tmp_path / f"{number}.json"
+        path.write_text(written(schema(package(tmp_path / f"{number}.tgz", bundle))))
+        known = read(path)
+        assert known is not None
+        releases.append(known)
+    old, new = releases
+    assert list(report.client(old, new)) == [
+        "settings: new colours; gone theme",
+        "setting autoUpdatesChannel: new rc",
+        "setting minimumVersion: accepts values of another type",
+        "variables: new CLAUDE_D; gone CLAUDE_A",
+        "capabilities: new mid_conv_text; gone mid_conv_system",
+        "model of the tier opus: claude-opus-9 -> claude-opus-10; gateways route it once a group "
+        "has this release",
     ]
-    assert list(changes(old, old)) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["9.9.9"], "9.9.9: there is no lock file: run `bin/lock claude 9.9.9`."),
-        (["no.tgz"], "no.tgz: cannot be read as a package of the client"),
-    ],
-)
-def test_a_package_that_cannot_be_read_is_reported(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 1
-    assert message in capsys.readouterr().err
+    assert list(report.client(old, old)) == []
+    assert any(
+        "capabilities that Mirrorfleet writes" in line and "mid_conv_system" in line
+        for line in report.gone_from_client(new)
+    )
 
 
 @pytest.mark.parametrize("version", releases())
@@ -160,6 +173,8 @@ def test_every_release_knows_the_derived_settings(version: str) -> None:
     assert set(derived["settings"]) <= known.settings.keys()
     in_capitals = {name for name in derived["env"] if name.isupper()}
     assert in_capitals <= known.environment
+    assert list(report.gone_from_client(known)) == []
+    assert list(known.ids) == list(TIERS)
     for level in table("claude_privacy").values():
         assert set(level.get("settings", {})) <= derived["settings"].keys()
         assert set(level.get("env", {})) <= derived["env"].keys()

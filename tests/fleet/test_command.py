@@ -45,6 +45,7 @@ def loaded(*arguments: str, **variables: str) -> set[str]:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
+        timeout=120,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return set(done.stdout.rpartition("modules:")[2].split())
@@ -68,13 +69,40 @@ def test_help_and_completion_import_no_command() -> None:
     assert of_the_package(loaded(**COMPLETION)) == ENTRY
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_command_imports_only_its_own_module(name: str) -> None:
-    modules = loaded(name, "--help")
+HELPS = """\
+import os, sys
+import jinja2, jsonschema, packaging.requirements, rich.console, yaml  # these take the time
+from mirrorfleet.cli.main import run
+for name in sys.argv[1:]:
+    if not os.fork():
+        sys.argv[1:] = name, "--help"
+        try: run()
+        finally: print("modules:", name, *sys.modules, flush=True)
+    os.wait()
+"""
+"""A program that runs `--help` of commands, each in a process that has imported none before."""
+
+
+@pytest.mark.slow
+def test_a_command_imports_only_its_own_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HELPS, *NAMES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = (line.split()[1:] for line in done.stdout.splitlines() if line.startswith("modules:"))
+    modules = {name: set(imported) for name, *imported in lines}
     places = ("mirrorfleet.cli", "mirrorfleet.cli.live")
-    commands = {each for each in NAMES if any(f"{place}.{each}" in modules for place in places)}
-    assert commands == {name}
-    assert not {"pyinfra", "gevent", "paramiko"} & modules
+    files = {each: "import_" if each == "import" else each for each in NAMES}  # no keyword
+    commands = {
+        name: {each for each in NAMES if any(f"{place}.{files[each]}" in found for place in places)}
+        for name, found in modules.items()
+    }
+    assert commands == {name: {name} for name in NAMES}
+    assert not [name for name in NAMES if {"pyinfra", "gevent", "paramiko"} & modules[name]]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
@@ -177,6 +205,7 @@ def test_a_closed_pipe_ends_the_command_silently(arguments: tuple[str, ...]) -> 
             stdout=closed,
             stderr=subprocess.PIPE,
             text=True,
+            timeout=120,
         )
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -247,7 +276,8 @@ def test_no_fleet_file_is_a_usage_error(
         2,
         "",
         "mirrorfleet check: no file in . or inventories/ has 'version: 1': "
-        "name the fleet file, as in `mirrorfleet check FILE`.",
+        "name the fleet file, as in `mirrorfleet check FILE`, or write one: `mirrorfleet init`, "
+        "or for this machine alone `mirrorfleet init --local`.",
     )
 
 

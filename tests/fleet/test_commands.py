@@ -12,6 +12,7 @@ import pytest
 
 from mirrorfleet import __version__, fleet, terminal
 from mirrorfleet.cli.main import main
+from mirrorfleet.cli.pages import editor_schema
 from mirrorfleet.config.schema import SCHEMA, resolve
 from mirrorfleet.planning.explain import values
 
@@ -187,7 +188,7 @@ def test_init_writes_a_repository_that_passes_the_check(
     first = path.read_text("utf-8").splitlines()[0]
     schema = path.parent / first.split("$schema=")[1]
     assert schema.resolve() == (tmp_path / "schemas/fleet.schema.json").resolve()
-    assert schema.read_text("utf-8") == SCHEMA.read_text("utf-8")
+    assert schema.read_text("utf-8") == editor_schema.text()
     module = path.with_suffix(".py").read_text("utf-8")
     assert module == (ROOT / "inventories" / "prod.py").read_text("utf-8").replace("prod", "team")
     # The tests run in a source tree, which has no URL: a bare name could be another project's.
@@ -228,6 +229,7 @@ def test_init_takes_a_directory_and_a_name(
         ("--reference", "fleet-file.md"),
         ("--families", "models.md"),
         ("--commands", "cli.md"),
+        ("--matrix", "matrix.md"),
     ],
 )
 def test_generated_pages_are_up_to_date(
@@ -256,9 +258,11 @@ def test_every_key_of_the_schema_is_described() -> None:
     assert sorted(set(missing) - set(conditions)) == []
 
 
-def test_the_schema_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_for_editors_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out == SCHEMA.read_text("utf-8")
+    printed = json.loads(capsys.readouterr().out)
+    keys = json.loads(SCHEMA.read_text("utf-8"))["properties"].keys()
+    assert printed["properties"].keys() == keys
 
 
 def test_show_imports_neither_pyinfra_nor_roles() -> None:
@@ -267,7 +271,12 @@ def test_show_imports_neither_pyinfra_nor_roles() -> None:
         f"assert main(['show', {str(PROD)!r}, '--json']) == 0; print(*sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "mirrorfleet.planning.explain" in loaded

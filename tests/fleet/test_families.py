@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,27 +13,20 @@ from mirrorfleet.checks.vllm.parsers import close_name, family_of
 from mirrorfleet.data import table
 from tests.lab import families as golden
 
+ROOT = Path(__file__).parents[2]
 FAMILIES: dict[str, dict[str, Any]] = table("families")
 SOURCES = {"tools", "reasoning", "recipes", "vendor", "registry"}
 CASES = golden.cases()
 
-# Parsers of vLLM that no family uses, each with the reason.
-WITHOUT_FAMILY = {
-    "qwen3_json": "another name of hermes",
-    "minimax_m2_append_think": "leaves thinking in the text",
-    "hf": "needs a template in the tokenizer, which no known model of a family has",
-    "holo2": "vLLM's pages have no parser of its tool calls",
-    "cohere_command4": "needs cohere-melody, and vLLM's pages have no model",
-}
+RELEASES = sorted(path.stem for path in (ROOT / "mirrorfleet/data/vllm_known").glob("*.yml"))
 
 
-def test_every_family_has_parsers_of_vllm() -> None:
-    known = table("vllm_parsers")
-    for kind in ("tool", "reasoning"):
-        key = f"{kind}_parser"
-        used = {family[key] for family in FAMILIES.values() if key in family}
-        assert used <= set(known[kind])
-        assert set(known[kind]) - used <= WITHOUT_FAMILY.keys()
+@pytest.mark.parametrize("kind", ["tool", "reasoning"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_release_of_vllm_has_the_parsers_of_families(release: str, kind: str) -> None:
+    known = table(f"vllm_known/{release}")[f"{kind}_parsers"]
+    used = {family[key] for family in FAMILIES.values() if (key := f"{kind}_parser") in family}
+    assert used <= set(known)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

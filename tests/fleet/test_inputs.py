@@ -29,10 +29,10 @@ MEMORY = 1024**3
 """Most bytes of memory for a check; a small fleet takes a tenth."""
 
 
-def check(path: Path) -> subprocess.CompletedProcess[str]:
+def check(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Run the check in its own process, with limits of time and memory."""
     return subprocess.run(
-        [sys.executable, "-m", "mirrorfleet", "check", str(path)],
+        [sys.executable, "-m", "mirrorfleet", "check", *map(str, paths)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -55,23 +55,26 @@ def pipe(tmp_path: Path) -> Path:
 
 
 def test_a_pipe_or_a_device_as_fleet_file(pipe: Path) -> None:
-    for path, kind in (
-        (pipe, "pipe"),
-        (Path("/dev/zero"), "device"),
-        (Path("/dev/full"), "device"),
-    ):
-        done = check(path)
-        assert done.returncode == 1
-        assert done.stderr == f"{path}: Not a regular file but a {kind}. Use a regular file.\n"
+    kinds = {pipe: "pipe", Path("/dev/zero"): "device", Path("/dev/full"): "device"}
+    done = check(*kinds)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{path}: Not a regular file but a {kind}. Use a regular file."
+        for path, kind in kinds.items()
+    ]
 
 
 def test_a_pipe_or_a_device_as_include(tmp_path: Path, pipe: Path) -> None:
-    for other, kind in ((str(pipe), "pipe"), ("/dev/zero", "device")):
-        path = tmp_path / "fleet.yml"
+    kinds = {str(pipe): "pipe", "/dev/zero": "device"}
+    paths = [tmp_path / f"fleet-{number}.yml" for number in range(len(kinds))]
+    for path, other in zip(paths, kinds, strict=True):
         path.write_text(f"include: {other}\n")
-        done = check(path)
-        assert done.returncode == 1
-        assert done.stderr == f"{other}: Not a regular file but a {kind}. Use a regular file.\n"
+    done = check(*paths)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{other}: Not a regular file but a {kind}. Use a regular file."
+        for other, kind in kinds.items()
+    ]
 
 
 def test_a_pipe_or_a_device_as_modelfile(tmp_path: Path, pipe: Path) -> None:
@@ -82,14 +85,17 @@ def test_a_pipe_or_a_device_as_modelfile(tmp_path: Path, pipe: Path) -> None:
     config["models"][name].pop("digest", None)
     weights = tmp_path / "of-a-pipe.modelfile"
     weights.write_text(f"FROM {pipe}\n".replace(str(pipe), "./pipe"))
+    paths: list[Path] = []
     for other in (str(pipe), "/dev/zero", str(weights)):
         config["models"][name]["weights"] = {"modelfile": other}
-        path = tmp_path / "fleet.yml"
-        path.write_text(yaml.safe_dump(config))
-        done = check(path)
-        assert done.returncode == 1
-        assert "Not a regular file but a" in done.stderr
-        assert "Traceback" not in done.stderr
+        paths.append(tmp_path / f"fleet-{len(paths)}.yml")
+        paths[-1].write_text(yaml.safe_dump(config))
+    done = check(*paths)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for path in paths:
+        lines = [line for line in done.stderr.splitlines() if line.startswith(f"{path}:")]
+        assert any("Not a regular file but a" in line for line in lines), path
 
 
 def test_a_huge_fleet_file(tmp_path: Path) -> None:
@@ -180,15 +186,18 @@ def test_a_symbolic_link_to_itself(tmp_path: Path) -> None:
     assert errors(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
 
 
+NO_FILE = " Correct the name, or write a first fleet file: mirrorfleet init."
+
+
 def test_a_missing_file_has_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "prod.yml").write_text("")
-    for name, fix in (("pord.yml", " Did you mean 'prod.yml'?"), ("x/nope.yml", "")):
+    for name, fix in (("pord.yml", " Did you mean 'prod.yml'?"), ("x/nope.yml", NO_FILE)):
         path = tmp_path / name
         assert main(["check", str(path)]) == 1
         printed = capsys.readouterr()
         assert (printed.out, printed.err) == ("", f"{path}: No such file or directory.{fix}\n")
     main(["check", "--github", str(path)])
-    assert capsys.readouterr().err == f"::error file={path}::No such file or directory.\n"
+    assert capsys.readouterr().err == f"::error file={path}::No such file or directory.{NO_FILE}\n"
     main(["check", "--json", str(path)])
     [result] = json.loads(capsys.readouterr().out)
     assert result["problems"][0]["line"] is None

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.2.yml"
+KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.12.yml"
 
 # The environment's Python prints the known settings; a real environment takes minutes to install.
 UV = f"""\
@@ -29,17 +29,23 @@ esac
 
 LOCK = """\
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from tools import lock
-lock.UV = Path("uv").resolve()
-lock.litellm_models.price_list = lambda *_: b"{}"  # of a wheel that no registry has
+sys.path.append({root!r})
+from mirrorfleet.cli.main import main
+from mirrorfleet.locking import litellm_models, python_releases, resolve
+from tests.fleet.conftest import vllm_wheel
+resolve.BESIDE = Path("uv").resolve()
+litellm_models.price_list = lambda *_: b"{{}}"  # of a wheel that no registry has
+python_releases.wheel = lambda *_: nullcontext(vllm_wheel())
+sys.exit(main(["lock", *{release!r}]))
 """
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a copy of the source tree for `bin/lock` and `mirrorfleet check`."""
-    for name in ("mirrorfleet", "roles", "deploys", "tools", "schemas"):
+    """Return a copy of the source tree for `mirrorfleet lock` and `mirrorfleet check`."""
+    for name in ("mirrorfleet", "roles", "deploys", "bin", "schemas"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
     (tmp_path / "uv").write_text(UV)
@@ -52,13 +58,15 @@ def tree(tmp_path: Path) -> Path:
 def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
 
 def pin(tree: Path, *release: str) -> None:
-    done = run(tree, "-c", f"{LOCK}sys.exit(lock.main({list(release)!r}))")
+    done = run(tree, "-c", LOCK.format(root=str(ROOT), release=list(release)))
     assert done.returncode == 0, done.stderr
 
 
@@ -89,8 +97,8 @@ def test_a_release_of_litellm_without_known_settings(tree: Path) -> None:
     done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
     assert done.returncode == 1
     [error] = [line for line in done.stderr.splitlines() if "warning" not in line]
-    assert "gateway.version: is 1.200.0, whose settings are not known here" in error
-    assert error.endswith("Generate it: .venv/bin/python -m tools.litellm_environment 1.200.0")
+    assert "gateway.version: is 1.200.0, whose settings, callbacks and strategies are not" in error
+    assert error.endswith("Generate it: `mirrorfleet lock litellm 1.200.0`")
 
 
 @pytest.mark.slow
@@ -100,21 +108,24 @@ def test_an_engine_with_a_new_release_of_vllm(tree: Path) -> None:
         "version": "0.40.0",
         "build": "cpu",
         "tensor_parallel": None,
-        "arguments": {"block-size": 32},
+        "arguments": {"option-7": 32},
+        "family": None,
+        "tool_parser": "tool_7",
     }
     done = check(tree, "bad/base/whole.yml", models={"coder": coder})
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_clients_with_a_new_release_of_claude_code(tree: Path) -> None:
     locks = tree / "roles/claude/locks"
-    lock = (locks / "2.1.330.json").read_text("utf-8")  # as bin/lock writes it
-    (locks / "2.1.340.json").write_text(lock.replace("2.1.330", "2.1.340"))
-    team: dict[str, object] = {"version": "2.1.340"}
+    lock = (locks / "2.1.330.json").read_text("utf-8")  # as `mirrorfleet lock` writes it
+    (locks / "9.9.9.json").write_text(lock.replace("2.1.330", "9.9.9"))
+    team: dict[str, object] = {"version": "9.9.9"}
     done = check(tree, "bad/base/whole.yml", developers={"team": team})
     assert done.returncode == 0, done.stderr
     refused = check(
         tree, "bad/base/whole.yml", developers={"team": {**team, "settings": {"theme": "dark"}}}
     )
     assert refused.returncode == 1
-    assert "run `python -m tools.claude_settings 2.1.340` to add it." in refused.stderr
+    assert "run `mirrorfleet lock claude 9.9.9` to add it." in refused.stderr

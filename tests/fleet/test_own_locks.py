@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mirrorfleet import fleet, lock_folders
+from mirrorfleet.data import proposed
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.planning.vllm import VllmPlan
 from tests.engines.echo.engine import Echo
+from tests.fleet.conftest import Own
 
 BASE = Path(__file__).parent / "bad/base/whole.yml"
 SHIPPED = lock_folders.SHIPPED
 HASH = f"--hash=sha256:{'0' * 64}"
 SHA512 = f"sha512-{'A' * 86}=="
-
-Own = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Own:
-    """Return a function that writes a lock file of the project, at a path below locks/."""
-
-    def write(name: str, text: str) -> Path:
-        path = tmp_path / "locks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return a fleet file in inventories/ that includes the base."""
-    (tmp_path / "inventories").mkdir()
-    return tmp_path / "inventories/prod.yml"
 
 
 def load(path: Path, **changed: str) -> fleet.FleetPlan:
@@ -62,14 +41,13 @@ def pinned(role: str, name: str, old: str, new: str) -> str:
 
 
 def litellm(release: str) -> str:
-    return pinned("litellm", "1.106.2.txt", "litellm==1.106.2", f"litellm=={release}")
+    return pinned("litellm", "1.106.12.txt", "litellm==1.106.12", f"litellm=={release}")
 
 
 def test_a_release_of_litellm_that_is_not_shipped(own: Own, path: Path) -> None:
     gateway = "{version: 1.300.0}"
-    assert "no lock file. Write 1.106.1 or 1.106.2, or add locks/litellm/1.300.0.txt." in refused(
-        path, gateway=gateway
-    )
+    fix = f"Write {proposed('litellm')}, or add locks/litellm/1.300.0.txt."
+    assert f"no lock file. {fix}" in refused(path, gateway=gateway)
     lock = own("litellm/1.300.0.txt", litellm("1.300.0"))
     planned = load(path, gateway=gateway)
     gateways = [host.gateway for host in planned.hosts.values() if host.gateway]
@@ -77,7 +55,7 @@ def test_a_release_of_litellm_that_is_not_shipped(own: Own, path: Path) -> None:
     [warning] = planned.fleet.warnings
     assert warning.text == (
         "gateway.version: is 1.300.0, whose settings, callbacks and strategies are not known "
-        "here: their names are not checked. Compare them with its release notes."
+        "here: their names are not checked. Run `mirrorfleet lock litellm 1.300.0` to write them."
     )
 
 
@@ -90,7 +68,11 @@ def test_a_release_of_vllm_that_is_not_shipped(own: Own, path: Path) -> None:
     planned = load(path, models=models)
     engines = [engine for host in planned.hosts.values() for engine in host.engines_of(VllmPlan)]
     assert {engine.lock for engine in engines} == {lock}
-    assert planned.fleet.warnings == ()
+    [warning] = planned.fleet.warnings
+    assert warning.text == (
+        "models.coder.version: is 0.99.0, whose options, parsers and variables are not known "
+        "here: their names are not checked. Run `mirrorfleet lock vllm 0.99.0-cpu` to write them."
+    )
 
 
 def test_an_own_engine_has_lock_files_too(
@@ -113,7 +95,7 @@ def test_a_release_of_claude_code_that_is_not_shipped(own: Own, path: Path) -> N
     [warning] = planned.fleet.warnings
     assert warning.text == (
         "developers.team.settings: are not checked: Mirrorfleet does not know Claude Code 2.9.9. "
-        "Compare them with its documentation; known releases are 2.1.330."
+        "Run `mirrorfleet lock claude 2.9.9` to add it."
     )
 
 
@@ -127,14 +109,14 @@ def test_derived_settings_of_an_unknown_release_are_refused(own: Own, path: Path
 
 
 def test_an_own_lock_file_wins_over_the_shipped_one(own: Own, path: Path) -> None:
-    shipped = SHIPPED / "litellm/locks/1.106.2.txt"
+    shipped = SHIPPED / "litellm/locks/1.106.12.txt"
     assert lock_of(path) == shipped
-    lock = own("litellm/1.106.2.txt", shipped.read_text("utf-8"))
+    lock = own("litellm/1.106.12.txt", shipped.read_text("utf-8"))
     assert lock_of(path) == lock
 
 
 def lock_of(path: Path) -> Path:
-    hosts = load(path, gateway="{version: 1.106.2}").hosts.values()
+    hosts = load(path, gateway="{version: 1.106.12}").hosts.values()
     [lock] = {host.gateway.lock for host in hosts if host.gateway}
     return lock
 
@@ -142,7 +124,7 @@ def lock_of(path: Path) -> Path:
 def test_own_lock_files_are_found_from_any_directory(
     own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = own("litellm/1.106.2.txt", litellm("1.106.2"))
+    lock = own("litellm/1.106.12.txt", litellm("1.106.12"))
     for directory in (path.parents[1], path.parent, Path("/")):
         monkeypatch.chdir(directory)
         assert lock_of(Path(os.path.relpath(path))) == lock
@@ -151,27 +133,31 @@ def test_own_lock_files_are_found_from_any_directory(
     link = path.parents[1] / "elsewhere/with/fleet.yml"
     link.parent.mkdir(parents=True)
     link.symlink_to(beside)
-    assert fleet.load(link).locks.path("litellm", "1.106.2") == lock
+    assert fleet.load(link).locks.path("litellm", "1.106.12") == lock
 
 
-WITHOUT_HASH = "litellm==1.106.2 \\\n"
+WITHOUT_HASH = "litellm==1.106.12 \\\n"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (WITHOUT_HASH, 1, "'litellm==1.106.2' has no hash. Generate it with"),
+        (WITHOUT_HASH, 1, "'litellm==1.106.12' has no hash. Generate it with"),
         (f"# one\nlitellm>=1 \\\n    {HASH}\n", 2, "'litellm>=1' is not a pin such as"),
         (f"litellm==1.* \\\n    {HASH}\n", 1, "'litellm==1.*' is not a pin such as"),
         (f"litellm=1 \\\n    {HASH}\n", 1, "'litellm=1' is not a pin such as"),
         (f"a==1 \\\n    {HASH}\n-r other.txt\n", 3, "'-r other.txt' is not a pin such as"),
-        ("litellm==1.106.2 \\\n    --hash=md5:00\n", 1, "has the invalid hash 'md5:00'."),
-        (f"a==1 \\\n    {HASH}\nlitellm==1.106.1 \\\n    {HASH}\n", 3, "pins litellm 1.106.1, but"),
-        (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.106.2."),
-        ("", 0, "does not pin litellm. Pin litellm==1.106.2."),
-        (f"# index: a\nlitellm==1.106.2 \\\n    {HASH}\n", 1, "'# index: a' is not an index."),
+        ("litellm==1.106.12 \\\n    --hash=md5:00\n", 1, "has the invalid hash 'md5:00'."),
         (
-            f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.106.2 \\\n    {HASH}\n",
+            f"a==1 \\\n    {HASH}\nlitellm==1.106.11 \\\n    {HASH}\n",
+            3,
+            "pins litellm 1.106.11, but",
+        ),
+        (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.106.12."),
+        ("", 0, "does not pin litellm. Pin litellm==1.106.12."),
+        (f"# index: a\nlitellm==1.106.12 \\\n    {HASH}\n", 1, "'# index: a' is not an index."),
+        (
+            f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.106.12 \\\n    {HASH}\n",
             1,
             "pins h11 0.14.0, which must not be installed: CVE-2025-43859",
         ),
@@ -185,11 +171,11 @@ def test_an_invalid_lock_file_is_refused_with_its_line(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own("litellm/1.106.2.txt", text)
+    own("litellm/1.106.12.txt", text)
     monkeypatch.chdir(path.parents[1])
-    [error] = refused(path, gateway="{version: 1.106.2}").splitlines()
+    [error] = refused(path, gateway="{version: 1.106.12}").splitlines()
     at = f":{line}" if line else ""
-    assert error.startswith(f"locks/litellm/1.106.2.txt{at}: ")
+    assert error.startswith(f"locks/litellm/1.106.12.txt{at}: ")
     assert message in error
     assert error.endswith((".", "`."))
 
@@ -233,10 +219,10 @@ def test_an_invalid_lock_file_of_claude_code(
 def test_a_lock_file_that_is_not_utf_8(
     own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own("litellm/1.106.2.txt", "").write_bytes(b"a\n\xff\n")
+    own("litellm/1.106.12.txt", "").write_bytes(b"a\n\xff\n")
     monkeypatch.chdir(path.parents[1])
-    assert refused(path, gateway="{version: 1.106.2}") == (
-        "locks/litellm/1.106.2.txt: Not UTF-8 in line 2. Save the file as UTF-8."
+    assert refused(path, gateway="{version: 1.106.12}") == (
+        "locks/litellm/1.106.12.txt: Not UTF-8 in line 2. Save the file as UTF-8."
     )
 
 
@@ -245,15 +231,15 @@ def test_every_shipped_lock_file_is_a_valid_own_one(own: Own, path: Path) -> Non
         for lock in (SHIPPED / role / "locks").iterdir():
             if lock.suffix != ".in":
                 own(f"{role}/{lock.name}", lock.read_text("utf-8"))
-    for version in ("1.106.1", "1.106.2"):
+    for version in ("1.106.11", "1.106.12"):
         assert load(path, gateway=f"{{version: {version}}}").fleet.warnings == ()
 
 
 def test_comments_of_uv_are_not_pins(own: Own, path: Path) -> None:
-    lock = litellm("1.106.2").replace("\nanyio==", "\n    # via httpx\nanyio==")
-    own("litellm/1.106.2.txt", lock)
+    lock = litellm("1.106.12").replace("\nanyio==", "\n    # via httpx\nanyio==")
+    own("litellm/1.106.12.txt", lock)
     assert "# via" in lock
-    assert load(path, gateway="{version: 1.106.2}").fleet.warnings == ()
+    assert load(path, gateway="{version: 1.106.12}").fleet.warnings == ()
 
 
 def test_unused_lock_files_are_not_checked(own: Own, path: Path) -> None:

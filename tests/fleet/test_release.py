@@ -25,8 +25,10 @@ def release(directory: Path, changelog: str) -> str:
     (directory / "CHANGELOG.md").write_text(changelog)
     author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
     for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "first"), ("tag", "v0.2.0")):
-        subprocess.run(["git", *author, *command], cwd=directory, check=True)
-    done = subprocess.run(["bin/release"], cwd=directory, capture_output=True, text=True)
+        subprocess.run(["git", *author, *command], cwd=directory, check=True, timeout=120)
+    done = subprocess.run(
+        ["bin/release"], cwd=directory, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 1
     return done.stderr
 

@@ -27,7 +27,8 @@ def test_another_release_reports_only_that(tmp_path: Path) -> None:
         fleet.load(path)
     assert str(error.value) == (
         f"{path}:1: requires: is '>=99.1,<100', but this is Mirrorfleet {__version__}. "
-        "Install a release in that range: pip install 'mirrorfleet>=99.1,<100'."
+        "Install a release in that range, such as the one in requirements.txt: pip install -r "
+        "requirements.txt."
     )
 
 

@@ -13,6 +13,7 @@ import yaml
 from mirrorfleet import fleet
 from mirrorfleet.cli.main import main
 from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.data import table
 from mirrorfleet.engines.vllm import sizing, weights_size
 from mirrorfleet.engines.vllm.memory import GIB
 from tests.standins.hub import Hub, running
@@ -136,7 +137,7 @@ hosts:
 models:
   old: {{engine: vllm, version: 0.32.0, weights: {{path: /srv/old}}, family: qwen3-coder,
          hosts: [gpu-a], context: 65536, output: 8192, api_key: {{env: K}}}}
-gateway: {{hosts: [gw], version: 1.106.2, master_key: {{env: M}}}}
+gateway: {{hosts: [gw], version: 1.106.12, master_key: {{env: M}}}}
 aliases: {{opus: old, sonnet: old, haiku: old}}
 keys: {{root: {{env: R}}}}
 developers: {{team: {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.330}}}}
@@ -198,7 +199,7 @@ def test_the_yaml_for_a_repository_passes_the_check(
     models = output.partition("For the fleet file:\n")[2]
     assert yaml.safe_load(models)["models"]["qwen3-coder-30b-a3b-instruct"] == {
         "engine": "vllm",
-        "version": "0.32.0",
+        "version": table("releases")["vllm"],
         "weights": CODER,
         "revision": REVISION,
         "family": "qwen3-coder",

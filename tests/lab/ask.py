@@ -2,7 +2,8 @@
 
     python -m tests.lab.ask
 
-Ask through each gateway: once for an answer, once for a tool call.
+Ask once for an answer, and once for a tool call, with the settings on the host: through the load
+balancer with TLS, a gateway and the engine.
 """
 
 import json
@@ -13,10 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import keys
-from .hosts import BY_NAME, Host
 
 DEVELOPER = "ada"
-PORT = 4000
 QUESTION = "What does Mirrorfleet do?"
 TASK = "Please leave a note."
 NOTE = "mirrorfleet-note.txt"
@@ -31,14 +30,9 @@ class Turn:
     succeeded: bool
 
 
-def claude(prompt: str, gateway: Host, *, tools: str = "") -> Turn:
-    """Run one headless turn of the real client on `dev` through a gateway.
-
-    Use the settings on the host; override only the gateway's address.
-    """
-    settings = {"env": {"ANTHROPIC_BASE_URL": f"http://{gateway.address}:{PORT}"}}
+def claude(prompt: str, *, tools: str = "") -> Turn:
+    """Run one headless turn of the real client on `dev`, with the settings on the host."""
     command = ["claude", "-p", prompt, "--output-format", "stream-json", "--verbose"]
-    command += ["--settings", json.dumps(settings)]
     if tools:
         command += ["--allowedTools", tools]
     return _turn(as_developer(*command))
@@ -77,18 +71,16 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    """Print a question, a task and their answers through each gateway; return 0 if all succeed."""
-    succeeded = True
-    for name in ("gw-1", "gw-2"):
-        gateway = BY_NAME[name]
-        print(f"\n{DEVELOPER}@dev -> LiteLLM on {name} -> vLLM on gpu", flush=True)
-        succeeded &= _show(QUESTION, claude(QUESTION, gateway))
-        succeeded &= _show(TASK, claude(TASK, gateway, tools="Bash"))
-        note = as_developer("cat", NOTE)
-        print(f"    {NOTE} on dev: {note.stdout.strip() or note.stderr.strip()}", flush=True)
-        succeeded &= note.returncode == 0
-        as_developer("rm", "-f", NOTE)
-    return 0 if succeeded else 1
+    """Print a question, a task and their answers; return 0 if both succeed."""
+    print(
+        f"\n{DEVELOPER}@dev -> HAProxy on gw-1 -> LiteLLM on gw-1, gw-2 -> vLLM on gpu", flush=True
+    )
+    succeeded = _show(QUESTION, claude(QUESTION))
+    succeeded &= _show(TASK, claude(TASK, tools="Bash"))
+    note = as_developer("cat", NOTE)
+    print(f"    {NOTE} on dev: {note.stdout.strip() or note.stderr.strip()}", flush=True)
+    as_developer("rm", "-f", NOTE)
+    return 0 if succeeded and note.returncode == 0 else 1
 
 
 def _show(prompt: str, turn: Turn) -> bool:

@@ -1,16 +1,16 @@
-"""Files that inventories/lab.yml refers to: the lab's keys and the weights of its model.
+"""Files that inventories/lab.yml refers to: keys, certificates, and the weights of its model.
 
     python -m tests.lab.inputs
 
-Keys are generated once and kept. The weights are written on each run, in under a second, with the
-same bytes unless tiny_model.py has changed.
+Keys and certificates are generated once and kept. The weights are written on each run, in under a
+second, with the same bytes unless tiny_model.py has changed.
 """
 
 import os
 import secrets
 import sys
 
-from . import paths, tiny_model
+from . import certificates, paths, tiny_model
 
 KEYS = ("engine", "master", "developers")
 
@@ -24,6 +24,7 @@ def main() -> int:
         path = directory / name
         if not path.exists():
             path.write_text(f"sk-{secrets.token_hex(24)}\n")
+    certificates.write()
     tiny_model.write(paths.ACCESS / "weights" / "tiny")
     return 0
 

@@ -193,6 +193,12 @@ def requests(lines: list[str]) -> list[str]:
     return [found[1] for line in lines if (found := pattern.search(line))]
 
 
+def turns(lines: list[str]) -> list[str]:
+    """Return the status of each turn of a developer on `dev` in the load balancer's log."""
+    pattern = re.compile(rf'^{BY_NAME["dev"].address} POST "/v1/messages" (\d+) ')
+    return [found[1] for line in lines if (found := pattern.search(line))]
+
+
 def processes() -> Iterator[str]:
     """Yield the command line of every process on this machine and in its guests."""
     for process in Path("/proc").iterdir():

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import load, look, paths
+from tests.lab.certificates import TLS
 from tests.lab.hosts import BY_NAME
 from tests.lab.load import Load
 
 FLEET = Path(__file__).parent / "long" / "rolling.yml"
-TLS = paths.ACCESS / "tls"
 LOAD_BALANCER = "extra-1"
 GATEWAYS = look.GATEWAYS
 UNIT = "mirrorfleet-litellm.service"
@@ -28,7 +28,7 @@ def certificate() -> None:
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
             *("-subj", "/CN=lb", "-addext", f"subjectAltName=IP:{address}"),
-            *("-keyout", "load_balancer.key", "-out", "load_balancer.pem"),
+            *("-keyout", "rolling.key", "-out", "rolling.pem"),
         ],
         cwd=TLS,
         check=True,
@@ -60,7 +60,7 @@ def steady(title: str) -> Iterator[Load]:
     """Run a load before, during and after the block, and print its summary."""
     address, key = str(BY_NAME[LOAD_BALANCER].address), look.secret("master")
     began = time.monotonic()
-    with load.steady(address, 443, key, "steady", str(TLS / "load_balancer.pem")) as turns:
+    with load.steady(address, 443, key, "steady", str(TLS / "rolling.pem")) as turns:
         time.sleep(8)
         yield turns
         time.sleep(8)

@@ -8,6 +8,7 @@ of a client have the keys of REQUESTS. After an intended change, write the file 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mirrorfleet.data import table
 from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.registry import engine_of
 from mirrorfleet.engines.vllm.thinking import defaults
-from mirrorfleet.roles.litellm.configuration import thinking_information
+from mirrorfleet.roles.litellm.deployments import thinking_information
 from mirrorfleet.roles.litellm.files.mirrorfleet_thinking import ARGUMENTS, translated
 
 Case = dict[str, Any]
@@ -36,6 +37,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 """The parameters of thinking that Claude Code sends; a level is sent with adaptive thinking."""
 
 
+@cache
 def golden() -> dict[str, dict[str, Any]]:
     """Return the content of the golden file."""
     found: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text("utf-8"))

@@ -3,12 +3,16 @@
     python -m tests.lab.tiny_model OUTPUT_DIR [LAYERS]
 
 The lab has no GPU and downloads no weights. Still, a real vLLM must serve a model that answers a
-real Claude Code and calls its tools, with the same result each time. This model has four replies:
+real Claude Code and calls its tools, with the same result each time. This model has these replies:
 
     plain    to anything else
     call     to "leave a note" from the developer, with a Bash tool in the request: a tool call
     done     to a tool result with the note
     failed   to any other tool result: an error, or a denied permission
+    search   to "search the web", with WebSearch in the request: a call of it
+    query    to a request for a search, which the client sends for WebSearch: a call
+    find     to "find a tool", with ToolSearch in the request: a call of it
+    seen     to the result of one of these three
 
 Two techniques make a language model give exactly these.
 
@@ -50,7 +54,15 @@ REPLIES = {
     ),
     "done": "Done: I left a note in mirrorfleet-note.txt with the Bash tool.",
     "failed": "The tool did not do what I asked for, so there is no new note.",
+    "seen": "I see the result, and go on from here.",
 }
+
+CALLS = {
+    "search": ("WebSearch", "mirrorfleet release"),
+    "query": ("litellm_web_search", "release of mirrorfleet"),
+    "find": ("ToolSearch", "select:WebSearch"),
+}
+"""Further calls with a query. Each has two tokens only: no token may be that of another reply."""
 END = "<|end|>"
 TURN = "<|turn|>"
 CONTEXT = 131072
@@ -62,6 +74,15 @@ GAIN = 16.0
 def pieces(reply: str) -> list[str]:
     """Cut a reply into its tokens: two words each, with tool call tags alone."""
     return re.findall(r"</?tool_call>|\s*[^\s<]+(?:\s+[^\s<]+)?", reply)
+
+
+def replies() -> dict[str, list[str]]:
+    """Return the tokens of each reply, by its cue."""
+    found = {cue: pieces(reply) for cue, reply in REPLIES.items()}
+    for cue, (tool, query) in CALLS.items():
+        start = f'<tool_call>\n{{"name": "{tool}", "arguments": {{"query":'
+        found[cue] = [start, f' "{query}"}}}}\n</tool_call>']
+    return found
 
 
 def build_tokenizer() -> Tokenizer:
@@ -77,8 +98,8 @@ def build_tokenizer() -> Tokenizer:
     sources = sorted((Path(np.__file__).parent / "lib").glob("*.py"))
     tokenizer.train_from_iterator((source.read_text("utf-8") for source in sources), trainer)
 
-    tokenizer.add_special_tokens([END, TURN, *(f"<|{cue}|>" for cue in REPLIES)])
-    all_pieces = [piece for reply in REPLIES.values() for piece in pieces(reply)]
+    tokenizer.add_special_tokens([END, TURN, *(f"<|{cue}|>" for cue in replies())])
+    all_pieces = [piece for reply in replies().values() for piece in reply]
     added = tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in all_pieces])
     if added != len(all_pieces):
         raise ValueError(
@@ -91,8 +112,8 @@ def build_weights(tokenizer: Tokenizer, layers: int) -> dict[str, np.ndarray]:
     """Return the weights with the table of successors, by name."""
     ids = tokenizer.get_vocab()
     successor: dict[int, int] = {}
-    for cue, reply in REPLIES.items():
-        tokens = [f"<|{cue}|>", *pieces(reply), END]
+    for cue, reply in replies().items():
+        tokens = [f"<|{cue}|>", *reply, END]
         successor |= pairwise(ids[token] for token in tokens)
     if len(successor) >= HIDDEN:
         raise ValueError(f"{len(successor)} tokens in the replies, but only {HIDDEN - 1} axes")

@@ -2,7 +2,7 @@
 
     python -m tests.litellm.environment    build it if it is missing, and print its directory
 
-The release is the newest with a lock file, or MIRRORFLEET_LITELLM.
+The release is the one that Mirrorfleet proposes, or MIRRORFLEET_LITELLM.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from packaging.version import Version
+from mirrorfleet.data import proposed
+from mirrorfleet.locking.litellm_environment import build
 
-from tools.litellm_environment import ROOT, build
-
-LOCKS = ROOT / "roles" / "litellm" / "locks"
-NEWEST = max((path.stem for path in LOCKS.glob("*.txt")), key=Version)
-LOCK = LOCKS / f"{os.environ.get('MIRRORFLEET_LITELLM', NEWEST)}.txt"
+ROOT = Path(__file__).parents[2]
+RELEASE = os.environ.get("MIRRORFLEET_LITELLM") or proposed("litellm")
+LOCK = ROOT / "roles/litellm/locks" / f"{RELEASE}.txt"
 
 
 def environment() -> Path:
     """Return the directory of the environment; each lock file has its own."""
-    return build(ROOT, LOCK)
+    return build(ROOT / ".venv", LOCK)
 
 
 if __name__ == "__main__":

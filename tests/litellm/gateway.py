@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
@@ -24,14 +24,16 @@ from unittest.mock import patch
 
 from mirrorfleet import fleet
 from mirrorfleet.planning import DerivedKey, LitellmPlan
-from mirrorfleet.roles.litellm import keys, references, render
+from mirrorfleet.roles.litellm import keys, limits, references, render
+from mirrorfleet.roles.litellm.environment import variables
 from mirrorfleet.roles.litellm.files import keyring
 from mirrorfleet.runtime.observe import Observation
-from tests.litellm.environment import environment
+from tests.litellm.environment import RELEASE, environment
 from tests.litellm.upstream import Upstream
+from tests.record import ran_with
 from tests.roles.answers import MACHINE, observation_of
 
-START = 300
+START = 900
 """Maximum seconds until a gateway is ready; on an idle machine it takes six."""
 
 
@@ -116,20 +118,30 @@ def planned(path: Path) -> LitellmPlan:
 
 @contextmanager
 def serving(
-    plan: LitellmPlan, upstream: Upstream, directory: Path, workers: int = 1
+    plan: LitellmPlan,
+    upstream: Upstream,
+    directory: Path,
+    workers: int = 1,
+    patience: int = START,
 ) -> Iterator[Gateway]:
-    """Serve a gateway during the block; fail with its log if it does not become ready."""
+    """Serve a gateway during the block; fail with its log if it does not become ready.
+
+    ``patience``: seconds that uvicorn waits for a worker's reply.
+    """
     secrets = _secrets(plan, upstream)
     moved = _on_loopback(plan, upstream)
     _write(moved, secrets, directory)
     # As container.sh starts a gateway with a database.
     program = ["python", render.PROGRAM] if moved.database else ["litellm"]
     program[0] = str(environment() / "bin" / program[0])
-    _, *arguments = render.arguments(moved, workers)
+    # On a busy machine, a worker that still loads LiteLLM would be killed and restarted for ever.
+    with patch.object(render, "PATIENCE", patience):
+        _, *arguments = render.arguments(moved, workers)
     command = [*program, f"--config={directory}/config.yaml", *arguments]
     url = f"http://127.0.0.1:{moved.port}"
     variables = _variables(moved, secrets, directory, workers)
     with started(command, directory, variables, f"{url}/health/readiness") as process:
+        ran_with("gateway", RELEASE)
         metrics = f"http://127.0.0.1:{moved.metrics_port}/metrics/"
         yield Gateway(url, metrics, plan, secrets, directory, process.pid)
 
@@ -154,7 +166,8 @@ def started(
         yield process
     finally:
         # The whole session: workers would outlive their server.
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -169,6 +182,7 @@ def check(plan: LitellmPlan, upstream: Upstream, directory: Path) -> str:
         env=_variables(moved, secrets, directory),
         capture_output=True,
         text=True,
+        timeout=600,
     )
     complaints = [
         line for line in done.stderr.splitlines() if line.startswith("LiteLLM has loaded")
@@ -184,6 +198,9 @@ def _on_loopback(plan: LitellmPlan, upstream: Upstream) -> LitellmPlan:
         listen="127.0.0.1",
         port=free_port(),
         metrics_port=plan.metrics_port and free_port(),
+        mcp_servers=tuple(
+            replace(server, url=upstream.instead_of(server.url)) for server in plan.mcp_servers
+        ),
         routes=tuple(
             replace(route, settings=_redirected(route.settings, upstream)) for route in plan.routes
         ),
@@ -234,6 +251,10 @@ def write_keys(plan: LitellmPlan, values: Mapping[Any, str], directory: Path) ->
         new.write_text(keys.desired(plan))
     new.replace(directory / "keys.json")
     (directory / "former.json").write_text(keyring.document([], []))
+    if text := limits.desired(plan):
+        limited = directory / "limits.new"
+        limited.write_text(text)
+        limited.replace(directory / "limits.json")
 
 
 def _write(plan: LitellmPlan, secrets: dict[Any, str], directory: Path) -> None:
@@ -253,12 +274,13 @@ def _variables(
     """Return the service's environment; of this machine's, it has PATH only."""
     return {
         "PATH": os.environ["PATH"],
-        **render.variables(plan, secrets, workers),
+        **variables(plan, secrets, workers),
         "HOME": str(directory),
         "MIRRORFLEET_KEYS": str(directory),
         "PYTHONPATH": str(directory),
         "MIRRORFLEET_HELD": str(directory / "held"),
         "MIRRORFLEET_COUNTS": str(directory / "counts"),
+        "MIRRORFLEET_LEDGER": str(directory / "usage-1.sqlite"),
         # As PrivateTmp does: another gateway would remove the files with the workers' counters.
         "TMPDIR": str(directory),
     }

@@ -43,11 +43,13 @@ models:
 aliases: {{sonnet: coder, opus: coder, haiku: coder}}
 gateway:
   hosts: [gw]
-  version: "1.106.2"
+  version: "1.106.12"
   master_key: {{env: MASTER_KEY}}
   metrics: {{}}
 developers:
-  team: {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.330, key: {{env: TEAM_KEY}}}}
+  team:
+    {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.330, key: {{env: TEAM_KEY}},
+    clients: [claude, openai]}}
 """
 
 
@@ -124,7 +126,9 @@ def _create(engine: Engine, name: str, window: int) -> None:
         content = Path(os.environ["MIRRORFLEET_OLLAMA_GGUF"]).read_bytes()
         digest = f"sha256:{sha256(content).hexdigest()}"
         url = f"{engine.url}/api/blobs/{digest}"
-        urllib.request.urlopen(urllib.request.Request(url, content, method="POST")).close()
+        urllib.request.urlopen(
+            urllib.request.Request(url, content, method="POST"), timeout=60
+        ).close()
         body["files"] = {"model.gguf": digest}
         if template := os.environ.get("MIRRORFLEET_OLLAMA_TEMPLATE"):
             body["template"] = Path(template).read_text("utf-8")

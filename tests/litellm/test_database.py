@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.roles.litellm import render
+from mirrorfleet.roles.litellm.environment import hooks
 from tests.docs.pages import blocks
 from tests.litellm.conftest import GOOD
-from tests.litellm.environment import environment
+from tests.litellm.environment import ROOT, environment
 from tests.litellm.gateway import Gateway, check, message, planned, serving
 from tests.litellm.upstream import Upstream
-from tools.litellm_environment import ROOT
 
 KEYS = {
     "sk-anything": {},
@@ -48,12 +48,13 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     plan = planned(GOOD / "research-anthropic.yml")
     plan = replace(plan, database=database)
     variables = {
-        "LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},virtual_keys:install",
+        "LITELLM_WORKER_STARTUP_HOOKS": f"{hooks(plan, 2)},virtual_keys:install",
         "PATH": f"{directory}:{os.environ['PATH']}",
     }
     plan = replace(plan, environment=variables)
     with (
-        serving(plan, upstream, directory, workers=2) as gateway,
+        # A worker that ends before its reply is replaced after uvicorn's patience.
+        serving(plan, upstream, directory, workers=2, patience=20) as gateway,
         ThreadPoolExecutor() as beside,
     ):
         end = time.monotonic() + 240
@@ -113,6 +114,7 @@ def test_the_documented_command_generates_a_key(gateway: Gateway) -> None:
         env={"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": gateway.master},
         capture_output=True,
         check=True,
+        timeout=600,
     )
     made = json.loads(done.stdout)
     assert (made["key_alias"], made["max_budget"]) == ("nightly-ci", 50)
@@ -188,7 +190,9 @@ def test_no_command_gets_the_url_of_the_database(tmp_path: Path) -> None:
     program = render.HERE / "files" / render.PROGRAM
     for command in ([str(environment() / "bin/litellm")], [PYTHON, str(program)]):
         arguments = [*command, "--config=config.yaml", "--skip_server_startup"]
-        subprocess.run(arguments, cwd=tmp_path, env=variables, check=True, capture_output=True)
+        subprocess.run(
+            arguments, cwd=tmp_path, env=variables, check=True, capture_output=True, timeout=600
+        )
         recorded = tmp_path / "bin/asked"
         if command[0] == PYTHON:
             assert not recorded.exists()

@@ -87,12 +87,12 @@ def test_a_current_request_ends_normally_when_its_key_is_revoked(gateway: Gatewa
         body = message("sonnet", SLOW)
         answers.append(gateway.ask("/v1/messages", body, key=key(gateway, "ada")).code)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     time.sleep(1)
     change(gateway, "ada", revoked=True)
     assert codes(gateway, key(gateway, "ada")) == {401}
-    thread.join()
+    thread.join(60)
     assert answers == [200]
 
 

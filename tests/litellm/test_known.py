@@ -9,14 +9,18 @@ import yaml
 
 from mirrorfleet.config.schema import SCHEMA
 from mirrorfleet.data import price_list, table
+from mirrorfleet.locking import litellm_models
+from mirrorfleet.locking.litellm_environment import PROGRAM
 from tests.litellm.environment import LOCK, environment
-from tools import litellm_models
-from tools.litellm_environment import PROGRAM
 
 
 def test_the_names_are_those_of_the_locked_release() -> None:
     output = subprocess.run(
-        [environment() / "bin/python", PROGRAM], stdout=subprocess.PIPE, text=True, check=True
+        [environment() / "bin/python", PROGRAM],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=600,
     )
     assert yaml.load(output.stdout, yaml.BaseLoader) == table(f"litellm_known/{LOCK.stem}")
 

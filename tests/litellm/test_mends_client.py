@@ -25,6 +25,7 @@ from tests.litellm.upstream import Upstream
 from tests.roles.real_client import needed, unpacked
 from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 from tests.standins.ollama import program
+from tests.waiting import limited
 
 pytestmark = [
     needed,
@@ -45,7 +46,7 @@ models:
   local:
     {engine: ollama, url: "http://10.0.0.2:11434", served_name: coder, context: 65536, output: 8192}
 aliases: {sonnet: coder, opus: coder, haiku: coder}
-gateway: {hosts: [gw], version: "1.106.2", master_key: {env: MASTER_KEY}, metrics: {}URL}
+gateway: {hosts: [gw], version: "1.106.12", master_key: {env: MASTER_KEY}, metrics: {}URL}
 developers:
   team: {hosts: [dev], users: [ada], model: sonnet, version: 2.1.330, key: {env: TEAM_KEY}}
 """
@@ -116,7 +117,7 @@ def session(client: Path, home: Path, model: str, *turns: list[Json]) -> list[Js
     streams = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
     options = ("--model", model, "--dangerously-skip-permissions")
     results: list[Json] = []
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [client, "-p", *streams, *options],
         env={"PATH": "/usr/bin:/bin", "HOME": str(home), "IS_SANDBOX": "1"},
         cwd=home,
@@ -124,7 +125,8 @@ def session(client: Path, home: Path, model: str, *turns: list[Json]) -> list[Js
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    ) as process:
+    )
+    with limited(started, seconds=180) as process:
         assert process.stdin and process.stdout
         for blocks in turns:
             message = {"type": "user", "message": {"role": "user", "content": blocks}}
@@ -136,6 +138,7 @@ def session(client: Path, home: Path, model: str, *turns: list[Json]) -> list[Js
                     results.append(event)
                     break
         process.stdin.close()
+        process.wait(60)
     assert len(results) == len(turns)
     return results
 

@@ -9,16 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mirrorfleet import monitoring
-from mirrorfleet.config.litellm import Limits
+from mirrorfleet.config.limits import Limits
+from mirrorfleet.planning.tls_servers import TlsServer
+from tests.lab.certificates import sign
 from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import Gateway, message, planned, serving
 from tests.litellm.upstream import SLOW, Upstream
+from tests.roles.tls_server import tls_server
 
 PATIENCE = 300
 """Maximum seconds; on an idle machine, the replacement of a worker takes ten."""
@@ -36,13 +40,19 @@ class Sample:
 
 @pytest.fixture(scope="module", name="gateway")
 def measured(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    plan = replace(
-        planned(GOOD / "research-anthropic.yml"),
-        metrics=True,
-        limits=Limits(1, 0, None, {}),
-    )
-    with serving(plan, upstream, tmp_path_factory.mktemp("metrics"), workers=2) as gateway:
-        yield gateway
+    directory = tmp_path_factory.mktemp("metrics")
+    signed = sign("localhost", IPv4Address("127.0.0.1"))
+    with tls_server(signed, tmp_path_factory.mktemp("tls")) as (port, _):
+        plan = replace(
+            planned(GOOD / "research-anthropic.yml"),
+            metrics=True,
+            limits=Limits(1, 0, None, {}),
+            tls_servers=(TlsServer("lb", "127.0.0.1", port, "localhost"),),
+        )
+        # A worker that is killed before its reply is replaced after uvicorn's patience.
+        with serving(plan, upstream, directory, workers=2, patience=20) as gateway:
+            waited(gateway, lambda found: len(workers(found)) == 2)  # one is enough to be ready
+            yield gateway
 
 
 def scraped(gateway: Gateway) -> list[Sample]:
@@ -80,6 +90,15 @@ def answered(samples: list[Sample]) -> float:
     )
 
 
+def test_the_end_of_a_certificate_is_a_metric(gateway: Gateway) -> None:
+    end = "mirrorfleet_certificate_not_after_timestamp_seconds"
+    samples = waited(gateway, lambda found: any(each.name == end for each in found))
+    [sample] = [each for each in samples if each.name == end]
+    assert sample.labels == {"server": "lb"}
+    assert 364 * 86_400 < sample.value - time.time() < 366 * 86_400
+    assert [each.value for each in samples if each.name == "mirrorfleet_certificate_read"] == [1]
+
+
 def expressions() -> list[str]:
     """Return every expression of the alerts and the dashboard."""
     rules = yaml.safe_load((monitoring.HERE / "rules.yml").read_text("utf-8"))
@@ -114,7 +133,9 @@ def test_metrics_of_alerts_and_dashboard_exist(gateway: Gateway, upstream: Upstr
         rest = re.sub(r"by \(.*?\)", "", expression)
         # Mended requests are counted by other gateways: see test_mends.py.
         rest = rest.replace("mirrorfleet_requests_mended_total", "")
-        metrics = re.findall(r"\b((?:litellm|mirrorfleet_requests)_\w+)(\{.*?\})?", rest)
+        metrics = re.findall(
+            r"\b((?:litellm|mirrorfleet_(?:requests|certificate))_\w+)(\{.*?\})?", rest
+        )
         for name, chosen in metrics:
             assert name in labels, expression
             assert by | set(re.findall(r"(\w+)=", chosen)) <= labels[name] | TARGET, expression

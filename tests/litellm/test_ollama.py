@@ -196,6 +196,46 @@ def test_a_long_tool_result_is_refused(gateway: Gateway) -> None:
     assert is_refused(gateway.ask("/v1/messages", talk.request()))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_a_long_prompt_of_another_agent_is_refused(
+    gateway: Gateway, engine: Engine, path: str, stream: bool
+) -> None:
+    """The prompt is in the middle of a conversation with tools, in the form of OpenAI's API."""
+    before = engine.cuts()
+
+    def ask(text: str) -> Answer:
+        parameters = {"type": "object", "properties": {"path": {"type": "string"}}}
+        look = {"name": "look", "description": "Read a file.", "parameters": parameters}
+        call = {"name": "look", "arguments": '{"path": "/src"}'}
+        if path == "/v1/responses":
+            question = {"role": "user", "content": "Please read this."}
+            called = {"type": "function_call", "call_id": "call_1", **call}
+            result = {"type": "function_call_output", "call_id": "call_1", "output": text}
+            body = {"input": [question, called, result], "tools": [{"type": "function", **look}]}
+        else:
+            talk = [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "Please read this."},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "call_1", "type": "function", "function": call}],
+                },
+                {"role": "tool", "tool_call_id": "call_1", "content": text},
+            ]
+            body = {"messages": talk, "tools": [{"type": "function", "function": look}]}
+        return gateway.ask(path, {"model": "coder", "stream": stream, **body})
+
+    refused = ask("word " * (2 * WINDOW))
+    assert refused.code == 400, refused.body
+    assert TOO_LONG.search(json.dumps(refused.body)), refused.body
+    for words in (10, WINDOW // 2):
+        answered = ask("word " * words)
+        assert answered.code == 200, answered.body
+    assert engine.cuts() == before
+
+
 def test_workers_share_their_counts(gateway: Gateway, engine: Engine) -> None:
     """Each turn has its own connection. After the first one, the new text is short, so that no turn
     needs a render request."""

@@ -25,6 +25,7 @@ from tests.litellm import ollama
 from tests.litellm.gateway import Gateway
 from tests.litellm.ollama import REAL, Engine
 from tests.litellm.upstream import Upstream
+from tests.waiting import limited
 
 PROGRAM = os.environ.get("MIRRORFLEET_CLAUDE")
 PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
@@ -101,8 +102,8 @@ def started(home: Path, *command: str | Path) -> subprocess.Popen[str]:
 
 
 def output(home: Path, prompt: str, *command: str | Path) -> str:
-    with started(home, *command) as process:
-        return process.communicate(prompt, timeout=120)[0]
+    with limited(started(home, *command), seconds=120) as process:
+        return process.communicate(prompt)[0]
 
 
 def test_a_prompt_of_120_kb_is_refused(client: Path, home: Path, engine: Engine) -> None:
@@ -127,7 +128,8 @@ def test_a_long_conversation_is_compacted_and_never_cut(
 ) -> None:
     streams = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
     events: list[dict[str, Any]] = []
-    with started(home, client, *streams, "--tools", "", "--no-session-persistence") as session:
+    options = ("--tools", "", "--no-session-persistence")
+    with limited(started(home, client, *streams, *options), seconds=180) as session:
         assert session.stdin and session.stdout
         for part in range(9):
             content = f"Part {part} of a file:\n{digits(9_000 + part)}"

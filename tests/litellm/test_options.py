@@ -79,7 +79,7 @@ def test_a_request_to_the_engine_ends_when_the_client_disconnects(
 ) -> None:
     upstream.taken()
     before = upstream.hung_up
-    client = HTTPConnection(gateway.url.removeprefix("http://"))
+    client = HTTPConnection(gateway.url.removeprefix("http://"), timeout=60)
     body = json.dumps(message("cloud", SLOW, stream=stream))
     client.request("POST", "/v1/messages", body, gateway.headers())
     first(upstream, lambda request: request.path == "/v1/messages")

@@ -122,6 +122,7 @@ def test_running_engines_are_asked_for_what_they_do(gateway: Gateway) -> None:
             capture_output=True,
             text=True,
             check=True,
+            timeout=600,
         )
         return {each["model"]: each["faults"] for each in json.loads(done.stdout)}
 

@@ -42,6 +42,7 @@ def probe(gateway: Gateway, job: str, *more: str, **expected: object) -> tuple[i
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     path.write_text(json.dumps(content))
     return done.returncode, done.stdout + done.stderr

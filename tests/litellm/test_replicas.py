@@ -1,9 +1,30 @@
-"""Two replicas of a model, of which one is down: no request fails."""
+"""Two replicas: their engines count tokens, and while one is down no request fails."""
 
 from __future__ import annotations
 
 from tests.litellm.conftest import Serve
+from tests.litellm.gateway import message
 from tests.litellm.upstream import Upstream
+
+COUNT = "/v1/messages/count_tokens"
+
+
+def test_the_engine_counts_tokens_also_where_it_checks_a_key(
+    serve: Serve, upstream: Upstream
+) -> None:
+    gateway = serve("replicas")
+    bodies = message("coder"), message("cloud")
+    for body in bodies:
+        body.pop("max_tokens")
+    engine, provider = (gateway.ask(COUNT, body) for body in bodies)
+    assert engine.body["input_tokens"] == provider.body["input_tokens"] == 7
+    at_engine, at_provider = (
+        {name.lower(): value for name, value in each.headers.items()} for each in upstream.taken()
+    )
+    [route] = [route for route in gateway.plan.routes if route.bearer][:1]
+    key = gateway.secrets[route.secrets["api_key"]]
+    assert at_engine["authorization"] == f"Bearer {key}"
+    assert at_provider["x-api-key"] and "authorization" not in at_provider
 
 
 def test_while_one_is_down_the_other_answers(serve: Serve, upstream: Upstream) -> None:

@@ -47,6 +47,7 @@ def _routes() -> list[tuple[str, str]]:
         text=True,
         check=True,
         env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        timeout=600,
     )
     found = json.loads(done.stdout.splitlines()[-1])
     pairs = [(path, method) for path, *methods in found for method in methods or ["GET"]]

@@ -154,6 +154,7 @@ def reports(gateway: Gateway, **changed: Any) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=600,
     )
     [found] = json.loads(done.stdout)
     return list(found["faults"])

@@ -126,7 +126,7 @@ def test_a_streaming_client_gets_pings_while_the_engine_reads_the_prompt(
     plan = planned(GOOD / "one-machine.yml")
     often = {"litellm_settings": {"sse_keepalive_ping_interval_seconds": 1}}
     with serving(replace(plan, extra=often), upstream, tmp_path) as gateway:
-        client = HTTPConnection(gateway.url.removeprefix("http://"))
+        client = HTTPConnection(gateway.url.removeprefix("http://"), timeout=60)
         body = json.dumps(message("coder", SLOW, stream=True))
         started = time.monotonic()
         client.request("POST", "/v1/messages", body, gateway.headers())

@@ -181,5 +181,5 @@ def test_without_a_search_service_the_model_gets_the_reason(
 def test_the_table_of_services_is_that_of_the_release() -> None:
     program = "from litellm.types.utils import SearchProviders as s; print(*[x.value for x in s])"
     command = [str(environment() / "bin/python"), "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     assert sorted(done.stdout.split()) == sorted(table("web_search"))

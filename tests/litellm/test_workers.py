@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from mirrorfleet.roles.litellm import render
+from mirrorfleet.roles.litellm.environment import hooks
 from tests.litellm.conftest import GOOD
 from tests.litellm.environment import environment
 from tests.litellm.gateway import Gateway, message, planned, serving
@@ -89,14 +90,14 @@ def test_a_busy_worker_closes_some_connections(
 
 def test_a_worker_at_its_limit_waits_for_the_lock(upstream: Upstream, tmp_path: Path) -> None:
     plan = replace(planned(GOOD / "research-anthropic.yml"), max_requests_before_restart=20)
-    hooks = {"LITELLM_WORKER_STARTUP_HOOKS": f"{render.hooks(plan, 2)},soon:install"}
-    plan = replace(plan, environment=hooks)
+    variables = {"LITELLM_WORKER_STARTUP_HOOKS": f"{hooks(plan, 2)},soon:install"}
+    plan = replace(plan, environment=variables)
     (tmp_path / "soon.py").write_text(SOON)
     lock = tmp_path / "mirrorfleet_worker_recycling.py"
     shutil.copy(render.HERE / "files" / lock.name, lock)
     with lock.open() as other_worker:
         fcntl.flock(other_worker, fcntl.LOCK_EX)
-        with serving(plan, upstream, tmp_path, workers=2) as gateway:
+        with serving(plan, upstream, tmp_path, workers=2, patience=20) as gateway:
             before = workers(gateway)
             for _ in range(60):
                 assert is_kept(gateway, "ping")
@@ -113,7 +114,7 @@ def test_a_worker_at_its_limit_waits_for_the_lock(upstream: Upstream, tmp_path: 
 def workers(gateway: Gateway) -> set[str]:
     """Return the process IDs of a gateway's workers."""
     find = ["pgrep", "--session", str(gateway.session), "--full", "spawn_main"]
-    return set(subprocess.run(find, stdout=subprocess.PIPE, text=True).stdout.split())
+    return set(subprocess.run(find, stdout=subprocess.PIPE, text=True, timeout=600).stdout.split())
 
 
 def test_the_routes_of_a_turn_are_tried_first() -> None:
@@ -123,6 +124,7 @@ def test_the_routes_of_a_turn_are_tried_first() -> None:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        timeout=600,
     )
     before, turn, count = map(int, done.stdout.split())
     assert turn == 1

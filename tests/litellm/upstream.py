@@ -70,7 +70,8 @@ class Upstream:
 
     ``hung_up`` counts clients that disconnected before a slow answer. ``down`` is the host of an
     upstream that fails, ``small`` that of an engine with a small window. ``search`` is the URL of a
-    search service. ``events`` returns the events of a streamed answer to a body.
+    search service. ``events`` returns the events of a streamed answer to a body, ``chunks`` those
+    of a chat of OpenAI's API, ``responses`` the events of one of its responses.
     """
 
     url: str
@@ -82,6 +83,8 @@ class Upstream:
     small: str = ""
     search: str = ""
     events: Callable[[Any], Any] = lambda _: ANSWER
+    chunks: Callable[[Any], Any] | None = None
+    responses: Callable[[Any], Any] | None = None
 
     def instead_of(self, url: str) -> str:
         """Return the URL of the stand-in for a real one."""
@@ -95,10 +98,10 @@ class Upstream:
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """Serve the stand-in during the block."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    _Handler.upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
+def upstream(address: str = "127.0.0.1", port: int = 0) -> Iterator[Upstream]:
+    """Serve the stand-in during the block, at a free port by default."""
+    server = _Server((address, port), _Handler)
+    _Handler.upstream = Upstream(f"http://{address}:{server.server_port}")
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield _Handler.upstream
@@ -136,8 +139,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._send({"error": CONTENT_FILTER}, 400)
         elif body.get("stream") and path.endswith("v1/messages"):
             self._stream(self.upstream.events(body))
+        elif body.get("stream") and self.upstream.responses and path.endswith("/responses"):
+            self._stream(self.upstream.responses(body))
+        elif body.get("stream") and self.upstream.chunks and path.endswith("chat/completions"):
+            self._stream_chunks(self.upstream.chunks(body))
         else:
             self._send(_answer(f"/{path}", body))
+
+    def _stream_chunks(self, chunks: Any) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for chunk in chunks:
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        if chunk["choices"] == []:  # the last one has the usage; without it, the stream is broken
+            self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
 
     def _stream(self, events: Any) -> None:
         self.send_response(200)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, cast
 
+from mirrorfleet.jobs.rings import record
+from mirrorfleet.jobs.rings.state import identity
 from mirrorfleet.planning import HostPlan, LitellmPlan, MigrationsPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.planning.vllm import VllmPlan
@@ -21,7 +23,7 @@ from mirrorfleet.roles.firewall import render as rules
 from mirrorfleet.roles.firewall import role as firewall
 from mirrorfleet.roles.litellm import container, keys
 from mirrorfleet.roles.litellm import software as litellm_software
-from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.roles.litellm.paths import KEYS, USER
 from mirrorfleet.roles.migrations import render, wheel
 from mirrorfleet.roles.migrations import role as migrations
 from mirrorfleet.roles.ollama import models, release
@@ -171,7 +173,18 @@ def converged(plan: HostPlan) -> Answers:
             if file.content is not None:
                 content = base64.b64encode(file.content).decode()
                 found["home_file", file.user, file.path] = (file.mode, content)
+    if plan.rollout:
+        found |= proved_ring(plan)
     return found
+
+
+def proved_ring(plan: HostPlan) -> Answers:
+    """Return the answer about the record of a ring that proved this plan."""
+    state = identity(plan, observation_of(bare(plan)))
+    generations = {f"{each.name} on {plan.name}": each.generation for each in services(plan)}
+    proof = record.Proof(asked="ada on dev-1", seconds={"coder": 2.0}, generations=generations)
+    text = record.Record("canary", state, proof).text()
+    return {record.FACT.key: _text(text.encode())}
 
 
 def services(plan: HostPlan) -> list[Service]:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import gevent
 import hypothesis
 import pytest
-
-with warnings.catch_warnings():
-    # Import pyinfra_cli first, as a real run does: it patches locks and sockets for gevent. It
-    # warns because a pytest plugin has imported ssl before; these tests do not use ssl.
-    warnings.simplefilter("ignore")
-    import pyinfra_cli  # noqa: F401
 
 from mirrorfleet.planning import FleetPlan
 from mirrorfleet.roles.claude import client
@@ -28,16 +21,6 @@ hypothesis.settings.register_profile("same", deadline=None, database=None, deran
 hypothesis.settings.load_profile("same")
 
 Planned = Callable[[str], FleetPlan]
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Keep a worker of pytest-xdist waiting for its next test.
-
-    Another thread delivers the test, and gevent does not know of that thread. Without a greenlet to
-    switch to, gevent reports a deadlock. A watcher that never fires prevents it.
-    """
-    if hasattr(session.config, "workerinput"):
-        gevent.get_hub().loop.async_().start(lambda: None)
 
 
 @pytest.fixture
@@ -83,3 +66,13 @@ def offline_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def machine(tmp_path: Path) -> Machine:
     """Return a bare host in a directory."""
     return Machine(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def log_of_pyinfra() -> Iterator[None]:
+    """Give pyinfra's log, which a live command takes, back to the other tests."""
+    log = logging.getLogger("pyinfra")
+    handlers, propagate, level = log.handlers, log.propagate, log.level
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pyinfra.api import Config, Inventory, State, arguments, connectors, util
+from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all
 from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
@@ -21,18 +19,10 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import load_deploy_file
 
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import pyinfra_speed
 from tests.roles.answers import Answers, lines
 
 MIRROR = Path(__file__).parents[2] / "deploys" / "mirror.py"
-
-# pyinfra computes these for each host and operation, always with the same result: half of the time
-# of a run without a network. It needs the file and the line of a frame, not its source.
-OPTIMIZATIONS: list[AbstractContextManager[object]] = [
-    patch.object(connectors, "entry_points", cache(connectors.entry_points)),
-    patch.object(arguments, "all_global_arguments", cache(arguments.all_global_arguments)),
-    patch.object(util, "stack", partial(inspect.stack, context=0)),
-    patch.object(util, "getframeinfo", partial(inspect.getframeinfo, context=0)),
-]
 
 
 @dataclass(frozen=True)
@@ -78,6 +68,7 @@ def mirror(
     at_once: int | None = None,
     limit: Sequence[str] | None = None,
     data: Mapping[str, str] | None = None,
+    lost: Sequence[str] = (),
 ) -> dict[str, Traffic]:
     """Run deploys/mirror.py, as `pyinfra -y [--diff] [--limit]` does; return each host's traffic.
 
@@ -85,7 +76,8 @@ def mirror(
     those that contain one of the host's texts in ``fail``.
 
     ``takes`` is the duration of a command in seconds. ``at_once`` limits how many hosts are changed
-    in parallel. ``data`` holds the values of ``--data``. Raises what mirror.py raises.
+    in parallel. ``data`` holds the values of ``--data``. The connections to the ``lost`` hosts end
+    before they answer. Raises what mirror.py raises.
     """
     failing = {
         name: {text: {"success": False} for text in texts} for name, texts in (fail or {}).items()
@@ -101,15 +93,15 @@ def mirror(
                     **failing.get(name, {}),
                 },
                 "fake_delay": takes,
+                "is_lost": name in lost,
                 "fake_delay_jitter": 0,
             },
         )
         for name, plan in plans.items()
     ]
     # pyinfra identifies operations by their lines in the deploy only when it runs as the CLI.
-    with patch("pyinfra.is_cli", True), recorded() as traffic, ExitStack() as optimizations:
-        for optimization in OPTIMIZATIONS:
-            optimizations.enter_context(optimization)
+    pyinfra_speed.apply()
+    with patch("pyinfra.is_cli", True), recorded() as traffic:
         inventory = Inventory((hosts, {}), override_data=data)  # type: ignore[no-untyped-call]
         state = State(
             inventory,
@@ -139,6 +131,8 @@ def recorded() -> Iterator[dict[str, Traffic]]:
         found = traffic.setdefault(self.host.name, Traffic())
         stdin_text = "\n".join(kwargs.get("_stdin") or ())
         found.sent += len(str(command)) + len(stdin_text)
+        if self.host.data.get("is_lost"):
+            raise EOFError
         if str(command) == "sh -s":
             found.observations += 1
             return real_run(self, command, *args, **kwargs)

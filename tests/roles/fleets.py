@@ -1,4 +1,7 @@
-"""Copies of the fleets of inventories/, with fixed secrets and weights."""
+"""Copies of the fleets of inventories/, with fixed secrets and weights.
+
+lab.yml is the one beside this file, without a load balancer.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def prepare_project(directory: Path) -> dict[str, str]:
         directory / "inventories",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name in ("database", "docker", "front", "ollama", "redis"):
+    for name in ("database", "docker", "front", "lab", "ollama", "redis", "rings"):
         shutil.copy(ROOT / f"tests/roles/{name}.yml", directory / "inventories")
     for file, kind in (("llm.pem", "CERTIFICATE"), ("llm.key", "PRIVATE KEY")):
         (directory / "tls").mkdir(exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,8 +13,9 @@ from pyinfra.api import Inventory
 from mirrorfleet import fleet
 from mirrorfleet.cli.live import inventory as live_inventory
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime import pyinfra_speed
 from tests.roles.answers import Answers, bare, converged, lines
-from tests.roles.fake import OPTIMIZATIONS, Traffic, recorded
+from tests.roles.fake import Traffic, recorded
 
 DEVELOPERS = [f"dev-{number:02}" for number in range(1, 38)]
 FULL = {"dev-07": "no space left on device", "dev-31": "no space left on device"}
@@ -55,10 +56,8 @@ def hosts(
             host.name = host.name.removeprefix("@fake/")
         return made
 
-    with recorded() as traffic, ExitStack() as stack:
-        stack.enter_context(patch.object(live_inventory, "inventory", inventory))
-        for optimization in OPTIMIZATIONS:
-            stack.enter_context(optimization)
+    pyinfra_speed.apply()
+    with recorded() as traffic, patch.object(live_inventory, "inventory", inventory):
         yield traffic
 
 

@@ -8,6 +8,11 @@ from tests.roles.fake import Exec, Traffic
 
 # The first match decides.
 PATTERNS = {
+    "ask": r"^as_developer",
+    "keep": r"homes\.json",
+    "put back": r"mv -fT \"\$path\.mirrorfleet",
+    "record": r"mv -f \"\$record\.new",
+    "unverify": r"\nrm -f \S+/served/",
     "generation": r'mkdir -m 750 "\$new"',
     "restart": r"\nactivates=yes\n",
     "prove": r"\nactivates=no\n",

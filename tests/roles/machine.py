@@ -51,7 +51,7 @@ def as_root() -> list[str]:
     if os.geteuid() == 0:
         return []
     inside = ["unshare", "--user", "--map-root-user"]
-    if subprocess.run([*inside, "true"], capture_output=True).returncode:
+    if subprocess.run([*inside, "true"], capture_output=True, timeout=120).returncode:
         pytest.skip("needs root, or user namespaces")
     return inside
 

@@ -91,7 +91,11 @@ class OllamaHost:
     def stop(self) -> None:
         if self.process:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
         self.process = None
 
     def make(self, plan: OllamaPlan) -> subprocess.CompletedProcess[str]:

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from mirrorfleet.data import proposed
 from mirrorfleet.runtime.cache import directory
+from tests.record import ran_with
 
-RELEASE = "2.1.330"
+RELEASE = os.environ.get("MIRRORFLEET_CLAUDE") or proposed("claude")
+"""The release to test; `mirrorfleet lock` and `mirrorfleet fetch` bring it into the cache."""
 
 
 def package(release: str) -> Path:
@@ -47,13 +50,16 @@ def unpacked(place: Path, release: str = RELEASE) -> Iterator[Path]:
     """Yield the client, and remove its 380 MB afterwards: pytest keeps its directories."""
     with tarfile.open(package(release)) as archive:
         archive.extract("package/claude", place, filter="data")
+    ran_with("client", release)
     try:
         yield place / "package/claude"
     finally:
         (place / "package/claude").unlink()
 
 
-def ask(home: Path, *command: str | Path, prompt: str = "Say something.") -> str:
+def ask(
+    home: Path, *command: str | Path, prompt: str = "Say something.", patience: float = 60
+) -> str:
     """Send a prompt to the client of a home without a terminal; return its output."""
     done = subprocess.run(
         [*command, "-p", prompt],
@@ -62,7 +68,7 @@ def ask(home: Path, *command: str | Path, prompt: str = "Say something.") -> str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()

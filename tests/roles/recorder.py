@@ -6,6 +6,7 @@ A test can make it call a tool first, or fail.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,8 +71,8 @@ class Recorder:
 
 
 @contextmanager
-def recorder() -> Iterator[Recorder]:
-    """Run the stand-in on a free port of this machine."""
+def recorder(tls: ssl.SSLContext | None = None) -> Iterator[Recorder]:
+    """Run the stand-in on a free port of this machine, with TLS if it gets a context."""
     found = Recorder()
 
     class Handler(BaseHTTPRequestHandler):
@@ -119,7 +120,9 @@ def recorder() -> Iterator[Recorder]:
                 self.wfile.write(text.encode())
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}"
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield found

@@ -94,7 +94,7 @@ def packages(environment: Path) -> Path:
 
 
 def build_library(*arguments: str) -> None:
-    subprocess.run(["g++", "-shared", "-fPIC", "-x", "c++", *arguments], check=True)
+    subprocess.run(["g++", "-shared", "-fPIC", "-x", "c++", *arguments], check=True, timeout=120)
 
 
 def create_tree(environment: Path) -> subprocess.CompletedProcess[str]:

@@ -38,7 +38,7 @@ def observed(home: Home) -> Observation:
 
 def developer(settings: dict[str, Any], state: dict[str, Any]) -> ClientPlan:
     key = Secret("command", "echo sk-key", Path("/"))
-    return ClientPlan("ada", "team", "user", ".claude", settings, state, "ada", key)
+    return ClientPlan("ada", "team", "user", ".claude", settings, state, "ada", key, {}, None)
 
 
 def home_with(settings: bytes | None, state: bytes | None) -> Home:

@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet import lock_folders
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import HostPlan, MigrationsPlan
-from mirrorfleet.roles.litellm.render import PLACE
+from mirrorfleet.roles.litellm.paths import PLACE
 from mirrorfleet.roles.migrations import render, wheel
 from mirrorfleet.roles.postgres.render import FORMER, HERE, MADE, verifier
 from mirrorfleet.runtime import tables
@@ -29,8 +29,8 @@ from tests.roles.test_problems import problems_of_run
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
-LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.2.txt"
-PLAN = MigrationsPlan("1.106.2", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
+LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.12.txt"
+PLAN = MigrationsPlan("1.106.12", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
 def test_the_scram_verifier_matches_the_example_of_rfc_7677() -> None:
@@ -337,7 +337,9 @@ def _server(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             "STATE_DIRECTORY": str(tmp_path / "state"),
             "MIRRORFLEET_GENERATION": generation,
         }
-        return subprocess.run(command, env=os.environ | state, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=os.environ | state, capture_output=True, text=True, timeout=120
+        )
 
     return run
 

@@ -172,6 +172,7 @@ def test_settings_are_derived_once_per_group_for_any_number_of_users(
     assert len({id(user.settings) for user in clients.users}) == 1
 
 
+@pytest.mark.slow
 def test_ten_times_the_users_on_a_host_cost_ten_times_the_bytes_and_no_more_execs(
     monkeypatch: pytest.MonkeyPatch, offline_cache: None, tmp_path: Path
 ) -> None:

@@ -228,7 +228,7 @@ while [ $# -gt 1 ]; do
     echo '  Candidate: 580.1-1'
     echo '  Version table:'
     echo '     580.1-1 500'
-    echo '        500 http://deb.debian.org/debian trixie/non-free amd64 Packages'
+    echo '        500 http://mirror.example.com/debian trixie/non-free amd64 Packages'
     shift
 done
 printf '%s:\\n  Installed: (none)\\n  Candidate: (none)\\n  Version table:\\n' "$1"

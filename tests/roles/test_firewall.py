@@ -37,9 +37,14 @@ RULESET = {
 def nft(script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script in its own network namespace, where it can load rules."""
     inside = ["unshare", "--user", "--map-root-user", "--net"]
-    if not shutil.which("nft") or subprocess.run([*inside, "nft", "list", "ruleset"]).returncode:
+    if (
+        not shutil.which("nft")
+        or subprocess.run([*inside, "nft", "list", "ruleset"], timeout=120).returncode
+    ):
         pytest.skip("needs nftables and user namespaces")
-    return subprocess.run([*inside, "sh", "-euc", script], capture_output=True, text=True)
+    return subprocess.run(
+        [*inside, "sh", "-euc", script], capture_output=True, text=True, timeout=120
+    )
 
 
 def test_a_rules_file_is_parsed_to_the_same_rules() -> None:
@@ -99,6 +104,7 @@ def loaded(traffic: Traffic) -> list[str]:
             input=call.stdin,
             capture_output=True,
             text=True,
+            timeout=120,
         ).stdout
         for call, job in zip(traffic.execs, jobs(traffic), strict=True)
         if job == "firewall rules"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from mirrorfleet.runtime.observe import Observation, assumed
 from mirrorfleet.runtime.service import NEVER, Service, facts
 from tests.roles.answers import MACHINE, observation_of, running, with_values
 from tests.roles.machine import Machine
+from tests.waiting import limited, until
 
 pytestmark = pytest.mark.slow
 
@@ -478,9 +478,8 @@ def test_a_script_waits_for_the_script_of_a_killed_run(host: Machine, tmp_path: 
     lock = host.at("/var/lib/mirrorfleet/run/lock")
     lock.parent.mkdir()
     slow = f"exec 9>{lock}; flock 9; echo locked >{order}; sleep 0.5; echo first >>{order}"
-    with subprocess.Popen(["sh", "-c", slow]):
-        while not order.exists():
-            time.sleep(0.01)
+    with limited(subprocess.Popen(["sh", "-c", slow])):
+        until(order.exists, "another script holds the lock")
         assert host.run(script(f"echo second >>{order}")).returncode == 0
     assert order.read_text().split() == ["locked", "first", "second"]
 

@@ -19,7 +19,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import home_files, machine_files
 from mirrorfleet.roles.firewall.role import Firewall
 from mirrorfleet.roles.litellm import keys
-from mirrorfleet.roles.litellm.render import USER
+from mirrorfleet.roles.litellm.paths import USER
 from mirrorfleet.roles.postgres import role as postgres
 from tests.roles.answers import bare, observation_of, services
 from tests.roles.conftest import Planned

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +17,7 @@ from mirrorfleet import fleet
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import command_line, render
 from tests.roles import systemd
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +28,13 @@ ENGINE = """
 import os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-name, log, port, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+name, log, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def note(what):
     with open(log, "a") as file:
         file.write(f"{name} {what}\\n")
 note("starts")
-time.sleep(seconds)
+while not os.path.exists(f"{log}.{name}"):
+    time.sleep(0.05)
 if port == 0:
     note("dies")
     sys.exit(1)
@@ -47,7 +48,7 @@ server = HTTPServer(("127.0.0.1", port), Handler)
 note("serves")
 server.serve_forever()
 """
-"""A stand-in for an engine: it takes some seconds to start, then it serves or dies (port 0)."""
+"""A stand-in for an engine: it starts until a file exists, then it serves or dies (port 0)."""
 
 
 def free_port() -> int:
@@ -68,26 +69,36 @@ class Card:
         path = self.directory / "log"
         return path.read_text().splitlines() if path.exists() else []
 
-    def start(self, name: str, gpus: str, port: int, seconds: float) -> subprocess.Popen[str]:
-        """Start an engine as its unit does."""
+    def start(
+        self, name: str, gpus: str, port: int, *, at_once: bool = True
+    ) -> subprocess.Popen[bytes]:
+        """Start an engine as its unit does; unless ``at_once``, it serves after ``let_serve``."""
+        if at_once:
+            self.let_serve(name)
         health = f"http://127.0.0.1:{port or free_port()}/health"
         engine = [sys.executable, "-I", "-c", ENGINE, name, str(self.directory / "log")]
+        output = self.stack.enter_context((self.directory / f"output.{name}").open("wb"))
         process = subprocess.Popen(
-            [sys.executable, "-I", str(PROGRAM), health, gpus, *engine, str(port), str(seconds)],
+            [sys.executable, "-I", str(PROGRAM), health, gpus, *engine, str(port)],
             env={**os.environ, "RUNTIME_DIRECTORY": str(self.directory)},
-            stdout=subprocess.PIPE,
-            text=True,
+            stdout=output,
         )
         self.stack.callback(process.wait)
         self.stack.callback(process.kill)
         return process
 
+    def let_serve(self, name: str) -> None:
+        (self.directory / f"log.{name}").touch()
+
     def wait(self, line: str) -> None:
         """Wait until the log has a line."""
-        end = time.monotonic() + 60
-        while line not in self.log:
-            assert time.monotonic() < end, (line, self.log)
-            time.sleep(0.1)
+        until(lambda: line in self.log, line)
+
+    def wait_for_its_turn(self, name: str) -> None:
+        """Wait until an engine waits for another one on GPU 0."""
+        output = self.directory / f"output.{name}"
+        message = "another engine on GPU 0 is starting: waiting for it\n"
+        until(lambda: output.read_text() == message, f"{name} waits for its turn")
 
 
 @pytest.fixture
@@ -98,34 +109,36 @@ def card(tmp_path: Path) -> Iterator[Card]:
 
 
 def test_an_engine_waits_until_the_one_before_it_serves(card: Card) -> None:
-    card.start("first", "0", free_port(), 1.5)
+    card.start("first", "0", free_port(), at_once=False)
     card.wait("first starts")
-    second = card.start("second", "1,0", free_port(), 0)
+    card.start("second", "1,0", free_port())
+    card.wait_for_its_turn("second")
+    card.let_serve("first")
     card.wait("second serves")
     assert card.log == ["first starts", "first serves", "second starts", "second serves"]
-    assert second.stdout
-    assert second.stdout.readline() == "another engine on GPU 0 is starting: waiting for it\n"
 
 
 def test_an_engine_that_dies_at_its_start_holds_up_no_other(card: Card) -> None:
-    card.start("first", "0", 0, 1.5)
+    card.start("first", "0", 0, at_once=False)
     card.wait("first starts")
-    card.start("second", "0", free_port(), 0)
+    card.start("second", "0", free_port())
+    card.wait_for_its_turn("second")
+    card.let_serve("first")
     card.wait("second serves")
     assert card.log == ["first starts", "first dies", "second starts", "second serves"]
 
 
 def test_engines_on_other_gpus_start_at_once(card: Card) -> None:
-    card.start("first", "0", free_port(), 30)
+    card.start("first", "0", free_port(), at_once=False)
     card.wait("first starts")
-    card.start("second", "1", free_port(), 0)
+    card.start("second", "1", free_port())
     card.wait("second serves")
     assert "first serves" not in card.log
 
 
 def test_the_process_becomes_the_engine(card: Card) -> None:
     """systemd follows this process, and its environment names the generation that runs."""
-    process = card.start("first", "0", free_port(), 0)
+    process = card.start("first", "0", free_port())
     card.wait("first serves")
     command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
     assert b"first" in command

@@ -198,7 +198,8 @@ def test_only_root_can_open_the_lock_of_a_run(machine: Machine) -> None:
     earlier = machine.at("/var/lib/mirrorfleet/lock")
     earlier.touch(0o644)
     with earlier.open() as held:  # any user could lock the file of earlier releases
-        subprocess.run(["flock", str(held.fileno())], pass_fds=[held.fileno()], check=True)
+        lock_it = ["flock", "--timeout", "30", str(held.fileno())]
+        subprocess.run(lock_it, pass_fds=[held.fileno()], check=True, timeout=120)
         began = time.monotonic()
         assert machine.run(script("true\n")).returncode == 0
         assert time.monotonic() - began < 5

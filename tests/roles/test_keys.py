@@ -21,7 +21,7 @@ from mirrorfleet.planning import FleetPlan
 from mirrorfleet.roles.claude.machine_files import ASSIGNMENT_LIST
 from mirrorfleet.roles.litellm import keys
 from mirrorfleet.roles.litellm.files import keyring
-from mirrorfleet.roles.litellm.render import KEYS, USER
+from mirrorfleet.roles.litellm.paths import KEYS, USER
 from mirrorfleet.runtime import secrets
 from mirrorfleet.runtime.commands import script
 from tests.roles.answers import Answers, converged, gateway_keys
@@ -112,6 +112,31 @@ def test_former_keys_stay_valid_for_developers_that_the_run_did_not_reach(
     done = mirror(plans("prod").hosts, before, {"dev-2": ["runuser"]})
     assert done["dev-2"].failed
     assert stdin_of(done["gw-a"], "former keys")["reached"] == []
+
+
+def test_former_keys_stay_valid_for_machines_that_are_off(
+    plans: Planned, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = found(plans("prod"))
+    edit(project, "prod", "MIRRORFLEET_KEY_ROOT}", "MIRRORFLEET_KEY_ROOT}, rotation: 2")
+    planned = plans("prod")
+    done = mirror(planned.hosts, before, lost=["dev-2"])
+    assert not any(each.failed for each in done.values())
+    assert stdin_of(done["gw-a"], "former keys")["reached"] == []
+    assert "offline, left for a later run: @fake/dev-2 (the host does not answer: EOFError)" in (
+        caplog.text
+    )
+
+    gateway = planned.hosts["gw-a"].gateway
+    assert gateway
+    end = later(3600)
+    former = gateway_keys(gateway, *(entry(name, f"sk-{name}", expires=end) for name in ("ada",)))
+    after = found(planned)
+    after |= {name: after[name] | former for name in ("gw-a", "gw-b")}
+    caplog.clear()
+    mirror(planned.hosts, after, lost=["dev-2"])
+    [note] = [line for line in caplog.messages if "note:" in line]
+    assert f"the former key of ada ends at {end}, and dev-2 may still use it" in note
 
 
 def test_clients_wait_for_their_gateways(plans: Planned, project: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.version import Version
 
 from mirrorfleet.roles.litellm.files import mirrorfleet_allowlist as allowlist
 from tests.roles import mcp_server
@@ -24,6 +25,7 @@ from tests.roles.content import Part, parts
 from tests.roles.real_client import SHELL, needed, on_terminal, package, unpacked
 from tests.roles.recorder import ANSWER, Recorder, calls, recorder
 from tests.roles.test_derived_settings import created_home
+from tests.roles.web_page import TITLE, web_page
 
 HERE = Path(__file__).parent
 RELEASES = sorted(path.stem for path in (HERE.parents[1] / "roles/claude/locks").glob("*.json"))
@@ -40,7 +42,10 @@ Known = dict[str, dict[str, str]]
 
 
 def known(release: str) -> Known:
-    content: Known = yaml.safe_load((HERE / f"known_content/{release}.yml").read_text())
+    """Return the list of a release, else that of the release before, else the oldest."""
+    lists = sorted((Version(path.stem), path) for path in HERE.glob("known_content/*.yml"))
+    before = [path for version, path in lists if version <= Version(release)]
+    content: Known = yaml.safe_load((before[-1] if before else lists[0][1]).read_text())
     return content
 
 
@@ -77,12 +82,18 @@ class Session:
     def __init__(self, client: Path, gateway: Recorder, home: Path) -> None:
         self.client, self.gateway, self.home = client, gateway, home
 
-    def ask(self, *arguments: str | Path, prompt: str = "Say something.", given: str = "") -> None:
+    def ask(
+        self,
+        *arguments: str | Path,
+        prompt: str = "Say something.",
+        given: str = "",
+        shell: dict[str, str] | None = None,
+    ) -> None:
         """Run the client without a terminal; the test looks at its requests only."""
         command = [self.client, "--dangerously-skip-permissions", *arguments, "-p"]
         subprocess.run(
             command if given else [*command, prompt],
-            env=SHELL | {"HOME": str(self.home)},
+            env=SHELL | {"HOME": str(self.home)} | (shell or {}),
             cwd=self.home,
             input=given,
             capture_output=True,
@@ -132,6 +143,13 @@ def on_a_terminal(session: Session) -> None:
     on_terminal(session.home, session.client, "go", lambda words: "heard" in words)
 
 
+def of_the_web(session: Session) -> None:
+    """Read a page, which the model of the haiku tier gets."""
+    with web_page(session.home) as page:
+        session.gateway.answer = calls("WebFetch", url=page.url, prompt="What is it about?")
+        session.ask(shell={"NODE_EXTRA_CA_CERTS": str(page.certificate)})
+
+
 def with_an_agent(session: Session) -> None:
     session.use("Agent", description="d", prompt="p", subagent_type="general-purpose")
 
@@ -144,7 +162,8 @@ SITUATIONS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "claude": ("claude", lambda session: session.ask()),
     "tool search": ("claude", lambda s: s.use("ToolSearch", query="select:WebFetch")),
     "WebSearch": ("local", lambda session: session.use("WebSearch", query="searxng")),
-    "WebFetch": ("local", lambda s: s.use("WebFetch", url="https://127.0.0.1:9/x", prompt="p")),
+    "WebFetch": ("local", of_the_web),
+    "no page": ("local", lambda s: s.use("WebFetch", url="https://127.0.0.1:9/x", prompt="p")),
     "image": (
         "local",
         lambda s: s.use("Read", file_path=s.file("x.png", base64.b64decode(mcp_server.PIXEL))),
@@ -203,3 +222,18 @@ def test_the_client_sends_only_what_is_known(
         "Find out what becomes of it behind a gateway, and add with passed, mended, dropped or "
         f"refused:\n{yaml.safe_dump(unknown)}"
     )
+
+
+@needed
+@pytest.mark.client
+def test_the_model_of_the_haiku_tier_reads_web_pages(client: Path, tmp_path: Path) -> None:
+    """As docs/how-to/developers.md says, and as `check` computes with."""
+    with recorder() as gateway:
+        of_the_web(Session(client, gateway, created_home(gateway, tmp_path, "local")))
+        [asked] = [body for body in gateway.asked if body["model"] == "helper"]
+        last = gateway.asked[-1]
+    text = json.dumps(asked["messages"])
+    assert TITLE in text
+    assert 100_000 < len(text) < 105_000, "the page is cut"
+    assert (asked["max_tokens"], "tools" in asked and asked["tools"]) == (16384, [])
+    assert (last["model"], "heard" in json.dumps(last["messages"][-1])) == ("coder", True)

@@ -258,6 +258,7 @@ def test_the_log_reports_a_broken_file_once(
 
 def test_the_handler_needs_the_directory_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MIRRORFLEET_KEYS", raising=False)
+    monkeypatch.syspath_prepend(str(SOURCE.parent))
     with pytest.raises(KeyError, match="MIRRORFLEET_KEYS"):
         load(SOURCE)
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from mirrorfleet import fleet
 from mirrorfleet.config.reader import Secret
 from mirrorfleet.planning import LitellmPlan
-from mirrorfleet.roles.litellm import keys, references, render
+from mirrorfleet.roles.litellm import environment, keys, references, render
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.runtime.secrets import references_only
 from tests.roles.test_golden import GOLDEN, UPDATE, compare, read
@@ -54,12 +54,12 @@ def test_config_yaml_holds_no_secret_and_every_variable_is_set(path: Path) -> No
         text = yaml.safe_dump(configuration(plan))
         assert not [value for value in secrets.values() if value in text]
         named = {word[11:] for word in text.split() if word.startswith("os.environ/")}
-        assert named <= render.variables(plan, secrets, 2).keys()
+        assert named <= environment.variables(plan, secrets, 2).keys()
 
 
 def test_a_gateway_with_everything() -> None:
     plan = everything()
-    variables = render.variables(plan, values(plan), 2)
+    variables = environment.variables(plan, values(plan), 2)
     rendered = {
         "config.yaml": yaml.safe_dump(configuration(plan), sort_keys=False),
         "arguments": "".join(f"{argument}\n" for argument in render.arguments(plan, count=1)),
@@ -84,7 +84,7 @@ def test_models_that_differ_in_punctuation_have_different_keys() -> None:
     plan = next(gateways(ROOT / "tests/fleet/good/moved-in.yml"))
     one, other = (route for route in plan.routes if route.model in ("gpt-5.4", "gpt-5-4"))
     deployed = {entry["model_name"]: entry for entry in configuration(plan)["model_list"]}
-    variables = render.variables(plan, values(plan), 2)
+    variables = environment.variables(plan, values(plan), 2)
     for route in (one, other):
         name = deployed[route.model]["litellm_params"]["api_key"].removeprefix("os.environ/")
         assert variables[name] == f"value-of-{route.secrets['api_key'].value}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +32,7 @@ What will be changed:
       Ports: /etc/systemd/system/mirrorfleet-ports.service is missing
       LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, NN
         files
-      LiteLLM: /opt/mirrorfleet/litellm/environments/1.106.2-DIGEST is missing
+      LiteLLM: /opt/mirrorfleet/litellm/environments/RELEASE is missing
         for Python 3.11.2
       LiteLLM: mirrorfleet-litellm.service will be restarted
   dev-01, dev-02, dev-03 and 34 more
@@ -45,14 +43,9 @@ What will be changed:
 
 
 @pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set a terminal's usual width, and give pyinfra's log back to the other tests."""
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a terminal's usual width."""
     monkeypatch.setenv("COLUMNS", "80")
-    log = logging.getLogger("pyinfra")
-    handlers, propagate, level = log.handlers, log.propagate, log.level
-    yield
-    log.handlers, log.propagate = handlers, propagate
-    log.setLevel(level)
 
 
 @pytest.fixture(name="file")
@@ -69,8 +62,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def _without_number(text: str) -> str:
-    """Replace the number of a gateway's files, which grows with its programs."""
-    return re.sub(r"\b\d\d(?=\s+files)", "NN", text)
+    """Replace the number of a gateway's files, which grows with its programs, and its release."""
+    text = re.sub(r"\b\d\d(?=\s+files)", "NN", text)
+    return re.sub(
+        r"(litellm/environments/)\S*(\S+)( is)\s+missing\s", r"\1RELEASE\3 missing\n        ", text
+    )
 
 
 def _stable(text: str) -> str:
@@ -146,6 +142,21 @@ def test_apply_of_a_fleet_that_matches_its_file_asks_nothing(
         (
             ["plan", "--limit", "gpu-a"],
             "mirrorfleet plan: no host matches `--limit gpu-a`. Did you mean 'gpu'?",
+        ),
+        (
+            ["verify", "--models", "tinny"],
+            "mirrorfleet verify: no developer's session starts with the model of `--models tinny`, "
+            "or uses it as a tier. Did you mean 'tiny'?",
+        ),
+        (
+            ["rollback", "--service", "litelm", "--yes"],
+            "mirrorfleet rollback: no host has the service of `--service litelm`. "
+            "Did you mean 'litellm'?",
+        ),
+        (
+            ["drivers", "--yes"],
+            "mirrorfleet drivers: no host has a `driver`: name its package in the fleet file, as "
+            "in hosts.gpu-a.driver: nvidia-driver-580-server.",
         ),
         (
             ["apply"],
@@ -229,3 +240,20 @@ def test_a_run_that_stops_reports_its_problems_as_json(
     assert found["totals"] == {"failed": 1, "stopped": 1}
     assert "riscv64" in found["hosts"]["gw-1"]["causes"][0]
     assert found["hosts"]["gw-2"]["causes"] == []
+
+
+def test_ctrl_c_says_how_to_continue(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyinfra.api.operations.run_ops", interrupted)
+    with forty.hosts(forty.on_first_run(Path(file)), {}):
+        code, out, err = run(capsys, "apply", file, "--yes", "--limit", "gpu")
+    assert (code, err.strip()) == (130, "mirrorfleet: interrupted")
+    assert out.splitlines()[-3:] == [
+        "Interrupted: some hosts have changed, and a step that runs now on a host runs to",
+        "  its end. Continue, which waits for such a step:",
+        "  mirrorfleet apply inventories/forty.yml --limit gpu",
+    ]

@@ -65,7 +65,7 @@ models:
   helper: {engine: ollama, weights: "qwen3:4b", hosts: [gpu], context: 131072, output: 8192}
 gateway:
   hosts: [gw]
-  version: 1.106.2
+  version: 1.106.12
   master_key: {env: LITELLM_MASTER_KEY}
   metrics: {port: 9464}
 keys: {root: {env: MIRRORFLEET_KEY_ROOT}}
@@ -357,7 +357,8 @@ def running(environment: Mapping[str, str], program: str) -> Iterator[Callable[[
         url, headers = f"http://127.0.0.1:{port}{path}", {"Authorization": f"Bearer {key}"}
         for _ in range(200):
             try:
-                with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+                request = urllib.request.Request(url, headers=headers)
+                with urllib.request.urlopen(request, timeout=30) as answer:
                     return json.load(answer)
             except URLError as error:
                 if isinstance(error, HTTPError):

@@ -116,10 +116,11 @@ def test_the_content_of_a_file_and_the_answer_of_a_server_are_read(machine: Host
     (machine.root / "text").write_bytes(b"a\tb\n\xff")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api/tags"
-        answering = Thread(target=answer_once, args=(server, b'{"models": []}'))
+        server.settimeout(30)
+        answering = Thread(target=answer_once, args=(server, b'{"models": []}'), daemon=True)
         answering.start()
         observed = machine.observe(Content(str(machine.root / "text")), Answer(url))
-        answering.join()
+        answering.join(30)
     assert observed[Content(str(machine.root / "text"))] == b"a\tb\n\xff"
     assert observed[Answer(url)] == b'{"models": []}'
     assert machine.observe(Answer(url))[Answer(url)] is None
@@ -128,6 +129,7 @@ def test_the_content_of_a_file_and_the_answer_of_a_server_are_read(machine: Host
 def answer_once(server: socket.socket, content: bytes) -> None:
     connection, _ = server.accept()
     with connection:
+        connection.settimeout(30)
         connection.recv(4096)
         connection.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content

@@ -213,6 +213,7 @@ def test_facts_are_read_on_macos(prepared_host: Machine, tmp_path: Path) -> None
         env=os.environ | {"PATH": str(programs), "ROOT": str(prepared_host.root)},
         capture_output=True,
         text=True,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
     observed = parse(asked, done.stdout.splitlines())

@@ -28,7 +28,8 @@ UNIT = "mirrorfleet-ollama.service"
 def connection() -> Iterator[tuple[str, socket.socket, socket.socket]]:
     """Yield a port, the client's side of a connection to it, and the server's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
+        client = socket.create_connection(server.getsockname(), timeout=30)
+        server.settimeout(30)
         here, _ = server.accept()
         with client, here:
             yield str(server.getsockname()[1]), client, here
@@ -49,9 +50,11 @@ def llama_server(answer: Any) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield str(server.server_address[1])
-    server.shutdown()
-    server.server_close()
+    try:
+        yield str(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def settle() -> None:
@@ -81,8 +84,9 @@ def test_a_first_request_is_a_turn_though_it_arrives_with_the_connection() -> No
     """The kernel's times of receiving and sending are then equal."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as client,
+        socket.create_connection(server.getsockname(), timeout=30) as client,
     ):
+        server.settimeout(30)
         client.sendall(b"POST /v1/messages")
         here, _ = server.accept()
         with here:
@@ -132,6 +136,8 @@ def test_an_idle_server_is_not_waited_for() -> None:
         port = str(free.getsockname()[1])
     text = call("python3", "-c", models.QUIET, port, "no-such.service", "60")
     start = time.monotonic()
-    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", text], capture_output=True, text=True, check=False, timeout=120
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - start < 30

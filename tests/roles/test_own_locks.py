@@ -29,7 +29,7 @@ def own(project: Path, role: str, name: str, old: str, new: str) -> None:
 
 def test_environments_are_created_from_own_lock_files(plans: Planned, project: Path) -> None:
     before = plans("lab").hosts
-    own(project, "litellm", "1.106.2.txt", "certifi==", "# note\ncertifi==")
+    own(project, "litellm", "1.106.12.txt", "certifi==", "# note\ncertifi==")
     own(project, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
     after = plans("lab").hosts
     for host in ("gw-1", "gpu"):
@@ -46,7 +46,7 @@ def test_environments_are_created_from_own_lock_files(plans: Planned, project: P
 
 def test_the_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
     pin = "litellm-proxy-extras==0.4.108"
-    own(project, "litellm", "1.106.2.txt", pin, "litellm-proxy-extras==0.4.109")
+    own(project, "litellm", "1.106.12.txt", pin, "litellm-proxy-extras==0.4.109")
     gateway = plans("prod").hosts["gw-a"].gateway
     assert gateway
     migrations = MigrationsPlan(gateway.version, gateway.lock, None, 5432, gateway.master_key, 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -19,10 +20,9 @@ import pytest
 from mirrorfleet.jobs import package
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.planning.claude import packaged
-from mirrorfleet.planning.settings import KEY_FILE
 from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.roles.claude.client import binary
-from mirrorfleet.roles.claude.installer import Packages, installer
+from mirrorfleet.roles.claude.installer import Packages, installer, user_files
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.runtime import secrets
@@ -107,8 +107,7 @@ def test_shellcheck_accepts_the_scripts(tmp_path: Path, group: str, user: str | 
     scripts = [path.read_text() for name, path in files.items() if name.endswith(".sh")]
     assert scripts
     scripts += [
-        isolated(client, binary(client.version), KEY_FILE).decode()
-        for client in plan(group).isolated
+        isolated(client, binary(client.version)).decode() for client in plan(group).isolated
     ]
     assert programs.shellcheck(tmp_path, scripts) == ""
 
@@ -246,6 +245,23 @@ def test_every_shell_parses_the_installer(tmp_path: Path, shell: str, group: str
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_installer_needs_no_newer_python_than_that_of_a_mac() -> None:
+    """3.9 is Apple's. What it can parse but not run: `isinstance(x, a | b)`, `zip(strict=...)`."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(user_files(), feature_version=(3, 9)))
+        if isinstance(node, ast.Call)
+    ]
+    assert calls
+    unions = [
+        ast.unparse(call)
+        for call in calls
+        if ast.unparse(call.func) == "isinstance" and isinstance(call.args[1], ast.BinOp)
+    ]
+    strict = [ast.unparse(call) for call in calls if "strict" in {key.arg for key in call.keywords}]
+    assert (unions, strict) == ([], [])
+
+
 def test_the_installer_writes_the_same_files_as_a_run_over_ssh(tmp_path: Path, home: Path) -> None:
     (home / ".claude").mkdir()
     (home / ".claude/settings.json").write_bytes(OWN)
@@ -303,7 +319,9 @@ def test_an_isolated_client_is_a_command_and_a_directory_and_manual_changes_stay
     assert after[".claude-lab/settings.json"] == written(developer.settings)
     assert after[".claude-lab/mirrorfleet-key"] == b"sk-lab_key"
     assert not any(name.startswith(".claude/") for name in after)
-    started = subprocess.run([home / ".local/bin/claude-lab"], env={"HOME": str(home)}, text=True)
+    started = subprocess.run(
+        [home / ".local/bin/claude-lab"], env={"HOME": str(home)}, text=True, timeout=120
+    )
     assert started.returncode == 0
     assert run(script, home).returncode == 0
     assert tree(home) == after
@@ -339,6 +357,7 @@ def cut(script: Path, home: Path, at: int, *arguments: str) -> bool:
     return done.returncode != 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_installation_can_be_completed_and_removed(
     tmp_path: Path, home: Path
 ) -> None:
@@ -376,7 +395,9 @@ def test_removing_one_package_keeps_the_client_for_another(tmp_path: Path, home:
     for first, other, command in [(own, mirror, "claude-lab"), (mirror, own, "claude")]:
         assert (run(first, home).returncode, run(other, home).returncode) == (0, 0)
         assert run(first, home, "--remove").returncode == 0
-        started = subprocess.run([home / ".local/bin" / command], env={"HOME": str(home)})
+        started = subprocess.run(
+            [home / ".local/bin" / command], env={"HOME": str(home)}, timeout=120
+        )
         assert started.returncode == 0
         assert run(other, home, "--remove").returncode == 0
         assert not (home / ".local/share/mirrorfleet/claude/2.1.330").exists()

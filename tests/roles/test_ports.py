@@ -52,7 +52,11 @@ def listens(cgroup: Path, user: int, *tried: int, inside: tuple[str, ...] = ()) 
     """Return for each port whether a user can listen on it, the same for IPv4 and IPv6."""
     words = [*inside, sys.executable, "-c", LISTEN, str(user), *map(str, tried)]
     done = subprocess.run(
-        ["sh", "-c", JOIN, str(cgroup), *words], capture_output=True, text=True, check=True
+        ["sh", "-c", JOIN, str(cgroup), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     return set(done.stdout.splitlines())
 
@@ -162,6 +166,9 @@ def test_each_run_has_a_notice_about_an_unsupported_kernel(plans: Planned) -> No
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     (tmp_path / UNIT).write_text(ports.installed()[UNIT_PATH].replace(PROGRAM, "/dev/null"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(tmp_path / UNIT)], capture_output=True, text=True
+        ["systemd-analyze", "verify", str(tmp_path / UNIT)],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -5,6 +5,7 @@ Skipped if the pinned client is not in the cache; a run of mirror.py downloads i
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_an_isolated_client_has_its_own_key(
 ) -> None:
     [its] = plan.isolated
     command = tmp_path / its.command
-    command.write_bytes(isolated(its, str(client), "mirrorfleet-key"))
+    command.write_bytes(isolated(its, str(client)))
     command.chmod(0o755)
     assert ask(tmp_path / "ada", command) == "heard"
     assert recorded_request(gateway) == ("thinker", 16384, keys("lab"))
@@ -100,7 +101,10 @@ def test_an_installer_sets_up_a_client_of_the_gateway(
         script.write_bytes(installer(alone, {}, f"sk-{user.group}"))
         as_developer = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
         done = subprocess.run(
-            [*as_developer, "sh", script], env=SHELL | {"HOME": str(home)}, capture_output=True
+            [*as_developer, "sh", script],
+            env=SHELL | {"HOME": str(home)},
+            capture_output=True,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         command = mirrors[0].command if mirrors else "claude"
@@ -143,3 +147,42 @@ def test_the_policy_of_a_machine_overrides_the_users_settings_and_shell(
         == "heard"
     )
     assert recorded_request(gateway) == ("thinker", 16384, keys("staff"))
+
+
+def test_editors_see_a_login(plan: ClaudePlan, client: Path, tmp_path: Path) -> None:
+    """The extension of VS Code asks its client for it, and shows its login page without one."""
+    user = next(user for user in plan.users if user.scope == "user")
+    home = tmp_path / user.user
+    done = subprocess.run(
+        [client, "auth", "status", "--json"],
+        env=SHELL | {"HOME": str(home)},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    status = json.loads(done.stdout)
+    assert (status["loggedIn"], status["authMethod"]) == (True, "api_key_helper")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_the_client_computes_costs_by_the_price_of_the_fleet_file(
+    client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
+) -> None:
+    text = (tmp_path / "fleet.yml").read_text()
+    price = "  thinker:\n    price: {input: 2, output: 3}\n"
+    (tmp_path / "priced.yml").write_text(text.replace("  thinker:\n", price))
+    clients = fleet.plan(fleet.load(tmp_path / "priced.yml")).hosts["dev"].clients
+    assert clients
+    assert clients.managed
+    (tmp_path / "policy.json").write_bytes(written(clients.managed.settings))
+    (tmp_path / "scratch").mkdir()
+    inside = ["unshare", "--mount", "sh", "-c", POLICY, "sh"]
+    places = (tmp_path / "scratch", tmp_path / "policy.json", client)
+    answer = json.loads(ask(tmp_path / "ada", *inside, *places, "--output-format", "json"))
+    [model] = answer["modelUsage"].values()
+    # The stand-in reports one token of the prompt and one of the answer.
+    assert answer["total_cost_usd"] == pytest.approx(5e-6)
+    assert model["costUSD"] == pytest.approx(5e-6)
+    assert model["costBasis"] == "managed"

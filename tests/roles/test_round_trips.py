@@ -22,8 +22,8 @@ PACKAGES = ["packages"]
 USER = ["user"]
 UPLOAD = ["inbox", "take"]
 
-# Characters. A generation of 24 files is sent gzipped, between two scripts.
-QUESTIONS, GENERATION = 10_000, 45_000
+# Characters. A generation of 25 files is sent gzipped, between two scripts.
+QUESTIONS, GENERATION = 10_300, 55_000
 
 
 @pytest.mark.usefixtures("offline_cache")

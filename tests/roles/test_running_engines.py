@@ -210,6 +210,7 @@ def prove(
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     return done.returncode, done.stderr
 
@@ -288,6 +289,7 @@ def test_a_gateway_is_ready_when_its_new_engines_serve(
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
     assert done.returncode == code, done.stderr
 

@@ -258,3 +258,27 @@ def keeps_own_values(theirs: Any, owned: Any, both: Any) -> bool:
             for key, value in theirs.items()
         )
     return True
+
+
+def test_hooks_join_the_developers_own_of_the_same_event_and_go_alone() -> None:
+    def hook(command: str) -> dict[str, Any]:
+        return {"matcher": "Bash", "hooks": [{"type": "command", "command": command}]}
+
+    theirs = {"hooks": {"PreToolUse": [hook("mine")]}}
+    owned = {"hooks": {"PreToolUse": [hook("guard"), hook("log")], "Stop": [hook("note")]}}
+    content, backup = merged(bytes_of(theirs), None, owned)
+    assert loaded(content)["hooks"] == {
+        "PreToolUse": [hook("mine"), hook("guard"), hook("log")],
+        "Stop": [hook("note")],
+    }
+    content, backup = merged(content, backup, {"hooks": {"PreToolUse": [hook("log")]}})
+    assert loaded(content) == {"hooks": {"PreToolUse": [hook("mine"), hook("log")]}}
+    assert loaded(merged(content, backup, {})[0]) == theirs
+
+
+def test_a_server_is_replaced_as_a_whole_and_the_developers_comes_back() -> None:
+    theirs = {"mcpServers": {"wiki": {"command": "mine"}, "own": {"url": "http://x"}}}
+    owned = {"mcpServers": {"wiki": {"type": "http", "url": "http://gw/mcp/wiki"}}}
+    content, backup = merged(bytes_of(theirs), None, owned)
+    assert loaded(content)["mcpServers"] == {**theirs["mcpServers"], **owned["mcpServers"]}
+    assert loaded(merged(content, backup, {})[0]) == theirs

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+from rich.text import Text
 
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.jobs.rings import record
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, compare, host_script, parse_report
 from mirrorfleet.roles import registry
+from mirrorfleet.roles.load_balancer.certificate import Validity
 from mirrorfleet.runtime.problems import warning
 from tests.roles.answers import converged, lines
 from tests.roles.conftest import Planned
@@ -39,7 +44,7 @@ def state(
 
 def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str]]:
     """Return the cells of the rows of all tables; lines below the tables are rows of one cell."""
-    table.show({"gpu": found}, {"dev": "could not be reached"})
+    table.show({"gpu": found}, {"dev": "could not be reached"}, {"laptop": "no reply"})
     rows = [line.strip("│┃").split("│") for line in capsys.readouterr().out.splitlines()]
     return [[cell.strip() for cell in row] for row in rows]
 
@@ -82,7 +87,11 @@ def test_faults_and_warnings_of_a_host_are_shown(
 def test_a_service_without_a_unit_is_missing(plans: Planned) -> None:
     [service] = state(plans, WELL[:1]).services
     assert (service.name, service.process) == ("vllm-tiny", None)
-    assert table.report({}, {"dev": "why"}) == {"hosts": {}, "unreachable": {"dev": "why"}}
+    assert table.report({}, {"dev": "why"}, {"laptop": "no reply"}) == {
+        "hosts": {},
+        "unreachable": {"dev": "why"},
+        "offline": {"laptop": "no reply"},
+    }
 
 
 def test_an_unknown_line_of_a_host_is_an_error() -> None:
@@ -91,9 +100,71 @@ def test_an_unknown_line_of_a_host_is_an_error() -> None:
 
 
 def test_the_script_runs_on_this_machine() -> None:
-    done = subprocess.run(["sh"], input=host_script([]), capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh"], input=host_script([]), capture_output=True, text=True, timeout=120
+    )
     assert done.stderr == ""
     observed, running = parse_report([], done.stdout.splitlines())
     assert running.available > 0 and all(observed.values.values())
     if shutil.which("systemctl") is None:
         assert running.units == {}
+
+
+RUN = record.Run("2026-11-30T01:15:09Z", "ada@laptop", "3f1c5f0d6b3a", "0.2.0")
+PROOF = record.Proof(
+    run=RUN,
+    asked="ada on dev-1",
+    through=("gw-a",),
+    seconds={"coder": 2.5},
+    clients=("2.1.330",),
+    gateway="1.106.12",
+    generations={"litellm on gw-a": "6437a26fded5"},
+)
+
+
+@pytest.mark.usefixtures("offline_cache")
+def test_who_changed_a_host_and_what_its_ring_proved(
+    plans: Planned, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    applied = "applied\t2026-11-30T01:15:09Z\tada@laptop\t3f1c5f0d6b3a-dirty\t0.2.0"
+    found = state(plans, [*WELL, applied])
+    cause = "ring 'canary' failed on dev-1: client: it crashes"
+    failure = record.Failure(replace(RUN, at="2026-11-30T02:00:00Z"), "ada on dev-1", cause)
+    both = replace(found, ring=record.Record("canary", "state", PROOF, failure))
+    table.show({"gpu": both}, {}, {})
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    text = " ".join(re.sub(r"[│┃]", " ", out).split())
+    for part in ("Last change", "2026-11-30 01:15 ", "ada@laptop", "3f1c5f0d6b3a-dirty", "canary"):
+        assert part in text
+    assert "gpu: ring 'canary' failed on dev-1: client: it crashes; 2026-11-30 02:00 by" in text
+    [host] = table.report({"gpu": both}, {}, {})["hosts"].values()
+    assert host["running"]["applied"]["by"] == "ada@laptop"
+    assert host["ring"]["proved"]["generations"] == {"litellm on gw-a": "6437a26fded5"}
+    assert host["ring"]["failed"]["cause"] == cause
+
+
+@pytest.mark.usefixtures("offline_cache")
+@pytest.mark.parametrize(
+    ("days", "left", "is_red"), [(14, "14", False), (13, "13", True), (-1, "expired", True)]
+)
+def test_the_days_that_a_certificate_is_valid(
+    days: int,
+    left: str,
+    is_red: bool,
+    plans: Planned,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = "/opt/mirrorfleet/front/current/certificate.pem"
+    validity = Validity(file, "2026-12-14T01:15:00+00:00", days)
+    found = replace(state(plans, WELL), certificate=validity)
+    assert ["gpu", "2026-12-14 01:15", left, file] in shown(capsys, found)
+    [column] = [
+        each for each in table._certificates({"gpu": found}).columns if each.header == "days left"
+    ]
+    assert [str(cell.style) for cell in column.cells if isinstance(cell, Text)] == [
+        "red" if is_red else ""
+    ]
+    assert table.report({"gpu": found}, {}, {})["hosts"]["gpu"]["certificate"]["days"] == days

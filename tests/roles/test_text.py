@@ -39,7 +39,7 @@ def test_sh_reads_the_original_value(tmp_path: Path, value: str) -> None:
     file = tmp_path / "environment"
     file.write_text(environment_file({"VALUE": value, "AFTER": "x"}))
     command = 'set -aeu; . "$0"; printf "%s|%s" "$VALUE" "$AFTER"'
-    read = subprocess.run(["sh", "-c", command, file], capture_output=True, check=True)
+    read = subprocess.run(["sh", "-c", command, file], capture_output=True, check=True, timeout=120)
     assert read.stdout.decode() == f"{value}|x"
 
 
@@ -86,7 +86,10 @@ def test_systemd_accepts_the_command_of_a_service(tmp_path: Path, value: str) ->
         return
     (tmp_path / "x.service").write_text(unit(command))
     done = subprocess.run(
-        ["systemd-analyze", "verify", tmp_path / "x.service"], capture_output=True, text=True
+        ["systemd-analyze", "verify", tmp_path / "x.service"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert f"{tmp_path}/x.service" not in done.stderr
 
@@ -108,7 +111,7 @@ def test_each_option_of_a_command_is_on_its_own_line() -> None:
 @given(st.lists(WORDS, min_size=1))
 def test_sh_gets_the_original_words(words: list[str]) -> None:
     command = shell_lines(["printf", "%s\\0", "--", *words])
-    read = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
+    read = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=120)
     assert read.stdout.decode().split("\0") == ["--", *words, ""]
 
 

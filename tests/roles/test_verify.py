@@ -7,7 +7,9 @@ verify.json holds recorded output, reduced to the events and keys that matter. `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,14 @@ import pytest
 from pyinfra.api import StringCommand
 
 from mirrorfleet.jobs.verify import proofs
-from mirrorfleet.jobs.verify.checks import Row, rows
-from mirrorfleet.jobs.verify.facts import engine_models, engine_urls, gateway_models, readiness_url
+from mirrorfleet.jobs.verify.checks import TURN, Row, rows
+from mirrorfleet.jobs.verify.facts import (
+    LOAD_BALANCER,
+    engine_models,
+    engine_urls,
+    gateway_models,
+    readiness_url,
+)
 from mirrorfleet.jobs.verify.layers import Layer, layers
 from mirrorfleet.jobs.verify.table import report, show
 from mirrorfleet.jobs.verify.targets import Target, targets
@@ -45,6 +53,9 @@ PROVED = {
 }
 
 
+Answers = list[dict[str, Any]]
+
+
 def turn(name: str, code: int = 0, *, made: bool = False) -> Turn:
     output = RECORDED[name]
     text = output if isinstance(output, str) else "\n".join(map(json.dumps, output))
@@ -55,11 +66,69 @@ def well() -> dict[str, Turn]:
     return {
         "version": turn("version"),
         "doctor": turn("doctor"),
-        "answer tiny": turn("answer"),
-        "stream tiny": turn("stream"),
+        "answer tiny": turn("stream"),
         "tool tiny": turn("tool", made=True),
         "subagent tiny": turn("subagent"),
+        "pasted tiny": turn("answer"),
+        **day_of(),
     }
+
+
+def day_of(**changed: Answers) -> dict[str, Turn]:
+    """Return the requests of a day with the lab's model, with other answers to some parts."""
+    given = {**DAY, **{item.replace("_", " "): each for item, each in changed.items()}}
+    pairs = [(item, each) for item, several in given.items() for each in several]
+    return {f"day {at} {item}/tiny": printed(**each) for at, (item, each) in enumerate(pairs)}
+
+
+def printed(
+    *,
+    status: int = 200,
+    message: str = "",
+    tokens: int = 3,
+    cached: int | None = None,
+    by: str = "",
+    errors: str = "",
+    fallbacks: int = 0,
+) -> Turn:
+    """Return what `curl -i` prints for an answer, after a proxy's own."""
+    head = f"HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 {status} X\r\n"
+    head += f"x-litellm-model-group: {by}\r\nx-litellm-attempted-fallbacks: {fallbacks}\r\n\r\n"
+    if not status:
+        return Turn(35, False, "", f"curl: (35) {message}\n")
+    if status != 200:
+        return Turn(0, False, head + json.dumps({"error": {"message": message}}), "")
+    usage = {"input_tokens": tokens - (cached or 0)}
+    usage |= {} if cached is None else {"cache_read_input_tokens": cached}
+    found: dict[str, Any] = {"type": "text", "text": ""}
+    if errors:
+        content = {"type": "web_search_tool_result_error", "error_code": errors}
+        found = {"type": "web_search_tool_result", "content": content}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": found},
+        {"type": "message_delta", "delta": {}},
+        {"type": "message_stop"},
+    ]
+    if message == "cut":
+        events.pop()
+    return Turn(0, False, head + "".join(f"data: {json.dumps(each)}\n\n" for each in events), "")
+
+
+TEXT_ONLY = {
+    "status": 400,
+    "message": "messages.0.content.1.image: The model tiny reads text only.",
+}
+NO_SEARCH = {"status": 400, "message": "web_search: … can add one: gateway.web_search in the …"}
+DAY: dict[str, Answers] = {
+    "tool reference": [{"tokens": 490}, {"tokens": 500}],
+    "image": [TEXT_ONLY],
+    "PDF": [TEXT_ONLY],
+    "web search": [NO_SEARCH],
+    "foreign id": [{"by": "tiny"}],
+    "second turn": [{"tokens": 3000, "cached": 2970}],
+}
+"""As the real LiteLLM answers: tests/litellm/test_verify_day.py."""
 
 
 @pytest.fixture
@@ -90,6 +159,8 @@ def healthy(plan: HostPlan) -> Observation:
         found[Answer(readiness_url(plan.gateway))] = b'{"status": "healthy"}'
         found[gateway_models(plan.gateway)] = json.dumps({"data": [{"id": "tiny"}]}).encode()
         found |= {Answer(url): b"{}" for _, url in engine_urls(plan.gateway)}
+    if plan.load_balancer:
+        found[Unit(LOAD_BALANCER)] = UnitState("active")
     return assumed(found)
 
 
@@ -107,7 +178,19 @@ def test_a_working_fleet_has_no_faults(ada: Target, plan: Mapping[str, HostPlan]
     found = row(ada, serving(plan), {})
     assert causes(found) == []
     checks = ("client", "answer", "stream", "tool", "subagent")
-    assert found.checks == dict.fromkeys(checks, "ok") | {"window": "131072"}
+    expected = dict.fromkeys(checks, "ok") | {"pasted": "mended", "window": "131072"}
+    assert found.checks == expected
+    assert {part.item: part.state for part in found.day} == {
+        "tool reference": "mended",
+        "image": "mended",
+        "PDF": "mended",
+        "web search": "refused",
+        "thinking on": "not asked",
+        "thinking off": "not asked",
+        "effort": "not asked",
+        "foreign id": "mended",
+        "second turn": "ok",
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,8 +223,9 @@ def test_a_working_fleet_has_no_faults(ada: Target, plan: Mapping[str, HostPlan]
 def test_each_failure_is_reported_with_its_cause(
     ada: Target, plan: Mapping[str, HostPlan], check: str, recorded: str, cause: str
 ) -> None:
-    found = row(ada, serving(plan), {f"{check} tiny": turn(recorded)})
-    assert causes(found) == [cause]
+    found = row(ada, serving(plan), {f"{TURN.get(check, check)} tiny": turn(recorded)})
+    assert cause in causes(found)
+    assert len(found.faults) == 1 or check == "answer"
     assert found.faults[0].remedy
     assert found.checks[check] == "failed"
 
@@ -155,6 +239,104 @@ def test_a_fault_of_the_answer_is_not_repeated_for_the_subagent(
     found = row(ada, serving(plan), turns)
     assert causes(found) == ["gateway: 401: the gateway rejects ada's key"]
     assert found.checks["subagent"] == "failed"
+
+
+DEAD = {"status": 500, "message": "Connect call failed"}
+
+
+@pytest.mark.parametrize(
+    ("item", "answers", "fault"),
+    [
+        (
+            "tool_reference",
+            [{"tokens": 490}, {"tokens": 490}],
+            "engine: 'tiny' gets no names of the tools that a tool search finds",
+        ),
+        (
+            "web_search",
+            [{"errors": "unavailable"}],
+            "gateway: the web search of 'tiny' fails: unavailable",
+        ),
+        (
+            "foreign_id",
+            [{"by": "other"}],
+            "engine: 'other' answers claude-haiku-4-5-20251001, not 'tiny'",
+        ),
+        (
+            "second_turn",
+            [{"tokens": 3000, "cached": 0}],
+            "engine: 'tiny' computes a second turn again: 0% of 3000 tokens from the cache",
+        ),
+        (
+            "PDF",
+            [{"message": "cut"}],
+            "engine: 'tiny', PDF: 200: the stream ends before its last event",
+        ),
+        ("image", [{"status": 401, "message": "x"}], "gateway: 401: the gateway rejects ada's key"),
+    ],
+)
+def test_a_part_of_the_day_that_fails_has_its_layer_and_a_fix(
+    ada: Target,
+    plan: Mapping[str, HostPlan],
+    capsys: pytest.CaptureFixture[str],
+    item: str,
+    answers: Answers,
+    fault: str,
+) -> None:
+    found = row(ada, serving(plan), day_of(**{item: answers}))
+    assert causes(found) == [fault]
+    show([], [found], {})
+    printed = capsys.readouterr().out
+    layer = fault.partition(":")[0]
+    assert re.search(rf"^ +{item.replace('_', ' ')} +failed: {layer}\s*$", printed, re.M)
+    assert found.faults[0].remedy in printed
+
+
+def test_a_fallback_that_answers_is_named(ada: Target, plan: Mapping[str, HostPlan]) -> None:
+    by = {"by": "cloud", "fallbacks": 1}
+    several: list[dict[str, Any]] = [{"tokens": 490, **by}, {"tokens": 500}]
+    found = row(ada, serving(plan), day_of(tool_reference=several, image=[by]))
+    notes = {part.item: part.note for part in found.day}
+    assert notes["tool reference"] == "as text, the fallback cloud answers"
+    assert notes["image"] == "the fallback cloud reads it"
+
+
+def test_without_a_connection_of_curl_the_day_is_not_asked(
+    ada: Target, plan: Mapping[str, HostPlan]
+) -> None:
+    lost = {"status": 0, "message": "SSL certificate problem"}
+    found = row(ada, serving(plan), day_of(image=[lost]))
+    [image] = [part for part in found.day if part.item == "image"]
+    assert (image.state, image.note) == (
+        "not asked",
+        "curl has no connection: curl: (35) SSL certificate problem",
+    )
+    assert found.faults == ()
+
+
+def test_the_report_of_a_developer_has_80_columns(
+    ada: Target,
+    plan: Mapping[str, HostPlan],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show([], [row(ada, serving(plan), {})], {})
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "lab on dev as ada, user settings",
+        "  tiny for opus, sonnet, haiku, fable, a window of 131072 tokens",
+        "    ok               client, answer, stream, tool, subagent",
+        "    not asked        thinking on, thinking off: the model does not think",
+        "    not asked        effort: the model has no levels of effort",
+        "    pasted           mended",
+        "    tool reference   mended, as text",
+        "    image            mended, the client takes it out and goes on",
+        "    PDF              mended, the client takes it out and goes on",
+        "    web search       refused with 400: there is no gateway.web_search",
+        "    foreign id       mended, claude-haiku-4-5-20251001 is tiny",
+        "    second turn      ok, 99% of 3000 tokens from the cache",
+    ]
 
 
 def test_a_call_denied_by_the_developers_permissions_counts(
@@ -200,8 +382,24 @@ def test_a_stopped_engine_is_reported_instead_of_errors_of_its_gateway(
     ]
     error = {"type": "result", "is_error": True, "api_error_status": 500, "result": "x"}
     failed = Turn(1, False, json.dumps(error), "")
-    found = row(ada, dead, {f"{kind} tiny": failed for kind in ("answer", "stream")})
+    found = row(ada, dead, {"answer tiny": failed, **day_of(image=[DEAD])})
     assert causes(found) == ["engine: mirrorfleet-vllm-tiny.service on gpu is inactive"]
+
+
+def test_a_stopped_load_balancer_is_the_cause_of_a_failed_connection(
+    plans: Planned, ada: Target
+) -> None:
+    plan = plans("front").hosts
+    found = [
+        layer
+        for name, value in plan.items()
+        for layer in layers(value, assumed() if name in ("lb", "gw-a") else healthy(value))
+    ]
+    kinds = ("answer", "tool", "subagent", "pasted")
+    failed = {f"{kind} tiny": turn("unreachable") for kind in kinds}
+    assert causes(row(ada, found, failed)) == [
+        "load balancer: mirrorfleet-front.service on lb is inactive"
+    ]
 
 
 def test_an_engine_with_another_window_is_a_fault(plan: Mapping[str, HostPlan]) -> None:
@@ -248,6 +446,20 @@ def test_one_developer_per_group_is_a_target_unless_everyone_is() -> None:
     assert len(targets(plans, everyone=True)) > len(targets(plans))
 
 
+def test_fallbacks_are_asked_on_request_if_the_groups_keys_allow_them() -> None:
+    plans = good("web-search").hosts
+    asked = {
+        (target.group, each.model): each.fallbacks
+        for target in targets(plans, models=["coder", "other"], with_fallbacks=True)
+        for each in target.days
+    }
+    assert asked["team", "coder"] == ("cloud",)
+    assert asked["small", "coder"] == (), "its key allows coder only"
+    assert asked["team", "other"] == ()
+    default = [each.fallbacks for target in targets(plans) for each in target.days]
+    assert set(default) == {None}
+
+
 def test_a_providers_model_is_tested_only_if_used_or_named() -> None:
     plans = good("replicas").hosts
     asked = {
@@ -263,6 +475,9 @@ def test_one_script_per_host_and_its_output_is_parsed(
 ) -> None:
     text = host_script(plan["dev"], [ada])
     assert text.count("<<'END OF THE DEVELOPER'") == 1
+    other = replace(ada, user="grace")
+    assert len(host_script(plan["dev"], [ada, other])) - len(text) < 60_000
+    assert len(host_script(plan["dev"], [])) < 3_000
     lines = [
         "machine\tdebian\t12\tx86_64\t4\t8388608",
         "developer\tlab\tada",
@@ -276,7 +491,7 @@ def test_one_script_per_host_and_its_output_is_parsed(
 
 
 def test_the_json_report_is_plain_data(ada: Target, plan: Mapping[str, HostPlan]) -> None:
-    found = report(serving(plan), [row(ada, serving(plan), {})], {})
+    found = report(serving(plan), [row(ada, serving(plan), {})], {}, {})
     assert json.loads(json.dumps(found)) == found
     assert found["developers"][0]["tiers"] == ["opus", "sonnet", "haiku", "fable"]
 
@@ -294,7 +509,7 @@ def test_the_proof_of_an_engine_is_shown_at_80_columns(
     assert "tiny: tool reference mended, by the clients' settings\n" in printed
     assert "tiny: prompt cache ok, 100% of 18619 tokens, after 9.1 s\n" in printed
     assert "image" not in printed
-    [recorded, *_] = report(serving(plan), [], {})["layers"]
+    [recorded, *_] = report(serving(plan), [], {}, {})["layers"]
     assert recorded["proofs"]["tiny"][2]["state"] == "mended"
 
 

@@ -281,6 +281,7 @@ class Node:
             stdout=subprocess.PIPE,
             text=True,
             check=False,
+            timeout=120,
         )
         return int(done.stdout)
 

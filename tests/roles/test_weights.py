@@ -155,6 +155,7 @@ def test_only_truncated_and_missing_files_are_sent_again(host: Receiver) -> None
     assert host.reported() == []
 
 
+@pytest.mark.slow
 def test_weights_from_a_hub_are_downloaded_and_repaired_by_file(
     host: Receiver, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -16,6 +15,7 @@ from mirrorfleet.roles.vllm.files import hub_download as program
 from mirrorfleet.roles.vllm.weights import HUB
 from tests.roles.fleets import safetensors
 from tests.standins.hub import Hub, running
+from tests.waiting import limited, until
 
 REVISION = "3f1c5f0d6b3a4be0a0b8f7a1c2d3e4f5a6b7c8d9"
 LARGE, OTHER = safetensors(bytes(range(256)) * 2048), safetensors(b"x" * 9000)
@@ -106,15 +106,16 @@ def test_all_files_of_a_revision_are_downloaded_and_digests_written(hub: Hub, pa
 def test_a_killed_download_continues_where_it_stopped(hub: Hub, part: Path) -> None:
     name = enlarged(hub)
     hub.stalls = {name: 12 * 1024**2}
-    with subprocess.Popen(
-        [sys.executable, "-I", "-c", HUB], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    with limited(
+        subprocess.Popen(
+            [sys.executable, "-I", "-c", HUB], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
     ) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(request(hub)).encode())
         process.stdin.close()
-        while not program.local_size(name):
-            assert process.poll() is None
-            Event().wait(0.05)
+        until(lambda: program.local_size(name) or process.poll() is not None, "a first part")
+        assert process.poll() is None
         process.kill()
     arrived = program.local_size(name)  # more may arrive before the process ends
     hub.stalls, hub.sent = {}, []

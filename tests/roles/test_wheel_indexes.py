@@ -112,6 +112,7 @@ def fetched(url: str) -> dict[str, bytes]:
 SENT = {FILE: WHEEL, "pushed.txt": PINNED.encode(), "requirements.txt": b"all"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pip")
 def test_the_wheel_comes_from_its_own_index_if_pip_does_not_find_it(index: Index) -> None:
     assert fetched(index.url) == SENT
@@ -119,6 +120,7 @@ def test_the_wheel_comes_from_its_own_index_if_pip_does_not_find_it(index: Index
     assert index.asked[-2].startswith("/whl/cpu/torch/")
 
 
+@pytest.mark.slow
 def test_a_wheel_that_pip_finds_is_not_downloaded_from_its_index(
     index: Index, pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,12 +136,14 @@ def error_of(url: str) -> str:
     return str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pip")
 def test_a_wheel_with_another_hash_is_rejected(index: Index) -> None:
     index.served = WHEEL + b"more"
     assert "torch/ reports: THESE PACKAGES DO NOT MATCH THE HASHES" in error_of(index.url)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pip")
 def test_a_missing_wheel_is_reported_once_with_place_and_setting(
     index: Index,
@@ -154,6 +158,7 @@ def test_a_missing_wheel_is_reported_once_with_place_and_setting(
     assert len(index.asked) == asked
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pip")
 def test_an_index_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SILENCE", 1)

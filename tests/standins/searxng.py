@@ -30,8 +30,8 @@ class SearXNG:
 
 
 @contextmanager
-def searxng() -> Iterator[SearXNG]:
-    """Serve the stand-in on a free port of this machine during the block."""
+def searxng(address: str = "127.0.0.1", port: int = 0) -> Iterator[SearXNG]:
+    """Serve the stand-in at an address of this machine during the block, by default a free one."""
     found = SearXNG()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,8 +57,8 @@ def searxng() -> Iterator[SearXNG]:
             self.end_headers()
             self.wfile.write(content)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}"
+    server = ThreadingHTTPServer((address, port), Handler)
+    found.url = f"http://{address}:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield found

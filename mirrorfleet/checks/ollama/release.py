@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from mirrorfleet.checks import advisories
 from mirrorfleet.config import Fleet
-from mirrorfleet.config.ollama import OllamaModel, Release
+from mirrorfleet.config.ollama import PACKAGE, OllamaModel, Release
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.data import table
 from mirrorfleet.engines.ollama import servers
@@ -41,9 +41,7 @@ def _release(fleet: Fleet, model: OllamaModel) -> Iterator[Problem]:
             (*key, "release"), "has both 'url' and 'file'.", "Remove one of the two."
         )
     if version:
-        yield from advisories.problems(
-            fleet, (*key, "version"), "ollama", version, table("ollama")["advisories"]
-        )
+        yield from advisories.problems(fleet, (*key, "version"), PACKAGE, version)
         if Version(version) < Version(MESSAGES_SINCE):
             yield fleet.document.problem(
                 (*key, "version"),
@@ -81,6 +79,13 @@ def _known(fleet: Fleet, models: list[OllamaModel]) -> Iterator[Problem]:
             servers.key(models, "version"),
             f"is {version}, whose SHA-256 checksum is not known here.",
             "Add release: {sha256: …}, from sha256sum.txt of the release.",
+        )
+    note = table("ollama")["releases"].get(version, {}).get("without_cooldown")
+    if note and not server.release:
+        yield fleet.document.warning(
+            servers.key(models, "version"),
+            f"is {version}, which was recorded less than a week after its release {note}.",
+            f"Record it with `mirrorfleet lock ollama {version}` a week later.",
         )
     if server.release and not server.version:
         yield fleet.document.problem(

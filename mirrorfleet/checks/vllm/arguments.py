@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mirrorfleet.checks import advisories
+from mirrorfleet.checks.vllm.known_names import known_names
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
-from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.config.vllm import PACKAGE, VllmModel
 from mirrorfleet.data import table
 from mirrorfleet.engines.placement import models_of
 
@@ -18,7 +19,7 @@ SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "nodes")
 def problems(fleet: Fleet) -> Iterator[Problem]:
     for model in models_of(fleet, VllmModel):
         key = ("models", model.name, "version")
-        yield from advisories.problems(fleet, key, "vllm", model.version)
+        yield from advisories.problems(fleet, key, PACKAGE, model.version)
         yield from _arguments(fleet, model)
         yield from _parallel(fleet, model)
         yield from _concurrency(fleet, model)
@@ -26,7 +27,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
     """Yield a problem for each option that is derived, or that vLLM does not have."""
-    derived, known = table("vllm_arguments")["derived"], table("vllm_arguments")["known"]
+    derived = table("vllm_arguments")["derived"]
+    known = known_names(fleet, model, "arguments")
     for name in model.arguments:
         key: Key = ("models", model.name, "arguments", name)
         if name in derived:
@@ -38,9 +40,11 @@ def _arguments(fleet: Fleet, model: VllmModel) -> Iterator[Problem]:
                 "Remove it, or write task: embed.",
                 given=(("models", model.name, "task"),),
             )
-        elif name not in known and name.removeprefix("no-") not in known:
+        elif known and name not in known and name.removeprefix("no-") not in known:
             yield fleet.document.problem(
-                key, "is not an option of vllm serve.", did_you_mean(name, known)
+                key,
+                f"is not an option of vLLM {model.version}.",
+                did_you_mean(name, known - derived.keys()),
             )
 
 

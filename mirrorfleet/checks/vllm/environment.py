@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mirrorfleet.checks.vllm.known_names import known_names
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem, did_you_mean
 from mirrorfleet.config.sandbox import has_controls
@@ -29,7 +30,7 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
 
 def _variable(fleet: Fleet, model: VllmModel, name: str, value: str) -> Iterator[Problem]:
     key: Key = ("models", model.name, "environment", name)
-    known = table("vllm_environment")["known"]
+    known = known_names(fleet, model, "variables")
     if remedy := _derived(model, name):
         yield fleet.document.problem(key, "cannot be set here.", remedy)
     elif VALUES.search(value) or (NAMES.search(name) and not value.startswith("/")):
@@ -44,7 +45,7 @@ def _variable(fleet: Fleet, model: VllmModel, name: str, value: str) -> Iterator
             "has a control character, which systemd does not pass to the service.",
             "Remove it.",
         )
-    elif name.startswith("VLLM_") and name not in known:
+    elif known and name.startswith("VLLM_") and name not in known:
         yield fleet.document.warning(
             key, f"is not a variable of vLLM {model.version}.", did_you_mean(name, known)
         )

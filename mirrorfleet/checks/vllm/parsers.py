@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from mirrorfleet.checks.vllm.known_names import known_names
 from mirrorfleet.config import Fleet
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.vllm import AnyVllmModel, VllmModel
@@ -113,11 +114,22 @@ def _versions(name: str) -> list[str]:
 
 
 def _parser(fleet: Fleet, model: VllmModel, kind: str, parser: str | None) -> Iterator[Problem]:
-    known = table("vllm_parsers")[kind]
+    """Yield a problem for a parser that the model's release of vLLM does not have."""
+    known = sorted(known_names(fleet, model, f"{kind}_parsers"))
     # A plugin can register further parsers.
-    if parser and parser not in known and f"{kind}-parser-plugin" not in model.arguments:
+    if not known or f"{kind}-parser-plugin" in model.arguments:
+        return
+    if parser and parser not in known:
         yield fleet.document.problem(
             ("models", model.name, f"{kind}_parser"),
-            f"'{parser}' is not a {kind} parser of vLLM.",
+            f"'{parser}' is not a {kind} parser of vLLM {model.version}.",
             close_name(parser, known) or f"Choose one of: {', '.join(known)}.",
+        )
+    needed = table("families").get(model.family or "", {}).get(f"{kind}_parser")
+    if needed and not parser and needed not in known:
+        yield fleet.document.problem(
+            ("models", model.name, "version"),
+            f"is {model.version}, which has no {kind} parser '{needed}': the family "
+            f"'{model.family}' needs it.",
+            f"Choose another release, or write a {kind}_parser of this one.",
         )

@@ -15,6 +15,7 @@ from mirrorfleet.cli.live import options, session
 if TYPE_CHECKING:
     from pyinfra.api import State
 
+    from mirrorfleet.cli.live.inventory import Choose
     from mirrorfleet.cli.live.outcome import Outcome
 
 PENDING = 3
@@ -31,11 +32,13 @@ def change(
     yes: bool = False,
     only_show: bool = False,
     as_json: bool = False,
+    choose: Choose | None = None,
 ) -> int:
     """Run a deploy of deploys/ that changes hosts, and return the exit code.
 
-    Without ``yes`` the user is asked on a terminal; with ``only_show`` nothing is changed. Returns
-    1 if a host failed, was skipped or was not reached; `PENDING` if ``only_show`` found changes.
+    ``choose`` names the hosts that the command concerns, from their plans. Without ``yes`` the user
+    is asked on a terminal; with ``only_show`` nothing is changed. Returns 1 if a host failed, was
+    skipped or was not reached; `PENDING` if ``only_show`` found changes.
     """
     asks = not yes and not only_show
     if asks and (as_json or not sys.stdin.isatty()):
@@ -64,9 +67,14 @@ def change(
         applied = not only_show and (yes or not is_pending or _asked(screen))
         return applied
 
-    request = session.Request(Path(file), deploy, tuple(limit), data, diff, confirm)
+    request = session.Request(Path(file), deploy, tuple(limit), data, diff, confirm, choose)
     with session.opened(request, screen) as state:
-        code = session.run(state, request, screen)
+        try:
+            code = session.run(state, request, screen)
+        except KeyboardInterrupt:
+            if applied:
+                _continues(screen, file)
+            raise
         found = outcome.outcomes(state, screen.causes, applied=applied)
     if as_json:
         print(json.dumps(outcome.report(found), indent=1))
@@ -82,6 +90,16 @@ def change(
     if code == 0 and only_show and any(each.state == "pending" for each in found):
         return PENDING
     return code
+
+
+def _continues(screen: Any, file: str) -> None:
+    """Say what an interrupted run leaves behind, and how to continue."""
+    screen.end()
+    screen.line(
+        "Interrupted: some hosts have changed, and a step that runs now on a host runs to its end. "
+        "Continue, which waits for such a step:"
+    )
+    screen.command([*click.get_current_context().command_path.split(), file, *options.given()])
 
 
 def _asked(screen: Any) -> bool:

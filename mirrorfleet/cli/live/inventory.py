@@ -5,7 +5,9 @@ The module may register own roles and engines, and add data. Without one, the fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import click
 from pyinfra.api import Host, Inventory
 
 from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.planning import HostPlan
 from mirrorfleet.runtime.inventory import groups
 
 
@@ -26,7 +29,8 @@ def inventory(file: Path, data: Mapping[str, Any]) -> Inventory:
 
     module = file.with_suffix(".py")
     if module.exists():
-        made: Inventory = make_inventory_from_files(str(module), data, str(Path.cwd()))
+        with _without_bytecode():
+            made: Inventory = make_inventory_from_files(str(module), data, str(Path.cwd()))
         return made
     found = groups(module)
     hosts, labels = found.pop("hosts"), found
@@ -35,7 +39,38 @@ def inventory(file: Path, data: Mapping[str, Any]) -> Inventory:
     )
 
 
-def chosen(inventory: Inventory, patterns: Sequence[str]) -> list[Host] | None:
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Write no __pycache__ beside the modules that an inventory module imports."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+Choose = Callable[[Mapping[str, HostPlan]], Sequence[str] | None]
+
+
+def chosen(
+    inventory: Inventory, patterns: Sequence[str], choose: Choose | None = None
+) -> list[Host] | None:
+    """Return the hosts of a command: of those in ``--limit``, those that it concerns.
+
+    ``None`` stands for all hosts. Raises ``UsageError`` if none is left.
+    """
+    found = _limited(inventory, patterns)
+    names = choose({host.name: host.data.plan for host in inventory}) if choose else None
+    if names is None:
+        return found
+    left = [host for host in found or inventory if host.name in names]
+    if not left:
+        hint = f"It concerns {', '.join(names)}."
+        raise click.UsageError(f"`--limit {','.join(patterns)}` leaves no host. {hint}")
+    return left
+
+
+def _limited(inventory: Inventory, patterns: Sequence[str]) -> list[Host] | None:
     """Return the hosts that ``--limit`` names: hosts, labels, or patterns such as ``gw-*``.
 
     Several are separated by commas. ``None`` stands for all hosts. Raises ``UsageError`` for a

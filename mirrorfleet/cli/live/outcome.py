@@ -11,12 +11,21 @@ from pyinfra.api import State
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.change_summary import some
+from mirrorfleet.runtime.intermittent import is_offline, offline
 
 HostResult = Literal[
-    "changed", "unchanged", "failed", "skipped", "unreachable", "pending", "stopped"
+    "changed",
+    "unchanged",
+    "failed",
+    "skipped",
+    "returned",
+    "unreachable",
+    "offline",
+    "pending",
+    "stopped",
 ]
 
-FAILED = ("failed", "skipped", "unreachable")
+FAILED = ("failed", "skipped", "returned", "unreachable")
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,9 @@ class Outcome:
     """The result of a run for one host.
 
     ``changes`` are sentences. ``causes`` say why it failed, or what was skipped. ``pending``: it
-    would change, and the run did not go that far. ``stopped``: problems ended the run before it
-    knew what would change.
+    would change, and the run did not go that far. ``returned``: its ring failed, so that it went
+    back. ``offline``: an intermittent machine without a reply. ``stopped``: problems ended the run
+    before it knew what would change.
     """
 
     host: str
@@ -56,10 +66,13 @@ def outcomes(
 
 def _state(state: State, host: Any, *, applied: bool) -> HostResult:
     this = run.current()
+    if is_offline(host):
+        return "offline"
     if host not in state.activated_hosts:
         return "unreachable"
-    if this.skipped.get(host.name) and this.skipped[host.name].problems:
-        return "skipped"
+    skipped = this.skipped.get(host.name)
+    if skipped and skipped.problems:
+        return "returned" if skipped.went_back else "skipped"
     if host in state.failed_hosts or any(each.place.host == host.name for each in _found()):
         return "failed"
     if host.name not in this.changes:
@@ -75,7 +88,9 @@ def _found() -> Sequence[Problem]:
 
 
 def _problems(host: Any) -> tuple[str, ...]:
-    """Return the problems of a host: of what the run skipped there, then of the preflight."""
+    """Return why a host is offline, or its problems: what was skipped, then the preflight's."""
+    if why := offline(run.state()).get(host.name):
+        return (why,)
     skipped = run.current().skipped.get(host.name)
     found = [*(skipped.problems if skipped else ()), *_found()]
     return tuple(dict.fromkeys(each.text for each in found if each.place.host in ("", host.name)))
@@ -117,7 +132,13 @@ def lines(found: Sequence[Outcome], *, causes: bool = True) -> Iterator[str]:
 
 
 def failed(found: Sequence[Outcome]) -> tuple[str, ...]:
-    """Return the hosts that failed, for another run on them; none if all did."""
+    """Return the hosts that failed, for another run on them; none if all did.
+
+    None for a fleet with rings either: a ring needs machines of the rings before it.
+    """
+    plans = (host.data.get("plan") for host in run.hosts())
+    if any(plan and plan.rollout for plan in plans):
+        return ()
     hosts = tuple(outcome.host for outcome in found if outcome.state in FAILED)
     return hosts if len(hosts) < len(found) else ()
 
@@ -128,8 +149,10 @@ def _numbers(found: Sequence[Outcome]) -> str:
         "pending": "would change",
         "unchanged": "up to date",
         "skipped": "skipped in part",
+        "returned": "went back",
         "failed": "failed",
         "unreachable": "unreachable",
+        "offline": "offline, left for a later run",
         "stopped": "stopped before any change",
     }
     counts = {

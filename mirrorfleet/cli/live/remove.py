@@ -16,7 +16,10 @@ def command() -> None:
 
 
 @command.command(
-    "hosts", cls=Command, examples=("mirrorfleet remove hosts inventories/prod.yml --limit gpu-b",)
+    "hosts",
+    cls=Command,
+    short_help="Remove everything from hosts that will leave the fleet",
+    examples=("mirrorfleet remove hosts inventories/prod.yml --limit gpu-b",),
 )
 @fleet_file
 @options.limit
@@ -36,7 +39,10 @@ def hosts(
 
 
 @command.command(
-    "clients", cls=Command, examples=("mirrorfleet remove clients inventories/prod.yml",)
+    "clients",
+    cls=Command,
+    short_help="Remove Claude Code's settings, keys and commands",
+    examples=("mirrorfleet remove clients inventories/prod.yml",),
 )
 @fleet_file
 @options.limit

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from mirrorfleet.cli.command import Command
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.cli.live import options
 from mirrorfleet.cli.live.change import change
+from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.planning import HostPlan
 
 
 @click.command(
@@ -34,5 +38,14 @@ def command(file: str, service: str, limit: tuple[str, ...], *, yes: bool, as_js
 
     Needs no secret. The next `mirrorfleet apply` applies the fleet file again.
     """
+
+    def known(plans: Mapping[str, HostPlan]) -> None:
+        # After the start of the session: this imports pyinfra.
+        from mirrorfleet.jobs.rollback import services
+
+        if service not in (names := services(plans.values())):
+            hint = did_you_mean(service, names) or "The fleet file has none."
+            raise click.UsageError(f"no host has the service of `--service {service}`. {hint}")
+
     data = {"service": service}
-    return change("rollback", file, limit, data=data, yes=yes, as_json=as_json)
+    return change("rollback", file, limit, data=data, yes=yes, as_json=as_json, choose=known)

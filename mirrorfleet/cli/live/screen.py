@@ -20,11 +20,13 @@ from rich.text import Text
 
 from mirrorfleet.config.problems import printable
 from mirrorfleet.runtime.change_summary import some
+from mirrorfleet.runtime.intermittent import is_offline
+from mirrorfleet.runtime.unreachable import cause, tried
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 
 # pyinfra's own records of what the screen shows in other words.
-_REPLACED = ("connect", "log_error_or_warning")
+_REPLACED = ("connect", "_connect", "missing_host_key", "log_error_or_warning")
 
 _OF_HOST = re.compile(r"^\[(?P<host>[^\]]+)\]\s+(?P<text>.*)", re.DOTALL)
 
@@ -122,7 +124,11 @@ class _Callbacks(BaseStateCallback):
         self.began = 0.0
 
     def host_connect_error(self, state: State, host: Host, error: Any) -> None:  # type: ignore[override]
-        self.screen.failure(host.name, f"unreachable: {error}")
+        if is_offline(host):
+            return  # one line reports all of them
+        data = host.data.dict()  # type: ignore[no-untyped-call]
+        reason = cause(host.name, tried(error), data)
+        self.screen.failure(host.name, f"unreachable: {reason}")
 
     def operation_start(self, state: State, op_hash: str) -> None:  # type: ignore[override]
         self.done, self.failed, self.began = [], [], time.monotonic()

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pyinfra.api import State
 
     from mirrorfleet.cli.live.screen import Screen
+    from mirrorfleet.planning import HostPlan
 
 DEPLOYS = Path(__file__).parents[2] / "deploys"
 
@@ -26,7 +26,8 @@ class Request:
     """What a live command was asked for.
 
     ``deploy`` is the name of a file in deploys/, ``data`` its options. ``confirm`` returns whether
-    the changes may be made, after they were printed; ``None`` makes none.
+    the changes may be made, after they were printed; ``None`` makes none. ``choose`` gets the plans
+    of all hosts, and returns the names of those that the command concerns; ``None``: all.
     """
 
     file: Path
@@ -35,26 +36,27 @@ class Request:
     data: Mapping[str, Any] | None = None
     diff: bool = False
     confirm: Callable[[State], bool] | None = None
+    choose: Callable[[Mapping[str, HostPlan]], Sequence[str] | None] | None = None
 
 
 def start() -> None:
     """Prepare this process for pyinfra."""
     os.environ["PYINFRA_PROGRESS"] = "off"  # the screen shows the progress
-    from gevent import monkey
+    from gevent import events, monkey
 
+    # gevent looks for its plugins in all installed packages, 25 times: a tenth of a second.
+    events.notify_and_call_entry_points = events.notify
     monkey.patch_all()  # before all other modules that use sockets or threads
 
-    import gevent
     import pyinfra
 
-    # The command itself reports Ctrl-C. gevent would print an exception before.
-    hub = gevent.get_hub()
-    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
+    from mirrorfleet.runtime.interrupt import at_ctrl_c
+
+    at_ctrl_c(KeyboardInterrupt)
 
     # The operations of a deploy are ordered by its lines, as in pyinfra's own command. pyinfra
     # reads this when operations are defined, so it comes before roles are imported.
     pyinfra.is_cli = True
-    sys.dont_write_bytecode = True
 
 
 def run(state: State, request: Request, screen: Screen) -> int:
@@ -89,14 +91,16 @@ def run(state: State, request: Request, screen: Screen) -> int:
 def opened(request: Request, screen: Screen) -> Iterator[State]:
     """Yield pyinfra's state of a run; disconnect at the end.
 
-    Raises ``UsageError`` if ``limit`` matches no host, ``SystemExit`` with all mistakes of a fleet
-    file.
+    Raises ``UsageError`` if ``limit`` matches no host or an option names nothing of the fleet,
+    ``SystemExit`` with all mistakes of a fleet file. Asks for the password of sudo on this machine.
     """
     from pyinfra.api import Config, State
     from pyinfra.api.connect import disconnect_all
+    from pyinfra.api.exceptions import ConnectError
     from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
     from mirrorfleet.cli.live.inventory import chosen, inventory
+    from mirrorfleet.runtime.local import authorize
 
     state = State(check_for_changes=False)
     state.cwd = str(Path.cwd())
@@ -104,9 +108,17 @@ def opened(request: Request, screen: Screen) -> Iterator[State]:
     ctx_state.set(state)  # type: ignore[no-untyped-call]
     ctx_config.set(config)  # type: ignore[no-untyped-call]
     config.lock_current_state()
-    hosts = inventory(request.file, dict(request.data or {}))
-    ctx_inventory.set(hosts)  # type: ignore[no-untyped-call]
-    state.init(hosts, config, initial_limit=chosen(hosts, request.limit))
+    try:
+        hosts = inventory(request.file, dict(request.data or {}))
+        ctx_inventory.set(hosts)  # type: ignore[no-untyped-call]
+        state.init(hosts, config, initial_limit=chosen(hosts, request.limit, request.choose))
+    except BaseException:
+        ctx_state.reset()  # a state without hosts is no run
+        raise
+    for host in hosts:
+        if state.is_host_in_limit(host):
+            with suppress(ConnectError):  # the connection reports it
+                authorize(host)
     state.add_callback_handler(screen.callbacks)  # type: ignore[no-untyped-call]
     screen.begin(state)
     try:

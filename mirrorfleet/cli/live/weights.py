@@ -16,7 +16,10 @@ def command() -> None:
 
 
 @command.command(
-    "verify", cls=Command, examples=("mirrorfleet weights verify inventories/prod.yml",)
+    "verify",
+    cls=Command,
+    short_help="Compare weights with what was downloaded",
+    examples=("mirrorfleet weights verify inventories/prod.yml",),
 )
 @fleet_file
 @options.limit
@@ -31,7 +34,10 @@ def verify(file: str, limit: tuple[str, ...], *, as_json: bool) -> int:
 
 
 @command.command(
-    "remove", cls=Command, examples=("mirrorfleet weights remove inventories/prod.yml",)
+    "remove",
+    cls=Command,
+    short_help="Remove weights that no service uses",
+    examples=("mirrorfleet weights remove inventories/prod.yml",),
 )
 @fleet_file
 @options.limit

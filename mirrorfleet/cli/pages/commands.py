@@ -34,7 +34,9 @@ With `--json`, commands that change hosts print the state of each host:
 | `changed`, `unchanged` | the run completed; it made changes, or there were none to make |
 | `pending` | it would change, and the run did not make the changes |
 | `skipped` | a part of the host was skipped; `causes` say why |
+| `returned` | its [ring](../how-to/rings.md) failed, and the host went back; `causes` say why |
 | `failed`, `unreachable` | `causes` say why |
+| `offline` | an [intermittent machine](../how-to/intermittent.md) is off, which is no failure |
 | `stopped` | the run ended before this host was compared |
 
 Every command has `--help`. For shell completion, add

@@ -37,7 +37,7 @@ COLUMNS = (
 
 FOOT = """
 **Parsers** are those that vLLM 0.32.0 registers
-(`mirrorfleet/data/vllm_parsers.yml`). The lab compares that list with the
+(`mirrorfleet/data/vllm_known/0.32.0.yml`). The lab compares that list with the
 package. It also has vLLM's own parsers read what the models of each family write: whole, token by
 token, and several tokens at a time, as with speculative decoding. It compares the result with what
 a client must receive (`tests/lab/families/`). A tiny

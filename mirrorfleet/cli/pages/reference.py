@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirrorfleet.config.schema import resolve, validator
-from mirrorfleet.config.schema_errors import flow
+from mirrorfleet.config.yaml_values import flow
 
 HEAD = """\
 # The fleet file
@@ -57,9 +57,13 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
     if "writeOnly" in schema:
         return
     entry = schema.get("additionalProperties")
-    if "allOf" in schema:
+    if "if" in schema and "properties" not in schema and "allOf" not in schema:
+        for each in map(resolve, _branches(schema)):
+            also = " with `external: true`" if "external" in each["properties"] else ""
+            yield f"`{path}`{also}", each
+    elif "allOf" in schema:
         yield from _variants(path, schema)
-    elif "properties" in schema:
+    elif "properties" in schema and not isinstance(entry, dict):
         yield f"`{path}`", schema
     elif "oneOf" in schema:
         forms = [
@@ -74,8 +78,10 @@ def _below(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
                 yield f"`{path}`{which}", part
     elif isinstance(entry, dict):
         name = {"models": "model", "hosts": "host", "developers": "group"}.get(path, "name")
-        for each in _branches(entry):
-            yield from _below(f"{path}.<{name}>", resolve(each))
+        for each in map(resolve, _branches(entry)):
+            of = " of an external gateway" if "claude" in each.get("properties", {}) else ""
+            for title, part in _below(f"{path}.<{name}>", each):
+                yield f"{title}{of}", part
 
 
 def _branches(schema: Schema) -> Iterator[Schema]:
@@ -108,12 +114,12 @@ def _kind(schema: Schema) -> str:
     if "writeOnly" in schema and schema.get("type") != "string":
         return "secret"
     if "const" in schema:
-        return f"`{schema['const']}`"
+        return f"`{flow(schema['const'])}`"
     if "enum" in schema:
         return ", ".join(f"`{each}`" for each in schema["enum"])
     if "oneOf" in schema and "type" not in schema:
         return " or ".join(dict.fromkeys(_kind(resolve(each)) for each in schema["oneOf"]))
-    kind = schema.get("type", "mapping")
+    kind = schema.get("type", "object")
     if isinstance(kind, list):
         return " or ".join(NAMES[each] for each in kind)
     if kind == "array":

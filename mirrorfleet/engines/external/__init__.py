@@ -9,8 +9,9 @@ from typing import ClassVar
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.config.abilities import NO_THINKING
 from mirrorfleet.config.external import ExternalModel, external
+from mirrorfleet.config.external_gateway import GatewayModel
 from mirrorfleet.config.reader import Section
-from mirrorfleet.engines.known import KnownAbilities, assumed
+from mirrorfleet.engines.known import CLAUDE, KnownAbilities, assumed
 from mirrorfleet.engines.protocol import Engine, Listener
 
 
@@ -36,7 +37,12 @@ class External(Engine[ExternalModel]):
         return iter(())
 
     def abilities(self, model: ExternalModel) -> KnownAbilities:
-        """Return no thinking: servers differ in what enables it, and LiteLLM removes it."""
+        """Return no thinking: servers differ in what enables it, and LiteLLM removes it.
+
+        A model of an external gateway that is Claude has what Claude has.
+        """
+        if isinstance(model, GatewayModel) and model.claude:
+            return CLAUDE
         return replace(super().abilities(model), thinking=assumed(NO_THINKING))
 
     def derived_parameters(self, model: ExternalModel) -> Mapping[str, str]:

@@ -10,12 +10,19 @@ from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host, ollama_store
 from mirrorfleet.config.abilities import ThinkingKeys
-from mirrorfleet.config.ollama import OllamaModel, RunningOllamaModel, ollama, running_ollama
+from mirrorfleet.config.advisories import Package
+from mirrorfleet.config.ollama import (
+    PACKAGE,
+    OllamaModel,
+    RunningOllamaModel,
+    ollama,
+    running_ollama,
+)
 from mirrorfleet.config.reader import Section
 from mirrorfleet.engines.known import KnownAbilities, assumed
-from mirrorfleet.engines.ollama.servers import server
+from mirrorfleet.engines.ollama.servers import server, version
 from mirrorfleet.engines.placement import by_host
-from mirrorfleet.engines.protocol import Engine, Listener
+from mirrorfleet.engines.protocol import Engine, Installed, Listener
 
 AnyOllamaModel = OllamaModel | RunningOllamaModel
 
@@ -29,6 +36,7 @@ class Ollama(Engine[AnyOllamaModel]):
     models_path: ClassVar[str] = "/api/tags"
     gateway_mends: ClassVar[tuple[str, ...]] = ("tool_schemas", "tool_calls", "image_urls")
     tools_fix: ClassVar[str] = "Choose a tag whose model has tools: `ollama show` lists them"
+    package: ClassVar[Package | None] = PACKAGE
     window_fix: ClassVar[str] = "Set OLLAMA_CONTEXT_LENGTH there, or num_ctx of the model"
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyOllamaModel:
@@ -49,6 +57,13 @@ class Ollama(Engine[AnyOllamaModel]):
             first = next((model for model in models if "port" in model.server), models[0])
             key = ("models", first.name, "port")
             yield Listener(key, f"the Ollama of {first.name}", (host,), server(models).port)
+
+    def installed(self, fleet: Fleet) -> Iterator[Installed]:
+        """Yield the release of each host's server."""
+        for models in by_host(fleet, OllamaModel).values():
+            chosen = server(models)
+            first = next((model for model in models if "version" in model.server), models[0])
+            yield Installed(version(chosen), f"models.{first.name}.version")
 
     def abilities(self, model: AnyOllamaModel) -> KnownAbilities:
         """Return thinking for every model: Ollama removes it for one that does not think."""

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from packaging.version import Version
-
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.config.ollama import OllamaModel, OllamaServer, Release
 from mirrorfleet.config.ollama import server as with_defaults
 from mirrorfleet.config.problems import Key
-from mirrorfleet.data import table
+from mirrorfleet.data import proposed, table
 from mirrorfleet.engines.placement import free
 
 
@@ -50,8 +48,8 @@ def key(models: Iterable[OllamaModel], option: str) -> Key:
 
 
 def version(server: OllamaServer) -> str:
-    """Return the version of the server; if unset, the newest one in data/ollama.yml."""
-    return server.version or max(table("ollama")["releases"], key=Version)
+    """Return the version of the server; if unset, the one that Mirrorfleet proposes."""
+    return server.version or proposed("ollama")
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600}

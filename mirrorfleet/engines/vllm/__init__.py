@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from mirrorfleet.config import Fleet, Host
 from mirrorfleet.config.abilities import ThinkingKeys
+from mirrorfleet.config.advisories import Package
 from mirrorfleet.config.reader import Section
-from mirrorfleet.config.vllm import AnyVllmModel, VllmModel, running_vllm, vllm
+from mirrorfleet.config.vllm import PACKAGE, AnyVllmModel, VllmModel, running_vllm, vllm
 from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments
 from mirrorfleet.engines.placement import models_of
-from mirrorfleet.engines.protocol import Engine, Listener
+from mirrorfleet.engines.protocol import Engine, Installed, Listener
 from mirrorfleet.engines.vllm import derived, parsers
 from mirrorfleet.engines.vllm.thinking import arguments
 
@@ -28,6 +29,7 @@ class Vllm(Engine[AnyVllmModel]):
     has_template_arguments: ClassVar[bool] = True
     metrics_path: ClassVar[str] = "/metrics"
     has_locks: ClassVar[bool] = True
+    package: ClassVar[Package | None] = PACKAGE
 
     def read(self, section: Section, hosts: Mapping[str, Host]) -> AnyVllmModel:
         """Return a model from the fleet file."""
@@ -49,6 +51,11 @@ class Vllm(Engine[AnyVllmModel]):
                 key, owner = ("models", model.name, "node_port"), f"the nodes of {model.name}"
                 yield Listener(key, owner, model.hosts, model.node_port)
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
+
+    def installed(self, fleet: Fleet) -> Iterator[Installed]:
+        """Yield the release of each model."""
+        for model in models_of(fleet, VllmModel):
+            yield Installed(model.version, f"models.{model.name}.version", model.lock_name)
 
     def is_known(self, model: AnyVllmModel) -> bool:
         """Return whether the parsers are known: an unknown family has none."""

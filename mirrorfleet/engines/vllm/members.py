@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mirrorfleet.config.vllm import AnyVllmModel, VllmModel
 from mirrorfleet.data import table
@@ -13,10 +14,14 @@ def member(model: AnyVllmModel) -> str | None:
 
     GLM-4.5V fits zai-org/GLM-4.5V-FP8 better than GLM-4.5 does.
     """
-    family = table("families").get(model.family or "", {})
+    return _member(model.family or "", _weights(model))
+
+
+@lru_cache(maxsize=1024)
+def _member(name: str, weights: str) -> str | None:
+    family = table("families").get(name, {})
     always = family.get("thinking", {}).get("always", ())
     names = (*family.get("models", ()), *family.get("vision", ()), *always)
-    weights = _weights(model)
     return max((name for name in names if _fits(weights, name)), key=len, default=None)
 
 

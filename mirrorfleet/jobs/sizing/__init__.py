@@ -7,15 +7,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
 from mirrorfleet import fleet as fleets
-from mirrorfleet import lock_folders
 from mirrorfleet.config import EngineModel, Fleet, schema
 from mirrorfleet.config.problems import did_you_mean, printable
+from mirrorfleet.data import proposed
 from mirrorfleet.engines.placement import assign, by_host
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.engines.vllm.memory import GIB
@@ -103,7 +100,7 @@ def size(request: Request) -> Sized:
     models: dict[str, Any] = {}
     if isinstance(result, Proposal):
         hosts = [request.host] if request.host else list(declared.hosts) if declared else ["gpu-a"]
-        version = declared.version if declared else _newest(fleet)
+        version = declared.version if declared else proposed("vllm")
         place = {"hosts": hosts, **_port(fleet, hosts, found)}
         models = report.entry(found, result, place, version)
     return Sized(found, gpus, result, models)
@@ -120,13 +117,6 @@ def _port(fleet: Fleet | None, hosts: list[str], found: Source) -> dict[str, int
         used = {each.port for each in listeners if not {*hosts}.isdisjoint(each.hosts)}
         port = next(free for free in count(PORT) if free not in used)
     return {} if port == PORT else {"port": port}
-
-
-def _newest(fleet: Fleet | None) -> str:
-    """Return the newest release of vLLM for GPUs that has a lock file."""
-    locks = fleet.locks if fleet else lock_folders.locks(Path("inventories/fleet.yml"))
-    releases = [name for name in locks.releases("vllm") if not name.endswith("-cpu")]
-    return max(releases, key=Version)
 
 
 def _gpus(request: Request, fleet: Fleet | None) -> Gpus:

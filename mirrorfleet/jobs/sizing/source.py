@@ -12,8 +12,9 @@ from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.checks.vllm.parsers import family_named
 from mirrorfleet.config import Fleet, reading, schema
-from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.config.problems import closest, did_you_mean
 from mirrorfleet.config.vllm import VllmModel
+from mirrorfleet.data import table
 from mirrorfleet.engines.vllm import kv_cache, model_config, sizing, weights_size
 from mirrorfleet.runtime.hub import HubError, Repository
 from mirrorfleet.runtime.secrets import reveal
@@ -81,11 +82,28 @@ def source(request: Request, fleet: Fleet | None) -> Source:
         )
     if REPOSITORY.fullmatch(word):
         return _remote(_repository(word, request.revision or "main", fleet), request.family)
-    known = did_you_mean(word, fleet.models) if fleet else ""
+    known = did_you_mean(word, fleet.models) if fleet else _without_fleet(word)
     raise SizeError(
         f"{word}: no such folder, and not a repository such as Qwen/Qwen3-Coder-Next-FP8. "
         f"{known or 'Correct the name.'}"
     )
+
+
+def _without_fleet(word: str) -> str:
+    """Return the fix for the name of a family; for another word, a model that sounds like it."""
+    if word in table("families"):
+        return f"It is a family: name a repository, and add --family {word}."
+    similar = closest(word, _vendor_names())
+    return (
+        f"Name the repository of {similar}, or add --fleet FILE."
+        if similar
+        else ("For a model of a fleet file, add --fleet FILE.")
+    )
+
+
+def _vendor_names() -> list[str]:
+    """Return the models of all families, by their vendors' names."""
+    return [name for family in table("families").values() for name in family.get("models", ())]
 
 
 def _pushed(directory: Path, fleet_file: str | None) -> str:
@@ -143,7 +161,10 @@ def _remote(repository: Repository, family: str | None) -> Source:
             index = b""
         bytes_of_files = 0 if weights_size.from_index(index) else repository.weights_bytes()
     except HubError as error:
-        raise SizeError(str(error)) from None
+        owner, name = repository.name.split("/", 1)
+        similar = closest(name, _vendor_names()) if error.is_unknown else ""
+        hint = f" Did you mean {owner}/{similar}?" if similar not in ("", name) else ""
+        raise SizeError(f"{error}{hint}") from None
     model = _model(config.content, f"{CONFIG} of {repository.name}")
     found = _weights(model, index, bytes_of_files, "safetensors of the repository")
     keys: dict[str, Any] = {"weights": repository.name}

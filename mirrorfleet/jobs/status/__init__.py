@@ -6,17 +6,22 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.jobs.rings import record
+from mirrorfleet.jobs.rings.outcome import Records
 from mirrorfleet.jobs.status import table
 from mirrorfleet.jobs.status.state import HostState, compare, host_script, parse_report
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles import registry
+from mirrorfleet.roles.load_balancer import certificate as certificates
 from mirrorfleet.runtime.facts import Fact
+from mirrorfleet.runtime.intermittent import offline
 from mirrorfleet.runtime.observe import TIMEOUT, Observation, read_host
 from mirrorfleet.runtime.readonly import read_all, run_once, write
 from mirrorfleet.runtime.role import Role
@@ -35,9 +40,9 @@ def _report(state: State) -> bool:
     found, unreachable = read_all(state, _read)
     path = next(iter(state.inventory)).data.get("report")
     if path:
-        write(path, json.dumps(table.report(found, unreachable), indent=1) + "\n")
+        write(path, json.dumps(table.report(found, unreachable, offline(state)), indent=1) + "\n")
     if path != "-":
-        table.show(found, unreachable)
+        table.show(found, unreachable, offline(state))
     return bool(unreachable) or any(host.faults or host.unknown for host in found.values())
 
 
@@ -46,7 +51,7 @@ def _read(host: Host) -> HostState:
     unknown: list[str] = []
     facts: list[Fact[Any]] = []
     comparable = []
-    for role in (registry.KnownEngines(), *registry.roles()):
+    for role in (registry.KnownEngines(), *registry.roles(), Records()):
         try:
             for fact in role.facts(plan):
                 facts.append(fact)  # those before a failure as well
@@ -66,7 +71,11 @@ def _read(host: Host) -> HostState:
             unknown.append(str(error))
     services = registry.services(plan, observed)
     generations = _generations(comparable, plan, observed)
-    return compare(running, observed, services, generations, problems, changes, unknown)
+    found = compare(running, observed, services, generations, problems, changes, unknown)
+    ring = record.read(observed[record.FACT]) if plan.rollout else None
+    balancer = plan.load_balancer
+    certificate = certificates.validity(balancer, observed) if balancer else None
+    return replace(found, ring=ring, certificate=certificate)
 
 
 def _generations(roles: Sequence[Role], plan: HostPlan, observed: Observation) -> dict[str, str]:

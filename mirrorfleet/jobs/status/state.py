@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.config.problems import Problem
+from mirrorfleet.jobs.rings.record import Record
+from mirrorfleet.roles.load_balancer.certificate import Validity
 from mirrorfleet.runtime.facts import Disk, Fact, Unit
 from mirrorfleet.runtime.observe import Observation, parse, script
 from mirrorfleet.runtime.paths import ROOT, STATE
@@ -48,14 +50,28 @@ class GpuLoad:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """The last run that changed a host: its time (UTC), person, revision and release."""
+
+    at: str
+    by: str
+    revision: str
+    release: str
+
+
+@dataclass(frozen=True)
 class Running:
-    """Load and units of a host. ``available`` is the available memory in bytes."""
+    """Load and units of a host. ``available`` is the available memory in bytes.
+
+    ``applied`` is ``None`` on a host that no run with this record has changed.
+    """
 
     up: str
     load: str
     available: int
     gpus: tuple[GpuLoad, ...]
     units: Mapping[str, Process]
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +93,8 @@ class HostState:
     """The state of a host. ``disk`` is the free space in bytes.
 
     ``faults`` are changes and errors of a run of deploys/mirror.py; ``unknown`` are reasons why the
-    comparison is incomplete.
+    comparison is incomplete. ``ring`` is the record of the host's ring. ``certificate`` is that of
+    the host's load balancer.
     """
 
     running: Running
@@ -86,6 +103,8 @@ class HostState:
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    ring: Record | None = None
+    certificate: Validity | None = None
 
 
 def host_script(facts: Iterable[Fact[Any]]) -> str:
@@ -105,6 +124,7 @@ def parse_report(
     lines = list(lines)
     known = list(takewhile(lambda line: not line.startswith("status\t"), lines))
     up, load, available = "", "", 0
+    applied: Applied | None = None
     gpus, units = [], {}
     for line in lines[len(known) :]:
         match line.split("\t"):
@@ -112,6 +132,8 @@ def parse_report(
                 available = int(kib or 0) * 1024
             case ["gpu", _, used, total, busy]:
                 gpus.append(GpuLoad(_int(used) * 1024**2, _int(total) * 1024**2, _int(busy)))
+            case ["applied", *fields]:
+                applied = Applied(*(fields + [""] * 4)[:4])
             case ["service", unit, active, kind, since, restarts, memory, now]:
                 seconds = int(now) - int(since) if since.isdecimal() else None
                 used_memory = int(memory) if memory.isdecimal() else None
@@ -119,7 +141,8 @@ def parse_report(
                 units[unit] = Process(active, lasting, seconds, _int(restarts), used_memory)
             case _:
                 raise ValueError(f"{line[:80]!r}")
-    return parse([*facts, *OWN], known, during), Running(up, load, available, tuple(gpus), units)
+    running = Running(up, load, available, tuple(gpus), units, applied)
+    return parse([*facts, *OWN], known, during), running
 
 
 def compare(

@@ -21,10 +21,17 @@ from mirrorfleet.jobs.verify.layers import layers
 from mirrorfleet.jobs.verify.targets import Target, targets
 from mirrorfleet.jobs.verify.turns import HostReport, host_script, parse_report, timeout
 from mirrorfleet.planning import HostPlan
+from mirrorfleet.runtime.intermittent import offline
 from mirrorfleet.runtime.observe import read_host
 from mirrorfleet.runtime.readonly import read_all, run_once, write
+from mirrorfleet.runtime.run import active
 
-OPTIONS = {"who": "one, or all", "models": "names with commas", "report": "a file, or -"}
+OPTIONS = {
+    "who": "one, or all",
+    "models": "names with commas",
+    "fallbacks": "ask, to ask the fallbacks too",
+    "report": "a file, or -",
+}
 """The options for pyinfra's --data."""
 
 
@@ -35,10 +42,17 @@ def verify() -> None:
 
 def _verify(run: State) -> bool:
     """Run all turns, print the result, and return whether anything fails."""
-    hosts = {host.name: host for host in run.inventory.get_active_hosts()}
+    hosts = {host.name: host for host in active(run)}
     plans = {name: host.data.plan for name, host in hosts.items()}
     option = _options(next(iter(hosts.values())))
-    chosen = targets(plans, everyone=option["who"] == "all", models=option["models"])
+    everything = {host.name: host.data.plan for host in run.inventory if host.data.get("plan")}
+    chosen = targets(
+        plans,
+        everyone=option["who"] == "all",
+        models=option["models"],
+        fleet=everything,
+        with_fallbacks=option["fallbacks"] == "ask",
+    )
     logger.info("--> Verifying %s", ", ".join(target.name for target in chosen) or "no developer")
     reports, unreachable = read_all(
         run, lambda host: _read(host, [target for target in chosen if target.host == host.name])
@@ -48,9 +62,8 @@ def _verify(run: State) -> bool:
     ]
     lines = [row for target in chosen for row in rows(target, reports.get(target.host), found)]
     if option["report"]:
-        write(
-            option["report"], json.dumps(table.report(found, lines, unreachable), indent=1) + "\n"
-        )
+        result = table.report(found, lines, unreachable, offline(run))
+        write(option["report"], json.dumps(result, indent=1) + "\n")
     if option["report"] != "-":
         table.show(found, lines, unreachable)
     return (
@@ -67,7 +80,8 @@ def _read(host: Host, chosen: Sequence[Target]) -> HostReport:
 
 
 def _options(host: Host) -> dict[str, Any]:
-    who, models, report = (host.data.get(name) for name in OPTIONS)
-    if who not in (None, "one", "all"):
-        raise DeployError(f"--data who={who}: write {OPTIONS['who']}")
-    return {"who": who, "models": str(models).split(",") if models else (), "report": report}
+    given = {name: host.data.get(name) for name in OPTIONS}
+    for name, value in (("who", ("one", "all")), ("fallbacks", ("ask",))):
+        if given[name] not in (None, "", *value):
+            raise DeployError(f"--data {name}={given[name]}: write {OPTIONS[name]}")
+    return {**given, "models": str(given["models"]).split(",") if given["models"] else ()}

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mirrorfleet.jobs.verify.causes import model_faults, of_day, refused
+from mirrorfleet.jobs.verify.day_outcomes import Outcome, outcomes
 from mirrorfleet.jobs.verify.layers import MIRROR, Fault, Layer
 from mirrorfleet.jobs.verify.targets import Target, TargetModel
-from mirrorfleet.jobs.verify.turns import LIMIT, HostReport, Turn
+from mirrorfleet.jobs.verify.turns import (
+    LIMIT,
+    HostReport,
+    Turn,
+    answers,
+    events,
+    kinds,
+    result_of,
+)
 
 
 @dataclass(frozen=True)
 class Row:
     """The result for one model of one developer.
 
-    ``checks`` has "ok" or "failed" for each check, and the context window.
+    ``checks`` has the state of each check of the client, and the context window. ``day`` has the
+    outcomes of the requests of a day. ``failed`` has the fault of each check that failed.
     """
 
     target: Target
     model: TargetModel
     checks: Mapping[str, str]
     faults: tuple[Fault, ...]
+    day: tuple[Outcome, ...] = ()
+    failed: Mapping[str, Fault] = field(default_factory=dict)
 
 
 def rows(target: Target, report: HostReport | None, layers: Sequence[Layer]) -> list[Row]:
@@ -38,20 +50,35 @@ def rows(target: Target, report: HostReport | None, layers: Sequence[Layer]) -> 
     program, directory = report.logins.get(who, ("", ""))
     common = list(_client(target, turns, program, directory))
     own = {"client": "failed" if common else "ok"}
+    days = {each.model: each for each in target.days}
+    found_answers = answers(turns)
     found = []
     for model in target.models:
         checks, faults = dict(own), list(common)
+        failed = {"client": common[0]} if common else {}
         for kind, check in CHECKS.items():
-            turn = turns.get(f"{kind} {model.name}")
+            if TURN.get(kind, kind) not in kinds(target):
+                continue
+            turn = turns.get(f"{TURN.get(kind, kind)} {model.name}")
             failures = _failed(turn, target, model, layers)
             if turn and not failures:
                 failures = list(check(turn, target, model))
             checks[kind] = "failed" if failures else "ok"
+            if failures:
+                failed[kind] = failures[0]
             # A subagent does not report why it stopped; a failed answer shows the reason.
-            if kind != "subagent" or checks["answer"] == "ok":
+            if kind != "subagent" or checks.get("answer") == "ok":
                 faults += failures
+        known = days.get(model.name)
+        if known and checks.get("pasted") == "ok" and not (known.vision and known.documents):
+            checks["pasted"] = "mended"
         checks["window"] = str(_window(turns, model) or "?")
-        found.append(Row(target, model, checks, tuple(dict.fromkeys(faults))))
+        parts = tuple(outcomes(known, found_answers)) if known else ()
+        for outcome in parts:
+            if outcome.state == "failed":
+                failed[outcome.item] = of_day(outcome, target, model, layers)
+                faults.append(failed[outcome.item])
+        found.append(Row(target, model, checks, tuple(dict.fromkeys(faults)), parts, failed))
     return found
 
 
@@ -90,9 +117,9 @@ def _failed(
         return [
             Fault("client", "the client was not run: the host took too long", "Run verify again.")
         ]
-    result = _result(turn)
+    result = result_of(turn)
     if turn.code == 124:
-        return _model_faults(model, layers) or [
+        return model_faults(model, layers) or [
             Fault("gateway", f"no answer within {LIMIT} s", "Check the load of the engine.")
         ]
     if turn.code == 127:
@@ -101,63 +128,11 @@ def _failed(
         return [Fault("client", f"the client reports: {_last(turn)}", "Run it by hand.")]
     if not result.get("is_error"):
         return []
-    return _refused(turn, result, target, model, layers)
-
-
-def _refused(
-    turn: Turn,
-    result: Mapping[str, Any],
-    target: Target,
-    model: TargetModel,
-    layers: Sequence[Layer],
-) -> list[Fault]:
-    status, message = result.get("api_error_status"), str(result.get("result", ""))
-    if result.get("api_error") == "connection_failed" or status is None:
-        return _gateway_faults(layers) or [
-            Fault(
-                "network",
-                f"gateway unreachable from {target.host} at {target.url}: {message}",
-                "The gateways serve: check DNS, firewalls and proxies between them.",
-            )
-        ]
-    if status == 401 and "apiKeyHelper" in message + turn.err:
-        return [Fault("client", f"{target.user}'s key cannot be read", MIRROR)]
-    if status in (401, 403):
-        cause = f"{status}: the gateway rejects {target.user}'s key"
-        return [Fault("gateway", cause, f"{MIRROR} It writes the key on both sides.")]
-    if status in (400, 404) and UNKNOWN.search(message):
-        return [Fault("gateway", f"the gateway does not have the model '{model.name}'", MIRROR)]
-    if TOO_LONG.search(message):
-        cause = f"the engine's window is smaller than {target.window}: {message}"
-        return [Fault("engine", cause, MIRROR)]
-    return _model_faults(model, layers) or [
-        Fault("engine", f"{status}: {message}", "See the journals of gateway and engine.")
-    ]
-
-
-UNKNOWN = re.compile(r"invalid model|model.* (not found|does not exist)", re.I)
-TOO_LONG = re.compile(r"maximum context length|prompt is too long|context window", re.I)
-
-
-def _gateway_faults(layers: Sequence[Layer]) -> list[Fault]:
-    """Return the first fault of a gateway that does not answer."""
-    return [fault for layer in layers if layer.dead for fault in layer.faults][:1]
-
-
-def _model_faults(model: TargetModel, layers: Sequence[Layer]) -> list[Fault]:
-    """Return a fault of the engines of a model, or of the connections to them."""
-    engines = [layer for layer in layers if model.name in layer.models and layer.kind != "LiteLLM"]
-    found = [fault for layer in engines for fault in layer.faults]
-    if found:
-        return found[:1]
-    connections = [
-        fault for layer in layers for fault in layer.faults if f"'{model.name}'" in fault.cause
-    ]
-    return connections[:1]
+    return refused(turn, result, target, model, layers)
 
 
 def _answer(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
-    used = _result(turn).get("modelUsage", {})
+    used = result_of(turn).get("modelUsage", {})
     if model.name not in used:
         others = ", ".join(used) or "no model"
         cause = f"settings ignored: the request was for '{model.name}', but {others} answered"
@@ -166,6 +141,8 @@ def _answer(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
             cause,
             f"{MIRROR} Or remove a variable of {target.user}'s shell that overrides it.",
         )
+    elif model.option and "claude" in model.name:
+        return  # the client has windows of its own for these ids
     elif (window := used[model.name].get("contextWindow")) != target.window:
         cause = f"wrong window: the client has {window} for '{model.name}', not {target.window}"
         yield Fault("client", cause, MIRROR)
@@ -174,7 +151,7 @@ def _answer(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
 def _stream(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
     deltas = [
         event
-        for event in _events(turn)
+        for event in events(turn)
         if event.get("type") == "stream_event"
         and event.get("event", {}).get("type") == "content_block_delta"
     ]
@@ -184,7 +161,7 @@ def _stream(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
 
 
 def _tool(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
-    blocks = [block for event in _events(turn) for block in _blocks(event)]
+    blocks = [block for event in events(turn) for block in _blocks(event)]
     called = any(block.get("type") == "tool_use" for block in blocks)
     text = "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
     if turn.made or called:
@@ -209,20 +186,41 @@ AS_TEXT = re.compile(r'<tool_call>|<function=|<\|tool|\[TOOL_CALLS\]|"name"\s*:\
 
 
 def _subagent(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
-    ends = [e["status"] for e in _events(turn) if e.get("subtype") == "task_notification"]
+    ends = [e["status"] for e in events(turn) if e.get("subtype") == "task_notification"]
     if "completed" not in ends:
         cause = f"a subagent does not complete: {', '.join(ends) or 'none was started'}"
         yield Fault("client", cause, f"Run claude -p with a subagent as {target.user} by hand.")
 
 
-CHECKS = {"answer": _answer, "stream": _stream, "tool": _tool, "subagent": _subagent}
+def _pasted(turn: Turn, target: Target, model: TargetModel) -> Iterator[Fault]:
+    if not result_of(turn).get("result"):
+        cause = f"'{model.name}' gives no answer after a screenshot and a PDF"
+        yield Fault("gateway", cause, "See the journals of gateway and engine.")
+
+
+CHECKS = {
+    "answer": _answer,
+    "stream": _stream,
+    "tool": _tool,
+    "subagent": _subagent,
+    "pasted": _pasted,
+}
+TURN = {"stream": "answer"}
+"""The call of the client that a check evaluates, if it has another name."""
 
 
 def _window(turns: Mapping[str, Turn], model: TargetModel) -> int | None:
     turn = turns.get(f"answer {model.name}")
-    used = _result(turn).get("modelUsage", {}) if turn else {}
+    used = result_of(turn).get("modelUsage", {}) if turn else {}
     window: int | None = used.get(model.name, {}).get("contextWindow")
     return window
+
+
+def seconds_of(turns: Mapping[str, Turn], model: TargetModel) -> float:
+    """Return the seconds of the answer of a model; 0 without one."""
+    turn = turns.get(f"answer {model.name}")
+    milliseconds = result_of(turn).get("duration_ms") if turn else None
+    return milliseconds / 1000 if isinstance(milliseconds, int | float) else 0
 
 
 def _blocks(event: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -230,19 +228,6 @@ def _blocks(event: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     content = event["message"]["content"]
     return content if isinstance(content, list) else []
-
-
-def _events(turn: Turn) -> Iterator[dict[str, Any]]:
-    for line in turn.out.splitlines():
-        if line.startswith("{"):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue  # truncated
-
-
-def _result(turn: Turn) -> dict[str, Any]:
-    return next((event for event in _events(turn) if event.get("type") == "result"), {})
 
 
 def _last(turn: Turn) -> str:

@@ -38,6 +38,10 @@ class KeyedAnswer(Fact[bytes | None]):
         return None if packed is None else base64.b64decode(packed)
 
 
+LOAD_BALANCER = "mirrorfleet-front.service"
+"""The unit of a load balancer."""
+
+
 def engine_models(engine: EnginePlan) -> Fact[bytes | None]:
     """Return the fact about the models that an engine lists."""
     url = f"{http(engine.listen, engine.port)}{ENGINES[engine.engine].models_path}"
@@ -98,3 +102,5 @@ def facts(plan: HostPlan) -> Iterator[Fact[Any]]:
         yield gateway_models(plan.gateway)
         yield from (Answer(url) for _, url in engine_urls(plan.gateway))
         yield from running.facts(plan.gateway)
+    if plan.load_balancer:
+        yield Unit(LOAD_BALANCER)

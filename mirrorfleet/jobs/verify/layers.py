@@ -1,4 +1,4 @@
-"""Pure: the state of engines and gateways, which shows where a turn fails."""
+"""Pure: the state of engines, gateways and load balancers, which shows where a turn fails."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mirrorfleet.config.wildcards import has_wildcard
 from mirrorfleet.engines.registry import ENGINES
 from mirrorfleet.jobs.verify import proofs, running
 from mirrorfleet.jobs.verify.facts import (
+    LOAD_BALANCER,
     engine_models,
     engine_unit,
     engine_urls,
@@ -36,7 +37,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Layer:
-    """An engine or a gateway on a host. ``dead`` means that it does not answer.
+    """An engine, a gateway or a load balancer on a host. ``dead`` means that it does not answer.
 
     ``proofs``: what the proof of an engine recorded, for each model.
     """
@@ -50,12 +51,15 @@ class Layer:
 
 
 def layers(plan: HostPlan, observed: Observation) -> Iterator[Layer]:
-    """Yield the engines and the gateway of a host, with their faults."""
+    """Yield the engines, the gateway and the load balancer of a host, with their faults."""
     for engine in plan.engines:
         yield _engine(plan.name, engine, observed)
     if plan.gateway:
         yield _gateway(plan.name, plan.gateway, observed)
         yield from _running(plan.name, plan.gateway, observed)
+    if plan.load_balancer:
+        faults = tuple(_unit_faults("load balancer", plan.name, LOAD_BALANCER, observed))
+        yield Layer("HAProxy", plan.name, (), faults, dead=bool(faults))
 
 
 def _engine(host: str, plan: EnginePlan, observed: Observation) -> Layer:

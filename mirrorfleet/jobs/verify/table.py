@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 from rich.table import Table
@@ -11,6 +13,7 @@ from rich.text import Text
 
 from mirrorfleet import terminal
 from mirrorfleet.jobs.verify.checks import CHECKS, Row
+from mirrorfleet.jobs.verify.day_outcomes import Outcome
 from mirrorfleet.jobs.verify.layers import Fault, Layer
 
 
@@ -19,10 +22,8 @@ def show(layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str,
     console = terminal.console()
     if layers:
         console.print(_layers(layers))
-    for text in _proofs(layers):
-        console.print(text)
-    if rows:
-        console.print(_rows(rows))
+    for line in (*_proofs(layers), *_developers(rows)):
+        console.print(line)
     for name, reason in unreachable.items():
         console.print(Text(f"{name}: {reason}"))
     faults: dict[Fault, list[str]] = {}
@@ -40,7 +41,10 @@ def show(layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str,
 
 
 def report(
-    layers: Sequence[Layer], rows: Sequence[Row], unreachable: Mapping[str, str]
+    layers: Sequence[Layer],
+    rows: Sequence[Row],
+    unreachable: Mapping[str, str],
+    offline: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the result as plain data for JSON."""
     return {
@@ -65,11 +69,15 @@ def report(
                 "model": row.model.name,
                 "tiers": list(row.model.tiers),
                 "checks": dict(row.checks),
+                "day": [
+                    {"item": part.item, "state": part.state, "note": part.note} for part in row.day
+                ],
                 "faults": [asdict(fault) for fault in row.faults],
             }
             for row in rows
         ],
         "unreachable": dict(unreachable),
+        "offline": dict(offline),
     }
 
 
@@ -89,15 +97,55 @@ def _proofs(layers: Iterable[Layer]) -> Iterator[Text]:
             yield from (Text(f"{proof.model}: {text}", style="dim") for text in proof.details())
 
 
-def _rows(rows: Iterable[Row]) -> Table:
-    checks = ("client", *CHECKS, "window")
-    table = Table("group", "host", "user", "scope", "model", *checks, title="Developers")
-    for row in rows:
-        target, model = row.target, row.model
-        name = f"{model.name} ({', '.join(model.tiers)})" if model.tiers else model.name
-        cells = (_coloured(row.checks.get(check, "not run")) for check in checks)
-        table.add_row(target.group, target.host, target.user, target.scope, name, *cells)
-    return table
+def _developers(rows: Iterable[Row]) -> Iterator[Text]:
+    """Yield a heading for each developer, and for each model what is ok and what is not."""
+    for target, models in groupby(rows, key=lambda row: row.target):
+        yield Text(f"{target.name}, {target.scope} settings", style="bold")
+        for row in models:
+            tiers = f" for {', '.join(row.model.tiers)}" if row.model.tiers else ""
+            window = (
+                f", a window of {row.checks['window']} tokens" if "window" in row.checks else ""
+            )
+            yield Text(f"  {row.model.name}{tiers}{window}")
+            yield from _parts(row)
+
+
+def _parts(row: Row) -> Iterator[Text]:
+    """Yield a line for all that is simply ok or not asked, and one for each other part."""
+    checks = (Outcome(name, row.checks.get(name, "not run")) for name in ("client", *CHECKS))
+    parts = [*checks, *row.day]
+    together: dict[tuple[str, str], list[str]] = {}
+    for part in parts:
+        if part.state == "not asked" or (part.state == "ok" and not part.note):
+            together.setdefault((part.state, part.note), []).append(part.item)
+    for (state, note), items in together.items():
+        words = ", ".join(items) + (f": {note}" if note else "")
+        yield from _line(state, words, STYLES.get(state, ""))
+    for part in parts:
+        if part.item not in together.get((part.state, part.note), ()):
+            yield from _line(part.item, _words(part, row), STYLES.get(part.state, ""))
+
+
+def _words(part: Outcome, row: Row) -> str:
+    """Return the state of a part with its note, or with the layer that fails."""
+    if part.item in row.failed:
+        return f"failed: {row.failed[part.item].where}"
+    state = "refused with" if part.state == "refused" else part.state
+    separator = " " if part.state == "refused" else ", "
+    return f"{state}{separator}{part.note}" if part.note else state
+
+
+WIDTH = 16
+"""Columns of the names of parts."""
+
+STYLES = {"failed": "red", "not run": "dim", "not asked": "dim", "not reported": "dim"}
+
+
+def _line(name: str, words: str, style: str = "") -> Iterator[Text]:
+    """Yield a name and its words, which are wrapped in a column of their own."""
+    width = max(20, terminal.console().width - WIDTH - 5)
+    for at, line in enumerate(textwrap.wrap(words, width)):
+        yield Text(f"    {'' if at else name:<{WIDTH}} ").append(line, style)
 
 
 def _coloured(word: str) -> Text:

@@ -33,6 +33,15 @@ uptime() {
 }
 bounded() { if [ "$kernel" = Darwin ]; then "$@"; else timeout -k 1 "$patience" "$@"; fi; }
 spent=0 patience=10
+timed() {
+    [ "$spent" -lt 60 ] || patience=1
+    uptime
+    began=$up
+    "$@"
+    uptime
+    spent=$((spent + up - began))
+}
+label() { sed "s|[^ -~$tab]||g; s|^|$1$tab|"; }
 home_file() {
     case $kernel in
         Darwin) as='sudo -n -u' about='stat -L -f %Lp:%z' encode=base64 ;;
@@ -42,13 +51,11 @@ home_file() {
     shift
     home=$(user "$name") && home=${home##*"$tab"}
     [ -n "$home" ] || return 0
-    [ "$spent" -lt 60 ] || patience=1
-    uptime
-    began=$up
+    timed read_home "$@"
+}
+read_home() {
     {
         bounded sh -c "$AS_USER" sh "$as" "$name" "$READ" "$home" "$about" "$encode" "$@"
         [ $? -lt 124 ] || for path; do printf '%s\tslow\t\n' "$path"; done
-    } | sed "s|[^ -~$tab]||g; s|^|home_file$tab$name$tab|"
-    uptime
-    spent=$((spent + up - began))
+    } | label "home_file$tab$name"
 }

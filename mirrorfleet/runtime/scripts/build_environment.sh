@@ -20,6 +20,9 @@ python3 -m zipfile -e uv-*.whl uv
 uv=$(find uv -path '*/scripts/uv')
 chmod +x "$uv"
 export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+# An index or a proxy of a company has a certificate of the company's authority, which uv's own list
+# does not have. A host without the package ca-certificates has no list but uv's.
+[ ! -s /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=1
 umask 022
 rm -rf "$environment"
 "$uv" venv --quiet --python python3 "$environment"

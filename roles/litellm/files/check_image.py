@@ -22,18 +22,20 @@ def faults(expected: dict[str, Any], found: dict[str, set[str]]) -> Iterator[str
     litellm = ", ".join(sorted(found.get("litellm", ()))) or "no LiteLLM"
     if litellm != expected["litellm"]:
         yield f"holds {litellm}, but gateway.version is {expected['litellm']}"
-    for name, advisories in expected["refused"].items():
+    for name, refused in expected["refused"].items():
         for version in sorted(found.get(name, ())):
-            for advisory in advisories:
-                if version in advisory.get("only", ()) or _is_below(version, advisory.get("below")):
-                    yield f"holds {name} {version}: {advisory['id']} ({advisory['what']})"
+            for releases in refused:
+                if version in releases["versions"] or _is_between(
+                    version, releases["introduced"], releases["fixed"]
+                ):
+                    yield f"holds {name} {version}: {releases['advisory']} ({releases['what']})"
 
 
-def _is_below(version: str, fixed: str | None) -> bool:
+def _is_between(version: str, introduced: str, fixed: str | None) -> bool:
     from packaging.version import InvalidVersion, Version  # LiteLLM depends on it
 
     try:
-        return fixed is not None and Version(version) < Version(fixed)
+        return fixed is not None and Version(introduced) <= Version(version) < Version(fixed)
     except InvalidVersion:
         return False
 

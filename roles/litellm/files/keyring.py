@@ -1,14 +1,14 @@
 """Change the keys of a gateway while it serves: runs on the gateway, as root, by its python3.
 
-    keyring.py admit DIRECTORY GROUP          write the keys that come on standard input
+    keyring.py admit DIRECTORY GROUP          write the keys and limits of standard input
     keyring.py retire DIRECTORY GROUP URL     revoke former keys, and check that URL rejects them
 
-`admit` writes the desired keys.json. A key that was in it and whose holder now has another one
-moves to former.json, and stays valid for a while: the holder's machines may still use it. Every
-other removed key is invalid at once. `retire` removes keys from former.json, and sends a request to
-the gateway with each revoked key.
+`admit` writes the desired keys.json, and limits.json if the gateway has limits or budgets. A key
+that was in keys.json and whose holder now has another one moves to former.json, and stays valid for
+a while: the holder's machines may still use it. Every other removed key is invalid at once.
+`retire` removes keys from former.json, and sends a request to the gateway with each revoked key.
 
-Every worker reads both files at every request. Each file is replaced atomically, former.json first:
+Every worker checks the files at every request. Each file is replaced atomically, former.json first:
 a key that is being rotated is in one of them at any moment.
 """
 
@@ -94,7 +94,7 @@ def timestamp(text: str) -> float:
 
 
 def admit(directory: Path, group: str, request: dict[str, Any]) -> None:
-    """Write both files for the desired keys."""
+    """Write the files for the desired keys and limits."""
     text = request["keys"]
     desired = {entry["sha256"]: entry for entry in json.loads(text)["keys"]}
     files = directory / "keys.json", directory / "former.json"
@@ -103,6 +103,10 @@ def admit(directory: Path, group: str, request: dict[str, Any]) -> None:
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     shutil.chown(directory, "root", group)
     directory.chmod(0o750)
+    if limits := request.get("limits"):
+        replace(directory / "limits.json", limits, group)
+    else:
+        (directory / "limits.json").unlink(missing_ok=True)
     replace(files[1], document(kept, []), group)
     replace(files[0], text, group)
 

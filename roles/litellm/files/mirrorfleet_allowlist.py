@@ -9,6 +9,16 @@ PROBE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 MODELS = "/v1/models"
 
+USAGE = "/mirrorfleet/usage"
+"""What the holder of a key has used: mirrorfleet_own_usage.py."""
+
+LISTS = (MODELS, USAGE)
+"""Paths that a developer reads by GET."""
+
+KEY, REQUESTED = "mirrorfleet_key", "mirrorfleet_model"
+"""What mirrorfleet_requests.py adds to the scope of a developer's request: its key, and the
+requested model of a turn or a token count."""
+
 PASSTHROUGH = "/anthropic/"
 
 LIMIT = 32 * 1024**2
@@ -53,6 +63,7 @@ HEADERS = frozenset(
     {
         *(b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"connection"),
         *(b"host", b"traceparent", b"tracestate", b"user-agent"),
+        *(b"mcp-protocol-version", b"mcp-session-id"),
     }
 )
 """Headers that pass, besides those with an allowed prefix and without a refused one."""

@@ -1,7 +1,8 @@
 """Decide who may use this gateway: LiteLLM's `custom_auth` hook, deployed beside config.yaml.
 
-A developer's key gives access only to the paths that Claude Code uses. With a custom_auth hook,
-LiteLLM checks no role itself: any key could list the addresses of the engines, send a request to
+A developer's key gives access only to the paths that Claude Code uses, and to those that its group
+has for other clients and for MCP servers (mirrorfleet_clients.py). With a custom_auth hook, LiteLLM
+checks no role itself: any key could list the addresses of the engines, send a request to
 every model (/health), or spend the gateway's provider keys through the passthrough routes, without
 the limits of `models` and of budgets. `mirrorfleet_requests` calls this module as well, before
 LiteLLM receives the request.
@@ -24,15 +25,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastapi import Request
-    from litellm.proxy._types import UserAPIKeyAuth
+    from litellm.proxy._types import LiteLLM_ObjectPermissionTable, UserAPIKeyAuth
 
+    from mirrorfleet.roles.litellm.files.mirrorfleet_clients import clients
     from mirrorfleet.roles.litellm.files.mirrorfleet_key_file import Key, KeyRing, Refused
 else:
+    from mirrorfleet_clients import clients
     from mirrorfleet_key_file import Key, KeyRing, Refused
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own: the same level and JSON format
 
-DEVELOPER_ROUTES = frozenset({"/v1/messages", "/v1/messages/count_tokens", "/v1/models"})
+DEVELOPER_ROUTES = frozenset(
+    {"/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/mirrorfleet/usage"}
+)
 
 
 class Unknown(Refused):
@@ -62,7 +67,7 @@ def decide(presented: str | None, path: str, ring: KeyRing, master: str | None) 
         raise Unknown(401, "This gateway doesn't know this API key: it is wrong, or was revoked.")
     if key.expires is not None and key.expires <= time.time():
         raise Refused(401, f"The API key of {key.name} has expired. Ask for another one.")
-    if key.role != "admin" and path not in DEVELOPER_ROUTES:
+    if key.role != "admin" and path not in DEVELOPER_ROUTES and not clients.opens(key.group, path):
         if path not in routes:
             raise Refused(403, f"A developer's key doesn't open {path} on this gateway.")
         if key.models:
@@ -114,10 +119,21 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
         team_alias=key.group or None,
         user_role=LitellmUserRoles.PROXY_ADMIN if admin else LitellmUserRoles.INTERNAL_USER,
         models=list(key.models),
+        object_permission=None if admin else _permission(key),
     )
     if key.models:
         await _check_model(request, path, auth)
     return auth
+
+
+def _permission(key: Key) -> LiteLLM_ObjectPermissionTable:
+    """Return LiteLLM's permission for the MCP servers of a key's group, and for no others."""
+    from litellm.proxy._types import LiteLLM_ObjectPermissionTable, SpecialMCPServerNames
+
+    servers = clients.mcp_servers(key.group) or [SpecialMCPServerNames.no_mcp_servers.value]
+    return LiteLLM_ObjectPermissionTable(
+        object_permission_id=f"mirrorfleet-{key.group}", mcp_servers=servers
+    )
 
 
 def may_be_virtual(key: str) -> bool:

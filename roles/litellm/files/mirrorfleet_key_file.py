@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own: the same level and JSON format
 
@@ -55,11 +55,15 @@ class Keys(NamedTuple):
 
 
 class Refused(Exception):
-    """A refused request, with its HTTP status code."""
+    """A refused request: HTTP status, error type ("": that of the status), further headers."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(
+        self, code: int, message: str, kind: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.kind = kind
+        self.headers = headers or {}
 
 
 def parse(text: str) -> Keys:

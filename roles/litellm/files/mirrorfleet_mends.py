@@ -16,6 +16,7 @@ LiteLLM calls `install` in every worker when it starts (LITELLM_WORKER_STARTUP_H
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ MENDED = Counter(
     "mirrorfleet_requests_mended", "Requests and answers that were changed", ["model", "kind"]
 )
 
+counted: list[Callable[[str, str], None]] = []
+"""Functions that get the model and the kind of each mend, in the context of its request."""
+
 
 class Mends(CustomLogger):  # type: ignore[misc]
     """The hook of LiteLLM."""
@@ -55,6 +59,8 @@ class Mends(CustomLogger):  # type: ignore[misc]
     def count(self, model: str, kind: str) -> None:
         """Count a mend, and log the first one of its kind."""
         MENDED.labels(model, kind).inc()
+        for function in counted:
+            function(model, kind)
         if (model, kind) not in self.logged:
             self.logged.add((model, kind))
             log.error("mirrorfleet: mended for %s: %s (logged once per worker)", model, kind)

@@ -5,10 +5,11 @@ the fleet has this name, so LiteLLM would refuse it. The model that the group of
 tier in the id answers instead, under its own name: so fallbacks, limits and the check of the key
 apply to the model that gets the request.
 
-    {"served": ["coder", "haiku"], "without_web_search": ["coder"],
+    {"served": ["coder", "haiku"], "without_web_search": ["coder"], "searching": [],
      "tiers": {"haiku": "helper"}, "groups": {"small": {"haiku": "coder"}}}
 
-`groups` has only the groups whose tiers differ. Without `tiers` and `groups`, no id is renamed.
+`searching` are the models that search the web without the gateway's search service. `groups` has
+only the groups whose tiers differ. Without `tiers` and `groups`, no id is renamed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import Counter
 
 if TYPE_CHECKING:
+    from mirrorfleet.roles.litellm.files.mirrorfleet_clients import OPENAI
     from mirrorfleet.roles.litellm.files.mirrorfleet_key_file import Key, Refused
 else:
+    from mirrorfleet_clients import OPENAI
     from mirrorfleet_key_file import Key, Refused
 
 log = logging.getLogger("LiteLLM Proxy")  # LiteLLM's own: the same level and JSON format
@@ -36,7 +39,8 @@ RENAMED_REQUESTS = Counter(
 )
 
 TURN = "/v1/messages"
-TURNS = frozenset({TURN, "/v1/messages/count_tokens"})
+TURNS = frozenset({TURN, "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses"})
+"""Paths whose models can be renamed."""
 
 NO_WEB_SEARCH = (
     "web_search: WebSearch is not available with the model {model}. It cannot search the web "
@@ -58,6 +62,7 @@ class Names:
         self._served = frozenset(served)
         self._patterns = [name for name in served if "*" in name]
         self._without_web_search = frozenset(content["without_web_search"])
+        self._searching = frozenset(content["searching"])
         self._tiers: dict[str, str] = content["tiers"]
         self._groups: dict[str, dict[str, str]] = content["groups"]
 
@@ -65,8 +70,16 @@ class Names:
         """Rename the model of a developer's request if necessary. Raises ``Refused``."""
         if path in TURNS:
             body["model"] = self._renamed(body["model"], key)
+        if path in OPENAI and ("," in body["model"] or not self._is_served(body["model"])):
+            # LiteLLM sends a chat to each name of "coder,coder", and takes the names of its
+            # deployments, which have no limits.
+            raise Refused(400, f"model: {body['model'][:100]!r} is not served. See /v1/models.")
         if path == TURN and body["model"] in self._without_web_search and _searches(body):
             raise Refused(400, NO_WEB_SEARCH.format(model=body["model"]))
+
+    def searches_itself(self, name: str) -> bool:
+        """Return whether a model searches the web without the gateway's search service."""
+        return name in self._searching
 
     def _renamed(self, name: str, key: Key) -> str:
         """Return the model for an id of Claude; any other name is returned unchanged."""

@@ -36,6 +36,7 @@ from litellm.types.utils import CallTypes, TokenCountResponse
 from prometheus_client import Counter
 
 if TYPE_CHECKING:
+    from mirrorfleet.roles.litellm.files.mirrorfleet_chat import as_turn
     from mirrorfleet.roles.litellm.files.mirrorfleet_ollama_request import render_request
     from mirrorfleet.roles.litellm.files.mirrorfleet_token_counts import Counts
     from mirrorfleet.roles.litellm.files.mirrorfleet_token_estimate import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         record,
     )
 else:
+    from mirrorfleet_chat import as_turn
     from mirrorfleet_ollama_request import render_request
     from mirrorfleet_token_counts import Counts
     from mirrorfleet_token_estimate import Turn, estimated, learn, record
@@ -104,9 +106,11 @@ class Windows(CustomLogger):  # type: ignore[misc]
         call = kwargs["litellm_call_id"]
         self.pending.pop(call, None)
         info = kwargs.get("model_info") or {}
-        if WINDOW not in info or call_type != CallTypes.anthropic_messages:
+        is_chat = call_type in (CallTypes.completion, CallTypes.acompletion)
+        if WINDOW not in info or not (is_chat or call_type == CallTypes.anthropic_messages):
             return None
-        request = Request(self.estimate(info, kwargs), kwargs)
+        asked = as_turn(kwargs) if is_chat else kwargs
+        request = Request(self.estimate(info, asked), asked)
         turn = request.turn
         if turn.upper_bound > turn.limit:
             try:
@@ -120,8 +124,10 @@ class Windows(CustomLogger):  # type: ignore[misc]
         self.pending[call] = request
         if len(self.pending) > PENDING:
             self.pending.popitem(last=False)
-        if (kwargs.get("max_tokens") or 0) > turn.room:
-            return {**kwargs, "max_tokens": turn.room}
+        if (asked.get("max_tokens") or 0) > turn.room:
+            # The two names of a chat for it would differ.
+            kept = {name: kwargs[name] for name in kwargs if name != "max_completion_tokens"}
+            return {**kept, "max_tokens": turn.room}
         return None
 
     async def fits(self, request: Request) -> bool | None:

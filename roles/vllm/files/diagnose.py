@@ -56,7 +56,7 @@ REMEDIES = {
     r"cannot find -l(?:cuda|nvrtc|cublas)|DeepGEMM backend is unavailable|NVCC version must be": (
         "vLLM compiles kernels for the GPU, but the CUDA compiler of its environment is not "
         "complete. Run deploys/mirror.py, which rebuilds the environment. If it has its own lock "
-        "file, write that with bin/lock first."
+        "file, write that with `mirrorfleet lock vllm` first."
     ),
     r"max_model_len \(\d+\) is greater than the derived": (
         "The weights were trained for a smaller window than the declared context. Set context to "

@@ -248,7 +248,9 @@ def test_the_same_database_by_its_url(deploy: Deploy) -> None:
 def test_the_commands_of_the_page(deploy: Deploy) -> None:
     """Run the commands of docs/how-to/database.md on a host with another Postgres on port 5432."""
     succeeded(deploy())
-    look.run("gpu", "systemctl stop mirrorfleet-postgres; pg_createcluster 15 main --start")
+    # Our reservation of the port would refuse the other server.
+    release = "python3 /opt/mirrorfleet/ports/reserve_ports.py release"
+    look.run("gpu", f"systemctl stop mirrorfleet-postgres; {release}; {ANOTHER_SERVER}")
     try:
         assert "port 5432 is in use by postgresql@15-main.service" in refused(deploy())
         succeeded(deploy(PORT))
@@ -291,6 +293,7 @@ def test_the_commands_of_the_page(deploy: Deploy) -> None:
     succeeded(deploy())
 
 
+ANOTHER_SERVER = "pg_createcluster 15 main --start"
 PORT = ("database: {install: gpu,", "database: {install: gpu, port: 5433,")
 SELECT = 'SELECT budget_id FROM "LiteLLM_BudgetTable";\n'
 INSERT = """INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by)

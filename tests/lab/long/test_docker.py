@@ -21,7 +21,7 @@ import pytest
 from tests.lab import keys, look
 
 UNIT = "mirrorfleet-litellm.service"
-VERSION = "  version: 1.106.2\n"
+VERSION = "  version: 1.106.12\n"
 SOFTWARE = "echo /opt/mirrorfleet/litellm/environments/*"
 
 pytestmark = pytest.mark.usefixtures("contained")
@@ -163,11 +163,11 @@ def test_a_container_that_does_not_serve_is_rolled_back(image: str, tmp_path: Pa
 def test_an_image_of_another_version_never_serves(image: str, tmp_path: Path) -> None:
     before = [generation(name) for name in look.GATEWAYS]
     fleet = fleet_with(tmp_path, image)
-    fleet.write_text(fleet.read_text().replace(VERSION, "  version: 1.106.1\n"))
+    fleet.write_text(fleet.read_text().replace(VERSION, "  version: 1.106.11\n"))
     done = look.mirror(fleet=fleet)
     assert done.returncode == 1
     output = done.stdout + done.stderr
-    assert "the image holds 1.106.2, but gateway.version is 1.106.1" in output
+    assert "the image holds 1.106.12, but gateway.version is 1.106.11" in output
     assert [generation(name) for name in look.GATEWAYS] == before
 
 

@@ -31,7 +31,8 @@ cat >tree/usr/bin/nvidia-smi <<'SMI'
 read -r version </run/nvidia-stand-in
 case $1 in
     --query-gpu=driver_version) echo "$version" ;;
-    --query-gpu=index,memory.total,driver_version) echo "0, 81559, $version" ;;
+    --query-gpu=index,memory.total,driver_version,uuid,compute_cap)
+        echo "0, 81559, $version, GPU-2b4d0c3e-7f51-4a86-9c0d-5e1f3a7b8c9d, 9.0" ;;
 esac
 SMI
 chmod 755 tree/usr/bin/nvidia-smi

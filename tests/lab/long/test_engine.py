@@ -119,7 +119,8 @@ def test_a_port_of_another_service_is_reported_before_a_change(tmp_path: Path) -
     finally:
         look.run("gpu", "systemctl stop other")
     assert done.returncode == 1
-    assert "gpu] skipped: port 8001 is in use by other.service" in done.stdout + done.stderr
+    output = " ".join(look.plain(done.stdout + done.stderr).split())
+    assert "[gpu] skipped: port 8001 is in use by other.service" in output, output
     assert look.state("gpu") == before
 
 

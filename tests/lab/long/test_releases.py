@@ -1,7 +1,7 @@
 """vLLM changes to another release and back: the real 0.31.0 beside the real 0.32.0.
 
-0.31.0 is not a supported release: its lock file comes with this test, in a copy of the project, as
-if by `bin/lock vllm`.
+0.31.0 is not a supported release: its lock file comes with this test, as if by `mirrorfleet lock`
+in a repository of a fleet.
 """
 
 import json
@@ -32,7 +32,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copytree(paths.REPOSITORY / name, copy / name, symlinks=True, ignore=ignored)
     for name in (".lab", ".venv"):
         (copy / name).symlink_to(paths.REPOSITORY / name)
-    shutil.copy(LOCKS / "0.31.0-cpu.txt", copy / "roles/vllm/locks")
+    (copy / "locks/vllm").mkdir(parents=True)
+    shutil.copy(LOCKS / "0.31.0-cpu.txt", copy / "locks/vllm")
     # Remove what an interrupted run of this test left.
     look.run("gpu", f"rm -rf {ENVIRONMENTS}/0.31.0-*; apt-get -qq purge --autoremove -y g++ 2>&1")
     yield copy

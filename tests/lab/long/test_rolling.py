@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab import keys, load, look
+from tests.lab.certificates import TLS
 from tests.lab.hosts import BY_NAME
 from tests.lab.rolling import (
     GATEWAYS,
     LOAD_BALANCER,
-    TLS,
     UNIT,
     changed,
     generations,
@@ -80,13 +80,13 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_load_balancer_changes_without_cutting_a_stream(tmp_path: Path) -> None:
-    certificate = (TLS / "load_balancer.pem").read_text()
+    certificate = (TLS / "rolling.pem").read_text()
     before = look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current")
     with steady("the load balancer") as turns:
         done = changed(tmp_path, ("timeout: 60", "timeout: 64"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert look.run(LOAD_BALANCER, "readlink /opt/mirrorfleet/front/current") != before
-    assert certificate == (TLS / "load_balancer.pem").read_text()
+    assert certificate == (TLS / "rolling.pem").read_text()
     assert turns.lost == []
 
 
@@ -115,7 +115,7 @@ def test_the_load_balancer_forwards_only_paths_of_claude_code() -> None:
         address = BY_NAME[LOAD_BALANCER].address
         words = ["curl", "-s", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
         done = subprocess.run(
-            [*words, "--cacert", str(TLS / "load_balancer.pem"), f"https://{address}{path}"],
+            [*words, "--cacert", str(TLS / "rolling.pem"), f"https://{address}{path}"],
             input=f'header = "Authorization: Bearer {look.secret("master")}"\n',
             capture_output=True,
             text=True,

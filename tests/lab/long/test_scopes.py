@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import look
+from tests.lab.certificates import AUTHORITY
 
 FLEET = f"""\
 include: {look.FLEET}
@@ -19,6 +20,7 @@ developers:
     model: sonnet
     version: 2.1.330
     key: {{file: rules}}
+    ca_certificates: &authority {{push: {AUTHORITY}}}
   second:
     seats: {{dev: [ada, grace]}}
     scope: isolated
@@ -26,6 +28,7 @@ developers:
     model: sonnet
     version: 2.1.330
     key: {{file: second}}
+    ca_certificates: *authority
 """
 
 # As users write them: with their own white space, and keys that the fleet sets as well.

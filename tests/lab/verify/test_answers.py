@@ -1,27 +1,18 @@
-"""The real Claude Code, as the developer, through each gateway to the engine."""
+"""The real Claude Code, as the developer: through HAProxy with TLS, a gateway and the engine."""
 
-import json
 import shlex
 import subprocess
-
-import pytest
 
 from tests.lab import keys, look
 from tests.lab.hosts import BY_NAME
 
 NOTE = "/home/ada/mirrorfleet-note.txt"
-
-# The developer's settings name the first gateway; an option selects the other.
-THROUGH = {
-    "gw-1": [],
-    "gw-2": ["--settings", json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://10.77.0.22:4000"}})],
-}
+GATEWAYS = {str(BY_NAME[name].address) for name in look.GATEWAYS}
 
 
-def claude(gateway: str, *arguments: str) -> str:
-    line = shlex.join(["claude", *THROUGH[gateway], *arguments])
+def claude(*arguments: str) -> str:
     done = subprocess.run(
-        keys.ssh("ada@dev", [line]),
+        keys.ssh("ada@dev", [shlex.join(["claude", *arguments])]),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -32,24 +23,41 @@ def claude(gateway: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("gateway", look.GATEWAYS)
-def test_an_answer(gateway: str) -> None:
-    with look.journal("gpu", "-u", "mirrorfleet-vllm-tiny") as engine:
-        answer = claude(gateway, "-p", "What does Mirrorfleet do?")
+def test_an_answer() -> None:
+    with (
+        look.journal("gpu", "-u", "mirrorfleet-vllm-tiny") as engine,
+        look.journal("gw-1", "-u", "mirrorfleet-front") as load_balancer,
+    ):
+        answer = claude("-p", "What does Mirrorfleet do?")
     assert "makes every machine of the fleet agree" in answer
-    assert set(look.requests(engine)) == {str(BY_NAME[gateway].address)}
+    assert set(look.turns(load_balancer)) == {"200"}
+    assert look.requests(engine)
+    assert set(look.requests(engine)) <= GATEWAYS
 
 
-@pytest.mark.parametrize("gateway", look.GATEWAYS)
-def test_a_tool_call(gateway: str) -> None:
+def test_a_tool_call() -> None:
     dev = look.on("dev")
     assert not dev.file(NOTE).exists
-    with look.journal("gpu", "-u", "mirrorfleet-vllm-tiny") as engine:
-        answer = claude(gateway, "-p", "Please leave a note.", "--allowedTools", "Bash")
+    with (
+        look.journal("gpu", "-u", "mirrorfleet-vllm-tiny") as engine,
+        look.journal("gw-1", "-u", "mirrorfleet-front") as load_balancer,
+    ):
+        answer = claude("-p", "Please leave a note.", "--allowedTools", "Bash")
     note = dev.file(NOTE)
     assert (note.user, note.content_string) == ("ada", "hello from the tiny model\n")
     look.run("dev", f"rm {NOTE}")
     assert "I left a note" in answer
     requests = look.requests(engine)
-    assert set(requests) == {str(BY_NAME[gateway].address)}
     assert len(requests) >= 2  # the tool call, and its result
+    assert len(set(requests)) == 1, "the load balancer keeps a session on one gateway"
+    assert set(look.turns(load_balancer)) == {"200"}
+
+
+def test_the_certificate_of_the_private_authority_is_checked() -> None:
+    request = "curl -s -o /dev/null -w '%{http_code}' https://10.77.0.21/health/readiness"
+    authority = look.run(
+        "dev",
+        'sed -n \'s/.*"NODE_EXTRA_CA_CERTS": "\\(.*\\)".*/\\1/p\' /home/ada/.claude/settings.json',
+    ).strip()
+    assert look.run("dev", f"{request} --cacert {authority}") == "200"
+    assert look.run("dev", f"{request} || true") == "000"

@@ -5,15 +5,17 @@ import json
 import re
 
 import pytest
-import yaml
 
-from tests.lab import look, paths
+from mirrorfleet.data import table
+from tests.lab import look
 from tests.lab.hosts import BY_NAME
+from tests.record import Part
 
 SERVICES = [
     pytest.param("gpu", "vllm-tiny", "mirrorfleet-vllm", id="gpu"),
     pytest.param("gw-1", "litellm", "mirrorfleet-litellm", id="gw-1"),
     pytest.param("gw-2", "litellm", "mirrorfleet-litellm", id="gw-2"),
+    pytest.param("gw-1", "front", "mirrorfleet-front", id="load balancer"),
 ]
 
 
@@ -40,13 +42,15 @@ def test_only_root_reads_the_secrets_of_a_service(host: str, name: str, user: st
     look.run(host, f"! runuser -u {user} -- cat {environment.path} 2>/dev/null")
 
 
-@pytest.mark.parametrize(("host", "port"), [("gpu", 8000), ("gw-1", 4000), ("gw-2", 4000)])
-def test_nothing_but_sshd_listens_outside_the_private_address(host: str, port: int) -> None:
+@pytest.mark.parametrize(
+    ("host", "ports"), [("gpu", [8000]), ("gw-1", [443, 4000]), ("gw-2", [4000])]
+)
+def test_nothing_but_sshd_listens_outside_the_private_address(host: str, ports: list[int]) -> None:
     sockets = look.on(host).socket.get_listening_sockets()
     network = {name for name in sockets if name.startswith(("tcp", "udp"))}
     reachable = {name for name in network if not name.startswith("tcp://127.0.0.1:")}
-    service = f"tcp://{BY_NAME[host].address}:{port}"
-    assert reachable == {service, "tcp://0.0.0.0:22", "tcp://:::22"}
+    services = {f"tcp://{BY_NAME[host].address}:{port}" for port in ports}
+    assert reachable == {*services, "tcp://0.0.0.0:22", "tcp://:::22"}
 
 
 @pytest.mark.parametrize("gateway", look.GATEWAYS)
@@ -79,7 +83,7 @@ def test_developer() -> None:
     content = json.loads(settings.content_string)
     assert content["model"] == "tiny"
     expected = {
-        "ANTHROPIC_BASE_URL": "http://10.77.0.21:4000",
+        "ANTHROPIC_BASE_URL": "https://10.77.0.21",
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "131072",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "tiny",
@@ -93,33 +97,25 @@ def test_developer() -> None:
     assert not dev.file("/home/grace/.claude").exists
 
 
-def test_vllm_parsers_yml_has_the_parsers_of_the_package() -> None:
-    """Compare mirrorfleet/data/vllm_parsers.yml with the tables in vLLM's source."""
+def test_the_known_names_of_vllm_are_those_of_the_installed_package(
+    releases: dict[Part, str],
+) -> None:
+    """Compare mirrorfleet/data/vllm_known/ with the tables in the package of the lab's engine."""
     program = (
-        "import ast, glob, json\n"
+        "import ast, glob, json, runpy\n"
+        "[vllm] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
+        "                   'site-packages/vllm')\n"
         "def names(path, table):\n"
-        "    [path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
-        "                       f'site-packages/vllm/{path}/__init__.py')\n"
-        "    for node in ast.parse(open(path).read()).body:\n"
+        "    for node in ast.parse(open(f'{vllm}/{path}/__init__.py').read()).body:\n"
         "        if table in [getattr(name, 'id', '') for name in getattr(node, 'targets', ())]:\n"
         "            return sorted(key.value for key in node.value.keys)\n"
-        "print(json.dumps({'tool': names('tool_parsers', '_TOOL_PARSERS_TO_REGISTER'),\n"
-        "                  'reasoning': names('reasoning', '_REASONING_PARSERS_TO_REGISTER')}))\n"
+        "variables = runpy.run_path(f'{vllm}/envs.py')['environment_variables']\n"
+        "print(json.dumps({\n"
+        "    'tool_parsers': names('tool_parsers', '_TOOL_PARSERS_TO_REGISTER'),\n"
+        "    'reasoning_parsers': names('reasoning', '_REASONING_PARSERS_TO_REGISTER'),\n"
+        "    'variables': sorted(name for name in variables if name.startswith('VLLM_'))}))\n"
     )
     found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_parsers.yml"
-    assert found == yaml.safe_load(data.read_text("utf-8"))
-
-
-def test_vllm_environment_yml_has_the_variables_of_the_package() -> None:
-    """Compare mirrorfleet/data/vllm_environment.yml with vLLM's own table."""
-    program = (
-        "import glob, json, runpy\n"
-        "[path] = glob.glob('/opt/mirrorfleet/vllm/environments/*/lib/python3*/'\n"
-        "                   'site-packages/vllm/envs.py')\n"
-        "names = runpy.run_path(path)['environment_variables']\n"
-        "print(json.dumps(sorted(name for name in names if name.startswith('VLLM_'))))\n"
-    )
-    found = json.loads(look.run("gpu", "python3 -", stdin=program))
-    data = paths.REPOSITORY / "mirrorfleet" / "data" / "vllm_environment.yml"
-    assert found == yaml.safe_load(data.read_text("utf-8"))["known"]
+    installed = releases["engine"].removeprefix("vllm ").removesuffix("-cpu")
+    known = table(f"vllm_known/{installed}")
+    assert found == {kind: known[kind] for kind in found}

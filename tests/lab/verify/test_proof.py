@@ -13,6 +13,7 @@ from tests.lab.hosts import BY_NAME, NETWORK
 
 DEV = BY_NAME["dev"].address
 TABLE = "mirrorfleet_watch"
+READY = f"curl -fs -o /dev/null http://{BY_NAME['gw-1'].address}:4000/health/readiness"
 
 
 def verify(*options: str, fleet: Path = look.FLEET) -> tuple[int, dict[str, Any]]:
@@ -32,25 +33,56 @@ def test_every_layer_serves_a_developer_and_no_host_changes() -> None:
     assert code == 0, report
     [row] = report["developers"]
     checks = ("client", "answer", "stream", "tool", "subagent")
-    assert row["checks"] == dict.fromkeys(checks, "ok") | {"window": "131072"}
+    expected = dict.fromkeys(checks, "ok") | {"pasted": "mended", "window": "131072"}
+    assert row["checks"] == expected
+    assert {part["item"]: part["state"] for part in row["day"]} == {
+        "tool reference": "mended",
+        "image": "mended",
+        "PDF": "mended",
+        "web search": "refused",
+        "thinking on": "not asked",
+        "thinking off": "not asked",
+        "effort": "not asked",
+        "foreign id": "mended",
+        "second turn": "not reported",
+    }, row["day"]
     assert (row["user"], row["model"]) == ("ada", "tiny")
     assert row["tiers"] == ["opus", "sonnet", "haiku", "fable"]
-    assert [layer["kind"] for layer in report["layers"]] == ["vLLM", "LiteLLM", "LiteLLM"]
+    kinds = [layer["kind"] for layer in report["layers"]]
+    assert kinds == ["vLLM", "LiteLLM", "HAProxy", "LiteLLM"]
     assert state() == before
 
 
-def test_a_stopped_gateway_is_named_as_the_cause() -> None:
+def test_a_stopped_gateway_is_named_and_developers_reach_the_other_one() -> None:
     unit = "mirrorfleet-litellm.service"
     look.run("gw-1", f"systemctl stop {unit}")
     try:
         code, report = verify()
     finally:
-        assert look.changes(look.mirror("--json", "--limit", "gw-1")) != []
+        look.run("gw-1", f"systemctl start {unit}; until {READY}; do sleep 0.5; done")
+    assert code == 1
+    assert causes(report) == {f"{unit} on gw-1 is inactive"}
+    [row] = report["developers"]
+    assert row["faults"] == []
+    assert row["checks"]["answer"] == "ok"
+
+
+def test_a_stopped_load_balancer_is_named_as_the_cause() -> None:
+    unit = "mirrorfleet-front.service"
+    look.run("gw-1", f"systemctl stop {unit}")
+    try:
+        code, report = verify()
+    finally:
+        look.run("gw-1", f"systemctl start {unit}")
     assert code == 1
     [row] = report["developers"]
-    causes = {fault["cause"] for fault in row["faults"]}
-    assert causes == {f"{unit} on gw-1 is inactive"}
+    found = {fault["cause"] for fault in row["faults"]}
+    assert found == causes(report) == {f"{unit} on gw-1 is inactive"}
     assert row["checks"]["client"] == "ok"
+
+
+def causes(report: dict[str, Any]) -> set[str]:
+    return {fault["cause"] for layer in report["layers"] for fault in layer["faults"]}
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""deploys/status.py on a healthy fleet, and with a stopped gateway."""
+"""deploys/status.py on a healthy fleet, and with a stopped gateway; `mirrorfleet logs`."""
 
 import json
+import subprocess
 
-from tests.lab import look
+from tests.lab import look, paths
 
 LITELLM = "mirrorfleet-litellm.service"
 
@@ -41,3 +42,23 @@ def test_a_stopped_gateway() -> None:
         f"{LITELLM} will be restarted",
     ]
     assert not any(look.secret(name) in output for name in ("engine", "master", "developers"))
+
+
+def test_the_latest_lines_of_a_gateway() -> None:
+    look.run("gw-2", f"systemctl restart {LITELLM}")
+    command = [str(paths.REPOSITORY / ".venv/bin/mirrorfleet"), "logs", str(look.FLEET)]
+    options = ["--limit", "gw-2", "--service", "litellm", "--json", "--lines", "500"]
+    lines = _printed(*command, *options)
+    assert {(line["host"], line["service"]) for line in lines} == {("gw-2", "litellm")}
+    assert any(line["message"].startswith(f"Started {LITELLM}") for line in lines)
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    done = subprocess.run(
+        [*command, *options[:-1], "1"], capture_output=True, text=True, check=True
+    )
+    [last] = map(json.loads, done.stdout.splitlines())
+    assert last["time"] >= lines[-1]["time"]
+
+
+def _printed(*command: str) -> list[dict[str, str]]:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -86,5 +86,5 @@ def part(path: Path, **files: str) -> str:
 def _packed(path: Path, directory: Path, *names: str) -> str:
     same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
     command = ["tar", "--zstd", *same, "-cf", str(path), "-C", str(directory), *names]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, timeout=120)
     return sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,185 @@
+"""Systemd units and shell scripts: the engines and gateways that they start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from mirrorfleet.importing import ollama, vllm
+from mirrorfleet.importing.draft import Draft
+from mirrorfleet.importing.engine import HERE, options
+from mirrorfleet.importing.fates import Fate
+from mirrorfleet.importing.found import Found
+from mirrorfleet.importing.hidden import Hidden
+from mirrorfleet.importing.nodes import Node
+from mirrorfleet.importing.sources import Source, Sources
+
+
+def _listed(node: Node | None) -> list[Node]:
+    return node.list if node else []
+
+
+def units(draft: Draft, given: list[Source], sources: Sources, found: Found) -> None:
+    """Read units with their drop-ins."""
+    by_name: dict[tuple[str, str], list[Source]] = {}
+    for source in given:
+        parent = source.path.parent.name
+        name = parent.removesuffix(".d") if parent.endswith(".service.d") else source.name
+        by_name.setdefault((source.host, name), []).append(source)
+    for (_, name), files in by_name.items():
+        files.sort(key=lambda source: source.path.suffix == ".conf")
+        _unit(draft, name, files, sources, found)
+
+
+def _unit(draft: Draft, name: str, files: list[Source], sources: Sources, found: Found) -> None:
+    words: list[Node] = []
+    entries: list[Node] = []
+    variables: dict[str, Node] = {}
+    for source in files:
+        service = source.tree.get("Service")
+        for item in _listed(service.get("ExecStart") if service else None):
+            for former in words:
+                draft.leave(former, "a drop-in replaces the command")
+            words = item.list
+        for item in _listed(service.get("EnvironmentFile") if service else None):
+            other = sources.variables(source, item.text) if item.text else None
+            if other:
+                draft.ledger.add(other.tree)
+                draft.leave(item, "its variables are read", Fate.FOLDED)
+                variables |= other.tree.items
+            else:
+                draft.leave(item, "the file is not here: its variables are not read")
+        for item in _listed(service.get("Environment") if service else None):
+            for variable, node in variables.items():
+                if variable in item.items and node is not item.items[variable]:
+                    draft.leave(node, "a later line sets this variable again")
+            variables |= item.items
+        entries.append(source.tree)
+    is_read = _start(draft, name, files[0], words, variables, found) or not words
+    is_read = is_read or _start_script(draft, files[0], words[0], variables, sources, found)
+    if not is_read and "litellm" in name:
+        _gateway(draft, files[0], words, variables, found)
+    for entry in entries:
+        draft.leave_later(entry, "Mirrorfleet writes the unit", Fate.DERIVED)
+
+
+def _start_script(
+    draft: Draft,
+    unit: Source,
+    word: Node,
+    variables: dict[str, Node],
+    sources: Sources,
+    found: Found,
+) -> bool:
+    """Read the script that a unit starts, if it is beside the unit. Return whether it is known."""
+    other = sources.file(unit, PurePosixPath(word.text).name) if word.text else None
+    if other is None or other.kind != "script":
+        return False
+    draft.ledger.add(other.tree)
+    environment = other.tree.get("environment")
+    merged = {**(dict(environment.items) if environment else {}), **variables}
+    for command in _listed(other.tree.get("commands")):
+        if _start(draft, unit.name, other, command.list, merged, found):
+            draft.leave(word, f"its script {other.name} is read", Fate.FOLDED)
+            return True
+    return False
+
+
+def script(draft: Draft, source: Source, found: Found) -> None:
+    """Read the commands of a shell script, or a file of variables of Ollama."""
+    environment = source.tree.get("environment")
+    variables = dict(environment.items) if environment else {}
+    for command in _listed(source.tree.get("commands")):
+        if _start(draft, source.name, source, command.list, variables, found):
+            variables = {}
+        draft.leave_later(command, "not a command that starts an engine or a gateway")
+    if variables and any(name.startswith("OLLAMA_") for name in variables):
+        _start(draft, source.name, source, [], variables, found)
+    draft.leave_later(source.tree, "no engine or gateway reads it")
+
+
+def _start(
+    draft: Draft,
+    name: str,
+    source: Source,
+    words: list[Node],
+    variables: Mapping[str, Node],
+    found: Found,
+) -> bool:
+    texts = [word.text for word in words]
+    begin = vllm.start(words)
+    entry = Node(
+        {str(at): each for at, each in enumerate([*words, *variables.values()])},
+        str(source.path),
+        0,
+        (),
+    )
+    if begin is not None:
+        inner, ports, paths = _container(draft, words[:begin])
+        engine = vllm.engine(draft, entry, words[begin:], {**variables, **inner}, paths)
+        for inside, outside in ports.items():
+            if inside in engine.ports:
+                engine.ports |= {outside}
+                engine.data["port"] = outside
+    elif (
+        any(re.search(r"(^|/)ollama$", text) for text in texts)
+        or "ollama" in name
+        or any(each.startswith("OLLAMA_") for each in variables)
+    ):
+        engine = ollama.server(draft, entry, variables)
+        for word in words:
+            engine.drop(word, "Mirrorfleet starts Ollama", Fate.DERIVED)
+    elif any(re.search(r"(^|/)litellm$", text) for text in texts):
+        _gateway(draft, source, words, variables, found)
+        return True
+    else:
+        return False
+    engine.machine = source.host or "gpu"
+    engine.names = {*HERE, *([engine.address] if engine.address else [])}
+    found.engines.append(engine)
+    return True
+
+
+def _gateway(
+    draft: Draft, source: Source, words: list[Node], variables: Mapping[str, Node], found: Found
+) -> None:
+    """Take the variables and the arguments of a LiteLLM, also of one that a program starts."""
+    host = source.host or "gateway"
+    found.variables += variables.items()
+    found.add_gateway(host)
+    for option in options(words):
+        if option.name == "host" and option.text and option.text not in (*HERE, "::"):
+            found.addresses[host] = option.text
+        if option.name:
+            found.arguments.append(option)
+        else:
+            draft.leave(option.words[0], "Mirrorfleet starts the gateway", Fate.DERIVED)
+
+
+def _container(
+    draft: Draft, words: list[Node]
+) -> tuple[dict[str, Node], dict[int, int], dict[str, str]]:
+    """Read the options of `docker run` before the image: variables, ports, and directories."""
+    variables: dict[str, Node] = {}
+    ports: dict[int, int] = {}
+    paths: dict[str, str] = {}
+    previous = ""
+    for word in words:
+        name, _, value = word.text.partition("=")
+        if isinstance(word.value, Hidden):
+            name = str(word.key[-1])
+            variables[name] = word
+        elif previous in ("-e", "--env") and re.fullmatch(r"[A-Za-z_]\w*", name) and value:
+            variables[name] = Node(value, word.file, word.line, word.key)
+            draft.leave(word, f"the variable {name} is read", Fate.FOLDED)
+        elif match := re.fullmatch(r"(?:[\d.]+:)?(\d+):(\d+)", word.text):
+            ports[int(match[2])] = int(match[1])
+        elif previous in ("-v", "--volume") and word.text.startswith("/"):
+            outside, _, rest = word.text.partition(":")
+            paths[rest.partition(":")[0].rstrip("/")] = outside.rstrip("/")
+        previous = word.text
+    for word in words:
+        if word not in variables.values():
+            draft.leave(word, "Mirrorfleet starts the engine", Fate.DERIVED)
+    return variables, ports, paths

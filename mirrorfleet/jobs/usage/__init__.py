@@ -1,0 +1,1 @@
+"""Who used what: the ledgers of all gateways, as one report."""

@@ -1,0 +1,3 @@
+    ollama serve &
+OLLAMA_ENV_FILE="$HOME/.ollama/.env"
+    ollama serve &

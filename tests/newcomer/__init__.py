@@ -1,0 +1,1 @@
+"""Mistakes that newcomers make, and the answers that they get."""
