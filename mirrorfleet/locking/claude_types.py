@@ -185,7 +185,7 @@ class Reader:
         return {}
 
     def _short(self, name: str, depth: int) -> Schema:
-        """Resolve a name of one letter: most are local, so only the module's one definition counts."""
+        """Resolve a name of one letter. Most are local: a module must define it exactly once."""
         source = self.modules.source(self.module)
         found = [*re.finditer(rf"(?<![\w$.]){re.escape(name)}=[\w$]+\(\(\)=>", source)]
         return self.schema(expression(source, found[0].end()), depth) if len(found) == 1 else {}
