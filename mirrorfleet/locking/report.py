@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mirrorfleet.config.advisories import Hit
 from mirrorfleet.config.claude_settings import Release
 from mirrorfleet.config.lock_files import pins
 from mirrorfleet.data import table
@@ -33,6 +34,15 @@ def names(before: Names, after: Names) -> Iterator[str]:
     for kind in {**before, **after}:
         old, new = set(before.get(kind, ())), set(after.get(kind, ()))
         yield from _line(KINDS.get(kind, kind), sorted(new - old), sorted(old - new))
+
+
+def advisories(before: Iterable[Hit], after: Iterable[Hit]) -> Iterator[str]:
+    """Yield which advisories a release mends, and which cover it without a fixed release."""
+    old, new = ({hit.advisory.name for hit in hits} for hits in (before, after))
+    if mended := sorted(old - new):
+        yield f"advisories that it mends: {_listed(mended)}"
+    if new:
+        yield f"advisories that cover it, without a fixed release: {_listed(sorted(new))}"
 
 
 def packages(before: str, after: str) -> Iterator[str]:

@@ -10,7 +10,10 @@ import pytest
 from packaging.version import Version
 
 from mirrorfleet import fleet
+from mirrorfleet.advisory_folders import advisories
 from mirrorfleet.cli.main import main
+from mirrorfleet.config import vllm
+from mirrorfleet.config.advisories import LITELLM
 from mirrorfleet.locking import command, report
 from mirrorfleet.locking.target import Target
 
@@ -228,6 +231,17 @@ def test_what_a_release_changes_is_printed(
     assert f"LiteLLM 1.200.0, compared with {newest}:" in printed
     assert "  callbacks: gone gone\n" in printed
     assert "  router_settings: gone a\n" in printed
+
+
+def test_advisories_that_a_release_mends_are_named() -> None:
+    known = advisories(FLEET)
+    before, after = (known.hits(LITELLM, release) for release in ("1.106.8", "1.106.9"))
+    mended = next(report.advisories(before, after))
+    assert mended == "advisories that it mends: CVE-2026-114612"
+    unfixed = known.hits(vllm.PACKAGE, "0.32.0")
+    assert list(report.advisories(unfixed, unfixed)) == [
+        "advisories that cover it, without a fixed release: CVE-2026-9540"
+    ]
 
 
 def test_new_parsers_that_no_family_has_are_named() -> None:
