@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from mirrorfleet.config.advisories import Hit
 from mirrorfleet.config.claude_settings import Release
 from mirrorfleet.config.lock_files import pins
@@ -49,10 +51,15 @@ def packages(before: str, after: str) -> Iterator[str]:
     """Yield the packages that two lock files install differently on a Debian 12 host."""
     old, new = (dict(pins(for_host(text, "3.11.2", "x86_64"))) for text in (before, after))
     yield from _line("packages", sorted(new.keys() - old), sorted(old.keys() - new))
-    both = sorted(old.keys() & new.keys())
+    # A step of more than a patch first: it matters more, and only the first are shown.
+    both = sorted(old.keys() & new.keys(), key=lambda name: (_is_patch(old[name], new[name]), name))
     moved = [f"{name} {old[name]} -> {new[name]}" for name in both if old[name] != new[name]]
     if moved:
         yield f"packages of another version: {_listed(moved)}"
+
+
+def _is_patch(before: str, after: str) -> bool:
+    return Version(before).release[:2] == Version(after).release[:2]
 
 
 def client(before: Release, after: Release) -> Iterator[str]:
