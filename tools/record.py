@@ -3,7 +3,7 @@
     python -m tools.record [FILE...]
 
 Without a FILE, it takes those that `bin/test` wrote into .venv/records/. A run with a failed test
-proves nothing and is left out, and so is one that lacks modules of its former run. The run of a
+proves nothing and is left out, and so is one without modules of its former run. The run of a
 suite replaces its former one with the same releases on the same system; other rows stay.
 """
 
@@ -38,10 +38,10 @@ def main(arguments: list[str]) -> int:
     for name in failed:
         print(f"record: {name} failed, so its run is left out.", file=sys.stderr)
     known = {_key(proof): proof for proof in proofs()}
-    lacking = False
+    incomplete = False
     for proof in proved(modules):
         if missing := _missing(known.get(_key(proof)), proof):
-            lacking = True
+            incomplete = True
             print(
                 f"record: {proof.suite} ran without {', '.join(missing)}, which its row with the "
                 "same releases has, so its run is left out: run the whole suite.",
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     rows = [_plain(known[key]) for key in sorted(known)]
     FILE.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     print("proofs.json: written. Next: mirrorfleet schema --matrix >docs/reference/matrix.md")
-    return 1 if failed or lacking else 0
+    return 1 if failed or incomplete else 0
 
 
 def proved(modules: Modules) -> Iterator[Proof]:
@@ -78,9 +78,9 @@ def proved(modules: Modules) -> Iterator[Proof]:
 
 
 def _missing(former: Proof | None, proof: Proof) -> list[str]:
-    """Return the modules of a former run that the new one lacks, although they still exist."""
-    lacking = sorted(former.tests.keys() - proof.tests) if former else []
-    return [stem for stem in lacking if (ROOT / proof.suite / f"{stem}.py").exists()]
+    """Return the modules of a former run that the new one did not run, and that still exist."""
+    gone = sorted(former.tests.keys() - proof.tests) if former else []
+    return [stem for stem in gone if (ROOT / proof.suite / f"{stem}.py").exists()]
 
 
 def _key(proof: Proof) -> tuple[str, ...]:

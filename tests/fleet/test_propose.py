@@ -18,9 +18,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("name", "text", "after"),
     [
-        ("docs/how-to/a.md", "  version: 1.2.3   # of LiteLLM", "  version: 9.9.9   # of LiteLLM"),
-        ("docs/how-to/a.md", "{version: 1.2.3, hosts: [gw]}", "{version: 9.9.9, hosts: [gw]}"),
-        ("docs/how-to/a.md", "With 1.2.3, it took 2 s.", "With 1.2.3, it took 2 s."),
+        (
+            "docs/how-to/keys.md",
+            "  version: 1.2.3   # of LiteLLM",
+            "  version: 9.9.9   # of LiteLLM",
+        ),
+        ("docs/how-to/keys.md", "{version: 1.2.3, hosts: [gw]}", "{version: 9.9.9, hosts: [gw]}"),
+        ("docs/how-to/keys.md", "With 1.2.3, it took 2 s.", "With 1.2.3, it took 2 s."),
         ("README.md", 'version: "1.2.3"', 'version: "9.9.9"'),
         ("README.md", "version: 1.2.30", "version: 1.2.30"),
         ("README.md", "version: 1.2.3.4", "version: 1.2.3.4"),
