@@ -86,7 +86,7 @@ def test_an_isolated_group_with_a_new_release_once_it_is_locked(
     assert lock("--without-cooldown", "a vulnerability was reported", "claude", "9.9.9") == 0
     planned = fleet.plan(fleet.load(path))
     assert planned.hosts["dev"].clients
-    assert planned.hosts["dev"].clients.versions == ("2.1.330", "9.9.9")
+    assert planned.hosts["dev"].clients.versions == ("2.1.331", "9.9.9")
     [warning] = planned.fleet.warnings
     assert (
         f"less than a week old (claude, {date.today()}): a vulnerability was reported."
