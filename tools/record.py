@@ -3,7 +3,8 @@
     python -m tools.record [FILE...]
 
 Without a FILE, it takes those that `bin/test` wrote into .venv/records/. A run with a failed test
-proves nothing and is left out. The run of a suite replaces its former one with the same releases.
+proves nothing and is left out, and so is one without modules of its former run. The run of a
+suite replaces its former one with the same releases on the same system; other rows stay.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Modules = dict[str, dict[str, Any]]
 
 
 def main(arguments: list[str]) -> int:
-    """Update proofs.json; return 1 if there is no record, or if a recorded test failed."""
+    """Update proofs.json; return 1 if there is no record, or if a run was left out."""
     files = [Path(each) for each in arguments] or sorted((ROOT / ".venv/records").glob("*.json"))
     if not files:
         print("record: there is no record: run bin/test first.", file=sys.stderr)
@@ -37,11 +38,21 @@ def main(arguments: list[str]) -> int:
     for name in failed:
         print(f"record: {name} failed, so its run is left out.", file=sys.stderr)
     known = {_key(proof): proof for proof in proofs()}
-    known |= {_key(proof): proof for proof in proved(modules)}
+    incomplete = False
+    for proof in proved(modules):
+        if missing := _missing(known.get(_key(proof)), proof):
+            incomplete = True
+            print(
+                f"record: {proof.suite} ran without {', '.join(missing)}, which its row with the "
+                "same releases has, so its run is left out: run the whole suite.",
+                file=sys.stderr,
+            )
+        else:
+            known[_key(proof)] = proof
     rows = [_plain(known[key]) for key in sorted(known)]
     FILE.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     print("proofs.json: written. Next: mirrorfleet schema --matrix >docs/reference/matrix.md")
-    return 1 if failed else 0
+    return 1 if failed or incomplete else 0
 
 
 def proved(modules: Modules) -> Iterator[Proof]:
@@ -52,12 +63,24 @@ def proved(modules: Modules) -> Iterator[Proof]:
         if module["parts"]:
             key = (str(path.parent), *sorted(module["parts"].items()))
             runs[key][path.stem] = module
+    failed = [
+        (str(PurePosixPath(name).parent), module["parts"].items())
+        for name, module in modules.items()
+        if module["failed"]
+    ]
     for (suite, *parts), found in runs.items():
         tests = {stem: module["passed"] for stem, module in found.items() if module["passed"]}
-        if tests and not any(module["failed"] for module in found.values()):
+        # A module that failed before its real parts ran has fewer parts, or none.
+        if tests and not any(where == suite and has <= {*parts} for where, has in failed):
             yield Proof(
                 suite, max(module["date"] for module in found.values()), tests, **dict(parts)
             )
+
+
+def _missing(former: Proof | None, proof: Proof) -> list[str]:
+    """Return the modules of a former run that the new one did not run, and that still exist."""
+    gone = sorted(former.tests.keys() - proof.tests) if former else []
+    return [stem for stem in gone if (ROOT / proof.suite / f"{stem}.py").exists()]
 
 
 def _key(proof: Proof) -> tuple[str, ...]:

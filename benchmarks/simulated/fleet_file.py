@@ -47,7 +47,7 @@ def _write(path: Path, ssh: str, hosts: dict[str, str]) -> Path:
         "aliases: {opus: claude-sonnet-5-5, sonnet: claude-sonnet-5-5, haiku: coder}",
         "developers:",
         f"  everyone: {{hosts: {{labels: [desk]}}, users: [{USER}], model: sonnet, "
-        "version: 2.1.330, key: {env: BENCHMARK_KEY}}",
+        "version: 2.1.331, key: {env: BENCHMARK_KEY}}",
     ]
     path.write_text("\n".join(filter(None, lines)) + "\n", "utf-8")
     return path

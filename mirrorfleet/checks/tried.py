@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 from mirrorfleet.config import Fleet
@@ -41,9 +41,19 @@ def notes(fleet: Fleet) -> Iterator[Problem]:
             Place(str(fleet.document.path)),
             (),
             f"Mirrorfleet's tests have not run these releases together: {shown}{more}.",
-            "`mirrorfleet docs matrix` lists those that they ran.",
+            "`mirrorfleet docs matrix` lists those that they ran, such as "
+            f"{_text(_closest(missing[0], ran))}.",
             "note",
         )
+
+
+def _closest(used: Releases, ran: Iterable[Releases]) -> Releases:
+    """Return the tested releases of a whole fleet that differ from these in the fewest parts."""
+
+    def equal(releases: Releases) -> int:
+        return sum(mine == its for mine, its in zip(used, releases, strict=True))
+
+    return max(sorted(filter(all, ran), reverse=True), key=equal)
 
 
 def _used(fleet: Fleet) -> list[Releases]:

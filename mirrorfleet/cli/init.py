@@ -16,9 +16,12 @@ from mirrorfleet.cli.command import Command, exclusive
 from mirrorfleet.cli.gpus import GpusType
 from mirrorfleet.cli.pages import editor_schema
 from mirrorfleet.cli.release import requirement
+from mirrorfleet.data import proposed
 
 PACKAGE = Path(__file__).parents[1]
 STARTER = PACKAGE / "data" / "starter"
+RELEASE = re.compile(r"\b([A-Z]+)_RELEASE\b")
+"""Where a starter file gets the release of a service that Mirrorfleet proposes."""
 
 DEPLOY = '''\
 """{summary}
@@ -134,7 +137,8 @@ def _files(name: str) -> Iterator[tuple[str, str]]:
         "locks/README.md": "locks.md",
     }
     for path, source in starter.items():
-        yield path, (STARTER / source).read_text(encoding="utf-8").replace("NAME", name)
+        text = (STARTER / source).read_text(encoding="utf-8").replace("NAME", name)
+        yield path, RELEASE.sub(lambda found: proposed(found[1].lower()), text)
     for deploy in sorted((PACKAGE / "deploys").glob("[!_]*.py")):
         text = ast.get_docstring(ast.parse(deploy.read_text(encoding="utf-8"))) or ""
         summary = " ".join(text.split("\n\n")[0].split())

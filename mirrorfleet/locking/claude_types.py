@@ -23,8 +23,8 @@ Schema = dict[str, Any]
 DEPTH = 12
 """The maximum number of nested validators."""
 
-FOLLOWED = re.compile(r"[\w$]{2,} [\w$]*")
-"""A call that is resolved: without arguments, or with one name. Names of one letter are local."""
+FOLLOWED = re.compile(r"[\w$]{2,} [\w$]*|[\w$] ")
+"""A call that is resolved: without arguments, or with one name."""
 
 LIST = r"\[(?:\.\.\.[\w$]+,?|\"[^\"]*\",?)*\]"
 EXPORTS = re.compile(rb"export\{([^{}]*)\};")
@@ -170,6 +170,8 @@ class Reader:
         return self.known[place]
 
     def _defined(self, name: str, depth: int) -> Schema:
+        if len(name) == 1:
+            return self._short(name, depth)
         for where in self._where(name):
             source, word = where.modules.source(where.module), re.escape(name)
             for start in (
@@ -181,6 +183,12 @@ class Reader:
                 if found := re.search(start, source):
                     return where.schema(expression(source, found.end()), depth)
         return {}
+
+    def _short(self, name: str, depth: int) -> Schema:
+        """Resolve a name of one letter. Most are local: a module must define it exactly once."""
+        source = self.modules.source(self.module)
+        found = [*re.finditer(rf"(?<![\w$.]){re.escape(name)}=[\w$]+\(\(\)=>", source)]
+        return self.schema(expression(source, found[0].end()), depth) if len(found) == 1 else {}
 
     def _where(self, name: str) -> Iterator[Reader]:
         """Yield readers of the modules that can define a name."""

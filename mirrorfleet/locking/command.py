@@ -6,8 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mirrorfleet.advisory_folders import advisories
 from mirrorfleet.config import claude_settings
+from mirrorfleet.config.advisories import CLAUDE_CODE, LITELLM
 from mirrorfleet.config.lock_files import NPM, PYTHON
+from mirrorfleet.config.ollama import PACKAGE as OLLAMA
+from mirrorfleet.config.vllm import PACKAGE as VLLM
 from mirrorfleet.data import has_table, load, price_list, table
 from mirrorfleet.lock_folders import OWN
 from mirrorfleet.locking import claude_releases, ollama_releases, python_releases, report
@@ -15,6 +19,14 @@ from mirrorfleet.locking.target import LockError, Target, previous, target
 
 TITLES = {"litellm": "LiteLLM", "vllm": "vLLM", "claude": "Claude Code", "ollama": "Ollama"}
 """The services with releases, and their names in sentences."""
+
+PACKAGES = {
+    "litellm": LITELLM,
+    "vllm": VLLM,
+    "claude": CLAUDE_CODE,
+    "ollama": OLLAMA,
+}
+"""What advisories call them."""
 
 KEYS = {
     "litellm": "gateway.version",
@@ -37,7 +49,11 @@ def main(
     try:
         place = target(directory or Path())
         if service == "ollama":
+            before = previous(release, ollama_releases.locked(place))
             ollama_releases.lock(place, release, file, reason)
+            _print(
+                place, service, release, before, list(_advisories(place, service, release, before))
+            )
         elif service == "claude":
             lock = claude_releases.lock(place, release, reason)
             _compare(place, service, release, lock)
@@ -56,12 +72,24 @@ def _compare(place: Target, service: str, release: str, lock: Path) -> None:
     others = place.locked(service, suffix)
     before = previous(release, others)
     lines = list(_changes(place, service, release, before, others, lock))
+    _print(place, service, release, before, [*_advisories(place, service, release, before), *lines])
+
+
+def _print(place: Target, service: str, release: str, before: str | None, lines: list[str]) -> None:
     if before:
         print(f"\n{TITLES[service]} {release}, compared with {before}:")
         for line in lines or ["nothing that Mirrorfleet knows of"]:
             print(f"  {line}")
-    number = release.removesuffix("-cpu")
-    print(f"\nNext: {_next(place, service, number)}")
+    print(f"\nNext: {_next(place, service, release.removesuffix('-cpu'))}")
+
+
+def _advisories(place: Target, service: str, release: str, before: str | None) -> list[str]:
+    known = advisories(place.root / "inventories/fleet.yml")
+    old, new = (
+        known.hits(PACKAGES[service], name.removesuffix("-cpu")) if name else []
+        for name in (before, release)
+    )
+    return list(report.advisories(old, new))
 
 
 def _changes(
@@ -113,11 +141,14 @@ def _names(place: Target, service: str, release: str) -> report.Names:
 
 
 def _next(place: Target, service: str, release: str) -> str:
+    if place.own and service == "ollama":
+        return "write these keys, and run `mirrorfleet check`"
     if place.own:
         return f"set {KEYS[service]} to {release}, run `mirrorfleet check`, and commit {OWN}/"
     tests = {
         "litellm": f"MIRRORFLEET_LITELLM={release} .venv/bin/python -m pytest tests/litellm",
         "claude": f"MIRRORFLEET_CLAUDE={release} .venv/bin/python -m pytest -m client tests/roles",
         "vllm": "bin/lab, for a CPU build; a CUDA build needs a GPU",
+        "ollama": "MIRRORFLEET_OLLAMA=PROGRAM .venv/bin/pytest tests/litellm/test_ollama.py",
     }
     return f"bin/test fast, then the real thing: {tests[service]}"

@@ -54,6 +54,12 @@ def lock(target: Target, version: str, file: Path | None, reason: str | None) ->
     target.written(path, _written(path.read_text("utf-8"), releases))
 
 
+def locked(target: Target) -> list[str]:
+    """Return the releases with recorded checksums."""
+    path = SHIPPED if target.own else target.root / "mirrorfleet/data/ollama.yml"
+    return list(load(path.read_text("utf-8"))["releases"])
+
+
 def _file(path: Path) -> str:
     try:
         return reading.text(path)

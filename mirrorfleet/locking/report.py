@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
+from mirrorfleet.config.advisories import Hit
 from mirrorfleet.config.claude_settings import Release
 from mirrorfleet.config.lock_files import pins
 from mirrorfleet.data import table
@@ -35,14 +38,28 @@ def names(before: Names, after: Names) -> Iterator[str]:
         yield from _line(KINDS.get(kind, kind), sorted(new - old), sorted(old - new))
 
 
+def advisories(before: Iterable[Hit], after: Iterable[Hit]) -> Iterator[str]:
+    """Yield which advisories a release mends, and which cover it without a fixed release."""
+    old, new = ({hit.advisory.name for hit in hits} for hits in (before, after))
+    if mended := sorted(old - new):
+        yield f"advisories that it mends: {_listed(mended)}"
+    if new:
+        yield f"advisories that cover it, without a fixed release: {_listed(sorted(new))}"
+
+
 def packages(before: str, after: str) -> Iterator[str]:
     """Yield the packages that two lock files install differently on a Debian 12 host."""
     old, new = (dict(pins(for_host(text, "3.11.2", "x86_64"))) for text in (before, after))
     yield from _line("packages", sorted(new.keys() - old), sorted(old.keys() - new))
-    both = sorted(old.keys() & new.keys())
+    # A step of more than a patch first: it matters more, and only the first are shown.
+    both = sorted(old.keys() & new.keys(), key=lambda name: (_is_patch(old[name], new[name]), name))
     moved = [f"{name} {old[name]} -> {new[name]}" for name in both if old[name] != new[name]]
     if moved:
         yield f"packages of another version: {_listed(moved)}"
+
+
+def _is_patch(before: str, after: str) -> bool:
+    return Version(before).release[:2] == Version(after).release[:2]
 
 
 def client(before: Release, after: Release) -> Iterator[str]:
@@ -51,6 +68,9 @@ def client(before: Release, after: Release) -> Iterator[str]:
     yield from _line("settings", sorted(new.keys() - old), sorted(old.keys() - new))
     for name in sorted(old.keys() & new.keys() - {"env"}):
         if old[name] != new[name]:
+            if _unread(old[name], new[name]):
+                yield f"setting {name}: a part of it cannot be read in this release, nor checked"
+                continue
             was, now = set(_words(old[name])), set(_words(new[name]))
             found = list(_line(f"setting {name}", sorted(now - was), sorted(was - now)))
             yield from found or [f"setting {name}: accepts values of another type"]
@@ -62,6 +82,17 @@ def client(before: Release, after: Release) -> Iterator[str]:
                 f"model of the tier {tier}: {before.ids.get(tier, 'none')} -> "
                 f"{after.ids.get(tier, 'none')}; gateways route it once a group has this release"
             )
+
+
+def _unread(old: Any, new: Any) -> bool:
+    """Return whether the type of a part is known in the old schema only; ``{}`` is unknown."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    if old and not new:
+        return True
+    if old.get("type") == "array" == new.get("type") and "items" in old and "items" not in new:
+        return True
+    return any(_unread(old[key], new[key]) for key in old.keys() & new.keys())
 
 
 def _words(schema: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,7 +87,7 @@ def _files(folder: Path, suffix: str) -> Iterator[Path]:
         yield path
 
 
-def previous(release: str, others: dict[str, Path]) -> str | None:
+def previous(release: str, others: Iterable[str]) -> str | None:
     """Return the release to compare with: the newest before this one, else the oldest after it.
 
     Only releases of the same build count: those with ``-cpu``, or those without.

@@ -124,6 +124,34 @@ HOOKS = {
 }
 
 
+# The same matcher beside the list of hooks, with a name of one letter, as in 2.1.331.
+BESIDE = BUNDLE.replace(b"A(Hk())", b"A(G())").replace(
+    b"var x=1;", b"var G=p(()=>c({matcher:n().optional(),hooks:A(n())}));function f(G){G=1}"
+)
+
+
+def test_a_name_of_one_letter_is_read_if_its_module_defines_it_once(tmp_path: Path) -> None:
+    found = schema(package(tmp_path / "1.tgz", BESIDE))["properties"]["hooks"]
+    assert set(found["additionalProperties"]["items"]["properties"]) == {"matcher", "hooks"}
+    twice = BESIDE.replace(b"function f(G){G=1}", b"function f(){let G=q(()=>c({other:n()}))}")
+    found = schema(package(tmp_path / "2.tgz", twice))["properties"]["hooks"]
+    assert found["additionalProperties"] == {"type": "array"}
+
+
+def test_a_part_that_cannot_be_read_any_more_is_not_called_gone(tmp_path: Path) -> None:
+    bundles = (BUNDLE, BUNDLE.replace(b"A(Hk())", b"A(G())"))
+    known = []
+    for number, bundle in enumerate(bundles):
+        path = tmp_path / f"{number}.json"
+        path.write_text(written(schema(package(tmp_path / f"{number}.tgz", bundle))))
+        known.append(read(path))
+    before, after = known
+    assert before and after
+    assert list(report.client(before, after)) == [
+        "setting hooks: a part of it cannot be read in this release, nor checked"
+    ]
+
+
 def test_models_and_capabilities_are_extracted_from_the_client(tmp_path: Path) -> None:
     found = schema(package(tmp_path / "client.tgz", BUNDLE))
     assert found["ids"] == {"opus": "claude-opus-9", "haiku": "claude-haiku-9"}

@@ -32,7 +32,7 @@ def test_no_good_file_is_marked(path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "developers: {defaults: {version: 2.1.330}, a: {extends: b, seats: {file: people.csv}}}",
+        "developers: {defaults: {version: 2.1.331}, a: {extends: b, seats: {file: people.csv}}}",
         "include: base.yml\nmodels: {coder: null, cloud: {api_key: {env: X}, context: 200k}}",
         "hosts: {gpu: {x-rack: 7}}\nx-shared: [1]",
         "developers: {a: {settings: {cleanupPeriodDays: 3, env: {MY_OWN: x}}}}",

@@ -258,8 +258,8 @@ def test_every_scope_on_one_host() -> None:
     assert found["staff", "ada"].settings == {}, "the managed settings apply to the whole host"
     policy = clients.managed.settings
     assert policy["allowedProviders"] == ["customEndpoint"]
-    assert policy["requiredMinimumVersion"] == "2.1.330"
-    assert (clients.version, clients.versions) == ("2.1.330", ("2.1.330",))
+    assert policy["requiredMinimumVersion"] == "2.1.331"
+    assert (clients.version, clients.versions) == ("2.1.331", ("2.1.331",))
     assert policy["env"].items() <= found["lab", "ada"].settings["env"].items()
 
 
@@ -268,8 +268,8 @@ def test_a_host_with_isolated_groups_only_has_no_ordinary_client() -> None:
     assert clients
     assert (clients.version, clients.managed) == (None, None)
     assert [(command.command, command.version) for command in clients.isolated] == [
-        ("claude-lab", "2.1.330"),
-        ("claude-out", "2.1.330"),
+        ("claude-lab", "2.1.331"),
+        ("claude-out", "2.1.331"),
     ]
 
 

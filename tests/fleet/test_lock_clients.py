@@ -86,7 +86,7 @@ def test_an_isolated_group_with_a_new_release_once_it_is_locked(
     assert lock("--without-cooldown", "a vulnerability was reported", "claude", "9.9.9") == 0
     planned = fleet.plan(fleet.load(path))
     assert planned.hosts["dev"].clients
-    assert planned.hosts["dev"].clients.versions == ("2.1.330", "9.9.9")
+    assert planned.hosts["dev"].clients.versions == ("2.1.331", "9.9.9")
     [warning] = planned.fleet.warnings
     assert (
         f"less than a week old (claude, {date.today()}): a vulnerability was reported."
@@ -117,7 +117,11 @@ def test_the_checksums_of_a_release_of_ollama(
     data = project / "mirrorfleet/data/ollama.yml"
     before = load(data.read_text())
     assert lock("ollama", "0.40.1", "--from", str(sums)) == 0
-    assert "the age of the release is not checked" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "the age of the release is not checked" in printed
+    newest = max(before["releases"], key=Version)
+    assert f"Ollama 0.40.1, compared with {newest}:" in printed
+    assert "Next: bin/test fast, then the real thing: MIRRORFLEET_OLLAMA=PROGRAM" in printed
     after = load(data.read_text())
     digests = {"x86_64": "1" * 64, "aarch64": "2" * 64}
     assert after == {**before, "releases": {**before["releases"], "0.40.1": digests}}

@@ -10,7 +10,10 @@ import pytest
 from packaging.version import Version
 
 from mirrorfleet import fleet
+from mirrorfleet.advisory_folders import advisories
 from mirrorfleet.cli.main import main
+from mirrorfleet.config import vllm
+from mirrorfleet.config.advisories import LITELLM
 from mirrorfleet.locking import command, report
 from mirrorfleet.locking.target import Target
 
@@ -113,7 +116,7 @@ def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
 @pytest.mark.usefixtures("uv")
 def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) -> None:
     options = ["--without-cooldown", "CVE-2026-1 is exploited"]
-    assert lock(*options, "litellm", "1.106.12", "certifi") == 0
+    assert lock(*options, "litellm", "1.108.7", "certifi") == 0
     today = date.today()
     log = (project / "log").read_text()
     assert f"--exclude-newer={today - timedelta(days=7)}" in log, "for all other packages"
@@ -123,16 +126,16 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) 
     assert warning.text == (
         "gateway.version: its lock file pins releases that were less than a week old "
         f"(litellm, certifi, {today}): CVE-2026-1 is exploited. "
-        "Update it with `mirrorfleet lock litellm 1.106.12` a week later."
+        "Update it with `mirrorfleet lock litellm 1.108.7` a week later."
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--without-cooldown", "", "litellm", "1.106.12"], "a reason of at least three words"),
+        (["--without-cooldown", "", "litellm", "1.108.7"], "a reason of at least three words"),
         (["litellm"], "missing argument 'RELEASE'"),
-        (["litellm", "1.106.12", "certifi"], "belong to --without-cooldown"),
+        (["litellm", "1.108.7", "certifi"], "belong to --without-cooldown"),
         (["litellm", "1.106.12-cpu"], "not an exact release"),
         (["redis", "8.0.0"], "'redis' is not one of 'litellm', 'vllm', 'claude', 'ollama'"),
         (["claude"], "missing argument 'RELEASE'"),
@@ -141,7 +144,7 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) 
             ["--without-cooldown", "no time to wait", "claude", "9.9.9", "certifi"],
             "belong to --without-cooldown of litellm or vllm",
         ),
-        (["litellm", "1.106.12", "--from", "sums.txt"], "--from is for ollama"),
+        (["litellm", "1.108.7", "--from", "sums.txt"], "--from is for ollama"),
     ],
 )
 def test_usage_errors(
@@ -228,6 +231,17 @@ def test_what_a_release_changes_is_printed(
     assert f"LiteLLM 1.200.0, compared with {newest}:" in printed
     assert "  callbacks: gone gone\n" in printed
     assert "  router_settings: gone a\n" in printed
+
+
+def test_advisories_that_a_release_mends_are_named() -> None:
+    known = advisories(FLEET)
+    before, after = (known.hits(LITELLM, release) for release in ("1.106.8", "1.106.9"))
+    mended = next(report.advisories(before, after))
+    assert mended == "advisories that it mends: CVE-2026-114612"
+    unfixed = known.hits(vllm.PACKAGE, "0.32.0")
+    assert list(report.advisories(unfixed, unfixed)) == [
+        "advisories that cover it, without a fixed release: CVE-2026-9540"
+    ]
 
 
 def test_new_parsers_that_no_family_has_are_named() -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.12.yml"
+KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.108.7.yml"
 
 # The environment's Python prints the known settings; a real environment takes minutes to install.
 UV = f"""\
@@ -119,8 +119,8 @@ def test_an_engine_with_a_new_release_of_vllm(tree: Path) -> None:
 @pytest.mark.slow
 def test_clients_with_a_new_release_of_claude_code(tree: Path) -> None:
     locks = tree / "roles/claude/locks"
-    lock = (locks / "2.1.330.json").read_text("utf-8")  # as `mirrorfleet lock` writes it
-    (locks / "9.9.9.json").write_text(lock.replace("2.1.330", "9.9.9"))
+    lock = (locks / "2.1.331.json").read_text("utf-8")  # as `mirrorfleet lock` writes it
+    (locks / "9.9.9.json").write_text(lock.replace("2.1.331", "9.9.9"))
     team: dict[str, object] = {"version": "9.9.9"}
     done = check(tree, "bad/base/whole.yml", developers={"team": team})
     assert done.returncode == 0, done.stderr

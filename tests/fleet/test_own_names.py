@@ -50,8 +50,8 @@ def test_a_file_of_names_that_cannot_be_read_is_as_if_it_were_missing(
 
 
 def test_the_settings_of_a_projects_own_client_are_checked(own: Own, path: Path) -> None:
-    own("claude/2.9.9.json", pinned("claude", "2.1.330.json", "2.1.330", "2.9.9"))
-    schema = json.loads((SCHEMAS / "claude-settings-2.1.330.json").read_text("utf-8"))
+    own("claude/2.9.9.json", pinned("claude", "2.1.331.json", "2.1.331", "2.9.9"))
+    schema = json.loads((SCHEMAS / "claude-settings-2.1.331.json").read_text("utf-8"))
     schema["properties"]["newSetting"] = schema["properties"].pop("theme")
     schema["ids"]["opus"] = "claude-opus-9"
     own("claude/known/2.9.9.json", json.dumps(schema))

@@ -26,7 +26,7 @@ def test_a_group_merges_its_keys_over_the_defaults_and_the_group_that_it_extends
         tmp_path,
         """\
   defaults:
-    {model: cloud, version: 2.1.330, privacy: none, permissions: {deny: [A], ask: [B]}}
+    {model: cloud, version: 2.1.331, privacy: none, permissions: {deny: [A], ask: [B]}}
   base: {hosts: [dev], users: [ada], scope: isolated, command: claude-x, permissions: {ask: [C]}}
   next: {extends: base, seats: {dev: [grace]}, permissions: {deny: [D]}, privacy: null}
 """,
@@ -43,7 +43,7 @@ def test_a_group_merges_its_keys_over_the_defaults_and_the_group_that_it_extends
 
 def test_an_included_file_can_have_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text(
-        f"{HEAD}developers: {{defaults: {{model: cloud, version: 2.1.330}}}}\n"
+        f"{HEAD}developers: {{defaults: {{model: cloud, version: 2.1.331}}}}\n"
     )
     (tmp_path / "fleet.yml").write_text(
         "include: base.yml\n"
@@ -68,14 +68,14 @@ def test_people_come_from_a_file_beside_the_fleet_file(
     tmp_path: Path, name: str, content: str, expected: dict[str, str]
 ) -> None:
     (tmp_path / name).write_text(content)
-    a = f"{{hosts: [dev], users: {{file: {name}}}, model: cloud, version: 2.1.330}}"
+    a = f"{{hosts: [dev], users: {{file: {name}}}, model: cloud, version: 2.1.331}}"
     found = groups(tmp_path, f"  a: {a}\n")["a"]
     assert {login: found.person("dev", login) for login in found.logins} == expected
 
 
 def test_seats_come_from_a_file_and_each_host_can_have_its_own_person(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("host,login,person\ndev,me,ada\ngw,me,grace\ngw,eve,\n")
-    found = groups(tmp_path, "  a: {seats: {file: people.csv}, model: cloud, version: 2.1.330}\n")[
+    found = groups(tmp_path, "  a: {seats: {file: people.csv}, model: cloud, version: 2.1.331}\n")[
         "a"
     ]
     assert found.users_by_host == {"dev": ("me",), "gw": ("me", "eve")}
@@ -84,7 +84,7 @@ def test_seats_come_from_a_file_and_each_host_can_have_its_own_person(tmp_path: 
 
 def test_a_row_of_another_group_needs_no_host(tmp_path: Path) -> None:
     """One file serves a group on hosts and one with packages."""
-    common = "model: cloud, version: 2.1.330}\n"
+    common = "model: cloud, version: 2.1.331}\n"
     text = (
         f"  a: {{seats: {{file: people.csv}}, {common}"
         f"  b: {{packaged: {{file: people.csv}}, {common}"
@@ -109,7 +109,7 @@ def test_a_mistake_in_a_file_of_people_has_its_line(tmp_path: Path) -> None:
     with pytest.raises(fleet.FleetError) as error:
         groups(
             tmp_path,
-            "  a: {hosts: [dev], users: {file: people.yml}, model: cloud, version: 2.1.330}\n",
+            "  a: {hosts: [dev], users: {file: people.yml}, model: cloud, version: 2.1.331}\n",
         )
     [problem] = error.value.problems
     assert (Path(problem.place.file).name, problem.place.line) == ("people.yml", 2)
@@ -137,14 +137,14 @@ def test_keys_for_anchors_are_ignored_where_other_keys_are_mistakes(tmp_path: Pa
     users: [ada]
     permissions: {x-shared: &deny [Read(.env)], deny: *deny}
     model: cloud
-    version: 2.1.330
+    version: 2.1.331
 """,
     )
     assert found["a"].permissions.deny == ("Read(.env)",)
     with pytest.raises(fleet.FleetError, match="x-of-claude-code"):
         groups(
             tmp_path,
-            "  a: {hosts: [dev], users: [ada], model: cloud, version: 2.1.330, "
+            "  a: {hosts: [dev], users: [ada], model: cloud, version: 2.1.331, "
             "settings: {x-of-claude-code: 1}}\n",
         )
 

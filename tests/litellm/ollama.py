@@ -43,12 +43,12 @@ models:
 aliases: {{sonnet: coder, opus: coder, haiku: coder}}
 gateway:
   hosts: [gw]
-  version: "1.106.12"
+  version: "1.108.7"
   master_key: {{env: MASTER_KEY}}
   metrics: {{}}
 developers:
   team:
-    {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.330, key: {{env: TEAM_KEY}},
+    {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.331, key: {{env: TEAM_KEY}},
     clients: [claude, openai]}}
 """
 

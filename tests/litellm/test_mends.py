@@ -33,9 +33,9 @@ models:
   cloud: {provider: anthropic, id: claude-sonnet-5-5, api_key: {env: CLOUD_KEY}}
 aliases: {sonnet: draft}
 fallbacks: {draft: [coder, seer]}
-gateway: {hosts: [gw], version: "1.106.12", master_key: {env: MASTER_KEY}, metrics: {}}
+gateway: {hosts: [gw], version: "1.108.7", master_key: {env: MASTER_KEY}, metrics: {}}
 developers:
-  team: {hosts: [dev], users: [ada], model: coder, version: 2.1.330, key: {env: TEAM_KEY}}
+  team: {hosts: [dev], users: [ada], model: coder, version: 2.1.331, key: {env: TEAM_KEY}}
 """
 
 CODER, DRAFT, SEER = "10.0.9.1:8000", "10.0.9.2:8000", "10.0.9.3:8000"

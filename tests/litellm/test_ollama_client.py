@@ -28,7 +28,7 @@ from tests.litellm.upstream import Upstream
 from tests.waiting import limited
 
 PROGRAM = os.environ.get("MIRRORFLEET_CLAUDE")
-PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.330.tgz"
+PACKAGE = directory() / "npm/anthropic-ai-claude-code-linux-x64-2.1.331.tgz"
 
 pytestmark = [
     pytest.mark.skipif(not (PROGRAM or PACKAGE.exists()), reason="the client is not in the cache"),

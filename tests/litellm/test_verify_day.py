@@ -47,11 +47,11 @@ aliases: {sonnet: draft, haiku: coder, opus: coder}
 fallbacks: {draft: [seer]}
 gateway:
   hosts: [gw]
-  version: "1.106.12"
+  version: "1.108.7"
   master_key: {env: MASTER_KEY}
   web_search: {service: searxng, url: "http://10.0.9.9:8080"}
 developers:
-  team: {hosts: [dev], users: [ada], model: sonnet, version: 2.1.330, key: {env: TEAM_KEY}}
+  team: {hosts: [dev], users: [ada], model: sonnet, version: 2.1.331, key: {env: TEAM_KEY}}
 """
 
 MEMBER = ("team", "ada")

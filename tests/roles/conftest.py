@@ -40,7 +40,7 @@ def plans(project: Path) -> Planned:
 
 
 NAME = "@anthropic-ai/claude-code-linux-x64"
-CLIENT = cache.npm_file(NAME, "2.1.330")
+CLIENT = cache.npm_file(NAME, "2.1.331")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def offline_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file.parent.mkdir(parents=True)
         file.write_bytes(b"a stand-in")
     integrity = cache._integrity(project / "cache/mirrorfleet/npm" / CLIENT)
-    lock = {"version": "2.1.330", "packages": {"x86_64": {"name": NAME, "integrity": integrity}}}
+    lock = {"version": "2.1.331", "packages": {"x86_64": {"name": NAME, "integrity": integrity}}}
     monkeypatch.setattr(client, "_lock", lambda plan, version: lock)
     monkeypatch.setattr(cache, "_pip_download", lambda *_: None)
 

@@ -42,7 +42,7 @@ developers:
     users: [never]
     model: never
     models: [never]
-    version: 2.1.330
+    version: 2.1.331
     settings: {env: {CLAUDE_CODE_EFFORT_LEVEL: max}}
     key: {env: F}
   graded: {<<: *group, users: [graded], model: graded, models: [graded], key: {env: G}}

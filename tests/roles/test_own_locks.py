@@ -29,7 +29,7 @@ def own(project: Path, role: str, name: str, old: str, new: str) -> None:
 
 def test_environments_are_created_from_own_lock_files(plans: Planned, project: Path) -> None:
     before = plans("lab").hosts
-    own(project, "litellm", "1.106.12.txt", "certifi==", "# note\ncertifi==")
+    own(project, "litellm", "1.108.7.txt", "certifi==", "# note\ncertifi==")
     own(project, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
     after = plans("lab").hosts
     for host in ("gw-1", "gpu"):
@@ -46,7 +46,7 @@ def test_environments_are_created_from_own_lock_files(plans: Planned, project: P
 
 def test_the_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
     pin = "litellm-proxy-extras==0.4.108"
-    own(project, "litellm", "1.106.12.txt", pin, "litellm-proxy-extras==0.4.109")
+    own(project, "litellm", "1.108.7.txt", pin, "litellm-proxy-extras==0.4.109")
     gateway = plans("prod").hosts["gw-a"].gateway
     assert gateway
     migrations = MigrationsPlan(gateway.version, gateway.lock, None, 5432, gateway.master_key, 30)
@@ -54,13 +54,13 @@ def test_the_tables_are_those_of_the_pinned_package(plans: Planned, project: Pat
 
 
 def test_clients_are_checked_with_own_hashes(plans: Planned, project: Path) -> None:
-    shipped = json.loads((SHIPPED / "claude/locks/2.1.330.json").read_text("utf-8"))
+    shipped = json.loads((SHIPPED / "claude/locks/2.1.331.json").read_text("utf-8"))
     digest = shipped["packages"]["x86_64"]["integrity"]
     mine = f"sha512-{'A' * 86}=="
-    own(project, "claude", "2.1.330.json", digest, mine)
+    own(project, "claude", "2.1.331.json", digest, mine)
     clients = plans("lab").hosts["dev"].clients
     assert clients
-    name, integrity = client.pinned(clients, "2.1.330")["Linux x86_64"]
+    name, integrity = client.pinned(clients, "2.1.331")["Linux x86_64"]
     assert (name, integrity) == ("@anthropic-ai/claude-code-linux-x64", mine)
 
 

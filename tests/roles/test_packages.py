@@ -400,7 +400,7 @@ def test_removing_one_package_keeps_the_client_for_another(tmp_path: Path, home:
         )
         assert started.returncode == 0
         assert run(other, home, "--remove").returncode == 0
-        assert not (home / ".local/share/mirrorfleet/claude/2.1.330").exists()
+        assert not (home / ".local/share/mirrorfleet/claude/2.1.331").exists()
 
 
 def test_a_client_that_is_not_pinned_is_rejected(tmp_path: Path, home: Path) -> None:

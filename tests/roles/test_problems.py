@@ -94,7 +94,7 @@ def test_incomplete_weights_to_push_are_reported(plans: Planned, project: Path) 
 
 @pytest.mark.usefixtures("offline_cache")
 def test_two_groups_with_the_same_key_end_the_run(plans: Planned, project: Path) -> None:
-    other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, "
+    other = "developers:\n  more: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.331, "
     edit(
         project, "lab", "developers:\n", other + "key: {command: cat ../.lab/secrets/developers}}\n"
     )

@@ -88,7 +88,7 @@ def test_an_installer_sets_up_a_client_of_the_gateway(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     home = tmp_path / "remote"
-    place = home / ".local/share/mirrorfleet/claude/2.1.330/claude"
+    place = home / ".local/share/mirrorfleet/claude/2.1.331/claude"
     place.parent.mkdir(parents=True)
     place.symlink_to(client)  # it is 380 MB
     for user in plan.users:

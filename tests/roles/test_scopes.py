@@ -130,7 +130,7 @@ def test_each_scope_has_its_files_and_touches_no_others(
 def test_a_second_run_changes_nothing(machine: Machine, homes: Path, plan: HostPlan) -> None:
     assert run(machine, plan) == 2
     before = tree(machine.root)
-    machine.at(binary("2.1.330")).parent.mkdir(parents=True)
+    machine.at(binary("2.1.331")).parent.mkdir(parents=True)
     assert run(machine, plan) == 0
     assert tree(machine.root) == before
 
@@ -201,7 +201,7 @@ def test_the_policy_is_replaced_atomically(machine: Machine, homes: Path, plan: 
 def command(machine: Machine, homes: Path, plan: HostPlan) -> Iterator[str]:
     """Yield the isolated client's command; its client prints variables and arguments."""
     run(machine, plan)
-    client = machine.at(binary("2.1.330"))
+    client = machine.at(binary("2.1.331"))
     client.parent.mkdir(parents=True)
     stand_in(client, 'env | grep -E "^(CLAUDE|ANTHROPIC)" | sort; printf "%s\\n" "$@"')
     script = machine.at("/opt/mirrorfleet/claude/commands/claude-lab")

@@ -193,15 +193,15 @@ def test_a_new_replica_on_a_skipped_host_gets_no_traffic(
 
 
 GROUPS = """\
-  platform: {hosts: [dev-1], users: [ada], model: opus, version: 2.1.330}
-  quick: {hosts: [dev-2], users: [grace], model: haiku, version: 2.1.330}
+  platform: {hosts: [dev-1], users: [ada], model: opus, version: 2.1.331}
+  quick: {hosts: [dev-2], users: [grace], model: haiku, version: 2.1.331}
 """
 
 
 @pytest.fixture
 def groups(plans: Planned, project: Path, found: dict[str, Answers]) -> dict[str, Answers]:
     """Set two groups on two hosts: `platform` starts with `coder`, `quick` with `helper`."""
-    both = "platform: {hosts: [dev-1, dev-2], users: [ada, grace], model: sonnet, version: 2.1.330}"
+    both = "platform: {hosts: [dev-1, dev-2], users: [ada, grace], model: sonnet, version: 2.1.331}"
     edit(project, "prod", f"  {both}\n", GROUPS)
     edit(project, "prod", "haiku: helper", "haiku: cloud")
     edit(project, "prod", "model: haiku", "model: helper")

@@ -116,8 +116,8 @@ PROOF = record.Proof(
     asked="ada on dev-1",
     through=("gw-a",),
     seconds={"coder": 2.5},
-    clients=("2.1.330",),
-    gateway="1.106.12",
+    clients=("2.1.331",),
+    gateway="1.108.7",
     generations={"litellm on gw-a": "6437a26fded5"},
 )
 

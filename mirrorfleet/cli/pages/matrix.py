@@ -46,13 +46,20 @@ NEVER = (
 
 def markdown() -> str:
     """Return the page."""
-    rows = sorted(
-        proofs(), key=lambda proof: (proof.suite, proof.date, proof.gateway, proof.client)
-    )
+    rows = sorted(proofs(), key=_order)
     if not rows:
         return HEAD.partition("| run |")[0] + "No run is recorded yet.\n" + "".join(_never(rows))
     table = "".join(_row(number, proof) for number, proof in enumerate(rows, 1))
     return HEAD + table + "".join([*_never(rows), *_modules(rows)])
+
+
+def _order(proof: Proof) -> tuple[str, tuple[int, ...], tuple[int, ...], str, str]:
+    """Return what rows are sorted by: suite, releases by number, system of the hosts."""
+    gateway, client = (
+        tuple(int(part) for part in re.findall(r"\d+", release))
+        for release in (proof.gateway, proof.client)
+    )
+    return proof.suite, gateway, client, proof.engine, proof.system
 
 
 def _row(number: int, proof: Proof) -> str:

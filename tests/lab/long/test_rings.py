@@ -142,7 +142,7 @@ def stopped(directory: Path, *edits: tuple[str, str]) -> str:
 def test_both_rings_are_proved_and_status_shows_it(tmp_path: Path) -> None:
     for host, user in (("gw-1", "ada on dev"), ("dev", "ada on dev"), ("gw-2", "linus on dev-2")):
         proved = record(host)["proved"]
-        assert (proved["asked"], proved["gateway"]) == (user, "1.106.12")
+        assert (proved["asked"], proved["gateway"]) == (user, "1.108.7")
     command = [str(paths.REPOSITORY / ".venv/bin/mirrorfleet"), "status", str(fleet(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -152,7 +152,7 @@ def test_both_rings_are_proved_and_status_shows_it(tmp_path: Path) -> None:
 def test_a_bad_client_release(tmp_path: Path) -> None:
     package = _package(tmp_path)
     try:
-        output = stopped(tmp_path / "bad", ("version: 2.1.330", f"version: {BAD}"))
+        output = stopped(tmp_path / "bad", ("version: 2.1.331", f"version: {BAD}"))
     finally:
         package.unlink()
     assert "client: the client reports: Segmentation fault" in output

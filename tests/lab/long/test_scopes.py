@@ -18,7 +18,7 @@ developers:
     seats: {{dev: [grace], dev-2: [linus]}}
     scope: managed
     model: sonnet
-    version: 2.1.330
+    version: 2.1.331
     key: {{file: rules}}
     ca_certificates: &authority {{push: {AUTHORITY}}}
   second:
@@ -26,7 +26,7 @@ developers:
     scope: isolated
     command: claude-lab
     model: sonnet
-    version: 2.1.330
+    version: 2.1.331
     key: {{file: second}}
     ca_certificates: *authority
 """

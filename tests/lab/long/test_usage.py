@@ -61,7 +61,7 @@ gateway:
 """
 DEVELOPERS = "\ndevelopers:\n"
 OTHERS = (
-    "  others: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.330, key: {file: others},"
+    "  others: {hosts: [dev], users: [grace], model: sonnet, version: 2.1.331, key: {file: others},"
     " ca_certificates: {push: ../.lab/tls/authority.pem}}\n"
 )
 

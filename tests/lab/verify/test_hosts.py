@@ -93,7 +93,7 @@ def test_developer() -> None:
     key = dev.file("/home/ada/.claude/mirrorfleet-key")
     assert (key.user, key.mode) == ("ada", 0o600)
     assert key.content_string.strip() == look.secret("developers")
-    assert "2.1.330" in dev.check_output("claude --version")
+    assert "2.1.331" in dev.check_output("claude --version")
     assert not dev.file("/home/grace/.claude").exists
 
 

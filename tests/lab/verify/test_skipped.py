@@ -8,7 +8,7 @@ import pytest
 from tests.lab import look
 
 APT = "/usr/bin/apt-get"
-GROUP = "model: sonnet, version: 2.1.330"
+GROUP = "model: sonnet, version: 2.1.331"
 
 
 @pytest.fixture
