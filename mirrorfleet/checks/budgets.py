@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zoneinfo import available_timezones
 
 from mirrorfleet.config import Fleet, Gateway
 from mirrorfleet.config.budgets import Budget
@@ -69,6 +68,8 @@ def _unit(fleet: Fleet, gateway: Gateway, key: Key, budget: Budget) -> Iterator[
 
 
 def _time_zone(fleet: Fleet, key: Key, budget: Budget) -> Iterator[Problem]:
+    from zoneinfo import available_timezones  # looks for the files of all time zones
+
     # A controller without the database of time zones: the gateways, which have it, will report.
     known = available_timezones()
     if known and budget.time_zone not in known:

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unicodedata import category
 
-from jsonschema import Draft202012Validator, ValidationError, validators
-from jsonschema.protocols import Validator
+from mirrorfleet.config import schema_fit
 
-Schema = dict[str, Any]
+Schema = schema_fit.Schema
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "fleet.schema.json"
 
 
 @cache
-def validator() -> Validator:
-    """Return the validator of fleet files. It is stricter than JSON Schema in three points.
-
-    131072.0 is not an integer: it would be rendered as it is into a URL or a command line. A
-    string that ends with a line break does not match a pattern that ends with ``$``. A string has
-    no control characters, except for line breaks and tabs where the schema has ``multiline``:
-    strings are rendered into units, SSH configuration and command lines.
-    """
-    strict = validators.extend(  # type: ignore[no-untyped-call]
-        Draft202012Validator,
-        {"pattern": _pattern, "type": _type},
-        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-    )
-    made: Validator = strict(_schema())
-    return made
-
-
-def add_engine(name: str, model: Mapping[str, Any]) -> None:
-    """Let fleet files name another engine; ``model`` is the schema of one of its models."""
-    _own_engines[name] = model
-    validator.cache_clear()
-    _resolved.clear()
-
-
-_own_engines: dict[str, Mapping[str, Any]] = {}
-"""The schemas of models on engines that fleet.schema.json does not know, by engine."""
-
-
-def _schema() -> dict[str, Any]:
-    """Return fleet.schema.json, with the engines that were added."""
-    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+def root() -> Schema:
+    """Return the schema of a whole fleet file: fleet.schema.json, with own engines."""
+    schema: Schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     engine_model = schema["$defs"]["engineModel"]
     for name, model in _own_engines.items():
         schema["$defs"][f"{name}Model"] = model
@@ -59,34 +28,26 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
-def _is_integer(_: Any, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_valid(data: Any, part: Schema | None = None) -> bool:
+    """Return whether a value is valid by a part of the schema; by default, by all of it."""
+    part = root() if part is None else part
+    try:
+        return schema_fit.fits(root(), part, data)
+    except schema_fit.Undecided:
+        from mirrorfleet.config.schema_validator import validator  # jsonschema, which is slow
+
+        return validator().evolve(schema=part).is_valid(data)
 
 
-def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and (not re.search(pattern, value) or value.endswith("\n")):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+def add_engine(name: str, model: Mapping[str, Any]) -> None:
+    """Let fleet files name another engine; ``model`` is the schema of one of its models."""
+    _own_engines[name] = model
+    root.cache_clear()
+    _resolved.clear()
 
 
-def _type(own: Validator, types: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    yield from Draft202012Validator.VALIDATORS["type"](own, types, value, schema)
-    if types == "string" and isinstance(value, str) and not value.isprintable():
-        allowed = "\n\t" if schema.get("multiline") else ""
-        if any(each not in allowed and category(each) in CONTROLS for each in value):
-            yield ValidationError(f"{value!r} has control characters", validator=CONTROL)
-
-
-CONTROL = "control"
-"""Name of the validator's rule against control characters."""
-
-CONTROLS = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode categories: control characters, surrogates, line and paragraph separators."""
-
-
-def root() -> Schema:
-    """Return the schema of a whole fleet file."""
-    found: Schema = validator().schema  # type: ignore[assignment]
-    return found
+_own_engines: dict[str, Mapping[str, Any]] = {}
+"""The schemas of models on engines that fleet.schema.json does not know, by engine."""
 
 
 _resolved: dict[int, tuple[Schema, Schema]] = {}
@@ -140,7 +101,7 @@ def _parts(schema: Schema, data: dict[str, Any]) -> Iterator[Schema]:
     """Yield a schema of a mapping, and those that apply to it by allOf, if, or oneOf."""
     yield schema
     for rule in (*schema.get("allOf", ()), *([schema] if "if" in schema else [])):
-        outcome = "then" if validator().evolve(schema=rule["if"]).is_valid(data) else "else"
+        outcome = "then" if is_valid(data, rule["if"]) else "else"
         if outcome in rule:
             yield from _parts(resolve(rule[outcome]), data)
     for branch in map(resolve, schema.get("oneOf", ())):

@@ -11,7 +11,9 @@ from jsonschema.exceptions import ValidationError
 from mirrorfleet.config import foreign_words, running_errors
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem, closest, did_you_mean
-from mirrorfleet.config.schema import CONTROL, resolve, validator
+from mirrorfleet.config.schema import resolve, root
+from mirrorfleet.config.schema_fit import TYPES
+from mirrorfleet.config.schema_validator import CONTROL
 from mirrorfleet.config.value_words import article, kind, show
 from mirrorfleet.config.yaml_values import as_yaml, flow
 
@@ -98,7 +100,7 @@ def _unquoted(error: ValidationError) -> Any:
         return None
     value = as_yaml(error.instance) if len(error.instance) <= LONGEST_NUMBER else None
     types = [error.validator_value] if isinstance(error.validator_value, str) else []
-    fits = any(validator().is_type(value, kind) for kind in types)
+    fits = any(TYPES[kind](value) for kind in types)
     return value if fits and isinstance(value, int | float) else None
 
 
@@ -154,7 +156,7 @@ def _referring(error: ValidationError) -> dict[str, Any]:
 
     The path of an error has neither references nor the ``if`` beside a ``then``.
     """
-    at: Any = validator().schema
+    at: Any = root()
     for part in list(error.absolute_schema_path)[:-1]:
         at = at if isinstance(at, list) or part in at else resolve(at)
         at = at if part == "if" else at[part]
@@ -209,7 +211,7 @@ def _alternatives(document: Document, error: ValidationError) -> Iterator[Proble
 def _alike(branches: list[dict[str, Any]], value: Any) -> list[int]:
     """Return the indexes of alternatives with the value's type and, of several, its keys."""
     types = [branch.get("type", "null") for branch in branches]
-    alike = [at for at, each in enumerate(types) if validator().is_type(value, each)]
+    alike = [at for at, each in enumerate(types) if TYPES[each](value)]
     if len(alike) == 1:
         return alike
     return [at for at in alike if set(branches[at].get("required", ())) & set(value)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mirrorfleet.config.schema import validator
+from mirrorfleet.config import schema_fit
 
 
 def show(value: Any) -> str:
@@ -18,7 +18,7 @@ def show(value: Any) -> str:
 
 def kind(value: Any) -> str:
     """Return the type of a value, instead of a value that may be a secret."""
-    kinds = (kind for kind in TYPES if kind != "integer" and validator().is_type(value, kind))
+    kinds = (kind for kind in TYPES if kind != "integer" and schema_fit.TYPES[kind](value))
     return next((TYPES[kind] for kind in kinds), "null")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaModelPlan, OllamaPlan
 from mirrorfleet.roles import proof
 from mirrorfleet.roles.ollama import blobs
-from mirrorfleet.roles.ollama.files.model_manager import is_made
-from mirrorfleet.roles.ollama.files.ollama_server import full
 from mirrorfleet.roles.ollama.remedies import remedies
 from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.runtime.commands import Commands, visible_script
@@ -39,12 +38,19 @@ HERE = Path(__file__).parent / "files"
 HOOKS = HERE / "hooks.sh"
 PACKAGE = "mirrorfleet.roles.ollama.files"
 MODULES = ("ollama_server.py", "model_ledger.py", "model_proof.py", "pushed_store.py")
-QUIET = program(PACKAGE, HERE / "quiet.py")
-PROGRAM = proof.program(
-    HERE / "model_manager.py",
-    *(HERE / name for name in MODULES),
-    package=PACKAGE,
-)
+
+
+@cache
+def quiet() -> str:
+    """Return the program that waits for the end of a server's answers."""
+    return program(PACKAGE, HERE / "quiet.py")
+
+
+@cache
+def manager() -> str:
+    """Return the program that creates and removes models on a host."""
+    modules = (HERE / name for name in MODULES)
+    return proof.program(HERE / "model_manager.py", *modules, package=PACKAGE)
 
 
 def facts(plan: OllamaPlan) -> list[Fact[Any]]:
@@ -90,6 +96,12 @@ def changes(plan: OllamaPlan, observed: Observation) -> Iterator[Change]:
 
 def _outdated(plan: OllamaPlan, observed: Observation) -> list[str]:
     """Return the models that the server does not have as desired."""
+    if not plan.models:
+        return []
+    # The program of hosts, with the HTTP client and server of the standard library.
+    from mirrorfleet.roles.ollama.files.model_manager import is_made
+    from mirrorfleet.roles.ollama.files.ollama_server import full
+
     ledger = _json(observed[Content(LEDGER)] or b"")
     present = {
         full(model["name"]): model["digest"]
@@ -104,7 +116,7 @@ def _names(plan: OllamaPlan) -> set[str]:
 
 def send(plan: OllamaPlan, observed: Observation) -> Commands:
     """Send the files of this machine that missing models need, unless the server has them."""
-    yield from blobs.send(plan, outdated(plan, observed), observed, PROGRAM)
+    yield from blobs.send(plan, outdated(plan, observed), observed, manager())
 
 
 def outdated(plan: OllamaPlan, observed: Observation) -> list[OllamaModelPlan]:
@@ -115,7 +127,7 @@ def outdated(plan: OllamaPlan, observed: Observation) -> list[OllamaModelPlan]:
 
 def make(plan: OllamaPlan) -> Commands:
     """Pull, create and remove models, with the progress on the terminal."""
-    command = call("python3", "-c", PROGRAM, "make", http(plan.listen, plan.port), LEDGER)
+    command = call("python3", "-c", manager(), "make", http(plan.listen, plan.port), LEDGER)
     yield visible_script(command, json.dumps(desired(plan)))
 
 
@@ -131,8 +143,8 @@ def hooks(plan: OllamaPlan) -> str:
     ]
     return shell(
         HOOKS,
-        program=PROGRAM,
-        quiet=QUIET,
+        program=manager(),
+        quiet=quiet(),
         url=origin(plan.listen),
         models=json.dumps(models),
         ledger=LEDGER,

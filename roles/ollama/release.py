@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from hashlib import file_digest, sha256
 from pathlib import Path
-from urllib.request import urlopen
 
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
@@ -85,6 +84,8 @@ def _download(plan: OllamaPlan, release: Release) -> Path:
     def make(path: Path) -> None:
         logger.info(f"--> Downloading Ollama {version}, once")
         try:
+            from urllib.request import urlopen  # a library of HTTP, for downloads only
+
             with urlopen(url, timeout=SILENCE) as answer, path.open("wb") as file:
                 shutil.copyfileobj(answer, file, 1024**2)
         except OSError as error:

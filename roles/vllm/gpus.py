@@ -14,8 +14,7 @@ from mirrorfleet.config import reading
 from mirrorfleet.config.engine_model import Device
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.data import table
-from mirrorfleet.engines.vllm import model_config, window_use
-from mirrorfleet.engines.vllm.memory import overrun
+from mirrorfleet.engines.vllm import model_config
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import cards, fit
@@ -128,15 +127,11 @@ def notices(engine: VllmPlan, weights: str, observed: Observation) -> Iterator[s
         return
     memory = min((card.memory for card in cards.cards(engine, observed)), default=0)
     config, size = _model(engine, weights, observed)
-    if (
-        memory
-        and size
-        and (
-            found := window_use.notice(
-                engine.model, engine, engine.concurrency, config, size, memory
-            )
-        )
-    ):
+    if not (memory and size):
+        return
+    from mirrorfleet.engines.vllm import window_use  # all of sizing
+
+    if found := window_use.notice(engine.model, engine, engine.concurrency, config, size, memory):
         yield found
 
 
@@ -181,6 +176,8 @@ def _memory(engine: VllmPlan, place: str, observed: Observation) -> Iterator[Pro
             f"the GPU memory that '{engine.model}' needs is unknown until the host has its weights."
         )
         return
+    from mirrorfleet.engines.vllm.memory import overrun  # only for hosts with GPUs
+
     if found := overrun(engine, config, size, memory):
         report = error if found.is_certain else warning
         yield report(f"'{engine.model}' {found.mistake}", found.remedy)

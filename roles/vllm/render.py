@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,6 @@ EXPLAIN, WHOLE, NODES, TURNS = (
     (FILES / name).read_text(encoding="utf-8")
     for name in ("diagnose.py", "check_weights.py", "node_launcher.py", "gpu_turns.py")
 )
-PROVE = proof.program(FILES / "smoke_test.py")
 
 
 NAMES = "vllm-*"
@@ -240,11 +240,17 @@ def expected(engine: VllmPlan) -> dict[str, Any]:
     return {**found, "task": engine.task} if engine.task else found
 
 
+@cache
+def _prove() -> str:
+    """Return the program that asks an engine a session before it serves."""
+    return proof.program(FILES / "smoke_test.py")
+
+
 def _ready(engine: VllmPlan) -> str:
     """Return the shell function that checks whether an engine is ready."""
     return shell(
         FILES / "ready.sh",
-        program=PROVE,
+        program=_prove(),
         abilities=json.dumps(
             expectations(engine.proof, remedies(engine.model, engine.proof, engine.arguments))
         ),

@@ -83,7 +83,7 @@ def registered() -> Iterator[None]:
     del ENGINES[name], PLANNERS[name], schema._own_engines[name]
     checks.CHECKS.remove(ECHO.check)
     registry._own.remove(ECHO.role)
-    schema.validator.cache_clear()
+    schema.root.cache_clear()
 
 
 def problems(directory: Path, old: str = "", new: str = "") -> list[str]:

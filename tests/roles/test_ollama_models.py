@@ -47,7 +47,7 @@ def test_a_file_that_the_server_rejects_is_an_error(host: OllamaHost) -> None:
     url = f"{host.url}/api/blobs/sha256:{'0' * 64}"
     words = ("give", url, "upload")
     done = host.machine.run(
-        script(f"cd {host.machine.root}\n{call('python3', '-c', models.PROGRAM, *words)}")
+        script(f"cd {host.machine.root}\n{call('python3', '-c', models.manager(), *words)}")
     )
     assert done.returncode == DAMAGED
     assert "Ollama rejects the file: digest mismatch" in done.stderr

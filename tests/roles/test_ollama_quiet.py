@@ -134,7 +134,7 @@ def test_an_idle_server_is_not_waited_for() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    text = call("python3", "-c", models.QUIET, port, "no-such.service", "60")
+    text = call("python3", "-c", models.quiet(), port, "no-such.service", "60")
     start = time.monotonic()
     done = subprocess.run(
         ["sh", "-c", text], capture_output=True, text=True, check=False, timeout=120

@@ -9,7 +9,6 @@ from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.vllm import VllmModel
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.vllm import model_config
-from mirrorfleet.engines.vllm.memory import overrun
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
@@ -22,6 +21,8 @@ def problems(fleet: Fleet) -> Iterator[Problem]:
         known = [(host.gpu_memory, host.name) for host in hosts if host.gpu_memory]
         if model.build != "cuda" or not known:
             continue
+        from mirrorfleet.engines.vllm.memory import overrun  # of few models it is known
+
         memory, host = min(known)
         config = model_config.read_on_controller(model.weights)
         weights = model_config.weights_on_controller(model.weights)

@@ -48,9 +48,11 @@ def start() -> None:
     events.notify_and_call_entry_points = events.notify
     monkey.patch_all()  # before all other modules that use sockets or threads
 
-    import pyinfra
-
+    from mirrorfleet.runtime import late_invoke
     from mirrorfleet.runtime.interrupt import at_ctrl_c
+
+    late_invoke.defer()
+    import pyinfra
 
     at_ctrl_c(KeyboardInterrupt)
 

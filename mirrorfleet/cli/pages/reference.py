@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mirrorfleet.config.schema import resolve, validator
+from mirrorfleet.config.schema import resolve, root
 from mirrorfleet.config.yaml_values import flow
 
 HEAD = """\
@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 def markdown() -> str:
     """Return the page in Markdown: one table for each part of the file."""
-    schema: Schema = dict(validator().schema)  # type: ignore[arg-type]
+    schema: Schema = dict(root())
     parts = [*_part(TOP, schema), *_part("`secret`", schema["$defs"]["secret"])]
     # Several kinds of models have the same mapping, such as `thinking`.
     sections = dict.fromkeys("\n".join(parts).split("\n## "))

@@ -21,7 +21,6 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.rollout import HEADER, ONLY
 from mirrorfleet.roles import registry
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.applied import applied
 from mirrorfleet.runtime.facts import Unit
 from mirrorfleet.runtime.facts.network import Unreached
 from mirrorfleet.runtime.observe import Observation, observe, parse, read_host, script
@@ -179,7 +178,7 @@ def _proof(
     gateway = next((plan.gateway for plan in plans.values() if plan.gateway), None)
     through = dict.fromkeys(name for target in chosen for name in target.through or (target.url,))
     return record.Proof(
-        run=this_run(now),
+        run=progress.this_run(now),
         asked=asked,
         through=tuple(through),
         seconds=seconds,
@@ -188,12 +187,6 @@ def _proof(
         generations=_generations(ring),
         engines=_engines(),
     )
-
-
-def this_run(now: str) -> record.Run:
-    """Return the present run, for a record."""
-    found = applied()
-    return record.Run(now, found.by, found.revision, found.release)
 
 
 def _generations(ring: str) -> dict[str, str]:

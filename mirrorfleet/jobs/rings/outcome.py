@@ -12,7 +12,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.command import PyinfraCommand
 
 from mirrorfleet.config.problems import Problem
-from mirrorfleet.jobs.rings import ask, progress, record, state
+from mirrorfleet.jobs.rings import progress, record, state
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import former
 from mirrorfleet.roles.claude.role import Claude
@@ -164,7 +164,7 @@ def _new_record(plan: HostPlan, observed: Observation, ring: str) -> record.Reco
     if progress.went_wrong(ring):
         _report(plan, observed, ring)
         cause, _ = progress.why(ring)
-        failure = record.Failure(ask.this_run(_now()), verdict.asked if verdict else "", cause)
+        failure = record.Failure(progress.this_run(_now()), verdict.asked if verdict else "", cause)
         return record.Record(ring, known.state, known.proved, failure)
     is_last = plan.rollout is not None and plan.rollout.present[-1] == ring
     if verdict is None or not is_last or skipped.is_skipped(plan, "gateway"):
@@ -180,6 +180,8 @@ class _Ask(PyinfraCommand):
         self.ring = ring
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
+        from mirrorfleet.jobs.rings import ask  # all of verify, which few runs need
+
         verdict = ask.ask(host, self.ring, _now())
         progress.verdicts()[self.ring] = verdict
         if verdict.proof is None:

@@ -13,6 +13,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.rollout import RolloutPlan
 from mirrorfleet.roles.claude import user_settings
 from mirrorfleet.runtime import run, skipped
+from mirrorfleet.runtime.applied import applied
 from mirrorfleet.runtime.observe import Observation
 
 
@@ -28,6 +29,12 @@ class Verdict:
     asked: str = ""
     cause: str = ""
     fix: str = ""
+
+
+def this_run(now: str) -> record.Run:
+    """Return the present run, for a record."""
+    found = applied()
+    return record.Run(now, found.by, found.revision, found.release)
 
 
 def rings() -> tuple[str, ...]:

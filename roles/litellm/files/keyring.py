@@ -20,8 +20,6 @@ import pwd
 import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -153,6 +151,10 @@ def response_to(url: str, key: str, user: int) -> str:
 
     The gateway runs as ``user``. The key is sent to no other user's process.
     """
+    # Not at the top: the controller imports this file in every run, for the format of the files.
+    import urllib.error
+    import urllib.request
+
     owners = listeners(urlsplit(url).port or 80)
     if owners != {user}:
         return "by another process" if owners else "by no process"
