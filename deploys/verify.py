@@ -4,6 +4,7 @@ pyinfra inventories/prod.py deploys/verify.py
 pyinfra inventories/prod.py deploys/verify.py --data who=all --data models=coder --data report=-
 
 It runs as one developer of each group, or as all. `fallbacks=ask` asks the fallbacks of models too.
+`canary=ask` runs no clients: it measures two turns with each engine and through each gateway.
 It changes no host. Exit code 1 on any failure.
 """
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyinfra.api.command import StringCommand
 
+from mirrorfleet.runtime import cli_options
 from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.drift import is_listening, is_placed, is_started, is_verified
 from mirrorfleet.runtime.observe import Observation
@@ -99,6 +100,7 @@ def _switch(service: Installed, generation: str, *, activate: bool) -> StringCom
         software=service.software or "",
         kept=KEPT,
         never=NEVER,
+        accepted=cli_options.option("cache_loss"),
     )
     hooks = shell(SCRIPTS / "hooks.sh") + service.hooks
     return visible_script(RESERVE + _begin(service) + hooks + switch)

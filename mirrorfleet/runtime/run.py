@@ -84,6 +84,11 @@ def current() -> Run:
     return cast(Run, attributes["mirrorfleet_run"])
 
 
+def is_present() -> bool:
+    """Return whether there is a run."""
+    return _state() is not None
+
+
 def state() -> State:
     """Return pyinfra's own state of the run."""
     found: State = ctx_state.get()  # type: ignore[no-untyped-call]

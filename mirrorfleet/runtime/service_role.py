@@ -23,6 +23,7 @@ from mirrorfleet.runtime import (
     service_removal,
     skipped,
 )
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Package, Services
 from mirrorfleet.runtime.observe import Observation, assumed
@@ -72,6 +73,14 @@ class ServiceRole(Role, Generic[Instance]):
     @abstractmethod
     def packages(self, plan: HostPlan, observed: Observation) -> Iterable[str]:
         """Return the system packages that the services need."""
+
+    def canary(self, instance: Instance) -> Canary | None:
+        """Return the session of two turns that measures a service; ``None`` without one.
+
+        ``mirrorfleet verify --canary`` asks it. A role that returns one adds the hooks of
+        roles/proof/canary.py to ``installed``.
+        """
+        return None
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
         """Return the steps of `apply` on a host with services."""

@@ -67,14 +67,28 @@ def ordinary(plan: ClaudePlan | None) -> list[str]:
 
 def notices(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
     """Yield the clients that users have installed themselves, which may be other releases."""
-    version = plan.version if plan else None
+    version = (plan.version if plan else None) or ""
     for user in ordinary(plan):
-        for path, target in observed[OwnClients(user)].items():
-            if not target.startswith(f"{ROOT}/"):
+        for path, own in observed[OwnClients(user)].items():
+            if not own.target.startswith(f"{ROOT}/"):
                 yield (
-                    f"~{user}/{path} is {user}'s own client ({target}). A shell may find it before "
-                    f"the fleet's {version}: ask {user} to remove it, or leave it."
+                    f"~{user}/{path} is {user}'s own client{_release(own.release, version)} "
+                    f"({own.target}). A shell may find it before the fleet's {version}: ask {user} "
+                    "to remove it, or leave it."
                 )
+
+
+def _release(own: str, version: str) -> str:
+    """Return the words on the release of a user's own client."""
+    if not own:
+        return ""
+    if own == version:
+        return f", release {own} as well"
+    return f", release {own}, {'newer' if _number(own) > _number(version) else 'older'}"
+
+
+def _number(release: str) -> list[int]:
+    return [int(part) for part in release.split(".") if part.isdecimal()]
 
 
 def problems(plan: ClaudePlan, observed: Observation) -> Iterator[Problem]:

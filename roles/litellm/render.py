@@ -14,6 +14,7 @@ from mirrorfleet.config import Secret
 from mirrorfleet.config.wildcards import has_wildcard
 from mirrorfleet.planning import LitellmPlan, http
 from mirrorfleet.roles.litellm import container, running
+from mirrorfleet.roles.litellm.canary_targets import canary_of
 from mirrorfleet.roles.litellm.configuration import configuration
 from mirrorfleet.roles.litellm.environment import url, variables
 from mirrorfleet.roles.litellm.limits import limits_turns
@@ -23,6 +24,7 @@ from mirrorfleet.roles.litellm.scripts import (
     scripts,
 )
 from mirrorfleet.roles.litellm.software import ENVIRONMENTS
+from mirrorfleet.roles.proof import canary
 from mirrorfleet.runtime import tables
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT, STATE
@@ -58,6 +60,7 @@ killed and restarted for ever. A serving worker that stalls for longer than this
 def installed(gateway: LitellmPlan, observed: Observation) -> Installed:
     """Return the properties of every generation, with and without a container."""
     hooks = shell(HERE / "files" / "hooks.sh") + running.hooks(gateway)
+    hooks += canary.hooks(canary_of(gateway))
     return Installed(
         name=NAME,
         user=USER,

@@ -20,8 +20,10 @@ from mirrorfleet.roles.litellm import (
     software,
     web_search,
 )
+from mirrorfleet.roles.litellm.canary_targets import canary_of
 from mirrorfleet.roles.litellm.paths import NAME, PLACE, USER
 from mirrorfleet.runtime import cli_options, drift, generations, run, service, skipped
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Fact, Listening
 from mirrorfleet.runtime.observe import Observation, once
@@ -50,6 +52,9 @@ class Litellm(ServiceRole[LitellmPlan]):
 
     def installed(self, instance: LitellmPlan, observed: Observation) -> Installed:
         return render.installed(instance, observed)
+
+    def canary(self, instance: LitellmPlan) -> Canary | None:
+        return canary_of(instance)
 
     def render(self, instance: LitellmPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mirrorfleet.planning import http
+from mirrorfleet.planning import http, origin
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models
 from mirrorfleet.roles.ollama.release import RELEASES
+from mirrorfleet.roles.proof.canary import hooks, target
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
 from mirrorfleet.runtime.text import template
@@ -24,6 +26,9 @@ shows that the system user still owns files, also after the fleet file has chang
 START = 1200
 """Seconds in which the present models must answer again."""
 
+CANARY = 600
+"""Maximum seconds of the canary, for all models."""
+
 
 def installed(ollama: OllamaPlan) -> Installed:
     """Return what all generations share."""
@@ -32,8 +37,26 @@ def installed(ollama: OllamaPlan) -> Installed:
         user=USER,
         port=ollama.port,
         software=RELEASES,
-        hooks=models.hooks(ollama),
+        hooks=models.hooks(ollama) + hooks(canary(ollama)),
         seconds=START,
+    )
+
+
+def canary(ollama: OllamaPlan) -> Canary:
+    """Return the canary of the models."""
+    targets = [
+        target(model.model, model.context, tools=model.proof.abilities.tools)
+        for model in ollama.models
+    ]
+    return Canary(
+        service=NAME,
+        title="Ollama",
+        url=origin(ollama.listen),
+        port=ollama.port,
+        user=USER,
+        key="",
+        seconds=CANARY,
+        targets=targets,
     )
 
 

@@ -15,6 +15,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import disk, gpus, models, release, render
 from mirrorfleet.runtime import drift, generations
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact
 from mirrorfleet.runtime.observe import Observation, once
@@ -50,6 +51,9 @@ class Ollama(ServiceRole[OllamaPlan]):
 
     def installed(self, instance: OllamaPlan, observed: Observation) -> Installed:
         return render.installed(instance)
+
+    def canary(self, instance: OllamaPlan) -> Canary:
+        return render.canary(instance)
 
     def render(self, instance: OllamaPlan, observed: Observation) -> Service:
         return _rendered(instance, observed)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
 PACKAGE = "mirrorfleet.roles.proof.files"
-MODULES = ("api", "turns", "outcome", "tool_call", "prompt_cache", "session")
+MODULES = ("api", "listeners", "turns", "outcome", "tool_call", "prompt_cache", "session")
 """The modules of the proof, each after those that it imports."""
+
+CANARY = ("api", "listeners", "turns", "figures", "two_turns")
+"""The modules of the canary."""
 
 LOADER = """\
 import base64, json, sys, types, zlib
@@ -32,16 +36,17 @@ exec(compile(_main, _name, "exec"))
 """
 
 
-def program(path: Path, *own: Path, package: str = "") -> str:
+def program(path: Path, *own: Path, package: str = "", modules: Sequence[str] = MODULES) -> str:
     """Return a program that uses the proof as one text, for a host without Mirrorfleet.
 
-    ``own`` are modules of ``package`` that it imports, each after those that it imports.
+    It imports ``modules`` of the proof, and ``own`` ones of ``package``: each stands after those
+    that it imports itself.
     The modules keep their names, so that their imports are the same on a host and in tests. They
     are compressed: one argument of a command has at most 128 KiB.
     """
-    modules = [(f"{PACKAGE}.{name}", _read(FILES / f"{name}.py")) for name in MODULES]
-    modules += [(f"{package}.{module.stem}", _read(module)) for module in own]
-    texts = json.dumps([*modules, (path.name, _read(path))])
+    parts = [(f"{PACKAGE}.{name}", _read(FILES / f"{name}.py")) for name in modules]
+    parts += [(f"{package}.{module.stem}", _read(module)) for module in own]
+    texts = json.dumps([*parts, (path.name, _read(path))])
     return LOADER.replace("PACKED", base64.b64encode(zlib.compress(texts.encode(), 9)).decode())
 
 

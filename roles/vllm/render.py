@@ -16,12 +16,15 @@ from mirrorfleet.config import reading
 from mirrorfleet.planning import origin
 from mirrorfleet.planning.vllm import NodesPlan, VllmPlan
 from mirrorfleet.roles import proof
+from mirrorfleet.roles.proof.canary import hooks as canary_hooks
+from mirrorfleet.roles.proof.canary import target
 from mirrorfleet.roles.proof.remedies import expectations
 from mirrorfleet.roles.vllm import accept
 from mirrorfleet.roles.vllm.command_line import TEMPLATE, arguments, variables
 from mirrorfleet.roles.vllm.devices import UNIT as DEVICES
 from mirrorfleet.roles.vllm.remedies import remedies
 from mirrorfleet.roles.vllm.software import ENVIRONMENTS
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.dns import networks
 from mirrorfleet.runtime.paths import ROOT, STATE
 from mirrorfleet.runtime.service import Installed, Service
@@ -44,6 +47,9 @@ NAMES = "vllm-*"
 START = 1200
 """Seconds until an engine must be ready: a large model needs up to 20 minutes to load."""
 
+CANARY = 600
+"""Maximum seconds of the canary: a slow engine is not measured."""
+
 
 def name(engine: VllmPlan) -> str:
     """Return the name of an engine's service."""
@@ -65,9 +71,32 @@ def installed(engine: VllmPlan, weights: str) -> Installed:
         port=port(engine),
         software=ENVIRONMENTS,
         hooks=(shell(FILES / "follow_first_node.sh") if follows else _ready(engine))
+        + canary_hooks(canary(engine))
         + _diagnosis(engine, weights),
         seconds=60 if follows else START,
         follows=token if follows else "",
+    )
+
+
+def canary(engine: VllmPlan) -> Canary | None:
+    """Return the canary of an engine; ``None`` for a follower node or a pooling model."""
+    if engine.task or not engine.is_head:
+        return None
+    asked = target(
+        engine.model,
+        engine.context,
+        tools=engine.proof.abilities.tools,
+        replicas=engine.data_parallel,
+    )
+    return Canary(
+        service=name(engine),
+        title="vLLM",
+        url=origin(engine.listen),
+        port=engine.port,
+        user=USER,
+        key="VLLM_API_KEY",
+        seconds=CANARY,
+        targets=(asked,),
     )
 
 

@@ -13,6 +13,7 @@ from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import devices, gpus, nodes, render, software, weights
 from mirrorfleet.runtime import drift, generations, python, run
+from mirrorfleet.runtime.canary import Canary
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Disk, Fact
 from mirrorfleet.runtime.observe import Observation
@@ -46,6 +47,9 @@ class Vllm(ServiceRole[VllmPlan]):
 
     def installed(self, instance: VllmPlan, observed: Observation) -> Installed:
         return render.installed(instance, weights.known_location(instance))
+
+    def canary(self, instance: VllmPlan) -> Canary | None:
+        return render.canary(instance)
 
     def render(self, instance: VllmPlan, observed: Observation) -> Service:
         return render.service(

@@ -50,6 +50,17 @@ def shown(capsys: pytest.CaptureFixture[str], found: HostState) -> list[list[str
 
 
 @pytest.mark.usefixtures("offline_cache")
+def test_notes_are_shown_and_are_no_difference(
+    plans: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "~ada/.local/bin/claude is ada's own client, release 2.1.332, newer"
+    found = replace(state(plans, WELL), notes=(note,))
+    assert [f"gpu: note: {note}"] in shown(capsys, found)
+    assert not found.faults
+    assert table.report({"gpu": found}, {}, {})["hosts"]["gpu"]["notes"] == (note,)
+
+
+@pytest.mark.usefixtures("offline_cache")
 def test_a_converged_host_is_shown_without_faults(
     plans: Planned, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,8 @@ class Engine:
     none. ``vision``: it reads images. ``thinks``: answers begin with thinking; ``aloud``: in their
     text. ``obeys``: thinking can be turned off. ``caches``: its prefix cache is on; ``hits``: it is
     hit. ``details``: it reports cached tokens in ``usage`` (--enable-prompt-tokens-details);
-    ``reports``: in metrics.
+    ``reports``: in metrics. ``written``: the tokens of its answers. ``others``: tokens of other
+    requests that come with each one.
     """
 
     window: int = 131072
@@ -70,8 +71,10 @@ class Engine:
     details: bool = False
     reports: bool = True
     block: int = BLOCK
+    written: int = 1
+    others: int = 0
     asked: list[Json] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)
     counts: Json = field(default_factory=lambda: {"queries": 0, "hits": 0})
 
     def get(self, path: str) -> tuple[int, str]:
@@ -136,14 +139,31 @@ class Engine:
     def usage(self, prompt: str) -> Json:
         """Return the usage of a request, and count it. The cache keeps whole blocks."""
         total = len(prompt) // 4
-        is_known = self.caches and self.hits and prompt in self.known
-        hits = total // BLOCK * BLOCK if is_known else 0
-        self.known.add(prompt)
-        self.counts["queries"] += total
+        hits = self.cached(prompt) if self.caches and self.hits else 0
+        self.known.update(_prefixes(prompt))
+        self.counts["queries"] += total + self.others
         self.counts["hits"] += hits
         if not self.details:
-            return {"input_tokens": total, "output_tokens": 1}
-        return {"input_tokens": total - hits, "cache_read_input_tokens": hits, "output_tokens": 1}
+            return {"input_tokens": total, "output_tokens": self.written}
+        cached = {"cache_read_input_tokens": hits}
+        return {"input_tokens": total - hits, **cached, "output_tokens": self.written}
+
+    def cached(self, prompt: str) -> int:
+        """Return the tokens of a prompt in the cache: whole blocks, and never the last token."""
+        hits = 0
+        for prefix in _prefixes(prompt[:-1]):
+            if prefix not in self.known:
+                break
+            hits += BLOCK
+        return hits
+
+
+def _prefixes(prompt: str) -> Iterator[int]:
+    """Yield a hash for each block of a prompt: of the block and all before it, as vLLM does."""
+    before = 0
+    for end in range(4 * BLOCK, len(prompt) + 1, 4 * BLOCK):
+        before = hash((before, prompt[end - 4 * BLOCK : end]))
+        yield before
 
 
 def _blocks(content: Any) -> Iterator[Json]:

@@ -33,6 +33,11 @@ from mirrorfleet.cli.live.change import change
     is_flag=True,
     help="Accept another salt key: the keys and passwords in the database become unreadable.",
 )
+@click.option(
+    "--accept-cache-loss",
+    is_flag=True,
+    help="Keep new generations that lose more than a fifth of the prefix cache's hits.",
+)
 def command(
     file: str,
     limit: tuple[str, ...],
@@ -42,6 +47,7 @@ def command(
     as_json: bool,
     database_moved: bool,
     salt_key_changed: bool,
+    accept_cache_loss: bool,
 ) -> int:
     """Make the fleet match its file.
 
@@ -51,5 +57,6 @@ def command(
     data = options.data(
         database="moved" if database_moved else "",
         salt_key="changed" if salt_key_changed else "",
+        cache_loss="accepted" if accept_cache_loss else "",
     )
     return change("mirror", file, limit, data=data, diff=diff, yes=yes, as_json=as_json)

@@ -20,6 +20,7 @@ from mirrorfleet.planning import HostPlan
     examples=(
         "mirrorfleet verify inventories/prod.yml",
         "mirrorfleet verify inventories/prod.yml --all --models coder,fast",
+        "mirrorfleet verify inventories/prod.yml --canary",
     ),
 )
 @fleet_file
@@ -28,6 +29,11 @@ from mirrorfleet.planning import HostPlan
 @click.option("--all", "everyone", is_flag=True, help="Every developer, not one of each group.")
 @click.option("--models", metavar="NAME,...", help="Only these models.")
 @click.option("--fallbacks", is_flag=True, help="Ask the fallbacks of each model too.")
+@click.option(
+    "--canary",
+    is_flag=True,
+    help="Instead of clients: measure two turns with engines and gateways, and compare.",
+)
 def command(
     file: str,
     limit: tuple[str, ...],
@@ -36,12 +42,17 @@ def command(
     as_json: bool,
     everyone: bool,
     fallbacks: bool,
+    canary: bool,
 ) -> int:
     """Run Claude Code as developers do, and report which layer fails.
 
     Runs as one developer of each group, through gateway and engine. It also sends what a day holds:
     images, PDFs, searches, thinking. Changes no host. Ends with 1 on any failure.
     """
+    if canary and (everyone or models or fallbacks):
+        raise click.UsageError(
+            "`--canary` runs no clients: remove `--all`, `--models` and `--fallbacks`."
+        )
 
     def known(plans: Mapping[str, HostPlan]) -> None:
         # After the start of the session: this imports pyinfra.
@@ -60,6 +71,7 @@ def command(
         who="all" if everyone else "",
         models=models,
         fallbacks="ask" if fallbacks else "",
+        canary="ask" if canary else "",
         report="-" if as_json else "",
     )
     return read("verify", file, limit, data, known)

@@ -63,8 +63,10 @@ def _read(host: Host) -> HostState:
     observed, running = parse_report(facts, lines, (began, time.time()))
     problems: list[Problem] = []
     changes: list[str] = []
+    notes: list[str] = []
     for role in comparable:
         try:
+            notes += role.notices(plan, observed)
             problems += role.problems(plan, observed)
             changes += (change.what for change in role.changes(plan, observed))
         except (DeployError, OSError) as error:
@@ -75,7 +77,7 @@ def _read(host: Host) -> HostState:
     ring = record.read(observed[record.FACT]) if plan.rollout else None
     balancer = plan.load_balancer
     certificate = certificates.validity(balancer, observed) if balancer else None
-    return replace(found, ring=ring, certificate=certificate)
+    return replace(found, ring=ring, certificate=certificate, notes=tuple(notes))
 
 
 def _generations(roles: Sequence[Role], plan: HostPlan, observed: Observation) -> dict[str, str]:

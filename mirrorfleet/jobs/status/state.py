@@ -93,7 +93,8 @@ class HostState:
     """The state of a host. ``disk`` is the free space in bytes.
 
     ``faults`` are changes and errors of a run of deploys/mirror.py; ``unknown`` are reasons why the
-    comparison is incomplete. ``ring`` is the record of the host's ring. ``certificate`` is that of
+    comparison is incomplete. ``notes`` are worth knowing and no difference, such as a developer's
+    own client. ``ring`` is the record of the host's ring. ``certificate`` is that of
     the host's load balancer.
     """
 
@@ -105,6 +106,7 @@ class HostState:
     unknown: tuple[str, ...] = ()
     ring: Record | None = None
     certificate: Validity | None = None
+    notes: tuple[str, ...] = ()
 
 
 def host_script(facts: Iterable[Fact[Any]]) -> str:

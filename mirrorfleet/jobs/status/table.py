@@ -45,6 +45,8 @@ def show(
         for reason in host.unknown:
             text = f"{name}: the comparison with the fleet file is incomplete: {reason}"
             console.print(Text(text, style="yellow"))
+        for what in host.notes:
+            console.print(Text(f"{name}: note: {what}"))
     if any(host.faults for host in found.values()):
         console.print(
             Text("Run deploys/mirror.py to apply the fleet file, or with --dry --diff to preview.")

@@ -14,6 +14,8 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
+from mirrorfleet.jobs import canary
+from mirrorfleet.jobs.canary import table as canary_table
 from mirrorfleet.jobs.verify import running, table
 from mirrorfleet.jobs.verify.checks import rows
 from mirrorfleet.jobs.verify.facts import facts
@@ -30,6 +32,7 @@ OPTIONS = {
     "who": "one, or all",
     "models": "names with commas",
     "fallbacks": "ask, to ask the fallbacks too",
+    "canary": "ask, to measure two turns instead of running clients",
     "report": "a file, or -",
 }
 """The options for pyinfra's --data."""
@@ -45,6 +48,8 @@ def _verify(run: State) -> bool:
     hosts = {host.name: host for host in active(run)}
     plans = {name: host.data.plan for name, host in hosts.items()}
     option = _options(next(iter(hosts.values())))
+    if option["canary"]:
+        return _canary(run, option["report"])
     everything = {host.name: host.data.plan for host in run.inventory if host.data.get("plan")}
     chosen = targets(
         plans,
@@ -73,6 +78,19 @@ def _verify(run: State) -> bool:
     )
 
 
+def _canary(run: State, path: str | None) -> bool:
+    """Measure engines and gateways, print the result, and return whether anything fails."""
+    results, unreachable = canary.measure(run)
+    if path:
+        result = table.report((), (), unreachable, offline(run))
+        result["canary"] = canary_table.plain(results)
+        write(path, json.dumps(result, indent=1) + "\n")
+    if path != "-":
+        canary_table.show(results)
+        table.show((), (), unreachable)
+    return bool(unreachable) or any(True for result in results for _ in result.faults)
+
+
 def _read(host: Host, chosen: Sequence[Target]) -> HostReport:
     plan: HostPlan = host.data.plan
     seconds = timeout(chosen) + running.timeout(plan)
@@ -81,7 +99,7 @@ def _read(host: Host, chosen: Sequence[Target]) -> HostReport:
 
 def _options(host: Host) -> dict[str, Any]:
     given = {name: host.data.get(name) for name in OPTIONS}
-    for name, value in (("who", ("one", "all")), ("fallbacks", ("ask",))):
+    for name, value in (("who", ("one", "all")), ("fallbacks", ("ask",)), ("canary", ("ask",))):
         if given[name] not in (None, "", *value):
             raise DeployError(f"--data {name}={given[name]}: write {OPTIONS[name]}")
     return {**given, "models": str(given["models"]).split(",") if given["models"] else ()}

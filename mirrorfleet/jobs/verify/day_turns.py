@@ -44,7 +44,7 @@ def requests(expected: Json) -> Iterator[list[Request]]:
     for name in expected["fallbacks"] or ():
         yield [("fallbacks", {**start, "model": name})]
     first = turns.long(start, WORDS)
-    yield [("first turn", first), ("second turn", second(first))]
+    yield [("first turn", first), ("second turn", turns.second(first))]
 
 
 ADAPTIVE: Json = {"thinking": {"type": "adaptive"}}
@@ -73,13 +73,6 @@ def search(start: Json) -> Json:
         "tools": [SEARCH],
         "tool_choice": {"type": "tool", "name": "web_search"},
     }
-
-
-def second(first: Json) -> Json:
-    """Return the turn after another: its prompt begins with the same tokens."""
-    answer = {"role": "assistant", "content": [{"type": "text", "text": "I have it."}]}
-    then = {"role": "user", "content": [{"type": "text", "text": "Go on."}]}
-    return {**first, "messages": [*first["messages"], answer, then]}
 
 
 def pasted() -> Json:

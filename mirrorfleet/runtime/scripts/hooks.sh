@@ -4,6 +4,10 @@
 ask() { :; }
 # Wait before a planned restart, for example until the service is idle.
 settle() { :; }
+# Measure the running generation $1 before a switch to another.
+measure() { :; }
+# Compare the new generation $1 with $2, which it replaces. If it fails, the switch is rolled back.
+compare() { :; }
 # Filter the journal of a failed start for the output.
 words() { tail -n 25; }
 # Stop a failed start if systemd alone cannot.

@@ -3,6 +3,8 @@
 # An empty $generation selects the one to roll back to. With $activates=no, a current generation is
 # only verified, not restarted.
 : "${generation?}" "${activates?}" "${follows?}" "${software?}" "${root?}" "${kept?}" "${never?}"
+: "${accepted?}"
+export accepted # for `compare`
 : "${unit?by generation.sh}" "${previous?by generation.sh}" "${draining?by generation.sh}"
 : "${seconds?by generation.sh}"
 
@@ -48,6 +50,11 @@ owns_port() {
         [ "$found" = yes ]
     }
 }
+# Whether a generation is running that has not served before: not the one to which a failure rolls back.
+is_tried() {
+    now=$(readlink current)
+    [ "$new" = yes ] && [ "${now##*/}" = "$generation" ]
+}
 port_of_current() { sed -n 's/^MIRRORFLEET_PORT=//p' current/environment; }
 restarts() { systemctl show -p NRestarts --value "$unit"; }
 # The port is that of the generation: a former one may have another. Messages go to a file: writing to
@@ -60,7 +67,11 @@ serves() {
         if owns_port; then
             ready >"$output" 2>&1
             case $? in
-                0) return 0 ;;
+                0)
+                    is_tried || return 0
+                    compare "$generation" "$former" >>"$output" 2>&1
+                    return
+                    ;;
                 "$never") return 1 ;;
             esac
         fi
@@ -75,7 +86,7 @@ prune() {
         by_age served
         by_age generations
     } | awk '!seen[$0]++' | grep -vx "$generation" | tail -n +"$kept" | while read -r each; do
-        rm -rf "generations/$each" "served/$each" "proofs/$each.json"
+        rm -rf "generations/$each" "served/$each" "proofs/$each.json" "figures/$each.json"
     done
     [ -z "$software" ] || for each in "$software"/*; do
         grep -qsF "$each/" "$root"/*/generations/*/*.service || rm -rf "$each"
@@ -91,6 +102,12 @@ prune() {
 # A generation that has served before is only checked again: its hooks need no whole proof.
 export new=yes
 [ ! -e "served/$generation" ] || new=no
+former=$(other "$generation")
+# What the new generation is compared with is measured on the same day, while it still serves.
+if [ "$new$activates" = yesyes ] && [ "$former" = "$previous" ] && [ -e "served/$former" ]; then
+    port=$(port_of_current)
+    ! owns_port || measure "$former"
+fi >/dev/null 2>&1
 rm -f "served/$generation"
 begun=
 start && begun=$(invocation) && serves && {
@@ -109,7 +126,6 @@ echo "$unit: the end of its journal:" >&2
 journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID="$begun" + INVOCATION_ID="$begun" |
     words >&2
 abandon
-former=$(other "$generation")
 if [ -n "$former" ]; then
     if activate "$former" && serves; then
         touch "served/$former"

@@ -122,6 +122,29 @@ def long(start: Json, words: int) -> Json:
     return {**body, "max_tokens": 1}
 
 
+def two(start: Json, words: int, nonce: str) -> tuple[Json, Json]:
+    """Return the two turns of the canary; their prompt begins with ``nonce``."""
+    unique = [_text(f"Session {nonce}."), *start["system"]]
+    first = {**long({**start, "system": unique}, words), "max_tokens": ANSWER}
+    return first, {**second(first, COUNT), "max_tokens": COUNTED}
+
+
+COUNT = "Count from one to one hundred, in words."
+COUNTED = 128
+"""Maximum tokens of the canary's second answer, of which the throughput is measured."""
+
+
+def second(first: Json, text: str = "Go on.") -> Json:
+    """Return the turn after another: its prompt begins with the same tokens."""
+    more = [{"role": "assistant", "content": [_text("I have it.")]}, _user(_text(text))]
+    return {**first, "messages": [*first["messages"], *more]}
+
+
+def warm_up(start: Json) -> Json:
+    """Return a short turn, which loads a model and opens connections."""
+    return {**start, "max_tokens": 1, "messages": [_user(_text("Hello"))]}
+
+
 def document(words: int) -> str:
     """Return a text of many words, like the code and prose in a prompt."""
     line = LINE.split()

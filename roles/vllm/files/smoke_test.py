@@ -23,13 +23,13 @@ import re
 import signal
 import sys
 import time
-from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mirrorfleet.roles.proof.files.api import Api, NotReady, Refused
+from mirrorfleet.roles.proof.files.listeners import listeners
 from mirrorfleet.roles.proof.files.outcome import Outcome, failures, lines, record
 from mirrorfleet.roles.proof.files.session import Session
 
@@ -108,18 +108,6 @@ class Engine(Api):
             for name in ("kv_cache_size_tokens", "kv_cache_max_concurrency")
         )
         return (int(sum(tokens)), sum(windows)) if tokens and windows else None
-
-
-def listeners(port: int) -> set[int]:
-    """Return the user IDs that listen on a TCP port of this host."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with suppress(FileNotFoundError):  # a host without IPv6
-            for line in Path(table).read_text("ascii").splitlines()[1:]:
-                _, local, _, state, _, _, _, user, *_ = line.split()
-                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                    found.add(int(user))
-    return found
 
 
 def compare(window: int | None, expected: Json) -> None:
