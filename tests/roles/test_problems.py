@@ -78,6 +78,15 @@ def test_a_gateway_host_without_a_known_python_ends_the_run(plans: Planned) -> N
 
 
 @pytest.mark.usefixtures("offline_cache")
+def test_a_redis_that_is_too_old_ends_the_run(plans: Planned) -> None:
+    jammy: Answers = {MACHINE: ("ubuntu", "22.04", "x86_64", "4", "8388608")}
+    assert problems_of_run(dict(plans("redis").hosts), {"state": jammy}) == [
+        "state: Redis of ubuntu 22.04 is 6.0; the minimum is 6.2. Set another host in "
+        "gateway.redis.install, or use an existing Redis."
+    ]
+
+
+@pytest.mark.usefixtures("offline_cache")
 def test_a_missing_secret_ends_the_run(plans: Planned, project: Path) -> None:
     (project / ".lab/secrets/master").unlink()
     [line] = problems_of_run(dict(plans("lab").hosts), {})

@@ -35,7 +35,7 @@ if [ -e python.tar.gz ]; then
     mkdir -p "$environment/.python"
     tar -xzf python.tar.gz --strip-components=1 --no-same-owner -C "$environment/.python"
     python=$environment/.python/bin/python3
-    "$python" -m compileall -q "$environment/.python/lib" >/dev/null || true
+    "$python" -m compileall -q "$environment/.python/lib" >/dev/null 2>&1 || true
 fi
 "$uv" venv --quiet --allow-existing --python "$python" "$environment"
 "$uv" pip install --quiet --python "$environment/bin/python" "$@" --find-links . \
