@@ -25,8 +25,8 @@ NAME = "python.tar.gz"
 MIRROR = "UV_PYTHON_INSTALL_MIRROR"
 """uv's variable with another place of the archives: a company's mirror, or a ``file://`` URL."""
 
-SIZE = 110 * 10**6
-"""Minimum size in bytes on the host, with its compiled modules."""
+SIZE = 50 * 10**6
+"""Minimum size in bytes on the host: that of CPython's standard library, compiled."""
 
 
 def version() -> str:
