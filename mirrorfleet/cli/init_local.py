@@ -77,7 +77,7 @@ def write(directory: Path) -> int:
         return _refuse(f"{file}: exists; nothing was written. Remove it, or choose another folder")
     if platform.system() != "Linux":
         return _refuse(
-            f"services need Debian 12, Ubuntu 24.04 or newer, and this is {platform.system()}: "
+            f"services need Debian 12, Ubuntu 22.04 or newer, and this is {platform.system()}: "
             "use a gateway that runs elsewhere (`mirrorfleet docs only-clients`)"
         )
     print("Looking for Ollama, its models, and GPUs; Ollama loads its largest model")

@@ -60,14 +60,17 @@ def wheels(
     *,
     also: str,
     indexes: Mapping[str, str] = MappingProxyType({}),
+    more: Mapping[str, Path] = MappingProxyType({}),
 ) -> Path:
     """Return a tar of the wheels that ``requirements`` pin, for a host's Python and architecture.
 
     ``requirements`` is the text of a lock file; the tar has it as pushed.txt. ``also`` is the text
     of a lock file that the tar has as requirements.txt, without its wheels. ``indexes`` maps a
-    package to the index that has it if pip's own indexes do not.
+    package to the index that has it if pip's own indexes do not. ``more`` maps the names of other
+    files that the tar has to their paths, whose names must change with their content.
     """
-    key = sha256(f"{requirements}\n{also}\n{python} {architecture}".encode()).hexdigest()[:16]
+    parts = [requirements, also, " ".join((python, architecture, *(p.name for p in more.values())))]
+    key = sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def make(archive: Path) -> None:
         logger.info(f"--> Downloading the wheels of {name} for Python {python}, once")
@@ -85,6 +88,8 @@ def wheels(
             with tarfile.open(archive, "w") as tar:
                 for file in sorted(directory.iterdir()):
                     tar.add(file, file.name)
+                for file_name, path in more.items():
+                    tar.add(path, file_name)
 
     return cached(f"wheels/{name}-{key}.tar", make)
 

@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.lock_files import INDEX, indexes
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.runtime import locks
+from mirrorfleet.runtime import locks, standalone_python
 from mirrorfleet.runtime.cache import wheels
 from mirrorfleet.runtime.commands import Commands
 from mirrorfleet.runtime.facts import Disk, Fact
@@ -31,10 +31,16 @@ UV = Path(__file__).parent / "locks" / "uv.txt"
 """The lock file of uv, which installs the environments."""
 
 OLDEST = (3, 11)
+"""The oldest Python for environments. A host with an older one gets `standalone_python`."""
+
+OLDEST_FOR_PROGRAMS = (3, 9)
+"""The oldest Python for Mirrorfleet's own programs, which the host's `python3` runs."""
 
 DISTRIBUTION = {
+    ("debian", "11"): "3.9.2",
     ("debian", "12"): "3.11.2",
     ("debian", "13"): "3.13.5",
+    ("ubuntu", "22.04"): "3.10.12",
     ("ubuntu", "24.04"): "3.12.3",
 }
 """The version of a distribution's package `python3`, for hosts without Python."""
@@ -98,6 +104,21 @@ def python(observed: Observation) -> str:
     return observed[Python()] or DISTRIBUTION.get((machine.system, machine.release), "none")
 
 
+def needs_standalone(observed: Observation) -> bool:
+    """Return whether the host's Python is too old for environments."""
+    found = python(observed)
+    return found != "none" and _parts(found) < OLDEST
+
+
+def for_environments(observed: Observation) -> str:
+    """Return the version of the Python with which a run builds environments on the host."""
+    return standalone_python.version() if needs_standalone(observed) else python(observed)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")[:2]))
+
+
 def problems(
     observed: Observation, environments: Iterable[Environment], *, pushed: bool = False
 ) -> Iterator[Problem]:
@@ -105,16 +126,18 @@ def problems(
 
     ``pushed``: the controller sends their wheels to the host.
     """
-    found, fix = python(observed), "Use Debian 12, Ubuntu 24.04 or newer."
+    found, fix = python(observed), "Use Debian 12, Ubuntu 22.04 or newer."
     if found == "none":
         system = f"{observed.machine.system} {observed.machine.release}"
         yield error(f"python3 is missing, and no known package of {system} has it.", fix)
         return
-    if tuple(map(int, found.split(".")[:2])) < OLDEST:
-        yield error(f"Python is {found}; the minimum is {'.'.join(map(str, OLDEST))}.", fix)
+    if _parts(found) < OLDEST_FOR_PROGRAMS:
+        oldest = ".".join(map(str, OLDEST_FOR_PROGRAMS))
+        yield error(f"Python is {found}; the minimum is {oldest}.", fix)
         return
     missing = {each for each in environments if not is_installed(each, observed)}
-    size = sum(each.size for each in missing)
+    brought = standalone_python.SIZE if needs_standalone(observed) else 0
+    size = sum(each.size + brought for each in missing)
     wheels = sum(each.wheels for each in missing) if pushed else 0
     # A build unpacks all wheels below STATE, and links them if that is the same disk. Directories
     # with the same free space are on one disk: report it once, with the largest need.
@@ -159,7 +182,8 @@ def changes(environment: Environment, observed: Observation) -> Iterator[Change]
             f"{changed} was changed since it was installed: the environment will be built again"
         )
     directory = located(environment, observed).directory
-    yield Change(f"{directory} is missing for Python {python(observed)}")
+    brought = f", because the host's is {python(observed)}" if needs_standalone(observed) else ""
+    yield Change(f"{directory} is missing for Python {for_environments(observed)}{brought}")
 
 
 def install(environment: Environment, plan: HostPlan, observed: Observation) -> Commands:
@@ -178,15 +202,18 @@ def install(environment: Environment, plan: HostPlan, observed: Observation) -> 
 def fetch(environment: Environment, plan: HostPlan, observed: Observation) -> Path | None:
     """Download what the host will receive: uv, and wheels with `packages: controller`.
 
-    Wheels that the package index does not have are always sent. Returns the archive's path,
-    ``None`` when the host has the environment.
+    Wheels that the package index does not have are always sent, and so is the Python that replaces
+    one that is too old. Returns the archive's path, ``None`` when the host has the environment.
     """
     if is_installed(environment, observed):
         return None
-    host = (python(observed), observed.machine.architecture)
+    host = (for_environments(observed), observed.machine.architecture)
     text = locks.text(environment.lock)
     installer, needed = (locks.for_host(lock, *host) for lock in (UV.read_text("utf-8"), text))
     others = indexes(text)
     sent = needed if plan.packages == "controller" else locks.split(needed, others)[0]
     name = f"{environment.role}-{environment.lock.stem}"
-    return wheels(installer + sent, name, *host, also=needed, indexes=others)
+    more = {}
+    if needs_standalone(observed):
+        more[standalone_python.NAME] = standalone_python.fetch(observed.machine.architecture)
+    return wheels(installer + sent, name, *host, also=needed, indexes=others, more=more)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config import reading
 from mirrorfleet.config.ollama import Release
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
-from mirrorfleet.runtime.cache import cached
 from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.download import download
 from mirrorfleet.runtime.facts import Exists
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import ROOT
@@ -23,8 +21,6 @@ from mirrorfleet.runtime.upload import upload
 
 RELEASES = f"{ROOT}/ollama/releases"
 FILES = Path(__file__).parent / "files"
-SILENCE = 60
-"""Seconds without a byte after which a download counts as broken."""
 
 
 def directory(plan: OllamaPlan, release: Release) -> str:
@@ -79,22 +75,8 @@ def _fetch(plan: HostPlan, ollama: OllamaPlan, archive: Release) -> Path | None:
 
 
 def _download(plan: OllamaPlan, release: Release) -> Path:
-    url, version = _url(plan, release), plan.version
-
-    def make(path: Path) -> None:
-        logger.info(f"--> Downloading Ollama {version}, once")
-        try:
-            from urllib.request import urlopen  # a library of HTTP, for downloads only
-
-            with urlopen(url, timeout=SILENCE) as answer, path.open("wb") as file:
-                shutil.copyfileobj(answer, file, 1024**2)
-        except OSError as error:
-            raise DeployError(
-                f"Ollama {version} cannot be downloaded from {url}: {error}"
-            ) from None
-        _verified(path, release)
-
-    return cached(f"ollama/{version}-{release.sha256[:16]}.tar.zst", make)
+    name = f"ollama/{plan.version}-{release.sha256[:16]}.tar.zst"
+    return download(f"Ollama {plan.version}", _url(plan, release), release.sha256, name)
 
 
 def _url(plan: OllamaPlan, release: Release) -> str:
@@ -111,8 +93,7 @@ def _verified(path: Path, release: Release) -> Path:
         raise DeployError(f"Ollama's release {error}") from None
     if found != release.sha256:
         raise DeployError(
-            f"{release.url or release.file} is not the expected release: its sha256 is "
-            f"{found}, not {release.sha256}."
+            f"{path} is not the expected release: its sha256 is {found}, not {release.sha256}."
         )
     return path
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan, RedisPlan
 from mirrorfleet.roles.redis import render
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Package
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.problems import error
 from mirrorfleet.runtime.role import Step
 from mirrorfleet.runtime.secrets import reveal
 from mirrorfleet.runtime.service import Installed, Service
@@ -16,6 +18,10 @@ from mirrorfleet.runtime.service_role import ServiceRole
 from mirrorfleet.runtime.shell import call
 
 PACKAGE = "redis-server"
+
+TOO_OLD = {("debian", "11"): "6.0", ("ubuntu", "22.04"): "6.0"}
+"""Systems whose Redis is older than 6.2: it knows no rights on channels, and its process title
+would overwrite the environment, which names the generation."""
 
 
 class Redis(ServiceRole[RedisPlan]):
@@ -36,6 +42,15 @@ class Redis(ServiceRole[RedisPlan]):
 
     def render(self, instance: RedisPlan, observed: Observation) -> Service:
         return render.service(instance, reveal(instance.password))
+
+    def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
+        system, release = observed.machine.system, observed.machine.release
+        if plan.redis and (old := TOO_OLD.get((system, release))):
+            yield error(
+                f"Redis of {system} {release} is {old}; the minimum is 6.2.",
+                "Set another host in gateway.redis.install, or use an existing Redis.",
+            )
+        yield from super().problems(plan, observed)
 
     def steps(self, plan: HostPlan) -> Sequence[Step]:
         return (

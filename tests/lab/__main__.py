@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from . import keys, lab, machine
+from . import keys, lab, machine, releases
 from .hosts import BY_NAME, FLEET, MOST_EXTRAS
 from .terminal import LabError, log
 
@@ -37,7 +37,9 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.job == "status":
         return 0 if lab.status() else 1
     if chosen.job == "up":
-        lab.up(chosen.extras, chosen.purpose)
+        lab.up(
+            chosen.extras, chosen.purpose, releases.parse(chosen.debian) if chosen.debian else None
+        )
     else:
         lab.down(chosen.keep, chosen.purpose)
     return 0
@@ -59,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     jobs = parser.add_subparsers(dest="job", required=True)
     up = jobs.add_parser("up", help="boot the stopped hosts and wait for their sshd")
     up.add_argument("extras", nargs="?", type=_extras, default=0, metavar="N")
+    up.add_argument(
+        "--debian",
+        default=os.environ.get("MIRRORFLEET_LAB_DEBIAN", ""),
+        metavar="RELEASE",
+        help=f"Debian of new hosts, such as 13, or 13,gpu=12 (default: {releases.DEFAULT}; the "
+        "variable MIRRORFLEET_LAB_DEBIAN has the same effect)",
+    )
     down = jobs.add_parser("down", help="stop all hosts and remove them")
     down.add_argument("--keep", action="store_true", help="keep the hosts' disks for the next up")
     for job in (up, down):

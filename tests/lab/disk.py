@@ -27,6 +27,11 @@ def exists(host: Host) -> bool:
     return (directory(host) / "base").is_dir()
 
 
+def release(host: Host) -> str:
+    """Return the release of Debian on the host's disk, which exists."""
+    return (directory(host) / "base").readlink().name.split("-")[1]
+
+
 def in_use() -> set[Path]:
     """Return the base images that disks use."""
     return {link.readlink() for link in paths.HOSTS.glob("*/base")}

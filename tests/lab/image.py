@@ -1,4 +1,4 @@
-"""The root filesystem that all hosts start from: a minimal Debian, built once and kept.
+"""The root filesystem that hosts start from: a minimal Debian of a release, built once and kept.
 
 It has what a hosting provider installs: systemd, sshd, and an operator with sudo. The deploys
 install everything else that production hosts need, Python included.
@@ -15,6 +15,9 @@ from . import machine_settings, paths, removal
 from .files import File, place
 from .hosts import OPERATOR
 from .terminal import CannotRun, LabError, Step, step
+
+SUITES = {"12": "bookworm", "13": "trixie"}
+"""The releases of Debian that hosts can have, by their number."""
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -65,6 +68,7 @@ systemctl enable --quiet systemd-networkd.service
 class Recipe:
     """The inputs of an image; the same recipe gives the same image."""
 
+    suite: str
     packages: tuple[str, ...]
     sources: tuple[str, ...]
     apt_options: dict[str, str]
@@ -78,34 +82,37 @@ class Recipe:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
 
 
-def recipe() -> Recipe:
-    """Return the recipe for this machine."""
+def recipe(release: str) -> Recipe:
+    """Return the recipe for a release of Debian on this machine."""
+    suite = SUITES[release]
     certificates = machine_settings.certificates()
     return Recipe(
+        suite=suite,
         packages=_PACKAGES,
-        sources=machine_settings.apt_sources(),
+        sources=machine_settings.apt_sources(suite),
         apt_options=machine_settings.apt_options(),
         certificates=certificates,
         files=_files(certificates),
     )
 
 
-def base(in_use: Collection[Path]) -> Path:
-    """Return the root directory of the base image, and build the image if it does not exist.
+def base(release: str, in_use: Collection[Path]) -> Path:
+    """Return the root directory of a release's base image. Build the image if it does not exist.
 
-    Remove images of other recipes, except those that disks use (`in_use`).
+    Remove the images of its other recipes, except those that disks use (`in_use`).
     """
-    chosen = recipe()
-    root = paths.cache() / f"base-{chosen.digest}"
+    chosen = recipe(release)
+    root = paths.cache() / f"base-{release}-{chosen.digest}"
     if root.is_dir():
         return root
     paths.cache().mkdir(parents=True, exist_ok=True)
     paths.cache().chmod(0o700)
     sweep()
+    others = tuple(f"base-{other}-" for other in SUITES if other != release)
     for old in paths.cache().glob("base-*"):
-        if old not in in_use:
+        if old not in in_use and not old.name.startswith(others):
             removal.remove(old)
-    with step("base image") as current:
+    with step(f"base image of Debian {release}") as current:
         _build(chosen, root, current)
     return root
 
@@ -145,7 +152,7 @@ def _mmdebstrap(recipe: Recipe, draft: Path, scratch: Path, current: Step) -> No
         "--format=directory",
     ]
     command += [f"--include={','.join(recipe.packages)}", f"--keyring={KEYRING}", *options]
-    command += [machine_settings.SUITE, str(draft), *recipe.sources]
+    command += [recipe.suite, str(draft), *recipe.sources]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(scratch)}
     errors: list[str] = []
     with subprocess.Popen(

@@ -7,15 +7,19 @@ from pathlib import Path
 
 from . import cgroups, disk, image, keys, lock, login, machine, network, nspawn, paths, removal
 from .hosts import BY_NAME, EXTRAS, FLEET, Host
+from .releases import Releases
 from .terminal import LabError, Step, log, step
 
 # Hosts handled at a time: more only makes each of them slower.
 _AT_ONCE = 8
 
 
-def up(extras: int, purpose: str) -> None:
+def up(extras: int, purpose: str, debian: Releases | None) -> None:
     """Boot the fleet's hosts and a number of extra ones, and wait until all of them answer.
     Running hosts are left alone; stopped ones boot from their own disks.
+
+    With `debian`, raise ``LabError`` for a host whose disk has another release. Without it, such
+    hosts keep theirs, and new ones get the default.
 
     With a purpose, mark the lab with it. Raise ``LabError`` for a lab without that mark.
     """
@@ -27,13 +31,15 @@ def up(extras: int, purpose: str) -> None:
     machine.require_rights()
     cgroups.enter()
     authorized = keys.identity()
-    base = image.base(disk.in_use())
+    releases = _releases(hosts, debian)
+    images = {each: image.base(each, disk.in_use()) for each in sorted({*releases.values()})}
+    bases = {host: images[release] for host, release in releases.items()}
     with step("network"):
         network.up(len(hosts))
     stopped = [host for host in hosts if not nspawn.running(host)]
     if stopped:
         with step(f"disks for {_count(stopped)}"):
-            _on_each(stopped, lambda host: _prepare(host, base, authorized))
+            _on_each(stopped, lambda host: _prepare(host, bases.get(host), authorized))
     keys.write_access({h: disk.public_key(h) for h in BY_NAME.values() if disk.exists(h)})
     with step(f"{_count(hosts)} up") as current:
         for host in stopped:
@@ -88,8 +94,21 @@ def _has_other_purpose(purpose: str) -> bool:
     return marked != purpose and any(map(disk.exists, BY_NAME.values()))
 
 
-def _prepare(host: Host, base: Path, authorized: str) -> None:
-    if not disk.exists(host):
+def _releases(hosts: Collection[Host], debian: Releases | None) -> dict[Host, str]:
+    """Return the release of each host that needs a new disk."""
+    if debian:
+        for host in filter(disk.exists, hosts):
+            if disk.release(host) != debian.of(host):
+                raise LabError(
+                    f"{host.name} has Debian {disk.release(host)}, not {debian.of(host)}: remove "
+                    "the lab first: bin/lab down"
+                )
+    chosen = debian or Releases()
+    return {host: chosen.of(host) for host in hosts if not disk.exists(host)}
+
+
+def _prepare(host: Host, base: Path | None, authorized: str) -> None:
+    if base:
         disk.clone(host, base)
     disk.refresh(host, authorized)
 

@@ -18,8 +18,6 @@ from urllib.parse import urlsplit
 from . import paths
 from .terminal import CannotRun
 
-SUITE = "bookworm"
-
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _TRUSTED = Path("/etc/ssl/certs")
 
@@ -48,16 +46,16 @@ def resolvers() -> tuple[str, ...]:
     )
 
 
-def apt_sources() -> tuple[str, ...]:
-    """Return lines of sources.list for SUITE with this machine's mirror, whatever its release of
-    Debian; empty without a mirror: then mmdebstrap uses its default."""
+def apt_sources(suite: str) -> tuple[str, ...]:
+    """Return lines of sources.list for a suite of Debian with this machine's mirror, whatever its
+    own suite; empty without a mirror: then mmdebstrap uses its default."""
     release = _os_release()
     name = release.get("VERSION_CODENAME", "")
     mirrors = _archives() if release.get("ID") == "debian" else {}
     if name not in mirrors:
         return ()
     suites = {end: mirrors.get(name + end) for end in ("", "-updates", "-security")}
-    return tuple(f"deb {mirror} {SUITE}{end} main" for end, mirror in suites.items() if mirror)
+    return tuple(f"deb {mirror} {suite}{end} main" for end, mirror in suites.items() if mirror)
 
 
 def apt_options() -> dict[str, str]:

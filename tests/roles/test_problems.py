@@ -37,19 +37,19 @@ def test_problems_of_all_hosts_are_reported_together(
     assert problems_of_run(
         dict(plans("lab").hosts),
         {
-            "gpu": {("python", "python3"): ("3.9.2",)},
-            "gw-1": {("python", "python3"): ("3.9.2",)},
+            "gpu": {("python", "python3"): ("3.8.10",)},
+            "gw-1": {("python", "python3"): ("3.8.10",)},
             "gw-2": taken,
             "dev": {("path", "/usr/local/bin/claude"): ()},
         },
     ) == [
-        "gw-1: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or newer.",
+        "gw-1: Python is 3.8.10; the minimum is 3.9. Use Debian 12, Ubuntu 22.04 or newer.",
         "gw-2: port 4000 is in use by nginx.service, but mirrorfleet-litellm.service needs it. "
         "Stop nginx.service, or choose another port.",
     ]
     # Problems that skip only their host are reported together with them.
     assert [" ".join(click.unstyle(line).split()) for line in caplog.messages] == [
-        "[@fake/gpu] skipped: Python is 3.9.2; the minimum is 3.11. Use Debian 12, Ubuntu 24.04 or "
+        "[@fake/gpu] skipped: Python is 3.8.10; the minimum is 3.9. Use Debian 12, Ubuntu 22.04 or "
         "newer.",
         "[@fake/dev] skipped: /usr/local/bin/claude exists, but Mirrorfleet did not create it. "
         "Remove it, then run again.",
@@ -73,8 +73,17 @@ def test_a_gateway_host_without_a_known_python_ends_the_run(plans: Planned) -> N
     [line] = problems_of_run(dict(plans("lab").hosts), {"gw-1": odd})
     assert line == (
         "gw-1: python3 is missing, and no known package of plan9 4 has it. Use Debian 12, "
-        "Ubuntu 24.04 or newer."
+        "Ubuntu 22.04 or newer."
     )
+
+
+@pytest.mark.usefixtures("offline_cache")
+def test_a_redis_that_is_too_old_ends_the_run(plans: Planned) -> None:
+    jammy: Answers = {MACHINE: ("ubuntu", "22.04", "x86_64", "4", "8388608")}
+    assert problems_of_run(dict(plans("redis").hosts), {"state": jammy}) == [
+        "state: Redis of ubuntu 22.04 is 6.0; the minimum is 6.2. Set another host in "
+        "gateway.redis.install, or use an existing Redis."
+    ]
 
 
 @pytest.mark.usefixtures("offline_cache")

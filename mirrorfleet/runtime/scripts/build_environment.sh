@@ -1,12 +1,15 @@
-# Build a Python environment from the archive `upload`: uv, requirements.txt and wheels. The
-# positional parameters are uv's options. A script that completes the environment follows.
+# Build a Python environment from the archive `upload`: uv, requirements.txt and wheels; also
+# python.tar.gz if the host's Python is too old. The positional parameters are uv's options. A script
+# that completes the environment follows.
 #
 # uv builds in the final directory, because an environment cannot be moved. The marker is written
 # last. Bytecode is compiled now: a service cannot write beside its code, and would otherwise compile
 # at every start. A failed build is removed.
 : "${environment?}" "${root?}" "${state?}" "${work?by take_upload.sh}"
 minor=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-[ ! -e "$environment/.complete" ] || [ ! -d "$environment/lib/python$minor" ] || exit 0
+if [ -e "$environment/.complete" ]; then
+    [ ! -d "$environment/lib/python$minor" ] && [ ! -x "$environment/.python/bin/python3" ] || exit 0
+fi
 clean_up() {
     rm -rf "$work"
     [ ! -e "$environment/.complete" ] || return 0
@@ -25,6 +28,15 @@ export UV_CACHE_DIR="$work/cache" UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 [ ! -s /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=1
 umask 022
 rm -rf "$environment"
-"$uv" venv --quiet --python python3 "$environment"
+python=python3
+if [ -e python.tar.gz ]; then
+    # In the environment, so that one is never without the other. Compiled, too; a module that cannot
+    # be compiled is one that nothing imports.
+    mkdir -p "$environment/.python"
+    tar -xzf python.tar.gz --strip-components=1 --no-same-owner -C "$environment/.python"
+    python=$environment/.python/bin/python3
+    "$python" -m compileall -q "$environment/.python/lib" >/dev/null 2>&1 || true
+fi
+"$uv" venv --quiet --allow-existing --python "$python" "$environment"
 "$uv" pip install --quiet --python "$environment/bin/python" "$@" --find-links . \
     --require-hashes --no-deps --compile-bytecode -r requirements.txt

@@ -22,7 +22,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def former(
             *(timestamp(key["expires"]) for key in (entry, holder) if "expires" in key),
         ]
         if min(ends) > now:
-            expires = datetime.fromtimestamp(min(ends), UTC).isoformat(timespec="seconds")
+            ends_at = datetime.fromtimestamp(min(ends), timezone.utc)  # noqa: UP017
+            expires = ends_at.isoformat(timespec="seconds")
             kept.append({**holder, "expires": expires, "sha256": digest})
     return kept
 
