@@ -125,7 +125,8 @@ class Cost:
         self.most = max(self.most, spent)
 
     def __str__(self) -> str:
-        return f"{self.above} above {self.limit:.0f} {self.unit} (the most: {self.most:.2f}{self.file})"
+        most = f"the most: {self.most:.2f}{self.file}"
+        return f"{self.above} above {self.limit:.0f} {self.unit} ({most})"
 
 
 @dataclass
