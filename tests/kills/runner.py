@@ -1,0 +1,124 @@
+"""Kill the commands of a case at many steps, run it again, and compare the host with a clean one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.kills.cases import Case
+from tests.kills.steps import Kill
+from tests.kills.world import Host, Tree, Worlds
+
+@dataclass
+class Result:
+    """What became of the kills of a case. ``failures`` has a text for each host that did not heal."""
+
+    name: str
+    steps: int = 0
+    kills: int = 0
+    seconds: float = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class NotHealed(Exception):
+    """What is wrong with a host after the next run."""
+
+
+def run(case: Case, worlds: Worlds, kills: int, chance: random.Random) -> Result:
+    """Kill the case ``kills`` times."""
+    result, began = Result(case.name), time.monotonic()
+    with worlds.host(keep=True) as host:
+        case.prepare(host)
+    before = host.directory
+    with _started(case, worlds, before) as clean:
+        result.steps = take(case, clean)
+        assert take(case, clean) == 0, f"{case.name}: a second run changes something"
+        desired, state = clean.tree(case.ignored), case.state(clean)
+        with _started(case, worlds, before) as again:
+            take(case, again)
+            also = again.tree(case.ignored, desired)
+        changing = {path for path in desired if also[path] != desired[path]}
+        for kill in moments(kills, result.steps, chance):
+            result.kills += 1
+            with _started(case, worlds, before) as host:
+                try:
+                    _heal(case, host, kill)
+                    _compare(host, case, clean, desired, changing)
+                    if case.state(host) != state:
+                        raise NotHealed(f"{case.state(host)}\ninstead of\n{state}")
+                except NotHealed as error:
+                    result.failures.append(f"{kill}: {error}")
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def moments(kills: int, steps: int, chance: random.Random) -> Iterator[Kill]:
+    """Yield the kills: a tenth cuts standard input, a fifth kills one process, others all.
+
+    These are at every step if there are not more of them, otherwise at steps all over the run.
+    """
+    cuts, ones = kills // 10, kills // 5
+    alls = kills - cuts - ones
+    for number in range(alls):
+        yield Kill(1 + (number * steps // alls + chance.randrange(max(1, steps // alls))) % steps)
+    for _ in range(ones):
+        yield Kill(chance.randint(1, steps), "one")
+    for _ in range(cuts):
+        yield Kill(chance.randrange(2**31), "cut")
+
+
+@contextmanager
+def _started(case: Case, worlds: Worlds, before: Path) -> Iterator[Host]:
+    with worlds.host(before) as host:
+        case.start(host)
+        yield host
+
+
+def take(case: Case, host: Host, kill: Kill | None = None) -> int:
+    """Take the commands of a run, until one fails or is killed; return the number of steps.
+
+    Raises ``NotHealed`` if a command fails without a kill.
+    """
+    steps = 0
+    for command in case.commands(host.observe(case.facts)):
+        at = None
+        if kill:
+            at = kill if kill.kind == "cut" else Kill(kill.step - steps, kill.kind)
+        done = host.run(command, at)
+        steps += done.steps
+        if done.status and kill is None:
+            raise NotHealed(f"status {done.status}: {done.output[-2000:]}")
+        if done.status or done.was_killed:
+            return steps
+    return steps
+
+
+def _heal(case: Case, host: Host, kill: Kill) -> None:
+    """Take a run that is killed, the next one, and one that must have nothing to do."""
+    take(case, host, kill)
+    if left := host.processes():
+        raise NotHealed(f"processes are left: {left}")
+    take(case, host)
+    if take(case, host):
+        raise NotHealed("the run after the next one changes something")
+
+
+def _compare(host: Host, case: Case, clean: Host, desired: Tree, changing: set[str]) -> None:
+    found = host.tree(case.ignored, desired)
+    wanted = {path: desired[path] if path in desired else clean.look(path) for path in found}
+    wrong = [
+        f"{path}: {found[path]}, not {wanted[path]}"
+        for path in found
+        if found[path] != wanted[path]
+        and not (path in changing and _rights(found[path]) == _rights(wanted[path]))
+    ]
+    if wrong:
+        raise NotHealed("; ".join(wrong[:8]))
+
+
+def _rights(description: str) -> list[str]:
+    return description.split()[:2]
