@@ -1,21 +1,32 @@
-"""Kill the commands of a case at many steps, run it again, and compare the host with a clean one."""
+"""Kill the commands of a case at many steps, run it again, and compare with a clean host."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.kills.cases import Case
+from pyinfra.api.command import PyinfraCommand
+
+from mirrorfleet.roles.system.role import System
+from tests.kills.case import Case
 from tests.kills.steps import Kill
-from tests.kills.world import Host, Tree, Worlds
+from tests.kills.world import Failed, Host, Tree, Worlds
+from tests.roles.fleets import good
+
+PLAN = good("scopes").hosts["laptop"]
+"""The plan of a host without services: the step that each host takes needs no more."""
+
+VOLATILE = frozenset({"var/lib/mirrorfleet/applied"})
+"""Files with the time of the last script: only their rights are compared."""
+
 
 @dataclass
 class Result:
-    """What became of the kills of a case. ``failures`` has a text for each host that did not heal."""
+    """What became of the kills of a case: ``failures`` are the hosts that did not heal."""
 
     name: str
     steps: int = 0
@@ -36,12 +47,12 @@ def run(case: Case, worlds: Worlds, kills: int, chance: random.Random) -> Result
     before = host.directory
     with _started(case, worlds, before) as clean:
         result.steps = take(case, clean)
-        assert take(case, clean) == 0, f"{case.name}: a second run changes something"
+        assert heal(case, clean) == 0, f"{case.name}: a second run changes something"
         desired, state = clean.tree(case.ignored), case.state(clean)
         with _started(case, worlds, before) as again:
-            take(case, again)
+            heal(case, again)
             also = again.tree(case.ignored, desired)
-        changing = {path for path in desired if also[path] != desired[path]}
+        changing = VOLATILE | {path for path in desired if also[path] != desired[path]}
         for kill in moments(kills, result.steps, chance):
             result.kills += 1
             with _started(case, worlds, before) as host:
@@ -50,7 +61,7 @@ def run(case: Case, worlds: Worlds, kills: int, chance: random.Random) -> Result
                     _compare(host, case, clean, desired, changing)
                     if case.state(host) != state:
                         raise NotHealed(f"{case.state(host)}\ninstead of\n{state}")
-                except NotHealed as error:
+                except (NotHealed, Failed) as error:
                     result.failures.append(f"{kill}: {error}")
     result.seconds = time.monotonic() - began
     return result
@@ -79,22 +90,39 @@ def _started(case: Case, worlds: Worlds, before: Path) -> Iterator[Host]:
 
 
 def take(case: Case, host: Host, kill: Kill | None = None) -> int:
-    """Take the commands of a run, until one fails or is killed; return the number of steps.
+    """Take the commands of a run, until one is killed; return the number of steps until then.
 
-    Raises ``NotHealed`` if a command fails without a kill.
+    Raises ``Failed`` if a command fails that was not killed.
     """
     steps = 0
-    for command in case.commands(host.observe(case.facts)):
-        at = None
-        if kill:
-            at = kill if kill.kind == "cut" else Kill(kill.step - steps, kill.kind)
+    for command in commands(case, host):
+        at = kill
+        if kill and kill.kind != "cut":
+            at = replace(kill, step=kill.step - steps)
         done = host.run(command, at)
         steps += done.steps
         if done.status and kill is None:
-            raise NotHealed(f"status {done.status}: {done.output[-2000:]}")
+            raise Failed(f"status {done.status}: {done.output[-2000:]}")
         if done.status or done.was_killed:
-            return steps
+            break
     return steps
+
+
+def commands(case: Case, host: Host) -> Iterator[PyinfraCommand]:
+    """Yield the commands of a run: it observes the host, and begins with the step of each run."""
+    observed = host.observe([*System().facts(PLAN), *case.facts])
+    for step in System().apply(PLAN, observed):
+        yield from step.commands(PLAN, observed)
+    yield from case.commands(observed)
+
+
+def heal(case: Case, host: Host) -> int:
+    """Take a run without a kill; return the number of its commands."""
+    taken = 0
+    for command in commands(case, host):
+        host.complete(command)
+        taken += 1
+    return taken
 
 
 def _heal(case: Case, host: Host, kill: Kill) -> None:
@@ -102,12 +130,12 @@ def _heal(case: Case, host: Host, kill: Kill) -> None:
     take(case, host, kill)
     if left := host.processes():
         raise NotHealed(f"processes are left: {left}")
-    take(case, host)
-    if take(case, host):
+    heal(case, host)
+    if heal(case, host):
         raise NotHealed("the run after the next one changes something")
 
 
-def _compare(host: Host, case: Case, clean: Host, desired: Tree, changing: set[str]) -> None:
+def _compare(host: Host, case: Case, clean: Host, desired: Tree, changing: Set[str]) -> None:
     found = host.tree(case.ignored, desired)
     wanted = {path: desired[path] if path in desired else clean.look(path) for path in found}
     wrong = [

@@ -67,7 +67,18 @@ def run(
     inside = ["unshare", "--pid", "--fork", "--kill-child", *apart, *command]
     with output.open("wb") as stdout:
         tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", "-e", f"trace={CALLS}", "-e", "signal=none", *enter, *inside],
+            [
+                "strace",
+                "-f",
+                "-qq",
+                "--seccomp-bpf",
+                "-e",
+                f"trace={CALLS}",
+                "-e",
+                "signal=none",
+                *enter,
+                *inside,
+            ],
             stdin=stdin,
             stdout=stdout,
             stderr=writer,
@@ -79,7 +90,9 @@ def run(
     return Done(status, output.read_text("utf-8", "replace"), steps, was_killed)
 
 
-def _follow(packets: IO[bytes], tracer: subprocess.Popen[bytes], kill: Kill | None) -> tuple[int, bool]:
+def _follow(
+    packets: IO[bytes], tracer: subprocess.Popen[bytes], kill: Kill | None
+) -> tuple[int, bool]:
     steps, first, was_killed = 0, 0, False
     while packet := packets.read(4096):
         if was_killed:

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,12 +26,33 @@ HERE = Path(__file__).parent
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "USER": "root", "LOGNAME": "root"}
 
-EMPTY = ("tmp", "var/tmp", "home", "root", "run", "srv", "opt", "var/lib/mirrorfleet")
-EMPTY += ("etc/systemd/system", "etc/claude-code")
+APART = ("--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child")
+"""The namespaces of a host; its processes end with the first one."""
+
+CLEAN = ["env", "-i", *(f"{name}={value}" for name, value in ENVIRONMENT.items())]
+
+
+class Failed(Exception):
+    """A command failed that nothing has killed."""
+
+
+EMPTY = (
+    *("tmp", "var/tmp", "home", "root", "run", "srv", "opt", "var/lib/mirrorfleet"),
+    *("etc/systemd/system", "etc/claude-code"),
+)
 """Directories of this machine that the host does not have: its own ones are empty."""
 
 Tree = Mapping[str, str]
 """The files of a host that differ from this machine's: path to kind, mode, owner and content."""
+
+
+def apart() -> None:
+    """Continue in a mount namespace of this program: its mounts end with it. Needs root."""
+    if os.environ.get("MIRRORFLEET_APART") == str(os.getpid()):
+        return
+    os.environ["MIRRORFLEET_APART"] = str(os.getpid())
+    words = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "tests.kills"]
+    os.execvp(words[0], [*words, *sys.argv[1:]])
 
 
 class Worlds:
@@ -49,6 +71,19 @@ class Worlds:
         for name in ("etc", "var", "var/lib", "etc/systemd"):
             shutil.copystat(f"/{name}", self.base / "upper" / name)
 
+    @classmethod
+    @contextmanager
+    def mounted(cls) -> Iterator[Worlds]:
+        """Create hosts in a new tmpfs."""
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", directory], check=True
+            )
+            try:
+                yield cls(Path(directory))
+            finally:
+                subprocess.run(["umount", "--lazy", directory], check=True)
+
     def new(self) -> Path:
         """Create the directory of a host."""
         directory = self.directory / str(next(self.numbers))
@@ -63,8 +98,7 @@ class Worlds:
         directory = self.new()
         lower = ":".join([*(str(each / "upper") for each in (*below, self.base)), "/"])
         process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
-            + ["sh", str(HERE / "world.sh"), str(directory), lower],
+            ["unshare", *APART, "sh", str(HERE / "world.sh"), str(directory), lower],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,
@@ -110,16 +144,30 @@ class Host:
         return parse(facts, self.call("sh", "-s", stdin=script(facts)).splitlines())
 
     def run(self, command: PyinfraCommand, kill: Kill | None = None) -> Done:
-        """Run a command of an operation as root, and kill it at a step."""
+        """Run a command of an operation as root, step by step, and kill it at a step."""
         with tempfile.TemporaryFile() as stdin:
             words = _prepare(command, stdin)
             size = stdin.tell()
             if kill and kill.kind == "cut":
                 stdin.truncate(kill.step % max(size, 1))
             stdin.seek(0)
-            variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-            inside = ["env", "-i", *variables, *words]
-            return run(self.enter, inside, stdin, kill, self.directory)
+            return run([*self.enter, *CLEAN], words, stdin, kill, self.directory)
+
+    def complete(self, command: PyinfraCommand) -> None:
+        """Run a command of an operation as root. Raises ``Failed`` if it fails."""
+        with tempfile.TemporaryFile() as stdin:
+            words = _prepare(command, stdin)
+            stdin.seek(0)
+            done = subprocess.run(
+                [*self.enter, "--pid", *CLEAN, *words],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            output = done.stdout.decode("utf-8", "replace")
+            raise Failed(f"status {done.returncode}: {output[-2000:]}")
 
     def processes(self) -> list[str]:
         """Return the commands of all processes of the host, but for the one that waits."""
