@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mirrorfleet.config.addresses import is_ip, is_loopback
@@ -17,10 +18,12 @@ from mirrorfleet.runtime.problems import error, skipping
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import has_shared_services
-from mirrorfleet.runtime.upload import OPEN
+from mirrorfleet.runtime.shell import shell
 
 SYSTEMD, APT = "/run/systemd/system", "/usr/bin/apt-get"
 """Paths that exist if systemd is process 1, and if apt installs packages."""
+
+SWEEP = Path(__file__).parent / "files" / "sweep.sh"
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -55,9 +58,9 @@ class System(Role):
 
 
 def sweep(plan: HostPlan, observed: Observation) -> Commands:
-    """Remove the files of killed runs: each script does it when it begins, and uploads do."""
+    """Remove the files of killed runs."""
     if observed[Leftovers(STATE)]:
-        yield script(OPEN)
+        yield script(shell(SWEEP))
 
 
 def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:

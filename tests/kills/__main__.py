@@ -7,10 +7,13 @@ import os
 import random
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.kills.cases import cases
-from tests.kills.runner import Result, run
+from tests.kills import booted, runner
+from tests.kills.cases import cases, lab_gateway, services
+from tests.kills.runner import Result
 from tests.kills.world import Worlds, apart
 
 SHOWN = 5
@@ -23,13 +26,23 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch, Worlds.mounted() as worlds:
         os.environ["XDG_CACHE_HOME"] = str(Path.home() / ".cache")
         results = []
-        for case in cases(Path(scratch) / "fleet"):
-            if all(word in case.name for word in chosen.words):
-                results.append(run(case, worlds, chosen.kills, random.Random(chosen.seed)))
+        for name, kill in killed(Path(scratch) / "fleet", worlds):
+            if all(word in name for word in chosen.words):
+                results.append(kill(chosen.kills, random.Random(chosen.seed)))
                 print(row(results[-1]), flush=True)
     failed = sum(len(result.failures) for result in results)
     print(f"{sum(result.kills for result in results)} kills, {failed} not healed")
     return 1 if failed else 0
+
+
+def killed(
+    directory: Path, worlds: Worlds
+) -> Iterator[tuple[str, Callable[[int, random.Random], Result]]]:
+    """Yield each name with a function that kills so many times."""
+    for case in cases(directory):
+        yield case.name, partial(runner.run, case, worlds)
+    for name, ways in services.ways(lab_gateway(directory)):
+        yield name, partial(booted.run, name, ways, worlds)
 
 
 def row(result: Result) -> str:

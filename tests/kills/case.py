@@ -19,7 +19,8 @@ class Case:
 
     A run reads ``facts`` and takes ``commands``. ``prepare`` makes the state before it. ``start``
     starts on each host what the run talks to, and ``state`` returns what it has, beside files.
-    Paths of ``ignored`` are not compared: relative to the root.
+    Paths of ``ignored`` are not compared: relative to the root. A run of a case that ``fails`` must
+    fail, and leave the state before it.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Case:
     start: Callable[[Host], object] = lambda host: None
     state: Callable[[Host], str] = lambda host: ""
     ignored: Sequence[str] = field(default=())
+    fails: bool = False

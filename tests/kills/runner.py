@@ -101,7 +101,7 @@ def take(case: Case, host: Host, kill: Kill | None = None) -> int:
             at = replace(kill, step=kill.step - steps)
         done = host.run(command, at)
         steps += done.steps
-        if done.status and kill is None:
+        if done.status and kill is None and not case.fails:
             raise Failed(f"status {done.status}: {done.output[-2000:]}")
         if done.status or done.was_killed:
             break
@@ -119,9 +119,16 @@ def commands(case: Case, host: Host) -> Iterator[PyinfraCommand]:
 def heal(case: Case, host: Host) -> int:
     """Take a run without a kill; return the number of its commands."""
     taken = 0
-    for command in commands(case, host):
-        host.complete(command)
-        taken += 1
+    try:
+        for command in commands(case, host):
+            host.complete(command)
+            taken += 1
+    except Failed:
+        if not case.fails:
+            raise
+        return 0
+    if case.fails:
+        raise NotHealed("a run must fail, and has succeeded")
     return taken
 
 
@@ -137,16 +144,20 @@ def _heal(case: Case, host: Host, kill: Kill) -> None:
 
 def _compare(host: Host, case: Case, clean: Host, desired: Tree, changing: Set[str]) -> None:
     found = host.tree(case.ignored, desired)
-    wanted = {path: desired[path] if path in desired else clean.look(path) for path in found}
-    wrong = [
-        f"{path}: {found[path]}, not {wanted[path]}"
-        for path in found
-        if found[path] != wanted[path]
-        and not (path in changing and _rights(found[path]) == _rights(wanted[path]))
-    ]
-    if wrong:
-        raise NotHealed("; ".join(wrong[:8]))
+    full = {path: desired[path] if path in desired else clean.look(path) for path in found}
+    if differences := wrong(full, found, changing):
+        raise NotHealed(differences)
 
 
-def _rights(description: str) -> list[str]:
-    return description.split()[:2]
+def wrong(desired: Tree, found: Tree, changing: Set[str] = VOLATILE) -> str:
+    """Return the files that differ, "" for none. Of ``changing`` files, the rights are compared."""
+    return "; ".join(
+        f"{path}: {found.get(path, 'missing')}, not {desired.get(path, 'missing')}"
+        for path in sorted({*desired, *found})
+        if found.get(path) != desired.get(path)
+        and not (path in changing and _rights(found.get(path)) == _rights(desired.get(path)))
+    )[:2000]
+
+
+def _rights(description: str | None) -> list[str]:
+    return (description or "missing").split()[:2]

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,10 @@ CALLS = (
     "utimensat,?setxattr,?lsetxattr,?fsetxattr,execve"
 )
 
+STRACE = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={CALLS}", "-e", "signal=none")
+
 _ENTRY = re.compile(r"^(?:\[pid +(\d+)\] )?(\w+)\(")
-_READS = re.compile(r"O_(?:CREAT|WRONLY|RDWR|TRUNC|TMPFILE)")
+_WRITES = re.compile(r"O_(?:CREAT|WRONLY|RDWR|TRUNC|TMPFILE)")
 
 Kind = Literal["all", "one", "cut"]
 
@@ -54,63 +56,55 @@ class Done:
 def run(
     enter: Sequence[str], command: Sequence[str], stdin: IO[bytes], kill: Kill | None, scratch: Path
 ) -> Done:
-    """Run a command in the namespaces that ``enter`` enters, and kill it at a step.
-
-    The command gets a process namespace of its own: the kernel kills all its processes together
-    with the first one.
-    """
+    """Run a command in the namespaces that ``enter`` enters, and kill it at a step."""
     reader, writer = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # a write is a packet
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # one packet at a time
     output = scratch / "output"
     # strace prints to its standard error; the program gets another one.
     apart = ["sh", "-c", 'exec "$@" 2>&1', "sh"]
-    inside = ["unshare", "--pid", "--fork", "--kill-child", *apart, *command]
     with output.open("wb") as stdout:
         tracer = subprocess.Popen(
-            [
-                "strace",
-                "-f",
-                "-qq",
-                "--seccomp-bpf",
-                "-e",
-                f"trace={CALLS}",
-                "-e",
-                "signal=none",
-                *enter,
-                *inside,
-            ],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=writer,
+            [*STRACE, *enter, *apart, *command], stdin=stdin, stdout=stdout, stderr=writer
         )
     os.close(writer)
     with os.fdopen(reader, "rb", 0) as packets:
-        steps, was_killed = _follow(packets, tracer, kill)
+        steps, was_killed = _follow(packets, tracer.pid, kill)
     status = tracer.wait()
     return Done(status, output.read_text("utf-8", "replace"), steps, was_killed)
 
 
-def _follow(
-    packets: IO[bytes], tracer: subprocess.Popen[bytes], kill: Kill | None
-) -> tuple[int, bool]:
-    steps, first, was_killed = 0, 0, False
+def _follow(packets: IO[bytes], tracer: int, kill: Kill | None) -> tuple[int, bool]:
+    steps, was_killed = 0, False
     while packet := packets.read(4096):
         if was_killed:
             continue
         for line in packet.decode("utf-8", "replace").splitlines():
             entry = _ENTRY.match(line)
-            if not entry or (entry[2] in ("openat", "open") and not _READS.search(line)):
+            if not entry or (entry[2] in ("openat", "open") and not _WRITES.search(line)):
                 continue
-            if not first:
-                first = int(_child(tracer.pid))
             steps += 1
             if kill and kill.kind != "cut" and steps == kill.step:
                 was_killed = True
-                target = first if kill.kind == "all" else int(entry[1] or first)
-                with suppress(ProcessLookupError):
-                    os.kill(target, signal.SIGKILL)
+                if kill.kind == "one" and entry[1]:
+                    _kill([int(entry[1])])
+                else:
+                    # Nobody reads, so no process gets beyond its next call: twice finds all.
+                    _kill(_traced(tracer))
+                    _kill(_traced(tracer))
     return steps, was_killed
 
 
-def _child(pid: int) -> str:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+def _traced(tracer: int) -> list[int]:
+    """Return the processes that a tracer traces."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            if f"\nTracerPid:\t{tracer}\n" in path.read_text():
+                found.append(int(path.parent.name))
+    return found
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

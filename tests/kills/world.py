@@ -123,12 +123,12 @@ class Host:
         self.directory, self.pid = directory, pid
         self.root = Path(f"/proc/{pid}/root")
         self.enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--ipc", "--uts"]
-        self.enter += ["--root", "--wd=/"]
+        self.enter += ["--pid", "--root", "--wdns=/"]
 
     def call(self, *command: str, stdin: str = "") -> str:
         """Run a command and return its output; it must succeed."""
         done = subprocess.run(
-            [*self.enter, "--pid", *command],
+            [*self.enter, *command],
             input=stdin.encode(),
             capture_output=True,
             env=ENVIRONMENT,
@@ -159,7 +159,7 @@ class Host:
             words = _prepare(command, stdin)
             stdin.seek(0)
             done = subprocess.run(
-                [*self.enter, "--pid", *CLEAN, *words],
+                [*self.enter, *CLEAN, *words],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
