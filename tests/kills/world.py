@@ -122,7 +122,15 @@ class Host:
     def __init__(self, directory: Path, pid: int) -> None:
         self.directory, self.pid = directory, pid
         self.root = Path(f"/proc/{pid}/root")
-        self.enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--ipc", "--uts"]
+        self.enter = [
+            "nsenter",
+            f"--target={pid}",
+            "--mount",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--cgroup",
+        ]
         self.enter += ["--pid", "--root", "--wdns=/"]
 
     def call(self, *command: str, stdin: str = "") -> str:

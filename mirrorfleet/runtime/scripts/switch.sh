@@ -22,6 +22,7 @@ fi
 work=$state/work
 mkdir -m 700 "$work"
 outcomes=$PWD/asked output=$work/output
+: >"$output"
 trap 'rm -rf "$outcomes" "$work" "$draining"; tidy' EXIT
 
 # A running script of a killed controller may have rolled back meanwhile.
