@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import click
 import yaml
 
+from mirrorfleet.data import load_typed
+
 VARIABLE = "MIRRORFLEET_FILE"
 FOLDERS = (Path(), Path("inventories"))
 SUFFIXES = (".yml", ".yaml")
@@ -136,8 +138,8 @@ def _included(path: Path, text: str) -> Iterator[Path]:
     if not (match := _INCLUDE.search(text)):
         return
     try:
-        names: Any = yaml.safe_load(match[0])["include"]
-    except (yaml.YAMLError, ValueError):
+        names: Any = load_typed(match[0])["include"]
+    except yaml.YAMLError:
         return
     for name in names if isinstance(names, list) else [names]:
         if isinstance(name, str) and "\0" not in name:

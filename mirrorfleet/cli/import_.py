@@ -11,6 +11,7 @@ import click
 import yaml
 
 from mirrorfleet.cli.command import Command
+from mirrorfleet.data import load_typed
 
 
 class Answer(click.ParamType[tuple[str, Any]]):
@@ -23,8 +24,8 @@ class Answer(click.ParamType[tuple[str, Any]]):
     ) -> tuple[str, Any]:
         key, equals, text = str(value).partition("=")
         try:
-            return key.strip(), yaml.safe_load(text) if equals and key.strip() else self.fail("")
-        except (yaml.YAMLError, ValueError, click.BadParameter):
+            return key.strip(), load_typed(text) if equals and key.strip() else self.fail("")
+        except (yaml.YAMLError, click.BadParameter):
             example = "hosts.gateway.address=10.0.2.11"
             self.fail(f"a key and its value are needed, as in `--set {example}`", param, ctx)
 

@@ -21,6 +21,7 @@ import yaml
 
 from mirrorfleet.config import reading
 from mirrorfleet.config.problems import did_you_mean
+from mirrorfleet.data import load_typed
 
 INSTRUCTIONS, SERVERS, MANIFEST = "CLAUDE.md", ".mcp.json", ".claude-plugin/marketplace.json"
 
@@ -288,5 +289,5 @@ class _Reader:
 def _head(text: str) -> Mapping[str, Any]:
     """Return the YAML between the first two lines of dashes."""
     parts = text.split("---\n", 2)
-    found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+    found = load_typed(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
     return found if isinstance(found, dict) else {}

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from mirrorfleet.data import load_typed
+
 
 def flow(value: Any) -> str:
     """Return a value as YAML on one line, as people write it: ``{hosts: [a], port: 80}``."""
@@ -30,6 +32,6 @@ def _is_plain(text: str) -> bool:
 def as_yaml(text: str) -> Any:
     """Return what a text means as a YAML document; ``None`` if it is not valid."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, IndexError):  # PyYAML has an IndexError for `!!float ""`
+        return load_typed(text)
+    except yaml.YAMLError:
         return None

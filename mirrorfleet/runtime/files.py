@@ -16,6 +16,7 @@ from mirrorfleet.runtime.commands import Commands, begin, script
 from mirrorfleet.runtime.facts import File
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
 from mirrorfleet.runtime.facts.homes import HomeFileState as Found
+from mirrorfleet.runtime.facts.homes import HomeLeftovers
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.payload import UNPACK, Member, pack
 from mirrorfleet.runtime.shell import call, shell
@@ -69,6 +70,13 @@ class HomeLink:
         if self.target is None:
             return ["remove_link", self.path, self.present]
         return ["place_link", self.target, self.path, self.present]
+
+
+def leftovers(observed: Observation) -> list[HomeLeftovers]:
+    """Return the files in homes beside which a killed run left others."""
+    return [
+        fact for fact, found in observed.values.items() if isinstance(fact, HomeLeftovers) and found
+    ]
 
 
 def outdated(files: Sequence[HomeFile], observed: Observation) -> list[HomeFile]:
@@ -163,6 +171,8 @@ def write(
         calls.setdefault(link.user, []).append(shlex.join(link.words))
     for user in {link.user for link in links}:
         calls[user].append("links_done")
+    for left in leftovers(observed):
+        calls.setdefault(left.user, []).append(shlex.join(["sweep", left.path]))
     if not calls:
         return
     before = ""

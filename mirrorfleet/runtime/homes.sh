@@ -6,7 +6,6 @@
 # time and its output are limited. A failure in one home does not affect others, and is reported as a
 # line: `changed`, `skipped` or `kept`, the user, the reason.
 stage=/var/lib/mirrorfleet/stage
-rm -rf "$stage" # of a killed run; it may have a key
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 711 "$stage"
 (cd "$stage" && unpack)
@@ -38,6 +37,12 @@ swap() {
         my \$call = \$Config{archname} =~ /^x86_64/ ? 316 : \$Config{archname} =~ /^aarch64/ ? 276 : 0;
         exit(\$call && syscall(\$call, -100, \$ARGV[0], -100, \$ARGV[1], 2) == 0 ? 0 : 1);
     " "$new" "$to" 2>/dev/null
+}
+# Remove the files that a killed run left beside a file.
+sweep() {
+    to=$1
+    [ ! -h "$to" ] || to=$(readlink -f "$to")
+    rm -f "$to".mirrorfleet.*
 }
 place() {
     reach "$2"

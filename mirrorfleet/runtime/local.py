@@ -61,7 +61,7 @@ class ThisMachine(LocalConnector):
         timeout, stdin = arguments.pop("_timeout", None), arguments.pop("_stdin", None)
         accepted = arguments.pop("_success_exit_codes", None) or [0]
         unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
-        process = _start(unix_command.get_raw_value())
+        process = start(unix_command.get_raw_value())
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise OSError("the command has no pipes")
         # Beside the reading: a command that prints much before it reads would wait for ever.
@@ -150,7 +150,7 @@ def _runs(*command: str, quiet: bool = True) -> bool:
         return False
 
 
-def _start(command: str) -> subprocess.Popen[bytes]:
+def start(command: str) -> subprocess.Popen[bytes]:
     """Start a command as SSH would: in the home directory, without the caller's variables.
 
     In a process group of its own, so that the terminal sends Ctrl-C to this program only: a

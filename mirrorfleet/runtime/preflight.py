@@ -12,7 +12,16 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from mirrorfleet.config.problems import Problem, lines
-from mirrorfleet.runtime import change_summary, intermittent, nodes, report, run, skipped
+from mirrorfleet.runtime import (
+    change_summary,
+    exclusive,
+    intermittent,
+    nodes,
+    pyinfra_command,
+    report,
+    run,
+    skipped,
+)
 from mirrorfleet.runtime.facts import Fact
 from mirrorfleet.runtime.observe import NoAnswer, observe
 from mirrorfleet.runtime.problems import error, skip, with_host
@@ -53,16 +62,27 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
     state.fail_hosts(set(silent))  # type: ignore[no-untyped-call]
     if problems := _on_all(state, _fetch, roles):
         return problems
-    _announce(state, roles)
+    changes = {host: _changes(host, roles) for host in run.active(state)}
+    if not pyinfra_command.is_dry():
+        again = exclusive.take(state, [host for host, found in changes.items() if found])
+        # Another run has changed these hosts since they were read.
+        for step in (_read, _fetch):
+            if problems := _on_all(state, step, roles, again):
+                return problems
+        changes.update({host: _changes(host, roles) for host in again})
+    _announce(state, roles, changes)
     return []
 
 
 def _on_all(
-    state: State, step: Callable[[Host, Sequence[Role]], list[Problem]], roles: Sequence[Role]
+    state: State,
+    step: Callable[[Host, Sequence[Role]], list[Problem]],
+    roles: Sequence[Role],
+    hosts: Sequence[Host] | None = None,
 ) -> list[Problem]:
     """Take a step on all hosts, skip parts of hosts as needed, and return the errors."""
     # In pyinfra's pool, which limits the number of parallel hosts.
-    hosts = run.active(state)
+    hosts = run.active(state) if hosts is None else hosts
     jobs = {host: state.fact_pool.spawn(step, host, roles) for host in hosts}
     gevent.joinall(list(jobs.values()), raise_error=True)
     errors, warnings = [], []
@@ -124,10 +144,10 @@ def _fetch(host: Host, roles: Sequence[Role]) -> list[Problem]:
     return []
 
 
-def _announce(state: State, roles: Sequence[Role]) -> None:
+def _announce(
+    state: State, roles: Sequence[Role], changes: Mapping[Host, list[tuple[str, Change]]]
+) -> None:
     """Print what the run will change. For ``--diff``, read the changed files first."""
-    hosts = run.active(state)
-    changes = {host: _changes(host, roles) for host in hosts}
     run.current().changes = {host.name: found for host, found in changes.items()}
     logger.info("--> What will be changed:")
     if state.config.DIFF:
@@ -137,7 +157,7 @@ def _announce(state: State, roles: Sequence[Role]) -> None:
     else:
         for line in change_summary.lines(run.current().changes):
             logger.info("%s", line)
-    for host in hosts:
+    for host in changes:
         plan, observed = run.plan_of(host), run.current().observed[host]
         for role in roles:
             for notice in role.notices(plan, observed):

@@ -51,6 +51,11 @@ def connects_to_none(known: Sequence[str]) -> bool:
     return any(not any(fnmatch(name, word) for name in known) for word in words)
 
 
+def is_dry() -> bool:
+    """Return whether this run shows its changes only."""
+    return bool(_options().get("dry"))
+
+
 def _options() -> Mapping[str, Any]:
     """Return the options of pyinfra's command, if it runs."""
     context = click.get_current_context(silent=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorfleet.runtime.facts import Fact, Lines, User, pairs
-from mirrorfleet.runtime.facts.homes import SHELL, HomeFile
+from mirrorfleet.runtime.facts.homes import SHELL, HomeFile, HomeLeftovers
 
 FACTS = (SHELL, Path(__file__).parent / "files" / "facts.sh")
 
@@ -87,7 +87,7 @@ class Assignments(Fact[frozenset[tuple[str, str]]]):
 
     function = "assignments"
     shell = FACTS
-    implies = (User, HomeFile, Entries)
+    implies = (User, HomeFile, HomeLeftovers, Entries)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -105,8 +105,8 @@ def home_facts(user: str, directory: str) -> Iterable[Fact[Any]]:
     """Yield the facts about a user's settings in a directory; facts.sh lists the same."""
     state = ".claude.json" if directory == ".claude" else f"{directory}/.claude.json"
     yield User(user)
-    yield HomeFile(user, f"{directory}/settings.json")
-    yield HomeFile(user, state)
-    yield HomeFile(user, f"{directory}/mirrorfleet-key")
-    yield HomeFile(user, f"{directory}/mirrorfleet-receipt.json")
+    names = ("settings.json", "mirrorfleet-key", "mirrorfleet-receipt.json")
+    for path in (state, *(f"{directory}/{name}" for name in names)):
+        yield HomeFile(user, path)
+        yield HomeLeftovers(user, path)
     yield Entries(user, directory)

@@ -21,7 +21,7 @@ from mirrorfleet.roles.claude.settings_backup import (
 )
 from mirrorfleet.runtime.facts import User
 from mirrorfleet.runtime.facts.homes import HomeFile as HomeFact
-from mirrorfleet.runtime.files import HomeFile, outdated
+from mirrorfleet.runtime.files import HomeFile, leftovers, outdated
 from mirrorfleet.runtime.observe import Observation, once
 from mirrorfleet.runtime.problems import skip
 from mirrorfleet.runtime.report import Change
@@ -158,6 +158,8 @@ def changes(
         managed = managed_keys(keys, _backups(assignment, observed).get(file.path))
         before = managed_lines(present.content if present else None, managed)
         yield Change(what, before=before, new=managed_lines(file.content, managed))
+    for left in leftovers(observed):
+        yield Change(f"~{left.user}/{left.path}: files of an interrupted run will be removed")
 
 
 def _no_keys(assignment: Assignment) -> dict[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Facts about the system of a host with services: its clock, and the addresses of names."""
+"""Facts about the system of a host: its clock, the addresses of names, files of killed runs."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ class Addresses(Fact[tuple[str, ...]]):
 
     def value(self, lines: Lines) -> tuple[str, ...]:
         return tuple((last(lines) or "").split())
+
+
+@dataclass(frozen=True)
+class Leftovers(Fact[frozenset[str]]):
+    """The files that killed scripts and uploads left in a state directory that nothing uses now."""
+
+    directory: str
+
+    function = "leftovers"
+    shell = (SHELL,)
+
+    def value(self, lines: Lines) -> frozenset[str]:
+        return frozenset(name for [name] in lines)

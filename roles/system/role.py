@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mirrorfleet.config.addresses import is_ip, is_loopback
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.planning import HostPlan
-from mirrorfleet.roles.system.facts import Addresses, Clock
+from mirrorfleet.roles.system.facts import Addresses, Clock, Leftovers
+from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.facts import Exists, Fact
 from mirrorfleet.runtime.observe import Observation
+from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.problems import error, skipping
-from mirrorfleet.runtime.role import Role
+from mirrorfleet.runtime.report import Change
+from mirrorfleet.runtime.role import Role, Step
 from mirrorfleet.runtime.rollout import has_shared_services
+from mirrorfleet.runtime.shell import shell
 
 SYSTEMD, APT = "/run/systemd/system", "/usr/bin/apt-get"
 """Paths that exist if systemd is process 1, and if apt installs packages."""
+
+SWEEP = Path(__file__).parent / "files" / "sweep.sh"
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -25,20 +32,35 @@ MAX_SKEW = 60
 
 
 class System(Role):
-    """Checks the system of a host with services. It changes nothing."""
+    """Checks the system of a host with services, and removes what killed runs left on any host."""
 
     title = "System"
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
+        left = Leftovers(STATE)
         if not plan.services:
-            return []
+            return [left]
         names = [Addresses(name) for name in _names(plan)]
-        return [Exists(SYSTEMD), Exists(APT), Clock(), *names]
+        return [left, Exists(SYSTEMD), Exists(APT), Clock(), *names]
 
     def problems(self, plan: HostPlan, observed: Observation) -> Iterator[Problem]:
         if plan.services:
             found = _problems(plan, observed)
             yield from found if has_shared_services(plan) else skipping("engines", found)
+
+    def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
+        if left := observed[Leftovers(STATE)]:
+            names = ", ".join(sorted(left))
+            yield Change(f"{STATE}: files of an interrupted run will be removed: {names}")
+
+    def apply(self, plan: HostPlan, observed: Observation) -> Sequence[Step]:
+        return (Step("files of interrupted runs", sweep),)
+
+
+def sweep(plan: HostPlan, observed: Observation) -> Commands:
+    """Remove the files of killed runs."""
+    if observed[Leftovers(STATE)]:
+        yield script(shell(SWEEP))
 
 
 def _problems(plan: HostPlan, observed: Observation) -> Iterator[Problem]:

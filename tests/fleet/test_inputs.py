@@ -199,6 +199,16 @@ def test_symbolic_links_among_the_files_of_the_client(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ("!!timestamp x", "!!bool x", '!!float ""', "!!int []", "!!set a"))
+def test_a_string_that_looks_like_a_tag_without_its_value(text: str, tmp_path: Path) -> None:
+    config = yaml.safe_load((HERE / "good" / "smallest.yml").read_text("utf-8"))
+    config["hosts"][next(iter(config["hosts"]))] = text
+    path = tmp_path / "fleet.yml"
+    path.write_text(yaml.safe_dump(config))
+    assert any("must be a mapping" in line for line in errors(path))
+    assert main(["import", "--set", f"a={text}", str(path)]) == 2
+
+
 NO_FILE = " Correct the name, or write a first fleet file: mirrorfleet init."
 
 

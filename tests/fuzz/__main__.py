@@ -1,6 +1,7 @@
 """Mutate fleet files and key files and read them: python -m tests.fuzz [COUNT] [SEED]
 
-On crashes, prints the traceback of each kind, keeps the first file of each, and exits with 1.
+On crashes, prints the traceback of each kind, keeps the first file of each, and exits with 1. It
+also counts the files that cost much, and keeps the one that costs most: they fail nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import resource
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyinfra.api.exceptions import DeployError
@@ -33,6 +38,12 @@ ROOT = Path(__file__).parents[2]
 
 MEMORY = 1536 * 1024**2
 """Limit of address space in bytes. Reading unchanged files needs a third of it."""
+
+SLOW = 2.0
+"""Seconds of CPU time that a file should not need: a busy machine does not change them."""
+
+LARGE = 300 * 10**6
+"""Bytes of memory that reading a file should not need."""
 
 KEY_FILES = (
     "sk-1234567890abcdef\n",
@@ -96,9 +107,63 @@ def key_file(path: Path) -> str:
     return "a key"
 
 
-def run(count: int, seed: int) -> Counter[str]:
-    """Read ``count`` mutants; return the number of each outcome, crashes included."""
+@dataclass
+class Cost:
+    """What files cost, one after another: how many too much, the most, and where that file is."""
+
+    unit: str
+    limit: float
+    above: int = 0
+    most: float = 0
+    file: str = ""
+
+    def add(self, spent: float, number: int, kept: str, content: bytes) -> None:
+        """Count a file. Keep it if it costs more than the limit, and more than all before."""
+        self.above += spent > self.limit
+        if spent > max(self.limit, self.most):
+            self.file = f", kept as {_keep(f'{kept}-{number}', content)}"
+        self.most = max(self.most, spent)
+
+    def __str__(self) -> str:
+        most = f"the most: {self.most:.2f}{self.file}"
+        return f"{self.above} above {self.limit:.0f} {self.unit} ({most})"
+
+
+@dataclass
+class Costs:
+    """Time and memory of the files of one run."""
+
+    time: Cost = field(default_factory=lambda: Cost("s of CPU time", SLOW))
+    memory: Cost = field(default_factory=lambda: Cost("MB of memory", LARGE / 10**6))
+
+    @contextmanager
+    def of(self, number: int, content: bytes) -> Iterator[None]:
+        """Measure what a file costs during the block."""
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins at the present memory
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.time.add(time.process_time() - began, number, "slow", content)
+            self.memory.add(_peak() / 10**6, number, "large", content)
+
+
+def _peak() -> int:
+    """Return the peak of this process's memory in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _keep(name: str, content: bytes) -> Path:
+    kept = Path(tempfile.gettempdir()) / f"mirrorfleet-{name}"
+    kept.write_bytes(content)
+    return kept
+
+
+def run(count: int, seed: int) -> tuple[Counter[str], Costs]:
+    """Read ``count`` mutants; return how often each outcome came, crashes included, and costs."""
     outcomes: Counter[str] = Counter()
+    costs = Costs()
     with tempfile.TemporaryDirectory() as scratch:
         files = corpus(Path(scratch))
         donated = mutations.donors(path.read_text("utf-8", "replace") for path in files)
@@ -117,20 +182,20 @@ def run(count: int, seed: int) -> Counter[str]:
                     content = mutations.data(source, chance, donated)
             path.write_bytes(content)
             try:
-                outcome = key_file(path) if path.name == "key" else fleet_file(path)
+                with costs.of(number, content):
+                    outcome = key_file(path) if path.name == "key" else fleet_file(path)
                 outcomes[outcome] += 1
             except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 kind = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
                 if kind not in outcomes:
-                    kept = Path(tempfile.gettempdir()) / f"mirrorfleet-crash-{seed}-{number}"
-                    kept.write_bytes(content)
+                    kept = _keep(f"crash-{seed}-{number}", content)
                     print(f"{kind}: {path.relative_to(scratch)}, kept as {kept}", file=sys.stderr)
                     traceback.print_exc()
                 outcomes[kind] += 1
             finally:
                 path.unlink()
-    return outcomes
+    return outcomes, costs
 
 
 EXPECTED = {"accepted", "refused", "not shown", "a key", "no key"}
@@ -140,9 +205,8 @@ def main(arguments: list[str]) -> int:
     count, seed = (*map(int, arguments), *(1000, 0)[len(arguments) :])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.environ.pop("HOME", None)
-    outcomes = run(count, seed)
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{count} files, seed {seed}: {dict(outcomes)}, {largest} MiB at most")
+    outcomes, costs = run(count, seed)
+    print(f"{count} files, seed {seed}: {dict(outcomes)}, {costs.time}, {costs.memory}")
     return 1 if outcomes.keys() - EXPECTED else 0
 
 

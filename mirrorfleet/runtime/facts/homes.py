@@ -24,6 +24,10 @@ class HomeFileState:
     content: bytes
 
 
+LEFT = "left"
+"""The mode in a line about files that a killed run left beside a file."""
+
+
 @dataclass(frozen=True)
 class HomeFile(Fact[HomeFileState | None]):
     """A file in a user's home, by its path relative to the home; ``None`` if it is missing."""
@@ -35,6 +39,7 @@ class HomeFile(Fact[HomeFileState | None]):
     shell = (SHELL,)
 
     def value(self, lines: Lines) -> HomeFileState | None:
+        lines = [line for line in lines if line[:1] != [LEFT]]
         if not lines:
             return None
         try:  # the user controls the process that prints this: it must not raise
@@ -44,3 +49,17 @@ class HomeFile(Fact[HomeFileState | None]):
         except ValueError:
             pass
         return HomeFileState("unreadable", b"")
+
+
+@dataclass(frozen=True)
+class HomeLeftovers(Fact[bool]):
+    """Whether a killed run left files beside a file in a user's home: they may have a key."""
+
+    user: str
+    path: str
+
+    function = "home_file"
+    shell = (SHELL,)
+
+    def value(self, lines: Lines) -> bool:
+        return any(line[:1] == [LEFT] for line in lines)

@@ -11,6 +11,12 @@
 READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
 for path do
+    to=$path
+    [ ! -h "$to" ] || to=$(readlink -f "$to")
+    for left in "$to".mirrorfleet.*; do
+        [ ! -e "$left" ] || printf "%s\tleft\t\n" "$path"
+        break
+    done
     if [ ! -f "$path" ]; then
         [ ! -e "$path" ] || printf "%s\tirregular\t\n" "$path"
         continue

@@ -3,6 +3,7 @@
 # A killed controller leaves its last script running. The next run waits for it, which may take as
 # long as the last streams of a stopping gateway. Every user who can open the file can hold the lock,
 # so only root can enter its directory. Earlier releases had a lock file that every user could open.
+# Whoever has the lock finds only what killed scripts left in their directories: secrets, too.
 : "${state?}"
 set -eu
 umask 077
@@ -15,3 +16,4 @@ flock -w 3600 9 || {
     echo "another run is still changing this host" >&2
     exit 1
 }
+rm -rf "$state/stage" "$state/work" "$state"/work.*

@@ -2,7 +2,6 @@
 : "${state?}"
 umask 022
 stage=$state/stage
-rm -rf "$stage" # of a killed run
 trap 'rm -rf "$stage"' EXIT
 mkdir -m 700 "$stage"
 (cd "$stage" && unpack)

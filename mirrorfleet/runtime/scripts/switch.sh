@@ -2,7 +2,7 @@
 #
 # An empty $generation selects the one to roll back to. With $activates=no, a current generation is
 # only verified, not restarted.
-: "${generation?}" "${activates?}" "${follows?}" "${software?}" "${root?}" "${kept?}" "${never?}"
+: "${state?}" "${generation?}" "${activates?}" "${follows?}" "${software?}" "${root?}" "${kept?}" "${never?}"
 : "${accepted?}"
 export accepted # for `compare`
 : "${unit?by generation.sh}" "${previous?by generation.sh}" "${draining?by generation.sh}"
@@ -21,8 +21,11 @@ fi
     echo "$unit: there is no other verified generation" >&2
     exit 1
 }
-outcomes=$PWD/asked output=$(mktemp)
-trap 'rm -f "$outcomes" "$output" "$draining"; tidy' EXIT
+work=$state/work
+mkdir -m 700 "$work"
+outcomes=$PWD/asked output=$work/output
+: >"$output"
+trap 'rm -rf "$outcomes" "$work" "$draining"; tidy' EXIT
 
 # A running script of a killed controller may have rolled back meanwhile.
 start() {
@@ -91,6 +94,7 @@ prune() {
     [ -z "$software" ] || for each in "$software"/*; do
         grep -qsF "$each/" "$root"/*/generations/*/*.service || rm -rf "$each"
     done
+    rm -rf generations/*.new # of a killed run
     reserve_ports
 }
 

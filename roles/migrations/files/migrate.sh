@@ -1,9 +1,10 @@
 # Run the missing migrations of a database. The arguments: the release, the digest of the salt key,
 # whether another salt key is allowed, the number of connections that the gateways need, the directory
 # of the settings, the unit that makes a backup. On standard input: settings and migrations.
-: "${release?}" "${salt?}" "${confirmed?}" "${needed?}" "${directory?}" "${backup?}"
+: "${state?}" "${release?}" "${salt?}" "${confirmed?}" "${needed?}" "${directory?}" "${backup?}"
 export LC_ALL=C
-work=$(mktemp -d)
+work=$state/work
+mkdir -m 700 "$work"
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit
 unpack
