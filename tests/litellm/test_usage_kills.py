@@ -151,13 +151,15 @@ def serving_workers(gateway: Gateway) -> list[str]:
 def kill(gateway: Gateway, chance: random.Random, load: Load) -> float:
     """Kill one of several serving workers at a random time; return the time."""
     end = time.monotonic() + PROGRESS
-    while len(serving_workers(gateway)) < 2:
-        assert time.monotonic() < end, "uvicorn starts no other workers"
+    while time.monotonic() < end:
+        if len(serving_workers(gateway)) >= 2:
+            load.wait(len(load.turns))
+            time.sleep(chance.uniform(0, 0.5))
+            if serving := serving_workers(gateway):  # uvicorn ends workers that do not reply to it
+                os.kill(int(chance.choice(serving)), signal.SIGKILL)
+                return time.time()
         time.sleep(0.2)
-    load.wait(len(load.turns))
-    time.sleep(chance.uniform(0, 0.5))
-    os.kill(int(chance.choice(serving_workers(gateway))), signal.SIGKILL)
-    return time.time()
+    raise AssertionError("uvicorn starts no other workers")
 
 
 def assert_sums_agree(path: Path) -> None:
