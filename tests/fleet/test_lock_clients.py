@@ -116,23 +116,23 @@ def test_the_checksums_of_a_release_of_ollama(
 ) -> None:
     data = project / "mirrorfleet/data/ollama.yml"
     before = load(data.read_text())
-    assert lock("ollama", "0.40.1", "--from", str(sums)) == 0
+    assert lock("ollama", "99.0.1", "--from", str(sums)) == 0
     printed = capsys.readouterr().out
     assert "the age of the release is not checked" in printed
     newest = max(before["releases"], key=Version)
-    assert f"Ollama 0.40.1, compared with {newest}:" in printed
+    assert f"Ollama 99.0.1, compared with {newest}:" in printed
     assert "Next: bin/test fast, then the real thing: MIRRORFLEET_OLLAMA=PROGRAM" in printed
     after = load(data.read_text())
     digests = {"x86_64": "1" * 64, "aarch64": "2" * 64}
-    assert after == {**before, "releases": {**before["releases"], "0.40.1": digests}}
+    assert after == {**before, "releases": {**before["releases"], "99.0.1": digests}}
     assert data.read_text().startswith("# Releases of Ollama and the SHA-256 checksums")
 
 
 @pytest.mark.parametrize(
     ("release", "text", "message"),
     [
-        ("0.40.1", SUMS.replace("arm64", "riscv"), "no SHA-256 of ollama-linux-arm64.tar.zst"),
-        ("0.40.1", None, "sha256sum.txt: No such file"),
+        ("99.0.1", SUMS.replace("arm64", "riscv"), "no SHA-256 of ollama-linux-arm64.tar.zst"),
+        ("99.0.1", None, "sha256sum.txt: No such file"),
         ("0.17.0", SUMS, "Ollama 0.17.0 must not be installed: CVE-2026-7482"),
     ],
 )
@@ -181,14 +181,14 @@ def test_a_release_of_ollama_waits_for_a_week(
     project: Path, vendor: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = project / "mirrorfleet/data/ollama.yml"
-    assert lock("ollama", "0.40.1") == 1
+    assert lock("ollama", "99.0.1") == 1
     assert "has no date, so its age is unknown" in capsys.readouterr().err
     vendor(datetime.now(UTC) - timedelta(days=6))
-    assert lock("ollama", "0.40.1") == 1
+    assert lock("ollama", "99.0.1") == 1
     assert "less than a week ago" in capsys.readouterr().err
-    assert lock("--without-cooldown", "it is used against us", "ollama", "0.40.1") == 0
-    note = load(data.read_text())["releases"]["0.40.1"]["without_cooldown"]
+    assert lock("--without-cooldown", "it is used against us", "ollama", "99.0.1") == 0
+    note = load(data.read_text())["releases"]["99.0.1"]["without_cooldown"]
     assert note == f"(ollama, {date.today()}): it is used against us"
     vendor(datetime.now(UTC) - timedelta(days=8))
-    assert lock("ollama", "0.40.1") == 0
-    assert "without_cooldown" not in load(data.read_text())["releases"]["0.40.1"]
+    assert lock("ollama", "99.0.1") == 0
+    assert "without_cooldown" not in load(data.read_text())["releases"]["99.0.1"]

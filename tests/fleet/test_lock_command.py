@@ -28,16 +28,16 @@ def lock(*arguments: str) -> int:
 
 @pytest.mark.usefixtures("uv")
 def test_a_new_release_is_based_on_the_one_before_and_a_week_old(project: Path) -> None:
-    assert lock("litellm", "1.200.0") == 0
-    made = project / "roles/litellm/locks/1.200.0.in"
-    assert "litellm[proxy]==1.200.0" in made.read_text()
+    assert lock("litellm", "99.0.0") == 0
+    made = project / "roles/litellm/locks/99.0.0.in"
+    assert "litellm[proxy]==99.0.0" in made.read_text()
     assert "prometheus-client" in made.read_text()
-    assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==1.200.0\n"
+    assert made.with_suffix(".txt").read_text() == "# made by uv\nlitellm==99.0.0\n"
     assert f"--exclude-newer={date.today() - timedelta(days=7)}" in (project / "log").read_text()
     assert "--exclude-newer-package" not in (project / "log").read_text()
-    models = json.loads((project / "mirrorfleet/data/litellm_models/1.200.0.json").read_text())
+    models = json.loads((project / "mirrorfleet/data/litellm_models/99.0.0.json").read_text())
     assert models["openai"] == {"gpt-9": [9000, None, False, []]}, "its own price list"
-    known = project / "mirrorfleet/data/litellm_known/1.200.0.yml"
+    known = project / "mirrorfleet/data/litellm_known/99.0.0.yml"
     assert known.read_text() == "callbacks: [of the stand-in]\n"
 
 
@@ -162,7 +162,7 @@ def test_a_failed_lock_changes_nothing(project: Path, capsys: pytest.CaptureFixt
     assert lock("litellm", "1.82.7") == 1
     assert "must not be installed: MAL-2026-2144 (a malicious release" in capsys.readouterr().err
     (project / "broken").touch()
-    assert lock("litellm", "1.200.0") == 1
+    assert lock("litellm", "99.0.0") == 1
     assert {path.name: path.read_bytes() for path in locks.iterdir()} == before
 
 
@@ -226,9 +226,9 @@ def test_what_a_release_changes_is_printed(
     (known / f"{newest}.yml").write_text(
         "callbacks: [of the stand-in, gone]\nrouter_settings: [a]\n"
     )
-    assert lock("litellm", "1.200.0") == 0
+    assert lock("litellm", "99.0.0") == 0
     printed = capsys.readouterr().out
-    assert f"LiteLLM 1.200.0, compared with {newest}:" in printed
+    assert f"LiteLLM 99.0.0, compared with {newest}:" in printed
     assert "  callbacks: gone gone\n" in printed
     assert "  router_settings: gone a\n" in printed
 

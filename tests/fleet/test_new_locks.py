@@ -79,33 +79,33 @@ def check(tree: Path, fleet: str, **changed: dict[str, object]) -> subprocess.Co
 
 @pytest.mark.slow
 def test_a_gateway_with_a_new_release_of_litellm(tree: Path) -> None:
-    gateway: dict[str, object] = {"version": "1.200.0"}
+    gateway: dict[str, object] = {"version": "99.0.0"}
     refused = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert refused.returncode == 1
-    assert "or add locks/litellm/1.200.0.txt." in refused.stderr
-    pin(tree, "litellm", "1.200.0")
+    assert "or add locks/litellm/99.0.0.txt." in refused.stderr
+    pin(tree, "litellm", "99.0.0")
     done = check(tree, "good/gateway-options.yml", gateway=gateway)
     assert done.returncode == 0, done.stderr
     misspelt = check(tree, "good/gateway-options.yml", gateway={**gateway, "callbacks": ["otle"]})
-    assert "'otle' is not a callback of LiteLLM 1.200.0. Did you mean 'otel'?" in misspelt.stderr
+    assert "'otle' is not a callback of LiteLLM 99.0.0. Did you mean 'otel'?" in misspelt.stderr
 
 
 @pytest.mark.slow
 def test_a_release_of_litellm_without_known_settings(tree: Path) -> None:
-    pin(tree, "litellm", "1.200.0")
-    (tree / "mirrorfleet/data/litellm_known/1.200.0.yml").unlink()
-    done = check(tree, "good/gateway-options.yml", gateway={"version": "1.200.0"})
+    pin(tree, "litellm", "99.0.0")
+    (tree / "mirrorfleet/data/litellm_known/99.0.0.yml").unlink()
+    done = check(tree, "good/gateway-options.yml", gateway={"version": "99.0.0"})
     assert done.returncode == 1
     [error] = [line for line in done.stderr.splitlines() if "warning" not in line]
-    assert "gateway.version: is 1.200.0, whose settings, callbacks and strategies are not" in error
-    assert error.endswith("Generate it: `mirrorfleet lock litellm 1.200.0`")
+    assert "gateway.version: is 99.0.0, whose settings, callbacks and strategies are not" in error
+    assert error.endswith("Generate it: `mirrorfleet lock litellm 99.0.0`")
 
 
 @pytest.mark.slow
 def test_an_engine_with_a_new_release_of_vllm(tree: Path) -> None:
-    pin(tree, "vllm", "0.40.0-cpu")
+    pin(tree, "vllm", "9.40.0-cpu")
     coder = {
-        "version": "0.40.0",
+        "version": "9.40.0",
         "build": "cpu",
         "tensor_parallel": None,
         "arguments": {"option-7": 32},
