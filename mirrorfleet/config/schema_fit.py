@@ -21,7 +21,7 @@ class Undecided(Exception):
 def fits(root: Schema, schema: Any, value: Any) -> bool:
     """Return whether a value is valid by a part of the schema ``root``.
 
-    It is as strict as `schema_validator.py`. Raises ``Undecided`` if only jsonschema can tell.
+    It is as strict as `schema_validator.py`. Raises ``Undecided`` for other keywords.
     """
     if isinstance(schema, bool):
         return schema

@@ -95,6 +95,11 @@ def is_offline(host: Host) -> bool:
     return OFFLINE in host.connector_data
 
 
+def why_offline(host: Host) -> str:
+    """Return why a run found that an intermittent host is offline, "" if it is not."""
+    return str(host.connector_data.get(OFFLINE, ""))
+
+
 def offline(state: State) -> Mapping[str, str]:
     """Return the hosts of a run that are offline, with the reasons."""
     return {host.name: host.connector_data[OFFLINE] for host in state.inventory if is_offline(host)}

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import inspect
 from functools import cache, partial
+from hmac import compare_digest
 from typing import Any
 
 from paramiko import HostKeys
+from paramiko import util as paramiko_util
 from paramiko.hostkeys import HostKeyEntry
 from pyinfra.api import arguments, connectors, util
+from pyinfra.connectors import base
 from pyinfra.connectors.sshuserclient import client
 
 
@@ -26,6 +29,11 @@ def apply() -> None:
     # Only the file and the line of a frame are needed: not its source, which is read from disk.
     util.stack = partial(inspect.stack, context=0)
     util.getframeinfo = partial(inspect.getframeinfo, context=0)
+    # Reads the types of a connector's data for each host.
+    base.get_type_hints = cache(base.get_type_hints)  # type: ignore[assignment]
+    # Compares the digest of each packet byte by byte, in Python. Both take the same time for any
+    # difference.
+    paramiko_util.constant_time_bytes_eq = compare_digest  # type: ignore[assignment]
     client.HostKeys = IndexedHostKeys  # type: ignore[misc,assignment]
 
 

@@ -96,7 +96,8 @@ def state() -> State:
 
 
 def _state() -> State | None:
-    return state() if ctx_state.isset() else None  # type: ignore[no-untyped-call]
+    found: State | None = ctx_state.get()  # type: ignore[no-untyped-call]
+    return found
 
 
 def host() -> Host:

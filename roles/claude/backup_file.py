@@ -6,6 +6,7 @@ It is one JSON file beside them. An installer carries this file to other machine
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -26,15 +27,22 @@ DEEPEST = 16
 """The largest number of levels at which the fleet sets a key."""
 
 
-def backup_file(backups: Mapping[str, Backup | None]) -> bytes | None:
+def backup_file(backups: Mapping[str, Backup | None], present: bytes | None = None) -> bytes | None:
     """Return the content of the backup file, ``None`` when there is nothing to restore.
 
-    Raises ``InvalidFile`` when it would be too large to be read again.
+    A ``present`` file with the same JSON is returned as it is. Raises ``InvalidFile`` when the file
+    would be too large to be read again.
     """
     files = {path: _as_json(backup) for path, backup in backups.items() if backup}
+    if not files:
+        return None
     about = "What Mirrorfleet changed here, for the way back. Do not edit."
-    content = written({"about": about, "files": files}) if files else None
-    if content is not None and len(content) > LIMIT:
+    document = {"about": about, "files": files}
+    # The encoder with an indent is written in Python: a sixth of the time of a run without changes.
+    if present and json.dumps(parsed(present)) == json.dumps(document):
+        return present
+    content = written(document)
+    if len(content) > LIMIT:
         raise InvalidFile(f"holds more than {LIMIT >> 20} MiB")
     return content
 
@@ -130,7 +138,7 @@ def write_steps(
         changed[path], last[path] = merged(content, known.get(path), keys)
         first[path] = interim(content, known.get(path), changed[path], last[path])
     # Record a change before it is written, and forget it after it is reverted.
-    yield "", backup_file(first)
+    yield "", backup_file(first, backup)
     yield from changed.items()
     if first != last:
         yield "", backup_file(last)

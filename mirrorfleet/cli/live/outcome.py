@@ -11,7 +11,7 @@ from pyinfra.api import State
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.runtime import run
 from mirrorfleet.runtime.change_summary import some
-from mirrorfleet.runtime.intermittent import is_offline, offline
+from mirrorfleet.runtime.intermittent import is_offline, why_offline
 
 HostResult = Literal[
     "changed",
@@ -89,7 +89,7 @@ def _found() -> Sequence[Problem]:
 
 def _problems(host: Any) -> tuple[str, ...]:
     """Return why a host is offline, or its problems: what was skipped, then the preflight's."""
-    if why := offline(run.state()).get(host.name):
+    if why := why_offline(host):
         return (why,)
     skipped = run.current().skipped.get(host.name)
     found = [*(skipped.problems if skipped else ()), *_found()]
