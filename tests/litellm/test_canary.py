@@ -39,7 +39,7 @@ gateway:
 """
 
 MODULE = '''\
-"""A hook that tells the model the time, as a house may want it, while there is the file `ticks`."""
+"""A hook that adds the time, as a house may want it, while the file `ticks` exists."""
 from itertools import count
 from pathlib import Path
 from litellm.integrations.custom_logger import CustomLogger
