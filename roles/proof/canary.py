@@ -12,7 +12,7 @@ from mirrorfleet.runtime.shell import shell
 
 PROGRAM = proof.program(proof.FILES / "canary.py", modules=proof.CANARY)
 
-WORDS = 6000
+WORDS = 3000
 """Words of the first prompt: many blocks of a cache, and a second or two of a GPU."""
 
 SHARE = 4

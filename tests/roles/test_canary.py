@@ -116,7 +116,7 @@ def test_another_replica_may_have_answered() -> None:
 def test_slower_turns_are_only_reported() -> None:
     slow = figure(first=2.0, second=1.0, throughput=10.0)
     assert states(slow, figure()) == ["ok", "warning", "warning", "warning"]
-    # Nobody notices 60 ms.
+    # 60 ms are not noticed.
     assert states(figure(second=0.08), figure(second=0.02))[2] == "ok"
 
 

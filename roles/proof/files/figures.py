@@ -6,7 +6,7 @@ of a model are:
     prompt      tokens of the second turn's prompt
     first       seconds to the first token of the first turn, of which nothing is cached
     second      seconds to the first token of the second turn
-    rate        share of the second prompt that the prefix cache had; None if nobody reports it
+    rate        share of the second prompt that the prefix cache had; None if it is not reported
     throughput  tokens per second of the second answer; None if it is too short
     replicas    engines among which the second turn may change
     fault       why there are no figures, "" if there are
@@ -28,7 +28,7 @@ SLOWER = 1.25
 of the report only: a busy engine is slower, too."""
 
 NOTICED = 0.1
-"""Seconds below which nobody notices a slower first token."""
+"""Seconds below which a slower first token is not noticed."""
 
 CACHE, FIRST, SECOND, THROUGHPUT = "prefix cache", "first token", "second turn", "throughput"
 
@@ -139,7 +139,7 @@ def plain(found: Iterable[Finding]) -> list[Json]:
 
 
 def merged(recorded: Mapping[str, Json], measured: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the figures to keep of a generation: new ones, and recorded ones that they lack.
+    """Return the figures to keep of a generation: new ones, or recorded ones if there are none.
 
     An engine that others ask at the same time has no rate now: then the recorded figures stay.
     """
@@ -147,8 +147,8 @@ def merged(recorded: Mapping[str, Json], measured: Mapping[str, Json]) -> dict[s
     for model, now in measured.items():
         then = recorded.get(model) or {}
         is_known = then and not then.get("fault")
-        lacks = now.get("fault") or (now.get("rate") is None and then.get("rate") is not None)
-        if not (is_known and lacks):
+        is_missing = now.get("fault") or (now.get("rate") is None and then.get("rate") is not None)
+        if not (is_known and is_missing):
             found[model] = now
     return found
 

@@ -31,7 +31,7 @@ PATIENCE = 120
 """Maximum seconds for a turn. A slower engine is not measured."""
 
 OTHERS = 1.1
-"""How many times the tokens of a prompt are counted at most, if nobody else asks."""
+"""How many times the tokens of a prompt are counted at most, without other requests."""
 
 SETTLING = 10
 """Looks at the metrics until an answer is counted: an engine counts it after its last word."""
