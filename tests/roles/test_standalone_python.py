@@ -195,16 +195,14 @@ def test_the_environment_is_built_with_it_and_is_not_built_again(
     machine.add("python3", OLD_PYTHON.replace("PYTHON", sys.executable))
     uv = Path(sys.executable).with_name("uv").read_bytes()
 
+    example = wheel(tmp_path, "example", {"example.py": b"import ssl, sqlite3\nVALUE = 42\n"})
+
     def download(requirements: Path, version: str, architecture: str, to: Path, *_: str) -> None:
         wheel(to, "uv", {"uv-1.data/scripts/uv": uv})
-        wheel(to, "example", {"example.py": b"import ssl, sqlite3\nVALUE = 42\n"})
+        shutil.copy(example, to)
 
     monkeypatch.setattr(cache, "_pip_download", download)
-    digest = hashlib.sha256(
-        wheel(
-            tmp_path, "example", {"example.py": b"import ssl, sqlite3\nVALUE = 42\n"}
-        ).read_bytes()
-    ).hexdigest()
+    digest = hashlib.sha256(example.read_bytes()).hexdigest()
     lock = tmp_path / "example.txt"
     lock.write_text(f"example==1 --hash=sha256:{digest}\n")
     environment = python.Environment("litellm", lock)
