@@ -41,7 +41,7 @@ class Leftovers(Fact[frozenset[str]]):
 
     directory: str
 
-    function = "leftovers"
+    function = "left"
     shell = (SHELL,)
 
     def value(self, lines: Lines) -> frozenset[str]:

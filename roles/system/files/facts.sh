@@ -1,13 +1,10 @@
+: "${tab?by common.sh}"
+
 clock() { say clock "$(date "+%s")"; }
 
-# What killed scripts and uploads left in the state directory. While a script runs, it is in use.
-leftovers() {
-    for place; do
-        [ ! -e "$place/run/lock" ] || flock -n "$place/run/lock" true || continue
-        for left in "$place/stage" "$place/work" "$place"/work.* "$place/applied.new" "$place"/inbox/*; do
-            [ ! -e "$left" ] || say leftovers "$place" "${left#"$place/"}"
-        done
-    done
+# What killed scripts and uploads left, unless a script runs now.
+left() {
+    (cd "$1" && flock -n run/lock ls -dq stage work work.* inbox/*) 2>/dev/null | sed "s|^|left$tab$1$tab|"
 }
 
 # The addresses that this host resolves a name to.
