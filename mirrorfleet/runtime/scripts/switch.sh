@@ -98,6 +98,7 @@ export new=yes
 rm -f "served/$generation"
 begun=
 start && begun=$(invocation) && serves && {
+    rm -f "$outcomes" # before the record: after it, a next run has nothing to do here
     touch "served/$generation"
     cat "$output" >&2
     prune
