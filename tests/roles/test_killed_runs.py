@@ -25,21 +25,20 @@ KEY = ".claude/mirrorfleet-key"
 def test_files_of_killed_scripts_are_removed_by_the_next_run(
     machine: Machine, plan: HostPlan
 ) -> None:
-    for path in ("stage/key", "work/upload", "work.a1b2c3/upload", "inbox/0123456789abcdef"):
+    for path in ("stage/key", "work/upload", "inbox/0123456789abcdef"):
         machine.at(f"{STATE}/{path}").parent.mkdir(parents=True)
         machine.at(f"{STATE}/{path}").write_text("sk-key")
-    assert machine.observe_as_host(Leftovers(STATE))[Leftovers(STATE)] == frozenset(), "no lock yet"
+    assert machine.observe_as_host(Leftovers())[Leftovers()] == frozenset(), "no lock yet"
     machine.at(f"{STATE}/run").mkdir()
-    found = machine.observe_as_host(Leftovers(STATE))
+    found = machine.observe_as_host(Leftovers())
     assert [change.what for change in System().changes(plan, found)] == [
-        f"{STATE}: files of an interrupted run will be removed: "
-        "inbox/0123456789abcdef, stage, work, work.a1b2c3"
+        f"{STATE}: files of an interrupted run will be removed: inbox/0123456789abcdef, stage, work"
     ]
     [step] = System().apply(plan, found)
     [command] = step.commands(plan, found)
     assert machine.run(command).returncode == 0
-    after = machine.observe_as_host(Leftovers(STATE))
-    assert (after[Leftovers(STATE)], list(step.commands(plan, after))) == (frozenset(), [])
+    after = machine.observe_as_host(Leftovers())
+    assert (after[Leftovers()], list(step.commands(plan, after))) == (frozenset(), [])
 
 
 def test_files_beside_a_developers_own_are_removed_without_a_change_of_these(

@@ -1,10 +1,12 @@
-: "${tab?by common.sh}"
-
 clock() { say clock "$(date "+%s")"; }
 
 # What killed scripts and uploads left, unless a script runs now.
 left() {
-    (cd "$1" && flock -n run/lock ls -dq stage work work.* inbox/*) 2>/dev/null | sed "s|^|left$tab$1$tab|"
+    # shellcheck disable=SC2046 # names of Mirrorfleet, without spaces
+    say left $(
+        exec 2>/dev/null
+        cd /var/lib/mirrorfleet && flock -n run/lock ls -d stage work inbox/*
+    )
 }
 
 # The addresses that this host resolves a name to.
