@@ -39,11 +39,7 @@ swap() {
     " "$new" "$to" 2>/dev/null
 }
 # Remove the files that a killed run left beside a file.
-sweep() {
-    to=$1
-    [ ! -h "$to" ] || to=$(readlink -f "$to")
-    rm -f "$to".mirrorfleet.*
-}
+sweep() { rm -f "$1".mirrorfleet.*; }
 place() {
     reach "$2"
     cat "$stage/$1" >"$new"; chmod "$4" "$new"

@@ -37,12 +37,10 @@ class Addresses(Fact[tuple[str, ...]]):
 
 @dataclass(frozen=True)
 class Leftovers(Fact[frozenset[str]]):
-    """The files that killed scripts and uploads left in a state directory that nothing uses now."""
+    """The files that killed scripts and uploads left, if no script runs now."""
 
-    directory: str
-
-    function = "leftovers"
+    function = "left"
     shell = (SHELL,)
 
     def value(self, lines: Lines) -> frozenset[str]:
-        return frozenset(name for [name] in lines)
+        return frozenset(name for line in lines for name in line if name)

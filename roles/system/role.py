@@ -37,7 +37,7 @@ class System(Role):
     title = "System"
 
     def facts(self, plan: HostPlan) -> list[Fact[Any]]:
-        left = Leftovers(STATE)
+        left = Leftovers()
         if not plan.services:
             return [left]
         names = [Addresses(name) for name in _names(plan)]
@@ -49,7 +49,7 @@ class System(Role):
             yield from found if has_shared_services(plan) else skipping("engines", found)
 
     def changes(self, plan: HostPlan, observed: Observation) -> Iterator[Change]:
-        if left := observed[Leftovers(STATE)]:
+        if left := observed[Leftovers()]:
             names = ", ".join(sorted(left))
             yield Change(f"{STATE}: files of an interrupted run will be removed: {names}")
 
@@ -59,7 +59,7 @@ class System(Role):
 
 def sweep(plan: HostPlan, observed: Observation) -> Commands:
     """Remove the files of killed runs."""
-    if observed[Leftovers(STATE)]:
+    if observed[Leftovers()]:
         yield script(shell(SWEEP))
 
 

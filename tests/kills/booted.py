@@ -45,7 +45,16 @@ def booted(worlds: Worlds) -> Iterator[Host]:
     target = worlds.base / "upper/etc/systemd/system/default.target"
     if not target.is_symlink():
         target.symlink_to("/lib/systemd/system/basic.target")
-    boot = ["unshare", "--mount", "sh", str(HERE / "boot.sh"), str(directory)]
+    boot = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "sh",
+        str(HERE / "boot.sh"),
+        str(directory),
+    ]
     boot.append(f"{worlds.base / 'upper'}:/")
     console = directory / "console"
     with _cgroup(worlds) as enter, console.open("wb") as output:

@@ -98,7 +98,17 @@ class Worlds:
         directory = self.new()
         lower = ":".join([*(str(each / "upper") for each in (*below, self.base)), "/"])
         process = subprocess.Popen(
-            ["unshare", *APART, "sh", str(HERE / "world.sh"), str(directory), lower],
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                *APART,
+                "sh",
+                str(HERE / "world.sh"),
+                str(directory),
+                lower,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,

@@ -10,24 +10,21 @@
 # shellcheck disable=SC2016 # a shell of its own expands it
 READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
+row() { printf "%s\t%s\t%s\n" "$path" "$1" "${2-}"; }
 for path do
-    to=$path
-    [ ! -h "$to" ] || to=$(readlink -f "$to")
-    for left in "$to".mirrorfleet.*; do
-        [ ! -e "$left" ] || printf "%s\tleft\t\n" "$path"
-        break
-    done
+    set -- "$path".mirrorfleet.*
+    [ ! -e "$1" ] || row left
     if [ ! -f "$path" ]; then
-        [ ! -e "$path" ] || printf "%s\tirregular\t\n" "$path"
+        [ ! -e "$path" ] || row irregular
         continue
     fi
     stat=$($about "$path")
     if [ "${stat#*:}" -gt 8388608 ]; then
-        printf "%s\toversized\t\n" "$path"
+        row oversized
     elif body=$($encode <"$path" 2>/dev/null); then
-        printf "%s\t%s\t%s\n" "$path" "${stat%:*}" "$body"
+        row "${stat%:*}" "$body"
     else
-        printf "%s\tunreadable\t\n" "$path"
+        row unreadable
     fi
 done
 '

@@ -1,4 +1,3 @@
 # Record who changes the host, from which revision of the fleet file, with which release.
 : "${state?by lock_host.sh}" "${applied?}"
-printf '%s\t%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$applied" >"$state/applied.new"
-mv -f "$state/applied.new" "$state/applied"
+printf '%s\t%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$applied" >"$state/applied"

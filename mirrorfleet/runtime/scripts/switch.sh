@@ -115,6 +115,7 @@ fi >/dev/null 2>&1
 rm -f "served/$generation"
 begun=
 start && begun=$(invocation) && serves && {
+    rm -f "$outcomes" # before the record: after it, a next run has nothing to do here
     touch "served/$generation"
     cat "$output" >&2
     prune

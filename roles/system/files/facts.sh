@@ -1,13 +1,12 @@
 clock() { say clock "$(date "+%s")"; }
 
-# What killed scripts and uploads left in the state directory. While a script runs, it is in use.
-leftovers() {
-    for place; do
-        [ ! -e "$place/run/lock" ] || flock -n "$place/run/lock" true || continue
-        for left in "$place/stage" "$place/work" "$place"/work.* "$place/applied.new" "$place"/inbox/*; do
-            [ ! -e "$left" ] || say leftovers "$place" "${left#"$place/"}"
-        done
-    done
+# What killed scripts and uploads left, unless a script runs now.
+left() {
+    # shellcheck disable=SC2046 # names of Mirrorfleet, without spaces
+    say left $(
+        exec 2>/dev/null
+        cd /var/lib/mirrorfleet && flock -n run/lock ls -d stage work inbox/*
+    )
 }
 
 # The addresses that this host resolves a name to.

@@ -32,6 +32,9 @@ SELECT count(*) FROM pg_index WHERE NOT indisvalid;
 
 def cases(gateway: HostPlan) -> Iterator[Case]:
     assert gateway.gateway
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        print("left out, because this machine has no Postgres: migrations of the database")
+        return
     os.environ |= {"KILLED_URL": URL, "KILLED_SALT": SALT}
     plan = MigrationsPlan(
         version=gateway.gateway.version,
