@@ -184,7 +184,7 @@ def print_progress(model: str, files: Iterable[Any], total: int) -> None:
     """Print how much of all files is local."""
     done = sum(local_size(file.path) for file in files)
     progress = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done // max(total, 1)}%)"
-    print(f"{model}: {progress}", flush=True)
+    print(f"weights {model}: {progress}", flush=True)
 
 
 def main(job: Job) -> None:
