@@ -61,6 +61,35 @@ class NodeRule(FirewallRule):
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A host that has or needs the same weights."""
+
+    name: str
+    address: str = derived_from("hosts.{name}.address")
+
+
+@dataclass(frozen=True)
+class NeighboursPlan:
+    """The hosts that take a model's weights from each other during a run, this one included."""
+
+    port: int = derived_from("weights.port")
+    hosts: tuple[Neighbour, ...] = derived_from(
+        "models.{model}.hosts", "weights.share", reason="the hub sends each file once"
+    )
+
+
+@dataclass(frozen=True)
+class WeightsRule(FirewallRule):
+    """The port at which hosts pass on weights during a run."""
+
+    name: str = derived_from("weights")
+    port: int = derived_from("weights.port")
+    allowed_sources: tuple[str, ...] = derived_from(
+        "models.*.hosts", reason="other hosts of the same models"
+    )
+
+
+@dataclass(frozen=True)
 class VllmPlan:
     """A vLLM engine, or one node of it: a model on one host, on the GPUs ``devices``."""
 
@@ -76,6 +105,7 @@ class VllmPlan:
     )
     weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
     hub: Hub | None = derived_from("hub", reason="the weights are in a repository")
+    neighbours: NeighboursPlan | None = derived_from("weights.share", "models.{model}.hosts")
     listen: str = derived_from(
         "hosts.{host}.address",
         # Never 0.0.0.0: other network interfaces stay closed.
@@ -176,7 +206,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
 
 
 def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
-    """Yield the rules of engines and nodes, each with its host.
+    """Yield the rules of engines, nodes and weights, each with its host.
 
     If the file has no clients of engines, only nodes have rules: the first node connects to the
     others, and they connect to it.
@@ -193,6 +223,15 @@ def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
             elif host != nodes[0]:
                 allowed_sources = addresses(fleet, nodes[:1], ())
                 yield host, NodeRule(model.name, model.node_port, allowed_sources)
+        others = dict.fromkeys(
+            other
+            for model in models
+            if _neighbours(fleet, model)
+            for other in model.hosts
+            if other != host
+        )
+        if others:
+            yield host, WeightsRule("weights", fleet.weights.port, addresses(fleet, others, ()))
 
 
 Devices = Mapping[tuple[str, str], tuple[Device, ...]]
@@ -214,6 +253,13 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
     )
 
 
+def _neighbours(fleet: Fleet, model: VllmModel) -> NeighboursPlan | None:
+    if not fleet.weights.is_on or not model.travels:
+        return None
+    hosts = tuple(Neighbour(name, fleet.hosts[name].address) for name in model.hosts)
+    return NeighboursPlan(fleet.weights.port, hosts)
+
+
 def _engine(
     fleet: Fleet, model: VllmModel, models: Sequence[VllmModel], host: Host, devices: Devices
 ) -> VllmPlan:
@@ -229,6 +275,7 @@ def _engine(
         lock=fleet.locks.path("vllm", model.lock_name),
         weights=model.weights,
         hub=fleet.hub if model.weights.kind == "hub" else None,
+        neighbours=_neighbours(fleet, model),
         listen=host.address,
         port=model.port,
         context=model.context,

@@ -71,7 +71,7 @@ class Receiver:
     def receive(self, cut: int = 99) -> list[str]:
         """Run the first ``cut`` commands; return the uploaded pieces and the error, if any."""
         uploaded = []
-        commands = list(weights.fetch(self.engine, "/nowhere", self.observed()))
+        commands = list(weights.fetch([(self.engine, "/nowhere")], self.observed()))
         for command in commands[:cut]:
             if isinstance(command, FileUploadCommand):
                 to = self.machine.at(str(command.dest))
@@ -171,7 +171,7 @@ def test_weights_from_a_hub_are_downloaded_and_repaired_by_file(
             weights=Weights("hub", "Qwen/Coder", revision),
             hub=Hub(hub.url, Secret("command", "echo hf_of_the_tests", tmp_path), None),
         )
-        [command] = weights.fetch(host.engine, environment, host.observed())
+        [command] = weights.fetch([(host.engine, environment)], host.observed())
         assert "hf_of_the_tests" not in str(command)
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
@@ -181,7 +181,7 @@ def test_weights_from_a_hub_are_downloaded_and_repaired_by_file(
 
         (machine.at(host.place) / "model-2.safetensors").unlink()
         hub.sent.clear()
-        [command] = weights.fetch(host.engine, environment, host.observed())
+        [command] = weights.fetch([(host.engine, environment)], host.observed())
         assert machine.run(command).returncode == 0
         assert host.content() == FILES
         assert [name for name, *_ in hub.sent] == ["model-2.safetensors"]

@@ -44,13 +44,17 @@ class Vllm(Engine[AnyVllmModel]):
         }
 
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield the API ports of models, and the ports between nodes."""
+        """Yield the API ports of models, the ports between nodes, and the one for weights."""
         for model in models_of(fleet, VllmModel):
             yield Listener(("models", model.name, "port"), model.name, model.heads, model.port)
             if model.nodes > 1:
                 key, owner = ("models", model.name, "node_port"), f"the nodes of {model.name}"
                 yield Listener(key, owner, model.hosts, model.node_port)
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
+        sharing = [model for model in models_of(fleet, VllmModel) if model.travels]
+        hosts = dict.fromkeys(host for model in sharing for host in model.hosts)
+        if fleet.weights.is_on and hosts:
+            yield Listener(("weights", "port"), "shared weights", tuple(hosts), fleet.weights.port)
 
     def installed(self, fleet: Fleet) -> Iterator[Installed]:
         """Yield the release of each model."""
