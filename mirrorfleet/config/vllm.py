@@ -90,11 +90,6 @@ class VllmModel(AnyVllmModel):
         return self.gpu_memory_utilization
 
     @property
-    def travels(self) -> bool:
-        """Return whether several hosts download the same weights."""
-        return self.weights.kind == "hub" and len(self.hosts) > 1
-
-    @property
     def replicas(self) -> tuple[tuple[str, ...], ...]:
         """Return the hosts of each replica; the first one serves its requests."""
         starts = range(0, len(self.hosts), self.nodes)

@@ -14,6 +14,7 @@ from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.placement import assign, by_host, sharers
 from mirrorfleet.engines.vllm.families import arguments
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
+from mirrorfleet.engines.vllm.sharing import sharing_hosts
 from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
 from mirrorfleet.planning.proof import ProofPlan, proof
@@ -74,7 +75,9 @@ class NeighboursPlan:
 
     port: int = derived_from("weights.port")
     hosts: tuple[Neighbour, ...] = derived_from(
-        "models.{model}.hosts", "weights.share", reason="the hub sends each file once"
+        "models.{model}.hosts",
+        "weights.share",
+        reason="those with an IP address; the hub sends each file once",
     )
 
 
@@ -223,13 +226,9 @@ def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
             elif host != nodes[0]:
                 allowed_sources = addresses(fleet, nodes[:1], ())
                 yield host, NodeRule(model.name, model.node_port, allowed_sources)
-        others = dict.fromkeys(
-            other
-            for model in models
-            if _neighbours(fleet, model)
-            for other in model.hosts
-            if other != host
-        )
+        sharing = (sharing_hosts(fleet, model) for model in models)
+        together = [hosts for hosts in sharing if host in hosts]
+        others = dict.fromkeys(name for hosts in together for name in hosts if name != host)
         if others:
             yield host, WeightsRule("weights", fleet.weights.port, addresses(fleet, others, ()))
 
@@ -253,11 +252,13 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
     )
 
 
-def _neighbours(fleet: Fleet, model: VllmModel) -> NeighboursPlan | None:
-    if not fleet.weights.is_on or not model.travels:
+def _neighbours(fleet: Fleet, model: VllmModel, host: str) -> NeighboursPlan | None:
+    hosts = sharing_hosts(fleet, model)
+    if host not in hosts:
         return None
-    hosts = tuple(Neighbour(name, fleet.hosts[name].address) for name in model.hosts)
-    return NeighboursPlan(fleet.weights.port, hosts)
+    return NeighboursPlan(
+        fleet.weights.port, tuple(Neighbour(name, fleet.hosts[name].address) for name in hosts)
+    )
 
 
 def _engine(
@@ -275,7 +276,7 @@ def _engine(
         lock=fleet.locks.path("vllm", model.lock_name),
         weights=model.weights,
         hub=fleet.hub if model.weights.kind == "hub" else None,
-        neighbours=_neighbours(fleet, model),
+        neighbours=_neighbours(fleet, model, host.name),
         listen=host.address,
         port=model.port,
         context=model.context,

@@ -203,7 +203,7 @@ def _download(jobs: Sequence[_Job]) -> PyinfraCommand:
         *(begin(job.place) for job in due),
         positional(*(job.directory for job in due)),
         download,
-        *(accept(job.place, "check") for job in due),
+        accept([job.place for job in due], "check"),
     ]
     return visible_script("".join(text), json.dumps(request))
 

@@ -110,7 +110,7 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
     small = {name: directory / name for name in starts if name not in large}
     unpack = call("tar", "-xf", "upload", "-C", part, "--no-same-owner")
     last = _together(small, _list(directory))
-    yield from upload(last, unpack + accept(place, "accept"), first="" if large else begin(place))
+    yield from upload(last, unpack + accept([place], "accept"), first="" if large else begin(place))
 
 
 def _list(directory: Path) -> str:

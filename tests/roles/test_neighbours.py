@@ -48,7 +48,12 @@ def free_port() -> int:
 
 
 class Hosts:
-    """Hosts of one model: names, with an address of this machine for each, and a directory."""
+    """Hosts of one model: names, with an address of this machine for each, and a directory.
+
+    A host is killed after ``patience`` seconds.
+    """
+
+    patience = 120
 
     def __init__(self, directory: Path, count: int) -> None:
         self.directory, self.port, self.authority = directory, free_port(), make_authority()
@@ -99,7 +104,7 @@ class Hosts:
                 stderr=subprocess.STDOUT,
                 text=True,
             ),
-            seconds=120,
+            seconds=self.patience,
         ) as process:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request))

@@ -14,6 +14,7 @@ from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Installed, Listener
 from mirrorfleet.engines.vllm import derived, parsers
+from mirrorfleet.engines.vllm.sharing import sharing_hosts
 from mirrorfleet.engines.vllm.thinking import arguments
 
 
@@ -51,9 +52,8 @@ class Vllm(Engine[AnyVllmModel]):
                 key, owner = ("models", model.name, "node_port"), f"the nodes of {model.name}"
                 yield Listener(key, owner, model.hosts, model.node_port)
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
-        sharing = [model for model in models_of(fleet, VllmModel) if model.travels]
-        hosts = dict.fromkeys(host for model in sharing for host in model.hosts)
-        if fleet.weights.is_on and hosts:
+        sharing = (sharing_hosts(fleet, model) for model in models_of(fleet, VllmModel))
+        if hosts := dict.fromkeys(host for each in sharing for host in each):
             yield Listener(("weights", "port"), "shared weights", tuple(hosts), fleet.weights.port)
 
     def installed(self, fleet: Fleet) -> Iterator[Installed]:
