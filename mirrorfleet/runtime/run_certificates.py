@@ -1,4 +1,4 @@
-"""Certificates for one run: hosts that take part in it recognize each other, and nobody else.
+"""Certificates for one run: hosts that take part in it recognize each other, and no other program.
 
 The controller makes an authority for the run, and a certificate for each host. The authority's key
 never leaves this process; a host's key is sent to this host only, on standard input.

@@ -1,7 +1,7 @@
 """Hosts of a model that take its weights from each other in a run, instead of each from the hub.
 
 See files/neighbours.py for what they do. A host takes part if this run reaches it and does not skip
-its engines. A host with complete weights takes part only while another one lacks them.
+its engines. A host with complete weights takes part only while another one needs them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mirrorfleet.runtime.run_certificates import authority
 class Share:
     """The part of one host in the transfer of one model's weights.
 
-    ``fetch`` names the hosts that lack files, in a common order.
+    ``fetch`` names the hosts that need files, in a common order.
     """
 
     port: int
@@ -50,17 +50,17 @@ def share(engine: VllmPlan, fact: Weights) -> Share | None:
     plan = engine.neighbours
     if plan is None:
         return None
-    lacks = dict(_lacking(engine, fact))
-    fetch = tuple(name for name, is_lacking in lacks.items() if is_lacking)
-    mine = [each for each in plan.hosts if each.address == engine.listen and each.name in lacks]
-    others = tuple(each for each in plan.hosts if each.name in lacks and each not in mine)
-    if not mine or not others or not fetch or fetch == (mine[0].name,) == tuple(lacks):
+    parts = dict(_parts(engine, fact))
+    fetch = tuple(name for name, needs_files in parts.items() if needs_files)
+    mine = [each for each in plan.hosts if each.address == engine.listen and each.name in parts]
+    others = tuple(each for each in plan.hosts if each.name in parts and each not in mine)
+    if not mine or not others or not fetch:
         return None
     return Share(plan.port, mine[0], others, fetch)
 
 
-def _lacking(engine: VllmPlan, fact: Weights) -> Iterator[tuple[str, bool]]:
-    """Yield the hosts of the model that take part in the run, and whether they lack files."""
+def _parts(engine: VllmPlan, fact: Weights) -> Iterator[tuple[str, bool]]:
+    """Yield the hosts of the model that take part in the run, and whether they need files."""
     plan = engine.neighbours
     names = {each.name for each in plan.hosts} if plan else set()
     for host in run.hosts():

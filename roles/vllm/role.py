@@ -128,7 +128,7 @@ class Vllm(ServiceRole[VllmPlan]):
             yield from python.install(each, plan, observed)
 
     def bring_weights(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Bring missing weights, replace damaged files, and pass on what other hosts lack."""
+        """Bring missing weights, replace damaged files, and pass on what other hosts need."""
         engines = [
             (engine, python.located(software.environment(engine), observed).directory)
             for engine in self.instances(plan)

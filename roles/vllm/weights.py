@@ -134,7 +134,7 @@ def changes(engine: VllmPlan, observed: Observation) -> Iterator[Change]:
 
 
 def fetch(engines: Sequence[tuple[VllmPlan, str]], observed: Observation) -> Commands:
-    """Bring missing weights and damaged files to the host, and pass on what other hosts lack.
+    """Bring missing weights and damaged files to the host, and pass on what other hosts need.
 
     Each engine stands with the directory of its Python environment, which has the hub's client.
     """
@@ -161,7 +161,7 @@ def fetch(engines: Sequence[tuple[VllmPlan, str]], observed: Observation) -> Com
 
 @dataclass(frozen=True)
 class _Job:
-    """Weights from a hub: ``is_due`` if this host lacks them; with ``share`` others take part."""
+    """Weights from a hub: ``is_due`` if this host needs them; with ``share`` others take part."""
 
     engine: VllmPlan
     environment: str

@@ -345,6 +345,18 @@ def test_a_host_that_has_the_file_is_asked(others: dict[str, Neighbours]) -> Non
     assert view.source(2, "file") == "hub"
 
 
+def test_a_host_whose_program_has_ended_is_not_waited_for(others: dict[str, Neighbours]) -> None:
+    view = others["b"]
+    a, c = view.peers["a"], view.peers["c"]
+    a.end()
+    assert view.waiting() == ["a", "c"], "it may still begin"
+    for peer in (a, c):
+        peer.take({"files": [], "arrived": 1, "done": False})
+    a.end()
+    assert view.waiting() == ["c"]
+    assert view.source(0, "file") == "hub"
+
+
 @pytest.mark.parametrize("why", ["silent", "lost", "stalled", "done"])
 def test_the_turn_passes_from_a_host_that_cannot_take_it(
     others: dict[str, Neighbours], why: str, monkeypatch: pytest.MonkeyPatch

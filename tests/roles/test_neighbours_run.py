@@ -42,20 +42,20 @@ def plans(tmp_path: Path) -> dict[str, HostPlan]:
     return replicas(tmp_path)
 
 
-def answers(plan: HostPlan, *, lacks: bool) -> Answers:
+def answers(plan: HostPlan, *, is_bare: bool) -> Answers:
     """Return a host that matches its plan, apart from its weights."""
     [engine] = plan.engines_of(VllmPlan)
     found = dict(converged(plan))
-    if lacks:
+    if is_bare:
         del found[(*weights.fact(engine).key, "")]
     return found
 
 
 def run(
-    plans: Mapping[str, HostPlan], lacking: tuple[str, ...], **other: Any
+    plans: Mapping[str, HostPlan], bare: tuple[str, ...], **other: Any
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Traffic]]:
     """Run mirror.py; return the request of each host that downloads or passes on weights."""
-    found = {name: answers(plan, lacks=name in lacking) for name, plan in plans.items()}
+    found = {name: answers(plan, is_bare=name in bare) for name, plan in plans.items()}
     traffic = mirror(plans, found, **other)
     requests = {}
     for name, each in traffic.items():
@@ -69,7 +69,7 @@ def run(
 
 
 @pytest.mark.usefixtures("offline_cache")
-def test_hosts_that_lack_weights_take_them_from_each_other(plans: dict[str, HostPlan]) -> None:
+def test_hosts_without_weights_take_them_from_each_other(plans: dict[str, HostPlan]) -> None:
     requests, _ = run(plans, GPUS)
     for name in GPUS:
         [job], share = requests[name]["jobs"], requests[name]["share"]
@@ -91,10 +91,10 @@ def test_hosts_that_lack_weights_take_them_from_each_other(plans: dict[str, Host
 @pytest.mark.usefixtures("offline_cache")
 def test_a_host_with_complete_weights_only_passes_them_on(plans: dict[str, HostPlan]) -> None:
     requests, _ = run(plans, ("gpu-b",))
-    [complete], [lacking] = (requests[name]["jobs"] for name in GPUS)
+    [complete], [bare] = (requests[name]["jobs"] for name in GPUS)
     assert complete["complete"]
-    assert complete["fetch"] == lacking["fetch"] == ["gpu-b"]
-    assert f"{complete['directory']}.part" == lacking["directory"]
+    assert complete["fetch"] == bare["fetch"] == ["gpu-b"]
+    assert f"{complete['directory']}.part" == bare["directory"]
 
 
 @pytest.mark.usefixtures("offline_cache")

@@ -159,11 +159,11 @@ def fetch(
             raise
     print_progress(model, transfer.arrived, total)
     if neighbours:
-        came = f"{neighbours.copied / 1e9:.2f} GB came from other hosts of the model"
-        silent = (
-            f"{peer.name} does not answer at its port {peer.port}" for peer in neighbours.silent()
+        print(
+            f"weights {model}: {neighbours.copied / 1e9:.2f} GB came from other hosts", flush=True
         )
-        print("; ".join([f"weights {model}: {came}", *silent]), flush=True)
+        for peer in neighbours.silent():
+            print(f"weights {model}: {peer.name} does not answer at {peer.place}", flush=True)
     return transfer.found
 
 
@@ -211,10 +211,8 @@ def shared(jobs: list[Job], share: dict[str, Any]) -> dict[str, tuple[Neighbours
     try:
         Server(share, (offer for _, offer in found.values())).begin()
     except OSError as error:
-        place = f"port {share['port']} of {share['address']}"
-        print(
-            f"weights: {place} cannot be used: {error}. Other hosts get none from here", flush=True
-        )
+        place = f"{share['address']}:{share['port']}"
+        print(f"weights: nothing is passed on: {place} cannot be used: {error}", flush=True)
     for neighbours, _ in found.values():
         neighbours.begin()
     return found

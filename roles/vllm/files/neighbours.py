@@ -9,6 +9,7 @@ digest that the hub lists: it trusts no other host.
 from __future__ import annotations
 
 import json
+import math
 import ssl
 import threading
 import time
@@ -41,7 +42,7 @@ BLOCK = 1024**2
 class Peer:
     """Another host of a model, as its answers show it.
 
-    ``fetches``: it lacks files, otherwise it has them all. ``copies`` counts those in transit.
+    ``fetches``: it needs files; otherwise it has them all. ``copies`` counts those in transit.
     """
 
     def __init__(self, name: str, address: str, port: int, *, fetches: bool) -> None:
@@ -68,6 +69,11 @@ class Peer:
         if state["arrived"] != self.arrived:
             self.arrived, self.changed = state["arrived"], now
 
+    def end(self) -> None:
+        """Take that nothing listens on the host: if it answered before, its program has ended."""
+        if self.seen is not None:
+            self.seen = -math.inf
+
     @property
     def is_alive(self) -> bool:
         """Return whether the host answers, or may still begin to."""
@@ -78,17 +84,17 @@ class Peer:
 
     @property
     def can_come(self) -> bool:
-        """Return whether the host may still fetch what it lacks."""
+        """Return whether the host may still fetch what it needs."""
         return self.is_alive and not self.is_done and time.monotonic() - self.changed < STALLED
 
     @property
     def needs_files(self) -> bool:
-        """Return whether the host lacks files, and may still ask for them."""
+        """Return whether the host needs files, and may still ask for them."""
         return self.fetches and self.is_alive and not self.is_done
 
 
 class Neighbours:
-    """The other hosts of one model. ``names`` are all hosts that lack files, in a common order."""
+    """The other hosts of one model. ``names`` are all hosts that need files, in a common order."""
 
     def __init__(
         self, key: str, me: str, names: Sequence[str], peers: Sequence[Peer], tls: ssl.SSLContext
@@ -114,6 +120,9 @@ class Neighbours:
                     body = answer.read()
                 if answer.status == 200:
                     peer.take(json.loads(body))
+            except ConnectionRefusedError:
+                connection.close()
+                peer.end()
             except (OSError, HTTPException, ValueError, KeyError, TypeError):
                 connection.close()
             time.sleep(PAUSE)
@@ -179,7 +188,7 @@ class Neighbours:
         self.failed.add((peer.name, name))
 
     def waiting(self) -> list[str]:
-        """Return the hosts that still lack files."""
+        """Return the hosts that still need files."""
         return [peer.name for peer in self.peers.values() if peer.needs_files]
 
     def silent(self) -> list[Peer]:
