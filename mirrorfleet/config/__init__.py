@@ -35,6 +35,7 @@ from mirrorfleet.config.provider_models import ProviderModel, provider_model
 from mirrorfleet.config.providers import PROVIDERS
 from mirrorfleet.config.reader import Secret, Section
 from mirrorfleet.config.rollout import Rollout, rollout
+from mirrorfleet.config.weights import WeightsSharing, weights
 from mirrorfleet.config.wildcards import matching
 
 __all__ = [
@@ -97,6 +98,7 @@ class Fleet:
     ssh: Ssh
     packages: Literal["controller", "registry"]
     hub: Hub
+    weights: WeightsSharing
     hosts: Mapping[str, Host]
     models: Mapping[str, Model]
     calls: Mapping[str, Calls]
@@ -198,6 +200,7 @@ def fleet(
         ssh=ssh(root.mapping("ssh")),
         packages=root["packages"],
         hub=hub(root.mapping("hub")),
+        weights=weights(root.mapping("weights")),
         hosts=hosts,
         models={
             each.name: gateway_model(each, entry.get("url") or UNKNOWN)

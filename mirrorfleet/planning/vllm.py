@@ -14,6 +14,7 @@ from mirrorfleet.engines.abilities import known_abilities
 from mirrorfleet.engines.placement import assign, by_host, sharers
 from mirrorfleet.engines.vllm.families import arguments
 from mirrorfleet.engines.vllm.parsers import reasoning_parser, tool_parser
+from mirrorfleet.engines.vllm.sharing import sharing_hosts
 from mirrorfleet.engines.vllm.thinking import defaults
 from mirrorfleet.planning.firewall_rules import EngineRule, FirewallRule, addresses, engine_clients
 from mirrorfleet.planning.proof import ProofPlan, proof
@@ -61,6 +62,37 @@ class NodeRule(FirewallRule):
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A host that has or needs the same weights."""
+
+    name: str
+    address: str = derived_from("hosts.{name}.address")
+
+
+@dataclass(frozen=True)
+class NeighboursPlan:
+    """The hosts that take a model's weights from each other during a run, this one included."""
+
+    port: int = derived_from("weights.port")
+    hosts: tuple[Neighbour, ...] = derived_from(
+        "models.{model}.hosts",
+        "weights.share",
+        reason="those with an IP address; the hub sends each file once",
+    )
+
+
+@dataclass(frozen=True)
+class WeightsRule(FirewallRule):
+    """The port at which hosts pass on weights during a run."""
+
+    name: str = derived_from("weights")
+    port: int = derived_from("weights.port")
+    allowed_sources: tuple[str, ...] = derived_from(
+        "models.*.hosts", reason="other hosts of the same models"
+    )
+
+
+@dataclass(frozen=True)
 class VllmPlan:
     """A vLLM engine, or one node of it: a model on one host, on the GPUs ``devices``."""
 
@@ -76,6 +108,7 @@ class VllmPlan:
     )
     weights: Weights = derived_from("models.{model}.weights", "models.{model}.revision")
     hub: Hub | None = derived_from("hub", reason="the weights are in a repository")
+    neighbours: NeighboursPlan | None = derived_from("weights.share", "models.{model}.hosts")
     listen: str = derived_from(
         "hosts.{host}.address",
         # Never 0.0.0.0: other network interfaces stay closed.
@@ -176,7 +209,7 @@ def plans(fleet: Fleet) -> dict[str, tuple[VllmPlan, ...]]:
 
 
 def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
-    """Yield the rules of engines and nodes, each with its host.
+    """Yield the rules of engines, nodes and weights, each with its host.
 
     If the file has no clients of engines, only nodes have rules: the first node connects to the
     others, and they connect to it.
@@ -193,6 +226,11 @@ def rules(fleet: Fleet) -> Iterator[tuple[str, FirewallRule]]:
             elif host != nodes[0]:
                 allowed_sources = addresses(fleet, nodes[:1], ())
                 yield host, NodeRule(model.name, model.node_port, allowed_sources)
+        sharing = (sharing_hosts(fleet, model) for model in models)
+        together = [hosts for hosts in sharing if host in hosts]
+        others = dict.fromkeys(name for hosts in together for name in hosts if name != host)
+        if others:
+            yield host, WeightsRule("weights", fleet.weights.port, addresses(fleet, others, ()))
 
 
 Devices = Mapping[tuple[str, str], tuple[Device, ...]]
@@ -214,6 +252,15 @@ def _nodes(fleet: Fleet, model: VllmModel, host: str, devices: Devices) -> Nodes
     )
 
 
+def _neighbours(fleet: Fleet, model: VllmModel, host: str) -> NeighboursPlan | None:
+    hosts = sharing_hosts(fleet, model)
+    if host not in hosts:
+        return None
+    return NeighboursPlan(
+        fleet.weights.port, tuple(Neighbour(name, fleet.hosts[name].address) for name in hosts)
+    )
+
+
 def _engine(
     fleet: Fleet, model: VllmModel, models: Sequence[VllmModel], host: Host, devices: Devices
 ) -> VllmPlan:
@@ -229,6 +276,7 @@ def _engine(
         lock=fleet.locks.path("vllm", model.lock_name),
         weights=model.weights,
         hub=fleet.hub if model.weights.kind == "hub" else None,
+        neighbours=_neighbours(fleet, model, host.name),
         listen=host.address,
         port=model.port,
         context=model.context,

@@ -194,9 +194,20 @@ def install(environment: Environment, plan: HostPlan, observed: Observation) -> 
     environment = located(environment, observed)
     offline = ("--offline", "--no-index") if plan.packages == "controller" else ()
     directory = environment.directory
-    build = shell(SCRIPTS / "build_environment.sh", environment=directory)
+    name = f"{environment.role} {environment.lock.stem}"
+    build = shell(
+        SCRIPTS / "build_environment.sh",
+        environment=directory,
+        what=f"environment {name}",
+        expected=environment.size // 10**6,
+    )
     complete = shell(SCRIPTS / "complete_environment.sh")
-    yield from upload(archive, positional(*offline) + build + environment.finish + complete)
+    yield from upload(
+        archive,
+        positional(*offline) + build + environment.finish + complete,
+        what=f"wheels of {name}",
+        shows=True,
+    )
 
 
 def fetch(environment: Environment, plan: HostPlan, observed: Observation) -> Path | None:

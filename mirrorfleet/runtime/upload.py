@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.command import FileUploadCommand
 
-from mirrorfleet.runtime.commands import Commands, script
+from mirrorfleet.runtime.chunk import Chunk
+from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.digests import digest
+from mirrorfleet.runtime.meter import Meter
 from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.shell import shell
 
@@ -19,19 +22,25 @@ SCRIPTS = Path(__file__).parent / "scripts"
 OPEN = shell(SCRIPTS / "open_inbox.sh")
 
 
-def upload(file: Path | io.BytesIO, then: str, first: str = "") -> Commands:
+def upload(
+    file: Path | io.BytesIO, then: str, first: str = "", *, what: str = "", shows: bool = False
+) -> Commands:
     """Send a file to the host and run the shell script ``then`` as root with it.
 
     The script starts in a directory that only root can read. The directory has only the file, named
     ``upload``, whose digest is verified; it is removed when the script ends. ``first`` is a script
-    that runs before the upload.
+    that runs before the upload. ``what`` names a file of many bytes in lines of progress; with
+    ``shows``, the output of ``then`` is printed as it arrives.
     """
-    content: str | io.BytesIO
+    content: Any
     if isinstance(file, Path):
-        content, known = str(file), digest(file)
+        size = file.stat().st_size
+        content = Chunk(file, 0, size, Meter(what, size)) if what else str(file)
+        known = digest(file)
     else:
         content, known = file, sha256(file.getvalue()).hexdigest()
     name = known[:16]
     yield script(OPEN + first)
     yield FileUploadCommand(content, f"{INBOX}/{name}", _sudo=False, _doas=False)
-    yield script(shell(SCRIPTS / "take_upload.sh", upload=name, digest=known) + then)
+    make = visible_script if shows else script
+    yield make(shell(SCRIPTS / "take_upload.sh", upload=name, digest=known) + then)

@@ -102,7 +102,7 @@ class Claude(Role):
             return
         for version in client.missing(plan.clients, observed):
             package = client.package(plan.clients, version, observed)
-            yield from upload(package, client.unpack(version))
+            yield from upload(package, client.unpack(version), what=f"Claude Code {version}")
 
     def place_files(self, plan: HostPlan, observed: Observation) -> Commands:
         """Upload skills, hooks and the other files of groups, before anything refers to them."""

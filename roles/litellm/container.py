@@ -117,7 +117,9 @@ def install(image: Image, observed: Observation) -> Commands:
         yield visible_script(shell(FILES / "pull_image.sh", image=image.reference) + record)
     else:
         yield from upload(
-            Path(image.file), shell(FILES / "load_image.sh", image=image.reference) + record
+            Path(image.file),
+            shell(FILES / "load_image.sh", image=image.reference) + record,
+            what=f"image {image.reference}",
         )
 
 

@@ -23,6 +23,7 @@ from mirrorfleet.runtime import chunks
 from mirrorfleet.runtime.commands import Commands, script, visible_script
 from mirrorfleet.runtime.digests import digest, digests
 from mirrorfleet.runtime.facts import Exists, Fact, FileSizes
+from mirrorfleet.runtime.meter import Meter
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE
 from mirrorfleet.runtime.shell import call, shell
@@ -116,19 +117,14 @@ def send(
         yield script(OPEN + begin)
     for name, blob in large.items():
         start = arrived.get(name, 0) if arrived.get(name, 0) <= blob.size else 0
-        before, owner = done + start, owners[name]
-
-        def progress(sent: int, before: int = before, owner: str = owner) -> str:
-            return f"{owner}: {(before + sent) / 1e9:.2f} of {total / 1e9:.2f} GB"
-
         yield from chunks.send(
             blob.path,
             name,
             STAGING,
             digest=name,
             start=start,
-            owner=owner,
-            progress=progress,
+            owner=owners[name],
+            meter=Meter(f"weights {owners[name]}", total, done + start),
         )
         # Before the next one arrives: the host has room for one file twice.
         yield visible_script(give, "")

@@ -113,7 +113,7 @@ def install(plan: HostPlan, observed: Observation, user: str) -> Commands:
         first = begin if archive is every[0] else ""
         then = unpack + (end if archive is every[-1] else "")
         if path:
-            yield from upload(path, first + then)
+            yield from upload(path, first + then, what="Ollama")
         else:
             url = _url(ollama, archive)
             yield script(

@@ -132,10 +132,12 @@ class Vllm(ServiceRole[VllmPlan]):
             yield from python.install(each, plan, observed)
 
     def bring_weights(self, plan: HostPlan, observed: Observation) -> Commands:
-        """Bring missing weights, and replace damaged files."""
-        for engine in self.instances(plan):
-            directory = python.located(software.environment(engine), observed).directory
-            yield from weights.fetch(engine, directory, observed)
+        """Bring missing weights, replace damaged files, and pass on what other hosts need."""
+        engines = [
+            (engine, python.located(software.environment(engine), observed).directory)
+            for engine in self.instances(plan)
+        ]
+        yield from weights.fetch(engines, observed)
 
     def prepare_nodes(self, plan: HostPlan, observed: Observation) -> Commands:
         """Activate the new generation of each follower node; its process runs on for now.

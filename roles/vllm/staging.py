@@ -6,6 +6,7 @@ final directory, and is renamed once every file has been verified.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mirrorfleet.roles.vllm.render import verify_weights
@@ -19,10 +20,11 @@ def begin(place: str) -> str:
     return shell(FILES / "open_staging.sh", place=place)
 
 
-def accept(place: str, mode: str) -> str:
-    """Return a script that verifies the staged weights and moves them to ``place``.
+def accept(places: Iterable[str], mode: str) -> str:
+    """Return a script that verifies the staged weights and moves them to their ``places``.
 
     ``mode`` of check_weights.py: "accept" reads all files, "check" only those not verified before.
+    The text of that program stands in the script once: an argument has at most 128 KiB.
     """
-    verify = positional(*verify_weights(mode, f"{place}.part"))
-    return verify + shell(FILES / "accept_weights.sh", place=place)
+    *verify, _ = verify_weights(mode, "")
+    return positional(*verify) + shell(FILES / "accept_weights.sh", places=" ".join(places))

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pyinfra.api.exceptions import DeployError
 from mirrorfleet.config.problems import Problem
 from mirrorfleet.config.vllm import Weights as Source
 from mirrorfleet.planning.vllm import VllmPlan
-from mirrorfleet.roles.vllm import weights_upload
+from mirrorfleet.roles.vllm import neighbours, weights_upload
 from mirrorfleet.roles.vllm.facts import SharedWeights, Weights
 from mirrorfleet.roles.vllm.render import USER
 from mirrorfleet.roles.vllm.staging import FILES, accept, begin
@@ -28,11 +29,17 @@ from mirrorfleet.runtime.facts import Disk, Fact, FileSizes
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import STATE, WEIGHTS
 from mirrorfleet.runtime.problems import error
+from mirrorfleet.runtime.program import program
 from mirrorfleet.runtime.report import Change
 from mirrorfleet.runtime.secrets import reveal
-from mirrorfleet.runtime.shell import shell
+from mirrorfleet.runtime.shell import positional, shell
 
-HUB = (FILES / "hub_download.py").read_text(encoding="utf-8")
+HUB_FILES = tuple(
+    FILES / f"{name}.py" for name in ("hub_files", "neighbour_server", "neighbours", "hub_download")
+)
+"""The program that downloads weights; each file after those that it imports."""
+
+HUB = program("mirrorfleet.roles.vllm.files", *HUB_FILES)
 
 NAMED = 3
 """The most files that a message names; it counts the others."""
@@ -126,34 +133,79 @@ def changes(engine: VllmPlan, observed: Observation) -> Iterator[Change]:
         yield Change(f"{place}: {_named(wrong)} missing or truncated")
 
 
-def fetch(engine: VllmPlan, environment: str, observed: Observation) -> Commands:
-    """Bring the weights, or their damaged files, to the host.
+def fetch(engines: Sequence[tuple[VllmPlan, str]], observed: Observation) -> Commands:
+    """Bring missing weights and damaged files to the host, and pass on what other hosts need.
 
-    ``environment`` is the directory of the engine's Python environment, which has the hub's client.
+    Each engine stands with the directory of its Python environment, which has the hub's client.
     """
-    if not any(changes(engine, observed)):
-        return
-    place = location(engine.model, engine.weights)
-    if engine.weights.kind == "push":
-        yield from weights_upload.send(engine.model, Path(engine.weights.source), place, observed)
-    else:
-        yield _download(engine, environment, place)
+    for engine, _ in engines:
+        if engine.weights.kind == "push" and any(changes(engine, observed)):
+            place = location(engine.model, engine.weights)
+            yield from weights_upload.send(
+                engine.model, Path(engine.weights.source), place, observed
+            )
+    jobs = [
+        _Job(
+            engine,
+            environment,
+            location(engine.model, engine.weights),
+            any(changes(engine, observed)),
+            neighbours.share(engine, fact(engine)),
+        )
+        for engine, environment in engines
+        if engine.weights.kind == "hub"
+    ]
+    if jobs := [job for job in jobs if job.is_due or job.share]:
+        yield _download(jobs)
 
 
-def _download(engine: VllmPlan, environment: str, place: str) -> PyinfraCommand:
-    hub = engine.hub
+@dataclass(frozen=True)
+class _Job:
+    """Weights from a hub: ``is_due`` if this host needs them; with ``share`` others take part."""
+
+    engine: VllmPlan
+    environment: str
+    place: str
+    is_due: bool
+    share: neighbours.Share | None
+
+    @property
+    def directory(self) -> str:
+        return f"{self.place}.part" if self.is_due else self.place
+
+    def request(self) -> dict[str, Any]:
+        return {
+            "model": self.engine.model,
+            "repository": self.engine.weights.source,
+            "revision": self.engine.weights.revision,
+            "directory": self.directory,
+            "complete": not self.is_due,
+            **(self.share.request(Path(self.place).name) if self.share else {}),
+        }
+
+
+def _download(jobs: Sequence[_Job]) -> PyinfraCommand:
+    """Return the command that brings weights from the hub or other hosts, and passes them on."""
+    hub, due = jobs[0].engine.hub, [job for job in jobs if job.is_due]
     if hub is None:
-        raise ValueError(f"{engine.model}: weights from a hub need the hub's settings")
+        raise ValueError(f"{jobs[0].engine.model}: weights from a hub need the hub's settings")
     request = {
-        "model": engine.model,
-        "repository": engine.weights.source,
-        "revision": engine.weights.revision,
-        "url": hub.url,
-        "token": reveal(hub.token) if hub.token else None,
-        "proxy": hub.proxy,
+        "hub": {
+            "url": hub.url,
+            "token": reveal(hub.token) if hub.token and due else None,
+            "proxy": hub.proxy,
+        },
+        "jobs": [job.request() for job in jobs],
+        "share": next((job.share.identity() for job in jobs if job.share), None),
     }
-    download = shell(FILES / "download.sh", environment=environment, program=HUB, user=USER)
-    return visible_script(begin(place) + download + accept(place, "check"), json.dumps(request))
+    download = shell(FILES / "download.sh", environment=jobs[0].environment, program=HUB, user=USER)
+    text = [
+        *(begin(job.place) for job in due),
+        positional(*(job.directory for job in due)),
+        download,
+        accept([job.place for job in due], "check"),
+    ]
+    return visible_script("".join(text), json.dumps(request))
 
 
 def _named(files: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from mirrorfleet.runtime import chunks
 from mirrorfleet.runtime.commands import Commands, script
 from mirrorfleet.runtime.digests import digests
 from mirrorfleet.runtime.facts import FileSizes
+from mirrorfleet.runtime.meter import Meter
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.shell import call
 from mirrorfleet.runtime.upload import OPEN, upload
@@ -96,11 +97,6 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
     if large:
         yield script(OPEN + begin(place))
     for name in large:
-        before = done
-
-        def progress(sent: int, before: int = before) -> str:
-            return f"{model}: {(before + sent) / 1e9:.2f} of {total / 1e9:.2f} GB"
-
         yield from chunks.send(
             directory / name,
             name,
@@ -108,13 +104,13 @@ def send(model: str, directory: Path, place: str, observed: Observation) -> Comm
             digest=every[name].sha256,
             start=starts[name],
             owner=model,
-            progress=progress,
+            meter=Meter(f"weights {model}", total, done),
         )
         done += every[name].size - starts[name]
     small = {name: directory / name for name in starts if name not in large}
     unpack = call("tar", "-xf", "upload", "-C", part, "--no-same-owner")
     last = _together(small, _list(directory))
-    yield from upload(last, unpack + accept(place, "accept"), first="" if large else begin(place))
+    yield from upload(last, unpack + accept([place], "accept"), first="" if large else begin(place))
 
 
 def _list(directory: Path) -> str:

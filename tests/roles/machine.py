@@ -79,9 +79,10 @@ class Machine:
     def run(self, command: PyinfraCommand) -> subprocess.CompletedProcess[str]:
         """Run a script of an operation, with its paths moved below ``root``."""
         text = str(command)
+        stdin = "".join(command.connector_arguments.get("_stdin") or ())
         for place in PLACES:
             text = text.replace(place, str(self.at(place)))
-        stdin = "".join(command.connector_arguments.get("_stdin") or ())
+            stdin = stdin.replace(f'"{place}', f'"{self.at(place)}')
         return self._run([*as_root(), "sh", "-c", text], stdin)
 
     def observe(

@@ -13,7 +13,7 @@ from pyinfra.api import Config, Host, Inventory, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
 
 from mirrorfleet.runtime import local
-from mirrorfleet.runtime.chunks import Chunk
+from mirrorfleet.runtime.chunk import Chunk
 from mirrorfleet.runtime.inventory import groups
 
 

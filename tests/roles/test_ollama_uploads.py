@@ -72,7 +72,7 @@ def test_a_cut_upload_of_a_large_file_continues(
     host.start(plan)
     cut = list(models.send(plan, host.observe(plan)))[:5]
     done = host.run(cut)
-    assert done.stdout == "own: 0.00 of 0.00 GB\n"
+    assert done.stdout == "weights own: 0.00 of 0.00 GB\n"
     [arrived] = host.machine.at(blobs.STAGING).iterdir()
     first = arrived.read_bytes()
     assert len(first) == 10

@@ -20,6 +20,7 @@ from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.vllm import removal, software, weights, weights_upload
 from mirrorfleet.roles.vllm.files import check_weights
 from mirrorfleet.runtime import chunks
+from mirrorfleet.runtime.chunk import Chunk
 from mirrorfleet.runtime.facts import Disk
 from mirrorfleet.runtime.observe import Observation
 from mirrorfleet.runtime.paths import WEIGHTS
@@ -70,7 +71,7 @@ class Receiver:
     def receive(self, cut: int = 99) -> list[str]:
         """Run the first ``cut`` commands; return the uploaded pieces and the error, if any."""
         uploaded = []
-        commands = list(weights.fetch(self.engine, "/nowhere", self.observed()))
+        commands = list(weights.fetch([(self.engine, "/nowhere")], self.observed()))
         for command in commands[:cut]:
             if isinstance(command, FileUploadCommand):
                 to = self.machine.at(str(command.dest))
@@ -170,17 +171,17 @@ def test_weights_from_a_hub_are_downloaded_and_repaired_by_file(
             weights=Weights("hub", "Qwen/Coder", revision),
             hub=Hub(hub.url, Secret("command", "echo hf_of_the_tests", tmp_path), None),
         )
-        [command] = weights.fetch(host.engine, environment, host.observed())
+        [command] = weights.fetch([(host.engine, environment)], host.observed())
         assert "hf_of_the_tests" not in str(command)
         done = machine.run(command)
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"{host.engine.model}: 0.00 of 0.00 GB (100%)" in done.stdout
+        assert f"weights {host.engine.model}: 0.00 of 0.00 GB (100%)" in done.stdout
         assert host.content() == FILES
         assert host.reported() == []
 
         (machine.at(host.place) / "model-2.safetensors").unlink()
         hub.sent.clear()
-        [command] = weights.fetch(host.engine, environment, host.observed())
+        [command] = weights.fetch([(host.engine, environment)], host.observed())
         assert machine.run(command).returncode == 0
         assert host.content() == FILES
         assert [name for name, *_ in hub.sent] == ["model-2.safetensors"]
@@ -319,7 +320,7 @@ def test_incomplete_weights_are_not_sent(
 
 def test_a_piece_can_be_read_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
-    piece = chunks.Chunk(tmp_path / "file", 3, 5)
+    piece = Chunk(tmp_path / "file", 3, 5)
     for _ in range(2):  # pyinfra reads it again if an upload fails
         piece.seek(0)
         assert io.BytesIO(b"".join(iter(lambda: piece.read(2), b""))).getvalue() == b"34567"

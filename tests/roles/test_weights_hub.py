@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet.roles.vllm.files import hub_download as program
+from mirrorfleet.roles.vllm.files.hub_files import local_size, reason, set_environment
 from mirrorfleet.roles.vllm.weights import HUB
 from tests.roles.fleets import safetensors
 from tests.standins.hub import Hub, running
@@ -74,9 +75,10 @@ def fetched(hub: Hub, **other: object) -> str:
     """Download into the working directory, and return the message of a failure."""
     job = request(hub, **other)
     try:
-        program.main(job)
+        set_environment(job)
+        program.bring(job)
     except Exception as error:
-        return program.reason(error, job)
+        return reason(error, job)
     return ""
 
 
@@ -112,12 +114,13 @@ def test_a_killed_download_continues_where_it_stopped(hub: Hub, part: Path) -> N
         )
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(request(hub)).encode())
+        job = {**request(hub), "directory": str(part)}
+        process.stdin.write(json.dumps({"hub": job, "jobs": [job]}).encode())
         process.stdin.close()
-        until(lambda: program.local_size(name) or process.poll() is not None, "a first part")
+        until(lambda: local_size(name) or process.poll() is not None, "a first part")
         assert process.poll() is None
         process.kill()
-    arrived = program.local_size(name)  # more may arrive before the process ends
+    arrived = local_size(name)  # more may arrive before the process ends
     hub.stalls, hub.sent = {}, []
     assert fetched(hub) == ""
     assert files(part) == {**FILES, name: HUGE}

@@ -36,7 +36,7 @@ class Hub:
     ``sent`` holds name, first byte and credential of each response with a file. ``breaks``,
     ``stalls`` and ``corrupts`` map the name of a file to the number of bytes after which its
     connection breaks (once), or stalls, and to the number of corrupted responses. ``branches`` maps
-    a branch to its revision.
+    a branch to its revision. ``speed`` is that of the hub's line in bytes per second; 0: no limit.
     """
 
     directory: Path
@@ -49,6 +49,16 @@ class Hub:
     corrupts: dict[str, int] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     sent: list[tuple[str, int, str | None]] = field(default_factory=list)
+    _free_at: float = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait_for_line(self, count: int) -> None:
+        """Wait as long as ``count`` bytes take on a line that all connections share."""
+        if self.speed:
+            with self._lock:
+                self._free_at = max(self._free_at, time.monotonic()) + count / self.speed
+                wait = self._free_at - time.monotonic()
+            time.sleep(max(wait, 0))
 
 
 def listing(directory: Path) -> list[dict[str, Any]]:
@@ -146,8 +156,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 if at >= hub.stalls.get(file.name, len(content)):
                     threading.Event().wait(60)
                 self.wfile.write(content[at : min(at + CHUNK, end)])
-                if hub.speed:
-                    time.sleep(CHUNK / hub.speed)
+                hub.wait_for_line(CHUNK)
             self.close_connection = end < len(content)
 
         def send(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:

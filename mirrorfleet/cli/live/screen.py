@@ -1,6 +1,7 @@
 """What a person sees of a run: problems as they occur, and one line per step of the run.
 
-On a terminal, the line of the present step is redrawn; elsewhere, lines are appended.
+On a terminal, the line of the present step is redrawn, with a line for each long work, such as a
+download of weights. Elsewhere, lines are appended; those of long work twice a minute.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from textwrap import wrap
 from typing import Any
 
 import click
-from pyinfra.api import BaseStateCallback, Host, State
+from pyinfra.api import BaseStateCallback, Host, State, output
 from rich.console import Console
 from rich.text import Text
 
+from mirrorfleet.cli.live.progress import Works
 from mirrorfleet.config.problems import printable
 from mirrorfleet.runtime.change_summary import some
 from mirrorfleet.runtime.intermittent import is_offline
@@ -27,6 +29,9 @@ STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "re
 
 # pyinfra's own records of what the screen shows in other words.
 _REPLACED = ("connect", "_connect", "missing_host_key", "log_error_or_warning")
+
+_RED = "\x1b[31m"
+"""How pyinfra marks a line of standard error."""
 
 _OF_HOST = re.compile(r"^\[(?P<host>[^\]]+)\]\s+(?P<text>.*)", re.DOTALL)
 
@@ -43,6 +48,9 @@ class Screen(logging.Handler):
         self.causes: dict[str, list[str]] = {}
         self.callbacks = _Callbacks(self)
         self._status = console.status("connecting") if console.is_terminal else None
+        self._works = Works()
+        self._step = ""
+        self._errors: dict[str, list[str]] = {}
 
     def begin(self, state: State) -> None:
         """Take pyinfra's log, and show that the run connects to its hosts."""
@@ -50,6 +58,9 @@ class Screen(logging.Handler):
         log.setLevel(logging.INFO)
         log.handlers = [self]
         log.propagate = False
+        # pyinfra's API prints no output of commands by itself. The style marks standard error.
+        output.set_formatter(click.style)
+        output.set_echo(self.echo)
         hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
         self.now(f"connecting to {len(hosts)} host{'s' if len(hosts) != 1 else ''}")
         if self._status:
@@ -62,8 +73,42 @@ class Screen(logging.Handler):
 
     def now(self, text: str) -> None:
         """Show what the run does now, where lines can be redrawn."""
+        self._step = text
+        self._draw()
+
+    def _draw(self) -> None:
         if self._status:
-            self._status.update(Text(printable(text)))
+            lines = [self._step, *(f"  {line}" for line in self._works.lines())]
+            self._status.update(Text("\n".join(map(printable, lines))))
+
+    def echo(self, message: object = None, **_: object) -> None:
+        """Print a line of a command's output as it arrives."""
+        text = click.unstyle(str(message)).rstrip()
+        match = _OF_HOST.match(text)
+        if match and not self._is_progress(match["host"], match["text"]):
+            is_error = _RED in str(message)
+            if is_error:
+                self._errors.setdefault(match["host"], []).append(match["text"])
+            self.line(f"  {match['host']}: {match['text']}", "red" if is_error else "")
+
+    def _is_progress(self, host: str, text: str) -> bool:
+        """Return whether a line of a host reports the progress of long work, and show it if so."""
+        now = time.monotonic()
+        work = self._works.take(host, text, now)
+        if work is None:
+            return False
+        if self._status:
+            self._draw()
+        elif work.take_turn(now):
+            self.line(f"          {work}")
+        return True
+
+    def step_ended(self, host: str, *, failed: bool) -> None:
+        """Forget the work of a host; if its step failed, its error lines say why."""
+        self._works.ended(host)
+        errors = self._errors.pop(host, [])
+        if failed and errors:
+            self.causes.setdefault(host, []).extend(errors)
 
     def line(self, text: str, style: str = "") -> None:
         """Print one line, wrapped between words with its indent."""
@@ -101,7 +146,8 @@ class Screen(logging.Handler):
         if match and record.levelno >= logging.ERROR:
             self.failure(match["host"], match["text"])
         elif match:
-            self.line(f"  {match['host']}: {match['text']}", STYLES.get(record.levelno, ""))
+            if not self._is_progress(match["host"], match["text"]):
+                self.line(f"  {match['host']}: {match['text']}", STYLES.get(record.levelno, ""))
         elif text.startswith("--> "):
             self.line(text.removeprefix("--> "), "bold")
         else:
@@ -138,12 +184,14 @@ class _Callbacks(BaseStateCallback):
         self, state: State, host: Host, op_hash: str, retry_count: int = 0
     ) -> None:
         self.done.append(host.name)
+        self.screen.step_ended(host.name, failed=False)
         self._progress(state, op_hash)
 
     def operation_host_error(  # type: ignore[override]
         self, state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
         self.failed.append(host.name)
+        self.screen.step_ended(host.name, failed=True)
         self._progress(state, op_hash)
 
     def operation_end(self, state: State, op_hash: str) -> None:  # type: ignore[override]

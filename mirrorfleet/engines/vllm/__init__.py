@@ -14,6 +14,7 @@ from mirrorfleet.engines.known import KnownAbilities, ThinkingArguments
 from mirrorfleet.engines.placement import models_of
 from mirrorfleet.engines.protocol import Engine, Installed, Listener
 from mirrorfleet.engines.vllm import derived, parsers
+from mirrorfleet.engines.vllm.sharing import sharing_hosts
 from mirrorfleet.engines.vllm.thinking import arguments
 
 
@@ -44,13 +45,16 @@ class Vllm(Engine[AnyVllmModel]):
         }
 
     def listeners(self, fleet: Fleet) -> Iterator[Listener]:
-        """Yield the API ports of models, and the ports between nodes."""
+        """Yield the API ports of models, the ports between nodes, and the one for weights."""
         for model in models_of(fleet, VllmModel):
             yield Listener(("models", model.name, "port"), model.name, model.heads, model.port)
             if model.nodes > 1:
                 key, owner = ("models", model.name, "node_port"), f"the nodes of {model.name}"
                 yield Listener(key, owner, model.hosts, model.node_port)
                 yield Listener(key, owner, model.hosts, model.node_port + 1)
+        sharing = (sharing_hosts(fleet, model) for model in models_of(fleet, VllmModel))
+        if hosts := dict.fromkeys(host for each in sharing for host in each):
+            yield Listener(("weights", "port"), "shared weights", tuple(hosts), fleet.weights.port)
 
     def installed(self, fleet: Fleet) -> Iterator[Installed]:
         """Yield the release of each model."""

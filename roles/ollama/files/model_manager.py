@@ -138,12 +138,12 @@ def pull(server: Server, name: str, tag: str, *, plain_http: bool) -> None:
     body = {"model": tag, "insecure": True} if plain_http else {"model": tag}
     try:
         for event in server.stream("/api/pull", body):
-            status, amount = event.get("status", ""), ""
+            status, text = event.get("status", ""), ""
             if event.get("total"):
                 sizes[event["digest"]] = (event.get("completed", 0), event["total"])
-                amount = progress(sizes)
+                text = progress(sizes)
             if status != reported or time.monotonic() - at >= INTERVAL:
-                report(name, f"{tag}: {status}{amount}")
+                report(f"weights {name}" if text else name, text or f"{tag}: {status}")
                 reported, at = status, time.monotonic()
     except Failure as failure:
         remedy = "Check that this host reaches the registry, and that its disk has free space."
@@ -154,7 +154,7 @@ def pull(server: Server, name: str, tag: str, *, plain_http: bool) -> None:
 def progress(sizes: dict[str, tuple[int, int]]) -> str:
     """Return the progress of all layers that the server has reported."""
     done, total = (sum(size[at] for size in sizes.values()) for at in (0, 1))
-    return f", {done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done // total}%)"
+    return f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done // total}%)"
 
 
 def has_digest(model: Model, digest: str | None) -> bool:

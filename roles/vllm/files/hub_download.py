@@ -1,158 +1,137 @@
-"""Download a model's files from a hub into the working directory, and verify them.
+"""Download the weights of models from a hub, verify them, and pass them on to other hosts.
 
 Runs on the host as the engine's user, with the engine's own environment:
 
     hub_download.py <request.json
 
-A download continues at the byte where an earlier run stopped. A file is complete once its digest
-matches the hub's. The digests are written to .mirrorfleet/sha256, in the format of sha256sum.
+A request has the ``hub`` (url, token, proxy), and a job for each model: its ``model``,
+``repository``, ``revision`` and the ``directory`` of its files. A download continues at the byte
+where an earlier run stopped. A file is complete once its digest matches the hub's. The digests are
+written to .mirrorfleet/sha256, in the format of sha256sum.
+
+With ``share``, hosts of a model take files from each other, and each file comes from the hub once.
+Then a job has the ``key`` of its weights, the names of hosts that ``fetch`` them, and its
+``peers``. A host that has all files already only passes them on: its job is ``complete``.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from hashlib import sha1, sha256
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
+
+from mirrorfleet.roles.vllm.files.hub_files import (
+    FULL,
+    Failure,
+    Hub,
+    Job,
+    download,
+    local_size,
+    matching,
+    reason,
+    set_environment,
+)
+from mirrorfleet.roles.vllm.files.neighbour_server import Offer, Server, complete, context
+from mirrorfleet.roles.vllm.files.neighbours import Neighbours, Peer, remove
 
 AT_ONCE = 8
 """Simultaneous downloads: one connection does not use all of a fast link."""
 
-TRIES = 5
-"""Attempts per file after a broken connection; the hub's client makes as many itself."""
-
 INTERVAL = 5
 """Seconds between two lines of progress."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+STEP = 0.2
+"""Seconds between two looks at what other hosts have."""
+
+WAITING = 30
+"""Seconds between two lines about hosts that still fetch."""
 
 RESERVE = 64 * 1024**2
 """Bytes of the disk that must stay free."""
 
-UNUSED = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".ot", ".gguf", ".tflite")
-"""Other formats of the same weights, which vLLM ignores if there are safetensors."""
 
-Job = dict[str, Any]
-"""What to download: repository, revision, url, token, proxy, and the model's name."""
+class Transfer:
+    """The files of one model in transit, by their position in ``order``.
 
+    ``neighbours`` are the other hosts of the model, ``None`` if this host fetches alone.
+    """
 
-class Failure(Exception):
-    """A failure with its remedy, for the operator."""
+    def __init__(
+        self, hub: Hub, files: Iterable[Any], neighbours: Neighbours | None, offer: Offer | None
+    ) -> None:
+        self.hub, self.neighbours, self.offer = hub, neighbours, offer
+        # The largest file first, so that it does not download alone at the end.
+        self.order = sorted(files, key=lambda file: (-file.size, file.path))
+        self.waiting = list(range(len(self.order)))
+        self.running: dict[Future[str], tuple[int, Peer | None]] = {}
+        self.found: dict[str, str] = {}
 
+    def begin(self, hub_pool: ThreadPoolExecutor, host_pool: ThreadPoolExecutor) -> None:
+        """Begin the files whose turn it is, as far as there are connections."""
+        for number in list(self.waiting):
+            file = self.order[number]
+            source: Peer | str | None = "hub"
+            if self.neighbours and local_size(file.path) != file.size:
+                source = self.neighbours.source(number, file.path)
+            peer = source if isinstance(source, Peer) else None
+            busy = sum((other is None) == (peer is None) for _, other in self.running.values())
+            if source is None or busy >= AT_ONCE:
+                continue
+            self.waiting.remove(number)
+            if peer and self.neighbours:
+                job = host_pool.submit(copy, self.neighbours, peer, file)
+            else:
+                job = hub_pool.submit(download, self.hub, file)
+            self.running[job] = number, peer
 
-def set_environment(job: Job) -> None:
-    """Set the environment variables that the hub's client reads at its import."""
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["HF_HOME"] = str(Path(".cache").absolute())
-    # The host's certificate authorities, which may include a company's own.
-    if Path("/etc/ssl/certs/ca-certificates.crt").exists():
-        os.environ.setdefault("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-    if job["proxy"]:
-        os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = job["proxy"]
+    def take_results(self, seconds: float) -> None:
+        """Wait for results. A file that another host could not send waits for its turn again."""
+        if not self.running:
+            time.sleep(seconds)
+        for job in wait(self.running, seconds, FIRST_COMPLETED).done:
+            number, _ = self.running.pop(job)
+            name = self.order[number].path
+            if digest := job.result():
+                self.found[name] = digest
+                if self.offer:
+                    self.offer.add(name)
+            else:
+                self.waiting.append(number)
 
-
-class Hub:
-    """One revision of a repository on a hub."""
-
-    def __init__(self, job: Job) -> None:
-        from huggingface_hub import HfApi
-
-        self.repository, self.revision = job["repository"], job["revision"]
-        self.url, self.token = job["url"], job["token"] or False
-        self.api = HfApi(endpoint=self.url, token=self.token)
-
-    def files(self) -> list[Any]:
-        """Return the hub's list of the files that the engine may need."""
-        tree = self.api.list_repo_tree(self.repository, recursive=True, revision=self.revision)
-        files = [entry for entry in tree if hasattr(entry, "size") and not _is_hidden(entry.path)]
-        if any(file.path.endswith(".safetensors") and "/" not in file.path for file in files):
-            return [
-                file
-                for file in files
-                if not file.path.endswith(UNUSED) and not file.path.startswith("original/")
-            ]
-        return files
-
-    def fetch(self, name: str, size: int) -> None:
-        """Download a file, or the missing part at its end."""
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-        # Without compression, so that an offset is one of the file itself.
-        headers = {**build_hf_headers(token=self.token), "Accept-Encoding": "identity"}
-        url = hf_hub_url(self.repository, name, revision=self.revision, endpoint=self.url)
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        with Path(name).open("ab") as file:
-            if file.tell() > size:
-                file.truncate(0)
-            http_get(
-                url,
-                file,
-                resume_size=file.tell(),
-                headers=headers,
-                expected_size=size,
-            )
+    @property
+    def arrived(self) -> int:
+        return sum(local_size(file.path) for file in self.order)
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
+def copy(neighbours: Neighbours, peer: Peer, file: Any) -> str:
+    """Copy a file from another host, and return its SHA-256; "" if that fails."""
+    try:
+        neighbours.copy(peer, file.path, file.size)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        neighbours.reject(peer, file.path)
+        return ""
+    if digest := matching(file):
+        return digest
+    remove(file.path)
+    neighbours.reject(peer, file.path)
+    return ""
 
 
-def local_size(name: str) -> int:
-    """Return the size of a local file in bytes; 0 if it does not exist."""
-    return Path(name).stat().st_size if Path(name).exists() else 0
-
-
-def digests(name: str) -> tuple[str, str]:
-    """Return a file's SHA-256, which the hub lists for large files, and its git hash."""
-    plain, git = sha256(), sha1(f"blob {local_size(name)}\0".encode(), usedforsecurity=False)
-    with Path(name).open("rb") as file:
-        while chunk := file.read(1024**2):
-            plain.update(chunk)
-            git.update(chunk)
-    return plain.hexdigest(), git.hexdigest()
-
-
-def download(hub: Hub, file: Any) -> str:
-    """Download a file until it matches the hub's list, and return its SHA-256."""
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
-
-    wrong = 0
-    for broken in range(TRIES):
-        try:
-            if local_size(file.path) != file.size:
-                hub.fetch(file.path, file.size)
-        except OSError as error:
-            # May be temporary: a URL that expires after an hour, a hub that restarts.
-            final = isinstance(error, RepositoryNotFoundError | EntryNotFoundError)
-            if final or error.errno in FULL or broken + 1 == TRIES:
-                raise
-            time.sleep(2**broken)
-            continue
-        plain, git = digests(file.path)
-        if (plain == file.lfs.sha256) if file.lfs else (git == file.blob_id):
-            return plain
-        # The old part of the file may be of another origin; a new download is the hub's.
-        Path(file.path).unlink()
-        wrong += 1
-        if wrong == 2:
-            break
-    raise Failure(
-        f"{file.path} from {hub.url} does not match the digest in the hub's own list. "
-        "Run again later, or set another hub.url."
-    )
-
-
-def fetch(hub: Hub, model: str, files: list[Any]) -> dict[str, str]:
+def fetch(
+    hub: Hub,
+    model: str,
+    files: list[Any],
+    neighbours: Neighbours | None = None,
+    offer: Offer | None = None,
+) -> dict[str, str]:
     """Download all files, print the progress, and return their SHA-256 by name."""
     total = sum(file.size for file in files)
     missing = total - sum(min(local_size(file.path), file.size) for file in files)
@@ -163,32 +142,39 @@ def fetch(hub: Hub, model: str, files: list[Any]) -> dict[str, str]:
             f"{Path.cwd().parent} has {free / 1e9:.2f} GB free. Make room there: "
             "deploys/remove_weights.py removes unused weights."
         )
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        # The largest file first, so that it does not download alone at the end.
-        order = sorted(files, key=lambda file: -file.size)
-        jobs = {file.path: pool.submit(download, hub, file) for file in order}
+    transfer, printed = Transfer(hub, files, neighbours, offer), 0.0
+    with ThreadPoolExecutor(AT_ONCE) as hub_pool, ThreadPoolExecutor(AT_ONCE) as host_pool:
         try:
-            pending = set(jobs.values())
-            while pending:
-                done, pending = wait(pending, timeout=INTERVAL)
-                for job in done:
-                    job.result()
-                print_progress(model, files, total)
+            while transfer.waiting or transfer.running:
+                transfer.begin(hub_pool, host_pool)
+                transfer.take_results(STEP)
+                if offer:
+                    offer.arrived = transfer.arrived
+                if time.monotonic() - printed >= INTERVAL:
+                    printed = time.monotonic()
+                    print_progress(model, transfer.arrived, total)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in (hub_pool, host_pool):
+                pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {name: job.result() for name, job in jobs.items()}
+    print_progress(model, transfer.arrived, total)
+    if neighbours:
+        print(
+            f"weights {model}: {neighbours.copied / 1e9:.2f} GB came from other hosts", flush=True
+        )
+        for peer in neighbours.silent():
+            print(f"weights {model}: {peer.name} does not answer at {peer.place}", flush=True)
+    return transfer.found
 
 
-def print_progress(model: str, files: Iterable[Any], total: int) -> None:
+def print_progress(model: str, done: int, total: int) -> None:
     """Print how much of all files is local."""
-    done = sum(local_size(file.path) for file in files)
     progress = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({100 * done // max(total, 1)}%)"
-    print(f"{model}: {progress}", flush=True)
+    print(f"weights {model}: {progress}", flush=True)
 
 
-def main(job: Job) -> None:
-    """Download the files, remove all others, and write their digests."""
+def bring(job: Job, neighbours: Neighbours | None = None, offer: Offer | None = None) -> None:
+    """Download the files to the working directory, remove all others, and write their digests."""
     hub = Hub(job)
     files = hub.files()
     names = {file.path for file in files}
@@ -196,53 +182,80 @@ def main(job: Job) -> None:
     for path in sorted(Path().rglob("*"), reverse=True):
         if path.is_file() and str(path) not in names:
             path.unlink()
-    found = fetch(hub, job["model"], files)
+    found = fetch(hub, job["model"], files, neighbours, offer)
     shutil.rmtree(".cache", ignore_errors=True)
     Path(".mirrorfleet").mkdir(exist_ok=True)
     lines = (f"{found[name]}  {name}\n" for name in sorted(found))
     Path(".mirrorfleet/sha256").write_text("".join(lines), "utf-8")
 
 
-def reason(error: BaseException, job: Job) -> str:
-    """Return what went wrong, and the remedy."""
-    from huggingface_hub import errors
+def neighbours_of(job: Job, share: dict[str, Any], tls: Any) -> Neighbours:
+    """Return the other hosts of a job's model."""
+    peers = [
+        Peer(each["name"], each["address"], share["port"], fetches=each["name"] in job["fetch"])
+        for each in job["peers"]
+    ]
+    return Neighbours(job["key"], share["name"], job["fetch"], peers, tls)
 
-    repository, url = job["repository"], job["url"]
-    match error:
-        case Failure():
-            return str(error)
-        case errors.GatedRepoError():
-            return (
-                f"{repository} at {url} is gated: request access there, and set hub.token to a "
-                "token of that account."
-            )
-        case errors.RevisionNotFoundError():
-            return f"{repository} at {url} has no revision {job['revision']}: correct the revision."
-        case errors.RepositoryNotFoundError():
-            return (
-                f"{url} has no {repository}, or shows it only with a token. Correct the weights, "
-                "or set hub.token."
-            )
-        case errors.HfHubHTTPError():
-            return f"{url} answers {error.response.status_code}: {error.server_message or error}"
-        case OSError() if error.errno in FULL:
-            return (
-                f"the disk of {Path.cwd().parent} is full. Make room there; the next run continues "
-                "the download."
-            )
-        case _:
-            cause = str(error) or type(error).__name__
-            return (
-                f"{url} cannot be reached, or the connection breaks: {cause}. Set hub.proxy, or "
-                "hub.url to a mirror, push the weights, or run again: the download continues."
-            )
+
+def shared(jobs: list[Job], share: dict[str, Any]) -> dict[str, tuple[Neighbours, Offer]]:
+    """Begin to pass on the files of all jobs, and to ask the other hosts; return both by key."""
+    tls = context(share, server=False)
+    found = {}
+    for job in jobs:
+        offer = Offer(job["key"], job["directory"], (peer["name"] for peer in job["peers"]))
+        found[job["key"]] = neighbours_of(job, share, tls), offer
+        if job["complete"]:
+            offer.add(*complete(job["directory"]))
+            offer.is_done = True
+    try:
+        Server(share, (offer for _, offer in found.values())).begin()
+    except OSError as error:
+        place = f"{share['address']}:{share['port']}"
+        print(f"weights: nothing is passed on: {place} cannot be used: {error}", flush=True)
+    for neighbours, _ in found.values():
+        neighbours.begin()
+    return found
+
+
+def wait_for_others(found: Iterable[tuple[Neighbours, Offer]]) -> None:
+    """Pass on files until no other host needs them."""
+    printed = time.monotonic()
+    while names := {name for neighbours, _ in found for name in neighbours.waiting()}:
+        if time.monotonic() - printed >= WAITING:
+            printed = time.monotonic()
+            print(f"weights: complete here; still fetching: {', '.join(sorted(names))}", flush=True)
+        time.sleep(STEP)
+
+
+def main(request: dict[str, Any]) -> None:
+    """Do all jobs of a request. Raises ``Failed`` with the job that fails."""
+    jobs = [{**request["hub"], **job} for job in request["jobs"]]
+    share = request.get("share")
+    found = shared(jobs, share) if share else {}
+    for job in jobs:
+        if job.get("complete"):
+            continue
+        os.chdir(job["directory"])
+        set_environment(job)
+        neighbours, offer = found[job["key"]] if share else (None, None)
+        try:
+            bring(job, neighbours, offer)
+        except Exception as error:
+            raise Failed(f"{job['model']}: {reason(error, job)}") from error
+        if offer:
+            offer.is_done = True
+    wait_for_others(list(found.values()))
+
+
+class Failed(Exception):
+    """A job that failed, with the model's name and the remedy."""
 
 
 if __name__ == "__main__":
-    request = json.load(sys.stdin)
-    set_environment(request)
     try:
-        main(request)
+        main(json.load(sys.stdin))
     except Exception as error:
-        print(f"{request['model']}: {reason(error, request)}", file=sys.stderr, flush=True)
+        print(error, file=sys.stderr, flush=True)
         os._exit(1)  # without waiting for threads that wait for a silent hub
+    os._exit(0)  # nor for other hosts' connections
