@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from mirrorfleet.config.problems import Key
+
 KEYS = {
     "max_model_len": "context",
     "max-model-len": "context",
@@ -29,6 +31,18 @@ KEYS = {
 MOVING = ("latest", "stable", "nightly")
 """Words for a release that is another one each month."""
 
+PROVIDERS = {
+    "claude": "anthropic",
+    "gpt": "openai",
+    "chatgpt": "openai",
+    "google": "gemini",
+    "aws": "bedrock",
+    "vertex": "vertex_ai",
+}
+"""Names of models and companies, each with the provider of the fleet file."""
+
+LOGIN = re.compile("[a-z_][a-z0-9_-]*")
+
 THOUSANDS = re.compile(r"([1-9][0-9]{0,4})([kKmM])i?")
 
 
@@ -36,6 +50,19 @@ def key(name: str, known: Iterable[str]) -> str:
     """Return the key of the fleet file for a key of another project, if it is known here."""
     meant = KEYS.get(name, "")
     return meant if meant in set(known) else ""
+
+
+def value(place: Key, text: Any) -> str:
+    """Return what somebody meant who wrote this text at a key; empty if it is not known."""
+    if not isinstance(text, str):
+        return ""
+    if place[-1:] == ("provider",):
+        return PROVIDERS.get(text.lower(), "")
+    if place[-1:] == ("address",):
+        found = re.match(r"[a-z]+://([^/:@\[\]]+)(:\d+)?/?$", text)
+        return found[1] if found else ""
+    is_login = "users" in place or "seats" in place
+    return text.lower() if is_login and LOGIN.fullmatch(text.lower()) else ""
 
 
 def number(value: Any) -> int | None:

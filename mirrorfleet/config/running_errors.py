@@ -7,9 +7,14 @@ other keys are refused, and ``refused`` has the fix of some keys, also of furthe
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.problems import Key, Problem
 from mirrorfleet.config.schema import Schema, definition
+
+REMOVE = "Remove it."
 
 
 def refused(document: Document, key: Key, schema: Schema) -> Problem | None:
@@ -26,7 +31,26 @@ def refused(document: Document, key: Key, schema: Schema) -> Problem | None:
     place = f" at {server['url']}" if "url" in server else ""
     kind = "gateway" if key[0] == "gateway" else "engine"
     mistake = f"this {kind} already runs{place}; Mirrorfleet installs nothing there."
-    return document.problem(key, mistake, fix or "Remove it.")
+    return document.problem(key, mistake, fix or REMOVE)
+
+
+def all_refused(
+    document: Document, key: Key, names: Iterable[str], schema: Schema
+) -> Iterator[Problem]:
+    """Yield the problems of unknown keys; those with the same fix are one, at the first key."""
+    removed: list[Problem] = []
+    for name in names:
+        problem = refused(document, (*key, name), schema)
+        if problem and problem.remedy == REMOVE:
+            removed.append(problem)
+        elif problem:
+            yield problem
+    removed.sort(key=lambda each: each.place.line)
+    if removed:
+        others = [f"'{each.key[-1]}'" for each in removed[1:]]
+        both = " and ".join(filter(None, [", ".join(others[:-1]), *others[-1:]]))
+        first = removed[0]
+        yield replace(first, remedy=f"Remove it, and {both}." if others else first.remedy)
 
 
 def unfinished(document: Document, key: Key, schema: Schema) -> Problem | None:

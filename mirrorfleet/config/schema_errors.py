@@ -29,9 +29,10 @@ def explain(
     match error.validator:
         case "additionalProperties":
             known = [*_present(schema.get("properties", {}))]
-            for name in unknown(error):
-                if problem := running_errors.refused(document, (*key, name), schema):
-                    yield problem
+            names = unknown(error)
+            yield from running_errors.all_refused(document, key, names, schema)
+            for name in names:
+                if running_errors.refused(document, (*key, name), schema):
                     continue
                 if meant := foreign_words.key(name, known):
                     yield document.problem((*key, name), "unknown key.", f"Write '{meant}'.")
@@ -72,6 +73,8 @@ def explain(
                 "'url'."
             )
             yield document.problem(key, _mistake(error, schema), remedy)
+        case "pattern" | "enum" if meant := foreign_words.value(key, error.instance):
+            yield document.problem(key, _mistake(error, schema), f"Write {_name(key)}{meant}.")
         case "type" if (value := _unquoted(error)) is not None:
             remedy = f"Remove the quotes: {_name(key)}{flow(value)}"
             yield document.problem(key, _mistake(error, schema), remedy)

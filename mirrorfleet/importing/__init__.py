@@ -98,6 +98,9 @@ def run(
     }
     completion.developers(draft, groups)
     own_keys.restrict(draft, keys, logins)
+    own_keys.opened(
+        draft, [each for each in sources.kind("gateway") if "openai" in each.tree.items]
+    )
     completion.complete(draft, found, groups)
     _finish(draft, sources, found, target, answers)
     return Import(
@@ -105,7 +108,11 @@ def run(
         data=draft.data,
         entries=tuple(draft.ledger.entries()),
         needs=tuple(draft.needs),
-        choices=tuple(choice for choice in draft.choices if draft.get(*choice.key) is not None),
+        choices=tuple(
+            {
+                choice.key: choice for choice in draft.choices if draft.get(*choice.key) is not None
+            }.values()
+        ),
         variables=tuple(sorted(set(gateway.references(draft.data)))),
         files=tuple(str(source.path) for source in sources.found),
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from mirrorfleet.importing import ollama, vllm
+from mirrorfleet.importing import gpus, ollama, vllm
 from mirrorfleet.importing.draft import Draft
 from mirrorfleet.importing.engine import HERE, Engine, options
 from mirrorfleet.importing.fates import Fate
@@ -41,11 +41,15 @@ def compose(draft: Draft, source: Source, sources: Sources, found: Found) -> Non
 def _service(
     draft: Draft, source: Source, sources: Sources, found: Found, name: str, service: Node
 ) -> None:
-    image = service.items.get("image")
     command = [word for key in ("entrypoint", "command") for word in _listed(service.get(key))]
-    kind = _kind(name, expanded(image.text) or image.text if image else "", command)
+    kind = _kind(name, service, command)
     if not kind:
-        draft.leave(service, f"the service {name} is no LiteLLM, vLLM or Ollama: keep it as it is")
+        if _changes(name, service):
+            reason = f"changes the service {name} of another file: import `docker compose config`"
+            draft.leave(service, reason, Fate.OPEN)
+        else:
+            reason = f"the service {name} is no LiteLLM, vLLM or Ollama: keep it as it is"
+            draft.leave(service, reason)
         return
     variables = dict(_environment(draft, source, sources, service))
     paths = dict(_volumes(service))
@@ -67,24 +71,50 @@ def _service(
         engine.names |= {container.text} if container else set()
         _published(draft, engine, service)
         _devices(engine, service)
+        gpus.choose(engine)
         found.engines.append(engine)
     for key, node in service.items.items():
         derived = key in CONTAINER
         reason = CONTAINER.get(key, "of the container: Mirrorfleet's services run under systemd")
         if kind == "litellm":
             draft.leave_later(node, reason, Fate.DERIVED if derived else Fate.LEFT_OUT)
-        elif key not in ("command", "environment", "env_file", "deploy", "ports"):
+        elif key not in ("command", "environment", "env_file", "deploy", "gpus", "ports"):
             found.engines[-1].drop(node, reason, Fate.DERIVED if derived else Fate.LEFT_OUT)
 
 
-def _kind(name: str, image: str, command: list[Node]) -> str:
+def _kind(name: str, service: Node, command: list[Node]) -> str:
+    image = expanded(_text(service.get("image"))) or ""
     if "litellm" in image or any(re.search(r"(^|/)litellm$", word.text) for word in command):
         return "litellm"
     if vllm.start(command) is not None or re.search(r"(^|/)[\w.-]*vllm[\w.-]*(:|@|$)", image):
         return "vllm"
     if not image and "vllm" in name and any(word.text.startswith("--model") for word in command):
         return "vllm"  # an image of their own
-    return "ollama" if re.search(r"(^|/)ollama(:|@|$)", image) else ""
+    if re.search(r"(^|/)ollama(:|@|$)", image):
+        return "ollama"
+    return _built(name, service) if not image else ""
+
+
+def _built(name: str, service: Node) -> str:
+    """Return the kind of a service with an image of their own, by its name and what it mounts."""
+    build = service.get("build")
+    named = " ".join([name, *(leaf.text for leaf in (build.leaves() if build else ()))])
+    if not (build or service.get("image")):
+        return ""
+    inner = [_mount(item)[1].rstrip("/") for item in _listed(service.get("volumes"))]
+    if "litellm" in named and any(re.search(r"config[\w.-]*\.ya?ml$", each) for each in inner):
+        return "litellm"
+    return "ollama" if "ollama" in named and "/root/.ollama" in inner else ""
+
+
+def _changes(name: str, service: Node) -> bool:
+    """Return whether a service of this file changes an engine or a gateway of another one."""
+    is_whole = "image" in service.items or "build" in service.items or "extends" in service.items
+    return not is_whole and re.search("vllm|ollama|litellm", name) is not None
+
+
+def _text(node: Node | None) -> str:
+    return node.text if node else ""
 
 
 def _listed(node: Node | None) -> list[Node]:
@@ -111,9 +141,17 @@ def _environment(
 def _volumes(service: Node) -> Iterator[tuple[str, str]]:
     """Yield directories of the container, each with the absolute one of the host."""
     for item in _listed(service.get("volumes")):
-        outside, _, rest = (expanded(item.text) or "").partition(":")
+        outside, inside = _mount(item)
         if outside.startswith("/"):
-            yield rest.partition(":")[0].rstrip("/"), outside.rstrip("/")
+            yield inside.rstrip("/"), outside.rstrip("/")
+
+
+def _mount(item: Node) -> tuple[str, str]:
+    """Return the paths of a volume outside and inside the container, short or long form."""
+    if item.items:
+        return _text(item.get("source")), _text(item.get("target"))
+    outside, _, rest = (expanded(item.text) or "").partition(":")
+    return outside, rest.partition(":")[0]
 
 
 def _published(draft: Draft, engine: Engine, service: Node) -> None:
@@ -130,30 +168,25 @@ def _published(draft: Draft, engine: Engine, service: Node) -> None:
             else:
                 engine.drop(item, "the default of the fleet file", Fate.DERIVED)
                 engine.data.pop("port", None)
+        elif not text and any(item.text.endswith(f":{port}") for port in engine.ports):
+            engine.drop(item, "depends on a variable: write port", Fate.OPEN)
         else:
-            engine.drop(item, "not the port of the engine, or it depends on a variable")
+            engine.drop(item, "not the port of the engine")
 
 
 def _devices(engine: Engine, service: Node) -> None:
+    short, deploy = service.get("gpus"), service.get("deploy")
     listed = service.get("deploy", "resources", "reservations", "devices")
-    for item in _listed(listed):
-        ids = item.get("device_ids")
-        numbers = [node.text for node in _listed(ids)]
-        fits = engine.kind == "ollama" or len(numbers) == engine.gpus
-        if (
-            ids
-            and numbers
-            and all(each.isdecimal() for each in numbers)
-            and "devices" not in engine.data
-            and fits
-        ):
-            engine.set("devices", [int(each) for each in numbers], ids)
-    deploy = service.get("deploy")
-    if deploy:
-        taken = [part.node for part in engine.parts if part.suffix == ("devices",)]
-        for leaf in deploy.leaves():
-            if not any(leaf in list(node.leaves()) for node in taken):
-                engine.drop(leaf, "GPUs follow from tensor_parallel and devices", Fate.DERIVED)
+    ids = [
+        node
+        for item in [*_listed(listed), *_listed(short)]
+        for node in _listed(item.get("device_ids"))
+    ]
+    if ids:
+        gpus.see(engine, gpus.CONTAINER, ids)
+    for leaf in (leaf for part in (short, deploy) if part for leaf in part.leaves()):
+        if leaf not in ids:
+            engine.drop(leaf, "GPUs follow from tensor_parallel and devices", Fate.DERIVED)
 
 
 def _gateway(
@@ -174,8 +207,7 @@ def _gateway(
             config = (option.text or "") if option.name == "config" else config
     _port(draft, service)
     for item in _listed(service.get("volumes")):
-        outside, _, rest = (expanded(item.text) or "").partition(":")
-        inside = rest.partition(":")[0]
+        outside, inside = _mount(item)
         is_config = inside == config or PurePosixPath(inside).name in ("config.yaml", "config.yml")
         if not (outside and inside and is_config):
             continue
@@ -187,8 +219,11 @@ def _gateway(
 
 def _port(draft: Draft, service: Node) -> None:
     for item in _listed(service.get("ports")):
-        match = re.fullmatch(r"(?:[\d.]+:)?(\d+):\d+(?:/tcp)?", expanded(item.text) or "")
+        text = expanded(item.text)
+        match = re.fullmatch(r"(?:[\d.]+:)?(\d+):\d+(?:/tcp)?", text or "")
         if match and match[1] != "4000" and draft.get("gateway", "port") is None:
             draft.take(item, ("gateway", "port"), int(match[1]))
+        elif text is None:
+            draft.leave(item, "depends on a variable: write gateway.port", Fate.OPEN)
         elif match:
             draft.leave(item, "the default of the fleet file", Fate.DERIVED)

@@ -11,6 +11,7 @@ import yaml
 from mirrorfleet.config.problems import Key
 from mirrorfleet.config.yaml_nodes import PLAIN, Loader
 from mirrorfleet.importing import words
+from mirrorfleet.importing.hidden import expanded, referred
 from mirrorfleet.importing.nodes import Node, NotReadable, Trees, without_secrets
 
 LARGEST = 100_000
@@ -25,8 +26,8 @@ def read_json(trees: Trees, text: str, file: str) -> Node:
     return _Json(trees, text, file).read()
 
 
-def read_yaml(trees: Trees, text: str, file: str) -> Node:
-    """Read YAML. Raises ``NotReadable``."""
+def read_yaml(trees: Trees, text: str, file: str, *, fill: bool = False) -> Node:
+    """Read YAML; with ``fill``, variables with a default have it. Raises ``NotReadable``."""
     try:
         _measure(text, file)
         documents = list(yaml.compose_all(text, Loader))
@@ -38,7 +39,7 @@ def read_yaml(trees: Trees, text: str, file: str) -> Node:
         raise NotReadable(file, 0, "several YAML documents: give each its own file")
     if not documents:
         return Node({}, file, 1, ())
-    return _Yaml(trees, file).build(documents[0], (), ())
+    return _Yaml(trees, file, fill).build(documents[0], (), ())
 
 
 def _is_null(node: yaml.Node) -> bool:
@@ -57,8 +58,8 @@ def _measure(text: str, file: str) -> None:
 class _Yaml:
     """Converts PyYAML's nodes. Tags of other programs are ignored, and dates stay text."""
 
-    def __init__(self, trees: Trees, file: str) -> None:
-        self.trees, self.file, self.count = trees, file, 0
+    def __init__(self, trees: Trees, file: str, fill: bool) -> None:
+        self.trees, self.file, self.fill, self.count = trees, file, fill, 0
         self.loader = Loader("")
 
     def build(self, node: yaml.Node, key: Key, parents: tuple[yaml.Node, ...]) -> Node:
@@ -75,7 +76,15 @@ class _Yaml:
         if isinstance(node, yaml.SequenceNode):
             items = [self.build(each, (*key, at), inner) for at, each in enumerate(node.value)]
             return Node(items, self.file, line, without_secrets(key))
-        return self.trees.leaf(self._scalar(node), self.file, line, key)
+        return self._leaf(self._scalar(node), line, key)
+
+    def _leaf(self, value: Any, line: int, key: Key) -> Node:
+        leaf = self.trees.leaf(value, self.file, line, key)
+        if self.fill and isinstance(leaf.value, str) and referred(leaf.value) is None:
+            filled = expanded(leaf.value)
+            if filled not in (None, leaf.value):
+                return self.trees.leaf(filled, self.file, line, key)
+        return leaf
 
     def _of_compose(self, node: yaml.Node, key: Key, line: int) -> Node | None:
         """Return a command of a compose file as words, and a list of variables as a mapping."""
@@ -89,7 +98,7 @@ class _Yaml:
                 name, equals, value = str(each.value).partition("=")
                 at = each.start_mark.line + 1
                 content = value if equals else f"${{{name}}}"
-                found[name] = self.trees.leaf(content, self.file, at, (*key, name))
+                found[name] = self._leaf(content, at, (*key, name))
             return Node(found, self.file, line, key)
         return None
 

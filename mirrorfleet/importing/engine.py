@@ -30,6 +30,7 @@ class Engine(Piece):
     names: set[str] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
     gpus: int = 0
+    gpu_lists: dict[str, tuple[list[Node], list[str]]] = field(default_factory=dict)
     address: str = ""
 
     def answers(self, base: str, model: str) -> bool:
@@ -66,8 +67,11 @@ class Option:
         if isinstance(self.values[0].value, Hidden):
             return None
         text = self.values[0].text
-        text = text.partition("=")[2] if self.inline and self.name else text
-        return expanded(VARIABLE.sub(self._looked_up, text))
+        text, before = text.partition("=")[2] if self.inline and self.name else text, ""
+        for _ in range(5):  # a variable can refer to others
+            if text != before:
+                text, before = VARIABLE.sub(self._looked_up, text), text
+        return expanded(text)
 
     def _looked_up(self, found: re.Match[str]) -> str:
         name = found[1] or found[2]

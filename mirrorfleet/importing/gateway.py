@@ -11,7 +11,7 @@ from mirrorfleet.config.problems import Key
 from mirrorfleet.data import table
 from mirrorfleet.importing.draft import Draft, boolean, whole
 from mirrorfleet.importing.fates import Fate
-from mirrorfleet.importing.hidden import Hidden, referred
+from mirrorfleet.importing.hidden import Hidden, expanded, referred
 from mirrorfleet.importing.nodes import Node
 
 IMAGE = "ghcr.io/berriai/litellm-non_root@sha256:" + "0" * 64
@@ -156,8 +156,10 @@ def variable(draft: Draft, name: str, node: Node) -> None:
     elif name in REDIS:
         redis(draft, REDIS[name], node)
     elif name in ("PORT", "NUM_WORKERS") and node.text.isdecimal():
-        key = "port" if name == "PORT" else "workers"
+        key = SETTINGS[name]
         number(draft, ("gateway", key), node, 1, 65535 if key == "port" else 256)
+    elif name in SETTINGS and referred(node.value):
+        draft.leave(node, f"depends on a variable: write gateway.{SETTINGS[name]}", Fate.OPEN)
     elif name == "LITELLM_LOG" and node.text.upper() in LEVELS:
         level = node.text.upper()
         if level in ("ERROR", "DEBUG"):
@@ -186,6 +188,9 @@ def variable(draft: Draft, name: str, node: Node) -> None:
     else:
         _own(draft, name, node)
 
+
+SETTINGS = {"PORT": "port", "NUM_WORKERS": "workers", "LITELLM_LOG": "logging.level"}
+"""Variables with a key of their own below `gateway`."""
 
 REDIS = {
     f"REDIS_{part.upper()}": part for part in ("host", "port", "username", "password", "ssl", "url")
@@ -220,6 +225,8 @@ def _own(draft: Draft, name: str, node: Node) -> None:
         draft.leave(node, f"gateway.environment.{name} is set by an earlier value")
     elif isinstance(node.value, Hidden) or referred(node.value):
         secret(draft, key, node, name)
+    elif expanded(node.text) is None:
+        draft.leave(node, f"depends on a variable: write {'.'.join(map(str, key))}", Fate.OPEN)
     elif node.text:
         draft.take(node, key, node.text)
     else:

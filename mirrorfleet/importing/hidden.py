@@ -120,8 +120,10 @@ def referred(value: Any) -> str | None:
 
 def expanded(text: str) -> str | None:
     """Return a text with the defaults of its variables; ``None`` if one has no default."""
-    filled = re.sub(r"\$\{\w+:?-([^{}]*)\}", r"\1", text)
-    return None if re.search(r"\$[{(]?\w", filled) else filled.replace("$$", "$")
+    filled, before = text, ""
+    while filled != before:  # a default can have a variable with a default
+        filled, before = re.sub(r"\$\{\w+:?-([^{}]*)\}", r"\1", filled), filled
+    return None if re.search(r"\$[{(]?\w|`", filled) else filled.replace("$$", "$")
 
 
 def shown(text: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from mirrorfleet.importing import gpus
 from mirrorfleet.importing.draft import Draft, boolean, plain, whole
 from mirrorfleet.importing.engine import HERE, Engine
 from mirrorfleet.importing.fates import Fate
-from mirrorfleet.importing.hidden import Hidden
+from mirrorfleet.importing.hidden import Hidden, expanded
 from mirrorfleet.importing.nodes import Node
 from mirrorfleet.importing.parts import Part, Piece
 from mirrorfleet.importing.sources import Source
@@ -20,6 +21,15 @@ NUMBERS = {
     "OLLAMA_CONTEXT_LENGTH": ("context", 4096, 10**8),
 }
 """Variables with a number: the key of the fleet file, and its limits."""
+
+KEYS = {
+    "OLLAMA_KEEP_ALIVE": "keep_alive",
+    "OLLAMA_FLASH_ATTENTION": "flash_attention",
+    "OLLAMA_KV_CACHE_TYPE": "kv_cache_type",
+    "OLLAMA_MODELS": "models_directory",
+    "OLLAMA_HOST": "port, and the host's address",
+}
+"""Other variables with a key of the fleet file."""
 
 DEFAULTS = {
     "parallel": 1,
@@ -37,27 +47,32 @@ def server(draft: Draft, entry: Node, variables: Mapping[str, Node]) -> Engine:
 
 
 def _variable(found: Engine, name: str, node: Node) -> None:
-    text = node.text.strip()
+    text = (expanded(node.text) or "").strip()
+    filled = Node(text, node.file, node.line, node.key)
+    key = KEYS.get(name) or NUMBERS.get(name, ("",))[0]
     if isinstance(node.value, Hidden):
         found.drop(node, "Ollama's environment is the one of the fleet file")
+    elif key and expanded(node.text) is None:
+        found.drop(node, f"depends on a variable: write {key}", Fate.OPEN)
     elif name in NUMBERS:
-        key, low, high = NUMBERS[name]
-        number = whole(node, low, high)
+        _, low, high = NUMBERS[name]
+        number = whole(filled, low, high)
         if number is None:
             found.drop(node, f"{key} is a whole number from {low}")
         else:
             _set(found, key, number, node)
     elif name == "OLLAMA_KEEP_ALIVE" and (value := _duration(text)):
         _set(found, "keep_alive", value, node)
-    elif name == "OLLAMA_FLASH_ATTENTION" and boolean(node) is not None:
-        _set(found, "flash_attention", boolean(node), node)
+    elif name == "OLLAMA_FLASH_ATTENTION" and boolean(filled) is not None:
+        _set(found, "flash_attention", boolean(filled), node)
     elif name == "OLLAMA_KV_CACHE_TYPE" and text in ("f16", "q8_0", "q4_0"):
         _set(found, "kv_cache_type", text, node)
     elif name == "OLLAMA_MODELS" and text.startswith("/"):
         _set(found, "models_directory", text, node)
-    elif name == "OLLAMA_HOST":
-        address = re.fullmatch(r"(?:https?://)?[\w.:\[\]-]*?(?::(\d{1,5}))?/?", text)
-        port = int(address[1]) if address and address[1] else 11434
+    elif name == "OLLAMA_HOST" and (
+        address := re.fullmatch(r"(?:https?://)?[\w.:\[\]-]*?(?::(\d{1,5}))?/?", text)
+    ):
+        port = int(address[1]) if address[1] else 11434
         found.ports = {port}
         host = re.sub(r"^https?://|:\d+/?$", "", text)
         found.address = "" if host in HERE else host.strip("[]")
@@ -65,19 +80,21 @@ def _variable(found: Engine, name: str, node: Node) -> None:
             found.drop(node, "it listens on the address of its host", Fate.DERIVED)
         else:
             _set(found, "port", port, node)
-    elif name == "CUDA_VISIBLE_DEVICES" and re.fullmatch(r"\d+(,\d+)*", text):
-        _set(found, "devices", [int(each) for each in text.split(",")], node)
+    elif name in gpus.VARIABLES:
+        gpus.see(found, gpus.VARIABLES[name], [node])
     elif name in (
         "HOME",
         "OLLAMA_VULKAN",
         "OLLAMA_NO_CLOUD",
         "CUDA_DEVICE_ORDER",
-        "CUDA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
         "PATH",
     ):
         found.drop(node, "Mirrorfleet sets it", Fate.DERIVED)
-    else:
+    elif name.startswith("OLLAMA_"):
         found.drop(node, "Ollama's environment is the one of the fleet file")
+    else:
+        found.drop(node, "not a variable of Ollama's server")
 
 
 def _set(found: Engine, key: str, value: object, node: Node) -> None:

@@ -17,7 +17,7 @@ WRITTEN = "Mirrorfleet writes it again"
 def take(draft: Draft, source: Source) -> None:
     """Take limits.json or usage.json; other gateways of the same fleet have the same."""
     tree = source.tree
-    if "keys" in tree.items:
+    if "keys" in tree.items or "openai" in tree.items:
         return  # when the groups are known
     if "limits" in tree.items and "budgets" in tree.items:
         _limits(draft, tree.items["limits"])

@@ -1,4 +1,4 @@
-"""keys.json of a gateway: who has a key, for which models, and for how long."""
+"""keys.json and clients.json of a gateway: who has a key, for what, and for how long."""
 
 from __future__ import annotations
 
@@ -45,6 +45,28 @@ def restrict(draft: Draft, sources: Iterable[Source], logins: Mapping[str, set[s
             _limit(draft, group_name, limit, keys, len(logins[group_name]))
     for source in sources:
         draft.leave(source.tree, "Mirrorfleet derives the keys of developers", Fate.DERIVED)
+
+
+def opened(draft: Draft, sources: Iterable[Source]) -> None:
+    """Take what the keys of each group open beside Claude Code's API: OpenAI's, MCP servers."""
+    for source in sources:
+        openai, mcp = source.tree.get("openai"), source.tree.get("mcp")
+        for node in openai.list if openai else ():
+            _opened(draft, node.text, "clients", node, ["claude", "openai"])
+        for name, node in mcp.items.items() if mcp else ():
+            _opened(draft, name, "mcp_servers", node, [each.text for each in node.list])
+        draft.leave(source.tree, "Mirrorfleet writes it again", Fate.DERIVED)
+
+
+def _opened(draft: Draft, group: str, name: str, node: Node, value: list[str]) -> None:
+    key: Key = ("developers", group, name)
+    if draft.get("developers", group) is None:
+        draft.leave(node, f"no settings of the group {group} are here: write {name}", Fate.OPEN)
+    elif draft.get(*key) is not None:
+        draft.leave(node, "another gateway has the same", Fate.FOLDED)
+    else:
+        draft.put(key, value)
+        draft.settle(node, key)
 
 
 LIMITS = ("models", "expires")

@@ -18,6 +18,10 @@ ROUNDS = 12
 """Most rounds of checks: one mistake can hide another."""
 
 
+FLAT = ("aliases", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+"""Parts of the fleet file whose values have no name of their own."""
+
+
 def prove(draft: Draft, path: Path) -> None:
     """Remove values that the checks refuse, and open the values of the input behind them.
 
@@ -71,13 +75,10 @@ def _removed(draft: Draft, problem: Problem) -> bool:
     key = problem.key
     if any(need.key[: len(key)] == key or key[: len(need.key)] == need.key for need in draft.needs):
         return False
-    least = (
-        2
-        if key[:1]
-        and key[0]
-        in ("aliases", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
-        else 3
-    )
+    is_flat = key[:1] and key[0] in FLAT
+    # Also a number or a word of the gateway, such as gateway.stream_timeout.
+    is_flat = is_flat or (key[:1] == ("gateway",) and not isinstance(draft.get(*key), dict | list))
+    least = 2 if is_flat else 3
     while len(key) > least and not _behind(draft, key):
         key = key[:-1]
     behind = _behind(draft, key)

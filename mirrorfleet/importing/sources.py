@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirrorfleet.config import reading
-from mirrorfleet.importing import words
+from mirrorfleet.importing import scripts, words
 from mirrorfleet.importing.documents import read_json, read_yaml
 from mirrorfleet.importing.nodes import Node, NotReadable, Trees
 
@@ -18,6 +18,10 @@ LARGEST = 4 * 1024**2
 KINDS = (
     *("LiteLLM", "gateway", "compose", "unit", "script", "Modelfile", "Claude Code", "variables"),
 )
+
+
+OWN = ("keys.json", "clients.json", "limits.json", "usage.json")
+"""Files beside the configuration of a gateway of Mirrorfleet's."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +161,12 @@ class Sources:
             case "unit":
                 return words.unit(self.trees, text, file)
             case "script":
-                return words.script(self.trees, text, file)
+                return scripts.script(self.trees, text, file)
             case "Modelfile":
                 return words.modelfile(self.trees, text, file)
             case "variables":
                 return words.environment(self.trees, text, file)
-        return read_yaml(self.trees, text, file)
+        return read_yaml(self.trees, text, file, fill=kind == "compose")
 
 
 _HEADER = re.compile(
@@ -181,7 +185,7 @@ _COMMAND = re.compile(
 
 def kind_of(path: Path, text: str) -> str:
     """Return the kind of a file by its content; "fleet" for a fleet file, else ""."""
-    if path.name in ("keys.json", "limits.json", "usage.json") and "litellm" in path.parts:
+    if path.name in OWN and "litellm" in path.parts:
         return "gateway"
     if re.match(r"\ufeff?\s*\{(?!\{)", text):
         return "Claude Code"

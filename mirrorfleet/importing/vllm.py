@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from mirrorfleet.importing.hidden import Hidden, referred
 from mirrorfleet.importing.nodes import Node
 from mirrorfleet.importing.parts import Part
 from mirrorfleet.importing.releases import VLLM
+from mirrorfleet.importing.vllm_arguments import argument, inner_argument
 from mirrorfleet.importing.vllm_environment import variable
 
 REVISION = "0" * 40
@@ -55,14 +55,17 @@ def engine(
     words: list[Node],
     variables: Mapping[str, Node],
     paths: Mapping[str, str],
+    others: Mapping[str, Node] | None = None,
 ) -> Engine:
     """Read the arguments and the environment of one vLLM.
 
-    ``paths``: directories of the host by those of the container.
+    ``paths``: directories of the host by those of the container. ``others``: variables that only
+    the command can refer to.
     """
     found = Engine("model", entry, kind="vllm", ports={8000})
     found.data["engine"] = "vllm"
-    lookup = {name: node.text for name, node in variables.items() if node.text}
+    known = {**(others or {}), **variables}
+    lookup = {name: node.text for name, node in known.items() if node.text}
     used: set[str] = set()
     named = [
         each for each in options(words, lookup) if each.name in ("served-model-name", "model", "")
@@ -78,11 +81,11 @@ def engine(
     found.name = plain((first or "model").rstrip("/").rpartition("/")[2])
     for option in options(words, lookup, used):
         _option(found, draft, option, paths)
-    for name, node in variables.items():
+    for name, node in known.items():
         if name in used:
             found.drop(node, "the command uses it", Fate.FOLDED)
-            continue
-        variable(found, draft, name, node)
+        elif name in variables:
+            variable(found, draft, name, node)
     found.default("version", VLLM, "the release that has a lock file here")
     found.ask(
         "weights",
@@ -96,6 +99,8 @@ def engine(
     served = found.served or [weights if isinstance(weights, str) else str(weights.get("path", ""))]
     found.served = served
     found.name = plain(served[0].rstrip("/").rpartition("/")[2])
+    if found.data.get("task") == "embed" and "rerank" in f"{weights} {served}".lower():
+        found.data["task"] = "rerank"  # `--runner pooling` is for both
     if found.data.get("task") is None:
         if found.data.get("context", LEAST) < LEAST:
             found.reopen("context", SMALL)
@@ -107,12 +112,6 @@ def engine(
         found.data.get(key, 1) for key in ("tensor_parallel", "pipeline_parallel", "data_parallel")
     ]
     found.gpus = split[0] * split[1] * split[2]
-    devices = found.data.get("devices")
-    if devices is not None and len(devices) != found.gpus:
-        del found.data["devices"]
-        for part in [part for part in found.parts if part.suffix == ("devices",)]:
-            found.parts.remove(part)
-            found.drop(part.node, f"the engine uses {found.gpus} of these GPUs: write devices")
     return found
 
 
@@ -163,7 +162,7 @@ WORDS = {
 
 def _option(found: Engine, draft: Draft, option: Option, paths: Mapping[str, str]) -> None:
     name, text = option.name, option.text
-    known = table("vllm_arguments")
+    known, arguments = table("vllm_arguments"), table(f"vllm_known/{VLLM}")["arguments"]
     if name == "api-key" and option.values:
         value = option.values[0]
         named = None if option.inline else referred(value.value)
@@ -242,10 +241,12 @@ def _option(found: Engine, draft: Draft, option: Option, paths: Mapping[str, str
             "headless",
         ) or text in ("auto", "generate")
         _drop(found, option, reported, Fate.DERIVED if derived else Fate.LEFT_OUT)
-    elif not {name, name.removeprefix("no-")}.isdisjoint(table(f"vllm_known/{VLLM}")["arguments"]):
-        found.data.setdefault("arguments", {})[name] = _argument(text)
+    elif not {name, name.removeprefix("no-")}.isdisjoint(arguments):
+        found.data.setdefault("arguments", {})[name] = argument(text)
         for word in option.words:
             found.parts.append(Part(word, ("arguments", name)))
+    elif "." in name and name.partition(".")[0] in arguments:
+        inner_argument(found, option, name.split("."), text)
     else:
         _drop(found, option, f"vLLM {VLLM} has no option of this name")
 
@@ -257,20 +258,6 @@ TASKS = {
     "score": "rerank",
     "rerank": "rerank",
 }
-
-
-def _argument(text: str) -> Any:
-    if text == "":
-        return True
-    if text.startswith(("{", "[")):
-        try:
-            parsed = json.loads(text)
-        except ValueError:
-            return text
-        return parsed if isinstance(parsed, dict) else text
-    if re.fullmatch(r"-?\d{1,15}", text):
-        return int(text)
-    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _weights(text: str, paths: Mapping[str, str]) -> Any:

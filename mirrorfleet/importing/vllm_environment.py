@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from mirrorfleet.checks.vllm.environment import NAMES
 from mirrorfleet.data import table
+from mirrorfleet.importing import gpus
 from mirrorfleet.importing.draft import Draft
 from mirrorfleet.importing.engine import Engine
 from mirrorfleet.importing.fates import Fate
@@ -41,13 +40,8 @@ def variable(found: Engine, draft: Draft, name: str, node: Node) -> None:
             found.set("api_key", value, node)
         else:
             found.drop(node, "is empty")
-    elif name in ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES") and re.fullmatch(
-        r"\d+(,\d+)*", node.text
-    ):
-        if "devices" in found.data:
-            found.drop(node, "the GPUs are listed elsewhere", Fate.FOLDED)
-        else:
-            found.set("devices", [int(each) for each in node.text.split(",")], node)
+    elif name in gpus.VARIABLES:
+        gpus.see(found, gpus.VARIABLES[name], [node])
     elif name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if draft.get("hub", "token") is None:
             draft.put(("hub", "token"), {"env": referred(node.value) or "HF_TOKEN"})
@@ -60,7 +54,7 @@ def variable(found: Engine, draft: Draft, name: str, node: Node) -> None:
         found.drop(node, "a secret of another service")
     elif name.startswith(SHELL):
         found.drop(node, "the engine has a Python environment of its own", Fate.DERIVED)
-    elif why or name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"):
+    elif why or name == "NVIDIA_DRIVER_CAPABILITIES":
         found.drop(node, why or "a variable of the container", Fate.DERIVED)
     elif name.startswith("VLLM_") and name not in table(f"vllm_known/{VLLM}")["variables"]:
         found.drop(node, f"vLLM {VLLM} has no variable of this name")
@@ -72,4 +66,5 @@ def variable(found: Engine, draft: Draft, name: str, node: Node) -> None:
             found.data.setdefault("environment", {})[name] = text
             found.parts.append(Part(node, ("environment", name)))
         else:
-            found.drop(node, "is empty, secret, or depends on a variable")
+            secret = isinstance(node.value, Hidden)
+            found.drop(node, "is secret" if secret else "is empty or depends on a variable")

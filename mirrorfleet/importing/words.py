@@ -41,6 +41,13 @@ def split(text: str, *, comments: bool = False) -> list[Word]:
             line += inside.count("\n")
             at = end + 1
             continue
+        if pair == "$(" or char == "`":
+            end = substituted(text, at)
+            word, start = ("", line) if word is None else (word, start)
+            word += text[at:end]
+            line += text[at:end].count("\n")
+            at = end
+            continue
         if char.isspace() or char in ";|&()":
             if word is not None:
                 found.append(Word(word, start))
@@ -61,6 +68,19 @@ def split(text: str, *, comments: bool = False) -> list[Word]:
             word += char
         at += 1
     return found if word is None else [*found, Word(word, start)]
+
+
+def substituted(text: str, at: int) -> int:
+    """Return the end of the command at ``at`` whose output is a part of a word."""
+    if text[at] == "`":
+        end = text.find("`", at + 1)
+        return len(text) if end < 0 else end + 1
+    depth = 0
+    for end in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if text[end] == ")" and depth == 0:
+            return end + 1
+    return len(text)
 
 
 def _closing(text: str, at: int) -> int:
@@ -100,6 +120,8 @@ _INNER = re.compile(r"\b(vllm serve|vllm\.entrypoints|litellm --|ollama serve)")
 
 def _word(trees: Trees, word: Word, option: str, file: str, line: int, key: Key) -> Node:
     name, equals, value = word.text.partition("=")
+    if option in ("-e", "--env") and ASSIGNMENT.fullmatch(word.text):
+        return trees.leaf(value, file, line + word.line, (*key[:-1], name))
     if equals and re.fullmatch(r"(--?)?[A-Za-z_][\w-]*", name):
         hidden = trees.secrets.hide(name.lstrip("-"), value)
         if isinstance(hidden, Hidden):
@@ -115,30 +137,6 @@ def variables(trees: Trees, words: list[Word], file: str, line: int, key: Key) -
         if match := ASSIGNMENT.fullmatch(word.text):
             found[match[1]] = trees.leaf(match[2], file, line + word.line, (*key, match[1]))
     return found
-
-
-def script(trees: Trees, text: str, file: str) -> Node:
-    """Return the commands of a shell script, and the variables that it sets."""
-    environment: dict[str, Node] = {}
-    commands: list[Node] = []
-    words: list[Word] = []
-    for word in [*split(text, comments=True), Word(END, 0)]:
-        if word.text != END:
-            words.append(word)
-            continue
-        if words and words[0].text in ("export", "declare", "set", "Environment"):
-            words = words[1:] if ASSIGNMENT.fullmatch(words[1].text if words[1:] else "") else words
-        while words and ASSIGNMENT.fullmatch(words[0].text):
-            environment |= variables(trees, words[:1], file, 1, ("environment",))
-            words = words[1:]
-        if words:
-            commands.append(command(trees, words, file, 1, ("commands", len(commands))))
-        words = []
-    inner = {
-        "environment": Node(environment, file, 1, ("environment",)),
-        "commands": Node(commands, file, 1, ("commands",)),
-    }
-    return Node({name: node for name, node in inner.items() if node.value}, file, 1, ())
 
 
 def unit(trees: Trees, text: str, file: str, first: int = 0) -> Node:

@@ -80,7 +80,10 @@ def _entry(
     flow = _flow(value)
     is_plain = not isinstance(value, dict | list) or not value
     fits = len(written) + 1 + len(flow) <= WIDTH and depth > 0 and not inside
-    if (is_plain and "\n" not in flow) or fits:
+    if isinstance(value, str) and (block := _block(value, depth + 1)):
+        yield f"{written} {block[0]}{suffix}"
+        yield from block[1:]
+    elif is_plain or (fits and "\\n" not in flow):
         yield f"{written} {flow}{suffix}"
     elif isinstance(value, dict):
         yield written + suffix
@@ -113,8 +116,22 @@ def _item(value: Any, key: Key, comments: Mapping[Key, str], depth: int) -> Iter
     yield from lines[1:]
 
 
+def _block(text: str, depth: int) -> list[str]:
+    """Return a text of several lines as a literal block; empty if it cannot be one."""
+    lines = text.removesuffix("\n").split("\n")
+    is_safe = all(each.isprintable() for each in lines) and not text.startswith((" ", "\n"))
+    if len(lines) < 2 or not is_safe or not lines[-1]:
+        return []
+    indent = "  " * depth
+    header = "|" if text.endswith("\n") else "|-"
+    return [header, *(f"{indent}{each}" if each else "" for each in lines)]
+
+
 class _Dumper(yaml.SafeDumper):
-    """Writes numbers in plain digits: a fleet file has no others, and YAML reads 5e-07 as text."""
+    """Writes numbers in plain digits: a fleet file has no others, and YAML reads 5e-07 as text.
+
+    A text of several lines is on one line, with escapes.
+    """
 
 
 def _digits(dumper: _Dumper, value: float) -> yaml.ScalarNode:
@@ -125,7 +142,13 @@ def _digits(dumper: _Dumper, value: float) -> yaml.ScalarNode:
     )
 
 
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    style = '"' if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
 _Dumper.add_representer(float, _digits)
+_Dumper.add_representer(str, _text)
 
 
 def _flow(value: Any) -> str:

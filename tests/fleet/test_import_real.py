@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mirrorfleet import importing
 from mirrorfleet.importing.proof import mistakes
@@ -26,6 +27,7 @@ def test_real_configuration_becomes_a_fleet(path: Path, tmp_path: Path) -> None:
     result = importing.run([str(path)], name="real", target=target)
     assert len(result.entries) == leaves(path)
     assert not mistakes(result.data, target)
+    assert yaml.safe_load(result.text) == result.data
     assert all(entry.reason or entry.target for entry in result.entries)
 
 

@@ -47,9 +47,10 @@ def compared(texts: dict[str, str]) -> dict[str, Any]:
     settings = {name: json.loads(text) for name, text in texts.items() if SETTINGS.search(name)}
     # The order of an engine's options is free.
     units = {n: sorted(text.split()) for n, text in texts.items() if n.endswith(".service")}
+    clients = [json.loads(text) for name, text in texts.items() if name.endswith("/clients.json")]
     assert configs or settings or units
     if configs or settings:
-        return {"gateway": configs[:1], "settings": settings}
+        return {"gateway": configs[:1], "settings": settings, "clients": clients[:1]}
     return {"units": units}
 
 

@@ -98,7 +98,8 @@ def _hosts(
         )
         differs = Text("incomplete", style="yellow") if host.unknown else Text("yes")
         if host.faults:
-            differs = Text(f"{len(host.faults)} differences", style="red")
+            number = len(host.faults)
+            differs = Text(f"{number} difference{'s' * (number > 1)}", style="red")
         free = f"{running.available / GIB:.1f} GiB", f"{host.disk / GIB:.0f} GiB"
         table.add_row(name, running.up, running.load, *free, "\n".join(gpus), differs)
     for name in unreachable:
