@@ -71,6 +71,7 @@ def cases(gateway: HostPlan) -> Iterator[Case]:
         start=start,
         state=_state,
         ignored=[DATA[1:], "run/postgresql"],
+        server="postgres",
     )
 
 
