@@ -18,9 +18,9 @@ class Case:
     """A run of some operations on one host.
 
     A run reads ``facts`` and takes ``commands``. ``prepare`` makes the state before it. ``start``
-    starts on each host what the run talks to, and ``state`` returns what it has, beside files.
-    Paths of ``ignored`` are not compared: relative to the root. A run of a case that ``fails`` must
-    fail, and leave the state before it.
+    starts on each host the ``server`` to which the run talks, and ``state`` returns what it has,
+    beside files. Paths of ``ignored`` are not compared: relative to the root. A run of a case that
+    ``fails`` must fail, and leave the state before it.
     """
 
     name: str
@@ -30,4 +30,5 @@ class Case:
     start: Callable[[Host], object] = lambda host: None
     state: Callable[[Host], str] = lambda host: ""
     ignored: Sequence[str] = field(default=())
+    server: str = ""
     fails: bool = False

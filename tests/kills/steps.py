@@ -88,7 +88,7 @@ def _follow(packets: IO[bytes], tracer: int, kill: Kill | None) -> tuple[int, bo
                 if kill.kind == "one" and entry[1]:
                     _kill([int(entry[1])])
                 else:
-                    # Nobody reads, so no process gets beyond its next call: twice finds all.
+                    # While no line is read, each process stops at its next call: twice finds all.
                     _kill(_traced(tracer))
                     _kill(_traced(tracer))
     return steps, was_killed

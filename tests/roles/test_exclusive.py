@@ -164,7 +164,7 @@ def test_the_second_run_waits_for_the_first_and_holds_nothing_meanwhile(
     assert answer(hold("ada@laptop"))[1].startswith("grace@desk, since ")
 
 
-def test_hosts_that_nobody_has_changed_are_not_read_again(fleet: tuple[Any, list[Any]]) -> None:
+def test_unchanged_hosts_are_not_read_again(fleet: tuple[Any, list[Any]]) -> None:
     state, hosts = fleet
     now = time.time()
     run.current().observed = {host: replace(assumed(), during=(now, now)) for host in hosts}

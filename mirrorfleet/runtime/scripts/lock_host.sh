@@ -3,7 +3,7 @@
 # A killed controller leaves its last script running. The next run waits for it, which may take as
 # long as the last streams of a stopping gateway. Every user who can open the file can hold the lock,
 # so only root can enter its directory. Earlier releases had a lock file that every user could open.
-# Whoever has the lock finds only what killed scripts left in their directories: secrets, too.
+# With the lock, what is in the directories of scripts is of killed ones, and can have keys.
 : "${state?}"
 set -eu
 umask 077

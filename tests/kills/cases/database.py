@@ -71,6 +71,7 @@ def cases(gateway: HostPlan) -> Iterator[Case]:
         start=start,
         state=_state,
         ignored=[DATA[1:], "run/postgresql"],
+        server="postgres",
     )
 
 
@@ -107,6 +108,6 @@ def _state(host: Host) -> str:
     found = host.call(*ask, stdin=STATE)
     dump = ["pg_dump", "--schema-only", "-U", "postgres", "-h", "127.0.0.1", "litellm"]
     lines = host.call(*dump).splitlines()
-    # A token that pg_dump makes anew each time.
+    # pg_dump makes a new token each time.
     schema = [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]
     return found + "\n".join(schema)

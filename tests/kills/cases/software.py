@@ -28,7 +28,7 @@ CONTROL = """\
 Package: {name}
 Version: 1.0
 Architecture: all
-Maintainer: nobody <nobody@example.com>
+Maintainer: the tests <tests@example.com>
 Description: a package of the tests
 Depends: {depends}
 """
