@@ -14,7 +14,7 @@ import yaml
 
 from mirrorfleet import fleet
 from mirrorfleet.cli.main import main
-from mirrorfleet.config import reading
+from mirrorfleet.config import claude_files, reading
 from mirrorfleet.config.document import Document
 from mirrorfleet.config.yaml_nodes import Parsed, parse
 
@@ -184,6 +184,19 @@ def test_a_symbolic_link_to_itself(tmp_path: Path) -> None:
         "A relative path starts at the directory of the file with the include."
     ]
     assert errors(tmp_path / "a.yml") == [f"{tmp_path}/a.yml: Too many levels of symbolic links."]
+
+
+def test_symbolic_links_among_the_files_of_the_client(tmp_path: Path) -> None:
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "link").symlink_to("/etc/shadow")
+    (tmp_path / "skills").mkdir()
+    (tmp_path / "skills" / "here").symlink_to(tmp_path)
+    read = claude_files.read([tmp_path])
+    assert not read.members
+    assert [(each.path, each.text, each.fix) for each in read.mistakes] == [
+        (tmp_path / "hooks" / "link", "is a link.", "Copy the file here."),
+        (tmp_path / "skills" / "here", "is a link.", "Copy the directory here."),
+    ]
 
 
 NO_FILE = " Correct the name, or write a first fleet file: mirrorfleet init."

@@ -66,12 +66,13 @@ def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         text = text.replace(old, new, 1)
     path = tmp_path_factory.mktemp("fleet") / "fleet.yml"
     path.write_text(text, "utf-8")
-    upstream.events, upstream.chunks, upstream.responses = events, chunks, responses
-    with two_gateways(planned(path), upstream, tmp_path_factory.mktemp) as fleet:
+    with (
+        upstream.changed(events=events, chunks=chunks, responses=responses),
+        two_gateways(planned(path), upstream, tmp_path_factory.mktemp) as fleet,
+    ):
         fleet.apply(None, SMALL)
         upstream.taken()
         yield fleet
-    upstream.chunks = upstream.responses = None
 
 
 def ask(fleet: Fleet, person: str, at: int, path: str, **more: Any) -> tuple[str, Answer]:

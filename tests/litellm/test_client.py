@@ -16,7 +16,7 @@ from tests.litellm.conftest import GOOD
 from tests.litellm.gateway import Gateway, planned, serving
 from tests.litellm.upstream import Asked, Upstream
 from tests.roles.real_client import ask, needed, unpacked
-from tests.roles.recorder import ANSWER, calls
+from tests.roles.recorder import calls
 from tests.standins.searxng import ADDRESS, SearXNG, searxng
 
 pytestmark = [needed, pytest.mark.client]
@@ -52,8 +52,8 @@ def gateway(
 def behaving(upstream: Upstream) -> Iterator[Upstream]:
     """Yield the stand-in, which calls tools as a test says; afterwards it calls none."""
     upstream.taken()
-    yield upstream
-    upstream.events = lambda _: ANSWER
+    with upstream.changed(events=upstream.events):
+        yield upstream
 
 
 def home(gateway: Gateway, place: Path, **changed: Any) -> Path:

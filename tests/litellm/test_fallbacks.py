@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -26,24 +24,6 @@ def running(serve: Serve) -> Gateway:
     return serve("fallbacks")
 
 
-@contextmanager
-def down(upstream: Upstream, host: str) -> Iterator[None]:
-    upstream.down = host
-    try:
-        yield
-    finally:
-        upstream.down = ""
-
-
-@contextmanager
-def small(upstream: Upstream, host: str) -> Iterator[None]:
-    upstream.small = host
-    try:
-        yield
-    finally:
-        upstream.small = ""
-
-
 def assert_answered(answer: Answer, stream: bool) -> None:
     assert answer.code == 200
     assert ("event: message_stop" if stream else "pong") in str(answer.body)
@@ -58,7 +38,7 @@ def ask(gateway: Gateway, model: str, prompt: str, stream: bool) -> Answer:
 def test_a_fallback_answers_for_a_dead_engine(
     name: str, stream: bool, gateway: Gateway, upstream: Upstream
 ) -> None:
-    with down(upstream, ENGINE):
+    with upstream.changed(down=ENGINE):
         answer = ask(gateway, name, "ping", stream)
     assert_answered(answer, stream)
     assert [request.host for request in upstream.taken()] == [ENGINE, PROVIDER]
@@ -69,7 +49,7 @@ def test_a_fallback_answers_for_a_dead_engine(
 def test_a_model_with_a_larger_window_answers_a_long_prompt(
     name: str, stream: bool, gateway: Gateway, upstream: Upstream
 ) -> None:
-    with small(upstream, ENGINE):
+    with upstream.changed(small=ENGINE):
         answer = ask(gateway, name, OVERLONG, stream)
     assert_answered(answer, stream)
     assert [request.host for request in upstream.taken()] == [ENGINE, PROVIDER]
@@ -91,7 +71,7 @@ def test_a_fallback_is_announced_by_headers_and_a_metric(
 ) -> None:
     before = fell_back(gateway)
     assert ask(gateway, "opus", "ping", stream).headers["x-litellm-attempted-fallbacks"] == "0"
-    with down(upstream, ENGINE):
+    with upstream.changed(down=ENGINE):
         headers = ask(gateway, "opus", "ping", stream).headers
     assert headers["x-litellm-attempted-fallbacks"] == "1"
     assert headers["x-litellm-model-group"] == "cloud"

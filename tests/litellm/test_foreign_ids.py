@@ -84,11 +84,8 @@ def test_an_id_that_the_fleet_serves_keeps_its_model_and_its_limits(
 
 def test_a_fallback_answers_for_a_renamed_id(gateway: Gateway, upstream: Upstream) -> None:
     upstream.taken()
-    upstream.down = ENGINE
-    try:
+    with upstream.changed(down=ENGINE):
         answer = gateway.message("claude-3-5-sonnet-latest")
-    finally:
-        upstream.down = ""
     assert answer.code == 200
     assert answer.headers["x-litellm-model-group"] == "cloud"
     assert [request.host for request in upstream.taken()] == [ENGINE, ANTHROPIC]

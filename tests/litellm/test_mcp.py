@@ -274,21 +274,17 @@ def test_claude_code_calls_a_tool_of_a_server(
     (home / where.key).write_text(key(gateway, "ada"))
     (home / where.state).write_bytes(written(ada.state))
     (home / where.settings).write_bytes(written(ada.settings))
-    upstream.events = looked_up
-    try:
-        with unpacked(tmp_path) as client:
-            upstream.taken()
-            ask(home, client, "--dangerously-skip-permissions", patience=240)
-            requests = upstream.taken()
-            shown = subprocess.run(
-                [client, "mcp", "list"],
-                env=SHELL | {"HOME": str(home)},
-                cwd=home,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-    finally:
-        upstream.events = lambda _: ANSWER
+    with upstream.changed(events=looked_up), unpacked(tmp_path) as client:
+        upstream.taken()
+        ask(home, client, "--dangerously-skip-permissions", patience=240)
+        requests = upstream.taken()
+        shown = subprocess.run(
+            [client, "mcp", "list"],
+            env=SHELL | {"HOME": str(home)},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     assert "soap: wash your hands" in json.dumps(requests[-1].body)
     assert f"handbook: {gateway.url}/mcp/handbook (HTTP) - ✔ Connected" in shown.stdout

@@ -110,11 +110,8 @@ def expressions() -> list[str]:
 
 
 def test_metrics_of_alerts_and_dashboard_exist(gateway: Gateway, upstream: Upstream) -> None:
-    before = upstream.patience
-    upstream.patience = 2
-    with ThreadPoolExecutor() as pool:
+    with upstream.changed(patience=2), ThreadPoolExecutor() as pool:
         codes = list(pool.map(lambda _: gateway.message("sonnet", SLOW).code, range(4)))
-    upstream.patience = before
     assert {200, 503} <= set(codes), "each worker takes one"
     for _ in range(6):
         assert gateway.message("sonnet").code == 200

@@ -47,13 +47,10 @@ def test_a_name_reaches_its_model(name: str, gateway: Gateway, upstream: Upstrea
 
 
 def test_a_name_of_a_wildcard_has_its_fallback(gateway: Gateway, upstream: Upstream) -> None:
-    upstream.down = "openrouter.example.com"
-    try:
+    with upstream.changed(down="openrouter.example.com"):
         assert gateway.message("opus").code == 200
         assert gateway.message("openrouter/z-ai/glm-4.6").code == 200
         assert gateway.message("openrouter/other").code != 200, "it has no fallback"
-    finally:
-        upstream.down = ""
     assert "team.openai.azure.com" in {asked.host for asked in upstream.taken()}
 
 

@@ -24,8 +24,8 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 
 @pytest.fixture
 def gateway(serve: Serve, upstream: Upstream) -> Iterator[Gateway]:
-    yield serve("smallest")
-    upstream.is_down = False
+    with upstream.changed(is_down=False):
+        yield serve("smallest")
     (serve("smallest").directory / "held").unlink(missing_ok=True)
 
 

@@ -60,12 +60,9 @@ def test_deployments_of_one_name_share_its_load_by_weight(
 
 
 def test_a_deployment_replaces_another_that_fails(gateway: Gateway, upstream: Upstream) -> None:
-    upstream.down = "api.anthropic.com"
-    try:
+    with upstream.changed(down="api.anthropic.com"):
         for _ in range(6):
             assert gateway.message("claude").code == 200
-    finally:
-        upstream.down = ""
     hosts = {asked.host for asked in upstream.taken()}
     assert "openrouter.example.com" not in hosts, "the fallback is for when all of them fail"
 

@@ -29,11 +29,8 @@ def test_the_engine_counts_tokens_also_where_it_checks_a_key(
 
 def test_while_one_is_down_the_other_answers(serve: Serve, upstream: Upstream) -> None:
     gateway = serve("replicas")
-    upstream.down = "10.0.0.1:8001"
-    try:
+    with upstream.changed(down="10.0.0.1:8001"):
         codes = [gateway.message("coder").code for _ in range(30)]
-    finally:
-        upstream.down = ""
     assert codes == [200] * 30
     hosts = [request.host for request in upstream.taken()]
     assert hosts.count("gpu-b.example.com:8001") == 30, "the fallback is not used"

@@ -129,13 +129,11 @@ def key_of(gateway: Gateway, person: str) -> str:
 @pytest.fixture(scope="module", name="fleet")
 def running(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     plan = planned(GOOD / "usage.yml")
-    upstream.events, upstream.chunks = events, chunks
-    with ExitStack() as stack:
+    with upstream.changed(events=events, chunks=chunks), ExitStack() as stack:
         directories = [tmp_path_factory.mktemp(name) for name in ("gw-1", "gw-2")]
         yield Fleet(
             tuple(stack.enter_context(serving(plan, upstream, each, 2)) for each in directories)
         )
-    upstream.chunks = None
 
 
 def native(number: int, **more: Any) -> Row:
@@ -197,11 +195,8 @@ def test_a_translated_stream(fleet: Fleet) -> None:
 def test_a_fallback_is_one_turn_of_the_model_that_answered(
     stream: bool, fleet: Fleet, upstream: Upstream
 ) -> None:
-    upstream.down = ENGINE
-    try:
+    with upstream.changed(down=ENGINE):
         row = fleet.row(fleet.ask(1, "sonnet", 9, stream=stream))
-    finally:
-        upstream.down = ""
     assert row.cost
     expected = native(9, asked="sonnet", model="cloud", deployment="anthropic", fallback=1)
     if not stream:
@@ -211,11 +206,8 @@ def test_a_fallback_is_one_turn_of_the_model_that_answered(
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failed_turn_has_no_tokens(stream: bool, fleet: Fleet, upstream: Upstream) -> None:
-    upstream.is_down = True
-    try:
+    with upstream.changed(is_down=True):
         row = fleet.row(fleet.ask(0, "external", 9, stream=stream))
-    finally:
-        upstream.is_down = False
     assert (row.outcome, row.status, row.model, row.deployment) == (
         *("failed", 503, "external", EXTERNAL),
     )

@@ -141,9 +141,8 @@ def counting(body: Any) -> tuple[Any, ...]:
 @pytest.fixture(scope="module")
 def outcomes(gateway: Gateway, upstream: Upstream) -> Iterator[Mapping[str, Mapping[str, Outcome]]]:
     upstream.taken()
-    upstream.events = counting
-    yield asked(gateway)
-    upstream.events = lambda _: ANSWER
+    with upstream.changed(events=counting):
+        yield asked(gateway)
 
 
 SAME = {
@@ -192,12 +191,16 @@ def test_faults_behind_the_gateway_are_found(
     gateway: Gateway, upstream: Upstream, service: SearXNG
 ) -> None:
     """An engine that is down, a search service that refuses, a model that always thinks."""
-    upstream.events = lambda body: counting({**body, "chat_template_kwargs": {"thinking": True}})
-    upstream.down, service.status = "10.0.9.1:8000", 403
+
+    def thinking(body: Any) -> Any:
+        return counting({**body, "chat_template_kwargs": {"thinking": True}})
+
+    service.status = 403
     try:
-        found = asked(gateway)
+        with upstream.changed(events=thinking, down="10.0.9.1:8000"):
+            found = asked(gateway)
     finally:
-        upstream.events, upstream.down, service.status = lambda _: ANSWER, "", 200
+        service.status = 200
     engine = found["coder"]["second turn"]
     assert (engine.state, engine.status) == ("failed", 503)
     assert found["coder"]["image"].state == "mended", "no engine is asked"
@@ -267,11 +270,8 @@ def test_a_developers_turns_and_requests(
     client: Path, gateway: Gateway, upstream: Upstream, tmp_path: Path
 ) -> None:
     upstream.taken()
-    upstream.events = calling
-    try:
+    with upstream.changed(events=calling):
         [row], left = verified(gateway, client, tmp_path)
-    finally:
-        upstream.events = lambda _: ANSWER
     states = {part.item: part.state for part in row.day}
     checks = ("client", "answer", "stream", "tool", "subagent")
     expected = dict.fromkeys(checks, "ok") | {"pasted": "mended", "window": "131072"}

@@ -37,9 +37,8 @@ def searching() -> Iterator[SearXNG]:
 def running(
     service: SearXNG, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
-    upstream.search = service.url
     plan, directory = planned(GOOD / "web-search.yml"), tmp_path_factory.mktemp("search")
-    with serving(plan, upstream, directory) as gateway:
+    with upstream.changed(search=service.url), serving(plan, upstream, directory) as gateway:
         yield gateway
 
 
@@ -129,11 +128,8 @@ def test_a_fallback_to_claude_lets_it_search_by_itself(
 ) -> None:
     upstream.taken()
     service.queries.clear()
-    upstream.down = ENGINE
-    try:
+    with upstream.changed(down=ENGINE):
         assert search(gateway, "coder", stream).code == 200
-    finally:
-        upstream.down = ""
     *_, last = upstream.taken()
     assert (last.host, last.body["tools"]) == (ANTHROPIC, [WEB_SEARCH])
     assert service.queries == []

@@ -91,6 +91,16 @@ class Upstream:
         real = urlsplit(url)
         return f"{self.url}/{real.netloc}{real.path}"
 
+    @contextmanager
+    def changed(self, **faults: Any) -> Iterator[None]:
+        """Change faults or answers during the block: all tests of a process share the stand-in."""
+        before = {name: getattr(self, name) for name in faults}
+        self.__dict__.update(faults)
+        try:
+            yield
+        finally:
+            self.__dict__.update(before)
+
     def taken(self) -> list[Asked]:
         """Return the requests since the last call."""
         taken, self.asked[:] = list(self.asked), []
