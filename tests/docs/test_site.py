@@ -83,7 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needed
 @pytest.mark.slow
-def test_no_page_is_wider_than_the_window_or_lacks_a_picture(site: Path, tmp_path: Path) -> None:
+def test_pages_fit_the_window_and_have_their_pictures(site: Path, tmp_path: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 80
     found: dict[str, Any] = {}
