@@ -9,7 +9,7 @@ import click
 from mirrorfleet.config.problems import FleetError
 
 
-class Command(click.Command):
+class _WithExamples(click.Command):
     """A command whose help ends with ``examples``, one per line."""
 
     def __init__(self, *arguments: Any, examples: tuple[str, ...], **options: Any) -> None:
@@ -20,6 +20,14 @@ class Command(click.Command):
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"  {example}\n")
+
+
+class Group(_WithExamples, click.Group):
+    """Commands below one name."""
+
+
+class Command(_WithExamples):
+    """A command that does something."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. A ``UsageError`` names this command, not the program."""

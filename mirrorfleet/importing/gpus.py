@@ -67,15 +67,15 @@ def _combined(container: list[str], inside: list[str]) -> tuple[list[int], str]:
     seen = [] if container[0] in ALL else list(map(int, container))
     if inside[0] in ALL:
         return seen, ""
-    wanted = list(map(int, inside))
+    requested = list(map(int, inside))
     if not seen:
-        return wanted, ""
-    if max(wanted) >= len(seen):
+        return requested, ""
+    if max(requested) >= len(seen):
         return (
             [],
-            f"the container sees {len(seen)} GPUs, without number {max(wanted)}: write devices",
+            f"the container sees {len(seen)} GPUs, without number {max(requested)}: write devices",
         )
-    return [seen[each] for each in wanted], ""
+    return [seen[each] for each in requested], ""
 
 
 def _unknown(numbers: list[str]) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from mirrorfleet import __version__
 from mirrorfleet.cli import commands
-from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.command import Command, Group
 from mirrorfleet.cli.commands import COMMANDS, LIVE, OFFLINE, group, short_help
 from mirrorfleet.cli.main import main
 
@@ -124,6 +124,19 @@ def test_help_fits_80_columns_and_has_examples_that_parse(
         program, *words = shlex.split(example.partition(" >")[0])
         assert (program, *words[: len(path)]) == ("mirrorfleet", *path)
         command.make_context(path[-1], words[len(path) :])
+
+
+@pytest.mark.parametrize("name", sorted({path[0] for path in PATHS if path[1:]}))
+def test_help_of_a_group_has_an_example_of_one_of_its_commands(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = COMMANDS[name]()
+    assert isinstance(command, Group)
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    for example in command.examples:
+        assert f"\n  {example}\n" in text
+        assert shlex.split(example)[2] in command.commands
 
 
 def test_the_list_of_commands_has_one_line_each(

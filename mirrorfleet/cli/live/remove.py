@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import click
 
-from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.command import Command, Group
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.cli.live import options
 from mirrorfleet.cli.live.change import change
 
 
-@click.group("remove")
+@click.group(
+    "remove",
+    cls=Group,
+    examples=("mirrorfleet remove hosts inventories/prod.yml --limit gpu-b",),
+)
 def command() -> None:
     """Remove Mirrorfleet from hosts, or from developers' machines."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mirrorfleet.cli.command import Command
+from mirrorfleet.cli.command import Command, Group
 from mirrorfleet.cli.fleet_file import fleet_file
 from mirrorfleet.cli.live import options
 from mirrorfleet.cli.live.change import change
 
 
-@click.group("weights")
+@click.group("weights", cls=Group, examples=("mirrorfleet weights verify inventories/prod.yml",))
 def command() -> None:
     """Verify or remove weights on engine hosts."""
 
