@@ -274,18 +274,20 @@ def test_hosts_of_other_models_get_nothing(serving: tuple[Hosts, Offer]) -> None
 def test_a_certificate_of_another_run_is_rejected(serving: tuple[Hosts, Offer]) -> None:
     hosts, _ = serving
     other = {**hosts.share("gpu-1", make_authority()), "authority": hosts.authority.certificate}
-    with pytest.raises(OSError, match=r"(?i)unknown ca|reset|broken"):
+    with pytest.raises(OSError):  # noqa: PT011 - an alert or the end of the connection
         asked(hosts, f"/{KEY}/config.json", other)
+    assert asked(hosts, f"/{KEY}/config.json", hosts.share("gpu-1")) == 200
 
 
 def test_a_program_without_a_certificate_is_rejected(serving: tuple[Hosts, Offer]) -> None:
     hosts, _ = serving
     plain = ssl.create_default_context(cadata=hosts.authority.certificate)
     connection = HTTPSConnection("127.0.0.2", hosts.port, timeout=20, context=plain)
-    with pytest.raises(OSError, match=r"(?i)certificate required|reset|broken"):
+    with pytest.raises(OSError):  # noqa: PT011 - an alert or the end of the connection
         connection.request("GET", f"/{KEY}/config.json")
         connection.getresponse()
     connection.close()
+    assert asked(hosts, f"/{KEY}/config.json", hosts.share("gpu-1")) == 200
 
 
 def test_another_program_at_the_port_of_a_host_is_recognized(serving: tuple[Hosts, Offer]) -> None:
