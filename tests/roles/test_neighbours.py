@@ -8,23 +8,16 @@ from __future__ import annotations
 import json
 import re
 import socket
-import ssl
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
-from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 
-from mirrorfleet.roles.vllm.files import neighbours as program
-from mirrorfleet.roles.vllm.files.neighbour_server import Offer, Server, context
-from mirrorfleet.roles.vllm.files.neighbours import Neighbours, Peer
 from mirrorfleet.roles.vllm.weights import HUB, HUB_FILES
 from mirrorfleet.runtime.program import program as packed
 from mirrorfleet.runtime.run_certificates import Authority, make_authority
@@ -229,150 +222,3 @@ def test_a_damaged_file_of_another_host_is_taken_from_the_hub(hub: Hub, tmp_path
     ran(hosts, hub, ["gpu-1"], "gpu-0")
     assert hosts.content("gpu-1") == FILES
     assert sent(hub) == {"model-03.safetensors": 1}
-
-
-@pytest.fixture
-def serving(tmp_path: Path) -> Iterator[tuple[Hosts, Offer]]:
-    """Yield two hosts, of which gpu-0 passes on one verified file."""
-    hosts = Hosts(tmp_path, 3)
-    write(hosts.place("gpu-0"))
-    offer = Offer(KEY, str(hosts.place("gpu-0")), ["gpu-1"])
-    offer.add("config.json")
-    server = Server(hosts.share("gpu-0"), [offer])
-    server.begin()
-    yield hosts, offer
-    server.shutdown()
-    server.server_close()
-
-
-def asked(hosts: Hosts, path: str, share: Mapping[str, object], to: str = "gpu-0") -> int:
-    """Ask a host for a path with the certificate of ``share``, and return the status."""
-    connection = HTTPSConnection(
-        hosts.addresses[to], hosts.port, timeout=20, context=context(dict(share), server=False)
-    )
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def test_only_verified_files_of_the_model_are_passed_on(serving: tuple[Hosts, Offer]) -> None:
-    hosts, _ = serving
-    share = hosts.share("gpu-1")
-    assert asked(hosts, f"/{KEY}/config.json", share) == 200
-    for path in ("/", "/other", f"/{KEY}/model-01.safetensors", f"/{KEY}/../{KEY}/config.json"):
-        assert asked(hosts, path, share) == 404
-    assert asked(hosts, f"/{KEY}//etc/passwd", share) == 404
-
-
-def test_hosts_of_other_models_get_nothing(serving: tuple[Hosts, Offer]) -> None:
-    hosts, _ = serving
-    assert asked(hosts, f"/{KEY}/config.json", hosts.share("gpu-2")) == 404
-
-
-def test_a_certificate_of_another_run_is_rejected(serving: tuple[Hosts, Offer]) -> None:
-    hosts, _ = serving
-    other = {**hosts.share("gpu-1", make_authority()), "authority": hosts.authority.certificate}
-    with pytest.raises(OSError, match=r"(?i)unknown ca|reset|broken"):
-        asked(hosts, f"/{KEY}/config.json", other)
-
-
-def test_a_program_without_a_certificate_is_rejected(serving: tuple[Hosts, Offer]) -> None:
-    hosts, _ = serving
-    plain = ssl.create_default_context(cadata=hosts.authority.certificate)
-    connection = HTTPSConnection("127.0.0.2", hosts.port, timeout=20, context=plain)
-    with pytest.raises(OSError, match=r"(?i)certificate required|reset|broken"):
-        connection.request("GET", f"/{KEY}/config.json")
-        connection.getresponse()
-    connection.close()
-
-
-def test_another_program_at_the_port_of_a_host_is_recognized(serving: tuple[Hosts, Offer]) -> None:
-    """Also another host of the same run, with a certificate for its own address."""
-    hosts, _ = serving
-    hosts.addresses["gpu-2"] = hosts.addresses["gpu-0"]
-    share = hosts.share("gpu-1")
-    hosts.addresses["gpu-0"] = "127.0.0.9"
-    server = Server({**hosts.share("gpu-2"), "address": "127.0.0.9"}, [])
-    server.begin()
-    with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
-        asked(hosts, f"/{KEY}", share)
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_silent_connection_delays_no_other(serving: tuple[Hosts, Offer]) -> None:
-    hosts, _ = serving
-    with socket.create_connection(("127.0.0.2", hosts.port)):
-        assert asked(hosts, f"/{KEY}/config.json", hosts.share("gpu-1")) == 200
-
-
-NAMES = ("a", "b", "c")
-Decide = Callable[[int, str], object]
-
-
-@pytest.fixture
-def others(monkeypatch: pytest.MonkeyPatch) -> dict[str, Neighbours]:
-    """Return each host's view of the others, without connections."""
-    tls = ssl.create_default_context()
-    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
-    return {
-        me: Neighbours(
-            KEY,
-            me,
-            NAMES,
-            [Peer(name, "127.0.0.1", 1, fetches=True) for name in NAMES if name != me],
-            tls,
-        )
-        for me in NAMES
-    }
-
-
-def test_each_file_is_fetched_by_one_host(others: dict[str, Neighbours]) -> None:
-    for number in range(7):
-        sources = {me: each.source(number, "file") for me, each in others.items()}
-        assert [me for me, source in sources.items() if source == "hub"] == [NAMES[number % 3]]
-        assert list(sources.values()).count(None) == 2
-
-
-def test_a_host_that_has_the_file_is_asked(others: dict[str, Neighbours]) -> None:
-    view = others["c"]
-    view.peers["b"].take({"files": ["file"], "arrived": 1, "done": False})
-    assert view.source(0, "file") is view.peers["b"]
-    view.reject(view.peers["b"], "file")
-    assert view.source(0, "file") is None, "it is the turn of a"
-    assert view.source(2, "file") == "hub"
-
-
-def test_a_host_whose_program_has_ended_is_not_waited_for(others: dict[str, Neighbours]) -> None:
-    view = others["b"]
-    a, c = view.peers["a"], view.peers["c"]
-    a.end()
-    assert view.waiting() == ["a", "c"], "it may still begin"
-    for peer in (a, c):
-        peer.take({"files": [], "arrived": 1, "done": False})
-    a.end()
-    assert view.waiting() == ["c"]
-    assert view.source(0, "file") == "hub"
-
-
-@pytest.mark.parametrize("why", ["silent", "lost", "stalled", "done"])
-def test_the_turn_passes_from_a_host_that_cannot_take_it(
-    others: dict[str, Neighbours], why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    view = others["b"]
-    assert view.source(0, "file") is None
-    a = view.peers["a"]
-    if why != "silent":
-        a.take({"files": [], "arrived": 1, "done": why == "done"})
-    later = {"silent": program.START, "lost": program.LOST, "stalled": program.STALLED, "done": 0}
-    now = time.monotonic() + later[why] + 1
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    if why == "stalled":
-        a.seen = now
-    assert view.source(0, "file") == "hub"
-    # It is the turn of a again once it answers, unless it has ended.
-    if why != "done":
-        a.take({"files": [], "arrived": 2, "done": False})
-        assert view.source(0, "file") is None
