@@ -13,7 +13,6 @@ from typing import Any
 from mirrorfleet.planning.vllm import Neighbour, VllmPlan
 from mirrorfleet.roles.vllm.facts import Weights
 from mirrorfleet.runtime import run, skipped
-from mirrorfleet.runtime.run_certificates import authority
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,10 @@ class Share:
 
     def identity(self) -> Mapping[str, Any]:
         """Return the host's address, key and certificate for this run."""
+        from mirrorfleet.runtime.run_certificates import (
+            authority,  # cryptography: only for downloads
+        )
+
         issuer = authority()
         return {
             "name": self.me.name,

@@ -65,7 +65,7 @@ def _without_number(text: str) -> str:
     """Replace the number of a gateway's files, which grows with its programs, and its release."""
     text = re.sub(r"\b\d\d(?=\s+files)", "NN", text)
     return re.sub(
-        r"(litellm/environments/)\S*(\S+)( is)\s+missing\s", r"\1RELEASE\3 missing\n        ", text
+        r"(litellm/environments/)\S+ is\s+missing\s+", r"\1RELEASE is missing\n        ", text
     )
 
 

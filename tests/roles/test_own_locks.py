@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from mirrorfleet import lock_folders
+from mirrorfleet.data import proposed
 from mirrorfleet.planning import MigrationsPlan
 from mirrorfleet.planning.vllm import VllmPlan
 from mirrorfleet.roles.claude import client
@@ -29,7 +31,7 @@ def own(project: Path, role: str, name: str, old: str, new: str) -> None:
 
 def test_environments_are_created_from_own_lock_files(plans: Planned, project: Path) -> None:
     before = plans("lab").hosts
-    own(project, "litellm", "1.108.7.txt", "certifi==", "# note\ncertifi==")
+    own(project, "litellm", f"{proposed('litellm')}.txt", "certifi==", "# note\ncertifi==")
     own(project, "vllm", "0.32.0-cpu.txt", "certifi==", "# note\ncertifi==")
     after = plans("lab").hosts
     for host in ("gw-1", "gpu"):
@@ -45,22 +47,25 @@ def test_environments_are_created_from_own_lock_files(plans: Planned, project: P
 
 
 def test_the_tables_are_those_of_the_pinned_package(plans: Planned, project: Path) -> None:
-    pin = "litellm-proxy-extras==0.4.108"
-    own(project, "litellm", "1.108.7.txt", pin, "litellm-proxy-extras==0.4.109")
+    release = proposed("litellm")
+    text = (SHIPPED / f"litellm/locks/{release}.txt").read_text("utf-8")
+    [pin] = re.findall(r"^litellm-proxy-extras==\S+", text, re.M)
+    own(project, "litellm", f"{release}.txt", pin, "litellm-proxy-extras==9.9.9")
     gateway = plans("prod").hosts["gw-a"].gateway
     assert gateway
     migrations = MigrationsPlan(gateway.version, gateway.lock, None, 5432, gateway.master_key, 30)
-    assert wheel.release(migrations) == "litellm-proxy-extras 0.4.109"
+    assert wheel.release(migrations) == "litellm-proxy-extras 9.9.9"
 
 
 def test_clients_are_checked_with_own_hashes(plans: Planned, project: Path) -> None:
-    shipped = json.loads((SHIPPED / "claude/locks/2.1.331.json").read_text("utf-8"))
+    release = proposed("claude")
+    shipped = json.loads((SHIPPED / f"claude/locks/{release}.json").read_text("utf-8"))
     digest = shipped["packages"]["x86_64"]["integrity"]
     mine = f"sha512-{'A' * 86}=="
-    own(project, "claude", "2.1.331.json", digest, mine)
+    own(project, "claude", f"{release}.json", digest, mine)
     clients = plans("lab").hosts["dev"].clients
     assert clients
-    name, integrity = client.pinned(clients, "2.1.331")["Linux x86_64"]
+    name, integrity = client.pinned(clients, release)["Linux x86_64"]
     assert (name, integrity) == ("@anthropic-ai/claude-code-linux-x64", mine)
 
 

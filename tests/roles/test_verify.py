@@ -486,7 +486,7 @@ def test_one_script_per_host_and_its_output_is_parsed(
         "turn\tversion\t0\tno\tMi4xLjMzMA==\t",
     ]
     parsed = parse_report([], lines)
-    assert parsed.turns[ADA]["version"] == Turn(0, False, "2.1.331", "")
+    assert parsed.turns[ADA]["version"] == Turn(0, False, "2.1.330", "")
     assert parsed.logins[ADA] == ("/usr/local/bin/claude", "")
 
 
