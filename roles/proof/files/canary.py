@@ -3,12 +3,12 @@
 Runs on the host, as root, with its python3 and the standard library only, in the directory of a
 service, with the environment of its current generation, which holds the key:
 
-    canary.py measure URL GENERATION <spec         record what the running GENERATION measures
-    canary.py compare URL GENERATION [BEFORE [yes]] <spec   measure, record, and compare with BEFORE
-    canary.py report URL <spec                     print the figures now and before as JSON
+    canary.py measure URL GENERATION <spec      record what the running GENERATION measures
+    canary.py compare URL GENERATION [BEFORE [yes]] <spec     the same, compared with BEFORE
+    canary.py report URL <spec                  print the figures now and before as JSON
 
 figures/GENERATION.json has the figures of a generation. ``compare`` ends with NEVER if a model has
-lost more than LOSS of the hits of its prefix cache, unless a word after BEFORE accepts it. Slower turns and
+lost more than LOSS of the hits of its prefix cache, unless ``yes`` accepts it. Slower turns and
 what cannot be measured are printed only.
 
 The spec is a JSON object: the ``user`` of the service, the variable of its ``key``, the ``seconds``
