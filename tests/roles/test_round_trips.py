@@ -22,8 +22,8 @@ PACKAGES = ["packages"]
 USER = ["user"]
 UPLOAD = ["inbox", "take"]
 
-# Characters. A generation of 25 files is sent gzipped, between two scripts; CANARY is the program that
-# measures the generation before and the new one, with its hooks.
+# Characters. A generation of 25 files is sent gzipped, between two scripts. CANARY is the program
+# that measures the generation before and the new one, with its hooks.
 QUESTIONS, GENERATION, CANARY = 10_300, 55_000, 17_000
 
 
