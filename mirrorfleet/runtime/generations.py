@@ -100,7 +100,7 @@ def _switch(service: Installed, generation: str, *, activate: bool) -> StringCom
         software=service.software or "",
         kept=KEPT,
         never=NEVER,
-        accepted=cli_options.option("cache_loss"),
+        accepted="yes" if cli_options.option("cache_loss") == "accepted" else "",
     )
     hooks = shell(SCRIPTS / "hooks.sh") + service.hooks
     return visible_script(RESERVE + _begin(service) + hooks + switch)

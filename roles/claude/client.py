@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,22 +70,28 @@ def notices(plan: ClaudePlan | None, observed: Observation) -> Iterator[str]:
     """Yield the clients that users have installed themselves, which may be other releases."""
     version = (plan.version if plan else None) or ""
     for user in ordinary(plan):
-        for path, own in observed[OwnClients(user)].items():
-            if not own.target.startswith(f"{ROOT}/"):
+        for path, target in observed[OwnClients(user)].items():
+            if not target.startswith(f"{ROOT}/"):
                 yield (
-                    f"~{user}/{path} is {user}'s own client{_release(own.release, version)} "
-                    f"({own.target}). A shell may find it before the fleet's {version}: ask {user} "
+                    f"~{user}/{path} is {user}'s own client{_release(target, version)} "
+                    f"({target}). A shell may find it before the fleet's {version}: ask {user} "
                     "to remove it, or leave it."
                 )
 
 
-def _release(own: str, version: str) -> str:
-    """Return the words on the release of a user's own client."""
-    if not own:
+NATIVE = re.compile(r"/claude/versions/(\d+\.\d+\.\d+)$")
+"""The file of a native installation, whose name is its release."""
+
+
+def _release(target: str, version: str) -> str:
+    """Return the words on the release of a user's own client, as far as its path shows it."""
+    found = NATIVE.search(target)
+    if not found:
         return ""
-    if own == version:
-        return f", release {own} as well"
-    return f", release {own}, {'newer' if _number(own) > _number(version) else 'older'}"
+    if found[1] == version:
+        return f", release {found[1]} as well"
+    which = "newer" if _number(found[1]) > _number(version) else "older"
+    return f", release {found[1]}, {which}"
 
 
 def _number(release: str) -> list[int]:

@@ -15,25 +15,16 @@ FACTS = (SHELL, Path(__file__).parent / "files" / "facts.sh")
 
 
 @dataclass(frozen=True)
-class OwnClient:
-    """A client that a user installed: its file, and its release, "" if it is unknown."""
-
-    target: str
-    release: str = ""
-
-
-@dataclass(frozen=True)
-class OwnClients(Fact[Mapping[str, OwnClient]]):
-    """The clients that a user installed, by their paths relative to the home."""
+class OwnClients(Fact[Mapping[str, str]]):
+    """The clients that a user installed: the target of each, by its path relative to the home."""
 
     user: str
 
     function = "own_client"
     shell = FACTS
 
-    def value(self, lines: Lines) -> Mapping[str, OwnClient]:
-        # The user controls what is found: other lines are ignored.
-        return {row[0]: OwnClient(row[1], row[2]) for row in lines if len(row) == 3}
+    def value(self, lines: Lines) -> Mapping[str, str]:
+        return dict(pairs(lines))
 
 
 ENTRY = re.compile(r"(skills|agents|commands|rules|output-styles)/(?!\.{1,2}$)[^/]+")

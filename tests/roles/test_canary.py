@@ -174,7 +174,7 @@ def test_a_lost_cache_ends_the_switch_and_says_how_to_accept_it(tmp_path: Path) 
     assert "mirrorfleet apply --accept-cache-loss" in done.stdout
     # Three sessions of three turns: one disturbance rolls nothing back.
     assert len(forgets.asked) == 9
-    accepted = program("compare", engine(hits=False), tmp_path, "two", "one", "accepted")
+    accepted = program("compare", engine(hits=False), tmp_path, "two", "one", "yes")
     assert accepted.returncode == 0
     assert "the loss is accepted" in accepted.stdout
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.planning.ollama import OllamaPlan
 from mirrorfleet.roles.ollama import models, release
+from mirrorfleet.roles.ollama.render import USER
 from mirrorfleet.roles.ollama.role import Ollama
 from mirrorfleet.runtime import generations
 from mirrorfleet.runtime.commands import script
@@ -80,7 +83,10 @@ def roll_out(host: OllamaHost, plan: HostPlan) -> list[tuple[int, str]]:
     desired = Ollama().render(ollama, FOUND)
     # The paths of the unit are below the directory of this host.
     unit = desired.unit.replace(ROOT, str(host.machine.at(ROOT)))
-    desired = replace(desired, user=GROUP, seconds=20, unit=unit)
+    # The server of this host runs as the user of this process, which the canary compares.
+    me = pwd.getpwuid(os.getuid()).pw_name
+    hooks = desired.hooks.replace(f'"user": "{USER}"', f'"user": "{me}"')
+    desired = replace(desired, user=GROUP, seconds=20, unit=unit, hooks=hooks)
     results = []
     for commands in (
         release.install(plan, FOUND, GROUP),
@@ -107,6 +113,8 @@ def test_an_upgrade_that_serves_the_same_models_stays(host: OllamaHost) -> None:
     assert [status for status, _ in results] == [0] * 4
     # The report of the session that the new server must answer.
     assert results[2][1].startswith("helper: tool call      ok, the same whole and streamed\n")
+    # Ollama reports no figures of its cache.
+    assert "helper: canary: prefix cache not reported, first token " in results[2][1]
     assert (version(host), host.window("helper")) == ("0.40.1", 65536)
 
 

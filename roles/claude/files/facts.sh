@@ -1,33 +1,16 @@
 # Facts about Claude Code on a developer's machine. Needs the functions of homes.sh.
 : "${tab?by common.sh}"
 
-# Clients that users installed, which a shell may find before the fleet's, and their releases: that of
-# the path of a native installation, else that of the package. A user controls all of it: names must not
-# look like another answer, and may be on a file system that hangs.
+# Clients that users installed, which a shell may find before the fleet's. A user controls the target of
+# a link: its name must not look like another answer, and it may be on a file system that hangs.
 # shellcheck disable=SC2016 # a shell of its own expands it
 OWN='
 tab=$(printf "\t")
-plain() { printf "%s" "$1" | tr -cd "\040-\176"; }
-release() {
-    case $1 in
-        */claude/versions/*) echo "${1##*/versions/}" ;;
-        *)
-            for up in "${1%/*}" "${1%/*/*}"; do
-                [ -f "$up/package.json" ] || continue
-                head -c 65536 "$up/package.json" | tr "," "\n" |
-                    sed -n "s/.*\"version\": *\"\([^\"]*\)\".*/\1/p"
-                break
-            done
-            ;;
-    esac | sed -n "/^[0-9][0-9]*[.][0-9][0-9]*[.][0-9][0-9]*\$/p" | head -n 1
-}
 while IFS=$tab read -r _ name home; do
-    for file in "$home"/.local/bin/claude "$home"/.claude/local/claude "$home"/.npm-global/bin/claude \
-        "$home"/bin/claude "$home"/.bun/bin/claude "$home"/.nvm/versions/node/*/bin/claude; do
-        [ -x "$file" ] && [ -f "$file" ] || continue
-        target=$(readlink -f "$file")
-        printf "own_client\t%s\t%s\t%s\t%s\n" "$name" "$(plain "${file#"$home"/}")" \
-            "$(plain "$target")" "$(release "$target")"
+    for path in .local/bin/claude .claude/local/claude .npm-global/bin/claude .bun/bin/claude; do
+        [ -x "$home/$path" ] || continue
+        target=$(readlink -f "$home/$path" | tr -cd "\040-\176")
+        printf "own_client\t%s\t%s\t%s\n" "$name" "$path" "$target"
     done
 done
 '

@@ -3,12 +3,12 @@
 Runs on the host, as root, with its python3 and the standard library only, in the directory of a
 service, with the environment of its current generation, which holds the key:
 
-    canary.py measure URL GENERATION <spec         record what the running GENERATION measures
-    canary.py compare URL GENERATION [BEFORE] <spec   measure, record, and compare with BEFORE
-    canary.py report URL <spec                     print the figures now and before as JSON
+    canary.py measure URL GENERATION <spec      record what the running GENERATION measures
+    canary.py compare URL GENERATION [BEFORE [yes]] <spec     the same, compared with BEFORE
+    canary.py report URL <spec                  print the figures now and before as JSON
 
 figures/GENERATION.json has the figures of a generation. ``compare`` ends with NEVER if a model has
-lost more than LOSS of the hits of its prefix cache, unless ``--accept`` is given. Slower turns and
+lost more than LOSS of the hits of its prefix cache, unless ``yes`` accepts it. Slower turns and
 what cannot be measured are printed only.
 
 The spec is a JSON object: the ``user`` of the service, the variable of its ``key``, the ``seconds``
@@ -73,7 +73,7 @@ class Own(Api):
 def measured(spec: Json, url: str, before: Figures) -> Figures:
     """Return the figures of all models that the service has; repeat what is worse than before."""
     key = os.environ.get(spec["key"], "")
-    user = pwd.getpwnam(spec["user"]).pw_uid
+    user = user_id(spec["user"])
     end = time.monotonic() + spec["seconds"]
     names = listed(Own(url, "", key, user))
     found = {}
@@ -85,6 +85,8 @@ def measured(spec: Json, url: str, before: Figures) -> Figures:
         own = Own(url, model, key, user)
         session = TwoTurns(own, engines or [own], target["words"], end, tools=target["tools"])
         now = session.figures(secrets.token_hex(8))
+        if now["fault"].startswith("404:"):
+            continue  # Ollama before its models are made, if it has no list
         replicas = max(target["replicas"], session.replicas)
         for _ in range(TRIES - 1):
             if not figures.is_worse(figures.compared(now, before.get(model))):
@@ -92,6 +94,14 @@ def measured(spec: Json, url: str, before: Figures) -> Figures:
             now = figures.best(now, session.figures(secrets.token_hex(8)))
         found[model] = {**now, "replicas": replicas}
     return found
+
+
+def user_id(name: str) -> int:
+    """Return the ID of a user; -1, which no process has, if there is none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return -1
 
 
 def path_of(generation: str) -> Path:
