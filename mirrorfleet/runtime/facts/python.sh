@@ -12,9 +12,8 @@ python() {
 environment() {
     for base; do
         for directory in "$base" "$base"-[2-9]; do
-            [ -e "$directory/.complete" ] || continue
-            [ -d "$directory/lib/python${version%.*}" ] || [ -x "$directory/.python/bin/python3" ] ||
-                continue
+            { [ -d "$directory/lib/python${version%.*}" ] || [ -d "$directory/.python" ]; } &&
+                [ -e "$directory/.complete" ] || continue
             # In parentheses: find would compare names first, of tens of thousands of files.
             say environment "$base" "$directory" "$(find "$directory" -cnewer "$directory/.complete" \
                 \( ! -path '*[![:print:]]*' -print -quit -o -true \))"
