@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from mirrorfleet import fleet
+from mirrorfleet.data import proposed
 from mirrorfleet.planning import ClaudePlan
 from mirrorfleet.roles.claude.installer import installer
 from mirrorfleet.roles.claude.json_file import written
 from mirrorfleet.roles.claude.render import isolated
 from mirrorfleet.roles.claude.user_settings import assignment_of
 from tests.roles.fleets import ROOT
-from tests.roles.real_client import SHELL, ask, needed, unpacked
+from tests.roles.real_client import RELEASE, SHELL, ask, needed, unpacked
 from tests.roles.recorder import Recorder, recorder
 
 pytestmark = [needed, pytest.mark.client]
@@ -44,6 +45,7 @@ def plan(gateway: Recorder, tmp_path: Path) -> ClaudePlan:
     """Return the plan of a host with all three scopes, for the stand-in of a gateway."""
     text = (ROOT / "tests/fleet/good/scopes.yml").read_text()
     text = text.replace("  hosts: [gw]\n", f"  hosts: [gw]\n  url: {gateway.url}\n")
+    text = text.replace(proposed("claude"), RELEASE)  # the policy has a newest release, too
     (tmp_path / "fleet.yml").write_text(text)
     clients = fleet.plan(fleet.load(tmp_path / "fleet.yml")).hosts["dev"].clients
     assert clients
@@ -88,7 +90,7 @@ def test_an_installer_sets_up_a_client_of_the_gateway(
     client: Path, gateway: Recorder, plan: ClaudePlan, tmp_path: Path
 ) -> None:
     home = tmp_path / "remote"
-    place = home / ".local/share/mirrorfleet/claude/2.1.331/claude"
+    place = home / f".local/share/mirrorfleet/claude/{RELEASE}/claude"
     place.parent.mkdir(parents=True)
     place.symlink_to(client)  # it is 380 MB
     for user in plan.users:
