@@ -50,7 +50,7 @@ def text(size: int) -> str:
             *_section("hosts", hosts),
             *_section("models", served),
             "gateway: {hosts: {labels: [gateway]}, url: https://llm.example.com, "
-            "version: 1.108.7, master_key: {env: MASTER_KEY}}",
+            "version: 1.106.12, master_key: {env: MASTER_KEY}}",
             "aliases: {opus: model-0, sonnet: model-0, haiku: model-0}",
             *_section("developers", groups),
         ]

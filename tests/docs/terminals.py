@@ -42,7 +42,7 @@ hosts: {gpu: {address: 10.0.1.11, gpus: {count: 2}}, gw: {address: 10.0.2.11}}
 models:
   coder: {engine: vllm, version: 0.32.0, weights: {path: /srv/models/coder}, family: qwen3-coder,
           hosts: [gpu], context: 131072, output: 131072, tensor_paralel: 2, api_key: {env: KEY}}
-gateway: {hosts: [gw], version: 1.108.7, master_key: {env: MASTER_KEY}}
+gateway: {hosts: [gw], version: 1.106.12, master_key: {env: MASTER_KEY}}
 aliases: {opus: codre}
 """
 

@@ -19,7 +19,7 @@ name: abilities
 hosts: {{gpu: {{address: 10.0.0.1, gpus: {{count: 8}}}}, gw: {{address: 10.0.0.2}}}}
 models:
   m: {{{model}}}
-gateway: {{hosts: [gw], version: 1.108.7, master_key: {{env: KEY}}}}
+gateway: {{hosts: [gw], version: 1.106.12, master_key: {{env: KEY}}}}
 keys: {{root: {{env: ROOT}}}}
 """
 WINDOW = "context: 65536, output: 8192"

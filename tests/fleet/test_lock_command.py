@@ -116,7 +116,7 @@ def test_packages_of_another_index_come_from_pips_links_or_from_that_index(
 @pytest.mark.usefixtures("uv")
 def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) -> None:
     options = ["--without-cooldown", "CVE-2026-1 is exploited"]
-    assert lock(*options, "litellm", "1.108.7", "certifi") == 0
+    assert lock(*options, "litellm", "1.106.12", "certifi") == 0
     today = date.today()
     log = (project / "log").read_text()
     assert f"--exclude-newer={today - timedelta(days=7)}" in log, "for all other packages"
@@ -126,16 +126,16 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) 
     assert warning.text == (
         "gateway.version: its lock file pins releases that were less than a week old "
         f"(litellm, certifi, {today}): CVE-2026-1 is exploited. "
-        "Update it with `mirrorfleet lock litellm 1.108.7` a week later."
+        "Update it with `mirrorfleet lock litellm 1.106.12` a week later."
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--without-cooldown", "", "litellm", "1.108.7"], "a reason of at least three words"),
+        (["--without-cooldown", "", "litellm", "1.106.12"], "a reason of at least three words"),
         (["litellm"], "missing argument 'RELEASE'"),
-        (["litellm", "1.108.7", "certifi"], "belong to --without-cooldown"),
+        (["litellm", "1.106.12", "certifi"], "belong to --without-cooldown"),
         (["litellm", "1.106.12-cpu"], "not an exact release"),
         (["redis", "8.0.0"], "'redis' is not one of 'litellm', 'vllm', 'claude', 'ollama'"),
         (["claude"], "missing argument 'RELEASE'"),
@@ -144,7 +144,7 @@ def test_a_lock_without_cooldown_is_recorded_and_gives_a_warning(project: Path) 
             ["--without-cooldown", "no time to wait", "claude", "9.9.9", "certifi"],
             "belong to --without-cooldown of litellm or vllm",
         ),
-        (["litellm", "1.108.7", "--from", "sums.txt"], "--from is for ollama"),
+        (["litellm", "1.106.12", "--from", "sums.txt"], "--from is for ollama"),
     ],
 )
 def test_usage_errors(

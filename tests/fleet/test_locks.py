@@ -44,14 +44,14 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 def test_a_lock_file_with_a_vulnerable_package_is_refused(project: Path) -> None:
-    change(project / "roles/litellm/locks/1.108.7.txt", "h11==0.16.0", "h11==0.14.0")
+    change(project / "roles/litellm/locks/1.106.12.txt", "h11==0.16.0", "h11==0.14.0")
     with pytest.raises(fleet.FleetError) as error:
         fleet.load(FLEET)
     assert str(error.value).endswith(
         "gateway.version: its lock file pins h11 0.14.0, which must not be installed: "
         "CVE-2025-43859 (requests can be smuggled past a proxy; "
         "github.com/advisories/GHSA-vqfr-h8mv-ghfj). "
-        "Update it with `mirrorfleet lock litellm 1.108.7`, or choose another release."
+        "Update it with `mirrorfleet lock litellm 1.106.12`, or choose another release."
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.108.7.yml"
+KNOWN = ROOT / "mirrorfleet/data/litellm_known/1.106.12.yml"
 
 # The environment's Python prints the known settings; a real environment takes minutes to install.
 UV = f"""\

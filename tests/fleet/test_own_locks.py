@@ -41,7 +41,7 @@ def pinned(role: str, name: str, old: str, new: str) -> str:
 
 
 def litellm(release: str) -> str:
-    return pinned("litellm", "1.108.7.txt", "litellm==1.108.7", f"litellm=={release}")
+    return pinned("litellm", "1.106.12.txt", "litellm==1.106.12", f"litellm=={release}")
 
 
 def test_a_release_of_litellm_that_is_not_shipped(own: Own, path: Path) -> None:
@@ -109,14 +109,14 @@ def test_derived_settings_of_an_unknown_release_are_refused(own: Own, path: Path
 
 
 def test_an_own_lock_file_wins_over_the_shipped_one(own: Own, path: Path) -> None:
-    shipped = SHIPPED / "litellm/locks/1.108.7.txt"
+    shipped = SHIPPED / "litellm/locks/1.106.12.txt"
     assert lock_of(path) == shipped
-    lock = own("litellm/1.108.7.txt", shipped.read_text("utf-8"))
+    lock = own("litellm/1.106.12.txt", shipped.read_text("utf-8"))
     assert lock_of(path) == lock
 
 
 def lock_of(path: Path) -> Path:
-    hosts = load(path, gateway="{version: 1.108.7}").hosts.values()
+    hosts = load(path, gateway="{version: 1.106.12}").hosts.values()
     [lock] = {host.gateway.lock for host in hosts if host.gateway}
     return lock
 
@@ -124,7 +124,7 @@ def lock_of(path: Path) -> Path:
 def test_own_lock_files_are_found_from_any_directory(
     own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = own("litellm/1.108.7.txt", litellm("1.108.7"))
+    lock = own("litellm/1.106.12.txt", litellm("1.106.12"))
     for directory in (path.parents[1], path.parent, Path("/")):
         monkeypatch.chdir(directory)
         assert lock_of(Path(os.path.relpath(path))) == lock
@@ -133,31 +133,31 @@ def test_own_lock_files_are_found_from_any_directory(
     link = path.parents[1] / "elsewhere/with/fleet.yml"
     link.parent.mkdir(parents=True)
     link.symlink_to(beside)
-    assert fleet.load(link).locks.path("litellm", "1.108.7") == lock
+    assert fleet.load(link).locks.path("litellm", "1.106.12") == lock
 
 
-WITHOUT_HASH = "litellm==1.108.7 \\\n"
+WITHOUT_HASH = "litellm==1.106.12 \\\n"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (WITHOUT_HASH, 1, "'litellm==1.108.7' has no hash. Generate it with"),
+        (WITHOUT_HASH, 1, "'litellm==1.106.12' has no hash. Generate it with"),
         (f"# one\nlitellm>=1 \\\n    {HASH}\n", 2, "'litellm>=1' is not a pin such as"),
         (f"litellm==1.* \\\n    {HASH}\n", 1, "'litellm==1.*' is not a pin such as"),
         (f"litellm=1 \\\n    {HASH}\n", 1, "'litellm=1' is not a pin such as"),
         (f"a==1 \\\n    {HASH}\n-r other.txt\n", 3, "'-r other.txt' is not a pin such as"),
-        ("litellm==1.108.7 \\\n    --hash=md5:00\n", 1, "has the invalid hash 'md5:00'."),
+        ("litellm==1.106.12 \\\n    --hash=md5:00\n", 1, "has the invalid hash 'md5:00'."),
         (
             f"a==1 \\\n    {HASH}\nlitellm==1.106.11 \\\n    {HASH}\n",
             3,
             "pins litellm 1.106.11, but",
         ),
-        (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.108.7."),
-        ("", 0, "does not pin litellm. Pin litellm==1.108.7."),
-        (f"# index: a\nlitellm==1.108.7 \\\n    {HASH}\n", 1, "'# index: a' is not an index."),
+        (f"a==1 \\\n    {HASH}\n", 0, "does not pin litellm. Pin litellm==1.106.12."),
+        ("", 0, "does not pin litellm. Pin litellm==1.106.12."),
+        (f"# index: a\nlitellm==1.106.12 \\\n    {HASH}\n", 1, "'# index: a' is not an index."),
         (
-            f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.108.7 \\\n    {HASH}\n",
+            f"h11==0.14.0 \\\n    {HASH}\nlitellm==1.106.12 \\\n    {HASH}\n",
             1,
             "pins h11 0.14.0, which must not be installed: CVE-2025-43859",
         ),
@@ -171,11 +171,11 @@ def test_an_invalid_lock_file_is_refused_with_its_line(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own("litellm/1.108.7.txt", text)
+    own("litellm/1.106.12.txt", text)
     monkeypatch.chdir(path.parents[1])
-    [error] = refused(path, gateway="{version: 1.108.7}").splitlines()
+    [error] = refused(path, gateway="{version: 1.106.12}").splitlines()
     at = f":{line}" if line else ""
-    assert error.startswith(f"locks/litellm/1.108.7.txt{at}: ")
+    assert error.startswith(f"locks/litellm/1.106.12.txt{at}: ")
     assert message in error
     assert error.endswith((".", "`."))
 
@@ -219,10 +219,10 @@ def test_an_invalid_lock_file_of_claude_code(
 def test_a_lock_file_that_is_not_utf_8(
     own: Own, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own("litellm/1.108.7.txt", "").write_bytes(b"a\n\xff\n")
+    own("litellm/1.106.12.txt", "").write_bytes(b"a\n\xff\n")
     monkeypatch.chdir(path.parents[1])
-    assert refused(path, gateway="{version: 1.108.7}") == (
-        "locks/litellm/1.108.7.txt: Not UTF-8 in line 2. Save the file as UTF-8."
+    assert refused(path, gateway="{version: 1.106.12}") == (
+        "locks/litellm/1.106.12.txt: Not UTF-8 in line 2. Save the file as UTF-8."
     )
 
 
@@ -231,15 +231,15 @@ def test_every_shipped_lock_file_is_a_valid_own_one(own: Own, path: Path) -> Non
         for lock in (SHIPPED / role / "locks").iterdir():
             if lock.suffix != ".in":
                 own(f"{role}/{lock.name}", lock.read_text("utf-8"))
-    for version in ("1.106.11", "1.108.7"):
+    for version in ("1.106.11", "1.106.12"):
         assert load(path, gateway=f"{{version: {version}}}").fleet.warnings == ()
 
 
 def test_comments_of_uv_are_not_pins(own: Own, path: Path) -> None:
-    lock = litellm("1.108.7").replace("\nanyio==", "\n    # via httpx\nanyio==")
-    own("litellm/1.108.7.txt", lock)
+    lock = litellm("1.106.12").replace("\nanyio==", "\n    # via httpx\nanyio==")
+    own("litellm/1.106.12.txt", lock)
     assert "# via" in lock
-    assert load(path, gateway="{version: 1.108.7}").fleet.warnings == ()
+    assert load(path, gateway="{version: 1.106.12}").fleet.warnings == ()
 
 
 def test_unused_lock_files_are_not_checked(own: Own, path: Path) -> None:

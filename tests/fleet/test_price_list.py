@@ -6,7 +6,7 @@ import pytest
 
 from mirrorfleet.data.price_list import Listed, listed
 
-RELEASE = "1.108.7"
+RELEASE = "1.106.12"
 
 HAIKU = Listed(200_000, 64_000, True, frozenset({"vision", "documents", "thinking"}))
 GPT_4O = Listed(128_000, 16_384, True, frozenset({"vision", "documents"}))

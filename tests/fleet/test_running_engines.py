@@ -57,7 +57,7 @@ def test_a_model_of_an_included_file_moves_to_a_url(tmp_path: Path) -> None:
         "version: 1\nname: moved\nhosts: {gw: {address: 10.0.0.1}}\nmodels:\n"
         "  coder: {engine: vllm, version: 0.32.0, weights: {path: /srv/m}, hosts: [gw],\n"
         "    family: hermes, context: 131072, output: 8192}\n"
-        "gateway: {hosts: [gw], version: 1.108.7, master_key: {env: KEY}}\n"
+        "gateway: {hosts: [gw], version: 1.106.12, master_key: {env: KEY}}\n"
     )
     path = tmp_path / "fleet.yml"
     url = 'url: "http://10.0.9.7:8000"'

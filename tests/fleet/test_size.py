@@ -137,7 +137,7 @@ hosts:
 models:
   old: {{engine: vllm, version: 0.32.0, weights: {{path: /srv/old}}, family: qwen3-coder,
          hosts: [gpu-a], context: 65536, output: 8192, api_key: {{env: K}}}}
-gateway: {{hosts: [gw], version: 1.108.7, master_key: {{env: M}}}}
+gateway: {{hosts: [gw], version: 1.106.12, master_key: {{env: M}}}}
 aliases: {{opus: old, sonnet: old, haiku: old}}
 keys: {{root: {{env: R}}}}
 developers: {{team: {{hosts: [dev], users: [ada], model: sonnet, version: 2.1.331}}}}

@@ -31,7 +31,7 @@ WHOLE = Proof(
     "2026-11-30",
     {"test_session": 2},
     "2.1.331",
-    "1.108.7",
+    "1.106.12",
     "vllm 0.32.0-cpu",
     "Debian 12",
 )
@@ -62,8 +62,8 @@ def test_releases_that_ran_apart_are_a_note_and_no_mistake(
     printed = capsys.readouterr()
     assert (
         f"{path}: note: Mirrorfleet's tests have not run these releases together: Claude Code "
-        "2.1.331, LiteLLM 1.108.7, vLLM 0.32.0. `mirrorfleet docs matrix` lists those that they "
-        "ran, such as Claude Code 2.1.331, LiteLLM 1.108.7, vLLM 0.31.0.\n"
+        "2.1.331, LiteLLM 1.106.12, vLLM 0.32.0. `mirrorfleet docs matrix` lists those that they "
+        "ran, such as Claude Code 2.1.331, LiteLLM 1.106.12, vLLM 0.31.0.\n"
     ) in printed.err
     assert "no mistakes" in printed.out
     assert main(["check", "--json", path]) == 0
@@ -96,8 +96,8 @@ def test_many_combinations_are_one_note(monkeypatch: pytest.MonkeyPatch) -> None
     }
     [note] = notes(replace(loaded, developers={**loaded.developers, **groups}))
     assert note.mistake.endswith(
-        "together: Claude Code 2.2.0, LiteLLM 1.108.7, vLLM 0.32.0; "
-        "Claude Code 2.2.1, LiteLLM 1.108.7, vLLM 0.32.0; and 2 more."
+        "together: Claude Code 2.2.0, LiteLLM 1.106.12, vLLM 0.32.0; "
+        "Claude Code 2.2.1, LiteLLM 1.106.12, vLLM 0.32.0; and 2 more."
     )
 
 
@@ -121,7 +121,7 @@ def test_without_a_record_of_a_whole_fleet_there_is_no_note(
 def test_the_page_says_what_nothing_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch, WHOLE)
     page = matrix.markdown()
-    assert "| 2.1.331 | 1.108.7 | vLLM 0.32.0 for CPUs | Debian 12 |" in page
+    assert "| 2.1.331 | 1.106.12 | vLLM 0.32.0 for CPUs | Debian 12 |" in page
     assert "| vLLM's build for GPUs (CUDA) |" in page
     assert "test_session (2)" in page
     cuda = Proof("tests/lab/verify", "2026-12-24", {"test_session": 2}, engine="vllm 0.33.0")

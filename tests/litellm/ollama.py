@@ -43,7 +43,7 @@ models:
 aliases: {{sonnet: coder, opus: coder, haiku: coder}}
 gateway:
   hosts: [gw]
-  version: "1.108.7"
+  version: "1.106.12"
   master_key: {{env: MASTER_KEY}}
   metrics: {{}}
 developers:

@@ -33,7 +33,7 @@ models:
   cloud: {provider: anthropic, id: claude-sonnet-5-5, api_key: {env: CLOUD_KEY}}
 aliases: {sonnet: draft}
 fallbacks: {draft: [coder, seer]}
-gateway: {hosts: [gw], version: "1.108.7", master_key: {env: MASTER_KEY}, metrics: {}}
+gateway: {hosts: [gw], version: "1.106.12", master_key: {env: MASTER_KEY}, metrics: {}}
 developers:
   team: {hosts: [dev], users: [ada], model: coder, version: 2.1.331, key: {env: TEAM_KEY}}
 """

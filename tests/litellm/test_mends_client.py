@@ -46,7 +46,7 @@ models:
   local:
     {engine: ollama, url: "http://10.0.0.2:11434", served_name: coder, context: 65536, output: 8192}
 aliases: {sonnet: coder, opus: coder, haiku: coder}
-gateway: {hosts: [gw], version: "1.108.7", master_key: {env: MASTER_KEY}, metrics: {}URL}
+gateway: {hosts: [gw], version: "1.106.12", master_key: {env: MASTER_KEY}, metrics: {}URL}
 developers:
   team: {hosts: [dev], users: [ada], model: sonnet, version: 2.1.331, key: {env: TEAM_KEY}}
 """

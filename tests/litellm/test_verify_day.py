@@ -47,7 +47,7 @@ aliases: {sonnet: draft, haiku: coder, opus: coder}
 fallbacks: {draft: [seer]}
 gateway:
   hosts: [gw]
-  version: "1.108.7"
+  version: "1.106.12"
   master_key: {env: MASTER_KEY}
   web_search: {service: searxng, url: "http://10.0.9.9:8080"}
 developers:

@@ -108,19 +108,19 @@ def test_the_only_fleet_file_of_a_repository_needs_no_name(
 
 
 def test_a_lock_file_of_the_repository_wins(environment: Path, repository: Path) -> None:
-    lock = repository / "locks/litellm/1.108.7.txt"
+    lock = repository / "locks/litellm/1.106.12.txt"
     lock.parent.mkdir()
-    shutil.copy(ROOT / "roles/litellm/locks/1.108.7.txt", lock)
+    shutil.copy(ROOT / "roles/litellm/locks/1.106.12.txt", lock)
     check = (environment / "mirrorfleet", "check")
     assert run(*check, cwd=repository).returncode == 0
     output = pyinfra(
         environment, repository / "inventories/prod.py", "debug-inventory", cwd=repository.parent
     )
     assert output.startswith("0\n") and str(lock) in output, output
-    lock.write_text("litellm==1.108.7\n")
+    lock.write_text("litellm==1.106.12\n")
     done = run(*check, cwd=repository)
     assert done.returncode == 1
-    assert done.stderr.startswith("locks/litellm/1.108.7.txt:1: 'litellm==1.108.7' has no hash.")
+    assert done.stderr.startswith("locks/litellm/1.106.12.txt:1: 'litellm==1.106.12' has no hash.")
 
 
 def test_pyinfra_reads_the_inventory_of_a_new_repository(

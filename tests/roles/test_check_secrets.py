@@ -19,7 +19,7 @@ models:
   other: {provider: anthropic, id: claude-opus-5-5, context: 200000, api_key: {command: cat other}}
 gateway:
   hosts: [gw]
-  version: 1.108.7
+  version: 1.106.12
   master_key: {file: master}
   guardrails:
     rules: {guardrail: presidio, mode: pre_call, parameters: {api_key: {env: GUARDRAIL}}}

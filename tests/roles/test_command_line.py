@@ -30,7 +30,7 @@ models:
   cloud: {{provider: anthropic, id: claude-sonnet-5-5, api_key: {{env: CLOUD_KEY}}}}
 gateway:
   hosts: [gw]
-  version: 1.108.7
+  version: 1.106.12
   workers: 2
   master_key: {{env: MASTER_KEY}}
 aliases: {{sonnet: cloud}}
@@ -39,7 +39,7 @@ aliases: {{sonnet: cloud}}
 MISTAKES = {
     "version: 1\n": "version: 2\n",
     "gateway:\n": "gatway: {}\ngateway:\n",
-    "1.108.7": '"newest"',
+    "1.106.12": '"newest"',
     "workers: 2": "workers: many",
     "{env: MASTER_KEY}": "sk-oops-this-is-the-secret-itself",
 }

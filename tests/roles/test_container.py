@@ -258,15 +258,15 @@ def test_another_image_makes_another_generation(
 @pytest.mark.parametrize(
     ("versions", "messages"),
     [
-        ({"litellm": {"1.108.7"}, "starlette": {"1.10.0"}}, []),
-        ({}, ["holds no LiteLLM, but gateway.version is 1.108.7"]),
+        ({"litellm": {"1.106.12"}, "starlette": {"1.10.0"}}, []),
+        ({}, ["holds no LiteLLM, but gateway.version is 1.106.12"]),
         ({"litellm": {"1.82.7"}}, [
-            "holds 1.82.7, but gateway.version is 1.108.7",
+            "holds 1.82.7, but gateway.version is 1.106.12",
             "holds litellm 1.82.7: GHSA-69x8-hrgq-fjj8 "
             "(password hashes are shown, and accepted as passwords)",
             "holds litellm 1.82.7: MAL-2026-2144 (a malicious release that steals credentials)",
         ]),
-        ({"litellm": {"1.108.7"}, "h11": {"0.14.0", "0.16.0"}}, [
+        ({"litellm": {"1.106.12"}, "h11": {"0.14.0", "0.16.0"}}, [
             "holds h11 0.14.0: CVE-2025-43859 (requests can be smuggled past a proxy)"
         ]),
     ],

@@ -29,8 +29,8 @@ from tests.roles.test_problems import problems_of_run
 
 URL = Secret("env", "DATABASE_URL", Path("/"))
 Bare = tuple[dict[str, HostPlan], dict[str, Answers]]
-LOCK = lock_folders.SHIPPED / "litellm/locks/1.108.7.txt"
-PLAN = MigrationsPlan("1.108.7", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
+LOCK = lock_folders.SHIPPED / "litellm/locks/1.106.12.txt"
+PLAN = MigrationsPlan("1.106.12", LOCK, URL, 5432, Secret("env", "SALT", Path("/")), 30)
 
 
 def test_the_scram_verifier_matches_the_example_of_rfc_7677() -> None:

@@ -65,7 +65,7 @@ models:
   helper: {engine: ollama, weights: "qwen3:4b", hosts: [gpu], context: 131072, output: 8192}
 gateway:
   hosts: [gw]
-  version: 1.108.7
+  version: 1.106.12
   master_key: {env: LITELLM_MASTER_KEY}
   metrics: {port: 9464}
 keys: {root: {env: MIRRORFLEET_KEY_ROOT}}

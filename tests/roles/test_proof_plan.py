@@ -20,7 +20,7 @@ hosts:
 models:
   coder: {{engine: vllm, version: 0.32.0, weights: {{path: /srv/m}}, family: {family}, hosts: [gpu],
           context: 65536, output: 8192, arguments: {arguments}}}
-gateway: {{hosts: [gw], version: 1.108.7, master_key: {{env: MASTER_KEY}}}}
+gateway: {{hosts: [gw], version: 1.106.12, master_key: {{env: MASTER_KEY}}}}
 keys: {{root: {{env: KEYS_ROOT}}}}
 developers:
   team: {{model: coder, hosts: [dev], users: [ada], version: 2.1.331, settings: {settings}}}

@@ -187,13 +187,13 @@ FAULTS = {
         "gw-1", "file", "/served/", None, ["prove"], "is not verified yet"
     ),
     "its software is missing": Fault(
-        "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.108.7-"
+        "gw-1", "environment", "environments", None, UPLOAD, "/environments/1.106.12-"
     ),
     "its software was changed": Fault(
         "gw-1",
         "environment",
         "environments",
-        lambda _: ("/environments/1.108.7/lib/litellm_init.pth",),
+        lambda _: ("/environments/1.106.12/lib/litellm_init.pth",),
         [*UPLOAD, *REPLACE],
         "litellm_init.pth was changed since it was installed",
     ),

@@ -77,7 +77,7 @@ def test_missing_things_are_counted_and_equal_hosts_share_a_block(
         "Ports: /opt/mirrorfleet/ports/reserve_ports.py is missing",
         "Ports: /etc/systemd/system/mirrorfleet-ports.service is missing",
         "LiteLLM: new: packages python3, curl, system user mirrorfleet-litellm, NN files",
-        "LiteLLM: /opt/mirrorfleet/litellm/environments/1.108.7-DIGEST is missing for "
+        "LiteLLM: /opt/mirrorfleet/litellm/environments/1.106.12-DIGEST is missing for "
         "Python 3.11.2",
         f"LiteLLM: {LITELLM} will be restarted",
     ]

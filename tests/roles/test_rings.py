@@ -150,7 +150,7 @@ def test_the_second_ring_changes_after_the_first_is_proved(
     assert (written["ring"], written["failed"]) == ("canary", None)
     assert written["proved"]["asked"] == "ada on dev-1"
     assert written["proved"]["clients"] == ["2.1.331"]
-    assert written["proved"]["gateway"] == "1.108.7"
+    assert written["proved"]["gateway"] == "1.106.12"
     assert set(written["proved"]["engines"]) == {"vllm-coder on gpu"}
     assert re.match(r"\S+@\S+$", written["proved"]["run"]["by"])
 

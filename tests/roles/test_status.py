@@ -128,7 +128,7 @@ PROOF = record.Proof(
     through=("gw-a",),
     seconds={"coder": 2.5},
     clients=("2.1.331",),
-    gateway="1.108.7",
+    gateway="1.106.12",
     generations={"litellm on gw-a": "6437a26fded5"},
 )
 

@@ -21,7 +21,7 @@ import pytest
 from tests.lab import keys, look
 
 UNIT = "mirrorfleet-litellm.service"
-VERSION = "  version: 1.108.7\n"
+VERSION = "  version: 1.106.12\n"
 SOFTWARE = "echo /opt/mirrorfleet/litellm/environments/*"
 
 pytestmark = pytest.mark.usefixtures("contained")
@@ -167,7 +167,7 @@ def test_an_image_of_another_version_never_serves(image: str, tmp_path: Path) ->
     done = look.mirror(fleet=fleet)
     assert done.returncode == 1
     output = done.stdout + done.stderr
-    assert "the image holds 1.108.7, but gateway.version is 1.106.11" in output
+    assert "the image holds 1.106.12, but gateway.version is 1.106.11" in output
     assert [generation(name) for name in look.GATEWAYS] == before
 
 

@@ -36,7 +36,7 @@ def workers(gateway: str, age: int = 0) -> set[str]:
 
 def test_another_release_and_a_rollback(tmp_path: Path) -> None:
     before = generations()
-    fleet = fleet_of(tmp_path, ("version: 1.108.7", "version: 1.106.11"))
+    fleet = fleet_of(tmp_path, ("version: 1.106.12", "version: 1.106.11"))
     with steady("another release of LiteLLM") as turns:
         done = look.mirror(fleet=fleet)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,7 +44,7 @@ def test_another_release_and_a_rollback(tmp_path: Path) -> None:
     with steady("deploys/rollback.py") as more:
         done = look.pyinfra("-y", str(fleet.with_suffix(".py")), "deploys/rollback.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (generations(), releases()) == (before, ["environments/1.108.7"] * 2)
+    assert (generations(), releases()) == (before, ["environments/1.106.12"] * 2)
     assert turns.lost == more.lost == []
 
 
@@ -71,7 +71,7 @@ UNKNOWN = "{router_settings: {retry_policy: {TimeoutErrorRetries: many}}}"
 
 REFUSED = {
     "a poisoned release": (
-        ("version: 1.108.7", "version: 1.82.8"),
+        ("version: 1.106.12", "version: 1.82.8"),
         ["rolling.yml:18: gateway.version", "MAL-2026-2144", "Write 1.106.9 or newer."],
     ),
     "a well-known master key": (
