@@ -191,7 +191,10 @@ class Host:
         """Return the commands of all processes of the host, but for the one that waits."""
         found = []
         for path in self.root.glob("proc/[0-9]*"):
-            words = (path / "cmdline").read_bytes().split(b"\0")
+            try:
+                words = (path / "cmdline").read_bytes().split(b"\0")
+            except OSError:  # it has just ended
+                continue
             if words[0] and words[0] != b"sleep" and path.name != "1":
                 found.append(b" ".join(words).decode("utf-8", "replace"))
         return found
