@@ -219,10 +219,13 @@ def shared(jobs: list[Job], share: dict[str, Any]) -> dict[str, tuple[Neighbours
 
 
 def wait_for_others(found: Iterable[tuple[Neighbours, Offer]]) -> None:
-    """Pass on files until no other host needs them."""
-    printed = time.monotonic()
-    while names := {name for neighbours, _ in found for name in neighbours.waiting()}:
-        if time.monotonic() - printed >= WAITING:
+    """Pass on files until no other host needs them, and all know that this one is complete."""
+    printed, pairs = time.monotonic(), list(found)
+    while True:
+        names = {name for neighbours, _ in pairs for name in neighbours.waiting()}
+        if not names and all(offer.told >= {*each.running()} for each, offer in pairs):
+            return
+        if names and time.monotonic() - printed >= WAITING:
             printed = time.monotonic()
             print(f"weights: complete here; still fetching: {', '.join(sorted(names))}", flush=True)
         time.sleep(STEP)

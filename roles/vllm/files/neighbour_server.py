@@ -28,6 +28,7 @@ class Offer:
     """The files of one model that this host passes on.
 
     ``key`` names the model and the revision of its weights, ``peers`` the hosts that may ask.
+    ``told`` are those that know that this host has all files: they wait for it no more.
     """
 
     def __init__(self, key: str, directory: str, peers: Iterable[str]) -> None:
@@ -37,6 +38,7 @@ class Offer:
         self.verified: frozenset[str] = frozenset()
         self.arrived = 0
         self.is_done = False
+        self.told: set[str] = set()
         self.sent = 0
         self._lock = threading.Lock()
 
@@ -45,8 +47,10 @@ class Offer:
         with self._lock:
             self.verified |= {*names}
 
-    def report(self) -> bytes:
-        """Return what other hosts need to know to decide where a file comes from."""
+    def report(self, peer: str) -> bytes:
+        """Return what another host needs to know to decide where a file comes from."""
+        if self.is_done:
+            self.told.add(peer)
         state = {"files": sorted(self.verified), "arrived": self.arrived, "done": self.is_done}
         return json.dumps(state).encode()
 
@@ -92,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         if offer is None or self._peer() not in offer.peers:
             self._send(404, b"{}")
         elif not name:
-            self._send(200, offer.report())
+            self._send(200, offer.report(self._peer()))
         elif (file := offer.opened(name)) is None:
             self._send(404, b"{}")
         else:

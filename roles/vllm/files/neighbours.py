@@ -83,6 +83,16 @@ class Peer:
         return now - self.seen < LOST
 
     @property
+    def is_expected(self) -> bool:
+        """Return whether the host has all files, and may still begin to answer."""
+        return not self.fetches and self.seen is None and self.is_alive
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether the host has answered, and has not ended or been lost since."""
+        return self.seen is not None and self.is_alive
+
+    @property
     def can_come(self) -> bool:
         """Return whether the host may still fetch what it needs."""
         return self.is_alive and not self.is_done and time.monotonic() - self.changed < STALLED
@@ -140,6 +150,8 @@ class Neighbours:
         ]
         if holders:
             return min(holders, key=lambda peer: (peer.copies, random()))
+        if any(peer.is_expected for peer in self.peers.values()):
+            return None
         first = number % len(self.names)
         for other in (*self.names[first:], *self.names[:first]):
             if other == self.me:
@@ -190,6 +202,10 @@ class Neighbours:
     def waiting(self) -> list[str]:
         """Return the hosts that still need files."""
         return [peer.name for peer in self.peers.values() if peer.needs_files]
+
+    def running(self) -> list[str]:
+        """Return the hosts whose program runs."""
+        return [peer.name for peer in self.peers.values() if peer.is_running]
 
     def silent(self) -> list[Peer]:
         """Return the hosts that never answered in the time for it."""
