@@ -6,13 +6,14 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kills.case import Case
 from tests.kills.runner import NotHealed, Result, commands, heal, moments, take, wrong
+from tests.kills.steps import Kill
 from tests.kills.world import HERE, Failed, Host, Worlds, describe
 
 PLACES = ("opt/mirrorfleet", "var/lib/mirrorfleet", "etc/systemd/system", "tmp", "var/tmp")
@@ -116,6 +117,20 @@ def _seen(host: Host) -> dict[str, str]:
     return {**found, "state": state}
 
 
+def planned(
+    ways: Ways, steps: Sequence[int], kills: int, chance: random.Random
+) -> Iterator[tuple[Case, Kill]]:
+    """Yield each way in turn with a kill; a way without calls, as back from a failure, has none."""
+    there, back = steps
+    backwards = kills // 2 if back else 0
+    on_the_way = moments(kills - backwards, there, chance)
+    for kill in moments(backwards, back, chance) if backwards else ():
+        yield ways.there, next(on_the_way)
+        yield ways.back, kill
+    for kill in on_the_way:
+        yield ways.there, kill
+
+
 def run(name: str, ways: Ways, worlds: Worlds, kills: int, chance: random.Random) -> Result:
     """Go ``kills`` times to the other state, each time with a kill and a next run."""
     result, began = Result(name), time.monotonic()
@@ -123,12 +138,12 @@ def run(name: str, ways: Ways, worlds: Worlds, kills: int, chance: random.Random
         ways.prepare(host)
         heal(ways.there, host)
         heal(ways.back, host)
-        result.steps = take(ways.there, host)
+        steps = [take(ways.there, host)]
         desired = {id(ways.there): _seen(host)}
-        heal(ways.back, host)
+        steps.append(take(ways.back, host))
         desired[id(ways.back)] = _seen(host)
-        for number, kill in enumerate(moments(kills, result.steps, chance)):
-            way = ways.back if number % 2 else ways.there
+        result.steps = sum(steps)
+        for way, kill in planned(ways, steps, kills, chance):
             result.kills += 1
             try:
                 take(way, host, kill)

@@ -223,7 +223,7 @@ def wait_for_others(found: Iterable[tuple[Neighbours, Offer]]) -> None:
     printed, pairs = time.monotonic(), list(found)
     while True:
         names = {name for neighbours, _ in pairs for name in neighbours.waiting()}
-        if not names and all(offer.told >= {*each.running()} for each, offer in pairs):
+        if not names and all(offer.aware >= {*each.running()} for each, offer in pairs):
             return
         if names and time.monotonic() - printed >= WAITING:
             printed = time.monotonic()

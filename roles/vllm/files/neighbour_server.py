@@ -28,7 +28,7 @@ class Offer:
     """The files of one model that this host passes on.
 
     ``key`` names the model and the revision of its weights, ``peers`` the hosts that may ask.
-    ``told`` are those that know that this host has all files: they wait for it no more.
+    ``aware`` are those that know that this host has all files: they wait for it no more.
     """
 
     def __init__(self, key: str, directory: str, peers: Iterable[str]) -> None:
@@ -38,7 +38,7 @@ class Offer:
         self.verified: frozenset[str] = frozenset()
         self.arrived = 0
         self.is_done = False
-        self.told: set[str] = set()
+        self.aware: set[str] = set()
         self.sent = 0
         self._lock = threading.Lock()
 
@@ -50,7 +50,7 @@ class Offer:
     def report(self, peer: str) -> bytes:
         """Return what another host needs to know to decide where a file comes from."""
         if self.is_done:
-            self.told.add(peer)
+            self.aware.add(peer)
         state = {"files": sorted(self.verified), "arrived": self.arrived, "done": self.is_done}
         return json.dumps(state).encode()
 

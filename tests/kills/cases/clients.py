@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
+from mirrorfleet.data import proposed
 from mirrorfleet.planning import HostPlan
 from mirrorfleet.roles.claude import client, home_files, machine_files, removal
 from mirrorfleet.roles.claude.role import Claude
@@ -30,7 +31,7 @@ OWN = {
 }
 """What the developers have written themselves."""
 
-VERSION = "2.1.330"
+VERSION = proposed("claude")
 
 
 def cases() -> Iterator[Case]:
