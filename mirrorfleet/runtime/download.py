@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from hashlib import file_digest
 from pathlib import Path
@@ -21,20 +22,24 @@ def download(what: str, url: str, sha256: str, name: str) -> Path:
     ``what`` names it in messages. Raises ``DeployError`` if it cannot be downloaded, or is another.
     """
 
+    place = re.sub(r"//[^/@]*@", "//", url)  # without a password
+
     def make(path: Path) -> None:
         logger.info(f"--> Downloading {what}, once")
-        try:
-            from urllib.request import urlopen  # a library of HTTP, for downloads only
+        # Libraries of HTTP, for downloads only.
+        from http.client import HTTPException
+        from urllib.request import urlopen
 
+        try:
             with urlopen(url, timeout=SILENCE) as answer, path.open("wb") as file:
                 shutil.copyfileobj(answer, file, 1024**2)
-        except OSError as error:
-            raise DeployError(f"{what} cannot be downloaded from {url}: {error}") from None
+        except (OSError, ValueError, HTTPException) as error:
+            raise DeployError(f"{what} cannot be downloaded from {place}: {error}") from None
         with path.open("rb") as file:
             found = file_digest(file, "sha256").hexdigest()
         if found != sha256:
             raise DeployError(
-                f"{url} is not the expected release: its sha256 is {found}, not {sha256}."
+                f"{place} is not the expected release: its sha256 is {found}, not {sha256}."
             )
 
     return cached(name, make)

@@ -43,6 +43,9 @@ ANSWER = 60
 PATIENCE = 3600
 """Seconds that a run waits for others."""
 
+GREETING = 200
+"""Lines that a login shell may print before the answer."""
+
 PAUSE = 2.0
 """Seconds between attempts, up to twice as many: two runs must not meet for ever."""
 
@@ -60,13 +63,15 @@ class Stream(Protocol):
 class Held:
     """The answer of a host: who holds it instead of this run, or "" and when it last changed.
 
-    ``stdin`` holds the lock until it is closed, and ``stdout`` must stay open with it.
+    ``stdin`` holds the lock until it is closed, and ``stdout`` must stay open with it. A host whose
+    lock ``is_lost`` may be changed by another run.
     """
 
     holder: str
     idle: int
     stdin: Stream
     stdout: Stream
+    is_lost: bool = False
 
     def release(self) -> None:
         """Let another run change the host."""
@@ -98,10 +103,19 @@ def take(state: State, hosts: Sequence[Host]) -> list[Host]:
     now = time.time()
     changed = [
         host
-        for host, held in _holding(state).items()
+        for host, held in _holding().items()
         if (seen := run.observed_on(host)) and held.idle <= now - seen.during[0] + 1
     ]
     return [host for host in hosts if host in waited or host in changed]
+
+
+def assert_held() -> None:
+    """Raise ``DeployError`` if this run has lost its lock of a host, before it changes any."""
+    if lost := [host.name for host, held in _holding().items() if held.is_lost]:
+        raise DeployError(
+            f"the connection to {', '.join(lost)} was lost meanwhile, and another run may have "
+            "changed what this one has read: nothing was changed. Run again."
+        )
 
 
 def _attempt(state: State, hosts: Sequence[Host]) -> Mapping[Host, str]:
@@ -114,7 +128,7 @@ def _attempt(state: State, hosts: Sequence[Host]) -> Mapping[Host, str]:
         if busy:
             held.release()
         else:
-            _holding(state)[host] = held
+            _holding()[host] = held
     if not busy and found:
         gevent.spawn(_beat, list(found.values()))
     return busy
@@ -135,7 +149,7 @@ def _report(busy: Mapping[Host, str], reported: dict[str, str]) -> None:
             logger.warning("%s: waiting for the run of %s", host.name, holder)
 
 
-def _holding(state: State) -> dict[Host, Held]:
+def _holding() -> dict[Host, Held]:
     found: dict[Host, Held] = run.current().once(take, dict)
     return found
 
@@ -147,8 +161,8 @@ def _beat(held: Sequence[Held]) -> None:
             try:
                 each.stdin.write(SIGN)
                 each.stdin.flush()
-            except (OSError, EOFError):  # the run itself reports a lost connection
-                continue
+            except (OSError, EOFError, ValueError):  # closed: the connection has ended
+                each.is_lost = True
 
 
 def _open(host: Host) -> Held | None:
@@ -167,7 +181,11 @@ def _open(host: Host) -> Held | None:
         if not (streams := _streams(host, command)):
             return None
         stdin, stdout = streams
-        answer, _, detail = _text(stdout.readline()).rstrip("\n").partition("\t")
+        for _ in range(GREETING):
+            line = _text(stdout.readline())
+            answer, _, detail = line.rstrip("\n").partition("\t")
+            if not line or answer in ("held", "busy"):
+                break
     except (OSError, EOFError, SSHException):
         return None
     if answer == "busy":

@@ -19,6 +19,8 @@ fail() { printf "%s\n" "$1" >&2; exit "${2-1}"; }
 changed() { fail "$PWD/$path has changed meanwhile; run again" 75; }
 digest() { set -- $(sha256sum <"$1" 2>/dev/null) unreadable; echo "$1"; }
 now() { if [ -e "$to" ]; then digest "$to"; else echo none; fi; }
+# Remove the files that a killed run left beside a file.
+sweep() { for left in "$1".mirrorfleet.*; do [ ! -f "$left" ] || rm -f "$left"; done; }
 reach() {
     path=$1
     case $path in */*) [ -d "${path%/*}" ] || mkdir -p "${path%/*}" ;; esac
@@ -28,7 +30,7 @@ reach() {
         *) fail "$PWD/$path links out of the home, to $to" ;;
     esac
     [ ! -e "$to" ] || [ -f "$to" ] || fail "$PWD/$path is not a regular file"
-    rm -f "$to".mirrorfleet.* # of an interrupted run
+    sweep "$to"
     new=$(mktemp "$to.mirrorfleet.XXXXXX"); trap "rm -f \"\$new\"" EXIT
 }
 # renameat2 with RENAME_EXCHANGE; not every file system has it, and not every host has perl.
@@ -38,8 +40,6 @@ swap() {
         exit(\$call && syscall(\$call, -100, \$ARGV[0], -100, \$ARGV[1], 2) == 0 ? 0 : 1);
     " "$new" "$to" 2>/dev/null
 }
-# Remove the files that a killed run left beside a file.
-sweep() { rm -f "$1".mirrorfleet.*; }
 place() {
     reach "$2"
     cat "$stage/$1" >"$new"; chmod "$4" "$new"

@@ -63,15 +63,32 @@ def _preflight(state: State, roles: Sequence[Role]) -> list[Problem]:
     if problems := _on_all(state, _fetch, roles):
         return problems
     changes = {host: _changes(host, roles) for host in run.active(state)}
-    if not pyinfra_command.is_dry():
+    if not (pyinfra_command.is_dry() or run.current().only_shows):
         again = exclusive.take(state, [host for host, found in changes.items() if found])
-        # Another run has changed these hosts since they were read.
-        for step in (_read, _fetch):
-            if problems := _on_all(state, step, roles, again):
-                return problems
-        changes.update({host: _changes(host, roles) for host in again})
+        if problems := _survey_again(state, roles, again):
+            return problems
+        changes = {
+            host: _changes(host, roles) if host in again else changes[host]
+            for host in run.active(state)
+        }
     _announce(state, roles, changes)
     return []
+
+
+def _survey_again(state: State, roles: Sequence[Role], hosts: Sequence[Host]) -> list[Problem]:
+    """Read hosts that another run has changed since they were read; return the problems."""
+    if not hosts:
+        return []
+    for host in hosts:
+        del run.current().observed[host]
+        run.current().skipped.pop(run.plan_of(host).name, None)
+    if problems := _on_all(state, _read, roles, hosts):
+        return problems
+    nodes.skip_together()
+    intermittent.leave_out(state, [host for host in hosts if intermittent.is_offline(host)])
+    silent = {host for host in run.active(state) if not run.observed_on(host)}
+    state.fail_hosts(silent)  # type: ignore[no-untyped-call]
+    return _on_all(state, _fetch, roles, [host for host in hosts if host in state.active_hosts])
 
 
 def _on_all(

@@ -51,14 +51,16 @@ class Run:
     """One run. ``problems`` is the result of the preflight, ``None`` before it.
 
     ``observed`` has the observation of each host. ``skipped`` is by the name of the host's plan.
-    ``changes`` has what the run will change on each host, with the titles of the roles. ``plans``
-    are those that were asked for: pyinfra copies a host's data at each look.
+    ``changes`` has what the run will change on each host, with the titles of the roles. A run that
+    ``only_shows`` them changes nothing, and holds no host. ``plans`` are those that were asked for:
+    pyinfra copies a host's data at each look.
     """
 
     problems: list[Problem] | None = None
     observed: dict[Host, Observation] = field(default_factory=dict)
     skipped: dict[str, Skipped] = field(default_factory=dict)
     changes: Mapping[str, Sequence[tuple[str, Change]]] = field(default_factory=dict)
+    only_shows: bool = False
     progress: Progress = field(default_factory=Progress)
     is_reported: bool = False
     lock: Semaphore = field(default_factory=Semaphore)

@@ -46,7 +46,8 @@ def _target(model: str, routes: list[Route]) -> dict[str, Any]:
         first.context,
         tools=first.abilities.tools,
         engines=[_engine(route) for route in routes],
-        replicas=len(routes),
+        # An engine elsewhere can have any number behind its URL: a loss is a warning then.
+        replicas=len(routes) + any(route.engine == "external" for route in routes),
     )
 
 

@@ -32,11 +32,17 @@ def hold(tmp_path: Path) -> Iterator[Hold]:
     """Return a function that holds a host in a directory for a run of somebody."""
     started: list[Started] = []
 
-    def begin(holder: str = "ada@laptop", silence: int = 60, host: str = "gw-1") -> Started:
+    def begin(
+        holder: str = "ada@laptop", silence: int = 60, host: str = "gw-1", greeting: str = "true"
+    ) -> Started:
         state = str(tmp_path / host)
-        text = shell(exclusive.SCRIPT, holder=holder, silence=silence, state=state)
+        script = shell(exclusive.SCRIPT, holder=holder, silence=silence, state=state)
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(["sh", "-c", text], stdin=pipe, stdout=pipe, bufsize=0))
+        started.append(
+            subprocess.Popen(
+                ["sh", "-c", f"{greeting}\n{script}"], stdin=pipe, stdout=pipe, bufsize=0
+            )
+        )
         return started[-1]
 
     yield begin
@@ -181,3 +187,42 @@ def test_a_run_that_waited_too_long_names_the_other(
         exclusive.take(state, hosts)
     assert str(raised.value).startswith("gw-1 is still being changed by ada@laptop, since ")
     assert "nothing was changed" in str(raised.value)
+
+
+def test_a_greeting_of_the_login_shell_hides_no_holder(
+    hold: Hold,
+    fleet: tuple[Any, list[Any]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def greeted(host: Any, command: str) -> Any:
+        process = hold("grace@desk", host=host.name, greeting="echo Welcome; echo; echo held up")
+        return process.stdin, process.stdout
+
+    monkeypatch.setattr(exclusive, "_streams", greeted)
+    state, hosts = fleet
+    first = hold("ada@laptop")
+    assert answer(first)[0] == "held"
+    second = gevent.spawn(exclusive.take, state, hosts)
+    meet(lambda: "gw-1: waiting for the run of ada@laptop, since " in caplog.text)
+    release(first)
+    assert second.get(timeout=60) == hosts
+
+
+def test_a_run_that_lost_its_lock_changes_nothing(
+    fleet: tuple[Any, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exclusive, "BEAT", 0.01)
+    state, hosts = fleet
+    exclusive.take(state, hosts)
+    exclusive.assert_held()
+
+    def is_lost() -> bool:
+        try:
+            exclusive.assert_held()
+        except DeployError as error:
+            return "gw-1" in str(error) and "gw-2" not in str(error)
+        return False
+
+    exclusive._holding()[hosts[0]].release()
+    meet(is_lost)

@@ -68,3 +68,18 @@ def test_files_beside_a_missing_file_are_found(
     (developers / "ada" / f"{KEY}.mirrorfleet.x1Y2z3").write_text("sk-staff_key")
     found = machine.observe_as_host(*Claude().facts(plan))
     assert (found[HomeFile("ada", KEY)], found[HomeLeftovers("ada", KEY)]) == (None, True)
+
+
+def test_a_directory_with_the_name_of_such_a_file_is_none_and_stays(
+    machine: Machine, developers: Path, plan: HostPlan
+) -> None:
+    """Otherwise a user could let every run fail."""
+    odd = developers / "ada" / f"{KEY}.mirrorfleet.x1Y2z3"
+    odd.mkdir(parents=True)
+    (developers / "ada" / f"{KEY}.mirrorfleet.z1").write_text("sk-staff_key")
+    found = machine.observe_as_host(*Claude().facts(plan))
+    assert found[HomeLeftovers("ada", KEY)]
+    [command] = write([], found, unexpected)
+    assert machine.run(command).returncode == 0
+    assert [path.name for path in (developers / "ada/.claude").iterdir()] == [odd.name]
+    assert not machine.observe_as_host(*Claude().facts(plan))[HomeLeftovers("ada", KEY)]

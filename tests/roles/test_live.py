@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pyinfra.api import Host
 
 from mirrorfleet.cli.main import main
+from mirrorfleet.runtime import exclusive
 from tests.docs.terminals import printed
 from tests.docs.test_pictures import same
 from tests.roles import forty
@@ -257,3 +260,19 @@ def test_ctrl_c_says_how_to_continue(
         "  its end. Continue, which waits for such a step:",
         "  mirrorfleet apply inventories/forty.yml --limit gpu",
     ]
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_only_a_run_that_may_change_hosts_holds_them(
+    command: str, file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[str] = []
+
+    def take(_: object, hosts: Sequence[Host]) -> list[Host]:
+        held.extend(host.name for host in hosts)
+        return []
+
+    monkeypatch.setattr(exclusive, "take", take)
+    with forty.hosts(forty.on_first_run(Path(file)), {}):
+        run(capsys, command, file, *(["--yes"] if command == "apply" else []))
+    assert len(held) == (40 if command == "apply" else 0)

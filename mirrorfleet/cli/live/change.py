@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,7 +68,9 @@ def change(
         applied = not only_show and (yes or not is_pending or _asked(screen))
         return applied
 
-    request = session.Request(Path(file), deploy, tuple(limit), data, diff, confirm, choose)
+    request = session.Request(
+        Path(file), deploy, tuple(limit), data, diff, only_show, confirm, choose
+    )
     with session.opened(request, screen) as state:
         try:
             code = session.run(state, request, screen)
@@ -104,4 +107,7 @@ def _continues(screen: Any, file: str) -> None:
 
 def _asked(screen: Any) -> bool:
     screen.end()
-    return click.confirm("Make these changes?", default=False)
+    click.echo("Make these changes? [y/N]: ", nl=False)
+    # gevent's: during `input`, hosts would get no sign of life, and let another run change them.
+    select.select([sys.stdin], [], [])
+    return click.confirm("", prompt_suffix="", default=False, show_default=False)

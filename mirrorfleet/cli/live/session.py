@@ -26,8 +26,9 @@ class Request:
     """What a live command was asked for.
 
     ``deploy`` is the name of a file in deploys/, ``data`` its options. ``confirm`` returns whether
-    the changes may be made, after they were printed; ``None`` makes none. ``choose`` gets the plans
-    of all hosts, and returns the names of those that the command concerns; ``None``: all.
+    the changes may be made, after they were printed; ``None`` makes none, and ``only_shows``
+    neither. ``choose`` gets the plans of all hosts, and returns the names of those that the command
+    concerns; ``None``: all.
     """
 
     file: Path
@@ -35,6 +36,7 @@ class Request:
     limit: Sequence[str] = ()
     data: Mapping[str, Any] | None = None
     diff: bool = False
+    only_shows: bool = False
     confirm: Callable[[State], bool] | None = None
     choose: Callable[[Mapping[str, HostPlan]], Sequence[str] | None] | None = None
 
@@ -73,6 +75,10 @@ def run(state: State, request: Request, screen: Screen) -> int:
     from pyinfra.api.state import StateStage
     from pyinfra_cli.util import load_deploy_file
 
+    from mirrorfleet.runtime import exclusive
+    from mirrorfleet.runtime import run as runs
+
+    runs.current().only_shows = request.only_shows or not request.confirm
     try:
         state.set_stage(StateStage.Connect)
         connect_all(state)
@@ -80,6 +86,7 @@ def run(state: State, request: Request, screen: Screen) -> int:
         state.set_stage(StateStage.Prepare)
         load_deploy_file(state, str(DEPLOYS / f"{request.deploy}.py"))
         if request.confirm and request.confirm(state):
+            exclusive.assert_held()
             state.set_stage(StateStage.Execute)
             run_ops(state)
     except PyinfraError as error:

@@ -12,8 +12,9 @@ READ='
 cd "$1" 2>/dev/null || exit 0; about=$2 encode=$3; shift 3
 row() { printf "%s\t%s\t%s\n" "$path" "$1" "${2-}"; }
 for path do
-    set -- "$path".mirrorfleet.*
-    [ ! -e "$1" ] || row left
+    for each in "$path".mirrorfleet.*; do
+        [ ! -f "$each" ] || { row left && break; }
+    done
     if [ ! -f "$path" ]; then
         [ ! -e "$path" ] || row irregular
         continue

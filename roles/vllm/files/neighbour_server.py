@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote
 
@@ -139,6 +140,10 @@ class Server(ThreadingHTTPServer):
         place = socket.getaddrinfo(share["address"], share["port"], type=socket.SOCK_STREAM)[0]
         self.address_family = place[0]
         super().__init__(place[4][:2], Handler)  # type: ignore[arg-type]
+
+    def server_bind(self) -> None:
+        """Bind without the name of this host, which its base class asks of a resolver."""
+        TCPServer.server_bind(self)
 
     def begin(self) -> None:
         """Answer from now on, until the program ends."""
