@@ -106,12 +106,16 @@ def _first(nspawn: int, console: Path) -> int:
 
 
 def _seen(host: Host) -> dict[str, str]:
-    """Describe the files of all places, what runs, and the firewall."""
+    """Describe the files of all places, what runs, and the firewall.
+
+    Without empty directories: that of a removed service can stay.
+    """
     found = {
         str(path.relative_to(host.root)): describe(path)
         for place in PLACES
         for path in sorted((host.root / place).rglob("*"))
         if not path.name.startswith("systemd-private-")
+        and not (path.is_dir() and not path.is_symlink() and not any(path.iterdir()))
     }
     state = host.call("sh", "-c", STATE)
     return {**found, "state": state}

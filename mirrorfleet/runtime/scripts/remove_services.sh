@@ -19,10 +19,11 @@ for name; do
         docker rm --force "mirrorfleet-$name" >/dev/null 2>&1 || true
         docker image rm "$(cat "$image")" >/dev/null 2>&1 || true
     done
-    [ ! -d "$root/$name" ] || find "$root/$name" -mindepth 1 -maxdepth 1 \
+    rm -rf "${state:?}/$name/cache"
+    [ ! -d "$root/$name" ] || find "$root/$name" -mindepth 1 -maxdepth 1 ! -name generations \
         ! -name environments ! -name releases ! -name models.json ! -name pulled.json \
         -exec rm -rf {} +
-    rm -rf "${state:?}/$name/cache"
+    rm -rf "$root/$name/generations" # last: the next run finds a service by them
     rmdir "$root/$name" 2>/dev/null || true
 done
 systemctl daemon-reload
