@@ -27,6 +27,10 @@ Answer = TypeVar("Answer")
 FLEET = paths.REPOSITORY / "inventories" / "lab.yml"
 
 
+SSHD = ("-t", "sshd", "-t", "sshd-session")
+"""The words of journalctl for sshd's lines. Since OpenSSH 9.8, sshd-session logs a connection."""
+
+
 def on(host: str) -> Host:
     """Return testinfra's view of a host, as root."""
     return testinfra.get_host(f"ssh://{host}", ssh_config=str(keys.SSH_CONFIG), sudo=True)

@@ -20,7 +20,7 @@ def test_a_jump_host_in_the_ssh_configuration(tmp_path: Path) -> None:
         f"    UserKnownHostsFile {keys.KNOWN_HOSTS}\n"
         f"    StrictHostKeyChecking yes\n"
     )
-    with look.journal("dev", "-t", "sshd") as lines:
+    with look.journal("dev", *look.SSHD) as lines:
         done = subprocess.run(
             look.command(
                 "-y", "--json", "--limit", "dev", "inventories/lab.py", "deploys/mirror.py"
@@ -38,7 +38,7 @@ def test_a_jump_host_in_the_ssh_configuration(tmp_path: Path) -> None:
 def test_a_jump_host_in_the_fleet_file(tmp_path: Path) -> None:
     host = "{address: 10.77.0.31}"
     fleet = look.variant(tmp_path, host, host.replace("}", ", jump: gw-1}"))
-    with look.journal("dev", "-t", "sshd") as lines:
+    with look.journal("dev", *look.SSHD) as lines:
         done = look.mirror("--json", "--limit", "dev", fleet=fleet)
     assert look.changes(done) == []
     accepted = [line for line in lines if line.startswith("Accepted publickey for")]

@@ -7,7 +7,7 @@ from tests.lab import look
 
 def test_a_second_run_changes_nothing_and_needs_one_exec_per_host() -> None:
     with ExitStack() as stack:
-        logs = {name: stack.enter_context(look.journal(name, "-t", "sshd")) for name in look.HOSTS}
+        logs = {name: stack.enter_context(look.journal(name, *look.SSHD)) for name in look.HOSTS}
         done = look.mirror("--json")
     assert look.changes(done) == []
     for name, lines in logs.items():
