@@ -20,9 +20,13 @@ from tests.roles.fleets import ROOT
 
 APT = (
     *("var/lib/apt", "var/cache", "var/log", "var/lib/systemd", "var/lib/dpkg/triggers"),
-    *("var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/status-old"),
+    *("var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend"),
+    *(
+        f"var/lib/dpkg/{name}"
+        for name in ("status", "status-old", "status-new", "updates", "tmp.ci")
+    ),
 )
-"""What apt writes beside packages: logs, caches, locks and a copy of the former list."""
+"""What apt writes beside packages: logs, caches and locks, and dpkg's list with its journal."""
 
 CONTROL = """\
 Package: {name}
@@ -41,6 +45,11 @@ date +%s >/var/lib/{name}/.new
 echo configured >/var/lib/{name}/state
 rm /var/lib/{name}/.new
 """
+
+
+def _states(host: Host) -> str:
+    """Return the packages with their states, as dpkg reads its list and its journal."""
+    return host.call("dpkg-query", "-W", "-f", r"${Package} ${Version} ${Status}\n")
 
 
 def cases(directory: Path, gateway: HostPlan) -> Iterator[Case]:
@@ -63,6 +72,7 @@ def cases(directory: Path, gateway: HostPlan) -> Iterator[Case]:
         [Package(name) for name in names],
         lambda observed: packages.install(names, observed),
         with_repository,
+        state=_states,
         ignored=APT,
     )
     lock = directory / "demo.txt"
